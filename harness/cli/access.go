@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/creack/pty"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/release"
+)
+
+// writeKubeconfig writes the admin's kubeconfig for use from the host.
+func writeKubeconfig(ctx context.Context, l *lab.Lab) (string, error) {
+	raw, err := kubeadm.AdminKubeconfig(ctx, l, "https://"+l.HostEndpoint())
+	if err != nil {
+		return "", err //nolint:wrapcheck // it says what was attempted
+	}
+	path := kubeconfigPath(l)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return "", fmt.Errorf("kubeconfig: %w", err)
+	}
+	return path, nil
+}
+
+func kubectlCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "kubectl [--name NAME] ARGS…", Short: "Run kubectl of the cluster's version against it",
+		Example:            "  drydock kubectl get nodes\n  drydock kubectl --name other logs -n kube-system etcd-control-plane-1",
+		DisableFlagParsing: true, // everything but a leading --name is kubectl's
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+				return cmd.Help() //nolint:wrapcheck // cobra's own
+			}
+			o.progress = newProgress(os.Stderr, o.quiet)
+			name := defaultName
+			if len(args) > 1 && args[0] == "--name" {
+				name, args = args[1], args[2:]
+			}
+			l, err := o.attach(name)
+			if err != nil {
+				return err
+			}
+			path, err := writeKubeconfig(cmd.Context(), l)
+			if err != nil {
+				return err
+			}
+			v, err := release.Resolve(release.Kubernetes, l.Topology().Version)
+			if err != nil {
+				return err //nolint:wrapcheck // a usage error
+			}
+			program := o.store().Path(release.Kubernetes, v.Version, "kubectl")
+			// kubectl takes over: its streams, its signals and its exit code are the caller's.
+			err = syscall.Exec(program, append([]string{"kubectl"}, args...), append(os.Environ(), "KUBECONFIG="+path))
+			return fmt.Errorf("kubectl: %w", err)
+		},
+	}
+}
+
+func shellCommand(o *options) *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use: "shell MACHINE [-- COMMAND…]", Short: "Open a shell on a machine, or run one command there",
+		Example: "  drydock shell control-plane-1\n  drydock shell control-plane-1 -- journalctl -u kubelet -n 50\n  drydock shell etcd-1 --name five -- systemctl status etcd",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := o.attach(name)
+			if err != nil {
+				return err
+			}
+			m, err := l.Machine(args[0])
+			if err != nil {
+				return err //nolint:wrapcheck // a usage error
+			}
+			machine, ok := m.(*lab.Machine)
+			if !ok {
+				return fmt.Errorf("%T has no shell", m)
+			}
+			command := args[1:]
+			if len(command) == 0 {
+				command = []string{"/bin/sh"}
+			}
+			code, err := shell(cmd.Context(), machine, command)
+			if err != nil {
+				return err
+			}
+			if code != 0 {
+				return codeError{code}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&name, "name", defaultName, "name of the cluster")
+	c.ValidArgsFunction = func(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		l, err := o.attach(name)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, m := range l.Machines() {
+			names = append(names, m.Name())
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c
+}
+
+// shell runs a command on the caller's streams. A terminal gets a pseudo-terminal of its own, because a
+// terminal can control one session only, and the machine's processes are not in the caller's.
+func shell(ctx context.Context, m *lab.Machine, command []string) (int, error) {
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return m.Shell(ctx, command, false, os.Stdin, os.Stdout, os.Stderr) //nolint:wrapcheck // it names the machine
+	}
+	master, slave, err := pty.Open()
+	if err != nil {
+		return 0, fmt.Errorf("shell: terminal: %w", err)
+	}
+	defer func() { _ = master.Close() }()
+	state, err := term.MakeRaw(in)
+	if err != nil {
+		return 0, fmt.Errorf("shell: terminal: %w", err)
+	}
+	defer func() { _ = term.Restore(in, state) }()
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	defer signal.Stop(resized)
+	go func() {
+		for {
+			_ = pty.InheritSize(os.Stdin, master)
+			if _, ok := <-resized; !ok {
+				return
+			}
+		}
+	}()
+	go func() { _, _ = copyFile(master, os.Stdin) }()
+	copied := make(chan struct{})
+	go func() { _, _ = copyFile(os.Stdout, master); close(copied) }()
+	code, err := m.Shell(ctx, command, true, slave, slave, slave)
+	err = errors.Join(err, slave.Close())
+	<-copied // the last words of the shell
+	return code, err
+}
+
+func copyFile(dst, src *os.File) (int64, error) { return dst.ReadFrom(src) } //nolint:wrapcheck // ends with the terminal
+
+func versionsCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "versions", Short: "List the Kubernetes and etcd versions known and what of them is cached", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store := o.store()
+			printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", "PRODUCT", "VERSION", "CACHED")
+			for _, product := range []string{release.Kubernetes, release.Etcd} {
+				all, err := release.Known(product)
+				if err != nil {
+					return err //nolint:wrapcheck // it names the table
+				}
+				for _, v := range all {
+					missing := store.Missing(v, v.Programs...)
+					cached := fmt.Sprintf("%d of %d programs", len(v.Programs)-len(missing), len(v.Programs))
+					printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", product, v.Version, cached)
+				}
+			}
+			return nil
+		},
+	}
+}
+

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// insideCommands run within a lab; the lab starts them, people do not.
+func insideCommands() []*cobra.Command {
+	run := func(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error { return do(cmd.Context(), args) }
+	}
+	return []*cobra.Command{
+		{Use: "lab-init DIR", Hidden: true, Args: cobra.ExactArgs(1), RunE: run(labInit)},
+		{Use: "machine-init", Hidden: true, Args: cobra.NoArgs, RunE: run(machineInit)},
+		{Use: "container-init", Hidden: true, Args: cobra.NoArgs, RunE: run(containerInit)},
+	}
+}
+
+// workloadCommand is the program inside the drydock/workload image.
+func workloadCommand() *cobra.Command {
+	c := &cobra.Command{Use: "workload", Hidden: true, Short: "The program inside the drydock/workload image"}
+	addr := ""
+	serve := &cobra.Command{
+		Use: "serve", Short: "Answer HTTP requests with the pod's name", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serveWorkload(cmd.Context(), addr) },
+	}
+	serve.Flags().StringVar(&addr, "listen", ":8080", "address to serve on")
+	c.AddCommand(serve, &cobra.Command{
+		Use: "pause", Short: "Hold a pod's namespaces until stopped", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			<-ctx.Done()
+			return nil
+		},
+	})
+	return c
+}
+
+// Systemctl is the `systemctl` of a lab machine: the same words as everywhere.
+func systemctl(ctx context.Context, args []string, out io.Writer) (code int, err error) {
+	verb, names, signalNumber, quiet := "", []string{}, int(syscall.SIGTERM), false
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "-s" && i+1 < len(args):
+			i++
+			signalNumber = signalOf(args[i])
+		case strings.HasPrefix(a, "--signal="):
+			signalNumber = signalOf(strings.TrimPrefix(a, "--signal="))
+		case a == "--quiet" || a == "-q":
+			quiet = true
+		case strings.HasPrefix(a, "-"): // --no-pager, --now and the like change nothing here
+		case verb == "":
+			verb = a
+		default:
+			names = append(names, a)
+		}
+	}
+	if verb == "daemon-reload" {
+		return 0, nil
+	}
+	if verb == "" || len(names) == 0 {
+		return 1, fmt.Errorf("usage: systemctl start|stop|restart|kill|enable|disable|is-active|is-enabled|status|daemon-reload UNIT…")
+	}
+	for _, n := range names {
+		c, err := systemctlOne(ctx, verb, n, signalNumber, quiet, out)
+		if err != nil {
+			return 1, err
+		}
+		code = max(code, c)
+	}
+	return code, nil
+}
+
+func signalOf(name string) int {
+	if n, err := strconv.Atoi(name); err == nil {
+		return n
+	}
+	known := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
+		"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "QUIT": syscall.SIGQUIT, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
+	return int(known[strings.TrimPrefix(strings.ToUpper(name), "SIG")])
+}
+
+// exit leaves with a code that is the answer, not a failure of ours.
+func exit(code int, err error) {
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster/lab/control"
+	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/cluster/lab/machineinit"
+	"drydock.dev/drydock/harness/cluster/lab/runtime"
+	"drydock.dev/drydock/harness/cluster/lab/unit"
+)
+
+func labInit(ctx context.Context, args []string) error {
+	return labinit.Main(ctx, args[0]) //nolint:wrapcheck // its log is its own
+}
+
+func machineInit(ctx context.Context, _ []string) error {
+	return machineinit.Main(ctx) //nolint:wrapcheck // its log is its own
+}
+
+func containerInit(context.Context, []string) error {
+	return runtime.ContainerInit(machineinit.MountDev, machineinit.MountProc, machineinit.Pivot) //nolint:wrapcheck // the container's log
+}
+
+func systemctlOne(ctx context.Context, verb, name string, sig int, quiet bool, out io.Writer) (int, error) {
+	ask := verb
+	if verb == "is-active" || verb == "is-enabled" {
+		ask = "status"
+	}
+	var st unit.Status
+	_, err := control.Call(ctx, machineinit.Socket, "unit", machineinit.UnitParams{Verb: ask, Name: name, Signal: sig}, &st)
+	if err != nil {
+		if strings.Contains(err.Error(), unit.ErrNotFound.Error()) {
+			const noSuchUnit = 4 // systemctl(1), "Exit status"
+			return noSuchUnit, fmt.Errorf("unit %s could not be found", name)
+		}
+		return 1, err //nolint:wrapcheck // it names the unit
+	}
+	const inactive = 3 // systemctl(1), "Exit status"
+	code, word := 0, ""
+	switch verb {
+	case "is-active":
+		word = st.State
+		if st.State != "active" {
+			code = inactive
+		}
+	case "is-enabled":
+		word = "enabled"
+		if !st.Enabled {
+			code, word = 1, "disabled"
+		}
+	case "status":
+		word = fmt.Sprintf("● %s.service - %s\n   Active: %s since %s\n Main PID: %d\n Restarts: %d %s",
+			st.Name, st.Description, st.State, st.Since.Format(time.DateTime), st.PID, st.Restarts, st.Last)
+		if st.State != "active" {
+			code = inactive
+		}
+	}
+	if word != "" && !quiet {
+		_, _ = fmt.Fprintln(out, word)
+	}
+	return code, nil
+}
+
+// journalctl shows a service's log: journalctl -u UNIT [-f] [-n LINES].
+func journalctl(ctx context.Context, args []string) error {
+	tail := []string{"-n", "+1"}
+	name := ""
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "-u" && i+1 < len(args):
+			i++
+			name = strings.TrimSuffix(args[i], ".service")
+		case strings.HasPrefix(a, "--unit="):
+			name = strings.TrimSuffix(strings.TrimPrefix(a, "--unit="), ".service")
+		case a == "-n" && i+1 < len(args):
+			i++
+			tail[1] = args[i]
+		case a == "-f":
+			tail = append(tail, "-f")
+		}
+	}
+	if name == "" {
+		return errors.New("usage: journalctl -u UNIT [-f] [-n LINES]")
+	}
+	cmd := exec.CommandContext(ctx, "tail", append(tail, unit.LogPath(machineinit.LogDir, name))...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run() //nolint:wrapcheck // tail has said it
+}
+
+// serveWorkload answers with the pod's host name until it is asked to stop, then finishes what it has begun.
+func serveWorkload(ctx context.Context, addr string) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("workload: %w", err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("workload: %w", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, host)
+	})}
+	go func() {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(drain)
+	}()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("workload: %w", err)
+	}
+	return nil
+}

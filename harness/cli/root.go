@@ -1,0 +1,153 @@
+// Package cli is the drydock command: one file a subcommand. It parses, calls and prints; what it calls decides.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/release"
+)
+
+// Exit codes of every command (DESIGN.md section 5).
+const (
+	exitGo           = 0
+	exitNoGo         = 1
+	exitUsage        = 2
+	exitInconclusive = 3
+)
+
+// options are the flags every command has.
+type options struct {
+	stateDir string
+	cacheDir string
+	binDir   string
+	quiet    bool
+	progress *progress
+}
+
+// codeError carries an exit code that is not a failure to explain.
+type codeError struct{ code int }
+
+func (e codeError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// Main runs the command line and returns the exit code. Called by the name systemctl or journalctl, it is that.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch filepath.Base(args[0]) {
+	case "systemctl":
+		code, err := systemctl(ctx, args[1:], os.Stdout)
+		return said(code, err)
+	case "journalctl":
+		return said(exitNoGo, journalctl(ctx, args[1:]))
+	}
+	root := newRoot()
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	var code codeError
+	switch {
+	case err == nil:
+		return exitGo
+	case errors.As(err, &code):
+		return code.code
+	default:
+		_, _ = fmt.Fprintf(os.Stderr, "drydock: %v\n", err)
+		return exitUsage
+	}
+}
+
+func said(code int, err error) int {
+	if err == nil {
+		if code == exitNoGo {
+			return exitGo
+		}
+		return code
+	}
+	_, _ = fmt.Fprintln(os.Stderr, err)
+	return max(code, exitNoGo)
+}
+
+func newRoot() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:   "drydock",
+		Short: "Stage an upgrade or a repair on a cluster that can be thrown away, break things on purpose, and answer GO or NO-GO",
+		Long: `Drydock makes a real Kubernetes cluster on this machine, breaks it at named points while real clients
+write and read, and answers GO, NO-GO or INCONCLUSIVE with evidence.
+
+Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`,
+		Example: `  drydock scenarios                      what there is to run
+  drydock run etcd-leader-crash          run one and judge it
+  drydock up --control-planes 3          make a cluster to play with
+  drydock kubectl get nodes              look at it
+  drydock down                           remove it`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&o.stateDir, "state-dir", defaultDir("XDG_STATE_HOME", ".local/state"), "where labs and runs are kept")
+	f.StringVar(&o.cacheDir, "cache-dir", defaultDir("XDG_CACHE_HOME", ".cache"), "where binaries and saved clusters are kept")
+	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		o.progress = newProgress(os.Stderr, o.quiet)
+		return nil
+	}
+	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), kubectlCommand(o), versionsCommand(o), workloadCommand())
+	root.AddCommand(insideCommands()...)
+	return root
+}
+
+func defaultDir(env, below string) string {
+	if dir := os.Getenv(env); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "drydock")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "drydock")
+	}
+	return filepath.Join(home, below, "drydock")
+}
+
+// store is the cache of releases.
+func (o *options) store() *release.Store {
+	program, err := os.Executable()
+	if err != nil {
+		program = ""
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		wd = ""
+	}
+	return &release.Store{
+		Dir: filepath.Join(o.cacheDir, "releases"), BinDir: o.binDir, Progress: o.progress,
+		Source: release.FindSource(filepath.Dir(program), wd),
+	}
+}
+
+// provider is the lab, with the bootstrap the topology asks for.
+func (o *options) provider(b cluster.Bootstrapper) (*lab.Provider, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("where is this program? %w", err)
+	}
+	if o.binDir != "" {
+		if o.binDir, err = filepath.Abs(o.binDir); err != nil {
+			return nil, fmt.Errorf("--bin-dir: %w", err)
+		}
+	}
+	return &lab.Provider{
+		StateDir: o.stateDir, Images: filepath.Join(o.cacheDir, "images"), Program: program, Store: o.store(), Bootstrap: b, Progress: o.progress,
+	}, nil
+}
+
+func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

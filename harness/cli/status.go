@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/etcd"
+)
+
+func statusCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "status [NAME]", Short: "Show the running clusters, their machines and members", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeLabs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names := lab.List(o.stateDir)
+			if len(args) > 0 {
+				names = args
+			}
+			if len(names) == 0 {
+				printf(cmd.OutOrStdout(), "No clusters are running. Make one with: drydock up\n")
+			}
+			for _, name := range names {
+				if err := o.status(cmd, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func (o *options) status(cmd *cobra.Command, name string) error {
+	l, err := o.attach(name)
+	if err != nil {
+		return err
+	}
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	printf(out, "%s: %s\n", name, l.Topology())
+	if l.HostEndpoint() != "" {
+		printf(out, "API server: https://%s\n", l.HostEndpoint())
+	}
+	members := map[string]etcd.Member{}
+	if all, err := observeMembers(ctx, l); err == nil {
+		for _, m := range all {
+			members[m.Machine] = m
+		}
+	}
+	printf(out, "%-18s %-14s %-12s %-6s %s\n", "MACHINE", "ROLE", "ADDRESS", "POWER", "ETCD")
+	for _, m := range l.Machines() {
+		printf(out, "%-18s %-14s %-12s %-6s %s\n", m.Name(), m.Role(), m.Addr(), power(ctx, m), memberWord(members, m.Name()))
+	}
+	return nil
+}
+
+func observeMembers(ctx context.Context, l *lab.Lab) ([]etcd.Member, error) {
+	a, err := etcd.Open(ctx, l)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // shown as missing
+	}
+	w, err := a.Watch(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // shown as missing
+	}
+	defer func() { _ = w.Close() }()
+	return w.Members(ctx, 2*time.Second), nil
+}
+
+func power(ctx context.Context, m cluster.Machine) string {
+	p, err := cluster.As[cluster.Power](m)
+	if err != nil {
+		return "?"
+	}
+	on, err := p.Powered(ctx)
+	switch {
+	case err != nil:
+		return "?"
+	case on:
+		return "on"
+	default:
+		return "off"
+	}
+}
+
+func memberWord(members map[string]etcd.Member, machine string) string {
+	m, ok := members[machine]
+	switch {
+	case !ok:
+		return "-"
+	case m.Error != "":
+		return "unreachable"
+	case m.IsLeader():
+		return "leader, v" + m.Version
+	case m.Learner:
+		return "learner, v" + m.Version
+	default:
+		return "follower, v" + m.Version
+	}
+}

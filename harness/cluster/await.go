@@ -1,0 +1,47 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Wait says how long something may take and how often to look; the zero Every is 250 ms.
+type Wait struct {
+	For   time.Duration
+	Every time.Duration
+}
+
+// Await is the only waiting loop: it looks until look returns no error, and gives up when the time is over or the context ends.
+// The error names what was awaited and what was seen last.
+func Await(ctx context.Context, what string, w Wait, look func(ctx context.Context) error) error {
+	if w.Every == 0 {
+		w.Every = 250 * time.Millisecond
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, w.For, errTimeUp)
+	defer cancel()
+	tick := time.NewTicker(w.Every)
+	defer tick.Stop()
+	var last error
+	for {
+		err := look(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // an error of our own time-out says less than the one before it
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errTimeUp) {
+				return fmt.Errorf("%s: not after %s; last seen: %w", what, time.Since(begun).Round(100*time.Millisecond), last)
+			}
+			return fmt.Errorf("%s: %w; last seen: %w", what, context.Cause(ctx), last)
+		case <-tick.C:
+		}
+	}
+}
+
+var errTimeUp = errors.New("time is up")

@@ -1,0 +1,164 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab/control"
+	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/release"
+)
+
+// Lab is a running cluster of the provider.
+type Lab struct {
+	dir      string
+	topology cluster.Topology
+	machines []*Machine
+	apiPort  int
+	store    *release.Store
+	owned    *owned // nil for a lab another process started
+}
+
+var _ cluster.Cluster = (*Lab)(nil)
+
+func newLab(dir string, cfg labinit.Config, store *release.Store, o *owned) *Lab {
+	c := &Lab{dir: dir, topology: cfg.Topology, apiPort: cfg.APIPort, store: store, owned: o}
+	for _, m := range cfg.Machines {
+		c.machines = append(c.machines, &Machine{lab: c, name: m.Name, role: m.Role, addr: netip.MustParseAddr(m.Addr)})
+	}
+	return c
+}
+
+// Attach finds a running lab by name; the error lists those that run.
+func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
+	dir := LabDir(stateDir, name)
+	if !Running(dir) {
+		names := "none"
+		if all := List(stateDir); len(all) > 0 {
+			names = strings.Join(all, ", ")
+		}
+		return nil, cluster.Usagef("no lab named %q is running; running: %s", name, names)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, labinit.ConfigFile))
+	if err != nil {
+		return nil, fmt.Errorf("lab %s: %w", name, err)
+	}
+	var cfg labinit.Config
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		return nil, fmt.Errorf("lab %s: %w", name, err)
+	}
+	return newLab(dir, cfg, store, nil), nil
+}
+
+// List names the running labs.
+func List(stateDir string) []string {
+	dirs, _ := filepath.Glob(LabDir(stateDir, "*"))
+	var out []string
+	for _, d := range dirs {
+		if Running(d) {
+			out = append(out, filepath.Base(d))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Running reports whether the lab in the directory answers: its socket is served by its PID 1 and by nobody else.
+func Running(dir string) bool {
+	conn, err := control.Connect(filepath.Join(dir, labinit.SocketFile))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// Dir is the lab's state directory.
+func (c *Lab) Dir() string { return c.dir }
+
+// Topology is what the lab was asked to be.
+func (c *Lab) Topology() cluster.Topology { return c.topology }
+
+// Machines lists the machines in the topology's order.
+func (c *Lab) Machines() []cluster.Machine {
+	out := make([]cluster.Machine, len(c.machines))
+	for i, m := range c.machines {
+		out[i] = m
+	}
+	return out
+}
+
+// Machine finds one by name.
+func (c *Lab) Machine(name string) (cluster.Machine, error) {
+	var known []string
+	for _, m := range c.machines {
+		if m.name == name {
+			return m, nil
+		}
+		known = append(known, m.name)
+	}
+	return nil, cluster.Usagef("no machine %q; known: %s", name, strings.Join(known, ", "))
+}
+
+// Endpoint is the balanced API server inside the lab.
+func (c *Lab) Endpoint() string {
+	if !c.topology.Kubernetes() {
+		return ""
+	}
+	return net.JoinHostPort(labinit.Gateway, strconv.Itoa(labinit.APIPort))
+}
+
+// HostEndpoint is the balanced API server on the host's loopback; empty for etcd-only.
+func (c *Lab) HostEndpoint() string {
+	if !c.topology.Kubernetes() {
+		return ""
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.apiPort))
+}
+
+// Dial connects from the lab's own network namespace, where the balancer is.
+func (c *Lab) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return control.DialThrough(ctx, filepath.Join(c.dir, labinit.SocketFile), network, addr) //nolint:wrapcheck // it names the address
+}
+
+// Usage is what the lab's processes take.
+func (c *Lab) Usage(ctx context.Context) (labinit.Usage, error) {
+	var u labinit.Usage
+	return u, c.call(ctx, "usage", struct{}{}, &u)
+}
+
+// shutdown ends PID 1 of the lab and waits until its socket is no longer served.
+func (c *Lab) shutdown(ctx context.Context) error {
+	if Running(c.dir) {
+		// The answer may be lost with the lab: what counts is that it ends.
+		_ = c.call(ctx, "shutdown", struct{}{}, nil)
+	}
+	if c.owned != nil {
+		return c.owned.end(ctx)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for Running(c.dir) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("lab %s: waiting for it to end: %w", c.topology.Name, ctx.Err())
+		case <-limit.C:
+			return errors.New("lab " + c.topology.Name + " still answers 30s after shutdown")
+		case <-tick.C:
+		}
+	}
+	return nil
+}

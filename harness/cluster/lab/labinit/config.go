@@ -1,0 +1,57 @@
+// Package labinit is PID 1 of a lab: it builds the bridge the machines hang on, switches machines on and off, routes
+// between their pod ranges and balances the API servers. It ends with its owner, and the kernel ends everything in it.
+package labinit
+
+import "drydock.dev/drydock/harness/cluster"
+
+// Addresses of a lab. Every lab has a network namespace of its own, so all labs use the same.
+const (
+	Gateway    = "10.77.0.1" // the lab itself: router, load balancer
+	MachineNet = "10.77.0.0/16"
+	PodNet     = "10.244.0.0/16"
+	ServiceNet = "10.96.0.0/12"
+	APIPort    = 6443
+	bridge     = "br0"
+)
+
+// Files below a lab's state directory.
+const (
+	ConfigFile = "lab.json"
+	SocketFile = "run/lab.sock"
+	LogFile    = "lab.log"
+)
+
+// Config is lab.json: what the lab is made of, written by the host before the lab starts.
+type Config struct {
+	Topology cluster.Topology `json:"topology"`
+	Machines []Machine        `json:"machines"`
+	Program  string           `json:"program"`  // the drydock binary, on the host
+	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
+	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
+	Keep     bool             `json:"keep"`     // the lab outlives its owner
+}
+
+// Machine is one machine of the lab.
+type Machine struct {
+	Name string       `json:"name"`
+	Role cluster.Role `json:"role"`
+	Addr string       `json:"addr"`
+	Link string       `json:"link"` // its interface on the lab's side; at most 15 bytes
+}
+
+// MachineParams name a machine in a request.
+type MachineParams struct {
+	Name string `json:"name"`
+}
+
+// RouteParams say that a pod range lies behind a machine.
+type RouteParams struct {
+	CIDR string `json:"cidr"`
+	Via  string `json:"via"`
+}
+
+// Usage is what the lab's processes take.
+type Usage struct {
+	Processes int    `json:"processes"`
+	PSS       uint64 `json:"pss"` // bytes, shared pages divided among their users
+}

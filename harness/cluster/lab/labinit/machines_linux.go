@@ -1,0 +1,220 @@
+package labinit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"drydock.dev/drydock/harness/cluster/lab/machineinit"
+	"drydock.dev/drydock/harness/cluster/lab/process"
+)
+
+// switchboard knows which machines are on.
+type switchboard struct {
+	dir   string // the lab's state directory
+	cfg   Config
+	table *process.Table
+	log   io.Writer
+
+	turns map[string]*sync.Mutex // one a machine: its switch is turned by one caller at a time
+
+	mu sync.Mutex
+	on map[string]*running
+}
+
+func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
+	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}}
+	for _, m := range cfg.Machines {
+		s.turns[m.Name] = &sync.Mutex{}
+	}
+	return s
+}
+
+func (s *switchboard) set(name string, r *running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r == nil {
+		delete(s.on, name)
+		return
+	}
+	s.on[name] = r
+}
+
+func (s *switchboard) get(name string) *running {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on[name]
+}
+
+type running struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the kernel has ended everything in the machine
+}
+
+func (s *switchboard) machine(name string) (Machine, error) {
+	for _, m := range s.cfg.Machines {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Machine{}, fmt.Errorf("no machine %q", name)
+}
+
+// powerOn starts the machine's PID 1 and returns when it serves its control socket.
+func (s *switchboard) powerOn(_ context.Context, name string) (err error) {
+	m, err := s.machine(name)
+	if err != nil {
+		return err
+	}
+	s.turns[name].Lock()
+	defer s.turns[name].Unlock()
+	if s.get(name) != nil {
+		return nil
+	}
+	r, ready, params, err := s.launch(m)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ready.Close() }()
+	defer func() {
+		if err != nil {
+			_ = r.cmd.Process.Kill()
+			<-r.done
+			_ = unplug(m)
+		}
+	}()
+	if err := plug(m, r.cmd.Process.Pid); err != nil {
+		_ = params.Close()
+		return err
+	}
+	if err := json.NewEncoder(params).Encode(s.params(m)); err != nil {
+		return fmt.Errorf("machine %s: parameters: %w", name, err)
+	}
+	if err := params.Close(); err != nil {
+		return fmt.Errorf("machine %s: parameters: %w", name, err)
+	}
+	said, err := io.ReadAll(ready)
+	if err != nil || string(said) != machineinit.Ready {
+		return fmt.Errorf("machine %s did not start: %s (its log: %s)", name, said, s.logPath(name))
+	}
+	s.set(name, r)
+	return nil
+}
+
+func (s *switchboard) logPath(name string) string { return filepath.Join(s.dir, "logs", name+".log") }
+
+func (s *switchboard) params(m Machine) machineinit.Config {
+	return machineinit.Config{
+		Name: m.Name, Role: m.Role, Addr: m.Addr, Gateway: Gateway, PodNet: PodNet,
+		BootID:   uuid.NewString(),
+		Disk:     filepath.Join(s.dir, "disks", m.Name),
+		Run:      filepath.Join(s.dir, "run", m.Name),
+		LabRun:   filepath.Join(s.dir, "run"),
+		Program:  s.cfg.Program,
+		Releases: s.cfg.Releases,
+		Hosts:    s.hosts(),
+	}
+}
+
+func (s *switchboard) hosts() map[string]string {
+	out := map[string]string{}
+	for _, m := range s.cfg.Machines {
+		out[m.Name] = m.Addr
+	}
+	return out
+}
+
+// launch forks the machine into namespaces of its own. It waits for its parameters, so that its cable can be plugged first.
+func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err error) {
+	paramsRead, params, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+	}
+	ready, readyWrite, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+	}
+	defer func() { _ = paramsRead.Close(); _ = readyWrite.Close() }()
+	if err := os.MkdirAll(filepath.Join(s.dir, "run", m.Name), 0o700); err != nil {
+		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+	}
+	log, err := os.OpenFile(s.logPath(m.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command("/proc/self/exe", "machine-init") //nolint:noctx // ended by powerOff
+	cmd.Args[0] = "drydock"
+	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = []string{"PATH=" + machineinit.Path}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+	}
+	if err := s.table.Start(cmd); err != nil {
+		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+	}
+	r = &running{cmd: cmd, done: make(chan struct{})}
+	go s.watch(m, r)
+	return r, ready, params, nil
+}
+
+// watch notices a machine that ends, by powerOff or by itself.
+func (s *switchboard) watch(m Machine, r *running) {
+	err := s.table.Wait(r.cmd)
+	close(r.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.on[m.Name] == r { // powerOff would have removed it: this machine ended by itself
+		delete(s.on, m.Name)
+		_ = unplug(m)
+		_, _ = fmt.Fprintf(s.log, "machine %s ended by itself: %v\n", m.Name, err)
+	}
+}
+
+// powerOff is a power cut: the cable is pulled first, so that no closing socket can say goodbye, then PID 1 is killed and with it
+// everything in its PID namespace.
+func (s *switchboard) powerOff(ctx context.Context, name string) error {
+	m, err := s.machine(name)
+	if err != nil {
+		return err
+	}
+	s.turns[name].Lock()
+	defer s.turns[name].Unlock()
+	r := s.get(name)
+	s.set(name, nil)
+	if r == nil {
+		return nil
+	}
+	if err := unplug(m); err != nil {
+		return err
+	}
+	if err := r.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("machine %s: kill: %w", name, err)
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("machine %s: waiting for its processes to end: %w", name, ctx.Err())
+	case <-time.After(30 * time.Second):
+		return fmt.Errorf("machine %s: processes remain 30s after SIGKILL", name)
+	}
+}
+
+func (s *switchboard) powered(name string) (bool, error) {
+	if _, err := s.machine(name); err != nil {
+		return false, err
+	}
+	return s.get(name) != nil, nil
+}

@@ -1,0 +1,191 @@
+package labinit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster/lab/control"
+	"drydock.dev/drydock/harness/cluster/lab/process"
+)
+
+// The files a lab inherits from the host.
+const (
+	ownerFD    = 3 // a pipe that ends when the owner does
+	readyFD    = 4 // the lab says Ready or what went wrong
+	listenerFD = 5 // the host's loopback listener for the API server, if any
+	// Ready is what the lab says on readyFD when it serves its socket.
+	Ready = "ready"
+)
+
+// Main runs the lab below its state directory until its owner ends or shutdown is asked for. It never returns nil before that.
+func Main(ctx context.Context, dir string) error {
+	ready := os.NewFile(readyFD, "ready")
+	stop, err := start(ctx, dir)
+	if err != nil {
+		_, _ = io.WriteString(ready, err.Error())
+		return err
+	}
+	if _, err := io.WriteString(ready, Ready); err != nil {
+		return fmt.Errorf("lab: owner is gone: %w", err)
+	}
+	_ = ready.Close()
+	<-stop
+	return nil // PID 1 ends: the kernel kills every process of the lab and drops its mounts and interfaces
+}
+
+func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
+	cfg, err := readConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := isolateMounts(); err != nil {
+		return nil, err
+	}
+	if err := buildNetwork(); err != nil {
+		return nil, err
+	}
+	table := process.NewTable()
+	go table.ReapOrphans(ctx)
+	board := newSwitchboard(dir, cfg, table, os.Stderr)
+	if err := startBalancer(ctx, cfg); err != nil {
+		return nil, err
+	}
+	done := make(chan struct{}, 2)
+	if !cfg.Keep {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.NewFile(ownerFD, "owner"))
+			done <- struct{}{}
+		}()
+	}
+	l, err := listen(dir)
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = control.Serve(l, handlers(board, done)) }()
+	return done, nil
+}
+
+func readConfig(dir string) (Config, error) {
+	var cfg Config
+	raw, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return cfg, fmt.Errorf("lab: %w", err)
+	}
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		return cfg, fmt.Errorf("lab: %s: %w", ConfigFile, err)
+	}
+	return cfg, nil
+}
+
+func listen(dir string) (*net.UnixListener, error) {
+	if err := os.Chdir(dir); err != nil { // a socket's path may not exceed 107 bytes
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	if err := os.Remove(SocketFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: SocketFile, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("lab: control socket: %w", err)
+	}
+	return l, nil
+}
+
+// startBalancer serves the API endpoint inside the lab and, on the inherited listener, on the host's loopback.
+func startBalancer(ctx context.Context, cfg Config) error {
+	var addrs []string
+	for _, name := range cfg.Topology.ControlPlaneMachines() {
+		for _, m := range cfg.Machines {
+			if m.Name == name {
+				addrs = append(addrs, net.JoinHostPort(m.Addr, strconv.Itoa(APIPort)))
+			}
+		}
+	}
+	if len(addrs) == 0 {
+		return nil
+	}
+	b := newBalancer(addrs)
+	inside, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(Gateway, strconv.Itoa(APIPort)))
+	if err != nil {
+		return fmt.Errorf("lab: balancer: %w", err)
+	}
+	listeners := []net.Listener{inside}
+	if cfg.APIPort != 0 {
+		outside, err := net.FileListener(os.NewFile(listenerFD, "api"))
+		if err != nil {
+			return fmt.Errorf("lab: the host's listener: %w", err)
+		}
+		listeners = append(listeners, outside)
+	}
+	b.watch(ctx)
+	for _, l := range listeners {
+		go func() { _ = b.serve(ctx, l) }()
+	}
+	return nil
+}
+
+func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
+	named := func(do func(ctx context.Context, name string) (any, error)) control.Handler {
+		return func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
+			var p MachineParams
+			if err := req.Decode(&p); err != nil {
+				return nil, nil, err
+			}
+			body, err := do(ctx, p.Name)
+			return body, nil, err
+		}
+	}
+	return map[string]control.Handler{
+		"on":      named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOn(ctx, n) }),
+		"off":     named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOff(ctx, n) }),
+		"powered": named(func(_ context.Context, n string) (any, error) { return s.powered(n) }),
+		"dial":    control.Dial,
+		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {
+			return usage(), nil, nil
+		},
+		"route": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
+			var p RouteParams
+			if err := req.Decode(&p); err != nil {
+				return nil, nil, err
+			}
+			return nil, nil, route(p)
+		},
+		"shutdown": func(context.Context, *control.Request) (any, []*os.File, error) {
+			done <- struct{}{}
+			return nil, nil, nil
+		},
+	}
+}
+
+// usage sums the proportional set sizes of everything in the lab (smaps_rollup of proc(5)).
+func usage() Usage {
+	var u Usage
+	for _, p := range process.List() {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
+		if err != nil {
+			continue
+		}
+		u.Processes++
+		u.PSS += pss(string(raw))
+	}
+	return u
+}
+
+// pss reads the "Pss:  123 kB" line.
+func pss(rollup string) uint64 {
+	for line := range strings.Lines(rollup) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			kb, _ := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}

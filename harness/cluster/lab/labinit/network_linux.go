@@ -1,0 +1,107 @@
+package labinit
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// buildNetwork makes the lab's bridge and lets it forward between the pod ranges of the machines.
+func buildNetwork() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("network: lo: %w", err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("network: lo up: %w", err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = bridge
+	br := &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(br); err != nil {
+		return fmt.Errorf("network: add bridge %s (is the kernel's bridge module there?): %w", bridge, err)
+	}
+	addr, err := netlink.ParseAddr(Gateway + "/16")
+	if err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	if err := netlink.AddrAdd(br, addr); err != nil {
+		return fmt.Errorf("network: address of %s: %w", bridge, err)
+	}
+	if err := netlink.LinkSetUp(br); err != nil {
+		return fmt.Errorf("network: %s up: %w", bridge, err)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		return fmt.Errorf("network: forwarding: %w", err)
+	}
+	return nil
+}
+
+// plug makes a cable between the bridge and the machine whose PID 1 is pid; the machine's end is eth0.
+func plug(m Machine, pid int) error {
+	br, err := netlink.LinkByName(bridge)
+	if err != nil {
+		return fmt.Errorf("plug %s: %w", m.Name, err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MasterIndex = m.Link, br.Attrs().Index
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsPid(pid)}
+	if err := netlink.LinkAdd(veth); err != nil {
+		return fmt.Errorf("plug %s: add %s: %w", m.Name, m.Link, err)
+	}
+	if err := netlink.LinkSetUp(veth); err != nil {
+		return fmt.Errorf("plug %s: %s up: %w", m.Name, m.Link, err)
+	}
+	return nil
+}
+
+// unplug removes the cable; what the machine still sends after it goes nowhere.
+func unplug(m Machine) error {
+	link, err := netlink.LinkByName(m.Link)
+	if err != nil {
+		var gone netlink.LinkNotFoundError
+		if errors.As(err, &gone) {
+			return nil
+		}
+		return fmt.Errorf("unplug %s: %w", m.Name, err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return fmt.Errorf("unplug %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// route sends a pod range to the machine that has it.
+func route(p RouteParams) error {
+	_, dst, err := net.ParseCIDR(p.CIDR)
+	if err != nil {
+		return fmt.Errorf("route: %w", err)
+	}
+	via := net.ParseIP(p.Via)
+	if via == nil {
+		return fmt.Errorf("route: %q is not an address", p.Via)
+	}
+	br, err := netlink.LinkByName(bridge)
+	if err != nil {
+		return fmt.Errorf("route: %w", err)
+	}
+	if err := netlink.RouteReplace(&netlink.Route{LinkIndex: br.Attrs().Index, Dst: dst, Gw: via}); err != nil {
+		return fmt.Errorf("route %s via %s: %w", p.CIDR, p.Via, err)
+	}
+	return nil
+}
+
+// Mounts that keep a lab from reaching the host through /proc.
+func isolateMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("mounts: private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mounts: /proc of the lab: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab/control"
+	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/cluster/lab/machineinit"
+)
+
+// Machine is one machine of a lab.
+type Machine struct {
+	lab  *Lab
+	name string
+	role cluster.Role
+	addr netip.Addr
+}
+
+var (
+	_ cluster.Machine   = (*Machine)(nil)
+	_ cluster.Power     = (*Machine)(nil)
+	_ cluster.Links     = (*Machine)(nil)
+	_ cluster.Freezer   = (*Machine)(nil)
+	_ cluster.Killer    = (*Machine)(nil)
+	_ cluster.Dialer    = (*Machine)(nil)
+	_ cluster.Installer = (*Machine)(nil)
+)
+
+// Name is the machine's host name.
+func (m *Machine) Name() string { return m.name }
+
+// Role is what the machine is for.
+func (m *Machine) Role() cluster.Role { return m.role }
+
+// Addr is the machine's address on the lab's network.
+func (m *Machine) Addr() netip.Addr { return m.addr }
+
+func (m *Machine) socket() string { return filepath.Join(m.lab.dir, "run", m.name, "machine.sock") }
+
+func (m *Machine) call(ctx context.Context, op string, body, into any) error {
+	if _, err := control.Call(ctx, m.socket(), op, body, into); err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	return nil
+}
+
+// Exec runs a command to its end.
+func (m *Machine) Exec(ctx context.Context, cmd cluster.Command) (cluster.Result, error) {
+	var stdout, stderr bytes.Buffer
+	res, err := m.run(ctx, cmd, &stdout, &stderr)
+	out := cluster.Result{Stdout: stdout.String(), Stderr: stderr.String()}
+	if err != nil || res.Code != 0 {
+		e := &cluster.ExecError{Machine: m.name, Args: cmd.Args, Code: res.Code, Result: out, Cause: err}
+		if err == nil && res.Code < 0 {
+			e.Cause = errors.New(res.Reason)
+		}
+		return out, e
+	}
+	return out, nil
+}
+
+// run passes pipes as the command's streams and copies what comes through them.
+func (m *Machine) run(ctx context.Context, cmd cluster.Command, stdout, stderr io.Writer) (machineinit.ExecResult, error) {
+	res := machineinit.ExecResult{Code: -1}
+	stdin := cmd.Stdin
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	inRead, inWrite, err := os.Pipe()
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", m.name, err)
+	}
+	go func() {
+		_, _ = io.Copy(inWrite, stdin)
+		_ = inWrite.Close()
+	}()
+	var copies sync.WaitGroup
+	files := []*os.File{inRead}
+	for _, w := range []io.Writer{stdout, stderr} {
+		r, end, err := os.Pipe()
+		if err != nil {
+			return res, fmt.Errorf("%s: %w", m.name, err)
+		}
+		files = append(files, end)
+		copies.Go(func() {
+			_, _ = io.Copy(w, r)
+			_ = r.Close()
+		})
+	}
+	_, err = control.Call(ctx, m.socket(), "exec", machineinit.ExecParams{Args: cmd.Args, Env: cmd.Env}, &res, files...)
+	for _, f := range files {
+		_ = f.Close()
+	}
+	copies.Wait()
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", m.name, err)
+	}
+	return res, nil
+}
+
+// Shell runs a command on the caller's own streams, a terminal among them; it returns the exit code.
+func (m *Machine) Shell(ctx context.Context, args []string, tty bool, streams ...*os.File) (int, error) {
+	var res machineinit.ExecResult
+	env := []string{"PS1=" + m.name + ":\\w\\$ "}
+	_, err := control.Call(ctx, m.socket(), "exec", machineinit.ExecParams{Args: args, Env: env, TTY: tty}, &res, streams...)
+	if err != nil {
+		return -1, fmt.Errorf("%s: %w", m.name, err)
+	}
+	if res.Code < 0 {
+		return -1, fmt.Errorf("%s: %s", m.name, res.Reason)
+	}
+	return res.Code, nil
+}
+
+// ReadFile reads a file as the machine's programs see it.
+func (m *Machine) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	var data []byte
+	return data, m.call(ctx, "read", machineinit.FileParams{Path: path}, &data)
+}
+
+// WriteFile replaces a file atomically.
+func (m *Machine) WriteFile(ctx context.Context, path string, data []byte, mode fs.FileMode) error {
+	return m.call(ctx, "write", machineinit.FileParams{Path: path, Data: data, Mode: uint32(mode)}, nil)
+}
+
+// Off cuts the power.
+func (m *Machine) Off(ctx context.Context) error {
+	return m.lab.call(ctx, "off", labinit.MachineParams{Name: m.name}, nil)
+}
+
+// On switches the machine on and returns when it answers.
+func (m *Machine) On(ctx context.Context) error {
+	return m.lab.call(ctx, "on", labinit.MachineParams{Name: m.name}, nil)
+}
+
+// Reboot cuts the power and gives it back.
+func (m *Machine) Reboot(ctx context.Context) error {
+	if err := m.Off(ctx); err != nil {
+		return err
+	}
+	return m.On(ctx)
+}
+
+// Powered asks the lab, not the machine.
+func (m *Machine) Powered(ctx context.Context) (on bool, err error) {
+	return on, m.lab.call(ctx, "powered", labinit.MachineParams{Name: m.name}, &on)
+}
+
+// BootID is the machine's own.
+func (m *Machine) BootID(ctx context.Context) (string, error) {
+	raw, err := m.ReadFile(ctx, "/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(raw)), err
+}
+
+// Cut drops packets with nftables rules inside the machine.
+func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
+	var p machineinit.CutParams
+	for _, a := range peers {
+		p.Peers = append(p.Peers, a.String())
+	}
+	return m.call(ctx, "cut", p, nil)
+}
+
+// HealLinks removes all cuts.
+func (m *Machine) HealLinks(ctx context.Context) error { return m.call(ctx, "heal", struct{}{}, nil) }
+
+// Dropped counts the packets the cuts have dropped.
+func (m *Machine) Dropped(ctx context.Context) (n uint64, err error) {
+	return n, m.call(ctx, "dropped", struct{}{}, &n)
+}
+
+func (m *Machine) signal(ctx context.Context, process string, sig syscall.Signal) (n int, err error) {
+	return n, m.call(ctx, "signal", machineinit.SignalParams{Process: process, Signal: int(sig)}, &n)
+}
+
+// Freeze stops the processes of that name.
+func (m *Machine) Freeze(ctx context.Context, process string) error {
+	n, err := m.signal(ctx, process, syscall.SIGSTOP)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%s: no process named %q to freeze", m.name, process)
+	}
+	return err
+}
+
+// Thaw lets them go on.
+func (m *Machine) Thaw(ctx context.Context, process string) error {
+	_, err := m.signal(ctx, process, syscall.SIGCONT)
+	return err
+}
+
+// State is the state letter of the first process of that name.
+func (m *Machine) State(ctx context.Context, process string) (s string, err error) {
+	return s, m.call(ctx, "state", machineinit.SignalParams{Process: process}, &s)
+}
+
+// Kill kills the processes of that name.
+func (m *Machine) Kill(ctx context.Context, process string) (int, error) {
+	return m.signal(ctx, process, syscall.SIGKILL)
+}
+
+// Dial connects from the machine itself.
+func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := control.DialThrough(ctx, m.socket(), network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.name, err)
+	}
+	return conn, nil
+}
+
+// Install links the programs of a cached release into the machine's PATH; it acts on the disk, so the machine may be off.
+func (m *Machine) Install(_ context.Context, product, version string) error {
+	bin := filepath.Join(m.lab.dir, "disks", m.name, machineinit.BinDir)
+	programs, err := os.ReadDir(filepath.Join(m.lab.store.Root(), product, version))
+	if err != nil {
+		return fmt.Errorf("%s: install %s %s: %w", m.name, product, version, err)
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return fmt.Errorf("%s: install: %w", m.name, err)
+	}
+	for _, p := range programs {
+		link, tmp := filepath.Join(bin, p.Name()), filepath.Join(bin, "."+p.Name())
+		err := os.Symlink(filepath.Join(machineinit.Releases, product, version, p.Name()), tmp)
+		if err == nil {
+			err = os.Rename(tmp, link) // at once: a program is never missing
+		}
+		if err != nil {
+			return fmt.Errorf("%s: install %s: %w", m.name, p.Name(), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package machineinit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"drydock.dev/drydock/harness/cluster/lab/control"
+	"drydock.dev/drydock/harness/cluster/lab/process"
+	"drydock.dev/drydock/harness/cluster/lab/runtime"
+	"drydock.dev/drydock/harness/cluster/lab/unit"
+)
+
+// machine answers the control socket.
+type machine struct {
+	cfg     Config
+	table   *process.Table
+	units   *unit.Manager
+	runtime *runtime.Server
+}
+
+// simple makes a handler of a function from parameters to an answer.
+func simple[P any](do func(ctx context.Context, p P) (any, error)) control.Handler {
+	return func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
+		var p P
+		if err := req.Decode(&p); err != nil {
+			return nil, nil, err
+		}
+		body, err := do(ctx, p)
+		return body, nil, err
+	}
+}
+
+type none struct{}
+
+func (m *machine) handlers() map[string]control.Handler {
+	return map[string]control.Handler{
+		"exec":    m.exec,
+		"dial":    control.Dial,
+		"read":    simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
+		"write":   simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
+		"signal":  simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
+		"state":   simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
+		"cut":     simple(func(_ context.Context, p CutParams) (any, error) { return nil, cutPeers(p) }),
+		"heal":    simple(func(context.Context, none) (any, error) { return nil, healLinks() }),
+		"dropped": simple(func(context.Context, none) (any, error) { return dropped() }),
+		"unit":    simple(m.unit),
+		"shutdown": simple(func(ctx context.Context, _ none) (any, error) {
+			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
+		}),
+	}
+}
+
+// exec runs a program on the passed streams and waits for it; when the caller hangs up, the program's group is killed.
+func (m *machine) exec(ctx context.Context, req *control.Request) (any, []*os.File, error) {
+	var p ExecParams
+	if err := req.Decode(&p); err != nil {
+		return nil, nil, err
+	}
+	if len(p.Args) == 0 || len(req.Files) != 3 {
+		return nil, nil, fmt.Errorf("exec: %d arguments and %d streams", len(p.Args), len(req.Files))
+	}
+	cmd := exec.Command(p.Args[0], p.Args[1:]...) //nolint:noctx // killed as a group below
+	cmd.Env, cmd.Dir = append(environment(), p.Env...), "/root"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = req.Files[0], req.Files[1], req.Files[2]
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !p.TTY, Setsid: p.TTY, Setctty: p.TTY}
+	if err := m.table.Start(cmd); err != nil {
+		return ExecResult{Code: -1, Reason: err.Error()}, nil, nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	defer stop()
+	err := m.table.Wait(cmd)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return ExecResult{}, nil, nil
+	case errors.As(err, &exit):
+		return ExecResult{Code: exit.ExitCode(), Reason: exit.Error()}, nil, nil
+	default:
+		return ExecResult{Code: -1, Reason: err.Error()}, nil, nil
+	}
+}
+
+func writeFile(p FileParams) error {
+	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
+		return err //nolint:wrapcheck // *PathError
+	}
+	tmp := p.Path + ".drydock-new" // not in /tmp: a rename is atomic only within a file system
+	if err := os.WriteFile(tmp, p.Data, fs.FileMode(p.Mode)); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return os.Rename(tmp, p.Path) //nolint:wrapcheck // *LinkError
+}
+
+// signalNamed signals every process of that name and answers how many there were.
+func signalNamed(p SignalParams) (int, error) {
+	found := process.Named(p.Process)
+	for _, f := range found {
+		if err := syscall.Kill(f.PID, syscall.Signal(p.Signal)); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return 0, fmt.Errorf("signal %d to %s (%d): %w", p.Signal, p.Process, f.PID, err)
+		}
+	}
+	return len(found), nil
+}
+
+func stateOf(name string) string {
+	for _, f := range process.Named(name) {
+		return f.State
+	}
+	return ""
+}
+
+func cutPeers(p CutParams) error {
+	var peers []netip.Addr
+	for _, s := range p.Peers {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return fmt.Errorf("cut: %w", err)
+		}
+		peers = append(peers, a)
+	}
+	return cut(peers)
+}
+
+var unitVerbs = []string{"start", "stop", "restart", "kill", "enable", "disable", "status", "daemon-reload"}
+
+// unit does what systemctl asks and answers the unit's status.
+func (m *machine) unit(ctx context.Context, p UnitParams) (any, error) {
+	name := strings.TrimSuffix(p.Name, ".service")
+	var err error
+	switch p.Verb {
+	case "start":
+		err = m.units.Start(name)
+	case "stop":
+		err = m.units.Stop(ctx, name)
+	case "restart":
+		if err = m.units.Stop(ctx, name); err == nil {
+			err = m.units.Start(name)
+		}
+	case "kill":
+		err = m.units.Signal(name, syscall.Signal(p.Signal))
+	case "enable":
+		err = m.units.Enable(name)
+	case "disable":
+		err = m.units.Disable(name)
+	case "status":
+	case "daemon-reload": // unit files are read at every start
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("unknown verb %q; known: %s", p.Verb, strings.Join(slices.Sorted(slices.Values(unitVerbs)), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.units.Status(name)
+}

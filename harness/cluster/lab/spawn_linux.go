@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster/lab/labinit"
+)
+
+// owned is a lab this process started: the child, and the pipe whose end the lab takes for its owner's.
+type owned struct {
+	cmd  *exec.Cmd
+	pipe *os.File
+	done chan struct{}
+}
+
+// spawn starts PID 1 of a lab in namespaces of its own and returns when it serves its socket.
+func spawn(dir, program string, listener *os.File, keep bool) (_ *owned, err error) {
+	ownerRead, ownerWrite, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	defer func() { _ = ownerRead.Close() }()
+	readyRead, readyWrite, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	defer func() { _ = readyRead.Close() }()
+	log, err := os.Create(filepath.Join(dir, "logs", labinit.LogFile))
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(program, "lab-init", dir) //nolint:noctx // it ends with its owner, or on request
+	cmd.ExtraFiles = []*os.File{ownerRead, readyWrite}
+	if listener != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, listener)
+	}
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
+	cmd.SysProcAttr = attributes()
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(explainStart(err), readyWrite.Close(), ownerWrite.Close())
+	}
+	_ = readyWrite.Close()
+	o := &owned{cmd: cmd, pipe: ownerWrite, done: make(chan struct{})}
+	go func() { _ = cmd.Wait(); close(o.done) }()
+	said, err := io.ReadAll(readyRead)
+	if err != nil || string(said) != labinit.Ready {
+		_ = cmd.Process.Kill()
+		<-o.done
+		return nil, explainStart(fmt.Errorf("%s (its log: %s)", said, log.Name()))
+	}
+	if keep {
+		_ = ownerWrite.Close()
+		o.pipe = nil
+	}
+	return o, nil
+}
+
+// attributes ask for all namespaces a lab needs. The user namespace maps the caller alone, to root: root of
+// the lab has no power outside it, and even a lab started by root owns none of the host's settings.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Setsid: true, // Ctrl-C at the owner's terminal is the owner's to handle
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID |
+			syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+}
+
+// end lets the owner's pipe go and waits until the kernel has ended the lab.
+func (o *owned) end(ctx context.Context) error {
+	if o.pipe != nil {
+		_ = o.pipe.Close()
+		o.pipe = nil
+	}
+	select {
+	case <-o.done:
+		return nil
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+	}
+	_ = o.cmd.Process.Kill() // kills PID 1 and so everything in the lab
+	select {
+	case <-o.done:
+		return nil
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("lab process %d remains 10s after SIGKILL", o.cmd.Process.Pid)
+	}
+}

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Role is what a machine is for.
+type Role string
+
+// The roles a machine can have.
+const (
+	ControlPlane Role = "control-plane"
+	Worker       Role = "worker"
+	Etcd         Role = "etcd"
+)
+
+// EtcdLayout says where the etcd members live.
+type EtcdLayout string
+
+// The layouts: on the control planes, on machines of their own, or nothing but etcd.
+const (
+	EtcdStacked  EtcdLayout = "stacked"
+	EtcdExternal EtcdLayout = "external"
+	EtcdOnly     EtcdLayout = "only"
+)
+
+// Timing chooses how quickly a cluster notices a loss.
+type Timing string
+
+// TimingFast shrinks leases, grace periods and tolerations together; TimingProduction keeps Kubernetes' defaults.
+const (
+	TimingFast       Timing = "fast"
+	TimingProduction Timing = "production"
+)
+
+// Limits of a topology. An etcd cluster above seven members gains tolerance nobody uses and loses write speed.
+const (
+	MaxEtcdMembers = 7
+	MaxWorkers     = 50
+)
+
+// Topology is the shape of a cluster: everything a provider has to know to make one.
+type Topology struct {
+	Name          string     `json:"name"`
+	ControlPlanes int        `json:"controlPlanes"`
+	Workers       int        `json:"workers"`
+	Etcd          EtcdLayout `json:"etcd"`
+	EtcdMembers   int        `json:"etcdMembers"` // for stacked always ControlPlanes
+	Version       string     `json:"version"`     // Kubernetes, vX.Y or vX.Y.Z; empty for etcd-only
+	EtcdVersion   string     `json:"etcdVersion"` // vX.Y or vX.Y.Z
+	Timing        Timing     `json:"timing"`
+}
+
+// MachineSpec is one machine of a topology before it exists.
+type MachineSpec struct {
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+}
+
+// Complete fills in what follows from the rest: the layout, the member count and the timing.
+func (t Topology) Complete() Topology {
+	if t.Etcd == "" {
+		t.Etcd = EtcdStacked
+	}
+	if t.Etcd == EtcdStacked {
+		t.EtcdMembers = t.ControlPlanes
+	}
+	if t.Etcd == EtcdExternal && t.EtcdMembers == 0 {
+		t.EtcdMembers = 3
+	}
+	if t.Timing == "" {
+		t.Timing = TimingFast
+	}
+	return t
+}
+
+// Validate says what is wrong with a completed topology, and warns of what is allowed but unwise.
+func (t Topology) Validate() (warnings []string, err error) {
+	var bad []string
+	note := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	for _, count := range []struct {
+		name        string
+		value, most int
+	}{{"controlPlanes", t.ControlPlanes, MaxEtcdMembers}, {"workers", t.Workers, MaxWorkers}, {"etcdMembers", t.EtcdMembers, MaxEtcdMembers}} {
+		switch {
+		case count.value < 0:
+			note("%s is %d; it cannot be negative", count.name, count.value)
+		case count.value > count.most:
+			note("%s is %d; at most %d", count.name, count.value, count.most)
+		}
+	}
+	switch t.Etcd {
+	case EtcdStacked, EtcdExternal:
+		if t.ControlPlanes == 0 {
+			note("controlPlanes is 0; a Kubernetes cluster needs at least 1 (or etcd: only)")
+		}
+	case EtcdOnly:
+		if t.ControlPlanes > 0 || t.Workers > 0 {
+			note("etcd: only takes no controlPlanes and no workers")
+		}
+	default:
+		note("etcd is %q; known: %s, %s, %s", t.Etcd, EtcdStacked, EtcdExternal, EtcdOnly)
+	}
+	if t.Etcd != EtcdStacked && t.EtcdMembers == 0 {
+		note("etcdMembers is 0; at least 1")
+	}
+	if t.Timing != TimingFast && t.Timing != TimingProduction {
+		note("timing is %q; known: %s, %s", t.Timing, TimingFast, TimingProduction)
+	}
+	if len(bad) > 0 {
+		return nil, fmt.Errorf("topology: %s", strings.Join(bad, "; "))
+	}
+	if t.EtcdMembers%2 == 0 {
+		warnings = append(warnings, fmt.Sprintf("%d etcd members tolerate the loss of %d, as many as %d do: an even member adds risk and no tolerance",
+			t.EtcdMembers, Tolerance(t.EtcdMembers), t.EtcdMembers-1))
+	}
+	return warnings, nil
+}
+
+// Machines lists the machines of the topology in the order they are made: etcd, control planes, workers.
+func (t Topology) Machines() []MachineSpec {
+	var out []MachineSpec
+	add := func(n int, r Role) {
+		for i := 1; i <= n; i++ {
+			out = append(out, MachineSpec{Name: fmt.Sprintf("%s-%d", r, i), Role: r})
+		}
+	}
+	if t.Etcd != EtcdStacked {
+		add(t.EtcdMembers, Etcd)
+	}
+	add(t.ControlPlanes, ControlPlane)
+	add(t.Workers, Worker)
+	return out
+}
+
+// EtcdMachines names the machines that carry an etcd member.
+func (t Topology) EtcdMachines() []string {
+	role := ControlPlane
+	if t.Etcd != EtcdStacked {
+		role = Etcd
+	}
+	return t.named(role)
+}
+
+// ControlPlaneMachines names the machines that carry an API server.
+func (t Topology) ControlPlaneMachines() []string { return t.named(ControlPlane) }
+
+func (t Topology) named(role Role) []string {
+	var out []string
+	for _, m := range t.Machines() {
+		if m.Role == role {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+// Kubernetes reports whether the cluster has a Kubernetes control plane at all.
+func (t Topology) Kubernetes() bool { return t.Etcd != EtcdOnly }
+
+// String is the topology in a few words: "3+3 v1.35 (stacked etcd, fast)".
+func (t Topology) String() string {
+	if t.Etcd == EtcdOnly {
+		return fmt.Sprintf("etcd-only, %d members, etcd %s", t.EtcdMembers, t.EtcdVersion)
+	}
+	etcd := "stacked etcd"
+	if t.Etcd == EtcdExternal {
+		etcd = fmt.Sprintf("%d external etcd", t.EtcdMembers)
+	}
+	return fmt.Sprintf("%d+%d %s (%s, %s timing)", t.ControlPlanes, t.Workers, t.Version, etcd, t.Timing)
+}
+
+// Quorum is the number of voting members that must agree: more than half (etcd FAQ, "What is failure tolerance?").
+func Quorum(members int) int { return members/2 + 1 }
+
+// Tolerance is how many of the members may be lost while a quorum remains.
+func Tolerance(members int) int {
+	if members == 0 {
+		return 0
+	}
+	return members - Quorum(members)
+}

@@ -1,0 +1,266 @@
+// Package etcd reads and changes the membership of a cluster's etcd: observation of every member, quorum, hashes at one
+// revision, bootstrap of a bare etcd cluster, and the replacement of a member.
+package etcd
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Ports of a member, kubeadm's and ours alike.
+const (
+	ClientPort  = 2379
+	PeerPort    = 2380
+	MetricsPort = 2381 // plain HTTP on the machine's loopback
+)
+
+// Access reaches the etcd of one cluster.
+type Access struct {
+	cluster  cluster.Cluster
+	machines []string
+	tls      *tls.Config // nil: plain HTTP
+}
+
+// Open prepares access to the cluster's etcd. A stacked etcd's client certificate is read from a control plane.
+func Open(ctx context.Context, c cluster.Cluster) (*Access, error) {
+	a := &Access{cluster: c, machines: c.Topology().EtcdMachines()}
+	if c.Topology().Etcd != cluster.EtcdStacked {
+		return a, nil
+	}
+	var err error
+	for _, name := range a.machines { // any control plane has one; some may be off
+		if a.tls, err = readTLS(ctx, c, name); err == nil {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("etcd: client certificate: %w", err)
+}
+
+func readTLS(ctx context.Context, c cluster.Cluster, machine string) (*tls.Config, error) {
+	m, err := c.Machine(machine)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it lists the machines
+	}
+	const pki = "/etc/kubernetes/pki/etcd/"
+	var files [3][]byte
+	for i, name := range []string{"ca.crt", "healthcheck-client.crt", "healthcheck-client.key"} {
+		if files[i], err = m.ReadFile(ctx, pki+name); err != nil {
+			return nil, err //nolint:wrapcheck // it names the machine and the file
+		}
+	}
+	pair, err := tls.X509KeyPair(files[1], files[2])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", machine, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(files[0]) {
+		return nil, fmt.Errorf("%s: %sca.crt holds no certificate", machine, pki)
+	}
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Machines names the machines that should carry a member.
+func (a *Access) Machines() []string { return a.machines }
+
+// Endpoint is the client URL of a machine's member.
+func (a *Access) Endpoint(machine string) (string, error) {
+	m, err := a.cluster.Machine(machine)
+	if err != nil {
+		return "", err //nolint:wrapcheck // it lists the machines
+	}
+	return a.scheme() + "://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(ClientPort)), nil
+}
+
+func (a *Access) scheme() string {
+	if a.tls != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// Client connects to the members of the named machines, or of all. The caller closes it.
+func (a *Access) Client(ctx context.Context, machines ...string) (*clientv3.Client, error) {
+	if len(machines) == 0 {
+		machines = a.machines
+	}
+	cfg := clientv3.Config{
+		Context: ctx, TLS: a.tls, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
+		// A member that vanishes without a word is noticed by keep-alives, not by TCP.
+		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second, PermitWithoutStream: true,
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			return a.cluster.Dial(ctx, "tcp", addr)
+		})},
+	}
+	for _, m := range machines {
+		e, err := a.Endpoint(m)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Endpoints = append(cfg.Endpoints, e)
+	}
+	cl, err := clientv3.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("etcd: connect: %w", err)
+	}
+	return cl, nil
+}
+
+// Member is one member as its own machine and its own answers show it.
+type Member struct {
+	Machine  string    `json:"machine"`
+	Error    string    `json:"error,omitempty"` // why it did not answer; the rest is then zero
+	ID       uint64    `json:"id,omitempty"`
+	Leader   uint64    `json:"leader,omitempty"` // the member it takes for the leader; 0: none
+	Learner  bool      `json:"learner,omitempty"`
+	Term     uint64    `json:"term,omitempty"`
+	Revision int64     `json:"revision,omitempty"`
+	DBSize   int64     `json:"dbSize,omitempty"`
+	Version  string    `json:"version,omitempty"`
+	Alarms   []string  `json:"alarms,omitempty"`
+	Started  time.Time `json:"started,omitzero"` // when its process started; zero when its metrics did not answer
+}
+
+// Healthy reports whether the member answered, follows a leader and votes.
+func (m Member) Healthy() bool { return m.Error == "" && m.Leader != 0 && !m.Learner }
+
+// IsLeader reports whether the member takes itself for the leader.
+func (m Member) IsLeader() bool { return m.Error == "" && m.ID == m.Leader && m.ID != 0 }
+
+// Watcher observes members again and again over connections it keeps.
+type Watcher struct {
+	access  *Access
+	clients map[string]*clientv3.Client
+}
+
+// Watch makes a watcher; the caller closes it.
+func (a *Access) Watch(ctx context.Context) (*Watcher, error) {
+	w := &Watcher{access: a, clients: map[string]*clientv3.Client{}}
+	for _, m := range a.machines {
+		c, err := a.Client(ctx, m)
+		if err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+		w.clients[m] = c
+	}
+	return w, nil
+}
+
+// Close ends the watcher's connections.
+func (w *Watcher) Close() error {
+	var errs []error
+	for _, c := range w.clients {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Members asks every member for its status at once; one that does not answer within the timeout carries the error.
+// Status is served from the member's own state and needs no quorum.
+func (w *Watcher) Members(ctx context.Context, timeout time.Duration) []Member {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	out := make([]Member, len(w.access.machines))
+	done := make(chan struct{})
+	for i, name := range w.access.machines {
+		go func() {
+			out[i] = w.member(ctx, name)
+			done <- struct{}{}
+		}()
+	}
+	for range out {
+		<-done
+	}
+	return out
+}
+
+func (w *Watcher) member(ctx context.Context, machine string) Member {
+	m := Member{Machine: machine}
+	endpoint, err := w.access.Endpoint(machine)
+	if err == nil {
+		var st *clientv3.StatusResponse
+		if st, err = w.clients[machine].Status(ctx, endpoint); err == nil {
+			m.ID, m.Leader, m.Learner, m.Term = st.Header.MemberId, st.Leader, st.IsLearner, st.RaftTerm
+			m.Revision, m.DBSize, m.Version, m.Alarms = st.Header.Revision, st.DbSize, st.Version, st.Errors
+		}
+	}
+	if err != nil {
+		m.Error = err.Error()
+		return m
+	}
+	m.Started, _ = w.access.started(ctx, machine) // a missing start time is seen as zero
+	return m
+}
+
+// started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.
+func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
+	m, err := a.cluster.Machine(machine)
+	if err != nil {
+		return time.Time{}, err //nolint:wrapcheck // it lists the machines
+	}
+	d, err := cluster.As[cluster.Dialer](m)
+	if err != nil {
+		return time.Time{}, err //nolint:wrapcheck // it names the capability
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort), nil)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", machine, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", machine, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if v, ok := strings.CutPrefix(lines.Text(), "process_start_time_seconds "); ok {
+			s, err := strconv.ParseFloat(v, 64)
+			if err != nil {
+				return time.Time{}, fmt.Errorf("%s: start time: %w", machine, err)
+			}
+			return time.UnixMilli(int64(s * 1000)), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s: no start time among the metrics", machine)
+}
+
+// Hashes compares the key-value stores of all members at one revision, which all of them must have.
+// HashKV at different revisions would differ among equal members.
+func (w *Watcher) Hashes(ctx context.Context) (map[string]uint32, int64, error) {
+	var rev int64
+	for _, m := range w.Members(ctx, 5*time.Second) {
+		if m.Error != "" {
+			return nil, 0, fmt.Errorf("etcd: hash: member on %s: %s", m.Machine, m.Error)
+		}
+		if rev == 0 || m.Revision < rev {
+			rev = m.Revision
+		}
+	}
+	out := map[string]uint32{}
+	for name, c := range w.clients {
+		endpoint, err := w.access.Endpoint(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		h, err := c.HashKV(ctx, endpoint, rev)
+		if err != nil {
+			return nil, 0, fmt.Errorf("etcd: hash of the member on %s at revision %d: %w", name, rev, err)
+		}
+		out[name] = h.Hash
+	}
+	return out, rev, nil
+}

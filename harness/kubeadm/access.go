@@ -1,0 +1,206 @@
+package kubeadm
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+const adminConf = "/etc/kubernetes/admin.conf"
+
+// AdminKubeconfig is the admin's kubeconfig with the server replaced, read from the first control plane that answers.
+func AdminKubeconfig(ctx context.Context, c cluster.Cluster, server string) ([]byte, error) {
+	if !c.Topology().Kubernetes() {
+		return nil, cluster.Usagef("cluster %q is etcd-only: it has no API server", c.Topology().Name)
+	}
+	var raw []byte
+	var errs []error
+	for _, name := range c.Topology().ControlPlaneMachines() {
+		m, err := c.Machine(name)
+		if err == nil {
+			raw, err = m.ReadFile(ctx, adminConf)
+		}
+		if err == nil {
+			break
+		}
+		errs = append(errs, err)
+	}
+	if raw == nil {
+		return nil, fmt.Errorf("kubeconfig: %w", errors.Join(errs...))
+	}
+	cfg, err := clientcmd.Load(raw)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	for _, cl := range cfg.Clusters {
+		cl.Server = server
+	}
+	out, err := clientcmd.Write(*cfg)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return out, nil
+}
+
+// RESTConfig is the admin's configuration for clients in this process, through the cluster's balancer.
+func RESTConfig(ctx context.Context, c cluster.Cluster) (*rest.Config, error) {
+	raw, err := AdminKubeconfig(ctx, c, "https://"+c.Endpoint())
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	cfg.Dial = c.Dial
+	cfg.QPS, cfg.Burst = -1, -1 // a probe that waits for a client-side limit measures nothing
+	return cfg, nil
+}
+
+// AdminClient is a clientset for the admin.
+func AdminClient(ctx context.Context, c cluster.Cluster) (kubernetes.Interface, error) {
+	cfg, err := RESTConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return client, nil
+}
+
+// Health asks one API server's /livez or /readyz directly, past the balancer; nil means it answered 200.
+func Health(ctx context.Context, c cluster.Cluster, machine, path string) error {
+	m, err := c.Machine(machine)
+	if err != nil {
+		return err //nolint:wrapcheck // it lists the machines
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: c.Dial,
+		// Anonymous health needs no trust; nothing secret is sent.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+	}}
+	url := "https://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(APIPort)) + path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", machine, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s: %w", machine, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		return fmt.Errorf("%s: %s is %s: %s", machine, path, resp.Status, body)
+	}
+	return nil
+}
+
+// readyWithin is how long a whole cluster may take to serve after its machines are on.
+const readyWithin = 5 * time.Minute
+
+// Ready returns when every API server is ready, every node is Ready with the boot id its machine has now, and
+// controller-manager and scheduler have leaders. A Node object alone could still be Ready from before a power cut.
+func (b Bootstrap) Ready(ctx context.Context, c cluster.Cluster) (err error) {
+	done := b.Progress.Phase("cluster ready")
+	defer func() { done(err) }()
+	client, err := AdminClient(ctx, c)
+	if err != nil {
+		return err
+	}
+	return cluster.Await(ctx, "cluster ready", cluster.Wait{For: readyWithin}, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		for _, name := range c.Topology().ControlPlaneMachines() {
+			if err := Health(ctx, c, name, "/readyz"); err != nil {
+				return err
+			}
+		}
+		if err := nodesReady(ctx, c, client); err != nil {
+			return err
+		}
+		return leadersElected(ctx, client)
+	})
+}
+
+func nodesReady(ctx context.Context, c cluster.Cluster, client kubernetes.Interface) error {
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("nodes: %w", err)
+	}
+	nodes := map[string]*corev1.Node{}
+	for i := range list.Items {
+		nodes[list.Items[i].Name] = &list.Items[i]
+	}
+	for _, m := range c.Machines() {
+		if m.Role() == cluster.Etcd {
+			continue
+		}
+		node := nodes[m.Name()]
+		if node == nil {
+			return fmt.Errorf("node %s is not registered", m.Name())
+		}
+		power, err := cluster.As[cluster.Power](m)
+		if err != nil {
+			return err //nolint:wrapcheck // it names the capability
+		}
+		boot, err := power.BootID(ctx)
+		if err != nil {
+			return err //nolint:wrapcheck // it names the machine
+		}
+		if node.Status.NodeInfo.BootID != boot {
+			return fmt.Errorf("node %s reports the boot before this one", m.Name())
+		}
+		if err := nodeReady(node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func nodeReady(n *corev1.Node) error {
+	for _, cond := range n.Status.Conditions {
+		if cond.Type == corev1.NodeReady {
+			if cond.Status == corev1.ConditionTrue {
+				return nil
+			}
+			return fmt.Errorf("node %s is not ready: %s", n.Name, cond.Message)
+		}
+	}
+	return fmt.Errorf("node %s has no Ready condition", n.Name)
+}
+
+// Leases names the leader-election leases in kube-system.
+func Leases() []string { return []string{"kube-controller-manager", "kube-scheduler"} }
+
+func leadersElected(ctx context.Context, client kubernetes.Interface) error {
+	for _, name := range Leases() {
+		l, err := client.CoordinationV1().Leases("kube-system").Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("lease %s: %w", name, err)
+		}
+		if l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity == "" || l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
+			return fmt.Errorf("%s has no leader", name)
+		}
+		if age := time.Since(l.Spec.RenewTime.Time); age > time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
+			return fmt.Errorf("%s: the lease of %s expired %s ago", name, *l.Spec.HolderIdentity, age.Round(time.Second))
+		}
+	}
+	return nil
+}

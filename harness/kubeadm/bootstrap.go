@@ -1,0 +1,168 @@
+package kubeadm
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"drydock.dev/drydock/fixtures"
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/release"
+)
+
+// Bootstrap brings a Kubernetes cluster up: external etcd if asked for, kubeadm init, control-plane joins one after
+// another (etcd takes one learner at a time), worker joins all at once beside them.
+type Bootstrap struct {
+	Progress cluster.Progress
+	Etcd     etcd.Bootstrap
+}
+
+var _ cluster.Bootstrapper = Bootstrap{}
+
+// Key names what shapes a booted cluster besides its topology. An empty key, when the templates cannot be read, means: do not save.
+func (Bootstrap) Key(cluster.Topology) string {
+	key, err := templates()
+	if err != nil {
+		return ""
+	}
+	return key
+}
+
+// Bootstrap runs on bare machines.
+func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
+	if c.Topology().Etcd == cluster.EtcdExternal {
+		if err := b.Etcd.Bootstrap(ctx, c); err != nil {
+			return err //nolint:wrapcheck // it says what was attempted
+		}
+		if err := b.Etcd.Ready(ctx, c); err != nil {
+			return err //nolint:wrapcheck // it says what is not ready
+		}
+	}
+	p, err := newParams(c)
+	if err != nil {
+		return err
+	}
+	if err := prepareAll(ctx, c); err != nil {
+		return err
+	}
+	controlPlanes, workers := byRole(c)
+	first := controlPlanes[0]
+	if err := b.phase("kubeadm init on "+first.Name(), func() error { return initFirst(ctx, first, p) }); err != nil {
+		return err
+	}
+	if p.CAHash, err = caHash(ctx, first); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		for _, m := range controlPlanes[1:] {
+			if err := b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, m, p) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, m := range workers {
+		g.Go(func() error {
+			return b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, m, p) })
+		})
+	}
+	return g.Wait() //nolint:wrapcheck // the machine's own error
+}
+
+func (b Bootstrap) phase(label string, do func() error) error {
+	done := b.Progress.Phase("%s", label)
+	err := do()
+	done(err)
+	return err
+}
+
+func byRole(c cluster.Cluster) (controlPlanes, workers []cluster.Machine) {
+	for _, m := range c.Machines() {
+		switch m.Role() {
+		case cluster.ControlPlane:
+			controlPlanes = append(controlPlanes, m)
+		case cluster.Worker:
+			workers = append(workers, m)
+		case cluster.Etcd:
+		}
+	}
+	return controlPlanes, workers
+}
+
+// prepareAll installs the programs and the kubelet's unit on every Kubernetes machine.
+func prepareAll(ctx context.Context, c cluster.Cluster) error {
+	unit, err := fixtures.Kubeadm.ReadFile("kubeadm/kubelet.service")
+	if err != nil {
+		return fmt.Errorf("kubelet unit: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	controlPlanes, workers := byRole(c)
+	for _, m := range append(controlPlanes, workers...) {
+		g.Go(func() error { return prepare(ctx, c.Topology(), m, unit) })
+	}
+	return g.Wait() //nolint:wrapcheck // the machine's own error
+}
+
+func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, unit []byte) error {
+	inst, err := cluster.As[cluster.Installer](m)
+	if err != nil {
+		return err //nolint:wrapcheck // it names the capability
+	}
+	err = errors.Join(inst.Install(ctx, release.Kubernetes, t.Version), inst.Install(ctx, release.Etcd, t.EtcdVersion))
+	if err != nil {
+		return err
+	}
+	if err := m.WriteFile(ctx, "/etc/systemd/system/kubelet.service", unit, 0o644); err != nil {
+		return err //nolint:wrapcheck // it names the machine
+	}
+	_, err = m.Exec(ctx, cluster.Command{Args: []string{"systemctl", "enable", "kubelet"}})
+	return err //nolint:wrapcheck // *ExecError
+}
+
+func initFirst(ctx context.Context, m cluster.Machine, p params) error {
+	return run(ctx, m, p, "init", []string{"init.yaml.tmpl", "cluster.yaml.tmpl"}, "--upload-certs")
+}
+
+func join(ctx context.Context, m cluster.Machine, p params) error {
+	return run(ctx, m, p, "join", []string{"join.yaml.tmpl"})
+}
+
+func run(ctx context.Context, m cluster.Machine, p params, verb string, files []string, flags ...string) error {
+	config, err := render(p.of(m), files...)
+	if err != nil {
+		return err
+	}
+	path := "/etc/kubernetes/drydock-" + verb + ".yaml"
+	if err := m.WriteFile(ctx, path, config, 0o600); err != nil {
+		return err //nolint:wrapcheck // it names the machine
+	}
+	args := append([]string{"kubeadm", verb, "--config", path}, flags...)
+	_, err = m.Exec(ctx, cluster.Command{Args: args})
+	return err //nolint:wrapcheck // *ExecError
+}
+
+// caHash is the public-key pin kubeadm's token discovery asks for: SHA-256 of the CA's SubjectPublicKeyInfo.
+func caHash(ctx context.Context, m cluster.Machine) (string, error) {
+	raw, err := m.ReadFile(ctx, "/etc/kubernetes/pki/ca.crt")
+	if err != nil {
+		return "", err //nolint:wrapcheck // it names the machine
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return "", fmt.Errorf("%s: /etc/kubernetes/pki/ca.crt holds no certificate", m.Name())
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", fmt.Errorf("%s: CA: %w", m.Name(), err)
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,108 @@
+// Package kubeadm brings clusters up with the unmodified kubeadm and kubelet, through the Machine interface only.
+package kubeadm
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strconv"
+	"text/template"
+	"time"
+
+	"drydock.dev/drydock/fixtures"
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+)
+
+// APIPort is where every API server listens.
+const APIPort = 6443
+
+// The networks of a cluster, and the socket of the runtime on each machine.
+const (
+	podNet     = "10.244.0.0/16"
+	serviceNet = "10.96.0.0/12"
+	criSocket  = "/run/drydock/cri.sock"
+)
+
+// LeaderLease is how controller-manager and scheduler elect a leader (--leader-elect-lease-duration and so on).
+type LeaderLease struct{ Duration, Renew, Retry time.Duration }
+
+// Lease is the leader election of a timing. Production has Kubernetes' defaults.
+func Lease(t cluster.Timing) LeaderLease {
+	if t == cluster.TimingFast {
+		return LeaderLease{Duration: 6 * time.Second, Renew: 4 * time.Second, Retry: time.Second}
+	}
+	return LeaderLease{Duration: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
+}
+
+// params are what the templates are filled with.
+type params struct {
+	Version, Endpoint, PodNet, ServiceNet, CRISocket string
+	Fast                                             bool
+	Lease                                            LeaderLease
+	EtcdEndpoints                                    []string
+	Token, CertificateKey, CAHash                    string
+	Name, Address                                    string
+	ControlPlane                                     bool
+}
+
+// newParams holds the secrets of one bring-up.
+func newParams(c cluster.Cluster) (params, error) {
+	t := c.Topology()
+	p := params{
+		Version: t.Version, Endpoint: c.Endpoint(), PodNet: podNet, ServiceNet: serviceNet, CRISocket: criSocket,
+		Fast: t.Timing == cluster.TimingFast, Lease: Lease(t.Timing),
+	}
+	secret := make([]byte, 32+8)
+	if _, err := rand.Read(secret); err != nil {
+		return p, fmt.Errorf("bootstrap token: %w", err)
+	}
+	p.CertificateKey = hex.EncodeToString(secret[:32])
+	text := hex.EncodeToString(secret[32:])
+	p.Token = "dryd0c." + text // [a-z0-9]{6}.[a-z0-9]{16}
+	if t.Etcd == cluster.EtcdExternal {
+		for _, name := range t.EtcdMachines() {
+			m, err := c.Machine(name)
+			if err != nil {
+				return p, err //nolint:wrapcheck // it lists the machines
+			}
+			p.EtcdEndpoints = append(p.EtcdEndpoints, "http://"+net.JoinHostPort(m.Addr().String(), strconv.Itoa(etcd.ClientPort)))
+		}
+	}
+	return p, nil
+}
+
+func (p params) of(m cluster.Machine) params {
+	p.Name, p.Address, p.ControlPlane = m.Name(), m.Addr().String(), m.Role() == cluster.ControlPlane
+	return p
+}
+
+func render(p params, names ...string) ([]byte, error) {
+	var out bytes.Buffer
+	for _, n := range names {
+		t, err := template.New(n).Option("missingkey=error").ParseFS(fixtures.Kubeadm, "kubeadm/"+n)
+		if err != nil {
+			return nil, fmt.Errorf("kubeadm configuration: %w", err)
+		}
+		if err := t.Execute(&out, p); err != nil {
+			return nil, fmt.Errorf("kubeadm configuration: %w", err)
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// templates lists everything a bring-up is made of, for the key of a saved cluster.
+func templates() (string, error) {
+	h := sha256.New()
+	for _, n := range []string{"init.yaml.tmpl", "cluster.yaml.tmpl", "join.yaml.tmpl", "kubelet.service"} {
+		raw, err := fixtures.Kubeadm.ReadFile("kubeadm/" + n)
+		if err != nil {
+			return "", fmt.Errorf("kubeadm configuration: %w", err)
+		}
+		_, _ = h.Write(raw)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

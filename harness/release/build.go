@@ -1,0 +1,95 @@
+package release
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// build compiles the programs from their nested module in one go, so that what they share is compiled once.
+func (s *Store) build(ctx context.Context, v Version, names []string, label string) error {
+	module := filepath.Join(s.Source, v.Module)
+	if _, err := os.Stat(filepath.Join(module, "go.mod")); err != nil {
+		return fmt.Errorf("%s: the source tree has no module to build it: %w", label, err)
+	}
+	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
+	out, err := os.MkdirTemp(dir, ".build-*")
+	if err != nil {
+		return fmt.Errorf("%s: %w", label, err)
+	}
+	defer func() { _ = os.RemoveAll(out) }()
+	logPath := filepath.Join(s.Dir, fmt.Sprintf("build-%s-%s.log", v.Product.Name, v.Version))
+	log, err := os.Create(logPath)
+	if err != nil {
+		return fmt.Errorf("%s: %w", label, err)
+	}
+	defer func() { _ = log.Close() }()
+	flags := []string{"-trimpath", "-ldflags", "-s -w " + v.fill(v.Product.LDFlags, "", "")}
+	var packages []string
+	for _, n := range names {
+		packages = append(packages, v.Product.Programs[n])
+	}
+	s.Progress.Advance(label+": building from Go modules", 0, 0)
+	total := countStale(ctx, module, flags, packages)
+	if err := s.compile(ctx, module, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log); err != nil {
+		return fmt.Errorf("%s: go build: %w; the log is %s", label, err, logPath)
+	}
+	for _, n := range names {
+		// The go command names a program after the last element of its package that is not a version.
+		made := path.Base(strings.TrimSuffix(v.Product.Programs[n], "/v3"))
+		if err := os.Rename(filepath.Join(out, made), filepath.Join(dir, n)); err != nil {
+			return fmt.Errorf("%s: %w", label, err)
+		}
+	}
+	return nil
+}
+
+func goCommand(ctx context.Context, module string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=linux")
+	return cmd
+}
+
+// countStale counts the packages the go command would compile now; 0 when it does not say.
+func countStale(ctx context.Context, module string, flags, packages []string) int {
+	args := append([]string{"list", "-deps", "-f", "{{if .Stale}}x{{end}}"}, flags...)
+	out, err := goCommand(ctx, module, append(args, packages...)...).Output()
+	if err != nil {
+		return 0 // the build itself will say what is wrong
+	}
+	return strings.Count(string(out), "x")
+}
+
+// compile runs the build; -v makes it name each package when it is done.
+func (s *Store) compile(ctx context.Context, module string, args []string, label string, total int, log io.Writer) error {
+	cmd := goCommand(ctx, module, args...)
+	read, write := io.Pipe()
+	cmd.Stdout, cmd.Stderr = write, write
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("is Go installed? %w", err)
+	}
+	wait := make(chan error, 1)
+	go func() {
+		err := cmd.Wait()
+		_ = write.Close()
+		wait <- err
+	}()
+	done := 0
+	lines := bufio.NewScanner(read)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		_, _ = fmt.Fprintln(log, lines.Text())
+		if !strings.HasPrefix(lines.Text(), "#") && !strings.Contains(lines.Text(), " ") {
+			done++
+		}
+		s.Progress.Advance(label+": packages", done, max(total, done))
+	}
+	return <-wait
+}

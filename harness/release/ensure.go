@@ -1,0 +1,177 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Ensure makes the named programs of a version available below Root. Two processes that want the same wait for each other;
+// what is interrupted leaves nothing half-made and goes on where the Go build cache left it.
+func (s *Store) Ensure(ctx context.Context, v Version, names ...string) error {
+	own, err := s.fromBinDir(ctx, v, names)
+	if err != nil {
+		return err
+	}
+	var wanted []string
+	for _, n := range names {
+		if !own[n] {
+			wanted = append(wanted, n)
+		}
+	}
+	if len(s.Missing(v, wanted...)) > 0 {
+		if err := s.fetch(ctx, v, wanted); err != nil {
+			return err
+		}
+	}
+	if s.BinDir == "" {
+		return nil
+	}
+	for _, n := range wanted { // the rest of a mixed root comes from the cache
+		if err := install(filepath.Join(s.Dir, v.Product.Name, v.Version, n), s.Path(v.Product.Name, v.Version, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fromBinDir installs the programs the user's directory has, after asking each for its version.
+func (s *Store) fromBinDir(ctx context.Context, v Version, names []string) (map[string]bool, error) {
+	own := map[string]bool{}
+	if s.BinDir == "" {
+		return own, nil
+	}
+	if st, err := os.Stat(s.BinDir); err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("--bin-dir %s is not a directory: %w", s.BinDir, err)
+	}
+	for _, n := range names {
+		path := filepath.Join(s.BinDir, n)
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		said := askVersion(ctx, path)
+		if !strings.Contains(said, strings.TrimPrefix(v.Version, "v")) {
+			return nil, fmt.Errorf("--bin-dir: %s says it is %q, and %s is wanted", path, said, v.Version)
+		}
+		if err := install(path, s.Path(v.Product.Name, v.Version, n)); err != nil {
+			return nil, err
+		}
+		own[n] = true
+	}
+	return own, nil
+}
+
+// askVersion tries the ways Kubernetes' and etcd's programs tell their version.
+func askVersion(ctx context.Context, path string) string {
+	args := []string{"--version"}
+	switch filepath.Base(path) {
+	case "kubeadm":
+		args = []string{"version", "-o", "short"}
+	case "kubectl":
+		args = []string{"version", "--client"}
+	case "etcdctl", "etcdutl":
+		args = []string{"version"}
+	}
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// install copies a program by way of a temporary name, so that nobody ever sees half of one.
+func install(src, dst string) error {
+	if same(src, dst) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return fmt.Errorf("install %s: %w", filepath.Base(dst), err)
+	}
+	in, err := os.Open(src)
+	if err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.CreateTemp(filepath.Dir(dst), ".new-*")
+	if err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	_, err = io.Copy(out, in)
+	err = errors.Join(err, out.Chmod(0o755), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), dst)
+	}
+	if err != nil {
+		return fmt.Errorf("install %s: %w", dst, errors.Join(err, os.Remove(out.Name())))
+	}
+	return nil
+}
+
+func same(src, dst string) bool {
+	a, err := os.Stat(src)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(dst)
+	return err == nil && a.Size() == b.Size() && !b.ModTime().Before(a.ModTime())
+}
+
+// fetch gets what is missing into the cache, holding the version's lock.
+func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
+	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("release cache: %w", err)
+	}
+	unlock, err := s.lock(ctx, v, dir+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	missing := s.Missing(v, names...) // another process may have made them meanwhile
+	if len(missing) == 0 {
+		return nil
+	}
+	label := fmt.Sprintf("%s %s", v.Product.Name, v.Version)
+	downloadErr := s.download(ctx, v, missing, label)
+	if downloadErr == nil || ctx.Err() != nil {
+		return downloadErr
+	}
+	if s.Source == "" {
+		return fmt.Errorf("%s: no download (%w) and no source tree to build from: run drydock from its checkout, or give --bin-dir", label, downloadErr)
+	}
+	err = s.build(ctx, v, missing, label)
+	s.Progress.Finish(label, err)
+	return err
+}
+
+// lock takes the version's lock file; the kernel lets go of it when the process ends, however it does.
+func (s *Store) lock(ctx context.Context, v Version, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("release cache: %w", err)
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("release cache: lock %s: %w", path, err), f.Close())
+		}
+		s.Progress.Advance(fmt.Sprintf("%s %s: another drydock is getting it", v.Product.Name, v.Version), 0, 0)
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("release cache: waiting for %s: %w", path, ctx.Err()), f.Close())
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,150 @@
+// Package release provides the programs of a Kubernetes or etcd version: from a directory the user names, from the cache, by
+// download of the official release with its published checksum, or built from Go modules. What is there is never made again.
+package release
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"drydock.dev/drydock/fixtures"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// The products of the version table.
+const (
+	Kubernetes = "kubernetes"
+	Etcd       = "etcd"
+)
+
+// Version is one known version of a product.
+type Version struct {
+	Product  fixtures.Product
+	Version  string // vX.Y.Z
+	Module   string
+	Programs []string // sorted
+}
+
+// Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known.
+func Resolve(product, want string) (Version, error) {
+	products, err := fixtures.Versions()
+	if err != nil {
+		return Version{}, err
+	}
+	var known []string
+	for _, p := range products {
+		if p.Name != product {
+			continue
+		}
+		for _, r := range slices.Backward(p.Releases) {
+			if want == "" || want == r.Version || minorOf(r.Version) == want {
+				return Version{Product: p, Version: r.Version, Module: r.Module, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
+			}
+			known = append(known, r.Version)
+		}
+		return Version{}, cluster.Usagef("%s version %q is unknown; known: %s", product, want, strings.Join(known, ", "))
+	}
+	return Version{}, cluster.Usagef("product %q is unknown", product)
+}
+
+// Known lists all versions of a product, oldest first.
+func Known(product string) ([]Version, error) {
+	products, err := fixtures.Versions()
+	if err != nil {
+		return nil, err
+	}
+	var out []Version
+	for _, p := range products {
+		if p.Name != product {
+			continue
+		}
+		for _, r := range p.Releases {
+			v, err := Resolve(product, r.Version)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b Version) int {
+		switch x, y := version.MustParseGeneric(a.Version), version.MustParseGeneric(b.Version); {
+		case x.LessThan(y):
+			return -1
+		case y.LessThan(x):
+			return 1
+		default:
+			return 0
+		}
+	})
+	return out, nil
+}
+
+func minorOf(v string) string {
+	if i := strings.LastIndexByte(v, '.'); strings.Count(v, ".") == 2 {
+		return v[:i]
+	}
+	return v
+}
+
+// Store is the cache of programs.
+type Store struct {
+	Dir      string // releases are kept in Dir/PRODUCT/VERSION/NAME
+	BinDir   string // the user's own programs, preferred to everything; may be empty
+	Source   string // the source tree with the nested modules; may be empty
+	Progress Progress
+}
+
+// Progress is told how far something slow is. Total is 0 when it is not known.
+type Progress interface {
+	Advance(label string, done, total int)
+	Finish(label string, err error)
+}
+
+// Path is where a program is kept.
+func (s *Store) Path(product, version, name string) string {
+	return filepath.Join(s.Root(), product, version, name)
+}
+
+// Root is the directory that holds PRODUCT/VERSION/NAME. With a BinDir it is one of its own, so that the
+// user's programs never pass for released ones.
+func (s *Store) Root() string {
+	if s.BinDir == "" {
+		return s.Dir
+	}
+	return filepath.Join(s.Dir, "bin-dir", strings.ReplaceAll(strings.Trim(s.BinDir, "/"), "/", "_"))
+}
+
+// Missing lists the programs of a version the cache does not have.
+func (s *Store) Missing(v Version, names ...string) []string {
+	var out []string
+	for _, n := range names {
+		if st, err := os.Stat(filepath.Join(s.Dir, v.Product.Name, v.Version, n)); err != nil || st.Size() == 0 {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// FindSource looks for Drydock's source tree above the given places.
+func FindSource(places ...string) string {
+	for _, dir := range places {
+		for ; dir != "" && dir != "/" && dir != "."; dir = filepath.Dir(dir) {
+			raw, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+			if err == nil && strings.HasPrefix(string(raw), "module drydock.dev/drydock\n") {
+				return dir
+			}
+		}
+	}
+	return ""
+}
+
+func (v Version) fill(template, name, arch string) string {
+	parsed := version.MustParseGeneric(v.Version)
+	return strings.NewReplacer("{version}", v.Version, "{major}", fmt.Sprint(parsed.Major()), "{minor}", fmt.Sprint(parsed.Minor()),
+		"{arch}", arch, "{name}", name).Replace(template)
+}
