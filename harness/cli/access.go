@@ -172,4 +172,3 @@ func versionsCommand(o *options) *cobra.Command {
 		},
 	}
 }
-

@@ -16,11 +16,11 @@ type progress struct {
 	out  io.Writer
 	live bool
 
-	mu      sync.Mutex
-	phases  []*phase
-	bars    map[string]*progressbar.ProgressBar
-	shown   map[string]time.Time // when a bar's plain line was last printed
-	begun   map[string]time.Time
+	mu     sync.Mutex
+	phases []*phase
+	bars   map[string]*progressbar.ProgressBar
+	shown  map[string]time.Time // when a bar's plain line was last printed
+	begun  map[string]time.Time
 }
 
 type phase struct {

@@ -69,6 +69,9 @@ func (p *Provider) fromImage(ctx context.Context, c *Lab, img *image) (bool, err
 	}
 	done := p.Progress.Phase("booting from a saved cluster")
 	if err == nil {
+		err = c.wipe()
+	}
+	if err == nil {
 		err = img.restore(ctx, m, filepath.Join(c.dir, "disks"))
 	}
 	if err == nil {

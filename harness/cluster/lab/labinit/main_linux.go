@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/process"
 )
@@ -27,6 +29,9 @@ const (
 
 // Main runs the lab below its state directory until its owner ends or shutdown is asked for. It never returns nil before that.
 func Main(ctx context.Context, dir string) error {
+	for _, fd := range []int{ownerFD, readyFD, listenerFD} { // inherited files would be passed on to every child, and a pipe would never end
+		unix.CloseOnExec(fd)
+	}
 	ready := os.NewFile(readyFD, "ready")
 	stop, err := start(ctx, dir)
 	if err != nil {

@@ -24,6 +24,9 @@ const (
 
 // Main runs the machine until it is powered off.
 func Main(ctx context.Context) error {
+	for _, fd := range []int{paramsFD, readyFD} { // inherited files would be passed on to every child, and a pipe would never end
+		unix.CloseOnExec(fd)
+	}
 	ready := os.NewFile(readyFD, "ready")
 	if err := boot(ctx); err != nil {
 		_, _ = io.WriteString(ready, err.Error())

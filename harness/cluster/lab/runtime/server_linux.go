@@ -97,7 +97,7 @@ func (s *Server) StopAll(ctx context.Context) error {
 		all = append(all, c)
 	}
 	s.mu.Unlock()
-	const grace = 10 * time.Second
+	const grace = 2 * time.Second // etcd closes its files at once; an API server that has lost it would linger to the end
 	var wg sync.WaitGroup
 	for _, c := range all {
 		wg.Go(func() { c.stop(ctx, grace) })
