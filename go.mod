@@ -3,6 +3,7 @@ module drydock.dev/drydock
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/coreos/go-systemd/v22 v22.5.0
 	github.com/creack/pty v1.1.24
 	github.com/google/nftables v0.3.0

@@ -108,6 +108,14 @@ func (p *progress) paint(color, s string) string {
 	return "\033[" + color + "m" + s + "\033[0m"
 }
 
+// paintFor colours for another stream than the progress.
+func (p *progress) paintFor(f *os.File) func(color, s string) string {
+	if !term.IsTerminal(int(f.Fd())) || os.Getenv("NO_COLOR") != "" {
+		return func(_, s string) string { return s }
+	}
+	return func(color, s string) string { return "\033[" + color + "m" + s + "\033[0m" }
+}
+
 // Advance draws a bar of done out of total; total 0 means that the end is not known.
 func (p *progress) Advance(label string, done, total int) {
 	p.mu.Lock()

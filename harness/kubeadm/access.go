@@ -167,14 +167,15 @@ func nodesReady(ctx context.Context, c cluster.Cluster, client kubernetes.Interf
 		if node.Status.NodeInfo.BootID != boot {
 			return fmt.Errorf("node %s reports the boot before this one", m.Name())
 		}
-		if err := nodeReady(node); err != nil {
+		if err := NodeReady(node); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func nodeReady(n *corev1.Node) error {
+// NodeReady says why a node is not Ready.
+func NodeReady(n *corev1.Node) error {
 	for _, cond := range n.Status.Conditions {
 		if cond.Type == corev1.NodeReady {
 			if cond.Status == corev1.ConditionTrue {

@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/reports"
+	"drydock.dev/drydock/scenarios"
+)
+
+// providers are those of this build, by name.
+var providers = []string{"lab"} //nolint:gochecknoglobals // a constant list
+
+type runFlags struct {
+	provider   string
+	out        string
+	seed       int64
+	json       bool
+	nullFaults bool
+	noImage    bool
+	parallel   int
+}
+
+func runCommand(o *options) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use: "run NAME|FILE…", Short: "Run scenarios and judge them", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeScenarios,
+		Example: "  drydock run etcd-leader-crash --out /tmp/run\n  drydock run ./mine.yaml --seed 7 --json",
+		Long: `Run brings up the scenario's cluster, breaks it as the plan says while real clients write and read, and judges what was observed.
+
+Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkProvider(f.provider); err != nil {
+				return err
+			}
+			var all []*scenarios.Scenario
+			for _, a := range args { // every mistake is found before anything is touched
+				s, err := scenarios.Load(a)
+				if err != nil {
+					return err //nolint:wrapcheck // a usage error
+				}
+				if _, err := s.Plan(f.seed); err != nil {
+					return err //nolint:wrapcheck // a usage error
+				}
+				all = append(all, s)
+			}
+			worst := exitGo
+			for _, s := range all {
+				code, err := o.run(cmd, s, f, len(all) > 1)
+				if err != nil {
+					return err
+				}
+				worst = worse(worst, code)
+			}
+			if worst != exitGo {
+				return codeError{worst}
+			}
+			return nil
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.provider, "provider", "lab", "where the cluster comes from: "+strings.Join(providers, ", "))
+	fl.StringVar(&f.out, "out", "", "directory for journal and reports (default below --state-dir)")
+	fl.Int64Var(&f.seed, "seed", 1, "seed of every random choice: the same seed makes the same plan")
+	fl.BoolVar(&f.json, "json", false, "print report.json on standard output")
+	fl.BoolVar(&f.noImage, "no-image", false, "run kubeadm even where a saved cluster could be booted")
+	fl.IntVar(&f.parallel, "parallel", 3, "clusters of a matrix at a time")
+	fl.BoolVar(&f.nullFaults, "null-faults", false, "inject nothing: the verdict must then be inconclusive")
+	_ = fl.MarkHidden("null-faults")
+	_ = c.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providers, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func checkProvider(name string) error {
+	for _, p := range providers {
+		if p == name {
+			return nil
+		}
+	}
+	return cluster.Usagef("provider %q is not in this build; known: %s", name, strings.Join(providers, ", "))
+}
+
+// worse orders the exit codes: a NO-GO is worse than an INCONCLUSIVE.
+func worse(a, b int) int {
+	rank := map[int]int{exitGo: 0, exitInconclusive: 1, exitNoGo: 2, exitUsage: 3}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+func (o *options) run(cmd *cobra.Command, s *scenarios.Scenario, f runFlags, several bool) (int, error) {
+	p, err := s.Plan(f.seed)
+	if err != nil {
+		return 0, err //nolint:wrapcheck // a usage error
+	}
+	if !f.json {
+		if err := p.Print(cmd.OutOrStdout()); err != nil {
+			return 0, err //nolint:wrapcheck // the writer's own
+		}
+	}
+	cells, err := s.Cells()
+	if err != nil {
+		return 0, err //nolint:wrapcheck // a usage error
+	}
+	for _, c := range cells {
+		for _, w := range c.Warnings {
+			printf(os.Stderr, "warning: %s\n", w)
+		}
+	}
+	out := f.out
+	switch {
+	case out == "":
+		out = filepath.Join(o.stateDir, "runs", s.Metadata.Name+"-"+time.Now().Format("20060102-150405"))
+	case several:
+		out = filepath.Join(out, s.Metadata.Name)
+	}
+	res, err := s.Run(cmd.Context(), o.runOptions(f, out))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", s.Metadata.Name, err)
+	}
+	if err := reports.Write(out, res); err != nil {
+		return 0, err //nolint:wrapcheck // it names the file
+	}
+	if f.json {
+		err = reports.JSON(cmd.OutOrStdout(), res)
+	} else {
+		err = reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout))
+		printf(cmd.OutOrStdout(), "Reports: %s\n\n", out)
+	}
+	return exitOf(res.Verdict), err
+}
+
+func exitOf(v plan.Verdict) int {
+	switch v {
+	case plan.Go:
+		return exitGo
+	case plan.NoGo:
+		return exitNoGo
+	default:
+		return exitInconclusive
+	}
+}
+
+func (o *options) runOptions(f runFlags, out string) scenarios.Options {
+	return scenarios.Options{
+		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Name: f.provider, Suffix: suffix(),
+		Provider: func(t cluster.Topology) (cluster.Provider, error) {
+			p, err := o.provider(scenarios.Bootstrapper(t, o.progress))
+			if err != nil {
+				return nil, err
+			}
+			p.NoImage = f.noImage
+			return p, nil
+		},
+		Tell: func(label, id, name string) func(error) {
+			return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
+		},
+	}
+}
+
+// suffix keeps two runs of one scenario apart. It has no part in what the plan chooses.
+func suffix() string {
+	b := make([]byte, 3)
+	if _, err := rand.Read(b); err != nil {
+		return fmt.Sprint(os.Getpid())
+	}
+	return hex.EncodeToString(b)
+}
+
+func planCommand(_ *options) *cobra.Command {
+	var seed int64
+	c := &cobra.Command{
+		Use: "plan NAME|FILE", Short: "Print what a scenario would do, and touch nothing", Args: cobra.ExactArgs(1), ValidArgsFunction: completeScenarios,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := scenarios.Load(args[0])
+			if err != nil {
+				return err //nolint:wrapcheck // a usage error
+			}
+			p, err := s.Plan(seed)
+			if err != nil {
+				return err //nolint:wrapcheck // a usage error
+			}
+			return p.Print(cmd.OutOrStdout()) //nolint:wrapcheck // the writer's own
+		},
+	}
+	c.Flags().Int64Var(&seed, "seed", 1, "seed of every random choice")
+	return c
+}
+
+func completeScenarios(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return scenarios.Names(), cobra.ShellCompDirectiveDefault
+}
+
+func scenariosCommand(_ *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "scenarios", Short: "List the scenarios, and the faults and checks they are made of", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			printf(out, "SCENARIO                  TIER   ABOUT\n")
+			for _, n := range scenarios.Names() {
+				s, err := scenarios.Load(n)
+				if err != nil {
+					return err //nolint:wrapcheck // it names the file
+				}
+				printf(out, "%-25s %-6s %s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
+			}
+			printf(out, "\nFAULT                     ABOUT\n")
+			for _, k := range fault.List() {
+				printf(out, "%-25s %s\n", k.Name, k.About)
+			}
+			printf(out, "\nCHECK                     WHEN     ABOUT\n")
+			for _, k := range health.Checks() {
+				printf(out, "%-25s %-8s %s\n", k.Name, k.When, k.About)
+			}
+			return nil
+		},
+	}
+}
+
+func reportCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "report DIR", Short: "Judge a finished run again from its journal and write its reports anew", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			res, err := reports.FromJournal(args[0])
+			if err != nil {
+				return err //nolint:wrapcheck // it names the journal
+			}
+			if err := reports.Write(args[0], res); err != nil {
+				return err //nolint:wrapcheck // it names the file
+			}
+			if err := reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout)); err != nil {
+				return err //nolint:wrapcheck // the writer's own
+			}
+			if code := exitOf(res.Verdict); code != exitGo {
+				return codeError{code}
+			}
+			return nil
+		},
+	}
+}
+
+// healCommand undoes what an interrupted run has left.
+func healCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "heal [DIR…]", Short: "Undo what interrupted runs have left, from their journals", ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Heal reads the journals of the given runs, or of all below --state-dir, and recovers every fault that was armed and not cleared.\n" +
+			"A lab dies with its owner: heal then says that nothing of it remains, after looking, and removes its directory.",
+		RunE: func(cmd *cobra.Command, dirs []string) error { return o.heal(cmd, dirs) },
+	}
+}

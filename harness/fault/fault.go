@@ -1,0 +1,223 @@
+// Package fault breaks things on purpose and puts them right: the Fault contract, the Guard that enforces its life cycle and
+// writes receipts, and one file per family of faults. List is the explicit list of all of them.
+package fault
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Env is what a fault acts on and observes with.
+type Env struct {
+	Cluster cluster.Cluster
+	Etcd    *etcd.Access
+	Members *etcd.Watcher
+}
+
+// Fault is something done to the chosen machines and undone.
+type Fault interface {
+	// Inject does it. What was there before is remembered on the machines themselves, so that Recover needs nothing else.
+	Inject(ctx context.Context, e *Env, machines []string) error
+	// Recover undoes it: idempotent, and safe after half an Inject.
+	Recover(ctx context.Context, e *Env, machines []string) error
+	// Effective is one observation of the effect, from somewhere other than the injector; an error says what was seen instead.
+	Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error)
+	// Recovered is one observation that all is as before.
+	Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error)
+}
+
+// Kind is a fault in the list: how a scenario names it, what it needs and how it is made.
+type Kind struct {
+	Name  string
+	About string
+	Needs []string // names of capabilities
+	New   func() Fault
+}
+
+// List is every fault there is.
+func List() []Kind {
+	return []Kind{
+		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, func() Fault { return &memberCrash{} }},
+		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, func() Fault { return &memberFreeze{} }},
+		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, func() Fault { return &memberDataLoss{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, func() Fault { return &machinePowerOff{} }},
+		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, func() Fault { return &machineIsolate{} }},
+	}
+}
+
+// Find returns a kind by name; the error lists the known.
+func Find(name string) (Kind, error) {
+	var known []string
+	for _, k := range List() {
+		if k.Name == name {
+			return k, nil
+		}
+		known = append(known, k.Name)
+	}
+	return Kind{}, cluster.Usagef("unknown fault %q; known: %s", name, strings.Join(known, ", "))
+}
+
+// Spec is a fault with all choices made, as a plan has it.
+type Spec struct {
+	Kind     string        `json:"kind"`
+	Target   string        `json:"target"`
+	Machines []string      `json:"machines"` // empty for a target that is only known when it happens
+	Pick     int           `json:"pick"`     // which follower
+	For      time.Duration `json:"for"`
+}
+
+// Targets that are resolved when the fault happens, and those resolved when it is planned.
+const (
+	Leader   = "leader"
+	Follower = "follower"
+	Any      = "any"
+	Minority = "minority"
+	Majority = "majority"
+)
+
+// NewSpec makes all choices of a fault. A minority is as many members as may be lost, a majority one more.
+func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *rand.Rand) (Spec, error) {
+	s := Spec{Kind: kind, Target: target, For: hold, Machines: []string{}}
+	if _, err := Find(kind); err != nil {
+		return s, err
+	}
+	members := t.EtcdMachines()
+	shuffled := slices.Clone(members)
+	rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	s.Pick = rng.IntN(max(1, len(members)-1))
+	switch target {
+	case Leader, Follower:
+	case Any:
+		s.Machines = shuffled[:1]
+	case Minority:
+		s.Machines = shuffled[:cluster.Tolerance(len(members))]
+	case Majority:
+		s.Machines = shuffled[:cluster.Tolerance(len(members))+1]
+	default:
+		for _, m := range t.Machines() {
+			if m.Name == target {
+				s.Machines = []string{target}
+			}
+		}
+		if len(s.Machines) == 0 {
+			var names []string
+			for _, m := range t.Machines() {
+				names = append(names, m.Name)
+			}
+			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, or a machine: %s", kind, target,
+				Leader, Follower, Any, Minority, Majority, strings.Join(names, ", "))
+		}
+	}
+	slices.Sort(s.Machines)
+	return s, nil
+}
+
+// Describe says what will be done, from the fields that will be used.
+func (s Spec) Describe() string {
+	on := s.Target
+	switch {
+	case s.Target == Follower:
+		on = fmt.Sprintf("follower #%d", s.Pick+1)
+	case s.Target == Minority || s.Target == Majority || s.Target == Any:
+		on = fmt.Sprintf("%s (%s)", s.Target, strings.Join(s.Machines, ", "))
+		if len(s.Machines) == 0 {
+			on = s.Target + " (none)"
+		}
+	}
+	return fmt.Sprintf("%s of %s for %s", s.Kind, on, s.For)
+}
+
+// Impact is how many etcd members are down or cut off while the fault holds.
+func (s Spec) Impact(t cluster.Topology) int {
+	if s.Target == Leader || s.Target == Follower {
+		return 1
+	}
+	n := 0
+	for _, m := range s.Machines {
+		if slices.Contains(t.EtcdMachines(), m) {
+			n++
+		}
+	}
+	return n
+}
+
+// resolve finds the machines of a target that depends on who leads.
+func (s Spec) resolve(ctx context.Context, e *Env) ([]string, error) {
+	if s.Target != Leader && s.Target != Follower {
+		return s.Machines, nil
+	}
+	var out []string
+	err := cluster.Await(ctx, "an etcd leader", cluster.Wait{For: 15 * time.Second}, func(ctx context.Context) error {
+		var leaders, followers []string
+		for _, m := range e.Members.Members(ctx, 2*time.Second) {
+			switch {
+			case m.IsLeader():
+				leaders = append(leaders, m.Machine)
+			case m.Healthy():
+				followers = append(followers, m.Machine)
+			}
+		}
+		if len(leaders) != 1 {
+			return fmt.Errorf("%d members take themselves for the leader", len(leaders))
+		}
+		out = leaders
+		if s.Target == Follower {
+			if len(followers) == 0 {
+				return fmt.Errorf("there is no follower")
+			}
+			slices.Sort(followers)
+			out = followers[s.Pick%len(followers) : s.Pick%len(followers)+1]
+		}
+		return nil
+	})
+	return out, err //nolint:wrapcheck // it says what was awaited
+}
+
+func machinesOf(e *Env, names []string) ([]cluster.Machine, error) {
+	var out []cluster.Machine
+	for _, n := range names {
+		m, err := e.Cluster.Machine(n)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it lists the machines
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// capability runs something on the capability of every named machine, all at once.
+func capability[T any](ctx context.Context, e *Env, names []string, do func(ctx context.Context, m cluster.Machine, c T) error) error {
+	ms, err := machinesOf(e, names)
+	if err != nil {
+		return err
+	}
+	errs := make(chan error, len(ms))
+	for _, m := range ms {
+		go func() {
+			c, err := cluster.As[T](m)
+			if err == nil {
+				err = do(ctx, m, c)
+			}
+			errs <- err
+		}()
+	}
+	var first error
+	for range ms {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func saw(observer, format string, args ...any) plan.Evidence {
+	return plan.Evidence{Time: time.Now(), Observer: observer, Saw: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,265 @@
+package fault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// State is where a guarded fault is in its life:
+//
+//	planned ──Inject──▶ armed ──AwaitEffective──▶ effective
+//	                      │                           │
+//	                      └──────────Recover──────────┤
+//	                                                  ▼
+//	                               cleared ◀──AwaitRecovered── recovering
+//
+// Every other transition is an error that says what to do.
+type State string
+
+// The states of a guarded fault.
+const (
+	Planned    State = "planned"
+	Armed      State = "armed"
+	Effective  State = "effective"
+	Recovering State = "recovering"
+	Cleared    State = "cleared"
+)
+
+// Guard wraps a fault: it journals before it injects, observes the effect and its end, and writes the receipt.
+type Guard struct {
+	Spec    Spec
+	ID      string // the step's, for the receipt
+	Null    bool   // nothing is injected: for proving that the evidence is red then
+	Journal *plan.Journal
+
+	mu      sync.Mutex
+	fault   Fault
+	state   State
+	receipt plan.Receipt
+	seen    time.Time // when the recovery was seen
+}
+
+// How long an effect and its end may take to be seen.
+const (
+	effectiveWithin     = 20 * time.Second
+	nullEffectiveWithin = 3 * time.Second
+	recoveredWithin     = 90 * time.Second
+)
+
+// NewGuard makes a guard in state planned.
+func NewGuard(s Spec, id string, j *plan.Journal) (*Guard, error) {
+	k, err := Find(s.Kind)
+	if err != nil {
+		return nil, err
+	}
+	return newGuard(s, id, j, k.New()), nil
+}
+
+func newGuard(s Spec, id string, j *plan.Journal, f Fault) *Guard {
+	return &Guard{Spec: s, ID: id, Journal: j, fault: f, state: Planned, receipt: plan.Receipt{
+		ID: id, Fault: s.Kind, Target: s.Target, Machines: s.Machines, State: plan.NotInjected, Evidence: []plan.Evidence{}, Error: "not injected",
+	}}
+}
+
+// Journalled is what heal needs to undo a fault.
+type Journalled struct {
+	Spec    Spec         `json:"spec"`
+	State   State        `json:"state"`
+	Receipt plan.Receipt `json:"receipt"`
+}
+
+func (g *Guard) enter(s State) error {
+	g.state = s
+	return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: s, Receipt: g.receipt}) //nolint:wrapcheck // it names the journal
+}
+
+func (g *Guard) expect(want ...State) error {
+	for _, w := range want {
+		if g.state == w {
+			return nil
+		}
+	}
+	advice := map[State]string{
+		Planned: "inject it first", Armed: "await its effect or recover it", Effective: "recover it",
+		Recovering: "await its recovery", Cleared: "it is over; make a new guard",
+	}
+	return fmt.Errorf("fault %s is %s: %s", g.Spec.Kind, g.state, advice[g.state])
+}
+
+// Inject journals the fault with its resolved machines and then does it.
+func (g *Guard) Inject(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.expect(Planned); err != nil {
+		return err
+	}
+	machines, err := g.Spec.resolve(ctx, e)
+	if err != nil {
+		return err
+	}
+	g.receipt.Machines, g.receipt.Armed = machines, time.Now()
+	if err := g.enter(Armed); err != nil {
+		return err
+	}
+	if g.Null {
+		return nil
+	}
+	g.receipt.State, g.receipt.Error = plan.NotInjected, "its effect was not awaited"
+	if err := g.fault.Inject(ctx, e, machines); err != nil {
+		g.receipt.Error = err.Error()
+		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, strings.Join(machines, ", "), err)
+	}
+	return nil
+}
+
+// AwaitEffective observes the effect. When it cannot be seen the receipt says so and the run goes on: there is nothing to fail,
+// and nothing to trust. Only a broken precondition is an error.
+func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.expect(Armed); err != nil {
+		return err
+	}
+	within := effectiveWithin
+	if g.Null {
+		within = nullEffectiveWithin
+	}
+	var evidence []plan.Evidence
+	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: within}, func(ctx context.Context) (err error) {
+		evidence, err = g.fault.Effective(ctx, e, g.receipt.Machines)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err //nolint:wrapcheck // interrupted
+		}
+		g.receipt.State, g.receipt.Error = plan.Mismatch, err.Error()
+		if g.Null {
+			g.receipt.State = plan.NotInjected
+		}
+		return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}) //nolint:wrapcheck // it names the journal
+	}
+	g.receipt.Evidence = append(g.receipt.Evidence, evidence...)
+	g.receipt.EffectiveAt, g.receipt.Error = time.Now(), "its end was not seen"
+	return g.enter(Effective)
+}
+
+// Recover undoes the fault; idempotent, and a no-op before Inject.
+func (g *Guard) Recover(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == Planned || g.state == Cleared {
+		return nil
+	}
+	if err := g.expect(Armed, Effective, Recovering); err != nil {
+		return err
+	}
+	if g.receipt.ClearedAt.IsZero() {
+		g.receipt.ClearedAt = time.Now()
+	}
+	confirmed := g.state == Effective
+	if err := g.enter(Recovering); err != nil {
+		return err
+	}
+	if confirmed {
+		g.receipt.State = plan.Confirmed // until its end is not seen
+	}
+	if g.Null {
+		return nil
+	}
+	if err := g.fault.Recover(ctx, e, g.receipt.Machines); err != nil {
+		g.receipt.State, g.receipt.Error = plan.NotInjected, err.Error()
+		return fmt.Errorf("recover from %s on %s: %w", g.Spec.Kind, strings.Join(g.receipt.Machines, ", "), err)
+	}
+	return nil
+}
+
+// AwaitRecovered observes that all is as before, and closes the receipt.
+func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == Planned || g.state == Cleared {
+		return nil
+	}
+	if err := g.expect(Recovering); err != nil {
+		return err
+	}
+	var evidence []plan.Evidence
+	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: recoveredWithin}, func(ctx context.Context) (err error) {
+		evidence, err = g.fault.Recovered(ctx, e, g.receipt.Machines)
+		return err
+	})
+	if err != nil {
+		g.receipt.State, g.receipt.Error = plan.NotInjected, err.Error()
+		return errors.Join(err, g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}))
+	}
+	g.receipt.Evidence, g.seen = append(g.receipt.Evidence, evidence...), time.Now()
+	if g.receipt.State == plan.Confirmed {
+		g.receipt.Error = ""
+	}
+	return g.enter(Cleared)
+}
+
+// Receipt is the receipt as it stands.
+func (g *Guard) Receipt() plan.Receipt {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.receipt
+}
+
+// ClearedSeen is when all was seen to be as before; zero when it was not.
+func (g *Guard) ClearedSeen() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen
+}
+
+// Gone closes a fault whose cluster no longer exists: there is nothing left to undo it on.
+func (g *Guard) Gone(why string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.receipt.State, g.receipt.Error = plan.NotInjected, why
+	return g.enter(Cleared)
+}
+
+// Outstanding finds the faults a journal has armed and not cleared, newest first: the order to undo them in.
+func Outstanding(entries []plan.Entry) ([]*Guard, error) {
+	last := map[string]Journalled{}
+	var order []string
+	for _, e := range entries {
+		if e.Kind != "receipt" {
+			continue
+		}
+		var j Journalled
+		if err := json.Unmarshal(e.Data, &j); err != nil {
+			return nil, fmt.Errorf("journal: receipt: %w", err)
+		}
+		if _, seen := last[j.Receipt.ID]; !seen {
+			order = append([]string{j.Receipt.ID}, order...)
+		}
+		last[j.Receipt.ID] = j
+	}
+	var out []*Guard
+	for _, id := range order {
+		j := last[id]
+		if j.State == Cleared || j.State == Planned {
+			continue
+		}
+		k, err := Find(j.Spec.Kind)
+		if err != nil {
+			return nil, err
+		}
+		g := newGuard(j.Spec, id, nil, k.New())
+		g.state, g.receipt = j.State, j.Receipt
+		out = append(out, g)
+	}
+	return out, nil
+}

@@ -1,0 +1,132 @@
+// Package plan holds the numbered tree of steps of a run, its runner and its journal. A plan is a value: all choices are made
+// when it is built, and it is printed before anything is touched. It knows nothing of faults or upgrades.
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Step is one action, or a group of them.
+type Step struct {
+	ID       string
+	Name     string
+	Children []*Step
+	Run      func(ctx context.Context) error // nil for a group
+	Cleanup  bool                            // runs also after a failure or an interrupt, on a context that is not cancelled
+}
+
+// ErrSkip is wrapped by a step that has a reason not to run; it is no failure.
+var ErrSkip = errors.New("skipped")
+
+// Plan is what a run will do.
+type Plan struct {
+	Header []string // seed, cluster and the like, printed first
+	Steps  []*Step
+}
+
+// Number gives every step its id: 1, 2, 2.1, ...
+func (p *Plan) Number() { number(p.Steps, "") }
+
+func number(steps []*Step, prefix string) {
+	for i, s := range steps {
+		s.ID = fmt.Sprintf("%s%d", prefix, i+1)
+		number(s.Children, s.ID+".")
+	}
+}
+
+// Print writes the plan as a tree.
+func (p *Plan) Print(w io.Writer) error {
+	var b strings.Builder
+	for _, h := range p.Header {
+		fmt.Fprintln(&b, h)
+	}
+	printSteps(&b, p.Steps, "")
+	_, err := io.WriteString(w, b.String())
+	return err //nolint:wrapcheck // the writer's own
+}
+
+func printSteps(b *strings.Builder, steps []*Step, indent string) {
+	for i, s := range steps {
+		branch, below := "├── ", "│   "
+		if i == len(steps)-1 {
+			branch, below = "└── ", "    "
+		}
+		fmt.Fprintf(b, "%s%s%s (%s)\n", indent, branch, s.Name, s.ID)
+		printSteps(b, s.Children, indent+below)
+	}
+}
+
+// Runner carries a plan out.
+type Runner struct {
+	Journal *Journal
+	Tell    func(id, name string) (done func(error)) // progress; may be nil
+
+	mu   sync.Mutex
+	done []StepDone
+}
+
+// Run does the steps in order. After a failure only cleanup steps run; the first error is returned with what cleanup added.
+func (r *Runner) Run(ctx context.Context, p *Plan) error { return r.steps(ctx, p.Steps, nil) }
+
+func (r *Runner) steps(ctx context.Context, steps []*Step, failed error) error {
+	for _, s := range steps {
+		failed = r.step(ctx, s, failed)
+	}
+	return failed
+}
+
+func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
+	if failed == nil && ctx.Err() != nil {
+		failed = fmt.Errorf("interrupted before step %s %s: %w", s.ID, s.Name, context.Cause(ctx))
+	}
+	if s.Run == nil {
+		return r.steps(ctx, s.Children, failed)
+	}
+	if failed != nil && !s.Cleanup {
+		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "skipped", Error: "an earlier step failed"})
+		return failed
+	}
+	if s.Cleanup {
+		ctx = context.WithoutCancel(ctx)
+	}
+	tell := func(error) {}
+	if r.Tell != nil {
+		tell = r.Tell(s.ID, s.Name)
+	}
+	d := StepDone{ID: s.ID, Name: s.Name, Status: "done", Started: time.Now()}
+	err := errors.Join(r.Journal.Write("step-started", d), s.Run(ctx))
+	d.DurationSeconds = time.Since(d.Started).Seconds()
+	switch {
+	case errors.Is(err, ErrSkip):
+		d.Status, d.Error = "skipped", err.Error()
+		err = nil
+	case err != nil:
+		d.Status, d.Error = "failed", err.Error()
+	}
+	tell(err)
+	r.record(d)
+	if err == nil {
+		return failed
+	}
+	return errors.Join(failed, fmt.Errorf("step %s %s: %w", s.ID, s.Name, err))
+}
+
+func (r *Runner) record(d StepDone) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done = append(r.done, d)
+	_ = r.Journal.Write("step", d) // the next write that matters will fail as well, and says so
+}
+
+// Done lists the steps that have ended.
+func (r *Runner) Done() []StepDone {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]StepDone{}, r.done...)
+}

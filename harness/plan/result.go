@@ -1,0 +1,178 @@
+package plan
+
+import "time"
+
+// Verdict is the answer of a check or a run. There are three, because no data is never a pass.
+type Verdict string
+
+// The verdicts of checks, and what a run makes of them.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	Unknown      Verdict = "inconclusive"
+	Go           Verdict = "go"
+	NoGo         Verdict = "no-go"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Schema names the shape of report.json; it changes when a field changes meaning.
+const Schema = "drydock.dev/report/v1alpha1"
+
+// Result is report.json.
+type Result struct {
+	Schema          string      `json:"schema"`
+	Scenario        string      `json:"scenario"`
+	Provider        string      `json:"provider"`
+	Seed            int64       `json:"seed"`
+	Verdict         Verdict     `json:"verdict"`
+	Reasons         []string    `json:"reasons"` // why it is not go
+	Started         time.Time   `json:"started"`
+	DurationSeconds float64     `json:"durationSeconds"`
+	Cluster         []Cluster   `json:"cluster"` // one a cell of the scenario's matrix
+	Steps           []StepDone  `json:"steps"`
+	Receipts        []Receipt   `json:"receipts"`
+	Checks          []Check     `json:"checks"`
+	Probes          []Probe     `json:"probes"`
+	Tolerance       Tolerance   `json:"tolerance"`
+	NotTested       []NotTested `json:"notTested"`
+}
+
+// Cluster is what was tested.
+type Cluster struct {
+	Topology string            `json:"topology"`
+	Versions map[string]string `json:"versions"` // component -> version as the component itself says
+}
+
+// StepDone is a step after the run.
+type StepDone struct {
+	ID              string    `json:"id"`
+	Name            string    `json:"name"`
+	Status          string    `json:"status"` // done, failed, skipped
+	Started         time.Time `json:"started,omitzero"`
+	DurationSeconds float64   `json:"durationSeconds"`
+	Error           string    `json:"error,omitempty"` // or, of a skipped step, the reason
+}
+
+// The states of a receipt.
+const (
+	Confirmed   = "confirmed"    // armed, seen to be effective, seen to be cleared
+	Mismatch    = "mismatch"     // injected, and the effect was not seen
+	NotInjected = "inconclusive" // not injected, or its end was not seen
+)
+
+// Receipt is what a fault leaves behind.
+type Receipt struct {
+	ID          string     `json:"id"` // the step's
+	Fault       string     `json:"fault"`
+	Target      string     `json:"target"`
+	Machines    []string   `json:"machines"`
+	State       string     `json:"state"`
+	Evidence    []Evidence `json:"evidence"`
+	Armed       time.Time  `json:"armed,omitzero"`
+	EffectiveAt time.Time  `json:"effective,omitzero"`
+	ClearedAt   time.Time  `json:"cleared,omitzero"`
+	Error       string     `json:"error,omitempty"`
+}
+
+// Evidence is one observation of a fault's effect or of its end, from somewhere other than the injector.
+type Evidence struct {
+	Time     time.Time `json:"time"`
+	Observer string    `json:"observer"`
+	Saw      string    `json:"saw"`
+}
+
+// Check is a judged check.
+type Check struct {
+	Name    string  `json:"name"`
+	When    string  `json:"when"` // always, finally, or the id of the step it watched
+	Verdict Verdict `json:"verdict"`
+	Message string  `json:"message"`
+}
+
+// Probe sums up a sampler that ran all through the scenario.
+type Probe struct {
+	Name              string  `json:"name"`
+	Samples           int     `json:"samples"`
+	Failures          int     `json:"failures"`
+	LongestGapSeconds float64 `json:"longestGapSeconds"` // between two successes, or from a success to the end
+}
+
+// Tolerance is how many more etcd members could have been lost: the least at any observation, and for how long it was nothing.
+type Tolerance struct {
+	Minimum       int     `json:"minimum"`
+	SecondsAtZero float64 `json:"secondsAtZero"`
+}
+
+// NotTested is something a reader might take for tested.
+type NotTested struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
+
+// Judge makes the run's verdict of its parts: a failed check is no-go, and anything unconfirmed is inconclusive. A run
+// without checks has shown nothing.
+func (r *Result) Judge() {
+	r.Verdict = Go
+	for _, s := range r.Steps {
+		if s.Status == "failed" {
+			r.worse(Inconclusive, "step "+s.ID+" "+s.Name+" failed: "+s.Error)
+		}
+	}
+	for _, rc := range r.Receipts {
+		if rc.State != Confirmed {
+			r.worse(Inconclusive, "fault "+rc.ID+" "+rc.Fault+" is "+rc.State+": "+rc.Error)
+		}
+	}
+	for _, c := range r.Checks {
+		switch c.Verdict {
+		case Fail:
+			r.worse(NoGo, c.Name+" ("+c.When+"): "+c.Message)
+		case Pass:
+		default:
+			r.worse(Inconclusive, c.Name+" ("+c.When+"): "+c.Message)
+		}
+	}
+	for _, p := range r.Probes {
+		if p.Samples == 0 {
+			r.worse(Inconclusive, "probe "+p.Name+" took no sample")
+		}
+	}
+	if len(r.Checks) == 0 {
+		r.worse(Inconclusive, "no check was made")
+	}
+}
+
+func (r *Result) worse(v Verdict, why string) {
+	if r.Verdict == Go || v == NoGo {
+		r.Verdict = v
+	}
+	r.Reasons = append(r.Reasons, why)
+}
+
+// Merge adds the parts of one cell of a matrix.
+func (r *Result) Merge(label string, cell *Result) {
+	in := func(s string) string {
+		if label == "" {
+			return s
+		}
+		return label + "/" + s
+	}
+	r.Cluster = append(r.Cluster, cell.Cluster...)
+	for _, s := range cell.Steps {
+		s.ID = in(s.ID)
+		r.Steps = append(r.Steps, s)
+	}
+	r.Receipts = append(r.Receipts, cell.Receipts...) // their ids have the label already: the journal is shared
+	for _, c := range cell.Checks {
+		c.When = in(c.When)
+		r.Checks = append(r.Checks, c)
+	}
+	for _, p := range cell.Probes {
+		p.Name = in(p.Name)
+		r.Probes = append(r.Probes, p)
+	}
+	if len(r.Cluster) == len(cell.Cluster) || cell.Tolerance.Minimum < r.Tolerance.Minimum {
+		r.Tolerance.Minimum = cell.Tolerance.Minimum
+	}
+	r.Tolerance.SecondsAtZero += cell.Tolerance.SecondsAtZero
+}

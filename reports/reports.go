@@ -1,0 +1,234 @@
+// Package reports turns the result of a run into files: report.json for machines, junit.xml for CI, report.md and
+// report.html for people, and the summary on the console. It can do so again from an old journal.
+package reports
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/plan"
+)
+
+// FromJournal finds the result in a run's journal; a run that did not end has none.
+func FromJournal(dir string) (*plan.Result, error) {
+	entries, err := plan.ReadJournal(dir)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the journal
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Kind != "result" {
+			continue
+		}
+		var r plan.Result
+		if err := json.Unmarshal(entries[i].Data, &r); err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		r.Reasons = []string{}
+		r.Judge() // by the rules of this version
+		return &r, nil
+	}
+	return nil, fmt.Errorf("report: the journal in %s has no result: the run did not end; `drydock heal %s` tells what is left of it", dir, dir)
+}
+
+// Write writes all report files into the run's directory.
+func Write(dir string, r *plan.Result) error {
+	writers := []struct {
+		name string
+		do   func(io.Writer, *plan.Result) error
+	}{
+		{"report.json", JSON}, {"junit.xml", JUnit}, {"report.md", Markdown}, {"report.html", HTML},
+	}
+	var errs []error
+	for _, w := range writers {
+		f, err := os.Create(filepath.Join(dir, w.name))
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		errs = append(errs, w.do(f, r), f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// JSON writes report.json.
+func JSON(w io.Writer, r *plan.Result) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r) //nolint:wrapcheck // the writer's own
+}
+
+type junitCase struct {
+	Name    string        `xml:"name,attr"`
+	Class   string        `xml:"classname,attr"`
+	Failure *junitMessage `xml:"failure,omitempty"`
+	Error   *junitMessage `xml:"error,omitempty"`
+	Output  string        `xml:"system-out,omitempty"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+}
+
+// JUnit writes one test case a check and a receipt. What is inconclusive is an error: CI must not take it for a pass.
+func JUnit(w io.Writer, r *plan.Result) error {
+	suite := struct {
+		XMLName  xml.Name    `xml:"testsuite"`
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Errors   int         `xml:"errors,attr"`
+		Time     float64     `xml:"time,attr"`
+		Stamp    string      `xml:"timestamp,attr"`
+		Cases    []junitCase `xml:"testcase"`
+	}{Name: r.Scenario, Time: r.DurationSeconds, Stamp: r.Started.UTC().Format(time.RFC3339)}
+	add := func(c junitCase, v plan.Verdict, message string) {
+		suite.Tests++
+		switch v {
+		case plan.Fail:
+			suite.Failures++
+			c.Failure = &junitMessage{message}
+		case plan.Pass:
+			c.Output = message
+		default:
+			suite.Errors++
+			c.Error = &junitMessage{"inconclusive: " + message}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	for _, c := range r.Checks {
+		add(junitCase{Name: c.Name + " (" + c.When + ")", Class: r.Scenario + ".checks"}, c.Verdict, c.Message)
+	}
+	for _, rc := range r.Receipts {
+		v := plan.Unknown
+		if rc.State == plan.Confirmed {
+			v = plan.Pass
+		}
+		add(junitCase{Name: rc.ID + " " + rc.Fault, Class: r.Scenario + ".receipts"}, v, rc.State+" "+rc.Error)
+	}
+	for _, s := range r.Steps {
+		if s.Status == "failed" {
+			add(junitCase{Name: s.ID + " " + s.Name, Class: r.Scenario + ".steps"}, plan.Unknown, s.Error)
+		}
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err //nolint:wrapcheck // the writer's own
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	return e.Encode(suite) //nolint:wrapcheck // the writer's own
+}
+
+// Markdown writes report.md.
+func Markdown(w io.Writer, r *plan.Result) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s: %s\n\nProvider %s, seed %d, started %s, took %.0f s.\n", strings.ToUpper(string(r.Verdict)), r.Scenario, r.Provider, r.Seed,
+		r.Started.Format(time.DateTime), r.DurationSeconds)
+	for _, c := range r.Cluster {
+		fmt.Fprintf(&b, "Cluster: %s.\n", c.Topology)
+	}
+	if len(r.Reasons) > 0 {
+		b.WriteString("\n## Why\n\n")
+		for _, why := range r.Reasons {
+			fmt.Fprintf(&b, "- %s\n", oneLine(why))
+		}
+	}
+	b.WriteString("\n## Receipts\n\n| step | fault | machines | state | evidence |\n|---|---|---|---|---|\n")
+	for _, rc := range r.Receipts {
+		var saw []string
+		for _, e := range rc.Evidence {
+			saw = append(saw, e.Observer+": "+e.Saw)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", rc.ID, rc.Fault, strings.Join(rc.Machines, ", "), rc.State, oneLine(strings.Join(saw, "; ")))
+	}
+	b.WriteString("\n## Checks\n\n| check | when | verdict | message |\n|---|---|---|---|\n")
+	for _, c := range r.Checks {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, c.When, c.Verdict, oneLine(c.Message))
+	}
+	b.WriteString("\n## Probes\n\n| probe | samples | failures | longest gap |\n|---|---|---|---|\n")
+	for _, p := range r.Probes {
+		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
+	}
+	fmt.Fprintf(&b, "\nTolerance: at the least %d more members could have been lost; for %.1f s none.\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	b.WriteString("\n## Steps\n\n| step | what | status | seconds |\n|---|---|---|---|\n")
+	for _, s := range r.Steps {
+		fmt.Fprintf(&b, "| %s | %s | %s | %.1f |\n", s.ID, s.Name, strings.TrimSpace(s.Status+" "+oneLine(s.Error)), s.DurationSeconds)
+	}
+	for _, n := range r.NotTested {
+		fmt.Fprintf(&b, "\nNot tested: %s: %s.\n", n.What, n.Why)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err //nolint:wrapcheck // the writer's own
+}
+
+func oneLine(s string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "\\|")
+}
+
+// HTML writes the one-file report with a timeline of the steps.
+func HTML(w io.Writer, r *plan.Result) error {
+	type bar struct {
+		plan.StepDone
+		Left, Width float64 // percent of the run
+	}
+	data := struct {
+		*plan.Result
+		Bars []bar
+	}{Result: r}
+	for _, s := range r.Steps {
+		if r.DurationSeconds > 0 && !s.Started.IsZero() {
+			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
+		}
+	}
+	return page.Execute(w, data) //nolint:wrapcheck // the writer's own
+}
+
+var page = template.Must(template.New("report").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>{{.Verdict}}: {{.Scenario}}</title>
+<style>body{font:14px system-ui,sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3em .5em;text-align:left;vertical-align:top}
+.go,.pass,.confirmed,.done{color:#075}.no-go,.fail,.failed,.mismatch{color:#a00}.inconclusive{color:#850}.skipped{color:#666}
+.line{position:relative;height:1.4em;border-bottom:1px dotted #ddd}.line span{position:absolute;height:1em;background:#69c}.line span.failed{background:#a00}.line b{position:relative;font-weight:normal;z-index:1}</style>
+<h1><span class="{{.Verdict}}">{{.Verdict}}</span> {{.Scenario}}</h1>
+<p>Provider {{.Provider}}, seed {{.Seed}}, started {{.Started.Format "2006-01-02 15:04:05"}}, {{printf "%.0f" .DurationSeconds}} s.{{range .Cluster}}<br>{{.Topology}}{{end}}</p>
+{{if .Reasons}}<h2>Why</h2><ul>{{range .Reasons}}<li>{{.}}</li>{{end}}</ul>{{end}}
+<h2>Timeline</h2>{{range .Bars}}<div class="line"><span class="{{.Status}}" style="left:{{printf "%.2f" .Left}}%;width:{{printf "%.2f" .Width}}%"></span><b>{{.ID}} {{.Name}} ({{printf "%.1f" .DurationSeconds}} s)</b></div>{{end}}
+<h2>Receipts</h2><table><tr><th>step<th>fault<th>machines<th>state<th>evidence</tr>{{range .Receipts}}<tr><td>{{.ID}}<td>{{.Fault}}<td>{{range .Machines}}{{.}} {{end}}<td class="{{.State}}">{{.State}} {{.Error}}<td>{{range .Evidence}}{{.Observer}}: {{.Saw}}<br>{{end}}</tr>{{end}}</table>
+<h2>Checks</h2><table><tr><th>check<th>when<th>verdict<th>message</tr>{{range .Checks}}<tr><td>{{.Name}}<td>{{.When}}<td class="{{.Verdict}}">{{.Verdict}}<td>{{.Message}}</tr>{{end}}</table>
+<h2>Probes</h2><table><tr><th>probe<th>samples<th>failures<th>longest gap</tr>{{range .Probes}}<tr><td>{{.Name}}<td>{{.Samples}}<td>{{.Failures}}<td>{{printf "%.1f" .LongestGapSeconds}} s</tr>{{end}}</table>
+<p>Tolerance: at the least {{.Tolerance.Minimum}} more members could have been lost; for {{printf "%.1f" .Tolerance.SecondsAtZero}} s none.</p>
+{{range .NotTested}}<p>Not tested: {{.What}}: {{.Why}}</p>{{end}}</html>
+`))
+
+// Summary writes what a person wants to know at the end of a run.
+func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) error {
+	var b strings.Builder
+	mark := map[string]string{"pass": paint("32", "✓"), "confirmed": paint("32", "✓"), "fail": paint("31", "✗"), "mismatch": paint("31", "✗"), "inconclusive": paint("33", "?")}
+	b.WriteString("\nReceipts\n")
+	for _, rc := range r.Receipts {
+		fmt.Fprintf(&b, "  %s %s %s of %s on %s: %s\n", mark[rc.State], rc.ID, rc.Fault, rc.Target, strings.Join(rc.Machines, ", "), strings.TrimSpace(rc.State+" "+oneLine(rc.Error)))
+	}
+	b.WriteString("Checks\n")
+	for _, c := range r.Checks {
+		fmt.Fprintf(&b, "  %s %-24s %-24s %s\n", mark[string(c.Verdict)], c.Name, c.When, oneLine(c.Message))
+	}
+	b.WriteString("Probes\n")
+	for _, p := range r.Probes {
+		fmt.Fprintf(&b, "    %-40s %5d samples %5d failures, longest gap %.1f s\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
+	}
+	fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	color := map[plan.Verdict]string{plan.Go: "32", plan.NoGo: "31"}[r.Verdict]
+	if color == "" {
+		color = "33"
+	}
+	for _, why := range r.Reasons {
+		fmt.Fprintf(&b, "  because %s\n", oneLine(why))
+	}
+	fmt.Fprintf(&b, "%s %s (%.0f s, seed %d)\n", paint(color, strings.ToUpper(string(r.Verdict))), r.Scenario, r.DurationSeconds, r.Seed)
+	_, err := io.WriteString(w, b.String())
+	return err //nolint:wrapcheck // the writer's own
+}

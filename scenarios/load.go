@@ -1,0 +1,284 @@
+// Package scenarios holds the scenario files, their strict loader, and the engine that turns one into a plan and a verdict.
+package scenarios
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/health"
+)
+
+//go:embed *.yaml
+var files embed.FS
+
+// Scenario is a scenario file.
+type Scenario struct {
+	APIVersion string   `yaml:"apiVersion"`
+	Kind       string   `yaml:"kind"`
+	Metadata   Metadata `yaml:"metadata"`
+	Spec       Spec     `yaml:"spec"`
+}
+
+// Metadata names a scenario and says when to run it.
+type Metadata struct {
+	Name   string            `yaml:"name"`
+	About  string            `yaml:"about"`
+	Labels map[string]string `yaml:"labels"`
+}
+
+// Spec is a cluster, what happens to it and what must hold.
+type Spec struct {
+	Cluster Cluster  `yaml:"cluster"`
+	Matrix  Matrix   `yaml:"matrix"` // one cluster a value
+	Steps   []Step   `yaml:"steps"`
+	Always  []Check  `yaml:"always"`
+	Finally []Check  `yaml:"finally"`
+	Not     []string `yaml:"notTested"` // what a reader might take for tested: "what: why"
+}
+
+// Cluster is the topology asked for.
+type Cluster struct {
+	ControlPlanes int    `yaml:"controlPlanes"`
+	Workers       int    `yaml:"workers"`
+	Etcd          string `yaml:"etcd"`
+	EtcdMembers   int    `yaml:"etcdMembers"`
+	Version       string `yaml:"version"`
+	EtcdVersion   string `yaml:"etcdVersion"`
+	Timing        string `yaml:"timing"`
+}
+
+// Matrix multiplies a scenario.
+type Matrix struct {
+	EtcdMembers []int `yaml:"etcdMembers"`
+}
+
+// Step is one thing that happens: a fault, or time that passes under load.
+type Step struct {
+	Observe time.Duration `yaml:"observe"`
+	Fault   *Fault        `yaml:"fault"`
+	During  []Check       `yaml:"during"`
+	Expect  string        `yaml:"expect"` // quorumLost: the scenario wants it
+}
+
+// ExpectQuorumLost allows a fault that leaves no quorum.
+const ExpectQuorumLost = "quorumLost"
+
+// Fault is one entry of fault.List with its target and duration.
+type Fault struct {
+	Kind   string
+	Target string
+	For    time.Duration
+}
+
+// Check is one entry of health.Checks with its parameters.
+type Check struct {
+	Name   string
+	Params health.Params
+	line   int
+}
+
+// UnmarshalYAML reads `NAME: {target: T, for: D}`.
+func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
+	name, body, err := single(n)
+	if err != nil {
+		return err
+	}
+	if _, err := fault.Find(name); err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	var p struct {
+		Target string        `yaml:"target"`
+		For    time.Duration `yaml:"for"`
+	}
+	if err := strict(body, &p); err != nil {
+		return err
+	}
+	if p.For < 0 {
+		return fmt.Errorf("line %d: for is %s; it cannot be negative", n.Line, p.For)
+	}
+	if p.Target == "" {
+		p.Target = fault.Any
+	}
+	if p.For == 0 {
+		p.For = 10 * time.Second
+	}
+	f.Kind, f.Target, f.For = name, p.Target, p.For
+	return nil
+}
+
+// UnmarshalYAML reads `NAME` or `NAME: {param: value}`.
+func (c *Check) UnmarshalYAML(n *yaml.Node) error {
+	c.line = n.Line
+	if n.Kind == yaml.ScalarNode {
+		c.Name = n.Value
+		return nil
+	}
+	name, body, err := single(n)
+	if err != nil {
+		return err
+	}
+	c.Name = name
+	return strict(body, &c.Params)
+}
+
+func single(n *yaml.Node) (string, *yaml.Node, error) {
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		return "", nil, fmt.Errorf("line %d: want one name with its parameters", n.Line)
+	}
+	return n.Content[0].Value, n.Content[1], nil
+}
+
+// strict decodes a node refusing fields the target does not have; yaml.v3 forgets KnownFields inside UnmarshalYAML.
+func strict(n *yaml.Node, into any) error {
+	raw, err := yaml.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("line %d: %s", n.Line, explain(err))
+	}
+	return nil
+}
+
+// explain takes the Go types out of a decoder's message.
+func explain(err error) string {
+	s := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
+	for _, t := range []struct{ name, known string }{
+		{"scenarios.Scenario", "apiVersion, kind, metadata, spec"},
+		{"scenarios.Metadata", "name, about, labels"},
+		{"scenarios.Spec", "cluster, matrix, steps, always, finally, notTested"},
+		{"scenarios.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
+		{"scenarios.Matrix", "etcdMembers"},
+		{"scenarios.Step", "observe, fault, during, expect"},
+		{"health.Params", "maxGap, members, version"},
+	} {
+		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
+	}
+	if i := strings.Index(s, "not found in type struct"); i >= 0 {
+		s = s[:i] + "is unknown; known: target, for"
+	}
+	return s
+}
+
+// Parse reads a scenario; every mistake is a UsageError with the file's name and the line.
+func Parse(name string, raw []byte) (*Scenario, error) {
+	var s Scenario
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&s); err != nil {
+		return nil, cluster.Usagef("%s: %s", name, explain(err))
+	}
+	if s.APIVersion != "drydock.dev/v1alpha1" || s.Kind != "Scenario" {
+		return nil, cluster.Usagef("%s: apiVersion %q, kind %q; want drydock.dev/v1alpha1, Scenario", name, s.APIVersion, s.Kind)
+	}
+	if s.Metadata.Name == "" {
+		return nil, cluster.Usagef("%s: metadata.name is missing", name)
+	}
+	if err := s.validate(); err != nil {
+		return nil, cluster.Usagef("%s: %w", name, err)
+	}
+	return &s, nil
+}
+
+func (s *Scenario) validate() error {
+	if len(s.Spec.Steps) == 0 {
+		return errors.New("spec.steps is empty: nothing would happen")
+	}
+	checks := map[string][]Check{"always": s.Spec.Always, "finally": s.Spec.Finally}
+	for i, st := range s.Spec.Steps {
+		if (st.Fault == nil) == (st.Observe == 0) {
+			return fmt.Errorf("spec.steps[%d]: want either fault or observe", i)
+		}
+		if st.Observe < 0 {
+			return fmt.Errorf("spec.steps[%d]: observe is %s; it cannot be negative", i, st.Observe)
+		}
+		if st.Expect != "" && st.Expect != ExpectQuorumLost {
+			return fmt.Errorf("spec.steps[%d]: expect is %q; known: %s", i, st.Expect, ExpectQuorumLost)
+		}
+		checks["during"] = append(checks["during"], st.During...)
+	}
+	for _, when := range slices.Sorted(maps.Keys(checks)) {
+		for _, c := range checks[when] {
+			if _, err := health.FindCheck(c.Name, when); err != nil {
+				return fmt.Errorf("line %d: %w", c.line, err)
+			}
+		}
+	}
+	_, err := s.Cells()
+	return err
+}
+
+// Cell is one cluster of a scenario's matrix.
+type Cell struct {
+	Label    string // empty without a matrix
+	Topology cluster.Topology
+	Warnings []string
+}
+
+// Cells multiplies the scenario out.
+func (s *Scenario) Cells() ([]Cell, error) {
+	c := s.Spec.Cluster
+	base := cluster.Topology{
+		Name: s.Metadata.Name, ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
+		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing),
+	}
+	if len(s.Spec.Matrix.EtcdMembers) == 0 {
+		t, warnings, err := CompleteTopology(base)
+		return []Cell{{Topology: t, Warnings: warnings}}, err
+	}
+	var out []Cell
+	for _, n := range s.Spec.Matrix.EtcdMembers {
+		t := base
+		t.EtcdMembers = n
+		t.Name = fmt.Sprintf("%s-%d", base.Name, n)
+		full, warnings, err := CompleteTopology(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Cell{Label: fmt.Sprintf("members=%d", n), Topology: full, Warnings: warnings})
+	}
+	return out, nil
+}
+
+// Names lists the embedded scenarios.
+func Names() []string {
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return out
+}
+
+// Load reads an embedded scenario by name, or a file by its path.
+func Load(nameOrFile string) (*Scenario, error) {
+	if raw, err := files.ReadFile(nameOrFile + ".yaml"); err == nil {
+		return Parse(nameOrFile+".yaml", raw)
+	}
+	raw, err := os.ReadFile(nameOrFile)
+	if err != nil {
+		if filepath.Ext(nameOrFile) == "" {
+			return nil, cluster.Usagef("unknown scenario %q; known: %s; or give a file", nameOrFile, strings.Join(Names(), ", "))
+		}
+		return nil, &cluster.UsageError{Err: err}
+	}
+	return Parse(nameOrFile, raw)
+}
