@@ -1,0 +1,19 @@
+# Every target is one line into hack/, which says what it does.
+.PHONY: build run test lint verify bench clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+build: ## build bin/drydock
+	@hack/build.sh
+run: ## the main job: etcd-quorum-table and control-plane-power-loss on the lab
+	@hack/run.sh
+test: ## all tests a fresh machine can run: unit tests, then the quick suites on the lab
+	@hack/test.sh
+lint: ## golangci-lint with the version of hack/tools
+	@hack/lint.sh
+verify: ## every check of the tree, all of them before failing
+	@hack/verify.sh
+bench: ## time to ready, memory and time of down, in one run
+	@hack/bench.sh
+clean: ## remove what build made; caches stay
+	@rm -rf bin
