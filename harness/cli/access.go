@@ -56,7 +56,11 @@ func kubectlCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err //nolint:wrapcheck // a usage error
 			}
-			program := o.store().Path(release.Kubernetes, v.Version, "kubectl")
+			at, err := o.lab()
+			if err != nil {
+				return err
+			}
+			program := at.Store().Path(release.Kubernetes, v.Version, "kubectl")
 			// kubectl takes over: its streams, its signals and its exit code are the caller's.
 			err = syscall.Exec(program, append([]string{"kubectl"}, args...), append(os.Environ(), "KUBECONFIG="+path))
 			return fmt.Errorf("kubectl: %w", err)
@@ -155,7 +159,11 @@ func versionsCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "versions", Short: "List the Kubernetes and etcd versions known and what of them is cached", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store := o.store()
+			at, err := o.lab()
+			if err != nil {
+				return err
+			}
+			store := at.Store()
 			printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", "PRODUCT", "VERSION", "CACHED")
 			for _, product := range []string{release.Kubernetes, release.Etcd} {
 				all, err := release.Known(product)

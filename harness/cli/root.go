@@ -13,9 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/scenarios"
 )
 
 // Exit codes of every command (DESIGN.md section 5).
@@ -94,8 +92,8 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&o.stateDir, "state-dir", defaultDir("XDG_STATE_HOME", ".local/state"), "where labs and runs are kept")
-	f.StringVar(&o.cacheDir, "cache-dir", defaultDir("XDG_CACHE_HOME", ".cache"), "where binaries and saved clusters are kept")
+	f.StringVar(&o.stateDir, "state-dir", scenarios.DefaultDir("XDG_STATE_HOME", ".local/state"), "where labs and runs are kept")
+	f.StringVar(&o.cacheDir, "cache-dir", scenarios.DefaultDir("XDG_CACHE_HOME", ".cache"), "where binaries and saved clusters are kept")
 	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -108,47 +106,25 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	return root
 }
 
-func defaultDir(env, below string) string {
-	if dir := os.Getenv(env); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "drydock")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return filepath.Join(os.TempDir(), "drydock")
-	}
-	return filepath.Join(home, below, "drydock")
-}
-
-// store is the cache of releases.
-func (o *options) store() *release.Store {
+// lab is where the lab provider finds and keeps things.
+func (o *options) lab() (scenarios.Lab, error) {
 	program, err := os.Executable()
 	if err != nil {
-		program = ""
+		return scenarios.Lab{}, fmt.Errorf("where is this program? %w", err)
 	}
-	wd, err := os.Getwd()
-	if err != nil {
-		wd = ""
-	}
-	return &release.Store{
-		Dir: filepath.Join(o.cacheDir, "releases"), BinDir: o.binDir, Progress: o.progress,
-		Source: release.FindSource(filepath.Dir(program), wd),
-	}
-}
-
-// provider is the lab, with the bootstrap the topology asks for.
-func (o *options) provider(b cluster.Bootstrapper) (*lab.Provider, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("where is this program? %w", err)
-	}
-	if o.binDir != "" {
-		if o.binDir, err = filepath.Abs(o.binDir); err != nil {
-			return nil, fmt.Errorf("--bin-dir: %w", err)
+	l := scenarios.Lab{Program: program, Progress: o.progress}
+	for _, d := range []struct {
+		from string
+		to   *string
+	}{{o.stateDir, &l.StateDir}, {o.cacheDir, &l.CacheDir}, {o.binDir, &l.BinDir}} {
+		if d.from == "" {
+			continue
+		}
+		if *d.to, err = filepath.Abs(d.from); err != nil { // a lab's processes have another working directory
+			return l, fmt.Errorf("%s: %w", d.from, err)
 		}
 	}
-	return &lab.Provider{
-		StateDir: o.stateDir, Images: filepath.Join(o.cacheDir, "images"), Program: program, Store: o.store(), Bootstrap: b, Progress: o.progress,
-	}, nil
+	return l, nil
 }
 
 func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

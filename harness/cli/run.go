@@ -157,10 +157,11 @@ func (o *options) runOptions(f runFlags, out string) scenarios.Options {
 	return scenarios.Options{
 		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Name: f.provider, Suffix: suffix(),
 		Provider: func(t cluster.Topology) (cluster.Provider, error) {
-			p, err := o.provider(scenarios.Bootstrapper(t, o.progress))
+			l, err := o.lab()
 			if err != nil {
 				return nil, err
 			}
+			p := l.Provider(t)
 			p.NoImage = f.noImage
 			return p, nil
 		},

@@ -36,10 +36,11 @@ func upCommand(o *options) *cobra.Command {
 			for _, w := range warnings {
 				printf(os.Stderr, "warning: %s\n", w)
 			}
-			p, err := o.provider(scenarios.Bootstrapper(full, o.progress))
+			l, err := o.lab()
 			if err != nil {
 				return err
 			}
+			p := l.Provider(full)
 			p.Keep, p.APIPort, p.NoImage = true, apiPort, noImage
 			up, err := p.Up(cmd.Context(), full)
 			if err != nil {
@@ -102,9 +103,9 @@ func downCommand(o *options) *cobra.Command {
 				printf(cmd.OutOrStdout(), "No cluster %q: nothing to do\n", name)
 				return nil
 			}
-			l, err := lab.Attach(o.stateDir, name, o.store())
+			l, err := o.attach(name)
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
 			done := o.progress.Phase("removing cluster %q", name)
 			err = (&lab.Provider{StateDir: o.stateDir}).Down(cmd.Context(), l)
@@ -120,7 +121,11 @@ func (o *options) completeLabs(*cobra.Command, []string, string) ([]string, cobr
 
 // attach finds the lab a command is about.
 func (o *options) attach(name string) (*lab.Lab, error) {
-	return lab.Attach(o.stateDir, name, o.store()) //nolint:wrapcheck // a usage error
+	l, err := o.lab()
+	if err != nil {
+		return nil, err
+	}
+	return lab.Attach(l.StateDir, name, l.Store()) //nolint:wrapcheck // a usage error
 }
 
 func kubeconfigPath(l *lab.Lab) string { return filepath.Join(l.Dir(), "kubeconfig") }

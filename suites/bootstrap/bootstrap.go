@@ -1,0 +1,82 @@
+// Package bootstrap is what every suite starts with: Gomega's safety settings, the drydock binary, and a way to run scenarios on the lab.
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
+	"github.com/onsi/gomega/gexec"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/reports"
+	"drydock.dev/drydock/scenarios"
+)
+
+// Run is the one bootstrap of all suites; the lab's directories and the binary are made before the first spec.
+func Run(t *testing.T, name string, s *Suite) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("suites need a lab: run them with make test, without -short")
+	}
+	gomega.RegisterFailHandler(ginkgo.Fail)
+	gomega.EnforceDefaultTimeoutsWhenUsingContexts()
+	gomega.SetDefaultEventuallyTimeout(30 * time.Second)
+	ginkgo.BeforeSuite(func() {
+		program, err := gexec.Build("drydock.dev/drydock", "-trimpath")
+		gomega.Expect(err).NotTo(gomega.HaveOccurred())
+		ginkgo.DeferCleanup(gexec.CleanupBuildArtifacts)
+		state, err := os.MkdirTemp("", "drydock-suite-")
+		gomega.Expect(err).NotTo(gomega.HaveOccurred())
+		ginkgo.DeferCleanup(os.RemoveAll, state)
+		s.Lab = scenarios.Lab{StateDir: state, CacheDir: scenarios.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
+	})
+	ginkgo.RunSpecs(t, name)
+}
+
+// Suite is what the specs of a suite share.
+type Suite struct{ Lab scenarios.Lab }
+
+// Run runs a scenario and attaches its report to the spec.
+func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Options) (*plan.Result, error) {
+	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Name, time.Now().UnixNano()))
+	o.Name, o.Seed, o.Suffix = "lab", ginkgo.GinkgoRandomSeed(), fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
+	o.Provider = func(t cluster.Topology) (cluster.Provider, error) { return s.Lab.Provider(t), nil }
+	if o.Parallel == 0 {
+		o.Parallel = 3
+	}
+	res, err := sc.Run(ctx, o)
+	if res != nil {
+		var b strings.Builder
+		if err := reports.Markdown(&b, res); err == nil {
+			ginkgo.AddReportEntry("report", b.String(), ginkgo.ReportEntryVisibilityFailureOrVerbose)
+		}
+	}
+	return res, err //nolint:wrapcheck // the spec shows it
+}
+
+// writer sends progress to Ginkgo's own writer, which shows it with a failed spec.
+type writer struct{}
+
+func (writer) Phase(format string, args ...any) func(error) {
+	label := fmt.Sprintf(format, args...)
+	begun := time.Now()
+	return func(err error) {
+		ginkgo.GinkgoWriter.Printf("%s: %v (%s)\n", label, err, time.Since(begun).Round(100*time.Millisecond))
+	}
+}
+
+func (writer) Advance(label string, done, total int) {
+	if total > 0 && done%200 == 0 {
+		ginkgo.GinkgoWriter.Printf("%s: %d/%d\n", label, done, total)
+	}
+}
+
+func (writer) Finish(label string, err error) { ginkgo.GinkgoWriter.Printf("%s: %v\n", label, err) }

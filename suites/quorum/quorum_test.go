@@ -1,0 +1,167 @@
+// Package quorum runs the scenarios about etcd's quorum and the control plane, and proves that every fault bites.
+package quorum
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+	"github.com/onsi/gomega/gexec"
+
+	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/scenarios"
+	"drydock.dev/drydock/suites/bootstrap"
+)
+
+var suite bootstrap.Suite //nolint:gochecknoglobals // Ginkgo's specs are closures over it
+
+func TestQuorum(t *testing.T) { bootstrap.Run(t, "Quorum", &suite) }
+
+var _ = DescribeTable("a scenario ends GO",
+	func(ctx context.Context, name string) {
+		sc, err := scenarios.Load(name)
+		Expect(err).NotTo(HaveOccurred())
+		res, err := suite.Run(ctx, sc, scenarios.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Reasons).To(BeEmpty())
+		Expect(res.Verdict).To(Equal(plan.Go))
+	},
+	Entry(nil, "etcd-quorum-table", Label("tier: quick", "needs: etcd"), NodeTimeout(10*time.Minute)),
+	Entry(nil, "control-plane-power-loss", Label("tier: quick", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "etcd-leader-crash", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "etcd-leader-freeze", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "etcd-member-data-loss", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "etcd-quorum-loss", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+)
+
+// small is one fault on three members.
+func small(kind string, hold time.Duration) *scenarios.Scenario {
+	GinkgoHelper()
+	sc, err := scenarios.Parse("bite.yaml", fmt.Appendf(nil, `
+apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: bite}
+spec:
+  cluster: {etcd: only, etcdMembers: 3}
+  steps:
+    - observe: 2s
+    - fault: {%s: {target: follower, for: %s}}
+      during: [{etcdWritesContinue: {maxGap: 10s}}]
+  always: [etcdQuorum]
+  finally: [etcdHealthy, hashesEqual]
+`, kind, hold))
+	Expect(err).NotTo(HaveOccurred())
+	return sc
+}
+
+var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
+	for _, kind := range fault.List() {
+		It("bites: "+kind.Name, func(ctx context.Context) {
+			res, err := suite.Run(ctx, small(kind.Name, 2*time.Second), scenarios.Options{})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(res.Reasons).To(BeEmpty())
+			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.Confirmed)))
+			Expect(res.Receipts[0].Evidence).NotTo(BeEmpty())
+		}, NodeTimeout(5*time.Minute))
+
+		It("is red when nothing is injected: "+kind.Name, func(ctx context.Context) {
+			res, err := suite.Run(ctx, small(kind.Name, 100*time.Millisecond), scenarios.Options{NullFaults: true})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(res.Verdict).To(Equal(plan.Inconclusive))
+			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.NotInjected)))
+		}, NodeTimeout(5*time.Minute))
+	}
+})
+
+var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), func() {
+	It("is never GO: a member killed behind Drydock's back", func(ctx context.Context) {
+		killed := make(chan error, 1)
+		go func() { killed <- killSomebodyElse(ctx) }()
+		res, err := suite.Run(ctx, small("etcdMemberCrash", 8*time.Second), scenarios.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(<-killed).NotTo(HaveOccurred())
+		Expect(res.Verdict).NotTo(Equal(plan.Go))
+		Expect(res.Reasons).To(ContainElement(ContainSubstring("no fault of the scenario did it")))
+	}, NodeTimeout(5*time.Minute))
+
+	It("leaves nothing behind: drydock killed in the middle of a fault", func(ctx context.Context) {
+		out := filepath.Join(suite.Lab.StateDir, "runs", "killed")
+		cmd := exec.CommandContext(ctx, suite.Lab.Program, "run", "etcd-quorum-table", "--out", out, "--state-dir", suite.Lab.StateDir,
+			"--cache-dir", suite.Lab.CacheDir, "--quiet")
+		session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, func() ([]plan.Entry, error) { return plan.ReadJournal(out) }).WithTimeout(2 * time.Minute).
+			Should(ContainElement(And(HaveField("Kind", "receipt"), HaveField("Data", ContainSubstring(`"state":"effective"`)))))
+		labs := lab.List(suite.Lab.StateDir)
+		Expect(labs).NotTo(BeEmpty())
+		session.Kill().Wait(10 * time.Second)
+		for _, name := range labs {
+			Eventually(ctx, func() ([]string, error) { return lab.Residue(lab.LabDir(suite.Lab.StateDir, name)) }).WithTimeout(10 * time.Second).Should(BeEmpty())
+		}
+		heal, err := gexec.Start(exec.CommandContext(ctx, suite.Lab.Program, "heal", "--state-dir", suite.Lab.StateDir), GinkgoWriter, GinkgoWriter)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, heal).WithTimeout(time.Minute).Should(gexec.Exit(0))
+		Expect(heal.Out).To(gbytes.Say("no process, mount, interface or port of the lab remains"))
+	}, NodeTimeout(5*time.Minute))
+})
+
+// killSomebodyElse waits for the crash of one member and kills another by hand.
+func killSomebodyElse(ctx context.Context) error {
+	var l *lab.Lab
+	for l == nil {
+		if names := lab.List(suite.Lab.StateDir); len(names) > 0 {
+			var err error
+			if l, err = lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store()); err != nil {
+				return err
+			}
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		for _, m := range l.Machines() {
+			machine, ok := m.(*lab.Machine)
+			if !ok {
+				return fmt.Errorf("%T is not a machine of a lab", m)
+			}
+			state, err := machine.State(ctx, etcd.Program)
+			if err != nil || state != "" {
+				continue
+			}
+			if n, err := other(l, m.Name()).Kill(ctx, etcd.Program); err != nil || n == 1 {
+				return err
+			}
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func other(l *lab.Lab, name string) *lab.Machine {
+	for _, m := range l.Machines() {
+		if machine, ok := m.(*lab.Machine); ok && m.Name() != name {
+			return machine
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(200 * time.Millisecond):
+		return nil
+	}
+}
