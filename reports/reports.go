@@ -3,6 +3,7 @@
 package reports
 
 import (
+	_ "embed" // the page
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -21,7 +22,7 @@ import (
 func FromJournal(dir string) (*plan.Result, error) {
 	entries, err := plan.ReadJournal(dir)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the journal
+		return nil, err
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
 		if entries[i].Kind != "result" {
@@ -61,7 +62,7 @@ func Write(dir string, r *plan.Result) error {
 func JSON(w io.Writer, r *plan.Result) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(r) //nolint:wrapcheck // the writer's own
+	return e.Encode(r)
 }
 
 type junitCase struct {
@@ -118,11 +119,11 @@ func JUnit(w io.Writer, r *plan.Result) error {
 		}
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err //nolint:wrapcheck // the writer's own
+		return err
 	}
 	e := xml.NewEncoder(w)
 	e.Indent("", "  ")
-	return e.Encode(suite) //nolint:wrapcheck // the writer's own
+	return e.Encode(suite)
 }
 
 // Markdown writes report.md.
@@ -164,7 +165,7 @@ func Markdown(w io.Writer, r *plan.Result) error {
 		fmt.Fprintf(&b, "\nNot tested: %s: %s.\n", n.What, n.Why)
 	}
 	_, err := io.WriteString(w, b.String())
-	return err //nolint:wrapcheck // the writer's own
+	return err
 }
 
 func oneLine(s string) string {
@@ -186,23 +187,15 @@ func HTML(w io.Writer, r *plan.Result) error {
 			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
 		}
 	}
-	return page.Execute(w, data) //nolint:wrapcheck // the writer's own
+	t, err := template.New("report").Parse(page)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return t.Execute(w, data)
 }
 
-var page = template.Must(template.New("report").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>{{.Verdict}}: {{.Scenario}}</title>
-<style>body{font:14px system-ui,sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3em .5em;text-align:left;vertical-align:top}
-.go,.pass,.confirmed,.done{color:#075}.no-go,.fail,.failed,.mismatch{color:#a00}.inconclusive{color:#850}.skipped{color:#666}
-.line{position:relative;height:1.4em;border-bottom:1px dotted #ddd}.line span{position:absolute;height:1em;background:#69c}.line span.failed{background:#a00}.line b{position:relative;font-weight:normal;z-index:1}</style>
-<h1><span class="{{.Verdict}}">{{.Verdict}}</span> {{.Scenario}}</h1>
-<p>Provider {{.Provider}}, seed {{.Seed}}, started {{.Started.Format "2006-01-02 15:04:05"}}, {{printf "%.0f" .DurationSeconds}} s.{{range .Cluster}}<br>{{.Topology}}{{end}}</p>
-{{if .Reasons}}<h2>Why</h2><ul>{{range .Reasons}}<li>{{.}}</li>{{end}}</ul>{{end}}
-<h2>Timeline</h2>{{range .Bars}}<div class="line"><span class="{{.Status}}" style="left:{{printf "%.2f" .Left}}%;width:{{printf "%.2f" .Width}}%"></span><b>{{.ID}} {{.Name}} ({{printf "%.1f" .DurationSeconds}} s)</b></div>{{end}}
-<h2>Receipts</h2><table><tr><th>step<th>fault<th>machines<th>state<th>evidence</tr>{{range .Receipts}}<tr><td>{{.ID}}<td>{{.Fault}}<td>{{range .Machines}}{{.}} {{end}}<td class="{{.State}}">{{.State}} {{.Error}}<td>{{range .Evidence}}{{.Observer}}: {{.Saw}}<br>{{end}}</tr>{{end}}</table>
-<h2>Checks</h2><table><tr><th>check<th>when<th>verdict<th>message</tr>{{range .Checks}}<tr><td>{{.Name}}<td>{{.When}}<td class="{{.Verdict}}">{{.Verdict}}<td>{{.Message}}</tr>{{end}}</table>
-<h2>Probes</h2><table><tr><th>probe<th>samples<th>failures<th>longest gap</tr>{{range .Probes}}<tr><td>{{.Name}}<td>{{.Samples}}<td>{{.Failures}}<td>{{printf "%.1f" .LongestGapSeconds}} s</tr>{{end}}</table>
-<p>Tolerance: at the least {{.Tolerance.Minimum}} more members could have been lost; for {{printf "%.1f" .Tolerance.SecondsAtZero}} s none.</p>
-{{range .NotTested}}<p>Not tested: {{.What}}: {{.Why}}</p>{{end}}</html>
-`))
+//go:embed report.html.tmpl
+var page string //nolint:gochecknoglobals // an embedded file
 
 // Summary writes what a person wants to know at the end of a run.
 func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) error {
@@ -230,5 +223,5 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	}
 	fmt.Fprintf(&b, "%s %s (%.0f s, seed %d)\n", paint(color, strings.ToUpper(string(r.Verdict))), r.Scenario, r.DurationSeconds, r.Seed)
 	_, err := io.WriteString(w, b.String())
-	return err //nolint:wrapcheck // the writer's own
+	return err
 }

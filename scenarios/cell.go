@@ -56,7 +56,7 @@ func (c *cellRun) up(ctx context.Context) (err error) {
 	}
 	up, err := c.provider.Up(ctx, c.topology())
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	c.cluster = up
 	return nil
@@ -65,22 +65,22 @@ func (c *cellRun) up(ctx context.Context) (err error) {
 func (c *cellRun) load(ctx context.Context) error {
 	access, err := etcd.Open(ctx, c.cluster)
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	long := context.WithoutCancel(ctx) // the settle step ends what is started here, after an interrupt as well
 	members, err := access.Watch(long)
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	c.env = &fault.Env{Cluster: c.cluster, Etcd: access, Members: members}
 	var client kubernetes.Interface
 	if c.topology().Kubernetes() {
 		if client, err = kubeadm.AdminClient(ctx, c.cluster); err != nil {
-			return err //nolint:wrapcheck // it says what was attempted
+			return err
 		}
 	}
 	if c.watched, err = health.NewLoad(long, access, client, c.options.Seed); err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	c.observer = health.NewObserver(c.cluster, members, client)
 	c.observer.Keep = func(o health.Observation) { _ = c.journal.Sample("observation", o) }
@@ -96,7 +96,7 @@ func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx) //nolint:wrapcheck // interrupted
+		return context.Cause(ctx)
 	}
 }
 
@@ -106,11 +106,11 @@ func (c *cellRun) stepID(i int) string { return c.plan.Steps[i+2].ID }
 func (c *cellRun) inject(ctx context.Context, i int) error {
 	g, err := fault.NewGuard(*c.outline.faults[i], c.receiptID(i), c.journal)
 	if err != nil {
-		return err //nolint:wrapcheck // a usage error
+		return err
 	}
 	g.Null = c.options.NullFaults
 	c.guards[i] = g
-	return g.Inject(ctx, c.env) //nolint:wrapcheck // it says what was attempted
+	return g.Inject(ctx, c.env)
 }
 
 // receiptID is unique in the journal, which all cells share.
@@ -122,7 +122,7 @@ func (c *cellRun) receiptID(i int) string {
 }
 
 func (c *cellRun) effective(ctx context.Context, i int) error {
-	return c.guards[i].AwaitEffective(ctx, c.env) //nolint:wrapcheck // it says what was awaited
+	return c.guards[i].AwaitEffective(ctx, c.env)
 }
 
 func (c *cellRun) hold(ctx context.Context, i int) error {
@@ -133,14 +133,14 @@ func (c *cellRun) recover(ctx context.Context, i int) error {
 	if c.guards == nil || c.guards[i] == nil {
 		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
 	}
-	return c.guards[i].Recover(ctx, c.env) //nolint:wrapcheck // it says what was attempted
+	return c.guards[i].Recover(ctx, c.env)
 }
 
 func (c *cellRun) recovered(ctx context.Context, i int) error {
 	if c.guards == nil || c.guards[i] == nil {
 		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
 	}
-	return c.guards[i].AwaitRecovered(ctx, c.env) //nolint:wrapcheck // it says what was awaited
+	return c.guards[i].AwaitRecovered(ctx, c.env)
 }
 
 // settleWithin is how long a cluster may take to be whole again after the last fault.
@@ -175,7 +175,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	for i := range c.guards {
 		c.record.Windows = append(c.record.Windows, c.window(i))
 	}
-	return stopErr //nolint:wrapcheck // a client that cannot be closed
+	return stopErr
 }
 
 func (c *cellRun) checkHistories() {

@@ -22,7 +22,7 @@ type outline struct {
 func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	o := &outline{cell: cell, seed: seed}
 	t := cell.Topology
-	rng := rand.New(rand.NewPCG(uint64(seed), uint64(t.EtcdMembers))) //nolint:gosec // a replayable choice, not a secret
+	rng := rand.New(rand.NewPCG(uint64(seed), uint64(t.EtcdMembers)))
 	for i, st := range s.Spec.Steps {
 		if st.Fault == nil {
 			o.faults = append(o.faults, nil)

@@ -97,7 +97,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	if err := journal.Write("run", Journalled{
 		Scenario: s.Metadata.Name, Provider: o.Name, Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed,
 	}); err != nil {
-		return &plan.Result{}, err //nolint:wrapcheck // it names the journal
+		return &plan.Result{}, err
 	}
 	r := &plan.Runner{Journal: journal}
 	if o.Tell != nil {
@@ -107,7 +107,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	res := c.judge()
 	res.Steps = r.Done()
 	if c.cluster == nil { // nothing was tested: the environment is to blame
-		return res, err //nolint:wrapcheck // the step is named
+		return res, err
 	}
 	return res, nil
 }

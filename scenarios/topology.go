@@ -22,7 +22,7 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	}
 	etcdVersion, err := release.Resolve(release.Etcd, t.EtcdVersion)
 	if err != nil {
-		return t, nil, err //nolint:wrapcheck // a usage error
+		return t, nil, err
 	}
 	t.EtcdVersion = etcdVersion.Version
 	if !t.Kubernetes() {
@@ -34,7 +34,7 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	}
 	v, err := release.Resolve(release.Kubernetes, t.Version)
 	if err != nil {
-		return t, nil, err //nolint:wrapcheck // a usage error
+		return t, nil, err
 	}
 	t.Version = v.Version
 	return t, warnings, nil

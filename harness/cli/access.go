@@ -21,7 +21,7 @@ import (
 func writeKubeconfig(ctx context.Context, l *lab.Lab) (string, error) {
 	raw, err := kubeadm.AdminKubeconfig(ctx, l, "https://"+l.HostEndpoint())
 	if err != nil {
-		return "", err //nolint:wrapcheck // it says what was attempted
+		return "", err
 	}
 	path := kubeconfigPath(l)
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
@@ -37,7 +37,7 @@ func kubectlCommand(o *options) *cobra.Command {
 		DisableFlagParsing: true, // everything but a leading --name is kubectl's
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
-				return cmd.Help() //nolint:wrapcheck // cobra's own
+				return cmd.Help()
 			}
 			o.progress = newProgress(os.Stderr, o.quiet)
 			name := defaultName
@@ -54,7 +54,7 @@ func kubectlCommand(o *options) *cobra.Command {
 			}
 			v, err := release.Resolve(release.Kubernetes, l.Topology().Version)
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
 			at, err := o.lab()
 			if err != nil {
@@ -81,7 +81,7 @@ func shellCommand(o *options) *cobra.Command {
 			}
 			m, err := l.Machine(args[0])
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
 			machine, ok := m.(*lab.Machine)
 			if !ok {
@@ -121,7 +121,7 @@ func shellCommand(o *options) *cobra.Command {
 func shell(ctx context.Context, m *lab.Machine, command []string) (int, error) {
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) || !term.IsTerminal(int(os.Stdout.Fd())) {
-		return m.Shell(ctx, command, false, os.Stdin, os.Stdout, os.Stderr) //nolint:wrapcheck // it names the machine
+		return m.Shell(ctx, command, false, os.Stdin, os.Stdout, os.Stderr)
 	}
 	master, slave, err := pty.Open()
 	if err != nil {
@@ -153,7 +153,7 @@ func shell(ctx context.Context, m *lab.Machine, command []string) (int, error) {
 	return code, err
 }
 
-func copyFile(dst, src *os.File) (int64, error) { return dst.ReadFrom(src) } //nolint:wrapcheck // ends with the terminal
+func copyFile(dst, src *os.File) (int64, error) { return dst.ReadFrom(src) }
 
 func versionsCommand(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -168,7 +168,7 @@ func versionsCommand(o *options) *cobra.Command {
 			for _, product := range []string{release.Kubernetes, release.Etcd} {
 				all, err := release.Known(product)
 				if err != nil {
-					return err //nolint:wrapcheck // it names the table
+					return err
 				}
 				for _, v := range all {
 					missing := store.Missing(v, v.Programs...)

@@ -47,11 +47,11 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) error {
 	entries, err := plan.ReadJournal(dir)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the journal
+		return err
 	}
 	guards, err := fault.Outstanding(entries)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the journal
+		return err
 	}
 	finished := slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "result" })
 	if len(guards) == 0 || finished {
@@ -59,15 +59,15 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 	}
 	journal, err := plan.AppendJournal(dir)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the journal
+		return err
 	}
 	defer func() { _ = journal.Close() }()
 	for _, g := range guards {
 		g.Journal = journal
 		name := clusterOf(entries, g.ID)
-		if !lab.Running(lab.LabDir(o.stateDir, name)) {
+		if !lab.Running(lab.Dir(o.stateDir, name)) {
 			if err := g.Gone("its lab ended with its owner"); err != nil {
-				return err //nolint:wrapcheck // it names the journal
+				return err
 			}
 			printf(cmd.OutOrStdout(), "%s: %s on %s: the lab %s ended with its owner, the fault is gone with it\n", dir, g.Spec.Kind,
 				strings.Join(g.Receipt().Machines, ", "), name)
@@ -102,11 +102,11 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	}
 	access, err := etcd.Open(ctx, l)
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	members, err := access.Watch(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	defer func() { _ = members.Close() }()
 	env := &fault.Env{Cluster: l, Etcd: access, Members: members}
@@ -119,7 +119,7 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 
 // healLabs looks for what crashed labs could have left: processes, mounts, interfaces; and removes their directories.
 func (o *options) healLabs(cmd *cobra.Command) error {
-	dirs, err := filepath.Glob(lab.LabDir(o.stateDir, "*"))
+	dirs, err := filepath.Glob(lab.Dir(o.stateDir, "*"))
 	if err != nil {
 		return fmt.Errorf("heal: %w", err)
 	}
@@ -131,7 +131,7 @@ func (o *options) healLabs(cmd *cobra.Command) error {
 		}
 		left, err := lab.Residue(d)
 		if err != nil {
-			return err //nolint:wrapcheck // it says what was attempted
+			return err
 		}
 		if len(left) > 0 {
 			return fmt.Errorf("heal: of lab %s there remain: %s", filepath.Base(d), strings.Join(left, "; "))

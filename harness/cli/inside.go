@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -88,12 +87,4 @@ func signalOf(name string) int {
 	known := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
 		"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "QUIT": syscall.SIGQUIT, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
 	return int(known[strings.TrimPrefix(strings.ToUpper(name), "SIG")])
-}
-
-// exit leaves with a code that is the answer, not a failure of ours.
-func exit(code int, err error) {
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
 }

@@ -22,15 +22,15 @@ import (
 )
 
 func labInit(ctx context.Context, args []string) error {
-	return labinit.Main(ctx, args[0]) //nolint:wrapcheck // its log is its own
+	return labinit.Main(ctx, args[0])
 }
 
 func machineInit(ctx context.Context, _ []string) error {
-	return machineinit.Main(ctx) //nolint:wrapcheck // its log is its own
+	return machineinit.Main(ctx)
 }
 
 func containerInit(context.Context, []string) error {
-	return runtime.ContainerInit(machineinit.MountDev, machineinit.MountProc, machineinit.Pivot) //nolint:wrapcheck // the container's log
+	return runtime.ContainerInit(machineinit.MountDev, machineinit.MountProc, machineinit.Pivot)
 }
 
 func systemctlOne(ctx context.Context, verb, name string, sig int, quiet bool, out io.Writer) (int, error) {
@@ -45,7 +45,7 @@ func systemctlOne(ctx context.Context, verb, name string, sig int, quiet bool, o
 			const noSuchUnit = 4 // systemctl(1), "Exit status"
 			return noSuchUnit, fmt.Errorf("unit %s could not be found", name)
 		}
-		return 1, err //nolint:wrapcheck // it names the unit
+		return 1, err
 	}
 	const inactive = 3 // systemctl(1), "Exit status"
 	code, word := 0, ""
@@ -96,7 +96,7 @@ func journalctl(ctx context.Context, args []string) error {
 	}
 	cmd := exec.CommandContext(ctx, "tail", append(tail, unit.LogPath(machineinit.LogDir, name))...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run() //nolint:wrapcheck // tail has said it
+	return cmd.Run()
 }
 
 // serveWorkload answers with the pod's host name until it is asked to stop, then finishes what it has begun.

@@ -48,10 +48,10 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 			for _, a := range args { // every mistake is found before anything is touched
 				s, err := scenarios.Load(a)
 				if err != nil {
-					return err //nolint:wrapcheck // a usage error
+					return err
 				}
 				if _, err := s.Plan(f.seed); err != nil {
-					return err //nolint:wrapcheck // a usage error
+					return err
 				}
 				all = append(all, s)
 			}
@@ -103,16 +103,16 @@ func worse(a, b int) int {
 func (o *options) run(cmd *cobra.Command, s *scenarios.Scenario, f runFlags, several bool) (int, error) {
 	p, err := s.Plan(f.seed)
 	if err != nil {
-		return 0, err //nolint:wrapcheck // a usage error
+		return 0, err
 	}
 	if !f.json {
 		if err := p.Print(cmd.OutOrStdout()); err != nil {
-			return 0, err //nolint:wrapcheck // the writer's own
+			return 0, err
 		}
 	}
 	cells, err := s.Cells()
 	if err != nil {
-		return 0, err //nolint:wrapcheck // a usage error
+		return 0, err
 	}
 	for _, c := range cells {
 		for _, w := range c.Warnings {
@@ -131,7 +131,7 @@ func (o *options) run(cmd *cobra.Command, s *scenarios.Scenario, f runFlags, sev
 		return 0, fmt.Errorf("%s: %w", s.Metadata.Name, err)
 	}
 	if err := reports.Write(out, res); err != nil {
-		return 0, err //nolint:wrapcheck // it names the file
+		return 0, err
 	}
 	if f.json {
 		err = reports.JSON(cmd.OutOrStdout(), res)
@@ -187,13 +187,13 @@ func planCommand(_ *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scenarios.Load(args[0])
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
 			p, err := s.Plan(seed)
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
-			return p.Print(cmd.OutOrStdout()) //nolint:wrapcheck // the writer's own
+			return p.Print(cmd.OutOrStdout())
 		},
 	}
 	c.Flags().Int64Var(&seed, "seed", 1, "seed of every random choice")
@@ -213,7 +213,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 			for _, n := range scenarios.Names() {
 				s, err := scenarios.Load(n)
 				if err != nil {
-					return err //nolint:wrapcheck // it names the file
+					return err
 				}
 				printf(out, "%-25s %-6s %s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
 			}
@@ -236,13 +236,13 @@ func reportCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			res, err := reports.FromJournal(args[0])
 			if err != nil {
-				return err //nolint:wrapcheck // it names the journal
+				return err
 			}
 			if err := reports.Write(args[0], res); err != nil {
-				return err //nolint:wrapcheck // it names the file
+				return err
 			}
 			if err := reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout)); err != nil {
-				return err //nolint:wrapcheck // the writer's own
+				return err
 			}
 			if code := exitOf(res.Verdict); code != exitGo {
 				return codeError{code}

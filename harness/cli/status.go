@@ -58,11 +58,11 @@ func (o *options) status(cmd *cobra.Command, name string) error {
 func observeMembers(ctx context.Context, l *lab.Lab) ([]etcd.Member, error) {
 	a, err := etcd.Open(ctx, l)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // shown as missing
+		return nil, err
 	}
 	w, err := a.Watch(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // shown as missing
+		return nil, err
 	}
 	defer func() { _ = w.Close() }()
 	return w.Members(ctx, 2*time.Second), nil

@@ -31,7 +31,7 @@ func upCommand(o *options) *cobra.Command {
 			}
 			full, warnings, err := scenarios.CompleteTopology(t)
 			if err != nil {
-				return err //nolint:wrapcheck // a usage error
+				return err
 			}
 			for _, w := range warnings {
 				printf(os.Stderr, "warning: %s\n", w)
@@ -44,7 +44,7 @@ func upCommand(o *options) *cobra.Command {
 			p.Keep, p.APIPort, p.NoImage = true, apiPort, noImage
 			up, err := p.Up(cmd.Context(), full)
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was attempted
+				return err
 			}
 			return describeUp(cmd, up)
 		},
@@ -91,7 +91,7 @@ func downCommand(o *options) *cobra.Command {
 			if len(args) > 0 {
 				name = args[0]
 			}
-			dir := lab.LabDir(o.stateDir, name)
+			dir := lab.Dir(o.stateDir, name)
 			if !lab.Running(dir) {
 				if _, err := os.Stat(dir); err == nil {
 					if err := os.RemoveAll(dir); err != nil {
@@ -110,7 +110,7 @@ func downCommand(o *options) *cobra.Command {
 			done := o.progress.Phase("removing cluster %q", name)
 			err = (&lab.Provider{StateDir: o.stateDir}).Down(cmd.Context(), l)
 			done(err)
-			return err //nolint:wrapcheck // it says what was attempted
+			return err
 		},
 	}
 }
@@ -125,7 +125,7 @@ func (o *options) attach(name string) (*lab.Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lab.Attach(l.StateDir, name, l.Store()) //nolint:wrapcheck // a usage error
+	return lab.Attach(l.StateDir, name, l.Store())
 }
 
 func kubeconfigPath(l *lab.Lab) string { return filepath.Join(l.Dir(), "kubeconfig") }

@@ -54,13 +54,13 @@ func Open(ctx context.Context, c cluster.Cluster) (*Access, error) {
 func readTLS(ctx context.Context, c cluster.Cluster, machine string) (*tls.Config, error) {
 	m, err := c.Machine(machine)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it lists the machines
+		return nil, err
 	}
 	const pki = "/etc/kubernetes/pki/etcd/"
 	var files [3][]byte
 	for i, name := range []string{"ca.crt", "healthcheck-client.crt", "healthcheck-client.key"} {
 		if files[i], err = m.ReadFile(ctx, pki+name); err != nil {
-			return nil, err //nolint:wrapcheck // it names the machine and the file
+			return nil, err
 		}
 	}
 	pair, err := tls.X509KeyPair(files[1], files[2])
@@ -81,7 +81,7 @@ func (a *Access) Machines() []string { return a.machines }
 func (a *Access) Endpoint(machine string) (string, error) {
 	m, err := a.cluster.Machine(machine)
 	if err != nil {
-		return "", err //nolint:wrapcheck // it lists the machines
+		return "", err
 	}
 	return a.scheme() + "://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(ClientPort)), nil
 }
@@ -210,11 +210,11 @@ func (w *Watcher) member(ctx context.Context, machine string) Member {
 func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
 	m, err := a.cluster.Machine(machine)
 	if err != nil {
-		return time.Time{}, err //nolint:wrapcheck // it lists the machines
+		return time.Time{}, err
 	}
 	d, err := cluster.As[cluster.Dialer](m)
 	if err != nil {
-		return time.Time{}, err //nolint:wrapcheck // it names the capability
+		return time.Time{}, err
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort), nil)

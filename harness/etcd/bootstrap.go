@@ -36,7 +36,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) (err error)
 	defer func() { done(err) }()
 	version, err := release.Resolve(release.Etcd, c.Topology().EtcdVersion)
 	if err != nil {
-		return err //nolint:wrapcheck // a usage error
+		return err
 	}
 	initial, err := InitialCluster(c, names...)
 	if err != nil {
@@ -47,12 +47,12 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) (err error)
 		g.Go(func() error {
 			m, err := c.Machine(name)
 			if err != nil {
-				return err //nolint:wrapcheck // it lists the machines
+				return err
 			}
 			return startMember(ctx, c.Topology(), m, version.Version, initial, "new")
 		})
 	}
-	return g.Wait() //nolint:wrapcheck // the machine's own error
+	return g.Wait()
 }
 
 // InitialCluster is etcd's --initial-cluster for the named machines.
@@ -61,7 +61,7 @@ func InitialCluster(c cluster.Cluster, names ...string) (string, error) {
 	for _, n := range names {
 		m, err := c.Machine(n)
 		if err != nil {
-			return "", err //nolint:wrapcheck // it lists the machines
+			return "", err
 		}
 		parts = append(parts, n+"="+peerURL(m, "http"))
 	}
@@ -75,20 +75,20 @@ func peerURL(m cluster.Machine, scheme string) string {
 func startMember(ctx context.Context, t cluster.Topology, m cluster.Machine, version, initial, state string) error {
 	inst, err := cluster.As[cluster.Installer](m)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the capability
+		return err
 	}
 	if err := inst.Install(ctx, release.Etcd, version); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	if err := m.WriteFile(ctx, "/etc/systemd/system/etcd.service", []byte(unitFile(t, m)), 0o644); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	if err := writeInitial(ctx, m, initial, state); err != nil {
 		return err
 	}
 	for _, verb := range []string{"enable", "start"} {
 		if _, err := m.Exec(ctx, cluster.Command{Args: []string{"systemctl", verb, "etcd"}}); err != nil {
-			return err //nolint:wrapcheck // *ExecError
+			return err
 		}
 	}
 	return nil
@@ -96,7 +96,7 @@ func startMember(ctx context.Context, t cluster.Topology, m cluster.Machine, ver
 
 func writeInitial(ctx context.Context, m cluster.Machine, initial, state string) error {
 	text := fmt.Sprintf("ETCD_INITIAL_CLUSTER=%s\nETCD_INITIAL_CLUSTER_STATE=%s\n", initial, state)
-	return m.WriteFile(ctx, envFile, []byte(text), 0o644) //nolint:wrapcheck // it names the machine
+	return m.WriteFile(ctx, envFile, []byte(text), 0o644)
 }
 
 // unitFile is a member's service. Fast timing changes nothing here: etcd's defaults (100 ms, 1 s) are fast already, and a busy

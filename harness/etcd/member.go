@@ -25,7 +25,7 @@ const (
 
 func sh(ctx context.Context, m cluster.Machine, script string) error {
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script}})
-	return err //nolint:wrapcheck // *ExecError
+	return err
 }
 
 // staticPod reports whether the machine's member is, or was before it was held, a static pod.
@@ -36,7 +36,7 @@ func staticPod(ctx context.Context, m cluster.Machine) (bool, error) {
 			return true, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return false, err //nolint:wrapcheck // it names the machine
+			return false, err
 		}
 	}
 	return false, nil
@@ -55,7 +55,7 @@ func Hold(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
 		}
 	}
 	if _, err := k.Kill(ctx, Program); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	if static {
 		return nil
@@ -96,7 +96,7 @@ const promoteWithin = 60 * time.Second
 func (a *Access) Replace(ctx context.Context, machine string) error {
 	m, err := a.cluster.Machine(machine)
 	if err != nil {
-		return err //nolint:wrapcheck // it lists the machines
+		return err
 	}
 	var rest []string
 	for _, n := range a.machines {
@@ -144,7 +144,7 @@ func (a *Access) readd(ctx context.Context, c *clientv3.Client, peer string) err
 	// etcd refuses a change of membership while it does not know all members to be well since 5 s (--strict-reconfig-check).
 	return cluster.Await(ctx, "add a learner", cluster.Wait{For: 20 * time.Second}, func(ctx context.Context) error {
 		_, err := c.MemberAddAsLearner(ctx, []string{peer})
-		return err //nolint:wrapcheck // Await says what it is
+		return err
 	})
 }
 
@@ -191,10 +191,10 @@ func restartAs(ctx context.Context, m cluster.Machine, initial string) error {
 	}
 	raw, err := m.ReadFile(ctx, heldManifest)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	if err := m.WriteFile(ctx, heldManifest, rejoin(raw, initial), 0o600); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	return Release(ctx, m)
 }
@@ -228,6 +228,6 @@ func (a *Access) promote(ctx context.Context, c *clientv3.Client, peer string) e
 			return nil
 		}
 		_, err = c.MemberPromote(ctx, id)
-		return err //nolint:wrapcheck // Await says what it is
+		return err
 	})
 }

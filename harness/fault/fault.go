@@ -123,10 +123,10 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 // Describe says what will be done, from the fields that will be used.
 func (s Spec) Describe() string {
 	on := s.Target
-	switch {
-	case s.Target == Follower:
+	switch s.Target {
+	case Follower:
 		on = fmt.Sprintf("follower #%d", s.Pick+1)
-	case s.Target == Minority || s.Target == Majority || s.Target == Any:
+	case Minority, Majority, Any:
 		on = fmt.Sprintf("%s (%s)", s.Target, strings.Join(s.Machines, ", "))
 		if len(s.Machines) == 0 {
 			on = s.Target + " (none)"
@@ -178,7 +178,7 @@ func (s Spec) resolve(ctx context.Context, e *Env) ([]string, error) {
 		}
 		return nil
 	})
-	return out, err //nolint:wrapcheck // it says what was awaited
+	return out, err
 }
 
 func machinesOf(e *Env, names []string) ([]cluster.Machine, error) {
@@ -186,7 +186,7 @@ func machinesOf(e *Env, names []string) ([]cluster.Machine, error) {
 	for _, n := range names {
 		m, err := e.Cluster.Machine(n)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it lists the machines
+			return nil, err
 		}
 		out = append(out, m)
 	}

@@ -78,7 +78,7 @@ type Journalled struct {
 
 func (g *Guard) enter(s State) error {
 	g.state = s
-	return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: s, Receipt: g.receipt}) //nolint:wrapcheck // it names the journal
+	return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: s, Receipt: g.receipt})
 }
 
 func (g *Guard) expect(want ...State) error {
@@ -139,13 +139,13 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return err //nolint:wrapcheck // interrupted
+			return err
 		}
 		g.receipt.State, g.receipt.Error = plan.Mismatch, err.Error()
 		if g.Null {
 			g.receipt.State = plan.NotInjected
 		}
-		return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}) //nolint:wrapcheck // it names the journal
+		return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt})
 	}
 	g.receipt.Evidence = append(g.receipt.Evidence, evidence...)
 	g.receipt.EffectiveAt, g.receipt.Error = time.Now(), "its end was not seen"

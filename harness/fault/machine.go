@@ -26,25 +26,25 @@ func (f *machinePowerOff) Inject(ctx context.Context, e *Env, machines []string)
 		f.boots[name] = id
 	}
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Power) error {
-		return p.Off(ctx) //nolint:wrapcheck // it names the machine
+		return p.Off(ctx)
 	})
 }
 
 func bootID(ctx context.Context, e *Env, name string) (string, error) {
 	m, err := e.Cluster.Machine(name)
 	if err != nil {
-		return "", err //nolint:wrapcheck // it lists the machines
+		return "", err
 	}
 	p, err := cluster.As[cluster.Power](m)
 	if err != nil {
-		return "", err //nolint:wrapcheck // it names the capability
+		return "", err
 	}
-	return p.BootID(ctx) //nolint:wrapcheck // it names the machine
+	return p.BootID(ctx)
 }
 
 func (f *machinePowerOff) Recover(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Power) error {
-		return p.On(ctx) //nolint:wrapcheck // it names the machine
+		return p.On(ctx)
 	})
 }
 
@@ -63,7 +63,7 @@ func (f *machinePowerOff) Effective(ctx context.Context, e *Env, machines []stri
 		if err == nil && on {
 			err = fmt.Errorf("%s is still on", m.Name())
 		}
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (f *machinePowerOff) Effective(ctx context.Context, e *Env, machines []stri
 func dialMachine(ctx context.Context, e *Env, victims []string, name string) error {
 	m, err := e.Cluster.Machine(name)
 	if err != nil {
-		return err //nolint:wrapcheck // it lists the machines
+		return err
 	}
 	port := servicePort(e, name)
 	if _, d, err := peerOf(e, victims); err == nil {
@@ -123,7 +123,7 @@ func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, er
 		err := kubeadm.Health(ctx, e.Cluster, name, "/readyz")
 		cancel()
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the machine
+			return nil, err
 		}
 		out = append(out, saw("API server", "%s is ready", name))
 	}
@@ -135,13 +135,13 @@ type machineIsolate struct{}
 
 func (*machineIsolate) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
-		return l.Cut(ctx) //nolint:wrapcheck // it names the machine
+		return l.Cut(ctx)
 	})
 }
 
 func (*machineIsolate) Recover(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
-		return l.HealLinks(ctx) //nolint:wrapcheck // it names the machine
+		return l.HealLinks(ctx)
 	})
 }
 
@@ -155,7 +155,7 @@ func (*machineIsolate) Effective(ctx context.Context, e *Env, machines []string)
 	for _, name := range machines {
 		m, err := e.Cluster.Machine(name)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it lists the machines
+			return nil, err
 		}
 		err = reach(ctx, d, m.Addr(), servicePort(e, name))
 		if err == nil {
@@ -171,7 +171,7 @@ func (*machineIsolate) Effective(ctx context.Context, e *Env, machines []string)
 		if err == nil && n == 0 {
 			err = errors.New(m.Name() + " has dropped no packet")
 		}
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type memberCrash struct{}
 
 func (*memberCrash) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		return etcd.Hold(ctx, m, k) //nolint:wrapcheck // it names the machine
+		return etcd.Hold(ctx, m, k)
 	})
 }
 
@@ -32,7 +32,7 @@ func (*memberCrash) Recover(ctx context.Context, e *Env, machines []string) erro
 
 func release(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, _ cluster.Machine) error {
-		return etcd.Release(ctx, m) //nolint:wrapcheck // it names the machine
+		return etcd.Release(ctx, m)
 	})
 }
 
@@ -60,15 +60,15 @@ func (*memberCrash) Recovered(ctx context.Context, e *Env, _ []string) ([]plan.E
 func dialMember(ctx context.Context, e *Env, name string) error {
 	m, err := e.Cluster.Machine(name)
 	if err != nil {
-		return err //nolint:wrapcheck // it lists the machines
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
 	conn, err := e.Cluster.Dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(etcd.ClientPort)))
 	if err != nil {
-		return err //nolint:wrapcheck // it names the address
+		return err
 	}
-	return conn.Close() //nolint:wrapcheck // it cannot fail usefully
+	return conn.Close()
 }
 
 // others adds that the members which should not be affected answer: the control of the experiment.
@@ -97,7 +97,7 @@ func others(ctx context.Context, e *Env, machines []string, out []plan.Evidence)
 func agreed(ctx context.Context, e *Env) ([]plan.Evidence, error) {
 	members := e.Members.Members(ctx, look)
 	if err := etcd.Agree(members); err != nil {
-		return nil, err //nolint:wrapcheck // it names the member
+		return nil, err
 	}
 	return []plan.Evidence{saw("etcd status", "all %d members answer, vote and follow leader %x in term %d", len(members), members[0].Leader, members[0].Term)}, nil
 }
@@ -107,13 +107,13 @@ type memberFreeze struct{}
 
 func (*memberFreeze) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, f cluster.Freezer) error {
-		return f.Freeze(ctx, etcd.Program) //nolint:wrapcheck // it names the machine
+		return f.Freeze(ctx, etcd.Program)
 	})
 }
 
 func (*memberFreeze) Recover(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, f cluster.Freezer) error {
-		return f.Thaw(ctx, etcd.Program) //nolint:wrapcheck // it names the machine
+		return f.Thaw(ctx, etcd.Program)
 	})
 }
 
@@ -146,9 +146,9 @@ type memberDataLoss struct{}
 func (*memberDataLoss) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
 		if err := etcd.Hold(ctx, m, k); err != nil {
-			return err //nolint:wrapcheck // it names the machine
+			return err
 		}
-		return etcd.Wipe(ctx, m) //nolint:wrapcheck // it names the machine
+		return etcd.Wipe(ctx, m)
 	})
 }
 
@@ -169,10 +169,10 @@ func (*memberDataLoss) Effective(ctx context.Context, e *Env, machines []string)
 	for _, name := range machines {
 		m, err := e.Cluster.Machine(name)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it lists the machines
+			return nil, err
 		}
 		if err := etcd.Wiped(ctx, m); err != nil {
-			return nil, err //nolint:wrapcheck // it names the machine
+			return nil, err
 		}
 		out = append(out, saw("disk of "+name, "%s is gone", etcd.DataDir+"/member"))
 	}
@@ -203,7 +203,7 @@ func reach(ctx context.Context, d cluster.Dialer, addr netip.Addr, port int) err
 	defer cancel()
 	conn, err := d.Dial(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(port)))
 	if err != nil {
-		return err //nolint:wrapcheck // it names the address
+		return err
 	}
-	return conn.Close() //nolint:wrapcheck // it cannot fail usefully
+	return conn.Close()
 }

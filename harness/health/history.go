@@ -61,7 +61,7 @@ func Model() porcupine.Model {
 			byKey := map[string]int{}
 			var out [][]porcupine.Operation
 			for _, o := range ops {
-				key := o.Input.(Op).Key //nolint:forcetypeassert // only record makes them
+				key := o.Input.(Op).Key
 				i, ok := byKey[key]
 				if !ok {
 					i = len(out)
@@ -74,7 +74,7 @@ func Model() porcupine.Model {
 		},
 		Init: func() any { return "" },
 		Step: func(state, input, output any) (bool, any) {
-			op, out, value := input.(Op), output.(Out), state.(string) //nolint:forcetypeassert // only record makes them
+			op, out, value := input.(Op), output.(Out), state.(string)
 			switch op.Kind {
 			case "put":
 				return true, op.To
@@ -171,13 +171,13 @@ const trafficPrefix = "/drydock/traffic/"
 
 func (s etcdKV) put(ctx context.Context, key, value string) error {
 	_, err := s.c.Put(ctx, trafficPrefix+key, value)
-	return err //nolint:wrapcheck // only whether there was one counts
+	return err
 }
 
 func (s etcdKV) get(ctx context.Context, key string) (string, error) {
 	resp, err := s.c.Get(ctx, trafficPrefix+key)
 	if err != nil || len(resp.Kvs) == 0 {
-		return "", err //nolint:wrapcheck // only whether there was one counts
+		return "", err
 	}
 	return string(resp.Kvs[0].Value), nil
 }
@@ -190,7 +190,7 @@ func (s etcdKV) cas(ctx context.Context, key, from, to string) (bool, error) {
 	}
 	resp, err := s.c.Txn(ctx).If(cmp).Then(clientv3.OpPut(k, to)).Commit()
 	if err != nil {
-		return false, err //nolint:wrapcheck // only whether there was one counts
+		return false, err
 	}
 	return resp.Succeeded, nil
 }
@@ -203,14 +203,14 @@ func (s apiKV) name(key string) string { return "drydock-traffic-" + key }
 func (s apiKV) put(ctx context.Context, key, value string) error {
 	patch := fmt.Sprintf(`{"data":{"v":%q}}`, value)
 	_, err := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Patch(ctx, s.name(key), types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	return err //nolint:wrapcheck // only whether there was one counts
+	return err
 }
 
 // get has no resource version: the API server then reads from etcd with a quorum.
 func (s apiKV) get(ctx context.Context, key string) (string, error) {
 	m, err := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(ctx, s.name(key), metav1.GetOptions{})
 	if err != nil {
-		return "", err //nolint:wrapcheck // only whether there was one counts
+		return "", err
 	}
 	return m.Data["v"], nil
 }
@@ -219,7 +219,7 @@ func (s apiKV) cas(ctx context.Context, key, from, to string) (bool, error) {
 	maps := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	m, err := maps.Get(ctx, s.name(key), metav1.GetOptions{})
 	if err != nil {
-		return false, err //nolint:wrapcheck // only whether there was one counts
+		return false, err
 	}
 	if m.Data["v"] != from {
 		return false, nil
@@ -229,5 +229,5 @@ func (s apiKV) cas(ctx context.Context, key, from, to string) (bool, error) {
 	if apierrors.IsConflict(err) && !strings.Contains(err.Error(), "etcdserver") {
 		return false, nil // somebody wrote between the read and the update: at that moment the value was another
 	}
-	return err == nil, err //nolint:wrapcheck // only whether there was one counts
+	return err == nil, err
 }

@@ -41,7 +41,7 @@ func NewLoad(ctx context.Context, a *etcd.Access, client kubernetes.Interface, s
 		if err == nil {
 			l.clients = append(l.clients, c)
 		}
-		return c, err //nolint:wrapcheck // it says what was attempted
+		return c, err
 	}
 	all, err := open()
 	if err != nil {
@@ -89,7 +89,7 @@ func trafficMaps() []string {
 }
 
 func (l *Load) drive(h *History, store kv, client int, seed int64) {
-	rng := rand.New(rand.NewPCG(uint64(seed), uint64(client))) //nolint:gosec // a replayable choice, not a secret
+	rng := rand.New(rand.NewPCG(uint64(seed), uint64(client)))
 	l.workers = append(l.workers, func(ctx context.Context) { drive(ctx, h, store, client, rng) })
 }
 

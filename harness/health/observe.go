@@ -205,20 +205,20 @@ func versions(ob Observation) map[string]string {
 }
 
 // Settled says why the cluster is not whole: members that do not agree, API servers or nodes that are not ready.
-func (ob Observation) Settled(t cluster.Topology) error {
-	if err := etcd.Agree(ob.Members); err != nil {
-		return err //nolint:wrapcheck // it names the member
+func (o Observation) Settled(t cluster.Topology) error {
+	if err := etcd.Agree(o.Members); err != nil {
+		return err
 	}
 	if !t.Kubernetes() {
 		return nil
 	}
-	for _, s := range ob.APIServers {
+	for _, s := range o.APIServers {
 		if s.Ready != "" {
 			return fmt.Errorf("API server: %s", s.Ready)
 		}
 	}
 	ready := 0
-	for _, n := range ob.Nodes {
+	for _, n := range o.Nodes {
 		if !n.Ready {
 			return fmt.Errorf("node %s is not ready", n.Name)
 		}

@@ -142,11 +142,11 @@ func etcdProbes(c *clientv3.Client, each map[string]*clientv3.Client, acked *ack
 			if err == nil {
 				acked.add(key)
 			}
-			return err //nolint:wrapcheck // kept as it is
+			return err
 		}},
 		{Name: ProbeEtcdRead, try: func(ctx context.Context, _ int) error {
 			_, err := c.Get(ctx, ledger+"0")
-			return err //nolint:wrapcheck // kept as it is
+			return err
 		}},
 		{Name: ProbeEtcdStaleRead, try: func(ctx context.Context, _ int) error { return anyOf(ctx, names, each) }},
 	}
@@ -180,12 +180,12 @@ func apiProbes(client kubernetes.Interface) []*Prober {
 	return []*Prober{
 		{Name: ProbeAPIRead, try: func(ctx context.Context, _ int) error {
 			_, err := maps.Get(ctx, probeMap, metav1.GetOptions{})
-			return err //nolint:wrapcheck // kept as it is
+			return err
 		}},
 		{Name: ProbeAPIWrite, try: func(ctx context.Context, n int) error {
 			patch := fmt.Sprintf(`{"data":{"n":"%d"}}`, n)
 			_, err := maps.Patch(ctx, probeMap, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-			return err //nolint:wrapcheck // kept as it is
+			return err
 		}},
 	}
 }
@@ -203,7 +203,7 @@ func makeConfigMap(ctx context.Context, client kubernetes.Interface, name string
 func LostWrites(ctx context.Context, a *etcd.Access, acked []string) ([]string, error) {
 	c, err := a.Client(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says what was attempted
+		return nil, err
 	}
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

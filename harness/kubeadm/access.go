@@ -88,12 +88,12 @@ func AdminClient(ctx context.Context, c cluster.Cluster) (kubernetes.Interface, 
 func Health(ctx context.Context, c cluster.Cluster, machine, path string) error {
 	m, err := c.Machine(machine)
 	if err != nil {
-		return err //nolint:wrapcheck // it lists the machines
+		return err
 	}
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, DialContext: c.Dial,
 		// Anonymous health needs no trust; nothing secret is sent.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	url := "https://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(APIPort)) + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -158,11 +158,11 @@ func nodesReady(ctx context.Context, c cluster.Cluster, client kubernetes.Interf
 		}
 		power, err := cluster.As[cluster.Power](m)
 		if err != nil {
-			return err //nolint:wrapcheck // it names the capability
+			return err
 		}
 		boot, err := power.BootID(ctx)
 		if err != nil {
-			return err //nolint:wrapcheck // it names the machine
+			return err
 		}
 		if node.Status.NodeInfo.BootID != boot {
 			return fmt.Errorf("node %s reports the boot before this one", m.Name())

@@ -39,10 +39,10 @@ func (Bootstrap) Key(cluster.Topology) string {
 func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	if c.Topology().Etcd == cluster.EtcdExternal {
 		if err := b.Etcd.Bootstrap(ctx, c); err != nil {
-			return err //nolint:wrapcheck // it says what was attempted
+			return err
 		}
 		if err := b.Etcd.Ready(ctx, c); err != nil {
-			return err //nolint:wrapcheck // it says what is not ready
+			return err
 		}
 	}
 	p, err := newParams(c)
@@ -74,7 +74,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 			return b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, m, p) })
 		})
 	}
-	return g.Wait() //nolint:wrapcheck // the machine's own error
+	return g.Wait()
 }
 
 func (b Bootstrap) phase(label string, do func() error) error {
@@ -108,23 +108,23 @@ func prepareAll(ctx context.Context, c cluster.Cluster) error {
 	for _, m := range append(controlPlanes, workers...) {
 		g.Go(func() error { return prepare(ctx, c.Topology(), m, unit) })
 	}
-	return g.Wait() //nolint:wrapcheck // the machine's own error
+	return g.Wait()
 }
 
 func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, unit []byte) error {
 	inst, err := cluster.As[cluster.Installer](m)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the capability
+		return err
 	}
 	err = errors.Join(inst.Install(ctx, release.Kubernetes, t.Version), inst.Install(ctx, release.Etcd, t.EtcdVersion))
 	if err != nil {
 		return err
 	}
 	if err := m.WriteFile(ctx, "/etc/systemd/system/kubelet.service", unit, 0o644); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	_, err = m.Exec(ctx, cluster.Command{Args: []string{"systemctl", "enable", "kubelet"}})
-	return err //nolint:wrapcheck // *ExecError
+	return err
 }
 
 func initFirst(ctx context.Context, m cluster.Machine, p params) error {
@@ -142,18 +142,18 @@ func run(ctx context.Context, m cluster.Machine, p params, verb string, files []
 	}
 	path := "/etc/kubernetes/drydock-" + verb + ".yaml"
 	if err := m.WriteFile(ctx, path, config, 0o600); err != nil {
-		return err //nolint:wrapcheck // it names the machine
+		return err
 	}
 	args := append([]string{"kubeadm", verb, "--config", path}, flags...)
 	_, err = m.Exec(ctx, cluster.Command{Args: args})
-	return err //nolint:wrapcheck // *ExecError
+	return err
 }
 
 // caHash is the public-key pin kubeadm's token discovery asks for: SHA-256 of the CA's SubjectPublicKeyInfo.
 func caHash(ctx context.Context, m cluster.Machine) (string, error) {
 	raw, err := m.ReadFile(ctx, "/etc/kubernetes/pki/ca.crt")
 	if err != nil {
-		return "", err //nolint:wrapcheck // it names the machine
+		return "", err
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil {

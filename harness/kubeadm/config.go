@@ -67,7 +67,7 @@ func newParams(c cluster.Cluster) (params, error) {
 		for _, name := range t.EtcdMachines() {
 			m, err := c.Machine(name)
 			if err != nil {
-				return p, err //nolint:wrapcheck // it lists the machines
+				return p, err
 			}
 			p.EtcdEndpoints = append(p.EtcdEndpoints, "http://"+net.JoinHostPort(m.Addr().String(), strconv.Itoa(etcd.ClientPort)))
 		}

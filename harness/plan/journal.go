@@ -81,7 +81,7 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.file.Close() //nolint:wrapcheck // *PathError
+	return j.file.Close()
 }
 
 // ReadJournal reads a run's journal. A last line that a crash cut off is left out.
@@ -100,5 +100,5 @@ func ReadJournal(dir string) ([]Entry, error) {
 		}
 		out = append(out, e)
 	}
-	return out, lines.Err() //nolint:wrapcheck // reading from memory
+	return out, lines.Err()
 }

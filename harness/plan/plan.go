@@ -48,7 +48,7 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	printSteps(&b, p.Steps, "")
 	_, err := io.WriteString(w, b.String())
-	return err //nolint:wrapcheck // the writer's own
+	return err
 }
 
 func printSteps(b *strings.Builder, steps []*Step, indent string) {

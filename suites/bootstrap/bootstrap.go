@@ -59,7 +59,7 @@ func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Opt
 			ginkgo.AddReportEntry("report", b.String(), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 		}
 	}
-	return res, err //nolint:wrapcheck // the spec shows it
+	return res, err
 }
 
 // writer sends progress to Ginkgo's own writer, which shows it with a failed spec.

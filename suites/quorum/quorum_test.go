@@ -105,7 +105,7 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 		Expect(labs).NotTo(BeEmpty())
 		session.Kill().Wait(10 * time.Second)
 		for _, name := range labs {
-			Eventually(ctx, func() ([]string, error) { return lab.Residue(lab.LabDir(suite.Lab.StateDir, name)) }).WithTimeout(10 * time.Second).Should(BeEmpty())
+			Eventually(ctx, func() ([]string, error) { return lab.Residue(lab.Dir(suite.Lab.StateDir, name)) }).WithTimeout(10 * time.Second).Should(BeEmpty())
 		}
 		heal, err := gexec.Start(exec.CommandContext(ctx, suite.Lab.Program, "heal", "--state-dir", suite.Lab.StateDir), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())

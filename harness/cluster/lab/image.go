@@ -108,7 +108,7 @@ func (c *Lab) wipe() error {
 // save stops the cluster in order, keeps its disks and boots it from them, so that the first run and all later ones start alike.
 func (p *Provider) save(ctx context.Context, c *Lab, img *image) (err error) {
 	if err := p.Bootstrap.Ready(ctx, c); err != nil {
-		return err //nolint:wrapcheck // it says what is not ready
+		return err
 	}
 	done := p.Progress.Phase("saving the cluster for the next time")
 	err = c.each(ctx, func(ctx context.Context, m *Machine) error {
@@ -179,7 +179,7 @@ func (i *image) write(ctx context.Context, c *Lab) (err error) {
 	if err := os.RemoveAll(i.dir); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	return os.Rename(tmp, i.dir) //nolint:wrapcheck // *LinkError
+	return os.Rename(tmp, i.dir)
 }
 
 // restore copies the image to the disks and compares every file with the manifest on the way.
@@ -209,7 +209,7 @@ func (i *image) restore(ctx context.Context, m manifest, disks string) error {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return err //nolint:wrapcheck // it names the file
+		return err
 	}
 	close(counts)
 	for n := range counts {
@@ -227,7 +227,7 @@ func (i *image) restore(ctx context.Context, m manifest, disks string) error {
 
 // copyDisk copies a tree, telling of each entry what it copied. Sockets and the like have no meaning on a saved disk.
 func copyDisk(ctx context.Context, src, dst string, tell func(rel string, r record) error) error {
-	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error { //nolint:wrapcheck // *PathError
+	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func copyEntry(src, dst string, info fs.FileInfo) (r record, ok bool, err error)
 		return r, true, errors.Join(os.MkdirAll(dst, info.Mode().Perm()), os.Chmod(dst, info.Mode().Perm()))
 	case info.Mode()&fs.ModeSymlink != 0:
 		if r.Link, err = os.Readlink(src); err != nil {
-			return r, false, err //nolint:wrapcheck // *PathError
+			return r, false, err
 		}
 		return r, true, os.Symlink(r.Link, dst)
 	case info.Mode().IsRegular():
@@ -272,12 +272,12 @@ func copyEntry(src, dst string, info fs.FileInfo) (r record, ok bool, err error)
 func copyFile(src, dst string, info fs.FileInfo) (sum string, err error) {
 	in, err := os.Open(src)
 	if err != nil {
-		return "", err //nolint:wrapcheck // *PathError
+		return "", err
 	}
 	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, info.Mode().Perm())
 	if err != nil {
-		return "", err //nolint:wrapcheck // *PathError
+		return "", err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	h := sha256.New()
@@ -299,14 +299,14 @@ func copySparse(out *os.File, in io.Reader, h hash.Hash) error {
 				_, werr := out.Seek(int64(n), io.SeekCurrent)
 				err = errors.Join(err, werr)
 			} else if _, werr := out.Write(buf[:n]); werr != nil {
-				return werr //nolint:wrapcheck // wrapped by copyFile
+				return werr
 			}
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
 		if err != nil {
-			return err //nolint:wrapcheck // wrapped by copyFile
+			return err
 		}
 	}
 }

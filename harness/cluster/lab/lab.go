@@ -42,7 +42,7 @@ func newLab(dir string, cfg labinit.Config, store *release.Store, o *owned) *Lab
 
 // Attach finds a running lab by name; the error lists those that run.
 func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
-	dir := LabDir(stateDir, name)
+	dir := Dir(stateDir, name)
 	if !Running(dir) {
 		names := "none"
 		if all := List(stateDir); len(all) > 0 {
@@ -63,7 +63,7 @@ func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
 
 // List names the running labs.
 func List(stateDir string) []string {
-	dirs, _ := filepath.Glob(LabDir(stateDir, "*"))
+	dirs, _ := filepath.Glob(Dir(stateDir, "*"))
 	var out []string
 	for _, d := range dirs {
 		if Running(d) {
@@ -129,7 +129,7 @@ func (c *Lab) HostEndpoint() string {
 
 // Dial connects from the lab's own network namespace, where the balancer is.
 func (c *Lab) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return control.DialThrough(ctx, filepath.Join(c.dir, labinit.SocketFile), network, addr) //nolint:wrapcheck // it names the address
+	return control.DialThrough(ctx, filepath.Join(c.dir, labinit.SocketFile), network, addr)
 }
 
 // Usage is what the lab's processes take.

@@ -41,8 +41,8 @@ var _ cluster.Provider = (*Provider)(nil)
 // spaceNeeded is what a machine's disk may take; a lab on a fuller file system would fail half-way.
 const spaceNeeded = 200 << 20
 
-// LabDir is where the lab of that name lives.
-func LabDir(stateDir, name string) string { return filepath.Join(stateDir, "labs", name) }
+// Dir is where the lab of that name lives.
+func Dir(stateDir, name string) string { return filepath.Join(stateDir, "labs", name) }
 
 // Up makes a lab and the cluster in it: from a saved image where there is a good one, else by bootstrap.
 func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluster, err error) {
@@ -72,7 +72,7 @@ func (p *Provider) prepare(ctx context.Context, t cluster.Topology) error {
 	if err := CheckHost(); err != nil {
 		return err
 	}
-	dir := LabDir(p.StateDir, t.Name)
+	dir := Dir(p.StateDir, t.Name)
 	if _, err := os.Stat(dir); err == nil {
 		if Running(dir) {
 			return cluster.Usagef("a lab named %q is running already; remove it with `drydock down %s` or choose another --name", t.Name, t.Name)
@@ -95,7 +95,7 @@ func checkSpace(dir string, machines int) error {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("state directory %s: %w", dir, err)
 	}
-	free, need := st.Bavail*uint64(st.Bsize), uint64(machines)*spaceNeeded //nolint:gosec // neither is negative
+	free, need := st.Bavail*uint64(st.Bsize), uint64(machines)*spaceNeeded
 	if free < need {
 		return cluster.Usagef("disk full: %s has %d MiB free, %d machines may need %d MiB; free some or choose another --state-dir", dir, free>>20, machines, need>>20)
 	}
@@ -109,7 +109,7 @@ func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
 		return err
 	}
 	if err := p.Store.Ensure(ctx, etcd, "etcd", "etcdctl", "etcdutl"); err != nil {
-		return err //nolint:wrapcheck // it names the release
+		return err
 	}
 	if !t.Kubernetes() {
 		return nil
@@ -118,13 +118,13 @@ func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
 	if err != nil {
 		return err
 	}
-	return p.Store.Ensure(ctx, kubernetes, //nolint:wrapcheck // it names the release
+	return p.Store.Ensure(ctx, kubernetes,
 		"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
 }
 
 // launch writes the lab's configuration and starts its PID 1.
 func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err error) {
-	dir := LabDir(p.StateDir, t.Name)
+	dir := Dir(p.StateDir, t.Name)
 	cfg := labinit.Config{Topology: t, Program: p.Program, Releases: p.Store.Root(), Keep: p.Keep}
 	for i, m := range t.Machines() {
 		cfg.Machines = append(cfg.Machines, labinit.Machine{
@@ -208,7 +208,7 @@ func (p *Provider) populate(ctx context.Context, c *Lab) error {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
 	if img == nil {
-		return p.Bootstrap.Ready(ctx, c) //nolint:wrapcheck // it says what is not ready
+		return p.Bootstrap.Ready(ctx, c)
 	}
 	return p.save(ctx, c, img)
 }
@@ -270,7 +270,7 @@ func collectLogs(c *Lab, dir string) error {
 
 // copyLogs copies regular files; a log that is rotated away meanwhile is left out.
 func copyLogs(dst, src string) error {
-	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error { //nolint:wrapcheck // *PathError
+	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // gone meanwhile
 		}
@@ -295,7 +295,7 @@ func (c *Lab) each(ctx context.Context, do func(context.Context, *Machine) error
 	for _, m := range c.machines {
 		g.Go(func() error { return do(ctx, m) })
 	}
-	return g.Wait() //nolint:wrapcheck // the machine's own error
+	return g.Wait()
 }
 
 // call asks the lab's PID 1.

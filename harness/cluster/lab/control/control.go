@@ -176,7 +176,7 @@ func send(conn *net.UnixConn, v any, files []*os.File) error {
 		}
 		rights = unix.UnixRights(fds...)
 	}
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(raw))) //nolint:gosec // bounded by maxMessage on the other side
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(raw)))
 	if _, _, err := conn.WriteMsgUnix(head, rights, nil); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
@@ -259,7 +259,7 @@ func ConnFile(conn net.Conn) (*os.File, error) {
 	if !ok {
 		return nil, fmt.Errorf("control: %T cannot be passed to another process", conn)
 	}
-	return f.File() //nolint:wrapcheck // the caller says what it dialled
+	return f.File()
 }
 
 // FileConn turns a passed file back into a connection.

@@ -91,13 +91,13 @@ func (m *machine) exec(ctx context.Context, req *control.Request) (any, []*os.Fi
 
 func writeFile(p FileParams) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
-		return err //nolint:wrapcheck // *PathError
+		return err
 	}
 	tmp := p.Path + ".drydock-new" // not in /tmp: a rename is atomic only within a file system
 	if err := os.WriteFile(tmp, p.Data, fs.FileMode(p.Mode)); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
-	return os.Rename(tmp, p.Path) //nolint:wrapcheck // *LinkError
+	return os.Rename(tmp, p.Path)
 }
 
 // signalNamed signals every process of that name and answers how many there were.
@@ -130,7 +130,7 @@ func cutPeers(p CutParams) error {
 	return cut(peers)
 }
 
-var unitVerbs = []string{"start", "stop", "restart", "kill", "enable", "disable", "status", "daemon-reload"}
+var unitVerbs = []string{"start", "stop", "restart", "kill", "enable", "disable", "status", "daemon-reload"} //nolint:gochecknoglobals // a constant list
 
 // unit does what systemctl asks and answers the unit's status.
 func (m *machine) unit(ctx context.Context, p UnitParams) (any, error) {

@@ -43,7 +43,7 @@ func (t *Table) Wait(cmd *exec.Cmd) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.known, cmd.Process.Pid)
-	return err //nolint:wrapcheck // callers look for *exec.ExitError
+	return err
 }
 
 // ReapOrphans collects dead children that nobody waits for, until the context ends.
@@ -117,8 +117,8 @@ func parseStat(pid int, s string) (Info, bool) {
 	}
 	num := func(i int) uint64 { n, _ := strconv.ParseUint(f[i], 10, 64); return n }
 	return Info{
-		PID: pid, Name: s[open+1 : end], State: f[0], Parent: int(num(1)), Group: int(num(2)), //nolint:gosec // process ids fit an int
-		Ticks: num(11) + num(12), RSS: num(21) * uint64(os.Getpagesize()), //nolint:gosec // the page size is positive
+		PID: pid, Name: s[open+1 : end], State: f[0], Parent: int(num(1)), Group: int(num(2)),
+		Ticks: num(11) + num(12), RSS: num(21) * uint64(os.Getpagesize()),
 	}, true
 }
 

@@ -152,9 +152,9 @@ func exitOf(err error) (code int32, reason string) {
 		return 255, "Error"
 	}
 	if st, ok := exit.Sys().(syscall.WaitStatus); ok && st.Signaled() {
-		return 128 + int32(st.Signal()), "Error" //nolint:gosec // signals are small
+		return 128 + int32(st.Signal()), "Error"
 	}
-	return int32(exit.ExitCode()), "Error" //nolint:gosec // exit codes are bytes
+	return int32(exit.ExitCode()), "Error"
 }
 
 // stop asks the process to end and kills it after the grace period; it returns when the process has ended.

@@ -93,7 +93,7 @@ func (c *container) runIn(ctx context.Context, cmd *exec.Cmd, started func()) er
 	}
 	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	defer stop()
-	return c.table.Wait(cmd) //nolint:wrapcheck // *exec.ExitError
+	return c.table.Wait(cmd)
 }
 
 // Exec answers with the address where the stream is served.
@@ -101,7 +101,7 @@ func (s *Server) Exec(_ context.Context, r *cri.ExecRequest) (*cri.ExecResponse,
 	if _, err := s.findContainer(r.GetContainerId()); err != nil {
 		return nil, err
 	}
-	return s.streaming.GetExec(r) //nolint:wrapcheck // a gRPC status
+	return s.streaming.GetExec(r)
 }
 
 // Attach answers with the address where the stream is served.
@@ -109,7 +109,7 @@ func (s *Server) Attach(_ context.Context, r *cri.AttachRequest) (*cri.AttachRes
 	if _, err := s.findContainer(r.GetContainerId()); err != nil {
 		return nil, err
 	}
-	return s.streaming.GetAttach(r) //nolint:wrapcheck // a gRPC status
+	return s.streaming.GetAttach(r)
 }
 
 // PortForward answers with the address where the stream is served.
@@ -117,7 +117,7 @@ func (s *Server) PortForward(_ context.Context, r *cri.PortForwardRequest) (*cri
 	if _, err := s.findSandbox(r.GetPodSandboxId()); err != nil {
 		return nil, err
 	}
-	return s.streaming.GetPortForward(r) //nolint:wrapcheck // a gRPC status
+	return s.streaming.GetPortForward(r)
 }
 
 // streams is the side of the streaming server that does the work.
@@ -157,21 +157,18 @@ func (c *container) runTTY(ctx context.Context, cmd *exec.Cmd, in io.Reader, out
 		}
 	}()
 	copied := make(chan struct{})
-	return errors.Join(c.runIn(ctx, cmd, func() {
+	err = c.runIn(ctx, cmd, func() {
 		_ = slave.Close()
 		if in != nil {
 			go func() { _, _ = io.Copy(master, in) }()
 		}
 		go func() { _, _ = io.Copy(out, master); close(copied) }()
-	}), wait(copied))
-}
-
-func wait(ch <-chan struct{}) error {
+	})
 	select {
-	case <-ch:
+	case <-copied: // the last words of the program
 	case <-time.After(time.Second):
 	}
-	return nil
+	return err
 }
 
 func (t streams) Attach(ctx context.Context, id string, in io.Reader, out, _ io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize) error {
@@ -204,7 +201,7 @@ func (t streams) PortForward(ctx context.Context, id string, port int32, stream 
 	var conn net.Conn
 	err = process.Inside(ns, func() (err error) {
 		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
-		return err //nolint:wrapcheck // wrapped below
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("port forward: %w", err)

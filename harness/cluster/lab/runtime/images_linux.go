@@ -26,7 +26,7 @@ type image struct {
 // WorkloadImage is Drydock itself; its arguments are those of `drydock workload`.
 const WorkloadImage = "drydock/workload"
 
-var kubeImages = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
+var kubeImages = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"} //nolint:gochecknoglobals // a constant list
 
 // resolve finds the image of a reference. The tag of a Kubernetes image chooses the release; the etcd
 // image is always the machine's own etcd, whatever its tag says, and ImageStatus names the binary.
@@ -84,7 +84,7 @@ func (i image) describe() *cri.Image {
 	binaries := map[string]string{}
 	for n, p := range i.files {
 		if st, err := os.Stat(p); err == nil {
-			size += uint64(st.Size()) //nolint:gosec // a file's size is not negative
+			size += uint64(st.Size())
 		}
 		if real, err := filepath.EvalSymlinks(p); err == nil {
 			p = real
@@ -143,7 +143,7 @@ func (s *Server) ImageFsInfo(context.Context, *cri.ImageFsInfoRequest) (*cri.Ima
 	}
 	usage := &cri.FilesystemUsage{
 		Timestamp: time.Now().UnixNano(), FsId: &cri.FilesystemIdentifier{Mountpoint: s.cfg.StateDir},
-		UsedBytes:  &cri.UInt64Value{Value: (st.Blocks - st.Bfree) * uint64(st.Bsize)}, //nolint:gosec // the block size is positive
+		UsedBytes:  &cri.UInt64Value{Value: (st.Blocks - st.Bfree) * uint64(st.Bsize)},
 		InodesUsed: &cri.UInt64Value{Value: st.Files - st.Ffree},
 	}
 	return &cri.ImageFsInfoResponse{ImageFilesystems: []*cri.FilesystemUsage{usage}, ContainerFilesystems: []*cri.FilesystemUsage{usage}}, nil

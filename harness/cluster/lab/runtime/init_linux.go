@@ -85,7 +85,7 @@ func (spec *Spec) build(mountDev, mountProc func(string) error) error {
 	}
 	for _, d := range []string{"usr/local/bin", "etc", "dev", "proc", "sys", "tmp", "root", "var/run", "run"} {
 		if err := os.MkdirAll(filepath.Join(spec.Root, d), 0o755); err != nil {
-			return err //nolint:wrapcheck // *PathError
+			return err
 		}
 	}
 	mounts := []*cri.Mount{
@@ -146,16 +146,16 @@ func bind(root string, m *cri.Mount) error {
 
 func makeTarget(dst string, dir bool) error {
 	if dir {
-		return os.MkdirAll(dst, 0o755) //nolint:wrapcheck // wrapped by bind
+		return os.MkdirAll(dst, 0o755)
 	}
 	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
-		return err //nolint:wrapcheck // wrapped by bind
+		return err
 	}
 	f, err := os.OpenFile(dst, os.O_CREATE|os.O_RDONLY, 0o644)
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by bind
+		return err
 	}
-	return f.Close() //nolint:wrapcheck // wrapped by bind
+	return f.Close()
 }
 
 func (spec *Spec) run() error {

@@ -156,6 +156,6 @@ func connect(id string, pid int, addr, gateway netip.Addr, bits int) error {
 				return fmt.Errorf("%s up: %w", name, err)
 			}
 		}
-		return h.RouteAdd(&netlink.Route{Gw: gateway.AsSlice()}) //nolint:wrapcheck // wrapped by attach
+		return h.RouteAdd(&netlink.Route{Gw: gateway.AsSlice()})
 	})
 }

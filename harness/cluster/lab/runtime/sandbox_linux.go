@@ -87,7 +87,7 @@ func (p *sandbox) prepare() error {
 	if options := p.config.GetDnsConfig().GetOptions(); len(options) > 0 {
 		fmt.Fprintf(&resolv, "options %s\n", strings.Join(options, " "))
 	}
-	return os.WriteFile(filepath.Join(p.dir, "resolv.conf"), []byte(resolv.String()), 0o644) //nolint:wrapcheck // *PathError
+	return os.WriteFile(filepath.Join(p.dir, "resolv.conf"), []byte(resolv.String()), 0o644)
 }
 
 // startPause starts the process that holds the pod's namespaces.

@@ -103,7 +103,7 @@ func (s *Server) StopAll(ctx context.Context) error {
 		wg.Go(func() { c.stop(ctx, grace) })
 	}
 	wg.Wait()
-	return ctx.Err() //nolint:wrapcheck // the caller's own context
+	return ctx.Err()
 }
 
 // Version names the runtime.

@@ -17,14 +17,14 @@ import (
 
 // File is what a unit file and its drop-ins say (systemd.service(5)); keys that are not here are ignored.
 type File struct {
-	Name        string
-	Description string
-	ExecStart   []string
-	Environment []string
-	WorkingDir  string
-	Restart     string        // no, on-failure, always
-	RestartSec  time.Duration // default 100 ms, as systemd's
-	StopTimeout time.Duration // TimeoutStopSec, default 90 s
+	Name         string
+	Description  string
+	ExecStart    []string
+	Environment  []string
+	WorkingDir   string
+	Restart      string        // no, on-failure, always
+	RestartAfter time.Duration // default 100 ms, as systemd's
+	StopTimeout  time.Duration // TimeoutStopSec, default 90 s
 }
 
 // Dir is where unit files live on a machine.
@@ -35,7 +35,7 @@ var ErrNotFound = errors.New("unit not found")
 
 // Load reads NAME.service and NAME.service.d/*.conf below dir.
 func Load(dir, name string) (File, error) {
-	f := File{Name: name, Restart: "no", RestartSec: 100 * time.Millisecond, StopTimeout: 90 * time.Second}
+	f := File{Name: name, Restart: "no", RestartAfter: 100 * time.Millisecond, StopTimeout: 90 * time.Second}
 	main := filepath.Join(dir, name+".service")
 	paths := []string{main}
 	dropIns, err := filepath.Glob(main + ".d/*.conf")
@@ -93,7 +93,7 @@ func (f *File) set(section, key, value string) error {
 	case "Service.Restart":
 		f.Restart = value
 	case "Service.RestartSec":
-		f.RestartSec, err = seconds(value)
+		f.RestartAfter, err = seconds(value)
 	case "Service.TimeoutStopSec":
 		f.StopTimeout, err = seconds(value)
 	}

@@ -141,7 +141,7 @@ func (m *Manager) respawn(ctx context.Context, s *service, log *os.File) *exec.C
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(s.file.RestartSec):
+		case <-time.After(s.file.RestartAfter):
 		}
 		if f, err := Load(m.Dir, s.file.Name); err == nil { // as after a daemon-reload: the files may have changed
 			s.file = f
@@ -217,7 +217,7 @@ func (m *Manager) Signal(name string, sig syscall.Signal) error {
 	if st.PID == 0 {
 		return fmt.Errorf("unit %s is not running", name)
 	}
-	return syscall.Kill(st.PID, sig) //nolint:wrapcheck // errno says it
+	return syscall.Kill(st.PID, sig)
 }
 
 // Status reads the state of a service; ErrNotFound when there is no such unit.
@@ -253,7 +253,7 @@ func (m *Manager) Enable(name string) error {
 	if m.Enabled(name) {
 		return nil
 	}
-	return os.Symlink(filepath.Join(m.Dir, name+".service"), m.wanted(name)) //nolint:wrapcheck // *LinkError names both paths
+	return os.Symlink(filepath.Join(m.Dir, name+".service"), m.wanted(name))
 }
 
 // Disable undoes Enable.
