@@ -195,7 +195,7 @@ func HTML(w io.Writer, r *plan.Result) error {
 }
 
 //go:embed report.html.tmpl
-var page string //nolint:gochecknoglobals // an embedded file
+var page string
 
 // Summary writes what a person wants to know at the end of a run.
 func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) error {
