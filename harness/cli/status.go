@@ -12,7 +12,8 @@ import (
 )
 
 func statusCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	usage := false
+	c := &cobra.Command{
 		Use: "status [NAME]", Short: "Show the running clusters, their machines and members", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeLabs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names := lab.List(o.stateDir)
@@ -23,16 +24,18 @@ func statusCommand(o *options) *cobra.Command {
 				printf(cmd.OutOrStdout(), "No clusters are running. Make one with: drydock up\n")
 			}
 			for _, name := range names {
-				if err := o.status(cmd, name); err != nil {
+				if err := o.status(cmd, name, usage); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&usage, "usage", false, "show the memory the cluster takes; reading it takes a moment")
+	return c
 }
 
-func (o *options) status(cmd *cobra.Command, name string) error {
+func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
 	l, err := o.attach(name)
 	if err != nil {
 		return err
@@ -41,6 +44,13 @@ func (o *options) status(cmd *cobra.Command, name string) error {
 	printf(out, "%s: %s\n", name, l.Topology())
 	if l.HostEndpoint() != "" {
 		printf(out, "API server: https://%s\n", l.HostEndpoint())
+	}
+	if usage {
+		u, err := l.Usage(ctx)
+		if err != nil {
+			return err
+		}
+		printf(out, "Memory: %d MiB in %d processes (shared pages divided among their users)\n", u.PSS>>20, u.Processes)
 	}
 	members := map[string]etcd.Member{}
 	if all, err := observeMembers(ctx, l); err == nil {

@@ -45,7 +45,7 @@ func Resolve(product, want string) (Version, error) {
 			if want == "" || want == r.Version || minorOf(r.Version) == want {
 				return Version{Product: p, Version: r.Version, Module: r.Module, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
 			}
-			known = append(known, r.Version)
+			known = append([]string{r.Version}, known...)
 		}
 		return Version{}, cluster.Usagef("%s version %q is unknown; known: %s", product, want, strings.Join(known, ", "))
 	}

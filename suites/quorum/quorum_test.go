@@ -22,7 +22,7 @@ import (
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
-var suite bootstrap.Suite //nolint:gochecknoglobals // Ginkgo's specs are closures over it
+var suite bootstrap.Suite
 
 func TestQuorum(t *testing.T) { bootstrap.Run(t, "Quorum", &suite) }
 

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// command runs drydock in this process and returns its exit code and what it said on standard error.
+func command(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := os.Stderr
+	os.Stderr = w
+	defer func() { os.Stderr = old }()
+	said := make(chan string)
+	go func() {
+		var b bytes.Buffer
+		_, _ = io.Copy(&b, r)
+		said <- b.String()
+	}()
+	code := Main(append([]string{"drydock"}, args...))
+	_ = w.Close()
+	return code, <-said
+}
+
+// TestBadInput: a clear message, exit code 2, and nothing left in the state directory.
+func TestBadInput(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec: {stops: []}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"unknown field":            {[]string{"run", bad}, []string{"bad.yaml", "line 4", "stops", "steps"}},
+		"unknown scenario":         {[]string{"run", "nothing"}, []string{"nothing", "etcd-leader-crash"}},
+		"unknown provider":         {[]string{"run", "etcd-leader-crash", "--provider", "cloud"}, []string{"cloud", "lab"}},
+		"negative count":           {[]string{"up", "--workers", "-1"}, []string{"workers is -1"}},
+		"unknown version":          {[]string{"up", "--version", "v1.2"}, []string{"v1.2", "v1.35.4, v1.36.3"}},
+		"unknown etcd layout":      {[]string{"up", "--etcd", "both"}, []string{"stacked, external, only"}},
+		"unknown flag":             {[]string{"up", "--nodes", "3"}, []string{"--nodes"}},
+		"state directory":          {[]string{"up", "--etcd", "only", "--state-dir", filepath.Join(file, "x")}, []string{"cannot be written", "--state-dir"}},
+		"no such lab":              {[]string{"shell", "etcd-1", "--name", "nope"}, []string{"nope", "running: none"}},
+		"no such journal":          {[]string{"report", file + "-none"}, []string{"journal"}},
+		"port in use":              {[]string{"up", "--api-port", port, "--name", "p"}, []string{port, "--api-port"}},
+		"bin-dir is not there":     {[]string{"up", "--etcd", "only", "--bin-dir", file + "-none"}, []string{"--bin-dir", "not a directory"}},
+		"an impossible port":       {[]string{"up", "--api-port", "99999", "--name", "p"}, []string{"99999"}},
+		"etcd-only with a worker":  {[]string{"up", "--etcd", "only", "--workers", "1"}, []string{"no workers"}},
+		"too many members":         {[]string{"up", "--etcd", "only", "--etcd-members", "9"}, []string{"at most 7"}},
+		"kubectl on no cluster":    {[]string{"kubectl", "--name", "nope", "get", "nodes"}, []string{"nope"}},
+		"heal of something else":   {[]string{"heal", file}, []string{"journal"}},
+		"plan of an absent file":   {[]string{"plan", file + ".yaml"}, []string{"no such file"}},
+		"quorum loss nobody asked": {[]string{"plan", quorumLoss(t)}, []string{"expect: quorumLost"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := filepath.Join(t.TempDir(), "state")
+			args := c.args
+			if !strings.Contains(strings.Join(args, " "), "--state-dir") && args[0] != "kubectl" {
+				args = append(args, "--state-dir", state)
+			}
+			if strings.Contains(name, "port") {
+				args = append(args, "--cache-dir", cacheWithFakes(t))
+			}
+			code, said := command(t, args...)
+			if code != exitUsage {
+				t.Errorf("exit code %d, want %d", code, exitUsage)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(said, w) {
+					t.Errorf("%q lacks %q", said, w)
+				}
+			}
+			if left, _ := filepath.Glob(filepath.Join(state, "labs", "*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// cacheWithFakes has a file for every program, so that nothing is fetched before the mistake is found.
+func cacheWithFakes(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for sub, names := range map[string][]string{
+		"etcd/v3.6.16":       {"etcd", "etcdctl", "etcdutl"},
+		"kubernetes/v1.35.4": {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl"},
+	} {
+		for _, n := range names {
+			path := filepath.Join(dir, "releases", sub, n)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+func quorumLoss(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "loss.yaml")
+	text := "apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec:\n  cluster: {etcd: only}\n  steps:\n  - fault: {etcdMemberCrash: {target: majority}}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSystemctlNeedsAVerbAndAUnit(t *testing.T) {
+	if code, err := systemctl(t.Context(), []string{"start"}, io.Discard); code == 0 || err == nil {
+		t.Fatal("systemctl without a unit succeeded")
+	}
+}

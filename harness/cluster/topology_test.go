@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestQuorumAndTolerance(t *testing.T) {
+	for _, c := range []struct{ members, quorum, tolerance int }{{1, 1, 0}, {2, 2, 0}, {3, 2, 1}, {4, 3, 1}, {5, 3, 2}, {6, 4, 2}, {7, 4, 3}} {
+		if q, tol := Quorum(c.members), Tolerance(c.members); q != c.quorum || tol != c.tolerance {
+			t.Errorf("%d members: quorum %d, tolerance %d; want %d, %d", c.members, q, tol, c.quorum, c.tolerance)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, c := range map[string]struct {
+		t    Topology
+		want string // in the error; empty: valid
+		warn string
+	}{
+		"three":               {t: Topology{ControlPlanes: 3}},
+		"even members warn":   {t: Topology{ControlPlanes: 2}, warn: "as many as 1 do"},
+		"negative":            {t: Topology{ControlPlanes: 3, Workers: -1}, want: "workers is -1"},
+		"too many members":    {t: Topology{Etcd: EtcdOnly, EtcdMembers: 8}, want: "at most 7"},
+		"no control plane":    {t: Topology{Workers: 1}, want: "controlPlanes is 0"},
+		"etcd only, workers":  {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, Workers: 1}, want: "no workers"},
+		"unknown etcd layout": {t: Topology{ControlPlanes: 1, Etcd: "both"}, want: "known: stacked, external, only"},
+		"unknown timing":      {t: Topology{ControlPlanes: 1, Timing: "slow"}, want: "known: fast, production"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			warnings, err := c.t.Complete().Validate()
+			switch {
+			case c.want == "" && err != nil:
+				t.Fatal(err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			if got := strings.Join(warnings, " "); c.warn == "" && got != "" || !strings.Contains(got, c.warn) {
+				t.Fatalf("warnings %q, want %q", got, c.warn)
+			}
+		})
+	}
+}
+
+func TestMachinesAreNamedInOrder(t *testing.T) {
+	top := Topology{ControlPlanes: 1, Workers: 2, Etcd: EtcdExternal, EtcdMembers: 1}
+	var names []string
+	for _, m := range top.Machines() {
+		names = append(names, m.Name)
+	}
+	if got, want := strings.Join(names, " "), "etcd-1 control-plane-1 worker-1 worker-2"; got != want {
+		t.Fatalf("machines %q, want %q", got, want)
+	}
+}
+
+func TestAwaitSaysWhatItSawLast(t *testing.T) {
+	n := 0
+	err := Await(context.Background(), "the thing", Wait{For: 30 * time.Millisecond, Every: 5 * time.Millisecond}, func(context.Context) error {
+		n++
+		return errors.New("it is blue")
+	})
+	if err == nil || !strings.Contains(err.Error(), "the thing") || !strings.Contains(err.Error(), "it is blue") {
+		t.Fatalf("error %v", err)
+	}
+	if n < 2 {
+		t.Fatalf("looked %d times", n)
+	}
+}
+
+func TestAwaitEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := Await(ctx, "the thing", Wait{For: time.Hour}, func(context.Context) error { return errors.New("no") })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want one of the context", err)
+	}
+}

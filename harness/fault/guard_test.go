@@ -1,0 +1,157 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// fake is a fault whose calls fail at random.
+type fake struct{ rng *rand.Rand }
+
+func (f fake) err() error {
+	if f.rng.IntN(10) == 0 {
+		return errors.New("injected error")
+	}
+	return nil
+}
+
+func (f fake) Inject(context.Context, *Env, []string) error  { return f.err() }
+func (f fake) Recover(context.Context, *Env, []string) error { return f.err() }
+func (f fake) Effective(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	return []plan.Evidence{{Saw: "effect"}}, nil
+}
+
+func (f fake) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	return []plan.Evidence{{Saw: "end"}}, nil
+}
+
+// TestGuardLifecycle walks at random through the calls and compares each answer with the picture above State.
+func TestGuardLifecycle(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	ctx := context.Background()
+	legal := map[string][]State{
+		"inject": {Planned}, "effective": {Armed}, "recover": {Planned, Armed, Effective, Recovering, Cleared},
+		"recovered": {Planned, Recovering, Cleared},
+	}
+	for range 60 {
+		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, fake{rng})
+		seenEffect := false
+		for range 12 {
+			call := []string{"inject", "effective", "recover", "recovered"}[rng.IntN(4)]
+			before := g.state
+			var err error
+			switch call {
+			case "inject":
+				err = g.Inject(ctx, nil)
+			case "effective":
+				err = g.AwaitEffective(ctx, nil)
+				seenEffect = seenEffect || err == nil
+			case "recover":
+				err = g.Recover(ctx, nil)
+			case "recovered":
+				err = g.AwaitRecovered(ctx, nil)
+			}
+			allowed := false
+			for _, s := range legal[call] {
+				allowed = allowed || s == before
+			}
+			injected := err != nil && strings.Contains(err.Error(), "injected error")
+			if allowed && err != nil && !injected {
+				t.Fatalf("%s in %s: %v", call, before, err)
+			}
+			if !allowed && (err == nil || g.state != before) {
+				t.Fatalf("%s in %s was allowed, now %s", call, before, g.state)
+			}
+		}
+		if r := g.Receipt(); r.State == plan.Confirmed && (!seenEffect || len(r.Evidence) == 0) {
+			t.Fatalf("confirmed without evidence: %+v", r)
+		}
+	}
+}
+
+func TestNullGuardIsNeverConfirmed(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, never{})
+	g.Null = true
+	ctx := context.Background()
+	if err := errors.Join(g.Inject(ctx, nil), g.AwaitEffective(ctx, nil), g.Recover(ctx, nil), g.AwaitRecovered(ctx, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.Receipt(); r.State != plan.NotInjected {
+		t.Fatalf("receipt is %s", r.State)
+	}
+}
+
+// never is a fault that must not be called and whose effect is never seen.
+type never struct{}
+
+func (never) Inject(context.Context, *Env, []string) error  { panic("injected") }
+func (never) Recover(context.Context, *Env, []string) error { panic("recovered") }
+func (never) Effective(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	return nil, errors.New("nothing to see")
+}
+func (never) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) { return nil, nil }
+
+func TestOutstandingIsNewestFirst(t *testing.T) {
+	dir := t.TempDir()
+	j, err := plan.CreateJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	quiet := fake{rand.New(rand.NewPCG(3, 3))}
+	quiet.rng = rand.New(&zero{})
+	for _, id := range []string{"1", "2", "3"} {
+		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, id, j, quiet)
+		if err := g.Inject(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		if id == "2" {
+			if err := errors.Join(g.Recover(ctx, nil), g.AwaitRecovered(ctx, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	entries, err := plan.ReadJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := Outstanding(entries)
+	if err != nil || len(left) != 2 || left[0].ID != "3" || left[1].ID != "1" {
+		t.Fatalf("%d outstanding, %v", len(left), err)
+	}
+}
+
+// zero is a source that makes IntN(10) never 0.
+type zero struct{}
+
+func (*zero) Uint64() uint64 { return 1<<63 - 1 }
+
+func TestSpecTargets(t *testing.T) {
+	top := cluster.Topology{ControlPlanes: 5}.Complete()
+	for target, impact := range map[string]int{Leader: 1, Follower: 1, Any: 1, Minority: 2, Majority: 3, "control-plane-4": 1} {
+		s, err := NewSpec("etcdMemberCrash", target, 0, top, rand.New(rand.NewPCG(1, 1)))
+		if err != nil || s.Impact(top) != impact {
+			t.Errorf("%s: impact %d, %v; want %d", target, s.Impact(top), err, impact)
+		}
+	}
+	if _, err := NewSpec("etcdMemberCrash", "nobody", 0, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "control-plane-1") {
+		t.Errorf("unknown target: %v", err)
+	}
+	if _, err := NewSpec("meteor", Leader, 0, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "machinePowerOff") {
+		t.Errorf("unknown fault: %v", err)
+	}
+}

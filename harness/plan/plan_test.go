@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestRunnerCleansUpAfterAFailure(t *testing.T) {
+	j, err := CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	step := func(name string, cleanup bool, err error) *Step {
+		return &Step{Name: name, Cleanup: cleanup, Run: func(context.Context) error { ran = append(ran, name); return err }}
+	}
+	p := &Plan{Steps: []*Step{
+		step("a", false, nil), step("skip", false, fmt.Errorf("%w: why", ErrSkip)), step("b", false, errors.New("boom")),
+		{Name: "group", Children: []*Step{step("c", false, nil), step("undo", true, nil)}}, step("down", true, nil),
+	}}
+	p.Number()
+	r := &Runner{Journal: j}
+	if err := r.Run(context.Background(), p); err == nil || !strings.Contains(err.Error(), "step 3 b: boom") {
+		t.Fatalf("error %v", err)
+	}
+	if want := []string{"a", "skip", "b", "undo", "down"}; !slices.Equal(ran, want) {
+		t.Fatalf("ran %q, want %q", ran, want)
+	}
+	var status []string
+	for _, d := range r.Done() {
+		status = append(status, d.ID+" "+d.Status)
+	}
+	if want := []string{"1 done", "2 skipped", "3 failed", "4.1 skipped", "4.2 done", "5 done"}; !slices.Equal(status, want) {
+		t.Fatalf("status %q, want %q", status, want)
+	}
+}
+
+func TestCleanupRunsAfterAnInterrupt(t *testing.T) {
+	j, err := CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cleaned := false
+	p := &Plan{Steps: []*Step{
+		{Name: "a", Run: func(context.Context) error { cancel(); return nil }},
+		{Name: "b", Run: func(context.Context) error { t.Error("ran after the interrupt"); return nil }},
+		{Name: "down", Cleanup: true, Run: func(ctx context.Context) error { cleaned = ctx.Err() == nil; return nil }},
+	}}
+	p.Number()
+	if err := (&Runner{Journal: j}).Run(ctx, p); !errors.Is(err, context.Canceled) || !cleaned {
+		t.Fatalf("error %v, cleaned %v", err, cleaned)
+	}
+}
+
+func TestJournalSurvivesACutLine(t *testing.T) {
+	dir := t.TempDir()
+	j, err := CreateJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(j.Write("run", 1), j.Write("step", 2), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, JournalFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, raw[:len(raw)-5], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := ReadJournal(dir); err != nil || len(entries) != 1 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	good := func() *Result {
+		return &Result{Receipts: []Receipt{{State: Confirmed}}, Checks: []Check{{Name: "c", Verdict: Pass}}, Probes: []Probe{{Name: "p", Samples: 1}}}
+	}
+	for name, c := range map[string]struct {
+		spoil func(*Result)
+		want  Verdict
+	}{
+		"all good":               {func(*Result) {}, Go},
+		"a failed check":         {func(r *Result) { r.Checks[0].Verdict = Fail }, NoGo},
+		"an unknown check":       {func(r *Result) { r.Checks[0].Verdict = Unknown }, Inconclusive},
+		"a verdict nobody gave":  {func(r *Result) { r.Checks[0].Verdict = "" }, Inconclusive},
+		"an unconfirmed receipt": {func(r *Result) { r.Receipts[0].State = Mismatch }, Inconclusive},
+		"a probe without sample": {func(r *Result) { r.Probes[0].Samples = 0 }, Inconclusive},
+		"a failed step":          {func(r *Result) { r.Steps = []StepDone{{Status: "failed"}} }, Inconclusive},
+		"no check at all":        {func(r *Result) { r.Checks = nil }, Inconclusive},
+		"no-go beats the rest": {func(r *Result) {
+			r.Receipts[0].State = Mismatch
+			r.Checks = append(r.Checks, Check{Verdict: Fail}, Check{Verdict: Unknown})
+		}, NoGo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good()
+			c.spoil(r)
+			if r.Judge(); r.Verdict != c.want {
+				t.Fatalf("verdict %s, want %s (%v)", r.Verdict, c.want, r.Reasons)
+			}
+			if (r.Verdict == Go) != (len(r.Reasons) == 0) {
+				t.Fatalf("verdict %s with reasons %q", r.Verdict, r.Reasons)
+			}
+		})
+	}
+}

@@ -1,0 +1,194 @@
+package release
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"drydock.dev/drydock/fixtures"
+)
+
+// mute hears progress and says nothing.
+type mute struct{}
+
+func (mute) Advance(string, int, int) {}
+func (mute) Finish(string, error)     {}
+
+// server publishes one program the way dl.k8s.io does; sum is what it publishes as its checksum, "" for the true one.
+func server(t *testing.T, content, sum string) (v Version, downloads *atomic.Int32) {
+	t.Helper()
+	downloads = &atomic.Int32{}
+	if sum == "" {
+		h := sha256.Sum256([]byte(content))
+		sum = hex.EncodeToString(h[:])
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".sha256") {
+			_, _ = fmt.Fprint(w, sum)
+			return
+		}
+		downloads.Add(1)
+		_, _ = fmt.Fprint(w, content)
+	}))
+	t.Cleanup(s.Close)
+	return Version{Version: "v1.2.3", Product: fixtures.Product{
+		Name: "thing", URL: s.URL + "/{version}/{arch}/{name}", Checksum: s.URL + "/{version}/{arch}/{name}.sha256",
+		Programs: map[string]string{"prog": "x/prog"},
+	}}, downloads
+}
+
+func TestEnsureDownloadsOnce(t *testing.T) {
+	v, downloads := server(t, "the program", "")
+	s := &Store{Dir: t.TempDir(), Progress: mute{}}
+	var wg sync.WaitGroup
+	for range 4 { // four that want the same at once
+		wg.Go(func() {
+			if err := s.Ensure(t.Context(), v, "prog"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	raw, err := os.ReadFile(s.Path("thing", "v1.2.3", "prog"))
+	if err != nil || string(raw) != "the program" {
+		t.Fatalf("%q, %v", raw, err)
+	}
+	if n := downloads.Load(); n != 1 {
+		t.Fatalf("%d downloads", n)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "thing/v1.2.3/.*")); len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func TestWrongChecksumIsNotInstalled(t *testing.T) {
+	v, _ := server(t, "the program", strings.Repeat("0", 64))
+	s := &Store{Dir: t.TempDir(), Progress: mute{}}
+	err := s.Ensure(t.Context(), v, "prog")
+	if err == nil || !strings.Contains(err.Error(), "SHA-256") {
+		t.Fatalf("error %v", err)
+	}
+	if len(s.Missing(v, "prog")) == 0 {
+		t.Fatal("it was installed all the same")
+	}
+}
+
+func TestWithoutServerAndSourceTheErrorSaysWhatToDo(t *testing.T) {
+	v, _ := server(t, "", "")
+	v.Product.Checksum = "http://127.0.0.1:1/none"
+	s := &Store{Dir: t.TempDir(), Progress: mute{}}
+	if err := s.Ensure(t.Context(), v, "prog"); err == nil || !strings.Contains(err.Error(), "--bin-dir") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestBinDirIsAskedForItsVersion(t *testing.T) {
+	v, downloads := server(t, "released", "")
+	dir := t.TempDir()
+	prog := filepath.Join(dir, "prog")
+	if err := os.WriteFile(prog, []byte("#!/bin/sh\necho thing v1.2.3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{Dir: t.TempDir(), BinDir: dir, Progress: mute{}}
+	if err := s.Ensure(t.Context(), v, "prog"); err != nil {
+		t.Fatal(err)
+	}
+	if downloads.Load() != 0 || len(s.Missing(v, "prog")) != 1 {
+		t.Fatal("the user's program went into the cache of released ones, or was not used")
+	}
+	v.Version = "v9.9.9"
+	if err := s.Ensure(t.Context(), v, "prog"); err == nil || !strings.Contains(err.Error(), "v9.9.9 is wanted") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestUnpackTakesWhatIsNamed(t *testing.T) {
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	tw := tar.NewWriter(zw)
+	for name, text := range map[string]string{"etcd-v3/etcd": "one", "etcd-v3/README": "no", "etcd-v3/etcdctl": "two"} {
+		if err := tw.WriteHeader(&tar.Header{Name: name, Size: int64(len(text)), Mode: 0o755, Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _ = tw.Close(), zw.Close()
+	dir := t.TempDir()
+	archive := filepath.Join(dir, "a.tar.gz")
+	if err := os.WriteFile(archive, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unpack(archive, dir, []string{"etcd", "etcdctl"}); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(dir, "etcdctl")); err != nil || string(raw) != "two" {
+		t.Fatalf("%q, %v", raw, err)
+	}
+	if err := unpack(archive, dir, []string{"etcdutl"}); err == nil || !strings.Contains(err.Error(), "etcdutl") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	for want, got := range map[string]string{"v1.35": "v1.35.4", "v1.36.3": "v1.36.3", "": "v1.36.3"} {
+		v, err := Resolve(Kubernetes, want)
+		if err != nil || v.Version != got {
+			t.Errorf("%q resolves to %q, %v; want %q", want, v.Version, err, got)
+		}
+	}
+	if _, err := Resolve(Etcd, "v2"); err == nil || !strings.Contains(err.Error(), "v3.6.16") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestEveryModuleIsThere: a version in the table without a module to build it would fail on a machine without the release server.
+func TestEveryModuleIsThere(t *testing.T) {
+	source := FindSource(mustWd(t))
+	for _, product := range []string{Kubernetes, Etcd} {
+		all, err := Known(product)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range all {
+			raw, err := os.ReadFile(filepath.Join(source, v.Module, "go.mod"))
+			if err != nil || !strings.Contains(string(raw), v.Version) {
+				t.Errorf("%s %s: %s does not require it: %v", product, v.Version, v.Module, err)
+			}
+		}
+	}
+}
+
+func mustWd(t *testing.T) string {
+	t.Helper()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wd
+}
+
+func TestStampsAreFilledIn(t *testing.T) {
+	v, err := Resolve(Kubernetes, "v1.35")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := v.fill(v.Product.LDFlags, "", "")
+	for _, want := range []string{"gitVersion=v1.35.4", "gitMajor=1", "gitMinor=35", "gitTreeState=clean"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+}
