@@ -1,0 +1,29 @@
+//go:build !linux
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// CheckHost refuses: a lab is made of Linux namespaces.
+func CheckHost() error {
+	return cluster.Usagef("this machine cannot hold a lab: it runs %s, and a lab is made of Linux namespaces; "+
+		"use a Linux machine or virtual machine, or a machine where Docker runs with --provider kind", runtime.GOOS)
+}
+
+var errNotLinux = errors.New("a lab needs Linux")
+
+type owned struct{}
+
+func spawn(string, string, *os.File, bool) (*owned, error) { return nil, errNotLinux }
+
+func (*owned) end(context.Context) error { return errNotLinux }
+
+// Residue finds nothing: no lab can have run.
+func Residue(string) ([]string, error) { return nil, nil }
