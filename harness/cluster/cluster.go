@@ -132,9 +132,13 @@ type Freezer interface {
 	State(ctx context.Context, process string) (string, error)
 }
 
-// Killer ends a process at once (SIGKILL).
+// Killer ends a process at once (SIGKILL), and can keep its supervisor from starting it again.
 type Killer interface {
 	Kill(ctx context.Context, process string) (killed int, err error)
+	// Hold makes every start of the program fail until Release. It is kept on the machine's disk, so that it can be
+	// undone by somebody who does not remember it. Whoever supervises the program goes on trying, as after any crash.
+	Hold(ctx context.Context, process string) error
+	Release(ctx context.Context, process string) error // idempotent
 }
 
 // Dialer connects from the machine itself, so that its loopback is reachable.

@@ -16,63 +16,12 @@ import (
 // Program is etcd's process name.
 const Program = "etcd"
 
-// A member runs as a static pod of kubeadm's or as a systemd unit. Either is held down by something that stays on
-// the machine's disk, so that Release needs no memory of what was done.
-const (
-	manifest     = "/etc/kubernetes/manifests/etcd.yaml"
-	heldManifest = "/etc/kubernetes/drydock-held-etcd.yaml"
-)
+// manifest is a member's static pod, where kubeadm made it; otherwise it is the systemd unit etcd.
+const manifest = "/etc/kubernetes/manifests/etcd.yaml"
 
 func sh(ctx context.Context, m cluster.Machine, script string) error {
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script}})
 	return err
-}
-
-// staticPod reports whether the machine's member is, or was before it was held, a static pod.
-func staticPod(ctx context.Context, m cluster.Machine) (bool, error) {
-	for _, path := range []string{manifest, heldManifest} {
-		_, err := m.ReadFile(ctx, path)
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// Hold kills a machine's member with SIGKILL and keeps its supervisor from starting it again. The manifest goes first: the
-// kubelet needs longer to notice that than we need to kill, so the member never gets to say goodbye.
-func Hold(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-	static, err := staticPod(ctx, m)
-	if err != nil {
-		return err
-	}
-	if static {
-		if err := sh(ctx, m, "if [ -e "+manifest+" ]; then mv "+manifest+" "+heldManifest+"; fi"); err != nil {
-			return err
-		}
-	}
-	if _, err := k.Kill(ctx, Program); err != nil {
-		return err
-	}
-	if static {
-		return nil
-	}
-	return sh(ctx, m, "systemctl stop etcd") // cancels the restart its unit would make
-}
-
-// Release lets a held member start; idempotent.
-func Release(ctx context.Context, m cluster.Machine) error {
-	static, err := staticPod(ctx, m)
-	if err != nil {
-		return err
-	}
-	if static {
-		return sh(ctx, m, "if [ -e "+heldManifest+" ]; then mv "+heldManifest+" "+manifest+"; fi")
-	}
-	return sh(ctx, m, "systemctl start etcd")
 }
 
 // Wipe removes a held member's data.
@@ -112,8 +61,12 @@ func (a *Access) Replace(ctx context.Context, machine string) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	k, err := cluster.As[cluster.Killer](m)
+	if err != nil {
+		return err
+	}
 	if Wiped(ctx, m) != nil {
-		return Release(ctx, m) // its data is there: half an injection, or replaced before
+		return k.Release(ctx, Program) // its data is there: half an injection, or replaced before
 	}
 	peer := peerURL(m, a.scheme())
 	if err := a.readd(ctx, c, peer); err != nil {
@@ -123,7 +76,10 @@ func (a *Access) Replace(ctx context.Context, machine string) error {
 	if err != nil {
 		return err
 	}
-	if err := restartAs(ctx, m, initial); err != nil {
+	if err := joinAs(ctx, m, initial); err != nil {
+		return err
+	}
+	if err := k.Release(ctx, Program); err != nil {
 		return err
 	}
 	return a.promote(ctx, c, peer)
@@ -177,26 +133,16 @@ func initialCluster(ctx context.Context, c *clientv3.Client, m cluster.Machine, 
 	return strings.Join(parts, ","), nil
 }
 
-// restartAs starts a member that joins an existing cluster.
-func restartAs(ctx context.Context, m cluster.Machine, initial string) error {
-	static, err := staticPod(ctx, m)
+// joinAs tells a member that it joins an existing cluster.
+func joinAs(ctx context.Context, m cluster.Machine, initial string) error {
+	raw, err := m.ReadFile(ctx, manifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeInitial(ctx, m, initial, "existing")
+	}
 	if err != nil {
 		return err
 	}
-	if !static {
-		if err := writeInitial(ctx, m, initial, "existing"); err != nil {
-			return err
-		}
-		return Release(ctx, m)
-	}
-	raw, err := m.ReadFile(ctx, heldManifest)
-	if err != nil {
-		return err
-	}
-	if err := m.WriteFile(ctx, heldManifest, rejoin(raw, initial), 0o600); err != nil {
-		return err
-	}
-	return Release(ctx, m)
+	return m.WriteFile(ctx, manifest, rejoin(raw, initial), 0o600)
 }
 
 // rejoin rewrites the flags of a static pod's manifest that say which cluster the member belongs to.

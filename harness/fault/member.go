@@ -21,18 +21,23 @@ const look = 2 * time.Second // how long one observation may take
 type memberCrash struct{}
 
 func (*memberCrash) Inject(ctx context.Context, e *Env, machines []string) error {
-	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		return etcd.Hold(ctx, m, k)
+	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Killer) error {
+		return hold(ctx, k)
 	})
 }
 
-func (*memberCrash) Recover(ctx context.Context, e *Env, machines []string) error {
-	return release(ctx, e, machines)
+// hold kills etcd so that it stays dead.
+func hold(ctx context.Context, k cluster.Killer) error {
+	if err := k.Hold(ctx, etcd.Program); err != nil {
+		return err
+	}
+	_, err := k.Kill(ctx, etcd.Program)
+	return err
 }
 
-func release(ctx context.Context, e *Env, machines []string) error {
-	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, _ cluster.Machine) error {
-		return etcd.Release(ctx, m)
+func (*memberCrash) Recover(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Killer) error {
+		return k.Release(ctx, etcd.Program)
 	})
 }
 
@@ -145,7 +150,7 @@ type memberDataLoss struct{}
 
 func (*memberDataLoss) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		if err := etcd.Hold(ctx, m, k); err != nil {
+		if err := hold(ctx, k); err != nil {
 			return err
 		}
 		return etcd.Wipe(ctx, m)

@@ -211,6 +211,17 @@ func (m *Machine) Kill(ctx context.Context, process string) (int, error) {
 	return m.signal(ctx, process, syscall.SIGKILL)
 }
 
+// Hold leaves a file that the process runtime and the service manager look for before they start a program.
+func (m *Machine) Hold(ctx context.Context, process string) error {
+	return m.WriteFile(ctx, machineinit.HeldDir+"/"+process, nil, 0o644)
+}
+
+// Release removes it.
+func (m *Machine) Release(ctx context.Context, process string) error {
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"rm", "-f", machineinit.HeldDir + "/" + process}})
+	return err
+}
+
 // Dial connects from the machine itself.
 func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := control.DialThrough(ctx, m.socket(), network, addr)

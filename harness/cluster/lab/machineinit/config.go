@@ -13,6 +13,7 @@ const (
 	CRISocket = RunDir + "/cri.sock"
 	LabSocket = "/run/drydock-lab/lab.sock"
 	LogDir    = "/var/log/units"
+	HeldDir   = "/var/lib/drydock/held" // a file NAME keeps the program NAME from starting
 	Path      = BinDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 

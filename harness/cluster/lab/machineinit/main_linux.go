@@ -57,7 +57,7 @@ func boot(ctx context.Context) error {
 	table := process.NewTable()
 	go table.ReapOrphans(ctx)
 	cri, err := runtime.New(runtime.Config{
-		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: "/run/drydock-program", Etcd: BinDir + "/etcd",
+		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: "/run/drydock-program", Etcd: BinDir + "/etcd", HeldDir: HeldDir,
 		PodNet: cfg.PodNet, Table: table,
 		MountDev: MountDev, MountProc: MountProc,
 		Announce: func(ctx context.Context, cidr string) error {
@@ -71,7 +71,7 @@ func boot(ctx context.Context) error {
 	if err := cri.Start(ctx); err != nil {
 		return err
 	}
-	units := &unit.Manager{Dir: unit.Dir, LogDir: LogDir, Env: environment(), Table: table}
+	units := &unit.Manager{Dir: unit.Dir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
 	l, err := listen()
 	if err != nil {

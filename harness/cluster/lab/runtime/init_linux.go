@@ -24,6 +24,7 @@ type Spec struct {
 	Env      []string          `json:"env"`
 	Dir      string            `json:"dir"`
 	ReadOnly bool              `json:"readOnly"`
+	Held     string            `json:"held"` // while this file exists the program does not start
 }
 
 const containerPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -46,6 +47,7 @@ func (s *Server) spec(c *container) Spec {
 	return Spec{
 		Root: filepath.Join(c.dir, "root"), Files: c.image.files, Resolv: filepath.Join(c.sandbox.dir, "resolv.conf"), Hostname: hostname,
 		Mounts: c.config.GetMounts(), Args: args, Env: env, Dir: c.config.GetWorkingDir(),
+		Held:     filepath.Join(s.cfg.HeldDir, filepath.Base(args[0])),
 		ReadOnly: c.config.GetLinux().GetSecurityContext().GetReadonlyRootfs(),
 	}
 }
@@ -62,6 +64,9 @@ func ContainerInit(mountDev, mountProc, pivot func(string) error) error {
 		return fmt.Errorf("container-init: spec: %w", err)
 	}
 	_ = f.Close()
+	if _, err := os.Stat(spec.Held); err == nil {
+		return fmt.Errorf("container-init: %s is held down by a fault", spec.Args[0])
+	}
 	if err := spec.build(mountDev, mountProc); err != nil {
 		return fmt.Errorf("container-init: %w", err)
 	}

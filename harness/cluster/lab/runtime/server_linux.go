@@ -27,6 +27,7 @@ type Config struct {
 	Releases string // release cache: kubernetes/vX.Y.Z/NAME
 	Etcd     string // the etcd binary this machine runs
 	Program  string // the drydock binary
+	HeldDir  string // a file NAME there keeps the program NAME from starting
 	PodNet   string // all pods of the cluster: not masqueraded
 	Table    *process.Table
 	// MountDev and MountProc make a container's /dev and /proc as harmless as the machine's.

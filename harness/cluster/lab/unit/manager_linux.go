@@ -18,10 +18,11 @@ import (
 
 // Manager runs services. One supervisor goroutine owns each service that is meant to run.
 type Manager struct {
-	Dir    string   // unit files
-	LogDir string   // NAME.log each
-	Env    []string // what every service starts with
-	Table  *process.Table
+	Dir     string   // unit files
+	LogDir  string   // NAME.log each
+	HeldDir string   // a file NAME there keeps the program NAME from starting
+	Env     []string // what every service starts with
+	Table   *process.Table
 
 	mu       sync.Mutex
 	services map[string]*service
@@ -98,6 +99,9 @@ func LogPath(dir, name string) string { return filepath.Join(dir, name+".log") }
 func (m *Manager) spawn(f File, log *os.File) (*exec.Cmd, error) {
 	env := append(slices.Clone(m.Env), f.Environment...)
 	argv := f.Argv(env)
+	if _, err := os.Stat(filepath.Join(m.HeldDir, filepath.Base(argv[0]))); err == nil {
+		argv = []string{"/bin/false"} // held down by a fault: it fails at once, and its unit says what happens then
+	}
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // stopped by signal, with a grace period
 	cmd.Env, cmd.Dir = env, f.WorkingDir
 	cmd.Stdout, cmd.Stderr = log, log
