@@ -37,8 +37,9 @@ func Wiped(ctx context.Context, m cluster.Machine) error {
 	return nil
 }
 
-// promoteWithin is how long a learner may take to catch up.
-const promoteWithin = 60 * time.Second
+// promoteWithin is how long a learner may take to start and catch up. As a static pod it starts late: its kubelet first deletes the
+// old mirror pod through its own API server, which has no etcd then and lets each try wait for 34 s.
+const promoteWithin = 3 * time.Minute
 
 // Replace brings a member without data back as a new member: remove the old one, add a learner, start it, promote it. A learner
 // has no vote, so a replacement that never comes up takes no quorum away (etcd's "Learner" design). Idempotent.
