@@ -45,7 +45,7 @@ func workloadCommand() *cobra.Command {
 	return c
 }
 
-// Systemctl is the `systemctl` of a lab machine: the same words as everywhere.
+// systemctl is the `systemctl` of a lab machine: the same words as everywhere.
 func systemctl(ctx context.Context, args []string, out io.Writer) (code int, err error) {
 	verb, names, signalNumber, quiet := "", []string{}, int(syscall.SIGTERM), false
 	for i := 0; i < len(args); i++ {
