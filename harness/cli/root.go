@@ -47,7 +47,7 @@ func Main(args []string) int {
 		code, err := systemctl(ctx, args[1:], os.Stdout)
 		return said(code, err)
 	case "journalctl":
-		return said(exitNoGo, journalctl(ctx, args[1:]))
+		return said(0, journalctl(ctx, args[1:]))
 	}
 	root := newRoot()
 	root.SetArgs(args[1:])
@@ -64,15 +64,13 @@ func Main(args []string) int {
 	}
 }
 
+// said prints an error; an answer's own exit code stands, and an error's is never 0.
 func said(code int, err error) int {
 	if err == nil {
-		if code == exitNoGo {
-			return exitGo
-		}
 		return code
 	}
 	_, _ = fmt.Fprintln(os.Stderr, err)
-	return max(code, exitNoGo)
+	return max(code, 1)
 }
 
 func newRoot() *cobra.Command {
