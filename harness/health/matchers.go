@@ -2,7 +2,6 @@ package health
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/onsi/gomega/gcustom"
 	"github.com/onsi/gomega/types"
@@ -60,7 +59,7 @@ func RunVersion(version string) types.GomegaMatcher {
 		}
 		offender = ""
 		for _, n := range o.Nodes {
-			if n.Version != version && !strings.HasPrefix(n.Version, version+".") {
+			if !n.runs(version) {
 				offender = n.Name + " runs " + n.Version
 				return false, nil
 			}

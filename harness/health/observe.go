@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -228,4 +229,9 @@ func (o Observation) Settled(t cluster.Topology) error {
 		return fmt.Errorf("%d of %d nodes are ready", ready, want)
 	}
 	return nil
+}
+
+// runs reports whether the node's kubelet is of the version, vX.Y or vX.Y.Z.
+func (n Node) runs(version string) bool {
+	return n.Version == version || strings.HasPrefix(n.Version, version+".")
 }

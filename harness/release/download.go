@@ -150,26 +150,10 @@ func unpack(archive, dir string, names []string) error {
 		if i < 0 || h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := extract(tr, filepath.Join(dir, left[i])); err != nil {
+		if err := place(tr, filepath.Join(dir, left[i])); err != nil {
 			return err
 		}
 		left = slices.Delete(left, i, i+1)
-	}
-	return nil
-}
-
-func extract(r io.Reader, dst string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(dst), ".unpack-*")
-	if err != nil {
-		return fmt.Errorf("unpack: %w", err)
-	}
-	_, err = io.Copy(tmp, r)
-	err = errors.Join(err, tmp.Chmod(0o755), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), dst)
-	}
-	if err != nil {
-		return fmt.Errorf("unpack %s: %w", dst, errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

@@ -99,17 +99,22 @@ func install(src, dst string) error {
 		return fmt.Errorf("install: %w", err)
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.CreateTemp(filepath.Dir(dst), ".new-*")
+	return place(in, dst)
+}
+
+// place writes a program under a temporary name and renames it.
+func place(r io.Reader, dst string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(dst), ".new-*")
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	_, err = io.Copy(out, in)
-	err = errors.Join(err, out.Chmod(0o755), out.Close())
+	_, err = io.Copy(tmp, r)
+	err = errors.Join(err, tmp.Chmod(0o755), tmp.Close())
 	if err == nil {
-		err = os.Rename(out.Name(), dst)
+		err = os.Rename(tmp.Name(), dst)
 	}
 	if err != nil {
-		return fmt.Errorf("install %s: %w", dst, errors.Join(err, os.Remove(out.Name())))
+		return fmt.Errorf("install %s: %w", dst, errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -184,43 +185,31 @@ func (i *image) write(ctx context.Context, c *Lab) (err error) {
 
 // restore copies the image to the disks and compares every file with the manifest on the way.
 func (i *image) restore(ctx context.Context, m manifest, disks string) error {
-	seen := make([]int, 0)
 	machines, err := os.ReadDir(i.dir)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	counts := make(chan int, len(machines))
+	var seen atomic.Int64
 	for _, mach := range machines {
 		if !mach.IsDir() {
 			continue
 		}
 		g.Go(func() error {
-			n := 0
-			err := copyDisk(ctx, filepath.Join(i.dir, mach.Name()), filepath.Join(disks, mach.Name()), func(rel string, r record) error {
-				n++
+			return copyDisk(ctx, filepath.Join(i.dir, mach.Name()), filepath.Join(disks, mach.Name()), func(rel string, r record) error {
+				seen.Add(1)
 				if want, ok := m.Files[filepath.Join(mach.Name(), rel)]; !ok || want != r {
 					return fmt.Errorf("image: %s/%s is not what was saved", mach.Name(), rel)
 				}
 				return nil
 			})
-			counts <- n
-			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	close(counts)
-	for n := range counts {
-		seen = append(seen, n)
-	}
-	total := 0
-	for _, n := range seen {
-		total += n
-	}
-	if total != len(m.Files) {
-		return fmt.Errorf("image: %d files are missing", len(m.Files)-total)
+	if missing := len(m.Files) - int(seen.Load()); missing != 0 {
+		return fmt.Errorf("image: %d files are missing", missing)
 	}
 	return nil
 }

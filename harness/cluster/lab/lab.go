@@ -147,18 +147,10 @@ func (c *Lab) shutdown(ctx context.Context) error {
 	if c.owned != nil {
 		return c.owned.end(ctx)
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
-	for Running(c.dir) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("lab %s: waiting for it to end: %w", c.topology.Name, ctx.Err())
-		case <-limit.C:
-			return errors.New("lab " + c.topology.Name + " still answers 30s after shutdown")
-		case <-tick.C:
+	return cluster.Await(ctx, "the end of lab "+c.topology.Name, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
+		if Running(c.dir) {
+			return errors.New("it still answers")
 		}
-	}
-	return nil
+		return nil
+	})
 }
