@@ -32,16 +32,24 @@ func workloadCommand() *cobra.Command {
 		Use: "serve", Short: "Answer HTTP requests with the pod's name", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveWorkload(cmd.Context(), addr) },
 	}
+	version := false
 	serve.Flags().StringVar(&addr, "listen", ":8080", "address to serve on")
-	c.AddCommand(serve, &cobra.Command{
+	pause := &cobra.Command{
 		Use: "pause", Short: "Hold a pod's namespaces until stopped", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				printf(cmd.OutOrStdout(), "pause of drydock\n")
+				return nil
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			<-ctx.Done()
 			return nil
 		},
-	})
+	}
+	// `kubeadm upgrade` proves that Pods run by a Job whose container is `pause -v`.
+	pause.Flags().BoolVarP(&version, "version", "v", false, "say what this is and end")
+	c.AddCommand(serve, pause)
 	return c
 }
 

@@ -137,6 +137,7 @@ type Killer interface {
 	Kill(ctx context.Context, process string) (killed int, err error)
 	// Hold makes every start of the program fail until Release. It is kept on the machine's disk, so that it can be
 	// undone by somebody who does not remember it. Whoever supervises the program goes on trying, as after any crash.
+	// PROGRAM@VERSION holds one version only.
 	Hold(ctx context.Context, process string) error
 	Release(ctx context.Context, process string) error // idempotent
 }
@@ -171,7 +172,8 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
 
-// Installer puts the programs of a product's version ("kubernetes", "v1.35.4") on the machine's PATH. It starts nothing.
+// Installer puts programs of a product's version ("kubernetes", "v1.35.4") on the machine's PATH, or all there are when none is named.
+// It starts nothing.
 type Installer interface {
-	Install(ctx context.Context, product, version string) error
+	Install(ctx context.Context, product, version string, programs ...string) error
 }

@@ -181,3 +181,6 @@ func Tolerance(members int) int {
 	}
 	return members - Quorum(members)
 }
+
+// WorkerMachines names the workers.
+func (t Topology) WorkerMachines() []string { return t.named(Worker) }

@@ -8,8 +8,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
@@ -32,7 +35,7 @@ func (Bootstrap) Key(cluster.Topology) string {
 	if err != nil {
 		return ""
 	}
-	return key
+	return key + "-tokenless"
 }
 
 // Bootstrap runs on bare machines.
@@ -60,6 +63,9 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	if p.CAHash, err = caHash(ctx, first); err != nil {
 		return err
 	}
+	if err := tokenless(ctx, c); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		for _, m := range controlPlanes[1:] {
@@ -75,6 +81,20 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 		})
 	}
 	return g.Wait()
+}
+
+// tokenless takes the token volume from pods of kube-system's default service account. The kubelet gives such a volume to the pod's
+// user, which a lab has only one of, and the Job by which `kubeadm upgrade` proves that pods run is one of user 999.
+func tokenless(ctx context.Context, c cluster.Cluster) error {
+	client, err := AdminClient(ctx, c)
+	if err != nil {
+		return err
+	}
+	patch := []byte(`{"automountServiceAccountToken":false}`)
+	return cluster.Await(ctx, "kube-system's default service account", cluster.Wait{For: time.Minute}, func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceSystem).Patch(ctx, "default", types.MergePatchType, patch, metav1.PatchOptions{})
+		return err
+	})
 }
 
 func (b Bootstrap) phase(label string, do func() error) error {

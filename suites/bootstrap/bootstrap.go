@@ -14,7 +14,6 @@ import (
 	"github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 
-	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/reports"
 	"drydock.dev/drydock/scenarios"
@@ -30,7 +29,7 @@ func Run(t *testing.T, name string, s *Suite) {
 	gomega.EnforceDefaultTimeoutsWhenUsingContexts()
 	gomega.SetDefaultEventuallyTimeout(30 * time.Second)
 	ginkgo.BeforeSuite(func() {
-		program, err := gexec.Build("drydock.dev/drydock", "-trimpath")
+		program, err := gexec.BuildWithEnvironment("drydock.dev/drydock", []string{"CGO_ENABLED=0"}, "-trimpath") // static: the workload image is this binary and no library
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(gexec.CleanupBuildArtifacts)
 		state, err := os.MkdirTemp("", "drydock-suite-")
@@ -46,9 +45,11 @@ type Suite struct{ Lab scenarios.Lab }
 
 // Run runs a scenario and attaches its report to the spec.
 func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Options) (*plan.Result, error) {
+	null, parallel := o.NullFaults, o.Parallel
+	o = s.Lab.Options()
+	o.NullFaults, o.Parallel = null, parallel
 	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Name, time.Now().UnixNano()))
-	o.Name, o.Seed, o.Suffix = "lab", ginkgo.GinkgoRandomSeed(), fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
-	o.Provider = func(t cluster.Topology) (cluster.Provider, error) { return s.Lab.Provider(t), nil }
+	o.Seed, o.Suffix = ginkgo.GinkgoRandomSeed(), fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
 	if o.Parallel == 0 {
 		o.Parallel = 3
 	}

@@ -232,23 +232,32 @@ func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, err
 }
 
 // Install links the programs of a cached release into the machine's PATH; it acts on the disk, so the machine may be off.
-func (m *Machine) Install(_ context.Context, product, version string) error {
+func (m *Machine) Install(_ context.Context, product, version string, programs ...string) error {
 	bin := filepath.Join(m.lab.dir, "disks", m.name, machineinit.BinDir)
-	programs, err := os.ReadDir(filepath.Join(m.lab.store.Root(), product, version))
-	if err != nil {
-		return fmt.Errorf("%s: install %s %s: %w", m.name, product, version, err)
+	if len(programs) == 0 {
+		entries, err := os.ReadDir(filepath.Join(m.lab.store.Root(), product, version))
+		if err != nil {
+			return fmt.Errorf("%s: install %s %s: %w", m.name, product, version, err)
+		}
+		for _, e := range entries {
+			programs = append(programs, e.Name())
+		}
 	}
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("%s: install: %w", m.name, err)
 	}
 	for _, p := range programs {
-		link, tmp := filepath.Join(bin, p.Name()), filepath.Join(bin, "."+p.Name())
-		err := os.Symlink(filepath.Join(machineinit.Releases, product, version, p.Name()), tmp)
+		link, tmp := filepath.Join(bin, p), filepath.Join(bin, "."+p)
+		_, err := os.Stat(filepath.Join(m.lab.store.Root(), product, version, p))
+		if err == nil {
+			_ = os.Remove(tmp) // of an install that was killed
+			err = os.Symlink(filepath.Join(machineinit.Releases, product, version, p), tmp)
+		}
 		if err == nil {
 			err = os.Rename(tmp, link) // at once: a program is never missing
 		}
 		if err != nil {
-			return fmt.Errorf("%s: install %s: %w", m.name, p.Name(), err)
+			return fmt.Errorf("%s: install %s %s: %w", m.name, p, version, err)
 		}
 	}
 	return nil

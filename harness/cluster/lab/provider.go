@@ -114,11 +114,16 @@ func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
 	if !t.Kubernetes() {
 		return nil
 	}
-	kubernetes, err := release.Resolve(release.Kubernetes, t.Version)
+	return Provide(ctx, p.Store, t.Version)
+}
+
+// Provide gets the programs a lab's machines need of a Kubernetes version. Running labs see them at once.
+func Provide(ctx context.Context, store *release.Store, version string) error {
+	kubernetes, err := release.Resolve(release.Kubernetes, version)
 	if err != nil {
 		return err
 	}
-	return p.Store.Ensure(ctx, kubernetes,
+	return store.Ensure(ctx, kubernetes,
 		"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
 }
 

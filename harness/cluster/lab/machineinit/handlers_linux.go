@@ -93,7 +93,8 @@ func writeFile(p FileParams) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
 		return err
 	}
-	tmp := p.Path + ".drydock-new" // not in /tmp: a rename is atomic only within a file system
+	// Not in /tmp: a rename is atomic only within a file system. And hidden: the kubelet takes any other file among its manifests for one.
+	tmp := filepath.Join(filepath.Dir(p.Path), "."+filepath.Base(p.Path)+".drydock-new")
 	if err := os.WriteFile(tmp, p.Data, fs.FileMode(p.Mode)); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}

@@ -66,6 +66,8 @@ func splitRef(ref string) (name, tag string) {
 	return ref, "latest"
 }
 
+func (i image) isPause() bool { return slices.Contains(i.entrypoint, "pause") }
+
 // id depends on the binaries' paths, so that two tags for one binary are one image, as layers would be.
 func (i image) id() string {
 	names := make([]string, 0, len(i.files))

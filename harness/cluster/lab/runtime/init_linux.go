@@ -24,7 +24,7 @@ type Spec struct {
 	Env      []string          `json:"env"`
 	Dir      string            `json:"dir"`
 	ReadOnly bool              `json:"readOnly"`
-	Held     string            `json:"held"` // while this file exists the program does not start
+	Held     []string          `json:"held"` // while one of these files exists the program does not start
 }
 
 const containerPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,9 +47,15 @@ func (s *Server) spec(c *container) Spec {
 	return Spec{
 		Root: filepath.Join(c.dir, "root"), Files: c.image.files, Resolv: filepath.Join(c.sandbox.dir, "resolv.conf"), Hostname: hostname,
 		Mounts: c.config.GetMounts(), Args: args, Env: env, Dir: c.config.GetWorkingDir(),
-		Held:     filepath.Join(s.cfg.HeldDir, filepath.Base(args[0])),
+		Held:     s.held(filepath.Base(args[0]), c.image.ref),
 		ReadOnly: c.config.GetLinux().GetSecurityContext().GetReadonlyRootfs(),
 	}
+}
+
+// held lists the files that keep a program from starting: all of its versions, or that of the image.
+func (s *Server) held(program, ref string) []string {
+	_, tag := splitRef(ref)
+	return []string{filepath.Join(s.cfg.HeldDir, program), filepath.Join(s.cfg.HeldDir, program+"@"+tag)}
 }
 
 // specFD is where container-init reads its Spec.
@@ -64,8 +70,10 @@ func ContainerInit(mountDev, mountProc, pivot func(string) error) error {
 		return fmt.Errorf("container-init: spec: %w", err)
 	}
 	_ = f.Close()
-	if _, err := os.Stat(spec.Held); err == nil {
-		return fmt.Errorf("container-init: %s is held down by a fault", spec.Args[0])
+	for _, f := range spec.Held {
+		if _, err := os.Stat(f); err == nil {
+			return fmt.Errorf("container-init: %s is held down by a fault", filepath.Base(f))
+		}
 	}
 	if err := spec.build(mountDev, mountProc); err != nil {
 		return fmt.Errorf("container-init: %w", err)

@@ -1,0 +1,124 @@
+package kubeadm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Where kubeadm keeps a control plane's static pods, and what it puts aside during an upgrade. kubeadm leaves these
+// backups behind, after a success as well as after an interrupt.
+const (
+	ManifestDir = "/etc/kubernetes/manifests"
+	backupDir   = "/etc/kubernetes/tmp"
+)
+
+// Files of a machine that an upgrade rewrites, besides the manifests.
+var upgradedFiles = []string{"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"} //nolint:gochecknoglobals // a constant list
+
+// StaticPods are the components kubeadm runs as static pods on a control plane. A stacked etcd comes first, as in an upgrade.
+func StaticPods(t cluster.Topology) []string {
+	pods := []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+	if t.Etcd == cluster.EtcdStacked {
+		pods = append([]string{"etcd"}, pods...)
+	}
+	return pods
+}
+
+// Upgrade runs `kubeadm upgrade`: apply on the control plane that takes the cluster to the version, node on every other machine.
+func Upgrade(ctx context.Context, t cluster.Topology, m cluster.Machine, version string, apply bool) error {
+	config, err := render(params{Version: version, Fast: t.Timing == cluster.TimingFast}, "upgrade.yaml.tmpl")
+	if err != nil {
+		return err
+	}
+	const file = "/etc/kubernetes/drydock-upgrade.yaml"
+	if err := m.WriteFile(ctx, file, config, 0o600); err != nil {
+		return err
+	}
+	verb := "node"
+	if apply {
+		verb = "apply"
+	}
+	_, err = m.Exec(ctx, cluster.Command{Args: []string{"kubeadm", "upgrade", verb, "--config", file}})
+	return err
+}
+
+// ClusterVersion is the version the kubeadm-config ConfigMap says the cluster has: `upgrade apply` writes it when it has ended well.
+func ClusterVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
+	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kubeadm-config", metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("kubeadm-config: %w", err)
+	}
+	var c struct {
+		KubernetesVersion string `json:"kubernetesVersion"`
+	}
+	if err := yaml.Unmarshal([]byte(m.Data["ClusterConfiguration"]), &c); err != nil {
+		return "", fmt.Errorf("kubeadm-config: %w", err)
+	}
+	return c.KubernetesVersion, nil
+}
+
+// ManifestVersions are the image tags of a machine's static pods; a missing manifest is missing here too.
+func ManifestVersions(ctx context.Context, t cluster.Topology, m cluster.Machine) (map[string]string, error) {
+	out := map[string]string{}
+	for _, name := range StaticPods(t) {
+		raw, err := m.ReadFile(ctx, path.Join(ManifestDir, name+".yaml"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var pod struct {
+			Spec struct {
+				Containers []struct {
+					Image string `json:"image"`
+				} `json:"containers"`
+			} `json:"spec"`
+		}
+		if err := yaml.Unmarshal(raw, &pod); err != nil {
+			return nil, fmt.Errorf("%s: manifest of %s: %w", m.Name(), name, err)
+		}
+		if len(pod.Spec.Containers) == 0 {
+			return nil, fmt.Errorf("%s: the manifest of %s has no container", m.Name(), name)
+		}
+		out[name] = pod.Spec.Containers[0].Image[strings.LastIndexByte(pod.Spec.Containers[0].Image, ':')+1:]
+	}
+	return out, nil
+}
+
+// SavedFiles are the files of a machine that an upgrade may change.
+func SavedFiles(t cluster.Topology, m cluster.Machine) []string {
+	out := slices.Clone(upgradedFiles)
+	if m.Role() == cluster.ControlPlane {
+		for _, p := range StaticPods(t) {
+			out = append(out, path.Join(ManifestDir, p+".yaml"))
+		}
+	}
+	return out
+}
+
+// Backups lists what kubeadm has put aside on a machine, as full paths.
+func Backups(ctx context.Context, m cluster.Machine) ([]string, error) {
+	r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "ls -d " + backupDir + "/kubeadm-* 2>/dev/null || true"}})
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(r.Stdout), nil
+}
+
+// RemoveBackups removes them; the caller keeps what is needed for a rollback elsewhere.
+func RemoveBackups(ctx context.Context, m cluster.Machine) error {
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "rm -rf " + backupDir + "/kubeadm-*"}})
+	return err
+}
