@@ -9,14 +9,12 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
-	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
-	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
 )
 
 // cellRun is one cell while it runs; its methods are the steps' actions.
@@ -29,8 +27,11 @@ type cellRun struct {
 
 	provider cluster.Provider
 	cluster  cluster.Cluster
-	env      *fault.Env
-	guards   []*fault.Guard
+	target   *health.Target
+	guards   map[*choice]*fault.Guard
+	guardsMu sync.Mutex
+	kills    []plan.Receipt // of the process that upgrades
+	runner   *plan.Runner
 	observer *health.Observer
 	watched  *health.Load
 	stop     context.CancelFunc // ends the observer
@@ -50,9 +51,16 @@ func (c *cellRun) topology() cluster.Topology {
 
 func (c *cellRun) up(ctx context.Context) (err error) {
 	c.record.Topology = c.topology()
-	c.guards = make([]*fault.Guard, len(c.outline.faults))
+	c.guards = map[*choice]*fault.Guard{}
 	if c.provider, err = c.options.Provider(c.topology()); err != nil {
 		return err
+	}
+	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
+		for _, v := range u.Path.Hops {
+			if err := c.options.Provide(ctx, v); err != nil {
+				return err
+			}
+		}
 	}
 	up, err := c.provider.Up(ctx, c.topology())
 	if err != nil {
@@ -63,26 +71,33 @@ func (c *cellRun) up(ctx context.Context) (err error) {
 }
 
 func (c *cellRun) load(ctx context.Context) error {
-	access, err := etcd.Open(ctx, c.cluster)
-	if err != nil {
-		return err
-	}
 	long := context.WithoutCancel(ctx) // the settle step ends what is started here, after an interrupt as well
-	members, err := access.Watch(long)
+	target, err := health.Open(long, c.cluster)
 	if err != nil {
 		return err
 	}
-	c.env = &fault.Env{Cluster: c.cluster, Etcd: access, Members: members}
-	var client kubernetes.Interface
-	if c.topology().Kubernetes() {
-		if client, err = kubeadm.AdminClient(ctx, c.cluster); err != nil {
+	c.target = target
+	if w := c.scenario.Spec.Workload; w.Replicas > 0 {
+		if target.Workload, err = health.StartWorkload(ctx, c.cluster, target.Client, w); err != nil {
 			return err
 		}
 	}
-	if c.watched, err = health.NewLoad(long, access, client, c.options.Seed); err != nil {
+	if c.watched, err = health.NewLoad(long, target, c.options.Seed); err != nil {
 		return err
 	}
-	c.observer = health.NewObserver(c.cluster, members, client)
+	if c.observer, err = health.NewObserver(target); err != nil {
+		return err
+	}
+	if len(c.outline.upgrades) > 0 {
+		if err := errors.Join(c.arm(ctx), c.mark(ctx)); err != nil {
+			return err
+		}
+	}
+	if target.Client != nil {
+		if c.record.Before, err = target.TakeInventory(ctx, upgrade.Residue()); err != nil {
+			return err
+		}
+	}
 	c.observer.Keep = func(o health.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
@@ -100,47 +115,59 @@ func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stepID is the id of the fault step that stands for spec.steps[i]: two steps come before the first.
-func (c *cellRun) stepID(i int) string { return c.plan.Steps[i+2].ID }
+func (c *cellRun) env() *fault.Env {
+	return &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members}
+}
 
-func (c *cellRun) inject(ctx context.Context, i int) error {
-	g, err := fault.NewGuard(*c.outline.faults[i], c.receiptID(i), c.journal)
+// guard is the fault's guard once it was begun; nil before.
+func (c *cellRun) guard(ch *choice) *fault.Guard {
+	c.guardsMu.Lock()
+	defer c.guardsMu.Unlock()
+	return c.guards[ch]
+}
+
+func (c *cellRun) inject(ctx context.Context, ch *choice) error {
+	g, err := fault.NewGuard(ch.spec, c.receiptID(ch), c.journal)
 	if err != nil {
 		return err
 	}
 	g.Null = c.options.NullFaults
-	c.guards[i] = g
-	return g.Inject(ctx, c.env)
+	c.guardsMu.Lock()
+	c.guards[ch] = g
+	c.guardsMu.Unlock()
+	return g.Inject(ctx, c.env())
 }
 
 // receiptID is unique in the journal, which all cells share.
-func (c *cellRun) receiptID(i int) string {
+func (c *cellRun) receiptID(ch *choice) string {
 	if c.outline.cell.Label == "" {
-		return c.stepID(i)
+		return ch.step.ID
 	}
-	return c.outline.cell.Label + "/" + c.stepID(i)
+	return c.outline.cell.Label + "/" + ch.step.ID
 }
 
-func (c *cellRun) effective(ctx context.Context, i int) error {
-	return c.guards[i].AwaitEffective(ctx, c.env)
+func (c *cellRun) effective(ctx context.Context, ch *choice) error {
+	return c.guard(ch).AwaitEffective(ctx, c.env())
 }
 
-func (c *cellRun) hold(ctx context.Context, i int) error {
-	return c.observe(ctx, c.outline.faults[i].For)
+func (c *cellRun) hold(ctx context.Context, ch *choice) error {
+	return c.observe(ctx, ch.spec.For)
 }
 
-func (c *cellRun) recover(ctx context.Context, i int) error {
-	if c.guards == nil || c.guards[i] == nil {
+func (c *cellRun) recover(ctx context.Context, ch *choice) error {
+	g := c.guard(ch)
+	if g == nil {
 		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
 	}
-	return c.guards[i].Recover(ctx, c.env)
+	return g.Recover(ctx, c.env())
 }
 
-func (c *cellRun) recovered(ctx context.Context, i int) error {
-	if c.guards == nil || c.guards[i] == nil {
+func (c *cellRun) recovered(ctx context.Context, ch *choice) error {
+	g := c.guard(ch)
+	if g == nil {
 		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
 	}
-	return c.guards[i].AwaitRecovered(ctx, c.env)
+	return g.AwaitRecovered(ctx, c.env())
 }
 
 // settleWithin is how long a cluster may take to be whole again after the last fault.
@@ -151,7 +178,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	if c.watched == nil {
 		return fmt.Errorf("%w: nothing was started", plan.ErrSkip)
 	}
-	defer func() { _ = c.env.Members.Close() }()
+	defer func() { _ = c.target.Members.Close() }()
 	err := cluster.Await(ctx, "the cluster whole", cluster.Wait{For: settleWithin, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
 		c.record.Final = c.observer.Observe(ctx)
 		return c.record.Final.Settled(c.topology())
@@ -167,13 +194,24 @@ func (c *cellRun) settle(ctx context.Context) error {
 	}
 	acked := c.watched.Acknowledged()
 	c.record.Acknowledged = len(acked)
-	c.record.Lost, err = health.LostWrites(ctx, c.env.Etcd, acked)
+	c.record.Lost, err = health.LostWrites(ctx, c.target.Etcd, acked)
 	c.record.LostError = describe(err)
-	c.record.Hashes, _, err = c.env.Members.Hashes(ctx)
+	c.record.Hashes, _, err = c.target.Members.Hashes(ctx)
 	c.record.HashError = describe(err)
 	c.checkHistories()
-	for i := range c.guards {
-		c.record.Windows = append(c.record.Windows, c.window(i))
+	for _, ch := range c.outline.faults {
+		c.record.Windows = append(c.record.Windows, c.window(ch))
+	}
+	for _, it := range c.outline.items {
+		if len(it.kills) > 0 {
+			c.record.Windows = append(c.record.Windows, spans(upgradeWindows(it.steps, driverSteps(c.driverDir())))...)
+			continue
+		}
+		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)
+	}
+	if c.target.Client != nil {
+		c.record.After, err = c.target.TakeInventory(ctx, upgrade.Residue())
+		c.record.AfterError = describe(err)
 	}
 	return stopErr
 }
@@ -195,9 +233,9 @@ func (c *cellRun) checkHistories() {
 }
 
 // window is the fault's time from its receipt.
-func (c *cellRun) window(i int) health.Window {
-	w := health.Window{ID: c.stepID(i), Expected: c.scenario.Spec.Steps[i].Expect == ExpectQuorumLost}
-	g := c.guards[i]
+func (c *cellRun) window(ch *choice) health.Window {
+	w := health.Window{ID: ch.step.ID, Expected: ch.expect == ExpectQuorumLost}
+	g := c.guard(ch)
 	if g == nil || c.options.NullFaults { // nothing was done, so no loss is the fault's
 		return w
 	}

@@ -1,11 +1,15 @@
 package scenarios
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
 )
 
@@ -43,6 +47,54 @@ func (l Lab) Provider(t cluster.Topology) *lab.Provider {
 		Bootstrap: Bootstrapper(t, l.Progress), Progress: l.Progress,
 	}
 }
+
+// Options are those of a run on labs; the caller adds seed, directory and progress.
+func (l Lab) Options() Options {
+	return Options{
+		Name:     "lab",
+		Provider: func(t cluster.Topology) (cluster.Provider, error) { return l.Provider(t), nil },
+		Provide:  func(ctx context.Context, version string) error { return lab.Provide(ctx, l.Store(), version) },
+		Env:      l.Env,
+		Driver: func(ctx context.Context, args ...string) *exec.Cmd {
+			args = append(args, "--state-dir", l.StateDir, "--cache-dir", l.CacheDir)
+			if l.BinDir != "" {
+				args = append(args, "--bin-dir", l.BinDir)
+			}
+			return exec.CommandContext(ctx, l.Program, args...)
+		},
+	}
+}
+
+// Env is what a user's own program needs to reach a lab: KUBECONFIG, and DRYDOCK, the command line for `$DRYDOCK shell MACHINE -- COMMAND`.
+func (l Lab) Env(ctx context.Context, c cluster.Cluster) ([]string, error) {
+	at, ok := c.(*lab.Lab)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a lab", c)
+	}
+	path, err := Kubeconfig(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"KUBECONFIG=" + path, "DRYDOCK=" + l.Program, "DRYDOCK_STATE_DIR=" + l.StateDir, "DRYDOCK_CACHE_DIR=" + l.CacheDir,
+	}, nil
+}
+
+// Kubeconfig writes the admin's kubeconfig of a lab, for use from the host, and returns its path.
+func Kubeconfig(ctx context.Context, l *lab.Lab) (string, error) {
+	raw, err := kubeadm.AdminKubeconfig(ctx, l, "https://"+l.HostEndpoint())
+	if err != nil {
+		return "", err
+	}
+	path := KubeconfigPath(l)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return "", fmt.Errorf("kubeconfig: %w", err)
+	}
+	return path, nil
+}
+
+// KubeconfigPath is where it is written.
+func KubeconfigPath(l *lab.Lab) string { return filepath.Join(l.Dir(), "kubeconfig") }
 
 // DefaultDir is an XDG base directory's place for Drydock: $XDG_STATE_HOME or ~/.local/state, say.
 func DefaultDir(env, below string) string {

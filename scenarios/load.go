@@ -19,6 +19,8 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/upgrade"
 )
 
 //go:embed *.yaml
@@ -41,12 +43,14 @@ type Metadata struct {
 
 // Spec is a cluster, what happens to it and what must hold.
 type Spec struct {
-	Cluster Cluster  `yaml:"cluster"`
-	Matrix  Matrix   `yaml:"matrix"` // one cluster a value
-	Steps   []Step   `yaml:"steps"`
-	Always  []Check  `yaml:"always"`
-	Finally []Check  `yaml:"finally"`
-	Not     []string `yaml:"notTested"` // what a reader might take for tested: "what: why"
+	Cluster Cluster `yaml:"cluster"`
+	// Workload runs during the scenario; without replicas there is none.
+	Workload health.WorkloadSpec `yaml:"workload"`
+	Matrix   Matrix              `yaml:"matrix"` // one cluster a value
+	Steps    []Step              `yaml:"steps"`
+	Always   []Check             `yaml:"always"`
+	Finally  []Check             `yaml:"finally"`
+	Not      []string            `yaml:"notTested"` // what a reader might take for tested: "what: why"
 }
 
 // Cluster is the topology asked for.
@@ -65,12 +69,17 @@ type Matrix struct {
 	EtcdMembers []int `yaml:"etcdMembers"`
 }
 
-// Step is one thing that happens: a fault, or time that passes under load.
+// Step is one thing that happens: a fault, an upgrade, a change of the workload's budget, or time that passes under load.
 type Step struct {
-	Observe time.Duration `yaml:"observe"`
-	Fault   *Fault        `yaml:"fault"`
-	During  []Check       `yaml:"during"`
-	Expect  string        `yaml:"expect"` // quorumLost: the scenario wants it
+	Observe    time.Duration        `yaml:"observe"`
+	Fault      *Fault               `yaml:"fault"`
+	During     []Check              `yaml:"during"`
+	Upgrade    *upgrade.Spec        `yaml:"upgrade"`
+	Faults     []Placed             `yaml:"faults"`     // at the upgrade's steps
+	KillDriver KillDriver           `yaml:"killDriver"` // the process that upgrades is killed
+	Workload   *health.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
+	Expect     string               `yaml:"expect"`     // of a fault quorumLost, of an upgrade refused or failed: the scenario wants it
+	Says       string               `yaml:"says"`       // what a refused or failed upgrade's error must contain
 }
 
 // ExpectQuorumLost allows a fault that leaves no quorum.
@@ -78,9 +87,11 @@ const ExpectQuorumLost = "quorumLost"
 
 // Fault is one entry of fault.List with its target and duration.
 type Fault struct {
-	Kind   string
-	Target string
-	For    time.Duration
+	Kind    string
+	Target  string
+	For     time.Duration
+	Version string // of the program, for faults in one version's programs
+	until   bool   // no duration was given
 }
 
 // Check is one entry of health.Checks with its parameters.
@@ -100,8 +111,9 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("line %d: %w", n.Line, err)
 	}
 	var p struct {
-		Target string        `yaml:"target"`
-		For    time.Duration `yaml:"for"`
+		Target  string        `yaml:"target"`
+		For     time.Duration `yaml:"for"`
+		Version string        `yaml:"version"`
 	}
 	if err := strict(body, &p); err != nil {
 		return err
@@ -112,10 +124,17 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	if p.Target == "" {
 		p.Target = fault.Any
 	}
-	if p.For == 0 {
-		p.For = 10 * time.Second
+	if p.Version != "" {
+		v, err := release.Resolve(release.Kubernetes, p.Version)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n.Line, err)
+		}
+		p.Version = v.Version
 	}
-	f.Kind, f.Target, f.For = name, p.Target, p.For
+	if f.until = p.For == 0; f.until {
+		p.For = defaultHold
+	}
+	f.Kind, f.Target, f.For, f.Version = name, p.Target, p.For, p.Version
 	return nil
 }
 
@@ -161,16 +180,19 @@ func explain(err error) string {
 	for _, t := range []struct{ name, known string }{
 		{"scenarios.Scenario", "apiVersion, kind, metadata, spec"},
 		{"scenarios.Metadata", "name, about, labels"},
-		{"scenarios.Spec", "cluster, matrix, steps, always, finally, notTested"},
+		{"scenarios.Spec", "cluster, workload, matrix, steps, always, finally, notTested"},
 		{"scenarios.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
 		{"scenarios.Matrix", "etcdMembers"},
-		{"scenarios.Step", "observe, fault, during, expect"},
-		{"health.Params", "maxGap, members, version"},
+		{"scenarios.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
+		{"scenarios.KillDriver", "after, random"},
+		{"upgrade.Spec", upgrade.Spec{}.Fields()},
+		{"health.WorkloadSpec", "replicas, minAvailable"},
+		{"health.Params", "maxGap, members, version, of"},
 	} {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}
 	if i := strings.Index(s, "not found in type struct"); i >= 0 {
-		s = s[:i] + "is unknown; known: target, for"
+		s = s[:i] + "is unknown; known: target, for, version"
 	}
 	return s
 }
@@ -201,20 +223,20 @@ func (s *Scenario) validate() error {
 	}
 	checks := map[string][]Check{"always": s.Spec.Always, "finally": s.Spec.Finally}
 	for i, st := range s.Spec.Steps {
-		if (st.Fault == nil) == (st.Observe == 0) {
-			return fmt.Errorf("spec.steps[%d]: want either fault or observe", i)
-		}
-		if st.Observe < 0 {
-			return fmt.Errorf("spec.steps[%d]: observe is %s; it cannot be negative", i, st.Observe)
-		}
-		if st.Expect != "" && st.Expect != ExpectQuorumLost {
-			return fmt.Errorf("spec.steps[%d]: expect is %q; known: %s", i, st.Expect, ExpectQuorumLost)
+		if err := st.validate(); err != nil {
+			return fmt.Errorf("spec.steps[%d]: %w", i, err)
 		}
 		checks["during"] = append(checks["during"], st.During...)
+		for _, p := range st.Faults {
+			checks["during"] = append(checks["during"], p.During...)
+		}
+	}
+	if w := s.Spec.Workload; w.Replicas < 0 || w.MinAvailable < 0 || w.MinAvailable > w.Replicas {
+		return fmt.Errorf("spec.workload: %d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", w.Replicas, w.MinAvailable)
 	}
 	for _, when := range slices.Sorted(maps.Keys(checks)) {
 		for _, c := range checks[when] {
-			if _, err := health.FindCheck(c.Name, when); err != nil {
+			if _, err := health.FindCheck(AllChecks(), c.Name, when); err != nil {
 				return fmt.Errorf("line %d: %w", c.line, err)
 			}
 		}
@@ -222,6 +244,42 @@ func (s *Scenario) validate() error {
 	_, err := s.Cells()
 	return err
 }
+
+func (st Step) validate() error {
+	kinds := 0
+	for _, set := range []bool{st.Fault != nil, st.Observe != 0, st.Upgrade != nil, st.Workload != nil} {
+		if set {
+			kinds++
+		}
+	}
+	expects := []string{"", ExpectQuorumLost}
+	if st.Upgrade != nil {
+		expects = []string{"", ExpectRefused, ExpectFailed}
+	}
+	switch {
+	case kinds != 1:
+		return errors.New("want one of fault, upgrade, workload and observe")
+	case st.Observe < 0:
+		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
+	case !slices.Contains(expects, st.Expect):
+		return fmt.Errorf("expect is %q; known here: %s", st.Expect, strings.Join(expects[1:], ", "))
+	case st.Upgrade == nil && (len(st.Faults) > 0 || st.KillDriver != KillDriver{} || st.Says != ""):
+		return errors.New("faults, killDriver and says belong to an upgrade")
+	case st.Upgrade != nil && st.Expect != "" && st.Says == "":
+		return fmt.Errorf("expect: %s needs says: a part of the error, so that another failure does not pass for it", st.Expect)
+	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
+		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
+	}
+	for _, p := range st.Faults {
+		if p.Expect != "" && p.Expect != ExpectQuorumLost {
+			return fmt.Errorf("line %d: expect is %q; known: %s", p.line, p.Expect, ExpectQuorumLost)
+		}
+	}
+	return nil
+}
+
+// AllChecks are the checks a scenario can name, of every package that has some.
+func AllChecks() []health.CheckKind { return append(health.Checks(), upgrade.Checks()...) }
 
 // Cell is one cluster of a scenario's matrix.
 type Cell struct {

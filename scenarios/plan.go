@@ -9,13 +9,27 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
 )
 
-// outline is a cell with all choices made: a fault spec a step, nil for a step that only observes.
+// outline is a cell with all choices made.
 type outline struct {
-	cell   Cell
-	seed   int64
-	faults []*fault.Spec
+	cell     Cell
+	seed     int64
+	items    []item    // one a step of the scenario
+	faults   []*choice // in the order of the plan
+	upgrades []*upgrade.Upgrade
+}
+
+// item is one step of the scenario with its choices.
+type item struct {
+	step    Step
+	fault   *choice
+	upgrade *upgrade.Upgrade
+	refused error        // why the policy refuses the upgrade, where that is expected
+	steps   []*plan.Step // the upgrade's
+	placed  []placement
+	kills   []kill
 }
 
 // choose spends all randomness there is in a run of the cell.
@@ -23,22 +37,81 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	o := &outline{cell: cell, seed: seed}
 	t := cell.Topology
 	rng := rand.New(rand.NewPCG(uint64(seed), uint64(t.EtcdMembers)))
+	version := t.Version
 	for i, st := range s.Spec.Steps {
-		if st.Fault == nil {
-			o.faults = append(o.faults, nil)
-			continue
+		it := item{step: st}
+		var err error
+		switch {
+		case st.Fault != nil:
+			it.fault, err = chooseFault(st, t, rng)
+		case st.Upgrade != nil:
+			version, err = o.chooseUpgrade(&it, version, rng)
 		}
-		spec, err := fault.NewSpec(st.Fault.Kind, st.Fault.Target, st.Fault.For, t, rng)
 		if err != nil {
 			return nil, fmt.Errorf("spec.steps[%d]: %w", i, err)
 		}
-		if left := t.EtcdMembers - spec.Impact(t); left < cluster.Quorum(t.EtcdMembers) && spec.Impact(t) > 0 && st.Expect != ExpectQuorumLost {
-			return nil, cluster.Usagef("spec.steps[%d]: %s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
-				i, spec.Describe(), left, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
+		if it.fault != nil {
+			o.faults = append(o.faults, it.fault)
 		}
-		o.faults = append(o.faults, &spec)
+		for _, p := range it.placed {
+			o.faults = append(o.faults, p.choice)
+		}
+		o.items = append(o.items, it)
 	}
 	return o, nil
+}
+
+func chooseFault(st Step, t cluster.Topology, rng *rand.Rand) (*choice, error) {
+	spec, err := fault.NewSpec(st.Fault.Kind, st.Fault.Target, st.Fault.For, t, rng)
+	if err != nil {
+		return nil, err
+	}
+	spec.Version = st.Fault.Version
+	if spec.Latent() {
+		return nil, cluster.Usagef("%s shows only in what an upgrade does: place it with `at:` under an upgrade's faults", spec.Kind)
+	}
+	missing := spec.ImpactWith(t, nil)
+	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > 0 && st.Expect != ExpectQuorumLost {
+		return nil, cluster.Usagef("%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
+			spec.Describe(), left, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
+	}
+	return &choice{spec: spec, expect: st.Expect, during: st.During}, nil
+}
+
+// chooseUpgrade builds the upgrade from the version the cluster has by then, and says which it has afterwards.
+func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, error) {
+	t := o.cell.Topology
+	if !t.Kubernetes() {
+		return from, cluster.Usagef("an upgrade needs Kubernetes: the cluster is etcd: only")
+	}
+	spec, err := it.step.Upgrade.Complete()
+	if err != nil {
+		return from, err
+	}
+	if it.upgrade, err = upgrade.New(spec, from, t); err != nil {
+		if it.step.Expect != ExpectRefused {
+			return from, err
+		}
+		it.refused = err
+		return from, nil
+	}
+	o.upgrades = append(o.upgrades, it.upgrade)
+	steps := it.upgrade.Steps()
+	if it.kills, err = chooseKills(it.step.KillDriver, steps, rng); err != nil {
+		return from, err
+	}
+	for _, p := range it.step.Faults {
+		placed, err := place(p, steps, t, rng)
+		if err != nil {
+			return from, err
+		}
+		it.placed = append(it.placed, placed...)
+	}
+	it.steps = steps
+	if it.step.Expect == "" {
+		from = spec.To
+	}
+	return from, nil
 }
 
 // Plan is the plan of every cell, without anything to run in it: for printing.
@@ -72,11 +145,14 @@ type actions interface {
 	up(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
-	inject(ctx context.Context, i int) error
-	effective(ctx context.Context, i int) error
-	hold(ctx context.Context, i int) error
-	recover(ctx context.Context, i int) error
-	recovered(ctx context.Context, i int) error
+	inject(ctx context.Context, c *choice) error
+	effective(ctx context.Context, c *choice) error
+	hold(ctx context.Context, c *choice) error
+	recover(ctx context.Context, c *choice) error
+	recovered(ctx context.Context, c *choice) error
+	budget(ctx context.Context, minAvailable int32) error
+	refuse(ctx context.Context, it *item) error
+	drive(ctx context.Context, it *item, k *kill) error
 	settle(ctx context.Context) error
 	down(ctx context.Context) error
 }
@@ -87,32 +163,31 @@ func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 		{Name: "bring up " + o.cell.Topology.String(), Run: a.up},
 		{Name: "start probes and recorded clients", Run: a.load},
 	}
-	for i, st := range s.Spec.Steps {
-		if st.Fault == nil {
-			out = append(out, &plan.Step{Name: "observe for " + st.Observe.String(), Run: func(ctx context.Context) error { return a.observe(ctx, st.Observe) }})
-			continue
-		}
-		at := func(do func(context.Context, int) error) func(context.Context) error {
-			return func(ctx context.Context) error { return do(ctx, i) }
-		}
-		spec := o.faults[i]
-		if len(spec.Machines) == 0 && spec.Target == fault.Minority {
-			why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
-			out = append(out, &plan.Step{Name: spec.Describe(), Run: func(context.Context) error { return why }})
-			continue
-		}
-		out = append(out, &plan.Step{Name: spec.Describe(), Children: []*plan.Step{
-			{Name: "inject", Run: at(a.inject)},
-			{Name: "await its effect", Run: at(a.effective)},
-			{Name: "hold for " + spec.For.String(), Run: at(a.hold)},
-			{Name: "recover", Run: at(a.recover), Cleanup: true},
-			{Name: "await recovery", Run: at(a.recovered), Cleanup: true},
-		}})
+	for i := range o.items {
+		out = append(out, o.itemStep(&o.items[i], a))
 	}
 	return append(out,
 		&plan.Step{Name: "let it settle, stop the load, look once more", Run: a.settle, Cleanup: true},
 		&plan.Step{Name: "take down", Run: a.down, Cleanup: true},
 	)
+}
+
+func (o *outline) itemStep(it *item, a actions) *plan.Step {
+	st := it.step
+	switch {
+	case st.Observe > 0:
+		return &plan.Step{Name: "observe for " + st.Observe.String(), Run: func(ctx context.Context) error { return a.observe(ctx, st.Observe) }}
+	case st.Workload != nil:
+		least := st.Workload.MinAvailable
+		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
+	case st.Upgrade != nil:
+		return it.upgradeStep(a)
+	case len(it.fault.spec.Machines) == 0 && it.fault.spec.Target == fault.Minority:
+		why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
+		return &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}
+	default:
+		return faultSteps(it.fault, a)
+	}
 }
 
 // inert does nothing.
@@ -121,10 +196,13 @@ type inert struct{}
 func (*inert) up(context.Context) error                     { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
-func (*inert) inject(context.Context, int) error            { return nil }
-func (*inert) effective(context.Context, int) error         { return nil }
-func (*inert) hold(context.Context, int) error              { return nil }
-func (*inert) recover(context.Context, int) error           { return nil }
-func (*inert) recovered(context.Context, int) error         { return nil }
+func (*inert) inject(context.Context, *choice) error        { return nil }
+func (*inert) effective(context.Context, *choice) error     { return nil }
+func (*inert) hold(context.Context, *choice) error          { return nil }
+func (*inert) recover(context.Context, *choice) error       { return nil }
+func (*inert) recovered(context.Context, *choice) error     { return nil }
+func (*inert) budget(context.Context, int32) error          { return nil }
+func (*inert) refuse(context.Context, *item) error          { return nil }
+func (*inert) drive(context.Context, *item, *kill) error    { return nil }
 func (*inert) settle(context.Context) error                 { return nil }
 func (*inert) down(context.Context) error                   { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,15 @@ type Options struct {
 	Parallel   int    // cells of a matrix at a time
 	// Provider makes the provider for one cell's topology.
 	Provider func(t cluster.Topology) (cluster.Provider, error)
-	Name     string // of the provider, for the report
-	Suffix   string // makes the cluster's name unique
-	Tell     func(label, id, name string) func(error)
+	// Provide makes the programs of a Kubernetes version available; upgrades need it.
+	Provide func(ctx context.Context, version string) error
+	// Env is the environment of a user's upgrade program: KUBECONFIG and what it needs besides. May be nil.
+	Env func(ctx context.Context, c cluster.Cluster) ([]string, error)
+	// Driver makes the command that runs drydock with the arguments and this run's directories. May be nil: then no driver can be killed.
+	Driver func(ctx context.Context, args ...string) *exec.Cmd
+	Name   string // of the provider, for the report
+	Suffix string // makes the cluster's name unique
+	Tell   func(label, id, name string) func(error)
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
@@ -100,6 +107,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 		return &plan.Result{}, err
 	}
 	r := &plan.Runner{Journal: journal}
+	c.runner = r
 	if o.Tell != nil {
 		r.Tell = func(id, name string) func(error) { return o.Tell(ol.cell.Label, id, name) }
 	}
@@ -124,11 +132,12 @@ type Journalled struct {
 // judge makes the cell's part of the report from what was recorded.
 func (c *cellRun) judge() *plan.Result {
 	res := &plan.Result{Cluster: []plan.Cluster{{Topology: c.topology().String(), Versions: c.record.Final.Versions}}}
-	for _, g := range c.guards {
-		if g != nil {
+	for _, ch := range c.outline.faults {
+		if g := c.guard(ch); g != nil {
 			res.Receipts = append(res.Receipts, g.Receipt())
 		}
 	}
+	res.Receipts = append(res.Receipts, c.kills...)
 	if c.watched == nil {
 		return res
 	}
@@ -143,12 +152,12 @@ func (c *cellRun) judge() *plan.Result {
 	for _, ch := range s.Always {
 		res.Checks = append(res.Checks, c.check(ch, "always", nil))
 	}
-	for i, st := range s.Steps {
-		if c.guards[i] == nil {
+	for _, f := range c.outline.faults {
+		if c.guard(f) == nil {
 			continue // a skipped fault has nothing to watch; its step says why
 		}
-		w := c.window(i)
-		for _, ch := range st.During {
+		w := c.window(f)
+		for _, ch := range f.during {
 			res.Checks = append(res.Checks, c.check(ch, "during", &w))
 		}
 	}
@@ -159,7 +168,7 @@ func (c *cellRun) judge() *plan.Result {
 }
 
 func (c *cellRun) check(ch Check, when string, w *health.Window) plan.Check {
-	kind, err := health.FindCheck(ch.Name, when)
+	kind, err := health.FindCheck(AllChecks(), ch.Name, when)
 	if err != nil {
 		return plan.Check{Name: ch.Name, When: when, Verdict: plan.Unknown, Message: err.Error()}
 	}

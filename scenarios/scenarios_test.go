@@ -94,7 +94,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown expectation":    {"- fault:", "- expect: loss\n      fault:", []string{"expect is", "quorumLost"}},
 		"no name":                {"{name: x}", "{}", []string{"metadata.name is missing"}},
 		"not YAML":               {"kind: Scenario", "kind: [", []string{"x.yaml"}},
-		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"either fault or observe"}},
+		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"want one of fault, upgrade, workload and observe"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)

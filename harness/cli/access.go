@@ -13,22 +13,9 @@ import (
 	"golang.org/x/term"
 
 	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/scenarios"
 )
-
-// writeKubeconfig writes the admin's kubeconfig for use from the host.
-func writeKubeconfig(ctx context.Context, l *lab.Lab) (string, error) {
-	raw, err := kubeadm.AdminKubeconfig(ctx, l, "https://"+l.HostEndpoint())
-	if err != nil {
-		return "", err
-	}
-	path := kubeconfigPath(l)
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		return "", fmt.Errorf("kubeconfig: %w", err)
-	}
-	return path, nil
-}
 
 func kubectlCommand(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -48,7 +35,7 @@ func kubectlCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, err := writeKubeconfig(cmd.Context(), l)
+			path, err := scenarios.Kubeconfig(cmd.Context(), l)
 			if err != nil {
 				return err
 			}
@@ -154,29 +141,3 @@ func shell(ctx context.Context, m *lab.Machine, command []string) (int, error) {
 }
 
 func copyFile(dst, src *os.File) (int64, error) { return dst.ReadFrom(src) }
-
-func versionsCommand(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "versions", Short: "List the Kubernetes and etcd versions known and what of them is cached", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := o.lab()
-			if err != nil {
-				return err
-			}
-			store := at.Store()
-			printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", "PRODUCT", "VERSION", "CACHED")
-			for _, product := range []string{release.Kubernetes, release.Etcd} {
-				all, err := release.Known(product)
-				if err != nil {
-					return err
-				}
-				for _, v := range all {
-					missing := store.Missing(v, v.Programs...)
-					cached := fmt.Sprintf("%d of %d programs", len(v.Programs)-len(missing), len(v.Programs))
-					printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", product, v.Version, cached)
-				}
-			}
-			return nil
-		},
-	}
-}

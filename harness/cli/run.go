@@ -13,7 +13,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
-	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/reports"
 	"drydock.dev/drydock/scenarios"
@@ -126,7 +125,11 @@ func (o *options) run(cmd *cobra.Command, s *scenarios.Scenario, f runFlags, sev
 	case several:
 		out = filepath.Join(out, s.Metadata.Name)
 	}
-	res, err := s.Run(cmd.Context(), o.runOptions(f, out))
+	opts, err := o.runOptions(f, out)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.Run(cmd.Context(), opts)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.Metadata.Name, err)
 	}
@@ -153,22 +156,22 @@ func exitOf(v plan.Verdict) int {
 	}
 }
 
-func (o *options) runOptions(f runFlags, out string) scenarios.Options {
-	return scenarios.Options{
-		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Name: f.provider, Suffix: suffix(),
-		Provider: func(t cluster.Topology) (cluster.Provider, error) {
-			l, err := o.lab()
-			if err != nil {
-				return nil, err
-			}
-			p := l.Provider(t)
-			p.NoImage = f.noImage
-			return p, nil
-		},
-		Tell: func(label, id, name string) func(error) {
-			return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
-		},
+func (o *options) runOptions(f runFlags, out string) (scenarios.Options, error) {
+	l, err := o.lab()
+	if err != nil {
+		return scenarios.Options{}, err
 	}
+	opts := l.Options()
+	opts.Seed, opts.Out, opts.NullFaults, opts.Parallel, opts.Suffix = f.seed, out, f.nullFaults, f.parallel, suffix()
+	opts.Provider = func(t cluster.Topology) (cluster.Provider, error) {
+		p := l.Provider(t)
+		p.NoImage = f.noImage
+		return p, nil
+	}
+	opts.Tell = func(label, id, name string) func(error) {
+		return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
+	}
+	return opts, nil
 }
 
 // suffix keeps two runs of one scenario apart. It has no part in what the plan chooses.
@@ -222,7 +225,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 				printf(out, "%-25s %s\n", k.Name, k.About)
 			}
 			printf(out, "\nCHECK                     WHEN     ABOUT\n")
-			for _, k := range health.Checks() {
+			for _, k := range scenarios.AllChecks() {
 				printf(out, "%-25s %-8s %s\n", k.Name, k.When, k.About)
 			}
 			return nil

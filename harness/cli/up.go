@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +72,7 @@ func describeUp(cmd *cobra.Command, up cluster.Cluster) error {
 	out, name := cmd.OutOrStdout(), l.Topology().Name
 	printf(out, "Cluster %q is up: %s\n", name, l.Topology())
 	if l.Topology().Kubernetes() {
-		path, err := writeKubeconfig(cmd.Context(), l)
+		path, err := scenarios.Kubeconfig(cmd.Context(), l)
 		if err != nil {
 			return err
 		}
@@ -127,5 +126,3 @@ func (o *options) attach(name string) (*lab.Lab, error) {
 	}
 	return lab.Attach(l.StateDir, name, l.Store())
 }
-
-func kubeconfigPath(l *lab.Lab) string { return filepath.Join(l.Dir(), "kubeconfig") }

@@ -98,14 +98,7 @@ func (a *Access) Client(ctx context.Context, machines ...string) (*clientv3.Clie
 	if len(machines) == 0 {
 		machines = a.machines
 	}
-	cfg := clientv3.Config{
-		Context: ctx, TLS: a.tls, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
-		// A member that vanishes without a word is noticed by keep-alives, not by TCP.
-		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second, PermitWithoutStream: true,
-		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			return a.cluster.Dial(ctx, "tcp", addr)
-		})},
-	}
+	cfg := a.config(ctx)
 	for _, m := range machines {
 		e, err := a.Endpoint(m)
 		if err != nil {
@@ -118,6 +111,17 @@ func (a *Access) Client(ctx context.Context, machines ...string) (*clientv3.Clie
 		return nil, fmt.Errorf("etcd: connect: %w", err)
 	}
 	return cl, nil
+}
+
+func (a *Access) config(ctx context.Context) clientv3.Config {
+	return clientv3.Config{
+		Context: ctx, TLS: a.tls, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
+		// A member that vanishes without a word is noticed by keep-alives, not by TCP.
+		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second, PermitWithoutStream: true,
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			return a.cluster.Dial(ctx, "tcp", addr)
+		})},
+	}
 }
 
 // Member is one member as its own machine and its own answers show it.

@@ -39,17 +39,20 @@ type Kind struct {
 	Name  string
 	About string
 	Needs []string // names of capabilities
-	New   func() Fault
+	// Latent: the effect shows only in what an upgrade does while the fault holds.
+	Latent bool
+	New    func(s Spec) Fault
 }
 
 // List is every fault there is.
 func List() []Kind {
 	return []Kind{
-		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, func() Fault { return &memberCrash{} }},
-		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, func() Fault { return &memberFreeze{} }},
-		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, func() Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, func() Fault { return &machinePowerOff{} }},
-		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, func() Fault { return &machineIsolate{} }},
+		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, false, func(Spec) Fault { return &memberCrash{} }},
+		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, false, func(Spec) Fault { return &memberFreeze{} }},
+		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, false, func(Spec) Fault { return &memberDataLoss{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, false, func(Spec) Fault { return &machinePowerOff{} }},
+		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", []string{"Killer"}, true, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
+		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, false, func(Spec) Fault { return &machineIsolate{} }},
 	}
 }
 
@@ -72,6 +75,13 @@ type Spec struct {
 	Machines []string      `json:"machines"` // empty for a target that is only known when it happens
 	Pick     int           `json:"pick"`     // which follower
 	For      time.Duration `json:"for"`
+	Version  string        `json:"version,omitempty"` // of the program, for faults in a version's programs
+}
+
+// Latent reports whether the effect shows only in what happens later, such as the start of a program.
+func (s Spec) Latent() bool {
+	k, err := Find(s.Kind)
+	return err == nil && k.Latent
 }
 
 // Targets that are resolved when the fault happens, and those resolved when it is planned.
@@ -132,21 +142,26 @@ func (s Spec) Describe() string {
 			on = s.Target + " (none)"
 		}
 	}
-	return fmt.Sprintf("%s of %s for %s", s.Kind, on, s.For)
+	kind := s.Kind
+	if s.Version != "" {
+		kind += " " + s.Version
+	}
+	return fmt.Sprintf("%s of %s for %s", kind, on, s.For)
 }
 
-// Impact is how many etcd members are down or cut off while the fault holds.
-func (s Spec) Impact(t cluster.Topology) int {
-	if s.Target == Leader || s.Target == Follower {
-		return 1
-	}
-	n := 0
-	for _, m := range s.Machines {
+// ImpactWith is how many etcd members are down or cut off while the fault holds and the given machines are down besides. A leader or follower
+// may be one more.
+func (s Spec) ImpactWith(t cluster.Topology, down []string) int {
+	all := map[string]bool{}
+	for _, m := range append(slices.Clone(down), s.Machines...) {
 		if slices.Contains(t.EtcdMachines(), m) {
-			n++
+			all[m] = true
 		}
 	}
-	return n
+	if s.Target == Leader || s.Target == Follower {
+		return len(all) + 1
+	}
+	return len(all)
 }
 
 // resolve finds the machines of a target that depends on who leads.

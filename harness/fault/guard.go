@@ -50,6 +50,7 @@ type Guard struct {
 // How long an effect and its end may take to be seen.
 const (
 	effectiveWithin     = 20 * time.Second
+	latentWithin        = 5 * time.Minute // the step that shows it must come that far first
 	nullEffectiveWithin = 3 * time.Second
 	recoveredWithin     = 90 * time.Second
 )
@@ -60,7 +61,7 @@ func NewGuard(s Spec, id string, j *plan.Journal) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newGuard(s, id, j, k.New()), nil
+	return newGuard(s, id, j, k.New(s)), nil
 }
 
 func newGuard(s Spec, id string, j *plan.Journal, f Fault) *Guard {
@@ -129,6 +130,9 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 		return err
 	}
 	within := effectiveWithin
+	if g.Spec.Latent() {
+		within = latentWithin
+	}
 	if g.Null {
 		within = nullEffectiveWithin
 	}
@@ -257,7 +261,7 @@ func Outstanding(entries []plan.Entry) ([]*Guard, error) {
 		if err != nil {
 			return nil, err
 		}
-		g := newGuard(j.Spec, id, nil, k.New())
+		g := newGuard(j.Spec, id, nil, k.New(j.Spec))
 		g.state, g.receipt = j.State, j.Receipt
 		out = append(out, g)
 	}

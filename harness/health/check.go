@@ -16,6 +16,7 @@ type Window struct {
 	ID        string
 	Machines  []string
 	Expected  bool      // the loss of quorum is what the scenario wants
+	Upgrade   bool      // no fault but a step of an upgrade that restarts what runs on the machines
 	Began     time.Time // from here on losses are the fault's
 	Effective time.Time // zero when its effect was never seen
 	Recover   time.Time // when undoing it began
@@ -37,6 +38,9 @@ type Record struct {
 	Acknowledged int
 	Lost         []string
 	LostError    string
+	Before       *Inventory // nil: not taken
+	After        *Inventory
+	AfterError   string
 }
 
 // Params of a check, from the scenario.
@@ -44,6 +48,7 @@ type Params struct {
 	MaxGap  time.Duration `yaml:"maxGap"`
 	Members int           `yaml:"members"`
 	Version string        `yaml:"version"`
+	Of      string        `yaml:"of"` // versions: control-plane leaves the workers' kubelets out
 }
 
 // CheckKind is a check in the list: how a scenario names it and how it judges. w is nil for always and finally.
@@ -51,10 +56,11 @@ type CheckKind struct {
 	Name  string
 	When  string // always, during or finally
 	About string
-	judge func(r *Record, w *Window, p Params) (plan.Verdict, string)
+	// Decide makes the verdict of what was observed, and says why.
+	Decide func(r *Record, w *Window, p Params) (plan.Verdict, string)
 }
 
-// Checks is every check there is.
+// Checks is every check of a cluster's health; other packages have lists of their own.
 func Checks() []CheckKind {
 	return []CheckKind{
 		{"etcdQuorum", "always", "a quorum of members answers at every observation, but where its loss is expected", etcdQuorum},
@@ -68,10 +74,14 @@ func Checks() []CheckKind {
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly},
 		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses},
 		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove},
+		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable},
+		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected},
+		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved},
+		{"noResidue", "finally", "no cordon, taint, backup file, stray member, orphaned pod or paused autoscaler is left", noResidue},
 		{"etcdHealthy", "finally", "all members answer, vote and follow one leader", etcdHealthy},
 		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual},
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady},
-		{"versions", "finally", "all kubelets run the version", versionsAre},
+		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre},
 	}
 }
 
@@ -80,10 +90,10 @@ func Builtin() []string {
 	return []string{"onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
 }
 
-// FindCheck returns a check by name; the error lists the known for that place.
-func FindCheck(name, when string) (CheckKind, error) {
+// FindCheck returns a check of a list by name; the error lists the known for that place.
+func FindCheck(list []CheckKind, name, when string) (CheckKind, error) {
 	var known []string
-	for _, k := range Checks() {
+	for _, k := range list {
 		if k.When != when {
 			continue
 		}
@@ -105,7 +115,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 			return c
 		}
 	}
-	c.Verdict, c.Message = k.judge(r, w, p)
+	c.Verdict, c.Message = k.Decide(r, w, p)
 	return c
 }
 
@@ -131,6 +141,16 @@ func (r *Record) expected(t time.Time) bool {
 		}
 	}
 	return false
+}
+
+// replaceWithin is how long after a fault its lost pods may still be missing.
+const replaceWithin = 30 * time.Second
+
+func laterThan(t time.Time, d time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(d)
 }
 
 func (w Window) covers(t time.Time) bool {
@@ -332,22 +352,6 @@ func nodesReady(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		return plan.Fail, r.FinalError
 	}
 	return plan.Pass, fmt.Sprintf("%d nodes and %d API servers are ready", len(r.Final.Nodes), len(r.Final.APIServers))
-}
-
-func versionsAre(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	want := p.Version
-	if want == "" {
-		want = r.Topology.Version
-	}
-	if len(r.Final.Nodes) == 0 {
-		return plan.Unknown, "no node was seen at the end"
-	}
-	for _, n := range r.Final.Nodes {
-		if !n.runs(want) {
-			return plan.Fail, fmt.Sprintf("the kubelet of %s is %s instead of %s", n.Name, n.Version, want)
-		}
-	}
-	return plan.Pass, fmt.Sprintf("%d kubelets run %s", len(r.Final.Nodes), want)
 }
 
 func clock(t time.Time) string { return t.Format("15:04:05.0") }

@@ -8,9 +8,6 @@ import (
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"k8s.io/client-go/kubernetes"
-
-	"drydock.dev/drydock/harness/etcd"
 )
 
 // Load is everything that uses a cluster during a scenario: the probes, and the clients whose history is checked.
@@ -28,8 +25,9 @@ type Load struct {
 // Clients of each history. More would find no more and slow the search.
 const clientsEach = 3
 
-// NewLoad prepares probes and clients; client is nil for etcd-only. The seed fixes what the clients do, not when.
-func NewLoad(ctx context.Context, a *etcd.Access, client kubernetes.Interface, seed int64) (_ *Load, err error) {
+// NewLoad prepares probes and clients. The seed fixes what the clients do, not when.
+func NewLoad(ctx context.Context, t *Target, seed int64) (_ *Load, err error) {
+	a, client := t.Etcd, t.Client
 	l := &Load{}
 	defer func() {
 		if err != nil {
@@ -71,7 +69,14 @@ func NewLoad(ctx context.Context, a *etcd.Access, client kubernetes.Interface, s
 			return nil, err
 		}
 	}
-	l.Probes = append(l.Probes, apiProbes(client)...)
+	probes, err := apiProbes(t)
+	if err != nil {
+		return nil, err
+	}
+	l.Probes = append(l.Probes, probes...)
+	if t.Workload != nil {
+		l.Probes = append(l.Probes, t.Workload.probes()...)
+	}
 	h = &History{Name: "API server"}
 	l.Histories = append(l.Histories, h)
 	for i := range clientsEach {

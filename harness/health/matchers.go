@@ -59,7 +59,7 @@ func RunVersion(version string) types.GomegaMatcher {
 		}
 		offender = ""
 		for _, n := range o.Nodes {
-			if !n.runs(version) {
+			if !isVersion(n.Version, version) {
 				offender = n.Name + " runs " + n.Version
 				return false, nil
 			}

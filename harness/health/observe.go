@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -22,14 +23,16 @@ import (
 type Observation struct {
 	Time       time.Time         `json:"time"`
 	Members    []etcd.Member     `json:"members"`
-	APIServers []APIServer       `json:"apiServers,omitempty"`
+	APIServers []ServerHealth    `json:"apiServers,omitempty"`
 	Nodes      []Node            `json:"nodes,omitempty"`  // empty when no API server answered
 	Leases     []Lease           `json:"leases,omitempty"` // empty when no API server answered
+	Components []Component       `json:"components,omitempty"`
+	Workload   *WorkloadState    `json:"workload,omitempty"` // nil when there is none or no API server answered
 	Versions   map[string]string `json:"versions,omitempty"`
 }
 
-// APIServer is one API server, asked past the balancer.
-type APIServer struct {
+// ServerHealth is one API server, asked past the balancer.
+type ServerHealth struct {
 	Machine string `json:"machine"`
 	Live    string `json:"live"`  // empty: /livez answered 200; else why not
 	Ready   string `json:"ready"` // the same of /readyz
@@ -74,6 +77,9 @@ type Observer struct {
 	client  kubernetes.Interface // nil for etcd-only
 	Keep    func(Observation)    // told of every observation; may be nil
 
+	components []*componentProbe
+	workload   *Workload // nil: none was started
+
 	mu   sync.Mutex
 	seen []Observation
 }
@@ -84,9 +90,44 @@ const (
 	observeFor   = time.Second
 )
 
-// NewObserver makes an observer; client is nil for etcd-only.
-func NewObserver(c cluster.Cluster, members *etcd.Watcher, client kubernetes.Interface) *Observer {
-	return &Observer{cluster: c, members: members, client: client}
+// Target is what is observed and used during a scenario.
+type Target struct {
+	Cluster  cluster.Cluster
+	Etcd     *etcd.Access
+	Members  *etcd.Watcher
+	Config   *rest.Config         // nil for etcd-only
+	Client   kubernetes.Interface // nil for etcd-only
+	Workload *Workload            // nil: none was started
+}
+
+// Open makes a target of a cluster, without a workload. What is opened lives as long as ctx; the caller closes Members.
+func Open(ctx context.Context, c cluster.Cluster) (*Target, error) {
+	t := &Target{Cluster: c}
+	var err error
+	if t.Etcd, err = etcd.Open(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.Topology().Kubernetes() {
+		if t.Config, err = kubeadm.RESTConfig(ctx, c); err != nil {
+			return nil, err
+		}
+		if t.Client, err = kubernetes.NewForConfig(t.Config); err != nil {
+			return nil, fmt.Errorf("client: %w", err)
+		}
+	}
+	t.Members, err = t.Etcd.Watch(ctx)
+	return t, err
+}
+
+// NewObserver makes an observer.
+func NewObserver(t *Target) (*Observer, error) {
+	o := &Observer{cluster: t.Cluster, members: t.Members, client: t.Client, workload: t.Workload}
+	if t.Config == nil {
+		return o, nil
+	}
+	var err error
+	o.components, err = componentProbes(t.Cluster, t.Config)
+	return o, err
 }
 
 // Run observes until the context ends.
@@ -127,21 +168,25 @@ func (o *Observer) Observe(ctx context.Context) Observation {
 		wg.Go(func() { ob.APIServers = o.apiServers(ctx) })
 		wg.Go(func() { ob.Nodes = o.nodes(ctx) })
 		wg.Go(func() { ob.Leases = o.leases(ctx) })
+		wg.Go(func() { ob.Components = o.Components(ctx) })
+	}
+	if o.workload != nil {
+		wg.Go(func() { ob.Workload = o.workload.observe(ctx) })
 	}
 	wg.Wait()
 	ob.Versions = versions(ob)
 	return ob
 }
 
-func (o *Observer) apiServers(ctx context.Context) []APIServer {
+func (o *Observer) apiServers(ctx context.Context) []ServerHealth {
 	names := o.cluster.Topology().ControlPlaneMachines()
-	out := make([]APIServer, len(names))
+	out := make([]ServerHealth, len(names))
 	ctx, cancel := context.WithTimeout(ctx, observeFor)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, name := range names {
 		wg.Go(func() {
-			out[i] = APIServer{Machine: name}
+			out[i] = ServerHealth{Machine: name}
 			if err := kubeadm.Health(ctx, o.cluster, name, "/livez"); err != nil {
 				out[i].Live = err.Error()
 			}
@@ -199,8 +244,10 @@ func versions(ob Observation) map[string]string {
 			out["etcd/"+m.Machine] = "v" + m.Version
 		}
 	}
-	for _, n := range ob.Nodes {
-		out["kubelet/"+n.Name] = n.Version
+	for _, c := range ob.Components {
+		if c.Version != "" {
+			out[c.Name+"/"+c.Machine] = c.Version
+		}
 	}
 	return out
 }
@@ -231,7 +278,19 @@ func (o Observation) Settled(t cluster.Topology) error {
 	return nil
 }
 
-// runs reports whether the node's kubelet is of the version, vX.Y or vX.Y.Z.
-func (n Node) runs(version string) bool {
-	return n.Version == version || strings.HasPrefix(n.Version, version+".")
+// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
+func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }
+
+// LeasesHeld says which component has no leader now: its lease is missing, empty or run out.
+func LeasesHeld(o Observation) error {
+	held := map[string]bool{}
+	for _, l := range o.Leases {
+		held[l.Component] = l.Holder != "" && o.Time.Sub(l.Renewed) <= l.Duration
+	}
+	for _, name := range kubeadm.Leases() {
+		if !held[name] {
+			return fmt.Errorf("%s has no leader", name)
+		}
+	}
+	return nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +18,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -49,6 +54,9 @@ const (
 	ProbeEtcdStaleRead = "etcd serializable read"
 	ProbeAPIRead       = "API server read"
 	ProbeAPIWrite      = "API server write"
+	ProbeAPINew        = "API server read, new connection"
+	ProbeAPIDirect     = "API server read, past the balancer, on " // and the machine
+	ProbeWorkload      = "workload request"
 )
 
 // Run tries until the context ends. A try cut short by the end is not counted.
@@ -175,9 +183,15 @@ func anyOf(ctx context.Context, names []string, each map[string]*clientv3.Client
 // probeMap is the ConfigMap the API server's probes use.
 const probeMap = "drydock-probe"
 
-func apiProbes(client kubernetes.Interface) []*Prober {
-	maps := client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
-	return []*Prober{
+// apiProbes use the balancer, over a connection that is kept and over a new one for each try, and each API server past the balancer.
+func apiProbes(t *Target) ([]*Prober, error) {
+	maps := t.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
+	fresh, err := plainRead(t.Config, t.Config.Host, true)
+	if err != nil {
+		return nil, err
+	}
+	out := []*Prober{
+		{Name: ProbeAPINew, try: fresh},
 		{Name: ProbeAPIRead, try: func(ctx context.Context, _ int) error {
 			_, err := maps.Get(ctx, probeMap, metav1.GetOptions{})
 			return err
@@ -188,6 +202,44 @@ func apiProbes(client kubernetes.Interface) []*Prober {
 			return err
 		}},
 	}
+	for _, name := range t.Cluster.Topology().ControlPlaneMachines() {
+		m, err := t.Cluster.Machine(name)
+		if err != nil {
+			return nil, err
+		}
+		direct, err := plainRead(t.Config, "https://"+net.JoinHostPort(m.Addr().String(), strconv.Itoa(kubeadm.APIPort)), false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &Prober{Name: ProbeAPIDirect + name, try: direct})
+	}
+	return out, nil
+}
+
+// plainRead reads the probe's ConfigMap from one address, without client-go's retries.
+func plainRead(cfg *rest.Config, host string, fresh bool) (func(ctx context.Context, n int) error, error) {
+	tlsConfig, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: fresh, DialContext: cfg.Dial, TLSClientConfig: tlsConfig}}
+	url := host + "/api/v1/namespaces/" + metav1.NamespaceDefault + "/configmaps/" + probeMap
+	return func(ctx context.Context, _ int) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("probe: %w", err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return fmt.Errorf("probe: %w", err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("probe: %s", resp.Status)
+		}
+		return nil
+	}, nil
 }
 
 func makeConfigMap(ctx context.Context, client kubernetes.Interface, name string) error {

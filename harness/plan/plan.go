@@ -16,9 +16,16 @@ import (
 type Step struct {
 	ID       string
 	Name     string
+	About    string // what it does, for the printed plan
 	Children []*Step
+	Parallel bool                            // the children run at the same time
 	Run      func(ctx context.Context) error // nil for a group
 	Cleanup  bool                            // runs also after a failure or an interrupt, on a context that is not cancelled
+	Rollback bool                            // runs only after a step before it in its group has failed, and not after an interrupt
+	Disrupts []string                        // machines whose services it takes down for a while
+	Lingers  bool                            // when it ends, what it disrupts may still be down
+	// Absorb judges a group's failure: nil means that it was what the plan wanted, and the run goes on.
+	Absorb func(err error) error
 }
 
 // ErrSkip is wrapped by a step that has a reason not to run; it is no failure.
@@ -57,8 +64,22 @@ func printSteps(b *strings.Builder, steps []*Step, indent string) {
 		if i == len(steps)-1 {
 			branch, below = "└── ", "    "
 		}
-		fmt.Fprintf(b, "%s%s%s (%s)\n", indent, branch, s.Name, s.ID)
+		about := ""
+		if s.About != "" {
+			about = ": " + s.About
+		}
+		fmt.Fprintf(b, "%s%s%s%s (%s)\n", indent, branch, s.Name, about, s.ID)
 		printSteps(b, s.Children, indent+below)
+	}
+}
+
+// Walk visits every step, parents first.
+func (p *Plan) Walk(visit func(s *Step)) { walk(p.Steps, visit) }
+
+func walk(steps []*Step, visit func(s *Step)) {
+	for _, s := range steps {
+		visit(s)
+		walk(s.Children, visit)
 	}
 }
 
@@ -75,10 +96,48 @@ type Runner struct {
 func (r *Runner) Run(ctx context.Context, p *Plan) error { return r.steps(ctx, p.Steps, nil) }
 
 func (r *Runner) steps(ctx context.Context, steps []*Step, failed error) error {
+	before := failed
 	for _, s := range steps {
+		if s.Rollback {
+			failed = r.rollback(ctx, s, before, failed)
+			continue
+		}
 		failed = r.step(ctx, s, failed)
 	}
 	return failed
+}
+
+// rollback undoes what its group began, when that failed of itself.
+func (r *Runner) rollback(ctx context.Context, s *Step, before, failed error) error {
+	if failed == nil || before != nil || ctx.Err() != nil {
+		return failed
+	}
+	return errors.Join(failed, r.step(ctx, s, nil))
+}
+
+// group runs a group's children, one after another or at the same time.
+func (r *Runner) group(ctx context.Context, s *Step, failed error) error {
+	var err error
+	if s.Parallel {
+		errs := make([]error, len(s.Children))
+		var wg sync.WaitGroup
+		for i, c := range s.Children {
+			wg.Go(func() { errs[i] = r.step(ctx, c, failed) })
+		}
+		wg.Wait()
+		if err = failed; failed == nil {
+			err = errors.Join(errs...)
+		}
+	} else {
+		err = r.steps(ctx, s.Children, failed)
+	}
+	if s.Absorb == nil || failed != nil || ctx.Err() != nil {
+		return err
+	}
+	if err = s.Absorb(err); err != nil {
+		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "failed", Error: err.Error()})
+	}
+	return err
 }
 
 func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
@@ -86,7 +145,7 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 		failed = fmt.Errorf("interrupted before step %s %s: %w", s.ID, s.Name, context.Cause(ctx))
 	}
 	if s.Run == nil {
-		return r.steps(ctx, s.Children, failed)
+		return r.group(ctx, s, failed)
 	}
 	if failed != nil && !s.Cleanup {
 		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "skipped", Error: "an earlier step failed"})

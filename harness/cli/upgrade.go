@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
+)
+
+type upgradeFlags struct {
+	spec     upgrade.Spec
+	name     string
+	specFile string
+	out      string
+	resume   bool
+	planOnly bool
+	json     bool
+}
+
+func (f *upgradeFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
+	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z")
+	fl.StringSliceVar(&f.spec.Via, "via", nil, "versions in between, when --to is more than one minor ahead")
+	fl.StringVar(&f.spec.Workers, "workers", upgrade.Rolling, "how workers are upgraded: rolling or all-at-once")
+	fl.IntVar(&f.spec.MaxUnavailable, "max-unavailable", 1, "workers at a time when rolling")
+	fl.BoolVar(&f.spec.ControlPlaneOnly, "control-plane-only", false, "leave the workers at their version")
+	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings")
+	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine (default 2m)")
+	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one (default 5m)")
+	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func upgradeCommand(o *options) *cobra.Command {
+	var f upgradeFlags
+	c := &cobra.Command{
+		Use: "upgrade", Short: "Upgrade a running cluster with kubeadm, one machine at a time, and prove each step", Args: cobra.ArbitraryArgs,
+		Example: "  drydock upgrade --to v1.36\n  drydock upgrade --to v1.36 --plan\n  drydock upgrade --resume\n  drydock upgrade --to v1.36 -- ./my-upgrade.sh --fast",
+		Long: `Upgrade refuses what preflight finds unsafe before it touches anything (exit code 2). Then, machine by machine: drain, kubeadm upgrade,
+kubelet, uncordon, and a gate that lets nobody pass until the machine and what it shares with the others are well. A machine that fails
+is rolled back and the upgrade stops (exit code 1).
+
+Every step looks at the machine before it acts, so after an interrupt of any kind the same command again, or --resume, goes on where the
+machines are. With a command after -- that program does the upgrade, and Drydock checks before and after; it finds KUBECONFIG,
+DRYDOCK_CLUSTER, DRYDOCK_FROM, DRYDOCK_TO, DRYDOCK_PATH (versions, by commas), DRYDOCK_CONTROL_PLANES, DRYDOCK_WORKERS (machines, by commas)
+and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its environment.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				f.spec.Strategy, f.spec.Command = upgrade.Command, args
+			}
+			return o.upgrade(cmd, f)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.resume, "resume", false, "go on with the upgrade that was begun, with its own settings")
+	c.Flags().BoolVar(&f.planOnly, "plan", false, "print the plan and touch nothing")
+	c.Flags().StringVar(&f.out, "out", "", "directory for the journal and the etcd snapshots (default below --state-dir)")
+	c.Flags().StringVar(&f.specFile, "spec", "", "file with the settings")
+	_ = c.Flags().MarkHidden("spec")
+	return c
+}
+
+func preflightCommand(o *options) *cobra.Command {
+	var f upgradeFlags
+	c := &cobra.Command{
+		Use: "preflight", Short: "Say what stands against an upgrade of a running cluster, and touch nothing", Args: cobra.NoArgs,
+		Example: "  drydock preflight --to v1.36\n  drydock preflight --to v1.36 --json",
+		Long:    "Preflight looks at everything an upgrade would refuse for. Exit codes: 0 nothing blocks, 1 something does, 2 usage or environment error.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			u, err := o.openUpgrade(cmd.Context(), &f)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = u.Target.Members.Close() }()
+			done := o.progress.Phase("preflight of %s", u.Path)
+			found, err := u.Preflight(cmd.Context())
+			done(err)
+			if err != nil {
+				return err
+			}
+			return showFindings(cmd, u, found, f.json)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.json, "json", false, "print the findings as JSON")
+	return c
+}
+
+func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []upgrade.Finding, asJSON bool) error {
+	out, blocked := cmd.OutOrStdout(), false
+	for _, f := range found {
+		blocked = blocked || f.Blocks()
+	}
+	if asJSON {
+		if found == nil {
+			found = []upgrade.Finding{}
+		}
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(found); err != nil {
+			return fmt.Errorf("preflight: %w", err)
+		}
+	} else {
+		for _, f := range found {
+			printf(out, "%-8s %s: %s\n         why: %s\n         fix: %s\n", strings.ToUpper(string(f.Severity)), f.Check, f.What, f.Why, f.Fix)
+		}
+		printf(out, "%s: %d findings", u.Path, len(found))
+		if blocked {
+			printf(out, ", of which some block the upgrade\n")
+		} else {
+			printf(out, ", none blocks the upgrade\n")
+		}
+	}
+	if blocked {
+		return codeError{exitNoGo}
+	}
+	return nil
+}
+
+// openUpgrade attaches to the cluster, looks which version it has, and asks the policy for the path.
+func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Upgrade, error) {
+	var err error
+	if f.specFile != "" {
+		if f.spec, err = upgrade.ReadSpec(f.specFile); err != nil {
+			return nil, err
+		}
+	}
+	spec, err := f.spec.Complete()
+	if err != nil {
+		return nil, err
+	}
+	l, err := o.attach(f.name)
+	if err != nil {
+		return nil, err
+	}
+	if !l.Topology().Kubernetes() {
+		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
+	}
+	target, err := health.Open(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	observer, err := health.NewObserver(target)
+	if err != nil {
+		return nil, err
+	}
+	from, err := upgrade.Observed(ctx, target, observer)
+	if err != nil {
+		return nil, err
+	}
+	u, err := upgrade.New(spec, from, l.Topology())
+	if err != nil {
+		return nil, errors.Join(err, target.Members.Close())
+	}
+	u.Target, u.Observer = target, observer
+	return u, nil
+}
+
+func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
+	ctx := cmd.Context()
+	if f.out == "" {
+		f.out = filepath.Join(o.stateDir, "upgrades", f.name)
+	}
+	if f.resume {
+		f.specFile = f.out
+	}
+	u, err := o.openUpgrade(ctx, &f)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = u.Target.Members.Close() }()
+	for _, g := range u.Path.GivesUp {
+		printf(os.Stderr, "warning: %s\n", g)
+	}
+	p := &plan.Plan{Header: []string{"upgrade of " + f.name + ": " + u.Describe()}, Steps: u.Steps()}
+	p.Number()
+	if f.planOnly {
+		return p.Print(cmd.OutOrStdout())
+	}
+	record, err := upgrade.OpenRecord(f.out, u.Spec)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.Close()) }()
+	u.Dir = filepath.Join(f.out, "snapshots")
+	if err := o.provideFor(ctx, u, f.name); err != nil {
+		return err
+	}
+	runner := &plan.Runner{Journal: record.Journal, Tell: func(id, name string) func(error) { return o.progress.Phase("%s %s", id, name) }}
+	if err := runner.Run(ctx, p); err != nil {
+		if errors.Is(err, upgrade.ErrRefused) {
+			return err
+		}
+		printf(os.Stderr, "drydock: %v\nGo on with: drydock upgrade --resume --name %s\n", err, f.name)
+		return codeError{exitNoGo}
+	}
+	printf(cmd.OutOrStdout(), "%s runs %s\n", f.name, u.Spec.To)
+	return record.Finish()
+}
+
+// provideFor gets the programs of every version on the path, and what the user's own program needs.
+func (o *options) provideFor(ctx context.Context, u *upgrade.Upgrade, name string) error {
+	at, err := o.lab()
+	if err != nil {
+		return err
+	}
+	for _, v := range u.Path.Hops {
+		if err := lab.Provide(ctx, at.Store(), v); err != nil {
+			return err
+		}
+	}
+	l, err := o.attach(name)
+	if err != nil {
+		return err
+	}
+	u.Env, err = at.Env(ctx, l)
+	return err
+}

@@ -1,0 +1,159 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Upgrade carries out the steps of a plan. The plan is built before there is a cluster; Target and the rest are set before its steps run.
+type Upgrade struct {
+	Spec     Spec
+	Path     Path
+	Topology cluster.Topology
+
+	Target   *health.Target
+	Observer *health.Observer
+	Dir      string   // where etcd snapshots are kept
+	Env      []string // of the strategy command: KUBECONFIG and the like
+}
+
+// New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.
+func New(spec Spec, from string, t cluster.Topology) (*Upgrade, error) {
+	known, err := KnownVersions()
+	if err != nil {
+		return nil, err
+	}
+	path, err := PathTo(from, spec.To, spec.Via, known, spec.Force)
+	if err != nil {
+		return nil, err
+	}
+	return &Upgrade{Spec: spec, Path: path, Topology: t}, nil
+}
+
+// Describe says what will be done, from the fields that will be used.
+func (u *Upgrade) Describe() string {
+	how := "kubeadm, workers " + u.Spec.Workers
+	switch {
+	case u.Spec.Strategy == Command:
+		how = strings.Join(u.Spec.Command, " ")
+	case u.Spec.ControlPlaneOnly:
+		how = "kubeadm, control plane only"
+	case u.Spec.Workers == Rolling:
+		how += fmt.Sprintf(" %d at a time", u.Spec.MaxUnavailable)
+	}
+	return fmt.Sprintf("%s (%s)", u.Path, how)
+}
+
+// Steps is the plan. Every step looks before it acts and skips what is done, so that running the same plan again resumes it. Step names are
+// MACHINE-ROLE/NUMBER/ACTION, below the hop's version when there are several hops.
+func (u *Upgrade) Steps() []*plan.Step {
+	steps := []*plan.Step{
+		{Name: "preflight", About: "refuse what is unsafe before anything is touched", Run: u.preflight},
+	}
+	if u.Spec.Strategy == Command {
+		return append(steps,
+			&plan.Step{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, u.Spec.To) }},
+			&plan.Step{Name: "command", About: strings.Join(u.Spec.Command, " "), Run: u.command, Disrupts: u.everybody()},
+			&plan.Step{Name: "verify", About: "every machine runs " + u.Spec.To, Run: func(ctx context.Context) error { return u.verify(ctx, u.Spec.To) }},
+		)
+	}
+	steps = append(steps, &plan.Step{Name: "autoscaler/pause", About: "so that nobody else changes the nodes", Run: u.pauseAutoscaler})
+	from := u.Path.From
+	for _, version := range u.Path.Hops {
+		hop := u.hop(from, version)
+		from = version
+		if len(u.Path.Hops) > 1 {
+			prefix(hop, version+"/")
+			hop = []*plan.Step{{Name: version, About: "upgrade to " + version, Children: hop}}
+		}
+		steps = append(steps, hop...)
+	}
+	return append(steps, &plan.Step{Name: "autoscaler/resume", About: "also after a failure", Run: u.resumeAutoscaler, Cleanup: true})
+}
+
+func prefix(steps []*plan.Step, with string) {
+	for _, s := range steps {
+		s.Name = with + s.Name
+		prefix(s.Children, with)
+	}
+}
+
+func (u *Upgrade) everybody() []string {
+	var out []string
+	for _, m := range u.Topology.Machines() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
+// hop is the upgrade to one version: snapshot, control planes one at a time, then workers.
+func (u *Upgrade) hop(from, version string) []*plan.Step {
+	steps := []*plan.Step{
+		{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, version) }},
+	}
+	for i, name := range u.Topology.ControlPlaneMachines() {
+		steps = append(steps, u.machineSteps(fmt.Sprintf("control-plane/%d", i+1), name, from, version, true))
+	}
+	if !u.Spec.ControlPlaneOnly {
+		steps = append(steps, u.workers(from, version)...)
+	}
+	return append(steps, &plan.Step{Name: "verify", About: "every machine runs " + version, Run: func(ctx context.Context) error { return u.verify(ctx, version) }})
+}
+
+// workers are upgraded in batches; a batch of one needs no group.
+func (u *Upgrade) workers(from, version string) []*plan.Step {
+	var all, out []*plan.Step
+	for i, name := range u.Topology.WorkerMachines() {
+		all = append(all, u.machineSteps(fmt.Sprintf("worker/%d", i+1), name, from, version, u.Spec.Workers == Rolling))
+	}
+	size := u.Spec.MaxUnavailable
+	if u.Spec.Workers == AllAtOnce {
+		size = len(all)
+	}
+	for len(all) > 0 {
+		n := min(size, len(all))
+		if n == 1 {
+			out = append(out, all[0])
+		} else {
+			out = append(out, &plan.Step{Name: fmt.Sprintf("workers/%d", len(out)+1), About: fmt.Sprintf("%d workers at the same time", n), Parallel: true, Children: all[:n]})
+		}
+		all = all[n:]
+	}
+	return out
+}
+
+// machineSteps takes one machine to the version and proves that it is well.
+func (u *Upgrade) machineSteps(id, machine, from, version string, drain bool) *plan.Step {
+	m := &machineUpgrade{Upgrade: u, machine: machine, from: from, version: version}
+	kubeadm := "kubeadm upgrade node"
+	controlPlane := strings.HasPrefix(id, "control-plane")
+	if id == "control-plane/1" {
+		kubeadm = "kubeadm upgrade apply"
+	}
+	steps := []*plan.Step{}
+	if drain {
+		steps = append(steps, &plan.Step{Name: id + "/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: m.drain})
+	}
+	var disrupts []string
+	if controlPlane {
+		disrupts = []string{machine} // kubeadm restarts its static pods, and the new kubelet restarts them once more
+	}
+	steps = append(steps,
+		&plan.Step{Name: id + "/kubeadm", About: kubeadm + " to " + version, Run: m.kubeadm, Disrupts: disrupts},
+		&plan.Step{Name: id + "/kubelet", About: "swap and restart the kubelet", Run: m.kubelet, Disrupts: disrupts, Lingers: true},
+	)
+	if drain {
+		steps = append(steps, &plan.Step{Name: id + "/uncordon", Run: m.uncordon, Disrupts: disrupts, Lingers: true})
+	}
+	steps = append(steps, &plan.Step{Name: id + "/gate", About: "well at the new version, or go no further", Run: m.gate, Disrupts: disrupts})
+	back := &plan.Step{Name: id + "/rollback", About: "when a step above fails: back to the version before", Run: m.rollback, Rollback: true, Disrupts: disrupts}
+	if !controlPlane {
+		back.About = "when a step above fails: back to the version before, and uncordon"
+	}
+	return &plan.Step{Name: id, About: machine, Children: append(steps, back)}
+}

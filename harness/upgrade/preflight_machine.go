@@ -1,0 +1,156 @@
+package upgrade
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
+)
+
+// earlierUpgrade finds an upgrade that was begun and not finished: mixed versions, or files kubeadm has put aside.
+func earlierUpgrade(ctx context.Context, in *inventory) ([]Finding, error) {
+	var out []Finding
+	u := in.upgrade
+	versions := map[string][]string{}
+	for _, c := range in.observation.Components {
+		if c.Version != "" {
+			versions[c.Version] = append(versions[c.Version], c.String())
+		}
+	}
+	resumes := true
+	for v := range versions {
+		if v != u.Path.From && v != u.Path.Hops[0] {
+			resumes = false
+		}
+	}
+	if len(versions) > 1 {
+		f := Finding{
+			Check: "earlier upgrade", Severity: Warning, What: "components of several versions: " + sorted(versions), Why: "an upgrade was begun and not finished",
+			Fix: "this one goes on with it",
+		}
+		if !resumes {
+			f.Severity, f.Fix = Blocker, "finish the earlier upgrade to its own target first"
+		}
+		out = append(out, f)
+	}
+	for machine, from := range in.unfinished {
+		if from != u.Path.From && from != u.Path.Hops[0] {
+			out = append(out, Finding{
+				Check: "earlier upgrade", Severity: Blocker, What: fmt.Sprintf("%s has unfinished business from %s", machine, from),
+				Why: "its saved files are of another upgrade", Fix: "finish or roll back that upgrade first",
+			})
+		}
+	}
+	for _, m := range in.machines(cluster.ControlPlane) {
+		left, err := kubeadm.Backups(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) == 0 || in.unfinished[m.Name()] != "" {
+			continue
+		}
+		out = append(out, Finding{
+			Check: "earlier upgrade", Severity: Warning, What: fmt.Sprintf("%s has kubeadm's backups: %s", m.Name(), strings.Join(left, ", ")),
+			Why: "kubeadm leaves them after every upgrade, and after one that was interrupted they are all there is of the old manifests",
+			Fix: "compare them with " + kubeadm.ManifestDir + " and delete them",
+		})
+	}
+	return out, nil
+}
+
+func sorted(m map[string][]string) string {
+	var parts []string
+	for v, who := range m {
+		if len(who) > 2 {
+			who = append(who[:2:2], fmt.Sprintf("%d more", len(who)-2))
+		}
+		parts = append(parts, v+": "+strings.Join(who, ", "))
+	}
+	return strings.Join(sortedStrings(parts), "; ")
+}
+
+// expiresWithin is how much of its life a certificate must have left to outlive an upgrade and a weekend.
+const expiresWithin = 7 * 24 * time.Hour
+
+// certificates reads those the control planes serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
+func certificates(ctx context.Context, in *inventory) ([]Finding, error) {
+	var out []Finding
+	for _, m := range in.machines(cluster.ControlPlane) {
+		r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do test -e $f && echo \"# $f\" && cat $f; done; true"}})
+		if err != nil {
+			return nil, err
+		}
+		for name, end := range expiries(r.Stdout) {
+			left := time.Until(end)
+			if left > expiresWithin {
+				continue
+			}
+			f := Finding{
+				Check: "certificates", Severity: Warning, What: fmt.Sprintf("%s on %s ends %s", name, m.Name(), end.Format(time.DateTime)),
+				Why: "when it ends, what uses it stops", Fix: "kubeadm certs renew, or finish the upgrade before",
+			}
+			if left <= 0 {
+				f.Severity = Blocker
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+// expiries reads "# FILE" lines, each followed by its PEM.
+func expiries(text string) map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, part := range strings.Split(text, "# ")[1:] {
+		name, rest, _ := strings.Cut(part, "\n")
+		block, _ := pem.Decode([]byte(rest))
+		if block == nil {
+			continue
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			out[name] = c.NotAfter
+		}
+	}
+	return out
+}
+
+// spaceNeeded is what an upgrade writes on a machine: backups, a copy of etcd's data by kubeadm, new images.
+const spaceNeeded = 2 << 30
+
+func diskSpace(ctx context.Context, in *inventory) ([]Finding, error) {
+	var out []Finding
+	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
+		r, err := m.Exec(ctx, cluster.Command{Args: []string{"df", "-Pk", "/var/lib"}})
+		if err != nil {
+			return nil, err
+		}
+		lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+		fields := strings.Fields(lines[len(lines)-1])
+		if len(fields) < 4 {
+			return nil, fmt.Errorf("%s: df said %q", m.Name(), r.Stdout)
+		}
+		kib, err := strconv.ParseInt(fields[3], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: df said %q", m.Name(), r.Stdout)
+		}
+		if kib<<10 < spaceNeeded {
+			out = append(out, Finding{
+				Check: "disk space", Severity: Blocker, What: fmt.Sprintf("%s has %d MiB free below /var/lib, %d are needed", m.Name(), kib>>10, spaceNeeded>>20),
+				Why: "kubeadm copies etcd's data before it touches it, and a full disk stops etcd", Fix: "free some, or grow the disk",
+			})
+		}
+	}
+	return out, nil
+}
+
+func sortedStrings(s []string) []string {
+	slices.Sort(s)
+	return s
+}

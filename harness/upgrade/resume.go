@@ -1,0 +1,168 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Observed is the version an upgrade of the cluster starts from, as it is seen: the oldest of what runs, or, where an upgrade was begun
+// and not finished, what its machines have saved.
+func Observed(ctx context.Context, t *health.Target, o *health.Observer) (from string, err error) {
+	unfinished, err := (&Upgrade{Target: t}).unfinished(ctx)
+	if err != nil {
+		return "", err
+	}
+	err = cluster.Await(ctx, "learn the cluster's version", cluster.Wait{For: readFor}, func(ctx context.Context) error {
+		var seen []string
+		for _, c := range o.Observe(ctx).Components {
+			if c.Version != "" {
+				seen = append(seen, c.Version)
+			}
+		}
+		for _, v := range unfinished {
+			seen = append(seen, v)
+		}
+		if len(seen) == 0 {
+			return errors.New("no component told its version")
+		}
+		slices.SortFunc(seen, func(a, b string) int {
+			if version.MustParseSemantic(a).LessThan(version.MustParseSemantic(b)) {
+				return -1
+			}
+			return 1
+		})
+		from = seen[0]
+		return nil
+	})
+	return from, err
+}
+
+// The files of an upgrade's directory, beside the journal and the snapshots.
+const (
+	specFile = "spec.json"
+	lockFile = "lock"
+)
+
+// Record is the directory of one upgrade: what was asked for, the journal, the snapshots. One process at a time holds it.
+type Record struct {
+	Dir     string
+	Journal *plan.Journal
+	Resumed bool // an upgrade was begun in it before and is not finished
+	lock    *os.File
+}
+
+// OpenRecord takes the directory. What a finished upgrade has left there is moved aside, so that its snapshot does not pass for this one's.
+func OpenRecord(dir string, spec Spec) (_ *Record, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	r := &Record{Dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if r.lock, err = os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	if err := syscall.Flock(int(r.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, cluster.Usagef("another drydock upgrades this cluster now (%s): wait for it, or stop it", filepath.Join(dir, lockFile))
+	}
+	entries, err := plan.ReadJournal(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.Journal, err = plan.CreateJournal(dir)
+	case err != nil:
+		return nil, err
+	case slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "upgraded" }):
+		if err := setAside(dir); err != nil {
+			return nil, err
+		}
+		r.Journal, err = plan.CreateJournal(dir)
+	default:
+		r.Resumed = true
+		r.Journal, err = plan.AppendJournal(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, specFile), raw, 0o600); err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	return r, nil
+}
+
+// setAside moves everything but the lock into a directory named after the time.
+func setAside(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	old := filepath.Join(dir, time.Now().Format("20060102-150405.000"))
+	if err := os.Mkdir(old, 0o755); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "snapshots" || e.Name() == lockFile {
+			continue
+		}
+		if err := os.Rename(filepath.Join(dir, e.Name()), filepath.Join(old, e.Name())); err != nil {
+			return fmt.Errorf("upgrade: %w", err)
+		}
+	}
+	return nil
+}
+
+// Finish writes that the upgrade has ended well.
+func (r *Record) Finish() error {
+	return r.Journal.Write("upgraded", map[string]string{"dir": r.Dir})
+}
+
+// Close lets go of the directory.
+func (r *Record) Close() error {
+	var errs []error
+	if r.Journal != nil {
+		errs = append(errs, r.Journal.Close())
+	}
+	if r.lock != nil {
+		errs = append(errs, r.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ReadSpec reads what was asked for, of a directory or of a file.
+func ReadSpec(path string) (Spec, error) {
+	var s Spec
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		path = filepath.Join(path, specFile)
+	}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, cluster.Usagef("there is no upgrade to resume: %w", err)
+	}
+	if err != nil {
+		return s, fmt.Errorf("upgrade: %w", err)
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, cluster.Usagef("%s: %w", path, err)
+	}
+	return s, nil
+}

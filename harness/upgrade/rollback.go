@@ -1,0 +1,63 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
+)
+
+// rollback takes the machine back to where it was: the files from before, the programs from before, and schedulable. It proves that the machine
+// is well at the old version and that etcd lost nothing by it.
+func (m *machineUpgrade) rollback(ctx context.Context) error {
+	machine, err := m.open()
+	if err != nil {
+		return err
+	}
+	if sh(ctx, machine, "test -e "+m.saved()+"/complete") != nil {
+		return errors.Join(unskip(m.uncordon(ctx)), m.awaitWell(ctx, m.from)) // nothing was changed yet
+	}
+	if err := m.restore(ctx, machine); err != nil {
+		return err
+	}
+	if err := m.awaitWell(ctx, m.from); err != nil {
+		return fmt.Errorf("%w; the etcd snapshot from before is %s", err, m.snapshotFile(m.version))
+	}
+	return errors.Join(unskip(m.uncordon(ctx)), sh(ctx, machine, "rm -rf "+m.saved()))
+}
+
+func unskip(err error) error {
+	if errors.Is(err, plan.ErrSkip) {
+		return nil
+	}
+	return err
+}
+
+// restore puts the saved files and the old programs back and restarts the kubelet, which then runs the old static pods.
+func (m *machineUpgrade) restore(ctx context.Context, machine cluster.Machine) error {
+	inst, err := cluster.As[cluster.Installer](machine)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, f := range kubeadm.SavedFiles(m.Topology, machine) {
+		// A file that is as it was is not touched: the kubelet would restart its pod for nothing.
+		fmt.Fprintf(&b, "if test -e %[1]s && ! cmp -s %[1]s %[2]s; then %[3]s; fi\n", m.saved()+f, f, replace(m.saved()+f, f))
+	}
+	b.WriteString("rm -f " + m.marker() + "\n")
+	if err := sh(ctx, machine, b.String()); err != nil {
+		return err
+	}
+	if err := inst.Install(ctx, release.Kubernetes, m.from, "kubeadm"); err != nil {
+		return err
+	}
+	if err := kubeadm.RemoveBackups(ctx, machine); err != nil {
+		return err
+	}
+	return swapKubelet(ctx, machine, m.from)
+}

@@ -1,0 +1,145 @@
+// Package upgrade takes a cluster from one Kubernetes version to another with the real kubeadm, one machine at a time: the version
+// policy, what must hold before (preflight), the plan of the steps, and the steps themselves, each of which looks at the machine before it acts, so
+// that an interrupted upgrade is resumed by running it again.
+package upgrade
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Where the rules come from; refusals and violations name it.
+const (
+	SkewPolicy    = "https://kubernetes.io/releases/version-skew-policy/"
+	KubeadmPolicy = "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/"
+)
+
+// Path is how a version is reached from another.
+type Path struct {
+	From string
+	Hops []string // versions to upgrade to, one after another; the last is the target
+	// GivesUp says what a forced path gives up; empty for one the rules allow.
+	GivesUp []string
+}
+
+// String is the path with arrows.
+func (p Path) String() string { return strings.Join(append([]string{p.From}, p.Hops...), " → ") }
+
+// PathTo finds the path from a cluster's version to a target, both vX.Y.Z and both in known. One minor is upgraded at a time, so a target
+// further ahead needs its intermediate versions named in via. Force allows the same version and a downgrade. What is refused
+// is a UsageError with the rule and its source.
+func PathTo(from, to string, via, known []string, force bool) (Path, error) {
+	p := Path{From: from}
+	hops := append(slices.Clone(via), to)
+	for _, h := range hops {
+		if !slices.Contains(known, h) {
+			return p, cluster.Usagef("unknown version %q; known: %s", h, strings.Join(known, ", "))
+		}
+	}
+	at, err := parse(from)
+	if err != nil {
+		return p, err
+	}
+	for _, h := range hops {
+		next, err := parse(h)
+		if err != nil {
+			return p, err
+		}
+		gives, err := hop(at, next, known, force)
+		if err != nil {
+			return p, err
+		}
+		if gives != "" {
+			p.GivesUp = append(p.GivesUp, gives)
+		}
+		p.Hops, at = append(p.Hops, h), next
+	}
+	return p, nil
+}
+
+func parse(v string) (*version.Version, error) {
+	parsed, err := version.ParseSemantic(v)
+	if err != nil {
+		return nil, cluster.Usagef("%q is no version: want vX.Y.Z", v)
+	}
+	return parsed, nil
+}
+
+// hop judges one step of a path.
+func hop(from, to *version.Version, known []string, force bool) (givesUp string, err error) {
+	refuse := func(source, format string, args ...any) (string, error) {
+		return "", cluster.Usagef("%s (%s)", fmt.Sprintf(format, args...), source)
+	}
+	minors := int(to.Minor()) - int(from.Minor())
+	switch {
+	case to.Major() != from.Major():
+		return refuse(KubeadmPolicy, "v%s to v%s changes the major version: no rule allows it", from, to)
+	case minors > 1:
+		return refuse(KubeadmPolicy, "v%s is %d minor versions ahead of v%s, and one is upgraded at a time%s", to, minors, from, suggest(from, to, known))
+	case minors < -1:
+		return refuse(SkewPolicy, "v%s is %d minor versions older than v%s: API servers may differ by one only, so not even --force goes there at once", to, -minors, from)
+	case to.LessThan(from) && !force:
+		return refuse(KubeadmPolicy, "v%s is older than v%s: kubeadm upgrades only; --force downgrades, and says what that gives up", to, from)
+	case to.LessThan(from):
+		return fmt.Sprintf("v%s → v%s is a downgrade: nobody tests it, objects stored in newer versions may not be readable, and the etcd snapshot is the only way back", from, to), nil
+	case to.EqualTo(from) && !force:
+		return refuse(KubeadmPolicy, "the cluster is at v%s already; --force upgrades every machine to the same version again", from)
+	case to.EqualTo(from):
+		return fmt.Sprintf("v%s again: every machine is drained and restarted, and what observation would call done is done again", to), nil
+	default:
+		return "", nil
+	}
+}
+
+// suggest names the intermediate versions a path needs.
+func suggest(from, to *version.Version, known []string) string {
+	var via []string
+	for minor := from.Minor() + 1; minor < to.Minor(); minor++ {
+		newest := newestOf(fmt.Sprintf("v%d.%d", from.Major(), minor), known)
+		if newest == "" {
+			return fmt.Sprintf("; no v%d.%d is known (see drydock versions)", from.Major(), minor)
+		}
+		via = append(via, newest)
+	}
+	return "; go by way of " + strings.Join(via, ", ") + " (--via)"
+}
+
+func newestOf(minor string, known []string) string {
+	best := ""
+	for _, k := range known {
+		if strings.HasPrefix(k, minor+".") && (best == "" || version.MustParseSemantic(best).LessThan(version.MustParseSemantic(k))) {
+			best = k
+		}
+	}
+	return best
+}
+
+// Targets lists every path the rules allow from a version to the known ones, through the newest patch of each minor between.
+func Targets(from string, known []string) ([]Path, error) {
+	at, err := parse(from)
+	if err != nil {
+		return nil, err
+	}
+	var out []Path
+	for _, to := range known {
+		target, err := parse(to)
+		if err != nil {
+			return nil, err
+		}
+		var via []string
+		for minor := at.Minor() + 1; minor < target.Minor(); minor++ {
+			if n := newestOf(fmt.Sprintf("v%d.%d", at.Major(), minor), known); n != "" {
+				via = append(via, n)
+			}
+		}
+		if p, err := PathTo(from, to, via, known, false); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}

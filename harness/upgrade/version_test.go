@@ -1,0 +1,178 @@
+package upgrade
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+)
+
+var known = []string{"v1.33.13", "v1.34.1", "v1.34.4", "v1.35.4", "v1.36.3"}
+
+func TestPathTo(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to string
+		via      []string
+		force    bool
+		want     string // the path, or a part of the refusal
+		refused  bool
+		givesUp  string
+	}{
+		"next minor":             {from: "v1.35.4", to: "v1.36.3", want: "v1.35.4 → v1.36.3"},
+		"newer patch":            {from: "v1.34.1", to: "v1.34.4", want: "v1.34.1 → v1.34.4"},
+		"from an unknown patch":  {from: "v1.35.0", to: "v1.36.3", want: "v1.35.0 → v1.36.3"},
+		"two minors":             {from: "v1.34.4", to: "v1.36.3", refused: true, want: "2 minor versions ahead of v1.34.4, and one is upgraded at a time; go by way of v1.35.4"},
+		"two minors by way":      {from: "v1.34.4", to: "v1.36.3", via: []string{"v1.35.4"}, want: "v1.34.4 → v1.35.4 → v1.36.3"},
+		"two minors, forced":     {from: "v1.34.4", to: "v1.36.3", force: true, refused: true, want: KubeadmPolicy},
+		"a gap in the known":     {from: "v1.31.0", to: "v1.33.13", refused: true, want: "no v1.32 is known"},
+		"same":                   {from: "v1.36.3", to: "v1.36.3", refused: true, want: "at v1.36.3 already"},
+		"same, forced":           {from: "v1.36.3", to: "v1.36.3", force: true, want: "v1.36.3 → v1.36.3", givesUp: "again"},
+		"older minor":            {from: "v1.36.3", to: "v1.35.4", refused: true, want: "older than"},
+		"older patch":            {from: "v1.34.4", to: "v1.34.1", refused: true, want: "older than"},
+		"older minor, forced":    {from: "v1.36.3", to: "v1.35.4", force: true, want: "v1.36.3 → v1.35.4", givesUp: "downgrade"},
+		"two older, forced":      {from: "v1.36.3", to: "v1.34.4", force: true, refused: true, want: "not even --force"},
+		"unknown":                {from: "v1.35.4", to: "v1.40.0", refused: true, want: `unknown version "v1.40.0"; known: v1.33.13`},
+		"unknown way":            {from: "v1.35.4", to: "v1.36.3", via: []string{"v1.35.9"}, refused: true, want: `unknown version "v1.35.9"`},
+		"a way that leads back":  {from: "v1.35.4", to: "v1.36.3", via: []string{"v1.34.4"}, refused: true, want: "older"},
+		"not a version":          {from: "latest", to: "v1.36.3", refused: true, want: `"latest" is no version`},
+		"another major":          {from: "v2.35.4", to: "v1.36.3", force: true, refused: true, want: "changes the major version"},
+		"prerelease to release":  {from: "v1.36.3-rc.1", to: "v1.36.3", want: "v1.36.3-rc.1 → v1.36.3"},
+		"release to same's next": {from: "v1.34.1", to: "v1.35.4", want: "v1.34.1 → v1.35.4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := PathTo(c.from, c.to, c.via, known, c.force)
+			if c.refused {
+				var usage *cluster.UsageError
+				if !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
+					t.Fatalf("error %v, want a refusal with %q", err, c.want)
+				}
+				return
+			}
+			if err != nil || p.String() != c.want {
+				t.Fatalf("path %s, %v; want %s", p, err, c.want)
+			}
+			if got := strings.Join(p.GivesUp, "; "); (c.givesUp == "") != (got == "") || !strings.Contains(got, c.givesUp) {
+				t.Fatalf("gives up %q, want %q", got, c.givesUp)
+			}
+		})
+	}
+}
+
+func TestTargets(t *testing.T) {
+	paths, err := Targets("v1.34.1", known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range paths {
+		got = append(got, p.String())
+	}
+	want := "v1.34.1 → v1.34.4, v1.34.1 → v1.35.4, v1.34.1 → v1.35.4 → v1.36.3"
+	if strings.Join(got, ", ") != want {
+		t.Fatalf("targets %q, want %q", got, want)
+	}
+}
+
+func at(name, machine, version string) health.Component {
+	return health.Component{Name: name, Machine: machine, Version: version}
+}
+
+func local(c health.Component) health.Component {
+	c.Local = true
+	return c
+}
+
+func TestSkew(t *testing.T) {
+	api := func(v string) health.Component { return at(health.APIServer, "control-plane-1", v) }
+	for name, c := range map[string]struct {
+		components []health.Component
+		want       string // empty: no violation
+	}{
+		"all the same":                  {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.35.4")}, ""},
+		"API servers one apart":         {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3")}, ""},
+		"API servers two apart":         {[]health.Component{api("v1.34.4"), at(health.APIServer, "b", "v1.36.3")}, "may differ by one minor"},
+		"controller-manager one older":  {[]health.Component{api("v1.36.3"), at(health.ControllerManager, "b", "v1.35.4")}, ""},
+		"controller-manager two older":  {[]health.Component{api("v1.36.3"), at(health.ControllerManager, "b", "v1.34.4")}, "kube-controller-manager on b is v1.34.4"},
+		"controller-manager newer":      {[]health.Component{api("v1.35.4"), at(health.ControllerManager, "b", "v1.36.3")}, "never be newer"},
+		"local controller-manager":      {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3"), local(at(health.ControllerManager, "b", "v1.36.3"))}, ""},
+		"local, its server is older":    {[]health.Component{api("v1.36.3"), at(health.APIServer, "b", "v1.35.4"), local(at(health.ControllerManager, "b", "v1.36.3"))}, "never be newer"},
+		"scheduler newer":               {[]health.Component{api("v1.35.4"), at(health.Scheduler, "b", "v1.36.3")}, "kube-scheduler on b is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4"},
+		"cloud-controller two older":    {[]health.Component{api("v1.36.3"), at(health.CloudControllerManager, "b", "v1.34.4")}, "cloud-controller-manager"},
+		"kubelet three older":           {[]health.Component{api("v1.36.3"), at(health.Kubelet, "w", "v1.33.1")}, ""},
+		"kubelet four older":            {[]health.Component{api("v1.36.3"), at(health.Kubelet, "w", "v1.32.1")}, "at most 3"},
+		"kubelet newer":                 {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.36.3")}, "kubelet on w is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4: it may never be newer"},
+		"kubelet newer than the oldest": {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3"), at(health.Kubelet, "w", "v1.36.3")}, "never be newer"},
+		"a newer patch is no skew":      {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.35.9")}, ""},
+		"two older before v1.28":        {[]health.Component{api("v1.27.1"), at(health.Kubelet, "w", "v1.25.1")}, ""},
+		"three older before v1.28":      {[]health.Component{api("v1.27.1"), at(health.Kubelet, "w", "v1.24.1")}, "at most 2"},
+		"three older at v1.28":          {[]health.Component{api("v1.28.0"), at(health.Kubelet, "w", "v1.25.1")}, ""},
+		"kube-proxy three older":        {[]health.Component{api("v1.36.3"), at(health.KubeProxy, "w", "v1.33.1")}, ""},
+		"kube-proxy newer":              {[]health.Component{api("v1.35.4"), at(health.KubeProxy, "w", "v1.36.3")}, "kube-proxy"},
+		"kubectl one newer":             {[]health.Component{api("v1.35.4"), at(health.Kubectl, "u", "v1.36.3")}, ""},
+		"kubectl two newer":             {[]health.Component{api("v1.34.4"), at(health.Kubectl, "u", "v1.36.3")}, "kubectl"},
+		"kubectl two older":             {[]health.Component{api("v1.36.3"), at(health.Kubectl, "u", "v1.34.3")}, "kubectl"},
+		"who does not answer":           {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Skew(c.components)
+			if c.want == "" {
+				if len(got) > 0 {
+					t.Fatalf("violations %v", got)
+				}
+				return
+			}
+			if len(got) == 0 || !strings.Contains(got[0].Message, c.want) || !strings.Contains(got[0].Message, SkewPolicy) {
+				t.Fatalf("violations %v, want one with %q and its source", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to, cloud string
+		want            []string
+	}{
+		"not on Azure":                 {"v1.17.1", "v1.18.0", "", nil},
+		"new versions have none":       {"v1.35.4", "v1.36.3", "azure", nil},
+		"the DNS label":                {"v1.16.6", "v1.16.9", "azure", []string{"#87127"}},
+		"just fixed":                   {"v1.15.12", "v1.16.9", "azure", nil},
+		"Standard back ends and calls": {"v1.18.0", "v1.18.2", "azure", []string{"#89336", "scale-set API calls"}},
+		"the target counts":            {"v1.17.5", "v1.18.0", "azure", []string{"#89336"}},
+		"the inconsistent cache":       {"v1.15.8", "v1.15.11", "azure", []string{"#89025", "#88151"}},
+		"before caching":               {"v1.9.1", "v1.9.4", "azure", []string{"#58770", "#59746", "#59255", "#60691"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, err := Advice(Path{From: c.from, Hops: []string{c.to}}, c.cloud)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := ""
+			for _, f := range found {
+				all += f.Check + "; "
+			}
+			for _, w := range c.want {
+				if !strings.Contains(all, w) {
+					t.Errorf("%q lacks %q", all, w)
+				}
+			}
+			if len(c.want) == 0 && len(found) > 0 && c.cloud == "" {
+				t.Errorf("found %q", all)
+			}
+			if name == "just fixed" && len(found) > 0 {
+				t.Errorf("found %q", all)
+			}
+		})
+	}
+}
+
+func TestReserved(t *testing.T) {
+	const gib = 1 << 30
+	for capacity, want := range map[int64]float64{4 * gib: 1, 8 * gib: 1.8, 16 * gib: 2.6, 128 * gib: 9.32, 228 * gib: 11.32} {
+		if got := float64(Reserved(capacity)) / gib; got < want-0.01 || got > want+0.01 {
+			t.Errorf("of %d GiB %.2f GiB are reserved, want %.2f", capacity/gib, got, want)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// KillDriver makes a process of its own do the upgrade, and kills it.
+type KillDriver struct {
+	After  string `yaml:"after"`  // a step's name or a pattern: killed once after each step that matches
+	Random int    `yaml:"random"` // killed so many times, each at a moment the seed chooses
+}
+
+// kill is one SIGKILL of the process: a while after a step has begun, or as soon as it has ended.
+type kill struct {
+	step  string
+	ended bool
+	delay time.Duration
+}
+
+func (k kill) String() string {
+	if k.ended {
+		return "run it until " + k.step + " has ended, then kill -9"
+	}
+	return fmt.Sprintf("run it until %s after the begin of %s, then kill -9", k.delay, k.step)
+}
+
+// maxDelay bounds how long after a step's begin a random kill comes; a step that is over by then is followed by the next.
+const maxDelay = 30 * time.Second
+
+// chooseKills finds the steps.
+func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, error) {
+	var names, matched []string
+	(&plan.Plan{Steps: steps}).Walk(func(s *plan.Step) {
+		if s.Run == nil || s.Rollback {
+			return
+		}
+		names = append(names, s.Name)
+		if ok, err := path.Match(d.After, s.Name); err == nil && ok {
+			matched = append(matched, s.Name)
+		}
+	})
+	if d.After != "" && len(matched) == 0 {
+		return nil, cluster.Usagef("killDriver: after: %q matches no step; known: %s", d.After, strings.Join(names, ", "))
+	}
+	var out []kill
+	for _, n := range matched {
+		out = append(out, kill{step: n, ended: true})
+	}
+	for range d.Random {
+		out = append(out, kill{step: names[rng.IntN(len(names))], delay: time.Duration(rng.Int64N(int64(maxDelay))).Round(100 * time.Millisecond)})
+	}
+	return out, nil
+}
+
+// driverDir is where the process keeps its journal and its snapshots.
+func (c *cellRun) driverDir() string {
+	return filepath.Join(c.options.Out, "driver", c.outline.cell.Label)
+}
+
+// drive runs the upgrade in a process of its own, until the kill's moment or to its end.
+func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
+	if c.options.Driver == nil {
+		return errors.New("no program was given that can do the upgrade")
+	}
+	spec, err := json.Marshal(it.upgrade.Spec)
+	if err != nil {
+		return fmt.Errorf("driver: %w", err)
+	}
+	dir := c.driverDir()
+	specFile := filepath.Join(dir, "spec.json")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(specFile, spec, 0o600)); err != nil {
+		return fmt.Errorf("driver: %w", err)
+	}
+	cmd := c.options.Driver(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--out", dir)
+	out, err := os.OpenFile(filepath.Join(dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("driver: %w", err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd.Stdout, cmd.Stderr = out, out
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("driver: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if k == nil {
+		return c.driverEnded(<-ended)
+	}
+	return c.killDriver(ctx, cmd, ended, k, begun)
+}
+
+func (c *cellRun) driverEnded(err error) error {
+	if err == nil {
+		return nil
+	}
+	raw, _ := os.ReadFile(filepath.Join(c.driverDir(), "output.log"))
+	const tail = 1500
+	return fmt.Errorf("driver: %w:\n%s", err, raw[max(0, len(raw)-tail):])
+}
+
+// driverWithin is how long one run of the process may take to come to the kill's moment.
+const driverWithin = 30 * time.Minute
+
+// killDriver waits for the moment and kills. The receipt says what was seen: the last step in the process's journal, and its end by the signal.
+func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan error, k *kill, begun time.Time) error {
+	receipt := plan.Receipt{
+		ID: fmt.Sprintf("kill-%d", len(c.kills)+1), Fault: "driverKill", Target: k.step, Machines: []string{}, State: plan.NotInjected, Evidence: []plan.Evidence{}, Armed: begun,
+	}
+	finished := false
+	err := cluster.Await(ctx, k.String(), cluster.Wait{For: driverWithin, Every: 50 * time.Millisecond}, func(context.Context) error {
+		select {
+		case err := <-ended:
+			finished = true
+			ended <- err
+			return nil
+		default:
+			return k.reached(c.driverDir(), begun)
+		}
+	})
+	if err == nil && !finished && k.delay > 0 {
+		select {
+		case <-time.After(k.delay):
+		case <-ctx.Done():
+		case err := <-ended:
+			finished = true
+			ended <- err
+		}
+	}
+	if finished { // nothing was left to kill
+		endErr := <-ended
+		receipt.Error = "the process had ended before its moment came"
+		c.kills = append(c.kills, receipt)
+		return c.driverEnded(endErr)
+	}
+	killErr := cmd.Process.Kill()
+	endErr := <-ended
+	var exit *exec.ExitError
+	if errors.As(endErr, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			receipt.State, receipt.EffectiveAt, receipt.ClearedAt = plan.Confirmed, time.Now(), time.Now()
+			receipt.Evidence = append(receipt.Evidence, plan.Evidence{Time: time.Now(), Observer: "wait", Saw: fmt.Sprintf("process %d ended by SIGKILL, the last entry of its journal is %s", cmd.Process.Pid, lastStep(c.driverDir()))})
+		}
+	}
+	c.kills = append(c.kills, receipt)
+	return errors.Join(err, killErr, c.journal.Write("receipt-driver", receipt))
+}
+
+// reached looks into the process's journal for the step, in this run of it.
+func (k *kill) reached(dir string, since time.Time) error {
+	entries, err := plan.ReadJournal(dir)
+	if err != nil {
+		return err
+	}
+	want := "step-started"
+	if k.ended {
+		want = "step"
+	}
+	for _, e := range entries {
+		var d plan.StepDone
+		if e.Kind == want && e.Time.After(since) && json.Unmarshal(e.Data, &d) == nil && d.Name == k.step {
+			return nil
+		}
+	}
+	return fmt.Errorf("last: %s", lastStep(dir))
+}
+
+func lastStep(dir string) string {
+	entries, err := plan.ReadJournal(dir)
+	if err != nil {
+		return err.Error()
+	}
+	last := "empty"
+	for _, e := range entries {
+		var d plan.StepDone
+		if (e.Kind == "step" || e.Kind == "step-started") && json.Unmarshal(e.Data, &d) == nil {
+			last = e.Kind + " " + d.Name
+		}
+	}
+	return last
+}
+
+// driverSteps reads when the process's steps began and ended; one that was killed ends when the next begins, or now.
+func driverSteps(dir string) []plan.StepDone {
+	entries, err := plan.ReadJournal(dir)
+	if err != nil {
+		return nil
+	}
+	var out []plan.StepDone
+	open := -1
+	for _, e := range entries {
+		var d plan.StepDone
+		if (e.Kind != "step" && e.Kind != "step-started") || json.Unmarshal(e.Data, &d) != nil {
+			continue
+		}
+		if open >= 0 {
+			out[open].DurationSeconds = e.Time.Sub(out[open].Started).Seconds()
+			open = -1
+		}
+		if e.Kind == "step-started" {
+			out = append(out, d)
+			open = len(out) - 1
+		}
+	}
+	if open >= 0 {
+		out[open].DurationSeconds = time.Since(out[open].Started).Seconds()
+	}
+	return out
+}

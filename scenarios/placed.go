@@ -1,0 +1,233 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Placed is a fault at a named step of an upgrade: `{at: control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 20s}}`.
+// Of several steps that match one is chosen by the seed, or, with every, the fault happens at each.
+type Placed struct {
+	At     string
+	Every  bool
+	Fault  Fault
+	During []Check
+	Expect string
+	line   int
+}
+
+// UnmarshalYAML reads at, every, during, expect and one fault.
+func (p *Placed) UnmarshalYAML(n *yaml.Node) error {
+	p.line = n.Line
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: want at: STEP and a fault", n.Line)
+	}
+	var rest []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		var err error
+		switch key.Value {
+		case "at":
+			err = value.Decode(&p.At)
+		case "every":
+			err = value.Decode(&p.Every)
+		case "during":
+			err = value.Decode(&p.During)
+		case "expect":
+			err = value.Decode(&p.Expect)
+		default:
+			rest = append(rest, key, value)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %s: %s", n.Line, key.Value, explain(err))
+		}
+	}
+	if p.At == "" {
+		return fmt.Errorf("line %d: at is missing: the step of the upgrade", n.Line)
+	}
+	fault := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Content: rest}
+	return p.Fault.UnmarshalYAML(fault)
+}
+
+// The phases of a step a fault can be placed at.
+const (
+	before = "before"
+	during = "during"
+	after  = "after"
+)
+
+// selector takes "control-plane/2/before-kubelet" apart into the phase and the pattern of the step's name. Without a phase it is during.
+func selector(at string) (phase, pattern string) {
+	dir, last := path.Split(at)
+	for _, p := range []string{before, during, after} {
+		if rest, ok := strings.CutPrefix(last, p+"-"); ok {
+			return p, dir + rest
+		}
+	}
+	return during, at
+}
+
+// choice is a fault with all choices made, and where its receipt belongs.
+type choice struct {
+	spec   fault.Spec
+	expect string
+	during []Check
+	step   *plan.Step // the group of its steps
+	until  bool       // it holds until the step it was placed at has ended
+}
+
+// placement is a choice bound to a step of an upgrade.
+type placement struct {
+	*choice
+	phase string
+	at    *plan.Step
+}
+
+// place chooses the steps and the machines of an upgrade's faults, and refuses what would take more away than may be missing.
+func place(p Placed, steps []*plan.Step, t cluster.Topology, rng *rand.Rand) ([]placement, error) {
+	phase, pattern := selector(p.At)
+	var matched []*plan.Step
+	var names []string
+	(&plan.Plan{Steps: steps}).Walk(func(s *plan.Step) {
+		if s.Rollback {
+			return
+		}
+		names = append(names, s.Name)
+		if ok, err := path.Match(pattern, s.Name); err == nil && ok {
+			matched = append(matched, s)
+		}
+	})
+	if len(matched) == 0 {
+		return nil, cluster.Usagef("line %d: at: %q matches no step; known: %s (each also as before-, during- or after- its last word)", p.line, p.At, strings.Join(names, ", "))
+	}
+	if !p.Every {
+		i := rng.IntN(len(matched))
+		matched = matched[i : i+1]
+	}
+	var out []placement
+	for _, s := range matched {
+		spec, err := fault.NewSpec(p.Fault.Kind, p.Fault.Target, p.Fault.For, t, rng)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", p.line, err)
+		}
+		spec.Version = p.Fault.Version
+		down := disrupted(s, phase, steps)
+		if missing := spec.ImpactWith(t, down); t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
+			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step has %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
+				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-len(down), t.EtcdMembers, none(down), cluster.Quorum(t.EtcdMembers))
+		}
+		out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, until: phase == during && p.Fault.until}, phase: phase, at: s})
+	}
+	return out, nil
+}
+
+func none(names []string) string {
+	if len(names) == 0 {
+		return "no member"
+	}
+	return strings.Join(names, ", ")
+}
+
+// disrupted lists the machines that are down at a place in the plan: during a step those it and what it contains disrupts, between two steps
+// those the earlier one leaves behind.
+func disrupted(s *plan.Step, phase string, steps []*plan.Step) []string {
+	var out []string
+	if phase == during {
+		(&plan.Plan{Steps: []*plan.Step{s}}).Walk(func(c *plan.Step) { out = append(out, c.Disrupts...) })
+	} else {
+		var last *plan.Step
+		(&plan.Plan{Steps: steps}).Walk(func(c *plan.Step) {
+			if c == s && phase == before && last != nil && last.Lingers {
+				out = append(out, last.Disrupts...)
+			}
+			if c == s && phase == after && c.Lingers {
+				out = append(out, c.Disrupts...)
+			}
+			if c.Run != nil && !c.Rollback {
+				last = c
+			}
+		})
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// weave puts the fault's steps into the tree. A fault before or after a step is over when the plan goes on; one during a step begins first, and
+// ends while the step runs or with it.
+func weave(steps []*plan.Step, p placement, a actions) []*plan.Step {
+	var out []*plan.Step
+	for _, s := range steps {
+		if s != p.at {
+			s.Children = weave(s.Children, p, a)
+			out = append(out, s)
+			continue
+		}
+		switch p.phase {
+		case before:
+			out = append(out, faultSteps(p.choice, a), s)
+		case after:
+			out = append(out, s, faultSteps(p.choice, a))
+		default:
+			out = append(out, around(s, p.choice, a))
+		}
+	}
+	return out
+}
+
+// faultSteps is the life of a fault.
+func faultSteps(c *choice, a actions) *plan.Step {
+	c.step = &plan.Step{Name: c.spec.Describe(), Children: []*plan.Step{
+		{Name: "inject", Run: at(a.inject, c)},
+		{Name: "await its effect", Run: at(a.effective, c)},
+		{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)},
+		{Name: "recover", Run: at(a.recover, c), Cleanup: true},
+		{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
+	}}
+	return c.step
+}
+
+// around is a step with a fault during it. A latent fault shows only in what the step does.
+func around(s *plan.Step, c *choice, a actions) *plan.Step {
+	inject := &plan.Step{Name: "inject", Run: at(a.inject, c)}
+	effect := &plan.Step{Name: "await its effect", Run: at(a.effective, c)}
+	hold := &plan.Step{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)}
+	recoverStep := &plan.Step{Name: "recover", Run: at(a.recover, c), Cleanup: true}
+	recovered := &plan.Step{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true}
+	both := func(name string, children ...*plan.Step) *plan.Step {
+		return &plan.Step{Name: name, Parallel: true, Children: children}
+	}
+	var children []*plan.Step
+	switch {
+	case c.spec.Latent():
+		children = []*plan.Step{inject, both("meanwhile", s, effect), recoverStep, recovered}
+	case c.until:
+		children = []*plan.Step{inject, effect, s, recoverStep, recovered}
+	default:
+		ending := &plan.Step{Name: "the fault", Children: []*plan.Step{hold, recoverStep}}
+		children = []*plan.Step{inject, effect, both("meanwhile", s, ending), recovered}
+	}
+	about := c.spec.Describe()
+	if c.until {
+		about = strings.TrimSuffix(about, " for "+c.spec.For.String()) + " until it ends"
+	}
+	c.step = &plan.Step{Name: s.Name + " with a fault", About: about, Children: children}
+	return c.step
+}
+
+func at(do func(context.Context, *choice) error, c *choice) func(context.Context) error {
+	return func(ctx context.Context) error { return do(ctx, c) }
+}
+
+// defaultHold is how long a fault holds that does not say.
+const defaultHold = 10 * time.Second

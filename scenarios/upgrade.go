@@ -1,0 +1,150 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
+)
+
+// What an upgrade may be expected to do instead of succeeding. The error must then contain the text of says.
+const (
+	ExpectRefused = "refused" // not begun: nothing was touched
+	ExpectFailed  = "failed"  // stopped, and the machine it failed on rolled back
+)
+
+// upgradeStep is the upgrade with its faults woven in, or the process that does it and is killed.
+func (it *item) upgradeStep(a actions) *plan.Step {
+	if it.refused != nil {
+		return &plan.Step{Name: "upgrade to " + it.step.Upgrade.To, About: "must be refused: " + it.step.Says, Run: func(ctx context.Context) error { return a.refuse(ctx, it) }}
+	}
+	group := &plan.Step{Name: "upgrade", About: it.upgrade.Describe()}
+	if len(it.kills) > 0 {
+		group.About += ", by a process that is killed and started again"
+		for i := range it.kills {
+			k := &it.kills[i]
+			group.Children = append(group.Children, &plan.Step{Name: k.String(), Run: func(ctx context.Context) error { return a.drive(ctx, it, k) }})
+		}
+		group.Children = append(group.Children, &plan.Step{Name: "run it to its end", Run: func(ctx context.Context) error { return a.drive(ctx, it, nil) }})
+		return group
+	}
+	group.Children = it.steps
+	for _, p := range it.placed {
+		group.Children = weave(group.Children, p, a)
+	}
+	if it.step.Expect == ExpectFailed || it.step.Expect == ExpectRefused {
+		group.About += "; must be " + it.step.Expect + ", saying: " + it.step.Says
+		group.Absorb = it.absorb
+	}
+	return group
+}
+
+// absorb turns the failure that was wanted into a success, and everything else into a failure.
+func (it *item) absorb(err error) error {
+	switch {
+	case err == nil:
+		return fmt.Errorf("the upgrade should have been %s, and succeeded", it.step.Expect)
+	case it.step.Expect == ExpectRefused && !errors.Is(err, upgrade.ErrRefused):
+		return fmt.Errorf("the upgrade should have been refused before anything was touched: %w", err)
+	case !strings.Contains(err.Error(), it.step.Says):
+		return fmt.Errorf("the upgrade was %s as expected, but does not say %q: %w", it.step.Expect, it.step.Says, err)
+	default:
+		return nil
+	}
+}
+
+// refuse proves that what the policy refuses is refused for the right reason and touches nothing.
+func (c *cellRun) refuse(ctx context.Context, it *item) error {
+	before := c.observer.Observe(ctx).Versions
+	_, err := upgrade.New(*it.step.Upgrade, c.topology().Version, c.topology())
+	var usage *cluster.UsageError
+	if err == nil || !errors.As(err, &usage) {
+		return fmt.Errorf("the upgrade to %s was not refused: %w", it.step.Upgrade.To, err)
+	}
+	if !strings.Contains(err.Error(), it.step.Says) {
+		return fmt.Errorf("the refusal does not say %q: %w", it.step.Says, err)
+	}
+	for component, v := range c.observer.Observe(ctx).Versions {
+		if old := before[component]; old != "" && old != v {
+			return fmt.Errorf("%s was %s before the refusal and is %s", component, old, v)
+		}
+	}
+	return nil
+}
+
+// budget changes how many replicas the workload must keep.
+func (c *cellRun) budget(ctx context.Context, minAvailable int32) error {
+	patch := fmt.Sprintf(`{"spec":{"minAvailable":%d}}`, minAvailable)
+	_, err := c.target.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Patch(ctx, health.WorkloadName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("change the budget: %w", err)
+	}
+	return nil
+}
+
+// arm gives the upgrades what they need of the running cluster.
+func (c *cellRun) arm(ctx context.Context) error {
+	for _, u := range c.outline.upgrades {
+		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
+		if c.options.Env == nil {
+			continue
+		}
+		var err error
+		if u.Env, err = c.options.Env(ctx, c.cluster); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark puts a label, an annotation and a harmless taint on every node, so that there is something to lose.
+func (c *cellRun) mark(ctx context.Context) error {
+	patch := []byte(`{"metadata":{"labels":{"example.com/marked":"yes"},"annotations":{"example.com/note":"kept"}},"spec":{"taints":[{"key":"example.com/marked","value":"yes","effect":"PreferNoSchedule"}]}}`)
+	for _, m := range c.topology().WorkerMachines() {
+		if _, err := c.target.Client.CoreV1().Nodes().Patch(ctx, m, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("mark node %s: %w", m, err)
+		}
+	}
+	return nil
+}
+
+// upgradeWindows are the times in which steps of an upgrade had machines' services down: members that restart then were not lost.
+func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
+	disrupts := map[string][]string{}
+	(&plan.Plan{Steps: steps}).Walk(func(s *plan.Step) { disrupts[s.Name] = s.Disrupts })
+	var out []health.Window
+	for _, d := range done {
+		if machines := disrupts[d.Name]; len(machines) > 0 && !d.Started.IsZero() {
+			end := d.Started.Add(time.Duration(d.DurationSeconds * float64(time.Second)))
+			out = append(out, health.Window{ID: d.ID, Upgrade: true, Machines: machines, Began: d.Started, Effective: d.Started, Recover: end, Cleared: end})
+		}
+	}
+	return out
+}
+
+// spans merges the windows of each machine into one: between two processes that upgrade it, a machine is as half-done as the first has left it.
+func spans(windows []health.Window) []health.Window {
+	var out []health.Window
+	at := map[string]int{}
+	for _, w := range windows {
+		name := strings.Join(w.Machines, ",")
+		i, seen := at[name]
+		if !seen {
+			at[name] = len(out)
+			out = append(out, w)
+			continue
+		}
+		out[i].Recover, out[i].Cleared = w.Recover, w.Cleared
+	}
+	return out
+}
