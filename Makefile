@@ -5,7 +5,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 build: ## build bin/drydock
 	@hack/build.sh
-run: ## the main job: etcd-quorum-table and control-plane-power-loss on the lab
+run: ## the main job: upgrade 3+3 machines v1.35 to v1.36 while the etcd leader crashes, on the lab
 	@hack/run.sh
 test: ## all tests a fresh machine can run: unit tests, then the quick suites on the lab
 	@hack/test.sh
@@ -13,7 +13,7 @@ lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing
 	@hack/verify.sh
-bench: ## time to ready, memory and time of down, in one run
+bench: ## time to ready, memory, time of down, and an upgrade against kubeadm's bare commands, in one run
 	@hack/bench.sh
 clean: ## remove what build made; caches stay
 	@rm -rf bin

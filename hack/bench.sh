@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Time to ready, memory and time of down, in one run. On a noisy machine compare the lines of one run with each other, not runs.
+# Time to ready, memory and time of down, and an upgrade against the same kubeadm commands run bare, in one run. On a noisy machine compare the lines of one run with each other, not runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hack/build.sh
@@ -19,3 +19,26 @@ for shape in "1 1" "3 3"; do
   [ "$shape" = "3 3" ] && d status b --usage
   line "$1+$2 down" "$(seconds d down b)"
 done
+
+# The same commands by hand, one after another as kubeadm's documentation has them: the lower bound of any upgrade that waits for nodes.
+bare() {
+  local to=v1.36.3 kc; kc() { d kubectl --name b "$@"; }
+  on() { d shell --name b "$1" -- /bin/sh -ec "$2"; }
+  local verb="apply $to -y"
+  for m in control-plane-1 control-plane-2 control-plane-3 worker-1 worker-2 worker-3; do
+    case $m in worker*) kc drain "$m" --ignore-daemonsets --delete-emptydir-data ;; esac
+    on "$m" "ln -sf /opt/drydock/releases/kubernetes/$to/kubeadm /opt/drydock/bin/kubeadm; kubeadm upgrade $verb --ignore-preflight-errors=all"
+    verb=node
+    on "$m" "ln -sf /opt/drydock/releases/kubernetes/$to/kubelet /opt/drydock/bin/kubelet; systemctl restart kubelet"
+    case $m in worker*) kc uncordon "$m" ;; esac
+    until kc get node "$m" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}' | grep -q "^$to True"; do read -rt 1 <> <(:) || :; done
+    case $m in control*) until kc get pods -n kube-system -o 'jsonpath={range .items[?(@.spec.nodeName=="'"$m"'")]}{.status.conditions[?(@.type=="Ready")].status} {end}' | grep -qv False; do read -rt 1 <> <(:) || :; done ;; esac
+  done
+}
+d up --control-planes 3 --workers 3 --version v1.35 --name b >/dev/null
+without=$(seconds bare); d down b >/dev/null
+line "3+3 v1.35 to v1.36, kubeadm's commands bare" "$without"
+d up --control-planes 3 --workers 3 --version v1.35 --name b >/dev/null
+with=$(seconds d upgrade --to v1.36 --name b); d down b >/dev/null
+line "3+3 v1.35 to v1.36, drydock upgrade" "$with"
+awk -v a="$with" -v b="$without" 'BEGIN{printf "%-44s %8.2f (aim 1.25)\n", "ratio", a/b}'

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,6 +158,12 @@ func Markdown(w io.Writer, r *plan.Result) error {
 		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
 	}
 	fmt.Fprintf(&b, "\nTolerance: at the least %d more members could have been lost; for %.1f s none.\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	if len(r.Tolerance.Steps) > 0 {
+		b.WriteString("\n## What more could have been lost, by step\n\n| step | what | members | API servers | replicas | seconds with nothing to spare |\n|---|---|---|---|---|---|\n")
+		for _, s := range r.Tolerance.Steps {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.1f |\n", s.ID, s.Name, count(s.Members), count(s.APIServers), count(s.Replicas), s.SecondsAtZero)
+		}
+	}
 	b.WriteString("\n## Steps\n\n| step | what | status | seconds |\n|---|---|---|---|\n")
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "| %s | %s | %s | %.1f |\n", s.ID, s.Name, strings.TrimSpace(s.Status+" "+oneLine(s.Error)), s.DurationSeconds)
@@ -187,7 +194,7 @@ func HTML(w io.Writer, r *plan.Result) error {
 			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
 		}
 	}
-	t, err := template.New("report").Parse(page)
+	t, err := template.New("report").Funcs(template.FuncMap{"count": count}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -224,4 +231,12 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	fmt.Fprintf(&b, "%s %s (%.0f s, seed %d)\n", paint(color, strings.ToUpper(string(r.Verdict))), r.Scenario, r.DurationSeconds, r.Seed)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// count is a number that may not have been observed.
+func count(n *int) string {
+	if n == nil {
+		return "–"
+	}
+	return strconv.Itoa(*n)
 }

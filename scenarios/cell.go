@@ -88,12 +88,10 @@ func (c *cellRun) load(ctx context.Context) error {
 	if c.observer, err = health.NewObserver(target); err != nil {
 		return err
 	}
-	if len(c.outline.upgrades) > 0 {
+	if target.Client != nil {
 		if err := errors.Join(c.arm(ctx), c.mark(ctx)); err != nil {
 			return err
 		}
-	}
-	if target.Client != nil {
 		if c.record.Before, err = target.TakeInventory(ctx, upgrade.Residue()); err != nil {
 			return err
 		}

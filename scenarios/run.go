@@ -145,6 +145,9 @@ func (c *cellRun) judge() *plan.Result {
 		res.Probes = append(res.Probes, p.Sum())
 	}
 	res.Tolerance = tolerance(c.record.Observations)
+	if len(c.outline.upgrades) > 0 {
+		res.Tolerance.Steps = toleranceBySteps(c.record.Observations, c.upgradeSteps())
+	}
 	s := c.scenario.Spec
 	for _, name := range health.Builtin() {
 		res.Checks = append(res.Checks, c.check(Check{Name: name}, "always", nil))
@@ -173,20 +176,6 @@ func (c *cellRun) check(ch Check, when string, w *health.Window) plan.Check {
 		return plan.Check{Name: ch.Name, When: when, Verdict: plan.Unknown, Message: err.Error()}
 	}
 	return kind.Judge(&c.record, w, ch.Params)
-}
-
-// tolerance is the least margin and how long it was nothing, each observation standing for the time to the next.
-func tolerance(obs []health.Observation) plan.Tolerance {
-	var t plan.Tolerance
-	for i, o := range obs {
-		if m := max(o.Margin(), 0); i == 0 || m < t.Minimum {
-			t.Minimum = m
-		}
-		if o.Margin() <= 0 && i+1 < len(obs) {
-			t.SecondsAtZero += obs[i+1].Time.Sub(o.Time).Seconds()
-		}
-	}
-	return t
 }
 
 func describe(err error) string {

@@ -107,7 +107,7 @@ func (c *cellRun) arm(ctx context.Context) error {
 	return nil
 }
 
-// mark puts a label, an annotation and a harmless taint on every node, so that there is something to lose.
+// mark puts a label, an annotation and a harmless taint on every worker, so that there is something to lose.
 func (c *cellRun) mark(ctx context.Context) error {
 	patch := []byte(`{"metadata":{"labels":{"example.com/marked":"yes"},"annotations":{"example.com/note":"kept"}},"spec":{"taints":[{"key":"example.com/marked","value":"yes","effect":"PreferNoSchedule"}]}}`)
 	for _, m := range c.topology().WorkerMachines() {

@@ -99,7 +99,19 @@ type Probe struct {
 
 // Tolerance is how many more etcd members could have been lost: the least at any observation, and for how long it was nothing.
 type Tolerance struct {
-	Minimum       int     `json:"minimum"`
+	Minimum       int             `json:"minimum"`
+	SecondsAtZero float64         `json:"secondsAtZero"`
+	Steps         []StepTolerance `json:"steps,omitempty"` // of an upgrade
+}
+
+// StepTolerance is how many more of each kind could have been lost while a step ran: the least at any observation. A kind that was not
+// observed is missing. SecondsAtZero is how long at least one of them was nothing.
+type StepTolerance struct {
+	ID            string  `json:"id"`
+	Name          string  `json:"name"`
+	Members       *int    `json:"members,omitempty"`
+	APIServers    *int    `json:"apiServers,omitempty"`
+	Replicas      *int    `json:"replicas,omitempty"`
 	SecondsAtZero float64 `json:"secondsAtZero"`
 }
 
@@ -175,4 +187,8 @@ func (r *Result) Merge(label string, cell *Result) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}
 	r.Tolerance.SecondsAtZero += cell.Tolerance.SecondsAtZero
+	for _, s := range cell.Tolerance.Steps {
+		s.ID = in(s.ID)
+		r.Tolerance.Steps = append(r.Tolerance.Steps, s)
+	}
 }
