@@ -114,3 +114,56 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+func TestRollbackRunsOnlyAfterAFailureOfItsOwnGroup(t *testing.T) {
+	j, err := CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	step := func(name string, err error) *Step {
+		return &Step{Name: name, Run: func(context.Context) error { ran = append(ran, name); return err }}
+	}
+	back := func(name string) *Step {
+		s := step(name, nil)
+		s.Rollback = true
+		return s
+	}
+	p := &Plan{Steps: []*Step{
+		{Name: "one", Children: []*Step{step("a", nil), back("undo a")}},
+		{Name: "two", Children: []*Step{step("b", errors.New("boom")), step("c", nil), back("undo b")}},
+		{Name: "three", Children: []*Step{step("d", nil), back("undo d")}},
+	}}
+	p.Number()
+	if err := (&Runner{Journal: j}).Run(context.Background(), p); err == nil || !strings.Contains(err.Error(), "boom") {
+		t.Fatalf("error %v", err)
+	}
+	if want := []string{"a", "b", "undo b"}; !slices.Equal(ran, want) {
+		t.Fatalf("ran %q, want %q", ran, want)
+	}
+}
+
+func TestAbsorbJudgesAFailureThatWasWanted(t *testing.T) {
+	j, err := CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want bool // the run fails
+	}{"the failure": {errors.New("the wanted one"), false}, "another": {errors.New("another"), true}, "none": {nil, true}} {
+		p := &Plan{Steps: []*Step{{
+			Name: "group", Parallel: true, Children: []*Step{{Name: "a", Run: func(context.Context) error { return c.err }}, {Name: "b", Run: func(context.Context) error { return nil }}},
+			Absorb: func(err error) error {
+				if err != nil && strings.Contains(err.Error(), "wanted") {
+					return nil
+				}
+				return fmt.Errorf("not what was wanted: %w", err)
+			},
+		}}}
+		p.Number()
+		if err := (&Runner{Journal: j}).Run(context.Background(), p); (err != nil) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

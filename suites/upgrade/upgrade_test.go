@@ -61,6 +61,27 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "upgrade-two-hops", "v1.34", "v1.35", "v1.36", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
 
+var _ = Describe("a fault that shows only in an upgrade", Label("tier: full", "needs: kubernetes"), func() {
+	It("is red when nothing is injected: apiServerCrashLoop", func(ctx context.Context) {
+		sc, err := scenarios.Parse("null.yaml", []byte(`
+apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: "null"}
+spec:
+  cluster: {controlPlanes: 1, version: v1.35}
+  steps:
+    - upgrade: {to: v1.36}
+      faults: [{at: control-plane/1/kubeadm, expect: quorumLost, apiServerCrashLoop: {target: control-plane-1, version: v1.36}}]
+  finally: [nodesReady]
+`))
+		Expect(err).NotTo(HaveOccurred())
+		res, err := suite.Run(ctx, sc, scenarios.Options{NullFaults: true})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).NotTo(Equal(plan.Go))
+		Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.NotInjected)))
+	}, NodeTimeout(30*time.Minute))
+})
+
 // watched is a cluster nothing is done to, with the checks of an upgrade.
 const watched = `
 apiVersion: drydock.dev/v1alpha1

@@ -1,0 +1,118 @@
+package upgrade
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+func names(t *testing.T, spec Spec, top cluster.Topology) []string {
+	t.Helper()
+	spec, err := spec.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := New(spec, "v1.35.4", top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plan.Plan{Steps: u.Steps()}
+	var out []string
+	p.Walk(func(s *plan.Step) { out = append(out, s.Name) })
+	return out
+}
+
+func TestPlanOfStrategies(t *testing.T) {
+	top := cluster.Topology{ControlPlanes: 1, Workers: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 1}
+	for name, c := range map[string]struct {
+		spec    Spec
+		has     []string
+		lacks   []string
+		inOrder string
+	}{
+		"rolling":            {Spec{To: "v1.36"}, []string{"worker/3/drain", "worker/1/rollback"}, []string{"workers/1"}, "snapshot control-plane/1 control-plane/1/kubeadm control-plane/1/kubelet control-plane/1/gate worker/1 worker/2 verify autoscaler/resume"},
+		"two at a time":      {Spec{To: "v1.36", MaxUnavailable: 2}, []string{"workers/1", "worker/3"}, []string{"workers/3"}, "workers/1 worker/1 worker/2 worker/3"},
+		"all at once":        {Spec{To: "v1.36", Workers: AllAtOnce}, []string{"workers/1"}, []string{"worker/1/drain", "worker/1/uncordon"}, "control-plane/1/gate workers/1 worker/1/kubeadm"},
+		"control plane only": {Spec{To: "v1.36", ControlPlaneOnly: true}, nil, []string{"worker/1"}, "control-plane/1 verify"},
+		"a program":          {Spec{To: "v1.36", Strategy: Command, Command: []string{"true"}}, nil, []string{"control-plane/1"}, "preflight snapshot command verify"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := " " + strings.Join(names(t, c.spec, top), " ") + " "
+			for _, w := range c.has {
+				if !strings.Contains(got, " "+w+" ") {
+					t.Errorf("%q lacks %s", got, w)
+				}
+			}
+			for _, w := range c.lacks {
+				if strings.Contains(got, " "+w+" ") {
+					t.Errorf("%q has %s", got, w)
+				}
+			}
+			rest := got
+			for _, w := range strings.Fields(c.inOrder) {
+				i := strings.Index(rest, " "+w+" ")
+				if i < 0 {
+					t.Fatalf("%q lacks %s, or has it elsewhere", got, w)
+				}
+				rest = rest[i+len(w)+1:]
+			}
+		})
+	}
+}
+
+func TestSpecRefusesNonsense(t *testing.T) {
+	for want, s := range map[string]Spec{
+		"to is missing":             {},
+		"workers is \"sideways\"":   {To: "v1.36", Workers: "sideways"},
+		"strategy is \"magic\"":     {To: "v1.36", Strategy: "magic"},
+		"belong together":           {To: "v1.36", Strategy: Command},
+		"drainTimeout cannot be ne": {To: "v1.36", DrainTimeout: -1},
+		"\"v1.2\" is unknown":       {To: "v1.36", Via: []string{"v1.2"}},
+	} {
+		if _, err := s.Complete(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestRecordIsHeldByOneAndKeepsNoStaleSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRecord(dir, Spec{To: "v1.36.3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenRecord(dir, Spec{}); err == nil || !strings.Contains(err.Error(), "another drydock") {
+		t.Fatalf("a second process got it: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = OpenRecord(dir, Spec{To: "v1.36.3"}); err != nil || !r.Resumed {
+		t.Fatalf("not resumed: %v", err)
+	}
+	snapshots := filepath.Join(dir, "snapshots")
+	if err := os.MkdirAll(snapshots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = OpenRecord(dir, Spec{To: "v1.36.3"}); err != nil || r.Resumed {
+		t.Fatalf("resumed a finished upgrade: %v", err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := os.Stat(snapshots); err == nil {
+		t.Fatal("the snapshots of a finished upgrade would pass for this one's")
+	}
+	s, err := ReadSpec(dir)
+	if err != nil || s.To != "v1.36.3" {
+		t.Fatalf("spec %+v, %v", s, err)
+	}
+}

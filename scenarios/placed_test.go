@@ -1,0 +1,97 @@
+package scenarios
+
+import (
+	"strings"
+	"testing"
+)
+
+const upgrading = `apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: x}
+spec:
+  cluster: {controlPlanes: 3, workers: 1, version: v1.35}
+  steps:
+    - upgrade: {to: v1.36}
+      faults:
+        - {at: control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}
+  always: [versionSkew]
+`
+
+func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, new string
+		want     string // in the refusal; empty: allowed
+	}{
+		"between kubeadm and kubelet":         {"", "", ""},
+		"while the member restarts":           {"before-kubelet", "during-kubelet", "a quorum is 2"},
+		"the default phase":                   {"control-plane/2/before-kubelet", "control-plane/2/kubelet", "a quorum is 2"},
+		"while its static pods still restart": {"before-kubelet", "before-uncordon", "a quorum is 2"},
+		"after the gate":                      {"before-kubelet", "after-gate", ""},
+		"the same machine":                    {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader", "control-plane/2/during-kubelet, etcdMemberCrash: {target: control-plane-2", ""},
+		"when it is wanted":                   {"control-plane/2/before-kubelet,", "control-plane/2/during-kubelet, expect: quorumLost,", ""},
+		"a glob":                              {"control-plane/2/before-kubelet", "control-plane/*/before-kubelet", ""},
+		"an unknown step":                     {"before-kubelet", "before-coffee", `matches no step; known: preflight`},
+		"an unknown fault":                    {"etcdMemberCrash", "meteor", `unknown fault "meteor"`},
+		"no step":                             {"at: control-plane/2/before-kubelet, ", "", "at is missing"},
+		"another expectation":                 {"etcdMemberCrash:", "expect: rain, etcdMemberCrash:", `expect is "rain"`},
+		"expect without says":                 {"- upgrade: {to: v1.36}", "- expect: failed\n      upgrade: {to: v1.36}", "needs says"},
+		"two minors":                          {"version: v1.35", "version: v1.34", "one is upgraded at a time"},
+		"older":                               {"to: v1.36", "to: v1.34", "is older than"},
+		"an unknown version":                  {"to: v1.36", "to: v1.99.0", "unknown version"},
+		"an unknown field":                    {"to: v1.36", "too: v1.36", "known: to, via"},
+		"faults and kills":                    {"- upgrade: {to: v1.36}", "- killDriver: {random: 1}\n      upgrade: {to: v1.36}", "cannot be combined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(upgrading, c.old, c.new, 1)
+			s, err := Parse("x.yaml", []byte(text))
+			if err == nil {
+				_, err = s.Plan(1)
+			}
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEveryAndTheSeed(t *testing.T) {
+	count := func(extra string, seed int64) (int, string) {
+		s, err := Parse("x.yaml", []byte(strings.Replace(upgrading, "control-plane/2/before-kubelet,", "control-plane/*/before-kubelet,"+extra, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Plan(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := p.Print(&b); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(b.String(), "etcdMemberCrash"), b.String()
+	}
+	if n, text := count(" every: true,", 1); n != 3 {
+		t.Errorf("every: %d faults instead of 3:\n%s", n, text)
+	}
+	_, first := count("", 1)
+	differs := false
+	for seed := range int64(50) {
+		if n, _ := count("", seed); n != 1 {
+			t.Fatalf("one of three: %d faults", n)
+		}
+		if _, again := count("", 1); again != first {
+			t.Fatal("the same seed made another plan")
+		}
+		_, other := count("", seed)
+		differs = differs || strings.SplitN(other, "\n", 2)[1] != strings.SplitN(first, "\n", 2)[1]
+	}
+	if !differs {
+		t.Error("50 seeds chose one step: the seed chooses nothing")
+	}
+}
