@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,8 +39,18 @@ func (k kill) String() string {
 	return fmt.Sprintf("run it until %s after the begin of %s, then kill -9", k.delay, k.step)
 }
 
-// maxDelay bounds how long after a step's begin a random kill comes; a step that is over by then is followed by the next.
-const maxDelay = 30 * time.Second
+// longest is how long after a step's begin a random kill may come: kubeadm on a control plane takes a minute and more, the rest moments. A step that
+// is over by then is followed by the next.
+func longest(step string) time.Duration {
+	switch {
+	case strings.Contains(step, "control-plane/") && strings.HasSuffix(step, "/kubeadm"):
+		return 80 * time.Second
+	case strings.HasSuffix(step, "/gate"):
+		return 4 * time.Second
+	default:
+		return 500 * time.Millisecond
+	}
+}
 
 // chooseKills finds the steps.
 func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, error) {
@@ -60,9 +71,12 @@ func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, erro
 	for _, n := range matched {
 		out = append(out, kill{step: n, ended: true})
 	}
+	names = names[:max(0, len(names)-2)] // after verify and autoscaler/resume there is nothing left to be killed in
 	for range d.Random {
-		out = append(out, kill{step: names[rng.IntN(len(names))], delay: time.Duration(rng.Int64N(int64(maxDelay))).Round(100 * time.Millisecond)})
+		step := names[rng.IntN(len(names))]
+		out = append(out, kill{step: step, delay: time.Duration(rng.Int64N(int64(longest(step)))).Round(10 * time.Millisecond)})
 	}
+	slices.SortStableFunc(out, func(a, b kill) int { return slices.Index(names, a.step) - slices.Index(names, b.step) }) // each run goes further than the one before
 	return out, nil
 }
 

@@ -70,6 +70,12 @@ func TestBadInput(t *testing.T) {
 		"kubectl on no cluster":    {[]string{"kubectl", "--name", "nope", "get", "nodes"}, []string{"nope"}},
 		"heal of something else":   {[]string{"heal", file}, []string{"journal"}},
 		"plan of an absent file":   {[]string{"plan", file + ".yaml"}, []string{"no such file"}},
+		"upgrade to nowhere":       {[]string{"upgrade"}, []string{"to is missing"}},
+		"upgrade of no cluster":    {[]string{"upgrade", "--to", "v1.36", "--name", "nope"}, []string{"nope", "running: none"}},
+		"preflight of no cluster":  {[]string{"preflight", "--to", "v1.36", "--name", "nope"}, []string{"nope", "running: none"}},
+		"nothing to resume":        {[]string{"upgrade", "--resume", "--name", "nope"}, []string{"no upgrade to resume"}},
+		"workers sideways":         {[]string{"upgrade", "--to", "v1.36", "--workers", "sideways"}, []string{"rolling, all-at-once"}},
+		"targets of nonsense":      {[]string{"versions", "--from", "latest"}, []string{"want vX.Y.Z"}},
 		"quorum loss nobody asked": {[]string{"plan", quorumLoss(t)}, []string{"expect: quorumLost"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,10 +134,30 @@ func (r *Runner) group(ctx context.Context, s *Step, failed error) error {
 	if s.Absorb == nil || failed != nil || ctx.Err() != nil {
 		return err
 	}
-	if err = s.Absorb(err); err != nil {
+	if err = errors.Join(s.Absorb(err), r.excuse(s)); err != nil {
 		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "failed", Error: err.Error()})
 	}
 	return err
+}
+
+// excuse takes the failures of a group's steps for what was wanted. What undoes things must not fail, whatever was wanted.
+func (r *Runner) excuse(group *Step) error {
+	undoing := map[string]bool{}
+	walk(group.Children, func(s *Step) { undoing[s.ID] = s.Rollback || s.Cleanup })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for i, d := range r.done {
+		undoes, inside := undoing[d.ID]
+		switch {
+		case !inside || d.Status != "failed":
+		case undoes:
+			errs = append(errs, fmt.Errorf("step %s %s: %s", d.ID, d.Name, d.Error))
+		default:
+			r.done[i].Status = "expected"
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *Runner) step(ctx context.Context, s *Step, failed error) error {

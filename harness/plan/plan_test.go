@@ -162,8 +162,28 @@ func TestAbsorbJudgesAFailureThatWasWanted(t *testing.T) {
 			},
 		}}}
 		p.Number()
-		if err := (&Runner{Journal: j}).Run(context.Background(), p); (err != nil) != c.want {
+		r := &Runner{Journal: j}
+		if err := r.Run(context.Background(), p); (err != nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
+		failed := slices.ContainsFunc(r.Done(), func(d StepDone) bool { return d.Status == "failed" })
+		if failed != c.want {
+			t.Errorf("%s: steps %v", name, r.Done())
+		}
+	}
+}
+
+func TestAbsorbDoesNotExcuseAFailedRollback(t *testing.T) {
+	j, err := CreateJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Plan{Steps: []*Step{{Name: "group", Absorb: func(error) error { return nil }, Children: []*Step{
+		{Name: "a", Run: func(context.Context) error { return errors.New("wanted") }},
+		{Name: "undo", Rollback: true, Run: func(context.Context) error { return errors.New("cannot go back") }},
+	}}}}
+	p.Number()
+	if err := (&Runner{Journal: j}).Run(context.Background(), p); err == nil || !strings.Contains(err.Error(), "cannot go back") {
+		t.Fatalf("error %v", err)
 	}
 }

@@ -47,7 +47,7 @@ type Cluster struct {
 type StepDone struct {
 	ID              string    `json:"id"`
 	Name            string    `json:"name"`
-	Status          string    `json:"status"` // done, failed, skipped
+	Status          string    `json:"status"` // done, failed, skipped; expected: failed, as the plan wanted
 	Started         time.Time `json:"started,omitzero"`
 	DurationSeconds float64   `json:"durationSeconds"`
 	Error           string    `json:"error,omitempty"` // or, of a skipped step, the reason

@@ -31,7 +31,7 @@ func versionSkew(r *health.Record, _ *health.Window, _ health.Params) (plan.Verd
 	if seen == 0 {
 		return plan.Unknown, "no component ever told its version"
 	}
-	return plan.Pass, fmt.Sprintf("held at %d observations of components in %d versions", seen, len(versions))
+	return plan.Pass, fmt.Sprintf("held at %d readings of components in %d versions", seen, len(versions))
 }
 
 // Residue is where an upgrade leaves things.

@@ -181,14 +181,19 @@ func (m *machineUpgrade) gate(ctx context.Context) error {
 const steadyFor = 6 * time.Second
 
 func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
-	what := fmt.Sprintf("%s well at %s for %s", m.machine, version, steadyFor)
+	controlPlane := slices.Contains(m.Topology.ControlPlaneMachines(), m.machine)
+	steady := steadyFor
+	if !controlPlane {
+		steady = 0 // nothing on it is started anew
+	}
+	what := fmt.Sprintf("%s well at %s for %s", m.machine, version, steady)
 	var since time.Time
 	return cluster.Await(ctx, what, cluster.Wait{For: m.Spec.MachineTimeout, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		o := m.Observer.Observe(ctx)
 		err := m.well(ctx, o, version)
-		if err == nil && slices.Contains(m.Topology.ControlPlaneMachines(), m.machine) {
+		if err == nil && controlPlane {
 			err = errors.Join(m.controlPlaneWell(ctx, o), m.staticPodsReady(ctx))
 		}
 		switch {
@@ -198,8 +203,8 @@ func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
 		case since.IsZero():
 			since = time.Now()
 		}
-		if steady := time.Since(since); steady < steadyFor {
-			return fmt.Errorf("well since %s", steady.Round(100*time.Millisecond))
+		if so := time.Since(since); so < steady {
+			return fmt.Errorf("well for %s only", so.Round(100*time.Millisecond))
 		}
 		return nil
 	})
