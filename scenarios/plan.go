@@ -26,6 +26,7 @@ type item struct {
 	step    Step
 	fault   *choice
 	upgrade *upgrade.Upgrade
+	from    string       // the version the cluster has before the upgrade
 	refused error        // why the policy refuses the upgrade, where that is expected
 	steps   []*plan.Step // the upgrade's
 	placed  []placement
@@ -88,6 +89,7 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 	if err != nil {
 		return from, err
 	}
+	it.from = from
 	if it.upgrade, err = upgrade.New(spec, from, t); err != nil {
 		if it.step.Expect != ExpectRefused {
 			return from, err

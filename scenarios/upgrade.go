@@ -66,7 +66,11 @@ func (it *item) absorb(err error) error {
 // refuse proves that what the policy refuses is refused for the right reason and touches nothing.
 func (c *cellRun) refuse(ctx context.Context, it *item) error {
 	before := c.observer.Observe(ctx).Versions
-	_, err := upgrade.New(*it.step.Upgrade, c.topology().Version, c.topology())
+	spec, err := it.step.Upgrade.Complete()
+	if err != nil {
+		return err
+	}
+	_, err = upgrade.New(spec, it.from, c.topology())
 	var usage *cluster.UsageError
 	if err == nil || !errors.As(err, &usage) {
 		return fmt.Errorf("the upgrade to %s was not refused: %w", it.step.Upgrade.To, err)
