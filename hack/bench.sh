@@ -8,7 +8,9 @@ trap 'rm -rf "$state"' EXIT
 d() { bin/drydock --state-dir "$state" -q "$@"; }
 seconds() { local t0 t1; t0=$(date +%s.%N); "$@" >/dev/null; t1=$(date +%s.%N); awk -v a="$t0" -v b="$t1" 'BEGIN{printf "%.1f", b-a}'; }
 line() { printf '%-44s %8s s\n' "$1" "$2"; }
+#   hack/bench.sh [upgrade]     all of it, or the upgrade only
 echo "load average before: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores"
+if [ "${1:-all}" != upgrade ]; then
 line "etcd-only, 5 members, ready" "$(seconds d up --etcd only --etcd-members 5 --name b5)"
 line "etcd-only, 5 members, down" "$(seconds d down b5)"
 for shape in "1 1" "3 3"; do
@@ -19,6 +21,7 @@ for shape in "1 1" "3 3"; do
   [ "$shape" = "3 3" ] && d status b --usage
   line "$1+$2 down" "$(seconds d down b)"
 done
+fi
 
 # The same commands by hand, one after another as kubeadm's documentation has them: the lower bound of any upgrade that waits for nodes.
 bare() {

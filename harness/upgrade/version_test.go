@@ -7,6 +7,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
 )
 
 var known = []string{"v1.33.13", "v1.34.1", "v1.34.4", "v1.35.4", "v1.36.3"}
@@ -173,6 +174,23 @@ func TestReserved(t *testing.T) {
 	for capacity, want := range map[int64]float64{4 * gib: 1, 8 * gib: 1.8, 16 * gib: 2.6, 128 * gib: 9.32, 228 * gib: 11.32} {
 		if got := float64(Reserved(capacity)) / gib; got < want-0.01 || got > want+0.01 {
 			t.Errorf("of %d GiB %.2f GiB are reserved, want %.2f", capacity/gib, got, want)
+		}
+	}
+}
+
+func TestSkewCheckNeedsData(t *testing.T) {
+	for name, c := range map[string]struct {
+		components []health.Component
+		want       plan.Verdict
+	}{
+		"nothing":         {nil, plan.Unknown},
+		"nobody answered": {[]health.Component{at(health.Kubelet, "w", "")}, plan.Unknown},
+		"fine":            {[]health.Component{at(health.APIServer, "c", "v1.35.4")}, plan.Pass},
+		"one moment":      {[]health.Component{at(health.APIServer, "c", "v1.35.4"), at(health.Kubelet, "w", "v1.36.3")}, plan.Fail},
+	} {
+		r := &health.Record{Observations: []health.Observation{{}, {Components: c.components}, {}}}
+		if v, said := versionSkew(r, nil, health.Params{}); v != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
 		}
 	}
 }

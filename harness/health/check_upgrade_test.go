@@ -1,0 +1,109 @@
+package health
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+func facts(change func(*Inventory)) *Inventory {
+	in := &Inventory{Nodes: map[string]NodeFacts{"worker-1": {
+		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"n": "o", "volumes.kubernetes.io/x": "1"}, Taints: []string{"t=v:NoSchedule"},
+	}}}
+	if change != nil {
+		change(in)
+	}
+	return in
+}
+
+func node(change func(*NodeFacts)) func(*Inventory) {
+	return func(in *Inventory) {
+		n := in.Nodes["worker-1"]
+		change(&n)
+		in.Nodes["worker-1"] = n
+	}
+}
+
+func TestWhatAnUpgradeLosesAndLeaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Inventory)
+		lost   string
+		left   string
+	}{
+		"nothing":             {nil, "", ""},
+		"a transient key":     {node(func(n *NodeFacts) { n.Annotations = map[string]string{"n": "o"} }), "", ""},
+		"a label":             {node(func(n *NodeFacts) { n.Labels = nil }), "node worker-1 has lost the label a=b", ""},
+		"another value":       {node(func(n *NodeFacts) { n.Labels = map[string]string{"a": "c"} }), `"c" instead of "b"`, ""},
+		"an annotation":       {node(func(n *NodeFacts) { n.Annotations = nil }), "lost the annotation n=o", ""},
+		"a taint":             {node(func(n *NodeFacts) { n.Taints = nil }), "lost the taint t=v:NoSchedule", ""},
+		"the node":            {func(in *Inventory) { in.Nodes = map[string]NodeFacts{} }, "node worker-1 is gone", ""},
+		"a cordon":            {node(func(n *NodeFacts) { n.Unschedulable = true }), "", "left cordoned"},
+		"a new taint":         {node(func(n *NodeFacts) { n.Taints = append(n.Taints, "x=y:NoExecute") }), "", "left with the taint x=y:NoExecute"},
+		"our annotation":      {node(func(n *NodeFacts) { n.Annotations = map[string]string{"n": "o", "drydock.dev/x": "1"} }), "", "left with the annotation drydock.dev/x"},
+		"a file":              {func(in *Inventory) { in.Leftovers = []string{"worker-1: /f"} }, "", "left on worker-1: /f"},
+		"an orphan":           {func(in *Inventory) { in.Orphans = []string{"pod p on node n, which is gone"} }, "", "pod p"},
+		"a member":            {func(in *Inventory) { in.Members = "member 1 belongs to no machine" }, "", "belongs to no machine"},
+		"a paused autoscaler": {func(in *Inventory) { in.Scaled = []string{"kube-system/cluster-autoscaler"} }, "", "left scaled down"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Record{Before: facts(nil), After: facts(c.change)}
+			for _, check := range []struct {
+				decide func(*Record, *Window, Params) (plan.Verdict, string)
+				want   string
+			}{{labelsPreserved, c.lost}, {noResidue, c.left}} {
+				v, said := check.decide(r, nil, Params{})
+				if (v == plan.Pass) != (check.want == "") || !strings.Contains(said, check.want) {
+					t.Errorf("%s: %s, want %q", v, said, check.want)
+				}
+			}
+		})
+	}
+}
+
+func TestBudgetIsJudgedOutsideFaultsOnly(t *testing.T) {
+	at := time.Now()
+	short := Observation{Time: at, Workload: &WorkloadState{Replicas: 6, Ready: 4, MinAvailable: 5}}
+	for name, c := range map[string]struct {
+		windows []Window
+		want    plan.Verdict
+	}{
+		"nobody's fault":      {nil, plan.Fail},
+		"a fault's":           {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Second)}}, plan.Pass},
+		"just after":          {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Minute), Cleared: at.Add(-10 * time.Second)}}, plan.Pass},
+		"long after":          {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Hour), Cleared: at.Add(-time.Minute)}}, plan.Fail},
+		"an upgrade's step's": {[]Window{{Upgrade: true, Machines: []string{"worker-1"}, Began: at.Add(-time.Second)}}, plan.Fail},
+	} {
+		if v, said := pdbRespected(&Record{Observations: []Observation{short}, Windows: c.windows}, nil, Params{}); v != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
+		}
+	}
+}
+
+func TestVersionsAreThoseOfTheComponents(t *testing.T) {
+	top := cluster.Topology{ControlPlanes: 1, Workers: 1, Etcd: cluster.EtcdStacked}
+	final := func(worker, reported string) Observation {
+		return Observation{
+			Components: []Component{{Name: APIServer, Machine: "control-plane-1", Version: "v1.36.3"}, {Name: Kubelet, Machine: "worker-1", Version: worker}},
+			Nodes:      []Node{{Name: "worker-1", Version: reported}},
+		}
+	}
+	for name, c := range map[string]struct {
+		final Observation
+		of    string
+		want  plan.Verdict
+	}{
+		"all new":                          {final("v1.36.3", "v1.36.3"), "", plan.Pass},
+		"an old kubelet":                   {final("v1.35.4", "v1.35.4"), "", plan.Fail},
+		"an old kubelet, of control-plane": {final("v1.35.4", "v1.35.4"), "control-plane", plan.Pass},
+		"a node that reports the old":      {final("v1.36.3", "v1.35.4"), "", plan.Fail},
+		"a kubelet that does not answer":   {final("", "v1.36.3"), "", plan.Unknown},
+		"a machine nobody saw":             {Observation{Components: []Component{{Name: APIServer, Machine: "control-plane-1", Version: "v1.36.3"}}}, "", plan.Unknown},
+	} {
+		if v, said := versionsAre(&Record{Topology: top, Final: c.final}, nil, Params{Version: "v1.36", Of: c.of}); v != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
+		}
+	}
+}
