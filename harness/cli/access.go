@@ -10,8 +10,10 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/scenarios"
@@ -21,15 +23,15 @@ func kubectlCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "kubectl [--name NAME] ARGS…", Short: "Run kubectl of the cluster's version against it",
 		Example:            "  drydock kubectl get nodes\n  drydock kubectl --name other logs -n kube-system etcd-control-plane-1",
-		DisableFlagParsing: true, // everything but a leading --name is kubectl's
+		DisableFlagParsing: true, // everything but our own flags before the first word is kubectl's
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
 			o.progress = newProgress(os.Stderr, o.quiet)
-			name := defaultName
-			if len(args) > 1 && args[0] == "--name" {
-				name, args = args[1], args[2:]
+			name, args, err := o.ownFlags(cmd, args)
+			if err != nil {
+				return err
 			}
 			l, err := o.attach(name)
 			if err != nil {
@@ -53,6 +55,18 @@ func kubectlCommand(o *options) *cobra.Command {
 			return fmt.Errorf("kubectl: %w", err)
 		},
 	}
+}
+
+// ownFlags takes Drydock's flags from before the first word: cobra hands even those before "kubectl" on unparsed.
+func (o *options) ownFlags(cmd *cobra.Command, args []string) (name string, rest []string, err error) {
+	own := pflag.NewFlagSet("kubectl", pflag.ContinueOnError)
+	own.SetInterspersed(false)
+	own.AddFlagSet(cmd.Root().PersistentFlags())
+	own.StringVar(&name, "name", defaultName, "name of the cluster")
+	if err := own.Parse(args); err != nil {
+		return "", nil, cluster.Usagef("%w; kubectl's own flags follow its first word", err)
+	}
+	return name, own.Args(), nil
 }
 
 func shellCommand(o *options) *cobra.Command {
