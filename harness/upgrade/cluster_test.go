@@ -1,0 +1,37 @@
+package upgrade
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func TestCommandGetsItsEnvironment(t *testing.T) {
+	u := &Upgrade{
+		Spec: Spec{To: "v1.36.3", Command: []string{"sh", "-c", "env"}}, Path: Path{From: "v1.35.4", Hops: []string{"v1.36.3"}}, Dir: t.TempDir(),
+		Env: []string{"KUBECONFIG=/some/where"}, Topology: cluster.Topology{Name: "mine", ControlPlanes: 1, Workers: 2, Etcd: cluster.EtcdStacked},
+	}
+	if err := u.command(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(u.Dir, "command.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"KUBECONFIG=/some/where", "DRYDOCK_CLUSTER=mine", "DRYDOCK_FROM=v1.35.4", "DRYDOCK_TO=v1.36.3", "DRYDOCK_PATH=v1.36.3",
+		"DRYDOCK_CONTROL_PLANES=control-plane-1", "DRYDOCK_WORKERS=worker-1,worker-2",
+	} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("the environment lacks %s", want)
+		}
+	}
+	u.Spec.Command = []string{"sh", "-c", "echo last words; exit 7"}
+	if err := u.command(context.Background()); err == nil || !strings.Contains(err.Error(), "last words") || !strings.Contains(err.Error(), "exit status 7") {
+		t.Errorf("error %v", err)
+	}
+}
