@@ -65,7 +65,7 @@ and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its envir
 	f.add(c)
 	c.Flags().BoolVar(&f.resume, "resume", false, "go on with the upgrade that was begun, with its own settings")
 	c.Flags().BoolVar(&f.planOnly, "plan", false, "print the plan and touch nothing")
-	c.Flags().StringVar(&f.out, "out", "", "directory for the journal and the etcd snapshots (default below --state-dir)")
+	c.Flags().StringVar(&f.out, "out", "", "directory for the journal and the etcd snapshots (default in the cluster's own, which goes with it)")
 	c.Flags().StringVar(&f.specFile, "spec", "", "file with the settings")
 	_ = c.Flags().MarkHidden("spec")
 	return c
@@ -170,7 +170,8 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	ctx := cmd.Context()
 	if f.out == "" {
-		f.out = filepath.Join(o.stateDir, "upgrades", f.name)
+		// It goes with the cluster: a snapshot or a journal of an earlier one by that name must not pass for this one's.
+		f.out = filepath.Join(lab.Dir(o.stateDir, f.name), "upgrade")
 	}
 	if f.resume {
 		f.specFile = f.out
