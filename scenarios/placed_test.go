@@ -95,3 +95,29 @@ func TestEveryAndTheSeed(t *testing.T) {
 		t.Error("50 seeds chose one step: the seed chooses nothing")
 	}
 }
+
+// TestEveryFaultHasItsStep: what a run records of a fault, skipped ones too, bears its step's id.
+func TestEveryFaultHasItsStep(t *testing.T) {
+	for _, name := range Names() {
+		s, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells, err := s.Cells()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cell := range cells {
+			o, err := s.choose(cell, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.steps(o, &inert{})
+			for _, f := range o.faults {
+				if f.step == nil {
+					t.Errorf("%s %s: %s has no step", name, cell.Label, f.spec.Describe())
+				}
+			}
+		}
+	}
+}

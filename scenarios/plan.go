@@ -186,7 +186,8 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		return it.upgradeStep(a)
 	case len(it.fault.spec.Machines) == 0 && it.fault.spec.Target == fault.Minority:
 		why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
-		return &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}
+		it.fault.step = &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}
+		return it.fault.step
 	default:
 		return faultSteps(it.fault, a)
 	}
