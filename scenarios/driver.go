@@ -174,9 +174,27 @@ func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan erro
 	return errors.Join(err, killErr, c.journal.Write("receipt-driver", receipt))
 }
 
+// driverEntry is what the process's journal says of a step: that it began, or how it ended.
+type driverEntry struct {
+	plan.Entry
+	step plan.StepDone
+}
+
+func driverEntries(dir string) ([]driverEntry, error) {
+	entries, err := plan.ReadJournal(dir)
+	var out []driverEntry
+	for _, e := range entries {
+		var d plan.StepDone
+		if (e.Kind == "step" || e.Kind == "step-started") && json.Unmarshal(e.Data, &d) == nil {
+			out = append(out, driverEntry{e, d})
+		}
+	}
+	return out, err
+}
+
 // reached looks into the process's journal for the step, in this run of it.
 func (k *kill) reached(dir string, since time.Time) error {
-	entries, err := plan.ReadJournal(dir)
+	entries, err := driverEntries(dir)
 	if err != nil {
 		return err
 	}
@@ -184,54 +202,41 @@ func (k *kill) reached(dir string, since time.Time) error {
 	if k.ended {
 		want = "step"
 	}
-	for _, e := range entries {
-		var d plan.StepDone
-		if e.Kind == want && e.Time.After(since) && json.Unmarshal(e.Data, &d) == nil && d.Name == k.step {
-			return nil
-		}
+	if slices.ContainsFunc(entries, func(e driverEntry) bool { return e.Kind == want && e.Time.After(since) && e.step.Name == k.step }) {
+		return nil
 	}
 	return fmt.Errorf("last: %s", lastStep(dir))
 }
 
 func lastStep(dir string) string {
-	entries, err := plan.ReadJournal(dir)
-	if err != nil {
+	entries, err := driverEntries(dir)
+	switch {
+	case err != nil:
 		return err.Error()
+	case len(entries) == 0:
+		return "empty"
 	}
-	last := "empty"
-	for _, e := range entries {
-		var d plan.StepDone
-		if (e.Kind == "step" || e.Kind == "step-started") && json.Unmarshal(e.Data, &d) == nil {
-			last = e.Kind + " " + d.Name
-		}
-	}
-	return last
+	last := entries[len(entries)-1]
+	return last.Kind + " " + last.step.Name
 }
 
 // driverSteps reads when the process's steps began and ended; one that was killed ends when the next begins, or now.
 func driverSteps(dir string) []plan.StepDone {
-	entries, err := plan.ReadJournal(dir)
+	entries, err := driverEntries(dir)
 	if err != nil {
 		return nil
 	}
 	var out []plan.StepDone
-	open := -1
-	for _, e := range entries {
-		var d plan.StepDone
-		if (e.Kind != "step" && e.Kind != "step-started") || json.Unmarshal(e.Data, &d) != nil {
+	for i, e := range entries {
+		if e.Kind != "step-started" {
 			continue
 		}
-		if open >= 0 {
-			out[open].DurationSeconds = e.Time.Sub(out[open].Started).Seconds()
-			open = -1
+		end := time.Now()
+		if i+1 < len(entries) {
+			end = entries[i+1].Time
 		}
-		if e.Kind == "step-started" {
-			out = append(out, d)
-			open = len(out) - 1
-		}
-	}
-	if open >= 0 {
-		out[open].DurationSeconds = time.Since(out[open].Started).Seconds()
+		e.step.DurationSeconds = end.Sub(e.step.Started).Seconds()
+		out = append(out, e.step)
 	}
 	return out
 }

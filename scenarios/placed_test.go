@@ -66,15 +66,8 @@ func TestEveryAndTheSeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := s.Plan(seed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b strings.Builder
-		if err := p.Print(&b); err != nil {
-			t.Fatal(err)
-		}
-		return strings.Count(b.String(), "etcdMemberCrash"), b.String()
+		text := planText(t, s, seed)
+		return strings.Count(text, "etcdMemberCrash"), text
 	}
 	if n, text := count(" every: true,", 1); n != 3 {
 		t.Errorf("every: %d faults instead of 3:\n%s", n, text)

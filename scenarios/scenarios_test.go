@@ -19,6 +19,11 @@ func printed(t *testing.T, name string, seed int64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return planText(t, s, seed)
+}
+
+func planText(t *testing.T, s *Scenario, seed int64) string {
+	t.Helper()
 	p, err := s.Plan(seed)
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package scenarios
 
 import (
-	"time"
-
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -45,9 +43,8 @@ func toleranceBySteps(obs []health.Observation, steps []plan.StepDone) []plan.St
 	for _, d := range steps {
 		t := plan.StepTolerance{ID: d.ID, Name: d.Name}
 		seen := false
-		end := d.Started.Add(time.Duration(d.DurationSeconds * float64(time.Second)))
 		for i, o := range obs {
-			if o.Time.Before(d.Started) || o.Time.After(end) {
+			if o.Time.Before(d.Started) || o.Time.After(d.Ended()) {
 				continue
 			}
 			seen = true

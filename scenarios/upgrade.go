@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,7 +41,7 @@ func (it *item) upgradeStep(a actions) *plan.Step {
 	for _, p := range it.placed {
 		group.Children = weave(group.Children, p, a)
 	}
-	if it.step.Expect == ExpectFailed || it.step.Expect == ExpectRefused {
+	if it.step.Expect != "" {
 		group.About += "; must be " + it.step.Expect + ", saying: " + it.step.Says
 		group.Absorb = it.absorb
 	}
@@ -129,8 +128,7 @@ func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
 	var out []health.Window
 	for _, d := range done {
 		if machines := disrupts[d.Name]; len(machines) > 0 && !d.Started.IsZero() {
-			end := d.Started.Add(time.Duration(d.DurationSeconds * float64(time.Second)))
-			out = append(out, health.Window{ID: d.ID, Upgrade: true, Machines: machines, Began: d.Started, Effective: d.Started, Recover: end, Cleared: end})
+			out = append(out, health.Window{ID: d.ID, Upgrade: true, Machines: machines, Began: d.Started, Effective: d.Started, Recover: d.Ended(), Cleared: d.Ended()})
 		}
 	}
 	return out

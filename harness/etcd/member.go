@@ -19,19 +19,15 @@ const Program = "etcd"
 // manifest is a member's static pod, where kubeadm made it; otherwise it is the systemd unit etcd.
 const manifest = "/etc/kubernetes/manifests/etcd.yaml"
 
-func sh(ctx context.Context, m cluster.Machine, script string) error {
-	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script}})
-	return err
-}
-
 // Wipe removes a held member's data.
 func Wipe(ctx context.Context, m cluster.Machine) error {
-	return sh(ctx, m, "rm -rf "+DataDir+"/member")
+	_, err := cluster.Shell(ctx, m, "rm -rf "+DataDir+"/member")
+	return err
 }
 
 // Wiped says why a member's data is not gone.
 func Wiped(ctx context.Context, m cluster.Machine) error {
-	if err := sh(ctx, m, "test ! -e "+DataDir+"/member"); err != nil {
+	if _, err := cluster.Shell(ctx, m, "test ! -e "+DataDir+"/member"); err != nil {
 		return fmt.Errorf("%s still has %s/member: %w", m.Name(), DataDir, err)
 	}
 	return nil

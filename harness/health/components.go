@@ -237,7 +237,7 @@ func (t *Target) Metrics(ctx context.Context, machine string) ([]byte, error) {
 		return nil, err
 	}
 	cfg := rest.CopyConfig(t.Config)
-	cfg.Host = "https://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(kubeadm.APIPort))
+	cfg.Host = kubeadm.ServerURL(m)
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)

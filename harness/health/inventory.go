@@ -64,11 +64,11 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 		}
 	}
 	for _, m := range t.Cluster.Machines() {
-		r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "ls -d " + strings.Join(where.Files, " ") + " 2>/dev/null || true"}})
+		files, err := cluster.Glob(ctx, m, where.Files...)
 		if err != nil {
 			return nil, fmt.Errorf("inventory: %w", err)
 		}
-		for _, f := range strings.Fields(r.Stdout) {
+		for _, f := range files {
 			in.Leftovers = append(in.Leftovers, m.Name()+": "+f)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -207,7 +206,7 @@ func apiProbes(t *Target) ([]*Prober, error) {
 		if err != nil {
 			return nil, err
 		}
-		direct, err := plainRead(t.Config, "https://"+net.JoinHostPort(m.Addr().String(), strconv.Itoa(kubeadm.APIPort)), false)
+		direct, err := plainRead(t.Config, kubeadm.ServerURL(m), false)
 		if err != nil {
 			return nil, err
 		}

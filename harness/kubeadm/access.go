@@ -84,6 +84,11 @@ func AdminClient(ctx context.Context, c cluster.Cluster) (kubernetes.Interface, 
 	return client, nil
 }
 
+// ServerURL is a control plane's own API server, past the balancer.
+func ServerURL(m cluster.Machine) string {
+	return "https://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(APIPort))
+}
+
 // Health asks one API server's /livez or /readyz directly, past the balancer; nil means it answered 200.
 func Health(ctx context.Context, c cluster.Cluster, machine, path string) error {
 	m, err := c.Machine(machine)
@@ -95,7 +100,7 @@ func Health(ctx context.Context, c cluster.Cluster, machine, path string) error 
 		// Anonymous health needs no trust; nothing secret is sent.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
-	url := "https://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(APIPort)) + path
+	url := ServerURL(m) + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", machine, err)

@@ -19,8 +19,8 @@ import (
 // Where kubeadm keeps a control plane's static pods, and what it puts aside during an upgrade. kubeadm leaves these
 // backups behind, after a success as well as after an interrupt.
 const (
-	ManifestDir = "/etc/kubernetes/manifests"
-	backupDir   = "/etc/kubernetes/tmp"
+	ManifestDir   = "/etc/kubernetes/manifests"
+	BackupPattern = "/etc/kubernetes/tmp/kubeadm-*"
 )
 
 // Files of a machine that an upgrade rewrites, besides the manifests.
@@ -110,15 +110,11 @@ func SavedFiles(t cluster.Topology, m cluster.Machine) []string {
 
 // Backups lists what kubeadm has put aside on a machine, as full paths.
 func Backups(ctx context.Context, m cluster.Machine) ([]string, error) {
-	r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "ls -d " + backupDir + "/kubeadm-* 2>/dev/null || true"}})
-	if err != nil {
-		return nil, err
-	}
-	return strings.Fields(r.Stdout), nil
+	return cluster.Glob(ctx, m, BackupPattern)
 }
 
 // RemoveBackups removes them; the caller keeps what is needed for a rollback elsewhere.
 func RemoveBackups(ctx context.Context, m cluster.Machine) error {
-	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "rm -rf " + backupDir + "/kubeadm-*"}})
+	_, err := cluster.Shell(ctx, m, "rm -rf "+BackupPattern)
 	return err
 }

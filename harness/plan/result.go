@@ -53,6 +53,11 @@ type StepDone struct {
 	Error           string    `json:"error,omitempty"` // or, of a skipped step, the reason
 }
 
+// Ended is when the step ended.
+func (d StepDone) Ended() time.Time {
+	return d.Started.Add(time.Duration(d.DurationSeconds * float64(time.Second)))
+}
+
 // The states of a receipt.
 const (
 	Confirmed   = "confirmed"    // armed, seen to be effective, seen to be cleared

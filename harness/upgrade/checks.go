@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -36,5 +37,5 @@ func versionSkew(r *health.Record, _ *health.Window, _ health.Params) (plan.Verd
 
 // Residue is where an upgrade leaves things.
 func Residue() health.Residue {
-	return health.Residue{Files: []string{"/etc/kubernetes/tmp/kubeadm-*", SavedDir + "/*"}, Annotation: PausedReplicas}
+	return health.Residue{Files: []string{kubeadm.BackupPattern, SavedDir + "/*"}, Annotation: PausedReplicas}
 }

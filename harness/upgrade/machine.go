@@ -37,7 +37,7 @@ func (m *machineUpgrade) marker() string { return path.Join(m.saved(), "kubeadm-
 func (m *machineUpgrade) open() (cluster.Machine, error) { return m.Target.Cluster.Machine(m.machine) }
 
 func sh(ctx context.Context, m cluster.Machine, script string) error {
-	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script}})
+	_, err := cluster.Shell(ctx, m, script)
 	return err
 }
 

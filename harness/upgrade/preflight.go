@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -142,12 +143,12 @@ func (u *Upgrade) unfinished(ctx context.Context) (map[string]string, error) {
 		if m.Role() == cluster.Etcd {
 			continue
 		}
-		r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "ls " + SavedDir + " 2>/dev/null || true"}})
+		saved, err := cluster.Glob(ctx, m, SavedDir+"/*")
 		if err != nil {
 			return nil, err
 		}
-		if from := strings.TrimSpace(r.Stdout); from != "" {
-			out[m.Name()] = from
+		for _, dir := range saved {
+			out[m.Name()] = strings.TrimSpace(out[m.Name()] + " " + path.Base(dir))
 		}
 	}
 	return out, nil
@@ -171,7 +172,11 @@ func skewNow(_ context.Context, in *inventory) ([]Finding, error) {
 		})
 	}
 	// The oldest supported kubelet moves with the API servers: those that are fine now may be too old for the target.
+	// Workers that are upgraded in every hop are never further behind than one.
 	for _, hop := range in.upgrade.Path.Hops {
+		if !in.upgrade.Spec.ControlPlaneOnly {
+			break
+		}
 		after := slices.Clone(in.observation.Components)
 		for i := range after {
 			if after[i].Name != health.Kubelet && after[i].Name != health.KubeProxy && after[i].Version != "" {
@@ -179,7 +184,7 @@ func skewNow(_ context.Context, in *inventory) ([]Finding, error) {
 			}
 		}
 		for _, v := range Skew(after) {
-			if strings.HasPrefix(v.Offender, health.Kubelet) && !in.willFollow(hop) {
+			if strings.HasPrefix(v.Offender, health.Kubelet) {
 				out = append(out, Finding{
 					Check: "version skew", Severity: Blocker, What: "after the control plane's upgrade " + v.Message, Why: "its node would be unsupported",
 					Fix: "upgrade " + v.Offender + " first",
@@ -189,9 +194,6 @@ func skewNow(_ context.Context, in *inventory) ([]Finding, error) {
 	}
 	return out, nil
 }
-
-// willFollow: when workers are upgraded in every hop, they are never further behind than one hop.
-func (in *inventory) willFollow(string) bool { return !in.upgrade.Spec.ControlPlaneOnly }
 
 func etcdNow(_ context.Context, in *inventory) ([]Finding, error) {
 	var lost []string

@@ -73,7 +73,8 @@ func sorted(m map[string][]string) string {
 		}
 		parts = append(parts, v+": "+strings.Join(who, ", "))
 	}
-	return strings.Join(sortedStrings(parts), "; ")
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
 }
 
 // expiresWithin is how much of its life a certificate must have left to outlive an upgrade and a weekend.
@@ -83,11 +84,11 @@ const expiresWithin = 7 * 24 * time.Hour
 func certificates(ctx context.Context, in *inventory) ([]Finding, error) {
 	var out []Finding
 	for _, m := range in.machines(cluster.ControlPlane) {
-		r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do test -e $f && echo \"# $f\" && cat $f; done; true"}})
+		certs, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do test -e $f && echo \"# $f\" && cat $f; done; true")
 		if err != nil {
 			return nil, err
 		}
-		for name, end := range expiries(r.Stdout) {
+		for name, end := range expiries(certs) {
 			left := time.Until(end)
 			if left > expiresWithin {
 				continue
@@ -148,9 +149,4 @@ func diskSpace(ctx context.Context, in *inventory) ([]Finding, error) {
 		}
 	}
 	return out, nil
-}
-
-func sortedStrings(s []string) []string {
-	slices.Sort(s)
-	return s
 }

@@ -63,6 +63,17 @@ func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Opt
 	return res, err
 }
 
+// EndsGo runs an embedded scenario, which must end GO.
+func (s *Suite) EndsGo(ctx context.Context, name string) {
+	ginkgo.GinkgoHelper()
+	sc, err := scenarios.Load(name)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	res, err := s.Run(ctx, sc, scenarios.Options{})
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	gomega.Expect(res.Reasons).To(gomega.BeEmpty())
+	gomega.Expect(res.Verdict).To(gomega.Equal(plan.Go))
+}
+
 // writer sends progress to Ginkgo's own writer, which shows it with a failed spec.
 type writer struct{}
 

@@ -43,12 +43,7 @@ func cached(versions ...string) {
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string, versions ...string) {
 		cached(versions...)
-		sc, err := scenarios.Load(name)
-		Expect(err).NotTo(HaveOccurred())
-		res, err := suite.Run(ctx, sc, scenarios.Options{})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(res.Reasons).To(BeEmpty())
-		Expect(res.Verdict).To(Equal(plan.Go))
+		suite.EndsGo(ctx, name)
 	},
 	Entry(nil, "upgrade-skew-refused", Label("tier: quick", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "upgrade-clean", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
