@@ -33,14 +33,25 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
 	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z")
 	fl.StringSliceVar(&f.spec.Via, "via", nil, "versions in between, when --to is more than one minor ahead")
-	fl.StringVar(&f.spec.Workers, "workers", upgrade.Rolling, "how workers are upgraded: rolling or all-at-once")
+	fl.StringVar(&f.spec.Workers, "workers", upgrade.Rolling, "how workers are upgraded: rolling, all-at-once or surge")
 	fl.IntVar(&f.spec.MaxUnavailable, "max-unavailable", 1, "workers at a time when rolling")
 	fl.BoolVar(&f.spec.ControlPlaneOnly, "control-plane-only", false, "leave the workers at their version")
 	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings")
+	fl.BoolVar(&f.spec.RestoreSnapshot, "restore-snapshot", false, "when a control plane's rollback does not make it well, take etcd back to the snapshot: writes since are lost")
 	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine (default 2m)")
 	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one (default 5m)")
-	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce, upgrade.Surge}, cobra.ShellCompDirectiveNoFileComp))
 }
+
+// dir is where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for this one's.
+func (f *upgradeFlags) dir(o *options) string {
+	if f.out != "" {
+		return f.out
+	}
+	return filepath.Join(lab.Dir(o.stateDir, f.name), "upgrade")
+}
+
+func (f *upgradeFlags) snapshots(o *options) string { return filepath.Join(f.dir(o), "snapshots") }
 
 func upgradeCommand(o *options) *cobra.Command {
 	var f upgradeFlags
@@ -155,7 +166,7 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, err
 	}
-	from, err := upgrade.Observed(ctx, target, observer)
+	from, err := upgrade.Observed(ctx, target, observer, f.snapshots(o))
 	if err != nil {
 		return nil, err
 	}
@@ -163,18 +174,14 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, errors.Join(err, target.Members.Close())
 	}
-	u.Target, u.Observer = target, observer
+	u.Target, u.Observer, u.Dir = target, observer, f.snapshots(o)
 	return u, nil
 }
 
 func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	ctx := cmd.Context()
-	if f.out == "" {
-		// It goes with the cluster: a snapshot or a journal of an earlier one by that name must not pass for this one's.
-		f.out = filepath.Join(lab.Dir(o.stateDir, f.name), "upgrade")
-	}
 	if f.resume {
-		f.specFile = f.out
+		f.specFile = f.dir(o)
 	}
 	u, err := o.openUpgrade(ctx, &f)
 	if err != nil {
@@ -189,12 +196,11 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if f.planOnly {
 		return p.Print(cmd.OutOrStdout())
 	}
-	record, err := upgrade.OpenRecord(f.out, u.Spec)
+	record, err := upgrade.OpenRecord(f.dir(o), u.Spec)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
-	u.Dir = filepath.Join(f.out, "snapshots")
 	if err := o.provideFor(ctx, u, f.name); err != nil {
 		return err
 	}

@@ -78,6 +78,14 @@ type Cluster interface {
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
+// Scaler is a cluster that machines can be added to and taken from while it runs. What they run is the caller's business.
+type Scaler interface {
+	// AddMachine makes a machine with an empty disk and powers it on. A machine of the topology gets its own address again.
+	AddMachine(ctx context.Context, spec MachineSpec) (Machine, error)
+	// RemoveMachine cuts a machine's power and drops its disk for good; idempotent.
+	RemoveMachine(ctx context.Context, name string) error
+}
+
 // Provider makes clusters.
 type Provider interface {
 	// Up makes a cluster; on error nothing is left behind.

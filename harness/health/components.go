@@ -68,31 +68,58 @@ var componentPorts = map[string]int{ //nolint:gochecknoglobals // a constant tab
 	APIServer: kubeadm.APIPort, ControllerManager: 10257, Scheduler: 10259, Kubelet: 10250,
 }
 
-// componentProbes makes a probe for every component of every machine.
-func componentProbes(c cluster.Cluster, cfg *rest.Config) ([]*componentProbe, error) {
+// componentProbes has a probe for every component of every machine there is.
+type componentProbes struct {
+	cluster cluster.Cluster
+	pair    tls.Certificate
+
+	mu    sync.Mutex
+	known map[cluster.Machine][]*componentProbe
+}
+
+func newComponentProbes(c cluster.Cluster, cfg *rest.Config) (*componentProbes, error) {
 	pair, err := tls.X509KeyPair(cfg.CertData, cfg.KeyData)
 	if err != nil {
 		return nil, fmt.Errorf("components: admin's certificate: %w", err)
 	}
+	p := &componentProbes{cluster: c, pair: pair, known: map[cluster.Machine][]*componentProbe{}}
+	_, err = p.all()
+	return p, err
+}
+
+// all lists the probes of the machines there are now; a machine that is gone loses its own.
+func (p *componentProbes) all() ([]*componentProbe, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := map[cluster.Machine][]*componentProbe{}
 	var out []*componentProbe
-	for _, m := range c.Machines() {
-		names := []string{}
-		switch m.Role() {
-		case cluster.ControlPlane:
-			names = []string{APIServer, ControllerManager, Scheduler, Kubelet}
-		case cluster.Worker:
-			names = []string{Kubelet}
-		case cluster.Etcd:
-		}
-		for _, n := range names {
-			p, err := newComponentProbe(m, n, pair)
-			if err != nil {
-				return nil, err
+	for _, m := range p.cluster.Machines() {
+		probes, known := p.known[m]
+		if !known {
+			for _, name := range componentsOf(m.Role()) {
+				probe, err := newComponentProbe(m, name, p.pair)
+				if err != nil {
+					return nil, err
+				}
+				probes = append(probes, probe)
 			}
-			out = append(out, p)
 		}
+		now[m] = probes
+		out = append(out, probes...)
 	}
+	p.known = now
 	return out, nil
+}
+
+func componentsOf(r cluster.Role) []string {
+	switch r {
+	case cluster.ControlPlane:
+		return []string{APIServer, ControllerManager, Scheduler, Kubelet}
+	case cluster.Worker:
+		return []string{Kubelet}
+	default:
+		return nil
+	}
 }
 
 func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) (*componentProbe, error) {
@@ -221,9 +248,13 @@ func (p *componentProbe) server(ctx context.Context) (string, error) {
 func (o *Observer) Components(ctx context.Context) []Component {
 	ctx, cancel := context.WithTimeout(ctx, observeFor)
 	defer cancel()
-	out := make([]Component, len(o.components))
+	probes, err := o.components.all()
+	if err != nil {
+		return []Component{{Error: err.Error()}}
+	}
+	out := make([]Component, len(probes))
 	var wg sync.WaitGroup
-	for i, p := range o.components {
+	for i, p := range probes {
 		wg.Go(func() { out[i] = p.look(ctx) })
 	}
 	wg.Wait()

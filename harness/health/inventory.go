@@ -114,8 +114,8 @@ func (t *Target) orphans(ctx context.Context, in *Inventory) error {
 	return nil
 }
 
-// transient keys are the kubelet's and the controllers' own; they come and go.
-func transient(key string) bool {
+// Transient reports whether a label, annotation or taint is the kubelet's or a controller's own: those come and go.
+func Transient(key string) bool {
 	return strings.HasPrefix(key, "node.kubernetes.io/") || strings.HasPrefix(key, "volumes.kubernetes.io/") || strings.HasPrefix(key, "node.alpha.kubernetes.io/") ||
 		strings.HasPrefix(key, "kubeadm.alpha.kubernetes.io/") || strings.HasPrefix(key, "csi.volume.kubernetes.io/") || strings.HasPrefix(key, "beta.kubernetes.io/")
 }
@@ -126,7 +126,7 @@ func lostOf(what, node string, before, after map[string]string) []string {
 	for _, k := range slices.Sorted(maps.Keys(before)) {
 		now, there := after[k]
 		switch {
-		case transient(k) || there && now == before[k]:
+		case Transient(k) || there && now == before[k]:
 		case !there:
 			out = append(out, fmt.Sprintf("node %s has lost the %s %s=%s", node, what, k, before[k]))
 		default:
@@ -149,7 +149,7 @@ func (in *Inventory) Lost(after *Inventory) []string {
 		out = append(out, lostOf("label", node, was.Labels, now.Labels)...)
 		out = append(out, lostOf("annotation", node, was.Annotations, now.Annotations)...)
 		for _, t := range was.Taints {
-			if !transient(t) && !slices.Contains(now.Taints, t) {
+			if !Transient(t) && !slices.Contains(now.Taints, t) {
 				out = append(out, fmt.Sprintf("node %s has lost the taint %s", node, t))
 			}
 		}
@@ -162,6 +162,9 @@ func (in *Inventory) Left(after *Inventory) []string {
 	var out []string
 	for _, node := range slices.Sorted(maps.Keys(after.Nodes)) {
 		was, now := in.Nodes[node], after.Nodes[node]
+		if _, there := in.Nodes[node]; !there {
+			out = append(out, "node "+node+" was not there before")
+		}
 		if now.Unschedulable && !was.Unschedulable {
 			out = append(out, "node "+node+" was left cordoned")
 		}

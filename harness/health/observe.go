@@ -77,7 +77,7 @@ type Observer struct {
 	client  kubernetes.Interface // nil for etcd-only
 	Keep    func(Observation)    // told of every observation; may be nil
 
-	components []*componentProbe
+	components *componentProbes
 	workload   *Workload // nil: none was started
 
 	mu   sync.Mutex
@@ -126,7 +126,7 @@ func NewObserver(t *Target) (*Observer, error) {
 		return o, nil
 	}
 	var err error
-	o.components, err = componentProbes(t.Cluster, t.Config)
+	o.components, err = newComponentProbes(t.Cluster, t.Config)
 	return o, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -119,9 +120,9 @@ func byRole(c cluster.Cluster) (controlPlanes, workers []cluster.Machine) {
 
 // prepareAll installs the programs and the kubelet's unit on every Kubernetes machine.
 func prepareAll(ctx context.Context, c cluster.Cluster) error {
-	unit, err := fixtures.Kubeadm.ReadFile("kubeadm/kubelet.service")
+	unit, err := kubeletUnit()
 	if err != nil {
-		return fmt.Errorf("kubelet unit: %w", err)
+		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	controlPlanes, workers := byRole(c)
@@ -129,6 +130,14 @@ func prepareAll(ctx context.Context, c cluster.Cluster) error {
 		g.Go(func() error { return prepare(ctx, c.Topology(), m, unit) })
 	}
 	return g.Wait()
+}
+
+func kubeletUnit() ([]byte, error) {
+	unit, err := fixtures.Kubeadm.ReadFile("kubeadm/kubelet.service")
+	if err != nil {
+		return nil, fmt.Errorf("kubelet unit: %w", err)
+	}
+	return unit, nil
 }
 
 func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, unit []byte) error {
@@ -153,6 +162,43 @@ func initFirst(ctx context.Context, m cluster.Machine, p params) error {
 
 func join(ctx context.Context, m cluster.Machine, p params) error {
 	return run(ctx, m, p, "join", []string{"join.yaml.tmpl"})
+}
+
+// tokenLife is how long the token of one join is good for.
+const tokenLife = "15m"
+
+// Join makes a bare machine that is powered on a worker at the version. A join that was cut off is not gone on with: start from an empty disk.
+func Join(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string) error {
+	t := c.Topology()
+	t.Version = version
+	unit, err := kubeletUnit()
+	if err != nil {
+		return err
+	}
+	if err := prepare(ctx, t, m, unit); err != nil {
+		return err
+	}
+	p, err := newParams(c)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	controlPlanes, _ := byRole(c)
+	for _, cp := range controlPlanes { // any of them can make a token
+		if p.CAHash, err = caHash(ctx, cp); err == nil {
+			p.Token, err = newToken(ctx, cp)
+		}
+		if err == nil {
+			return join(ctx, m, p)
+		}
+		errs = append(errs, err)
+	}
+	return fmt.Errorf("join %s: no control plane gives a token: %w", m.Name(), errors.Join(errs...))
+}
+
+func newToken(ctx context.Context, m cluster.Machine) (string, error) {
+	r, err := m.Exec(ctx, cluster.Command{Args: []string{"kubeadm", "token", "create", "--ttl", tokenLife}})
+	return strings.TrimSpace(r.Stdout), err
 }
 
 func run(ctx context.Context, m cluster.Machine, p params, verb string, files []string, flags ...string) error {

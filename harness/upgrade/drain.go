@@ -32,7 +32,7 @@ func (m *machineUpgrade) helper(ctx context.Context) *drain.Helper {
 	}
 }
 
-// drain cordons the node and evicts its pods. A control plane that carries no workload is not cordoned at all.
+// drain readies a machine for its upgrade. A control plane that carries no workload is not cordoned at all.
 func (m *machineUpgrade) drain(ctx context.Context) error {
 	if err := m.skipIfDone(ctx); err != nil {
 		return err
@@ -43,6 +43,11 @@ func (m *machineUpgrade) drain(ctx context.Context) error {
 			return fmt.Errorf("%w: %s carries no workload", plan.ErrSkip, m.machine)
 		}
 	}
+	return m.evict(ctx)
+}
+
+// evict cordons the node and moves its pods away.
+func (m *machineUpgrade) evict(ctx context.Context) error {
 	if err := m.cordon(ctx); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type Upgrade struct {
 
 	Target   *health.Target
 	Observer *health.Observer
-	Dir      string   // where etcd snapshots are kept
+	Dir      string   // where etcd snapshots are kept, and what replaced nodes carried
 	Env      []string // of the strategy command: KUBECONFIG and the like
 }
 
@@ -107,6 +107,9 @@ func (u *Upgrade) hop(from, version string) []*plan.Step {
 
 // workers are upgraded in batches; a batch of one needs no group.
 func (u *Upgrade) workers(from, version string) []*plan.Step {
+	if u.Spec.Workers == Surge {
+		return u.surge(from, version)
+	}
 	var all, out []*plan.Step
 	for i, name := range u.Topology.WorkerMachines() {
 		all = append(all, u.machineSteps(fmt.Sprintf("worker/%d", i+1), name, from, version, u.Spec.Workers == Rolling))
@@ -155,5 +158,12 @@ func (u *Upgrade) machineSteps(id, machine, from, version string, drain bool) *p
 	if !controlPlane {
 		back.About = "when a step above fails: back to the version before, and uncordon"
 	}
-	return &plan.Step{Name: id, About: machine, Children: append(steps, back)}
+	steps = append(steps, back)
+	if controlPlane && u.Spec.RestoreSnapshot {
+		steps = append(steps, &plan.Step{
+			Name: id + "/restore", About: "when the rollback does not make it well: etcd back to the snapshot, writes since are lost", Run: m.restoreEtcd,
+			Rollback: true, Disrupts: u.everybody(),
+		})
+	}
+	return &plan.Step{Name: id, About: machine, Children: steps}
 }

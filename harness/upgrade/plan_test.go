@@ -37,6 +37,8 @@ func TestPlanOfStrategies(t *testing.T) {
 		"rolling":            {Spec{To: "v1.36"}, []string{"worker/3/drain", "worker/1/rollback"}, []string{"workers/1"}, "snapshot control-plane/1 control-plane/1/kubeadm control-plane/1/kubelet control-plane/1/gate worker/1 worker/2 verify autoscaler/resume"},
 		"two at a time":      {Spec{To: "v1.36", MaxUnavailable: 2}, []string{"workers/1", "worker/3"}, []string{"workers/3"}, "workers/1 worker/1 worker/2 worker/3"},
 		"all at once":        {Spec{To: "v1.36", Workers: AllAtOnce}, []string{"workers/1"}, []string{"worker/1/drain", "worker/1/uncordon"}, "control-plane/1/gate workers/1 worker/1/kubeadm"},
+		"surge":              {Spec{To: "v1.36", Workers: Surge}, []string{"surge/rollback", "worker/2/rollback"}, []string{"worker/1/kubeadm"}, "control-plane/1/gate surge/add surge/gate worker/1/drain worker/1/remove worker/1/add worker/1/gate worker/3/gate surge/drain surge/remove verify"},
+		"restore":            {Spec{To: "v1.36", RestoreSnapshot: true}, []string{"control-plane/1/restore"}, []string{"worker/1/restore"}, "control-plane/1/gate control-plane/1/rollback control-plane/1/restore"},
 		"control plane only": {Spec{To: "v1.36", ControlPlaneOnly: true}, nil, []string{"worker/1"}, "control-plane/1 verify"},
 		"a program":          {Spec{To: "v1.36", Strategy: Command, Command: []string{"true"}}, nil, []string{"control-plane/1"}, "preflight snapshot command verify"},
 	} {

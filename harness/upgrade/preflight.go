@@ -45,6 +45,7 @@ type inventory struct {
 	nodes       []corev1.Node
 	pods        []corev1.Pod
 	unfinished  map[string]string // machine -> version an upgrade was on its way from
+	replacing   map[string]string // those of them that are replaced, and may be off or not there
 }
 
 // preflightCheck is one look at the cluster.
@@ -67,6 +68,7 @@ func preflightChecks() []preflightCheck {
 		{"webhooks", webhooks},
 		{"removed APIs", removedAPIs},
 		{"memory budget", func(_ context.Context, in *inventory) ([]Finding, error) { return memoryBudget(in.nodes, in.pods), nil }},
+		{"surge", surgePossible},
 		{"known issues", func(_ context.Context, in *inventory) ([]Finding, error) { return Advice(in.upgrade.Path, in.cloud()) }},
 	}
 }
@@ -112,6 +114,20 @@ func (u *Upgrade) preflight(ctx context.Context) error {
 // ErrRefused is wrapped by an upgrade that was not begun.
 var ErrRefused = errors.New("refused")
 
+// surgePossible: new machines have to come from somewhere.
+func surgePossible(_ context.Context, in *inventory) ([]Finding, error) {
+	if in.upgrade.Spec.Workers != Surge || in.upgrade.Spec.ControlPlaneOnly {
+		return nil, nil
+	}
+	if _, ok := in.upgrade.Target.Cluster.(cluster.Scaler); !ok {
+		return []Finding{{
+			Check: "surge", Severity: Blocker, What: "machines cannot be added to this cluster", Why: "workers are to be replaced by new machines",
+			Fix: "upgrade workers in place: --workers rolling",
+		}}, nil
+	}
+	return nil, nil
+}
+
 // readFor is how long preflight may take to read the cluster at all.
 const readFor = 20 * time.Second
 
@@ -132,15 +148,21 @@ func (in *inventory) read(ctx context.Context) error {
 	if err != nil {
 		return &cluster.UsageError{Err: fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", ErrRefused, err)}
 	}
+	if in.replacing, err = u.replacing(); err != nil {
+		return err
+	}
 	in.unfinished, err = u.unfinished(ctx)
 	return err
 }
 
 // unfinished finds machines whose upgrade was begun by Drydock and has not passed its gate.
 func (u *Upgrade) unfinished(ctx context.Context) (map[string]string, error) {
-	out := map[string]string{}
+	out, err := u.replacing()
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range u.Target.Cluster.Machines() {
-		if m.Role() == cluster.Etcd {
+		if m.Role() == cluster.Etcd || out[m.Name()] != "" { // a machine that is being replaced may be off
 			continue
 		}
 		saved, err := cluster.Glob(ctx, m, SavedDir+"/*")
@@ -232,7 +254,7 @@ func nodesNow(_ context.Context, in *inventory) ([]Finding, error) {
 		}
 	}
 	for _, m := range in.upgrade.Target.Cluster.Machines() {
-		if m.Role() != cluster.Etcd && !seen[m.Name()] {
+		if m.Role() != cluster.Etcd && !seen[m.Name()] && in.unfinished[m.Name()] == "" {
 			out = append(out, Finding{Check: "nodes", Severity: Blocker, What: m.Name() + " is no node of the cluster", Why: "nobody knows what it runs", Fix: "join it or leave it out"})
 		}
 	}

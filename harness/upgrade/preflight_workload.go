@@ -198,7 +198,7 @@ func removedAPIs(ctx context.Context, in *inventory) ([]Finding, error) {
 func (in *inventory) machines(role cluster.Role) []cluster.Machine {
 	var out []cluster.Machine
 	for _, m := range in.upgrade.Target.Cluster.Machines() {
-		if m.Role() == role {
+		if _, away := in.replacing[m.Name()]; m.Role() == role && !away {
 			out = append(out, m)
 		}
 	}

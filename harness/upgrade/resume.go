@@ -20,9 +20,9 @@ import (
 )
 
 // Observed is the version an upgrade of the cluster starts from, as it is seen: the oldest of what runs, or, where an upgrade was begun
-// and not finished, what its machines have saved.
-func Observed(ctx context.Context, t *health.Target, o *health.Observer) (from string, err error) {
-	unfinished, err := (&Upgrade{Target: t}).unfinished(ctx)
+// and not finished, what its machines have saved. dir is the Dir of the upgrade.
+func Observed(ctx context.Context, t *health.Target, o *health.Observer, dir string) (from string, err error) {
+	unfinished, err := (&Upgrade{Target: t, Dir: dir}).unfinished(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -26,7 +26,29 @@ func (m *machineUpgrade) rollback(ctx context.Context) error {
 		return err
 	}
 	if err := m.awaitWell(ctx, m.from); err != nil {
-		return fmt.Errorf("%w; the etcd snapshot from before is %s", err, m.snapshotFile(m.version))
+		if m.Spec.RestoreSnapshot {
+			return err // the next step goes on
+		}
+		return fmt.Errorf("%w; the etcd snapshot from before is %s: with --restore-snapshot etcd would have been taken back to it", err, m.snapshotFile(m.version))
+	}
+	return errors.Join(unskip(m.uncordon(ctx)), sh(ctx, machine, "rm -rf "+m.saved()))
+}
+
+// restoreEtcd is the last resort, for whoever asked for it: when the old files and programs do not make the machine well, what is left to
+// differ is the data. It proves that the members are the ones they should be, that they hold the same, and that the machine is well.
+func (m *machineUpgrade) restoreEtcd(ctx context.Context) error {
+	if err := errors.Join(m.well(ctx, m.Observer.Observe(ctx), m.from), m.etcdWell(ctx)); err == nil {
+		return fmt.Errorf("%w: the rollback made %s well", plan.ErrSkip, m.machine)
+	}
+	if err := kubeadm.RestoreEtcd(ctx, m.Target.Cluster, m.snapshotFile(m.version)); err != nil {
+		return err
+	}
+	if err := m.awaitWell(ctx, m.from); err != nil {
+		return err
+	}
+	machine, err := m.open()
+	if err != nil {
+		return err
 	}
 	return errors.Join(unskip(m.uncordon(ctx)), sh(ctx, machine, "rm -rf "+m.saved()))
 }

@@ -19,6 +19,7 @@ const (
 const (
 	Rolling   = "rolling"     // in place, MaxUnavailable at a time
 	AllAtOnce = "all-at-once" // in place, all together and without a drain
+	Surge     = "surge"       // replaced by new machines one after another, with one machine more meanwhile
 )
 
 // Spec is what a scenario or a user asks for.
@@ -27,17 +28,18 @@ type Spec struct {
 	Via              []string      `yaml:"via"`              // versions in between, when To is more than one minor ahead
 	Strategy         string        `yaml:"strategy"`         // kubeadm (default) or command
 	Command          []string      `yaml:"command"`          // of the strategy command
-	Workers          string        `yaml:"workers"`          // rolling (default) or all-at-once
+	Workers          string        `yaml:"workers"`          // rolling (default), all-at-once or surge
 	MaxUnavailable   int           `yaml:"maxUnavailable"`   // workers at a time when rolling; default 1
 	ControlPlaneOnly bool          `yaml:"controlPlaneOnly"` // leave the workers at their version
 	Force            bool          `yaml:"force"`            // allow the same version and a downgrade, and preflight's findings
+	RestoreSnapshot  bool          `yaml:"restoreSnapshot"`  // a control plane that rollback does not make well: take etcd back to the snapshot, which loses all writes since
 	DrainTimeout     time.Duration `yaml:"drainTimeout"`     // of one machine; default 2 min
 	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min
 }
 
 // Fields lists the names a file may use.
 func (Spec) Fields() string {
-	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, drainTimeout, machineTimeout"
+	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout"
 }
 
 // Complete fills in defaults, resolves the versions and says what is wrong.
@@ -60,7 +62,7 @@ func (s Spec) Complete() (Spec, error) {
 		value *string
 		name  string
 		known []string
-	}{{&s.Strategy, "strategy", []string{Kubeadm, Command}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce}}} {
+	}{{&s.Strategy, "strategy", []string{Kubeadm, Command}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
 		if *d.value == "" {
 			*d.value = d.known[0]
 		}
@@ -75,6 +77,9 @@ func (s Spec) Complete() (Spec, error) {
 		if n < 0 {
 			return s, cluster.Usagef("upgrade: %s cannot be negative", name)
 		}
+	}
+	if s.MaxUnavailable > 1 && s.Workers != Rolling {
+		return s, cluster.Usagef("upgrade: maxUnavailable is for workers: %s; with %s it means nothing", Rolling, s.Workers)
 	}
 	s.MaxUnavailable = max(s.MaxUnavailable, 1)
 	if s.DrainTimeout == 0 {

@@ -94,7 +94,7 @@ func (p *Provider) fromImage(ctx context.Context, c *Lab, img *image) (bool, err
 
 // wipe empties all disks.
 func (c *Lab) wipe() error {
-	for _, m := range c.machines {
+	for _, m := range c.all() {
 		disk := filepath.Join(c.dir, "disks", m.name)
 		if err := os.RemoveAll(disk); err != nil {
 			return fmt.Errorf("wipe %s: %w", m.name, err)
@@ -162,7 +162,7 @@ func (i *image) write(ctx context.Context, c *Lab) (err error) {
 		}
 	}()
 	m := manifest{Key: i.key, Saved: time.Now(), Files: map[string]record{}}
-	for _, mach := range c.machines {
+	for _, mach := range c.all() {
 		if err := copyDisk(ctx, filepath.Join(c.dir, "disks", mach.name), filepath.Join(tmp, mach.name), func(rel string, r record) error {
 			m.Files[filepath.Join(mach.name, rel)] = r
 			return nil

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -24,20 +25,73 @@ import (
 type Lab struct {
 	dir      string
 	topology cluster.Topology
-	machines []*Machine
 	apiPort  int
 	store    *release.Store
 	owned    *owned // nil for a lab another process started
+
+	mu       sync.Mutex
+	machines []*Machine
+	written  time.Time // when the lab.json was written that machines are from
 }
 
-var _ cluster.Cluster = (*Lab)(nil)
+var (
+	_ cluster.Cluster = (*Lab)(nil)
+	_ cluster.Scaler  = (*Lab)(nil)
+)
 
 func newLab(dir string, cfg labinit.Config, store *release.Store, o *owned) *Lab {
 	c := &Lab{dir: dir, topology: cfg.Topology, apiPort: cfg.APIPort, store: store, owned: o}
-	for _, m := range cfg.Machines {
-		c.machines = append(c.machines, &Machine{lab: c, name: m.Name, role: m.Role, addr: netip.MustParseAddr(m.Addr)})
-	}
+	c.know(cfg.Machines)
 	return c
+}
+
+// know replaces the list of machines; one that stays as it was stays the same value.
+func (c *Lab) know(machines []labinit.Machine) {
+	old := c.machines
+	c.machines = nil
+	for _, m := range machines {
+		mach := &Machine{lab: c, name: m.Name, role: m.Role, addr: netip.MustParseAddr(m.Addr)}
+		if i := slices.IndexFunc(old, func(o *Machine) bool { return *o == *mach }); i >= 0 {
+			mach = old[i]
+		}
+		c.machines = append(c.machines, mach)
+	}
+}
+
+// all lists the machines there are now: another process may have added or removed some.
+func (c *Lab) all() []*Machine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st, err := os.Stat(filepath.Join(c.dir, labinit.ConfigFile))
+	if err != nil || st.ModTime().Equal(c.written) {
+		return c.machines
+	}
+	if cfg, err := readConfig(c.dir); err == nil {
+		c.know(cfg.Machines)
+		c.written = st.ModTime()
+	}
+	return c.machines
+}
+
+func readConfig(dir string) (cfg labinit.Config, err error) {
+	raw, err := os.ReadFile(filepath.Join(dir, labinit.ConfigFile))
+	if err == nil {
+		err = json.Unmarshal(raw, &cfg)
+	}
+	return cfg, err
+}
+
+// AddMachine makes a machine with an empty disk and powers it on.
+func (c *Lab) AddMachine(ctx context.Context, spec cluster.MachineSpec) (cluster.Machine, error) {
+	if err := c.call(ctx, "add", spec, nil); err != nil {
+		return nil, err
+	}
+	return c.Machine(spec.Name)
+}
+
+// RemoveMachine cuts a machine's power and drops its disk.
+func (c *Lab) RemoveMachine(ctx context.Context, name string) error {
+	return c.call(ctx, "remove", labinit.MachineParams{Name: name}, nil)
 }
 
 // Attach finds a running lab by name; the error lists those that run.
@@ -50,12 +104,8 @@ func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
 		}
 		return nil, cluster.Usagef("no lab named %q is running; running: %s", name, names)
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, labinit.ConfigFile))
+	cfg, err := readConfig(dir)
 	if err != nil {
-		return nil, fmt.Errorf("lab %s: %w", name, err)
-	}
-	var cfg labinit.Config
-	if err := json.Unmarshal(raw, &cfg); err != nil {
 		return nil, fmt.Errorf("lab %s: %w", name, err)
 	}
 	return newLab(dir, cfg, store, nil), nil
@@ -92,9 +142,9 @@ func (c *Lab) Topology() cluster.Topology { return c.topology }
 
 // Machines lists the machines in the topology's order.
 func (c *Lab) Machines() []cluster.Machine {
-	out := make([]cluster.Machine, len(c.machines))
-	for i, m := range c.machines {
-		out[i] = m
+	var out []cluster.Machine
+	for _, m := range c.all() {
+		out = append(out, m)
 	}
 	return out
 }
@@ -102,7 +152,7 @@ func (c *Lab) Machines() []cluster.Machine {
 // Machine finds one by name.
 func (c *Lab) Machine(name string) (cluster.Machine, error) {
 	var known []string
-	for _, m := range c.machines {
+	for _, m := range c.all() {
 		if m.name == name {
 			return m, nil
 		}

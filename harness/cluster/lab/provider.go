@@ -131,10 +131,12 @@ func Provide(ctx context.Context, store *release.Store, version string) error {
 func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err error) {
 	dir := Dir(p.StateDir, t.Name)
 	cfg := labinit.Config{Topology: t, Program: p.Program, Releases: p.Store.Root(), Keep: p.Keep}
-	for i, m := range t.Machines() {
-		cfg.Machines = append(cfg.Machines, labinit.Machine{
-			Name: m.Name, Role: m.Role, Addr: fmt.Sprintf("10.77.1.%d", i+1), Link: fmt.Sprintf("m%d", i+1),
-		})
+	for _, spec := range t.Machines() {
+		m, err := cfg.Place(spec)
+		if err != nil {
+			return nil, cluster.Usagef("lab %s: %w", t.Name, err)
+		}
+		cfg.Machines = append(cfg.Machines, m)
 	}
 	defer func() {
 		if err != nil {
@@ -203,7 +205,7 @@ func (p *Provider) populate(ctx context.Context, c *Lab) error {
 			return err
 		}
 	}
-	done := p.Progress.Phase("%d machines on", len(c.machines))
+	done := p.Progress.Phase("%d machines on", len(c.all()))
 	err := c.each(ctx, func(ctx context.Context, m *Machine) error { return m.On(ctx) })
 	done(err)
 	if err != nil {
@@ -253,7 +255,7 @@ func (p *Provider) saveFailure(c *Lab) error {
 
 func collectLogs(c *Lab, dir string) error {
 	var errs []error
-	for _, m := range c.machines {
+	for _, m := range c.all() {
 		for _, sub := range []string{"var/log/units", "var/log/pods"} {
 			src := filepath.Join(c.dir, "disks", m.Name(), sub)
 			if _, err := os.Stat(src); err != nil {
@@ -297,7 +299,7 @@ func copyLogs(dst, src string) error {
 // each does something on all machines at once and joins what went wrong.
 func (c *Lab) each(ctx context.Context, do func(context.Context, *Machine) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, m := range c.machines {
+	for _, m := range c.all() {
 		g.Go(func() error { return do(ctx, m) })
 	}
 	return g.Wait()

@@ -2,7 +2,11 @@
 // between their pod ranges and balances the API servers. It ends with its owner, and the kernel ends everything in it.
 package labinit
 
-import "drydock.dev/drydock/harness/cluster"
+import (
+	"fmt"
+
+	"drydock.dev/drydock/harness/cluster"
+)
 
 // Addresses of a lab. Every lab has a network namespace of its own, so all labs use the same.
 const (
@@ -21,7 +25,7 @@ const (
 	LogFile    = "lab.log"
 )
 
-// Config is lab.json: what the lab is made of, written by the host before the lab starts.
+// Config is lab.json: what the lab is made of, written by the host before the lab starts and by the lab when machines come and go.
 type Config struct {
 	Topology cluster.Topology `json:"topology"`
 	Machines []Machine        `json:"machines"`
@@ -38,6 +42,28 @@ type Machine struct {
 	Addr string       `json:"addr"`
 	Link string       `json:"link"` // its interface on the lab's side; at most 15 bytes
 }
+
+// Place gives a machine its address and its cable: one of the topology always the same, another the first that is free behind those.
+func (c Config) Place(spec cluster.MachineSpec) (Machine, error) {
+	taken := map[string]bool{}
+	for _, m := range c.Machines {
+		if m.Name == spec.Name {
+			return Machine{}, fmt.Errorf("there is a machine %q already", spec.Name)
+		}
+		taken[m.Addr] = true
+	}
+	own := c.Topology.Machines()
+	for i := range MaxMachines {
+		at := Machine{Name: spec.Name, Role: spec.Role, Addr: fmt.Sprintf("10.77.1.%d", i+1), Link: fmt.Sprintf("m%d", i+1)}
+		if i < len(own) && own[i].Name == spec.Name || i >= len(own) && !taken[at.Addr] {
+			return at, nil
+		}
+	}
+	return Machine{}, fmt.Errorf("a lab has room for %d machines", MaxMachines)
+}
+
+// MaxMachines is how many addresses the lab's network has for machines.
+const MaxMachines = 254
 
 // MachineParams name a machine in a request.
 type MachineParams struct {

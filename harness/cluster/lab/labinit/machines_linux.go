@@ -21,14 +21,13 @@ import (
 // switchboard knows which machines are on.
 type switchboard struct {
 	dir   string // the lab's state directory
-	cfg   Config
 	table *process.Table
 	log   io.Writer
 
+	mu    sync.Mutex
+	cfg   Config
 	turns map[string]*sync.Mutex // one a machine: its switch is turned by one caller at a time
-
-	mu sync.Mutex
-	on map[string]*running
+	on    map[string]*running
 }
 
 func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
@@ -60,23 +59,25 @@ type running struct {
 	done chan struct{} // closed when the kernel has ended everything in the machine
 }
 
-func (s *switchboard) machine(name string) (Machine, error) {
+func (s *switchboard) machine(name string) (Machine, *sync.Mutex, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, m := range s.cfg.Machines {
 		if m.Name == name {
-			return m, nil
+			return m, s.turns[name], nil
 		}
 	}
-	return Machine{}, fmt.Errorf("no machine %q", name)
+	return Machine{}, nil, fmt.Errorf("no machine %q", name)
 }
 
 // powerOn starts the machine's PID 1 and returns when it serves its control socket.
 func (s *switchboard) powerOn(_ context.Context, name string) (err error) {
-	m, err := s.machine(name)
+	m, turn, err := s.machine(name)
 	if err != nil {
 		return err
 	}
-	s.turns[name].Lock()
-	defer s.turns[name].Unlock()
+	turn.Lock()
+	defer turn.Unlock()
 	if s.get(name) != nil {
 		return nil
 	}
@@ -126,6 +127,8 @@ func (s *switchboard) params(m Machine) machineinit.Config {
 }
 
 func (s *switchboard) hosts() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	out := map[string]string{}
 	for _, m := range s.cfg.Machines {
 		out[m.Name] = m.Addr
@@ -185,12 +188,12 @@ func (s *switchboard) watch(m Machine, r *running) {
 // powerOff is a power cut: the cable is pulled first, so that no closing socket can say goodbye, then PID 1 is killed and with it
 // everything in its PID namespace.
 func (s *switchboard) powerOff(ctx context.Context, name string) error {
-	m, err := s.machine(name)
+	m, turn, err := s.machine(name)
 	if err != nil {
 		return err
 	}
-	s.turns[name].Lock()
-	defer s.turns[name].Unlock()
+	turn.Lock()
+	defer turn.Unlock()
 	r := s.get(name)
 	s.set(name, nil)
 	if r == nil {
@@ -213,7 +216,7 @@ func (s *switchboard) powerOff(ctx context.Context, name string) error {
 }
 
 func (s *switchboard) powered(name string) (bool, error) {
-	if _, err := s.machine(name); err != nil {
+	if _, _, err := s.machine(name); err != nil {
 		return false, err
 	}
 	return s.get(name) != nil, nil

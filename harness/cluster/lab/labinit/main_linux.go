@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/process"
 )
@@ -152,7 +153,15 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"on":      named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOn(ctx, n) }),
 		"off":     named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOff(ctx, n) }),
 		"powered": named(func(_ context.Context, n string) (any, error) { return s.powered(n) }),
-		"dial":    control.Dial,
+		"remove":  named(func(ctx context.Context, n string) (any, error) { return nil, s.remove(ctx, n) }),
+		"add": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
+			var spec cluster.MachineSpec
+			if err := req.Decode(&spec); err != nil {
+				return nil, nil, err
+			}
+			return nil, nil, s.add(ctx, spec)
+		},
+		"dial": control.Dial,
 		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {
 			return usage(), nil, nil
 		},

@@ -1,0 +1,76 @@
+package labinit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// add makes a machine with an empty disk and powers it on. It is in lab.json before it is on, so that whoever finds it can remove it.
+func (s *switchboard) add(ctx context.Context, spec cluster.MachineSpec) error {
+	if err := s.place(spec); err != nil {
+		return fmt.Errorf("add a machine: %w", err)
+	}
+	if err := s.powerOn(ctx, spec.Name); err != nil {
+		return fmt.Errorf("add a machine: %w", err)
+	}
+	return nil
+}
+
+func (s *switchboard) place(spec cluster.MachineSpec) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := s.cfg.Place(spec)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "disks", m.Name), 0o755); err != nil {
+		return err
+	}
+	s.turns[m.Name] = &sync.Mutex{}
+	return s.keep(append(slices.Clone(s.cfg.Machines), m))
+}
+
+// remove cuts the machine's power and drops its disk; one that is not there is removed already. It is done whole even when the caller hangs up.
+func (s *switchboard) remove(ctx context.Context, name string) error {
+	ctx = context.WithoutCancel(ctx)
+	if _, _, err := s.machine(name); err != nil {
+		return nil
+	}
+	if err := s.powerOff(ctx, name); err != nil {
+		return fmt.Errorf("remove a machine: %w", err)
+	}
+	for _, dir := range []string{"disks", "run"} {
+		if err := os.RemoveAll(filepath.Join(s.dir, dir, name)); err != nil {
+			return fmt.Errorf("remove machine %s: %w", name, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keep(slices.DeleteFunc(slices.Clone(s.cfg.Machines), func(m Machine) bool { return m.Name == name }))
+}
+
+// keep replaces lab.json, which other processes read the machines from, and then what this one knows.
+func (s *switchboard) keep(machines []Machine) error {
+	cfg := s.cfg
+	cfg.Machines = machines
+	raw, err := json.MarshalIndent(cfg, "", "  ")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, ConfigFile)
+	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	s.cfg = cfg
+	return nil
+}

@@ -1,0 +1,111 @@
+package kubeadm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+)
+
+// stoppedDir is where manifests lie while their static pods are to be down; the kubelet does not look there.
+const stoppedDir = "/etc/kubernetes/drydock-stopped"
+
+// stopWithin is how long a kubelet may take to end a static pod whose manifest is gone.
+const stopWithin = 2 * time.Minute
+
+// RestoreEtcd takes the whole of etcd back to a snapshot: all writes since are lost. Every API server and every member is stopped first, because
+// a member that still ran would be of another cluster, and an API server would serve from its cache what no longer is. The data from before
+// stays beside the new on each machine (etcd.ReplacedDir). After an interrupt a second call starts over.
+// Source: etcd's "Disaster recovery" and Kubernetes' "Restoring an etcd cluster".
+func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error {
+	if err := etcd.CheckSnapshot(snapshot); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(snapshot)
+	if err != nil {
+		return fmt.Errorf("restore etcd: %w", err)
+	}
+	t := c.Topology()
+	members, servers := t.EtcdMachines(), t.ControlPlaneMachines()
+	stacked := t.Etcd == cluster.EtcdStacked
+	r := restorer{cluster: c}
+	steps := []struct {
+		what string
+		on   []string
+		do   func(ctx context.Context, m cluster.Machine) error
+	}{
+		{"stop the API servers", servers, func(ctx context.Context, m cluster.Machine) error { return stopPod(ctx, m, "kube-apiserver") }},
+		{"stop the members", members, func(ctx context.Context, m cluster.Machine) error {
+			if stacked {
+				return stopPod(ctx, m, etcd.Program)
+			}
+			_, err := cluster.Shell(ctx, m, "systemctl stop etcd")
+			return err
+		}},
+		{"restore", members, func(ctx context.Context, m cluster.Machine) error { return etcd.Restore(ctx, c, m, data) }},
+		{"start the members", members, func(ctx context.Context, m cluster.Machine) error {
+			if stacked {
+				return startPod(ctx, m, etcd.Program)
+			}
+			_, err := cluster.Shell(ctx, m, "systemctl start etcd")
+			return err
+		}},
+		{"start the API servers", servers, func(ctx context.Context, m cluster.Machine) error { return startPod(ctx, m, "kube-apiserver") }},
+	}
+	for _, s := range steps {
+		if err := r.each(ctx, s.on, s.do); err != nil {
+			return fmt.Errorf("restore etcd: %s: %w", s.what, err)
+		}
+	}
+	return nil
+}
+
+type restorer struct{ cluster cluster.Cluster }
+
+// each does something on several machines at once. All are waited for, so that none is half-way when the error is told.
+func (r restorer) each(ctx context.Context, machines []string, do func(context.Context, cluster.Machine) error) error {
+	var g errgroup.Group
+	for _, name := range slices.Clone(machines) {
+		g.Go(func() error {
+			m, err := r.cluster.Machine(name)
+			if err != nil {
+				return err
+			}
+			return do(ctx, m)
+		})
+	}
+	return g.Wait()
+}
+
+// stopPod takes a static pod's manifest away and waits for its process to end.
+func stopPod(ctx context.Context, m cluster.Machine, name string) error {
+	file := name + ".yaml"
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("mkdir -p %[1]s; if test -e %[2]s/%[3]s; then mv -f %[2]s/%[3]s %[1]s/%[3]s; fi", stoppedDir, ManifestDir, file))
+	if err != nil {
+		return err
+	}
+	f, err := cluster.As[cluster.Freezer](m)
+	if err != nil {
+		return err
+	}
+	return cluster.Await(ctx, fmt.Sprintf("the end of %s on %s", name, m.Name()), cluster.Wait{For: stopWithin}, func(ctx context.Context) error {
+		state, err := f.State(ctx, name)
+		if err == nil && state != "" {
+			err = errors.New("it still runs")
+		}
+		return err
+	})
+}
+
+// startPod gives the manifest back; its kubelet does the rest.
+func startPod(ctx context.Context, m cluster.Machine, name string) error {
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/%[3]s.yaml; then mv -f %[1]s/%[3]s.yaml %[2]s/%[3]s.yaml; fi; rmdir %[1]s 2>/dev/null || true", stoppedDir, ManifestDir, name))
+	return err
+}

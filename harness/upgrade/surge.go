@@ -1,0 +1,367 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Surge replaces workers instead of changing them: one machine more than before is there throughout, so that no capacity is missing. What
+// a worker's Node object carries for its owner is kept in a file from before its drain until its replacement has passed the gate; that
+// file also says, to a second run, that the replacement is not finished.
+
+// SurgeMachine is the machine that is there for the time of the upgrade.
+const SurgeMachine = "surge-1"
+
+// replacement takes a worker away and puts a new machine of the same name in its place.
+type replacement struct{ *machineUpgrade }
+
+// kept is what outlives a replaced machine.
+type kept struct {
+	From        string            `json:"from"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Taints      []corev1.Taint    `json:"taints,omitempty"`
+}
+
+const keptDir = "replaced"
+
+// surge is the order of the steps: a new machine, every worker in turn, and the new machine away again.
+func (u *Upgrade) surge(from, version string) []*plan.Step {
+	extra := &replacement{&machineUpgrade{Upgrade: u, machine: SurgeMachine, from: from, version: version}}
+	steps := []*plan.Step{{Name: "surge", About: SurgeMachine + ", for the time of the upgrade", Children: []*plan.Step{
+		{Name: "surge/add", About: "join a new machine at " + version, Run: extra.join},
+		{Name: "surge/gate", About: "well at the new version, or go no further", Run: extra.joined},
+		{Name: "surge/rollback", About: "when a step above fails: remove it", Run: extra.leave, Rollback: true},
+	}}}
+	for i, name := range u.Topology.WorkerMachines() {
+		r := &replacement{&machineUpgrade{Upgrade: u, machine: name, from: from, version: version}}
+		id := fmt.Sprintf("worker/%d", i+1)
+		steps = append(steps, &plan.Step{Name: id, About: name, Children: []*plan.Step{
+			{Name: id + "/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: r.drain},
+			{Name: id + "/remove", About: "take the machine and its Node away", Run: r.remove},
+			{Name: id + "/add", About: "join a new machine of that name at " + version, Run: r.add},
+			{Name: id + "/gate", About: "well at the new version, or go no further", Run: r.gate},
+			{Name: id + "/rollback", About: "when a step above fails: a machine at the version before", Run: r.rollback, Rollback: true},
+		}})
+	}
+	return append(steps, &plan.Step{Name: "surge/end", About: SurgeMachine, Children: []*plan.Step{
+		{Name: "surge/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: extra.empty},
+		{Name: "surge/remove", About: "take the machine and its Node away", Run: extra.leave},
+	}})
+}
+
+func (u *Upgrade) scaler() (cluster.Scaler, error) {
+	s, ok := u.Target.Cluster.(cluster.Scaler)
+	if !ok {
+		return nil, fmt.Errorf("machines cannot be added to this cluster: %w", cluster.ErrUnsupported)
+	}
+	return s, nil
+}
+
+func (u *Upgrade) keptFile(machine string) string {
+	return filepath.Join(u.Dir, keptDir, machine+".json")
+}
+
+// replacing tells the machines whose replacement is not finished, and the version they had.
+func (u *Upgrade) replacing() (map[string]string, error) {
+	out := map[string]string{}
+	files, err := filepath.Glob(u.keptFile("*"))
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("upgrade: %w", err)
+		}
+		var k kept
+		if err := json.Unmarshal(raw, &k); err != nil {
+			return nil, fmt.Errorf("upgrade: %s: %w", f, err)
+		}
+		name := filepath.Base(f)
+		out[name[:len(name)-len(".json")]] = k.From
+	}
+	return out, nil
+}
+
+func (r *replacement) read() (k kept, err error) {
+	raw, err := os.ReadFile(r.keptFile(r.machine))
+	if err == nil {
+		err = json.Unmarshal(raw, &k)
+	}
+	if err != nil {
+		return k, fmt.Errorf("what the Node of %s carried: %w", r.machine, err)
+	}
+	return k, nil
+}
+
+func (r *replacement) write(k kept) error {
+	file := r.keptFile(r.machine)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	raw, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	return os.Rename(file+".new", file)
+}
+
+func (r *replacement) forget() error {
+	if err := os.Remove(r.keptFile(r.machine)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	return nil
+}
+
+// begun reports whether the worker's replacement was begun and is not finished.
+func (r *replacement) begun() bool {
+	_, err := os.Stat(r.keptFile(r.machine))
+	return err == nil
+}
+
+func (r *replacement) skipIfDone(ctx context.Context) error {
+	if r.begun() {
+		return nil
+	}
+	return r.machineUpgrade.skipIfDone(ctx)
+}
+
+// at reports whether the machine is there and its kubelet answers with the version.
+func (r *replacement) at(ctx context.Context, version string) bool {
+	return componentsAt(r.Observer.Observe(ctx), r.machine, version) == nil
+}
+
+// drain keeps what the Node carries and evicts its pods. Of a replacement that was begun only a Node that is still there is drained.
+func (r *replacement) drain(ctx context.Context) error {
+	if err := r.skipIfDone(ctx); err != nil {
+		return err
+	}
+	node, err := r.Target.Client.CoreV1().Nodes().Get(ctx, r.machine, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && r.begun():
+		return fmt.Errorf("%w: the Node of %s is removed already", plan.ErrSkip, r.machine)
+	case err != nil:
+		return fmt.Errorf("drain %s: %w", r.machine, err)
+	case r.begun() && !r.Spec.Force && r.at(ctx, r.version):
+		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
+	}
+	if !r.begun() {
+		if err := r.write(keep(node, r.from)); err != nil {
+			return err
+		}
+	}
+	return r.evict(ctx)
+}
+
+// keep takes what belongs to the node's owner.
+func keep(n *corev1.Node, from string) kept {
+	k := kept{From: from, Labels: maps.Clone(n.Labels), Annotations: maps.Clone(n.Annotations)}
+	own := func(key, _ string) bool { return health.Transient(key) || key == CordonedBy }
+	maps.DeleteFunc(k.Labels, own)
+	maps.DeleteFunc(k.Annotations, own)
+	for _, t := range n.Spec.Taints {
+		if !health.Transient(t.Key) {
+			t.TimeAdded = nil
+			k.Taints = append(k.Taints, t)
+		}
+	}
+	return k
+}
+
+// remove takes the old machine and its Node away; the new one, if that is there already, stays.
+func (r *replacement) remove(ctx context.Context) error {
+	if err := r.skipIfDone(ctx); err != nil {
+		return err
+	}
+	if !r.Spec.Force && r.at(ctx, r.version) {
+		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
+	}
+	return r.leave(ctx)
+}
+
+// leave removes the machine, then its Node: the other way round its kubelet would go on for nobody.
+func (r *replacement) leave(ctx context.Context) error {
+	s, err := r.scaler()
+	if err != nil {
+		return err
+	}
+	if err := s.RemoveMachine(ctx, r.machine); err != nil {
+		return err
+	}
+	err = r.Target.Client.CoreV1().Nodes().Delete(ctx, r.machine, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove node %s: %w", r.machine, err)
+	}
+	if r.machine == SurgeMachine {
+		return r.forget()
+	}
+	return nil
+}
+
+// add makes the new machine and joins it. One that was begun and does not run the version is thrown away: nobody knows how far it came.
+func (r *replacement) add(ctx context.Context) error {
+	if err := r.skipIfDone(ctx); err != nil {
+		return err
+	}
+	return r.addAt(ctx, r.version)
+}
+
+func (r *replacement) addAt(ctx context.Context, version string) error {
+	if !r.at(ctx, version) {
+		if err := r.leave(ctx); err != nil {
+			return err
+		}
+		if r.machine == SurgeMachine {
+			if err := r.write(kept{From: r.from}); err != nil {
+				return err
+			}
+		}
+		s, err := r.scaler()
+		if err != nil {
+			return err
+		}
+		m, err := s.AddMachine(ctx, cluster.MachineSpec{Name: r.machine, Role: cluster.Worker})
+		if err != nil {
+			return err
+		}
+		if err := kubeadm.Join(ctx, r.Target.Cluster, m, version); err != nil {
+			return err
+		}
+	}
+	return r.giveBack(ctx)
+}
+
+// giveBack puts on the new Node what the old one carried and the new one does not have of itself.
+func (r *replacement) giveBack(ctx context.Context) error {
+	k, err := r.read()
+	if err != nil {
+		return err
+	}
+	nodes := r.Target.Client.CoreV1().Nodes()
+	return cluster.Await(ctx, "labels, annotations and taints of "+r.machine, cluster.Wait{For: r.Spec.MachineTimeout}, func(ctx context.Context) error {
+		n, err := nodes.Get(ctx, r.machine, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !k.onto(n) {
+			return nil
+		}
+		_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// onto adds to the node what it lacks, and reports whether that was anything.
+func (k kept) onto(n *corev1.Node) bool {
+	changed := false
+	for _, pair := range []struct {
+		now  *map[string]string
+		want map[string]string
+	}{{&n.Labels, k.Labels}, {&n.Annotations, k.Annotations}} {
+		for key, v := range pair.want {
+			if _, there := (*pair.now)[key]; !there {
+				if *pair.now == nil {
+					*pair.now = map[string]string{}
+				}
+				(*pair.now)[key] = v
+				changed = true
+			}
+		}
+	}
+	for _, t := range k.Taints {
+		if !slices.ContainsFunc(n.Spec.Taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
+			n.Spec.Taints = append(n.Spec.Taints, t)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// gate waits until the new machine is well, and forgets the old one.
+func (r *replacement) gate(ctx context.Context) error {
+	if err := r.skipIfDone(ctx); err != nil {
+		return err
+	}
+	if err := r.awaitWell(ctx, r.version); err != nil {
+		return err
+	}
+	return r.forget()
+}
+
+// rollback puts a machine at the version before in the worker's place, or lets the old one work again when it was not removed yet.
+func (r *replacement) rollback(ctx context.Context) error {
+	if !r.begun() {
+		return fmt.Errorf("%w: nothing was changed", plan.ErrSkip)
+	}
+	if err := r.addAt(ctx, r.from); err != nil {
+		return err
+	}
+	if err := r.awaitWell(ctx, r.from); err != nil {
+		return err
+	}
+	return errors.Join(unskip(r.uncordon(ctx)), r.forget())
+}
+
+// join adds the surge machine, unless every worker is done.
+func (r *replacement) join(ctx context.Context) error {
+	if err := r.workersDone(ctx); err != nil {
+		return err
+	}
+	return r.addAt(ctx, r.version)
+}
+
+func (r *replacement) joined(ctx context.Context) error {
+	if err := r.workersDone(ctx); err != nil {
+		return err
+	}
+	return r.awaitWell(ctx, r.version)
+}
+
+// workersDone is a skip when nothing is left to replace.
+func (r *replacement) workersDone(ctx context.Context) error {
+	if r.Spec.Force {
+		return nil
+	}
+	for _, name := range r.Topology.WorkerMachines() {
+		w := &replacement{&machineUpgrade{Upgrade: r.Upgrade, machine: name, from: r.from, version: r.version}}
+		if _, err := w.open(); err != nil {
+			return nil //nolint:nilerr // removed and not yet replaced
+		}
+		if err := w.skipIfDone(ctx); !errors.Is(err, plan.ErrSkip) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: every worker was observed at %s and well", plan.ErrSkip, r.version)
+}
+
+// empty moves everything off the surge machine.
+func (r *replacement) empty(ctx context.Context) error {
+	_, err := r.Target.Client.CoreV1().Nodes().Get(ctx, r.machine, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: there is no %s", plan.ErrSkip, r.machine)
+	}
+	if err != nil {
+		return fmt.Errorf("drain %s: %w", r.machine, err)
+	}
+	return r.evict(ctx)
+}

@@ -1,0 +1,52 @@
+package upgrade
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
+	noExecute := corev1.Taint{Key: "node.kubernetes.io/unreachable", Effect: corev1.TaintEffectNoExecute}
+	mine := corev1.Taint{Key: "example.com/gpu", Value: "yes", Effect: corev1.TaintEffectNoSchedule, TimeAdded: &metav1.Time{}}
+	old := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Labels:      map[string]string{"example.com/pool": "a", "kubernetes.io/hostname": "worker-1"},
+			Annotations: map[string]string{"example.com/note": "kept", CordonedBy: "upgrade", "volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+		},
+		Spec: corev1.NodeSpec{Taints: []corev1.Taint{noExecute, mine}},
+	}
+	k := keep(old, "v1.35.4")
+	fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/hostname": "new"}}}
+	if !k.onto(fresh) {
+		t.Fatal("nothing was put on the new node")
+	}
+	if fresh.Labels["example.com/pool"] != "a" || fresh.Labels["kubernetes.io/hostname"] != "new" || fresh.Annotations["example.com/note"] != "kept" {
+		t.Errorf("the new node has %v and %v", fresh.Labels, fresh.Annotations)
+	}
+	if len(fresh.Annotations) != 1 || len(fresh.Spec.Taints) != 1 || fresh.Spec.Taints[0].Key != "example.com/gpu" {
+		t.Errorf("the new node got what was not the owner's: %v %v", fresh.Annotations, fresh.Spec.Taints)
+	}
+	if k.onto(fresh) {
+		t.Error("a second time something was put on it")
+	}
+}
+
+func TestReplacementsAreRememberedUntilTheGate(t *testing.T) {
+	u := &Upgrade{Dir: t.TempDir()}
+	r := &replacement{&machineUpgrade{Upgrade: u, machine: "worker-1", from: "v1.35.4", version: "v1.36.3"}}
+	if r.begun() {
+		t.Error("begun before it was")
+	}
+	if err := r.write(kept{From: "v1.35.4"}); err != nil {
+		t.Fatal(err)
+	}
+	now, err := u.replacing()
+	if err != nil || now["worker-1"] != "v1.35.4" || !r.begun() {
+		t.Errorf("replacing %v, %v", now, err)
+	}
+	if err := r.forget(); err != nil || r.begun() {
+		t.Errorf("not forgotten: %v", err)
+	}
+}

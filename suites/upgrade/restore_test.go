@@ -1,0 +1,90 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/scenarios"
+)
+
+// opened is a fresh lab with an upgrade prepared for it and none begun.
+func opened(ctx context.Context, shape cluster.Topology, spec upgrade.Spec) *upgrade.Upgrade {
+	GinkgoHelper()
+	shape.Name = fmt.Sprintf("upgrade-%x", time.Now().UnixNano()&0xffffff)
+	t, _, err := scenarios.CompleteTopology(shape)
+	Expect(err).NotTo(HaveOccurred())
+	p := suite.Lab.Provider(t)
+	c, err := p.Up(ctx, t)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, c) }, NodeTimeout(2*time.Minute))
+	spec, err = spec.Complete()
+	Expect(err).NotTo(HaveOccurred())
+	u, err := upgrade.New(spec, t.Version, t)
+	Expect(err).NotTo(HaveOccurred())
+	u.Target, err = health.Open(context.WithoutCancel(ctx), c)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(u.Target.Members.Close)
+	u.Observer, err = health.NewObserver(u.Target)
+	Expect(err).NotTo(HaveOccurred())
+	u.Dir = GinkgoT().TempDir()
+	return u
+}
+
+// step does one step of the upgrade's plan.
+func step(ctx context.Context, u *upgrade.Upgrade, name string) error {
+	var found *plan.Step
+	(&plan.Plan{Steps: u.Steps()}).Walk(func(s *plan.Step) {
+		if s.Name == name && s.Run != nil {
+			found = s
+		}
+	})
+	if found == nil {
+		return fmt.Errorf("the plan has no step %s", name)
+	}
+	return found.Run(ctx)
+}
+
+func configMap(ctx context.Context, u *upgrade.Upgrade, name string) {
+	GinkgoHelper()
+	_, err := u.Target.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+}
+
+var _ = Describe("the last resort of a rollback", Label("tier: full", "needs: kubernetes"), func() {
+	It("takes etcd back to the snapshot when every member has lost its data, and does nothing to a cluster that is well", func(ctx context.Context) {
+		u := opened(ctx, cluster.Topology{ControlPlanes: 3, Version: "v1.35"}, upgrade.Spec{To: "v1.36", RestoreSnapshot: true})
+		configMap(ctx, u, "before")
+		Expect(step(ctx, u, "snapshot")).To(Succeed())
+		configMap(ctx, u, "after")
+		Expect(step(ctx, u, "control-plane/2/restore")).To(MatchError(plan.ErrSkip))
+
+		for _, m := range u.Target.Cluster.Machines() {
+			k, err := cluster.As[cluster.Killer](m)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(k.Hold(ctx, etcd.Program)).To(Succeed())
+			Expect(k.Kill(ctx, etcd.Program)).To(BeNumerically(">=", 1))
+			Expect(etcd.Wipe(ctx, m)).To(Succeed())
+			Expect(k.Release(ctx, etcd.Program)).To(Succeed())
+		}
+		Expect(step(ctx, u, "control-plane/2/restore")).To(Succeed())
+
+		maps := u.Target.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
+		_, err := maps.Get(ctx, "before", metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = maps.Get(ctx, "after", metav1.GetOptions{})
+		Expect(err).To(MatchError(apierrors.IsNotFound, "not found"), "a write after the snapshot")
+		Expect(u.Target.Etcd.ExactMembers(ctx)).To(Succeed())
+	}, NodeTimeout(20*time.Minute))
+})
