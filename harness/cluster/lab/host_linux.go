@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -36,6 +38,33 @@ func checkHost(read func(string) ([]byte, error), uid int) error {
 	if v := value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"); v == "1" {
 		return refuse("AppArmor takes their rights from user namespaces (/proc/sys/kernel/apparmor_restrict_unprivileged_userns is 1)",
 			"run with sudo, or allow them with `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"+elsewhere)
+	}
+	return nil
+}
+
+// Inotify instances that a machine's programs take (kubelet, API server, controller-manager; counted in /proc/*/fd of a lab at v1.36).
+const (
+	inotifyControlPlane = 12
+	inotifyWorker       = 8
+)
+
+// checkInotify proves that there is room for the topology's inotify instances by taking them for a moment: the kernel's limit is a user's,
+// and nothing tells how much of it is used.
+func checkInotify(t cluster.Topology) error {
+	need := inotifyControlPlane*t.ControlPlanes + inotifyWorker*t.Workers
+	var taken []int
+	defer func() {
+		for _, fd := range taken {
+			_ = unix.Close(fd)
+		}
+	}()
+	for len(taken) < need {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			return cluster.Usagef("this cluster's kubelets need about %d inotify instances and this user can have %d more (%w): take another lab down, or `sudo sysctl fs.inotify.max_user_instances=%d`",
+				need, len(taken), err, 1024)
+		}
+		taken = append(taken, fd)
 	}
 	return nil
 }

@@ -51,3 +51,13 @@ func TestCheckSpaceRefusesAFullDisk(t *testing.T) {
 		t.Fatalf("error %v, want one that says disk full and what to do", err)
 	}
 }
+
+func TestTooManyKubeletsAreRefusedBeforeAnythingIsMade(t *testing.T) {
+	if err := checkInotify(cluster.Topology{ControlPlanes: 1}); err != nil {
+		t.Skipf("other labs use them up: %v", err)
+	}
+	err := checkInotify(cluster.Topology{ControlPlanes: 10_000})
+	if err == nil || !strings.Contains(err.Error(), "fs.inotify.max_user_instances") {
+		t.Errorf("room for 10000 control planes: %v", err)
+	}
+}

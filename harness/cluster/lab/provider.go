@@ -84,6 +84,9 @@ func (p *Provider) prepare(ctx context.Context, t cluster.Topology) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", p.StateDir, err)
 	}
+	if err := checkInotify(t); err != nil {
+		return err
+	}
 	if err := checkSpace(p.StateDir, len(t.Machines())); err != nil {
 		return err
 	}

@@ -25,5 +25,7 @@ func spawn(string, string, *os.File, bool) (*owned, error) { return nil, errNotL
 
 func (*owned) end(context.Context) error { return errNotLinux }
 
+func checkInotify(cluster.Topology) error { return errNotLinux }
+
 // Residue finds nothing: no lab can have run.
 func Residue(string) ([]string, error) { return nil, nil }
