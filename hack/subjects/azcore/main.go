@@ -1,0 +1,106 @@
+// Command azcore drives a twin with the unmodified SDK, one case a run, and prints what the SDK made of it as JSON.
+// It is a program of its own so that the SDK is never linked into Drydock.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/compute/armcompute/v7"
+)
+
+type ready struct{ Endpoint, Authority, Tenant, Subscription string }
+
+// result is what the SDK made of the case.
+type result struct {
+	Seconds float64 `json:"seconds"`
+	Error   string  `json:"error,omitempty"` // the code of the service's error, or what went wrong else
+	Status  int     `json:"status,omitempty"`
+	Items   int     `json:"items,omitempty"`
+	Pages   int     `json:"pages,omitempty"`
+}
+
+func main() {
+	file := flag.String("ready-file", "", "the twin's ready file")
+	group := flag.String("group", "g", "resource group")
+	name := flag.String("vm", "vm-1", "virtual machine")
+	limit := flag.Duration("for", time.Minute, "give up after")
+	frequency := flag.Duration("frequency", time.Second, "of polls")
+	flag.Parse()
+	if err := run(*file, *group, *name, *limit, *frequency, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(file, group, name string, limit, frequency time.Duration, what string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var r ready
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return err
+	}
+	where := cloud.Configuration{
+		ActiveDirectoryAuthorityHost: r.Authority + "/",
+		Services:                     map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: {Endpoint: r.Endpoint, Audience: "https://management.azure.com/"}},
+	}
+	cred, err := azidentity.NewClientSecretCredential(r.Tenant, "11111111-1111-4111-8111-111111111111", "secret", &azidentity.ClientSecretCredentialOptions{
+		ClientOptions: policy.ClientOptions{Cloud: where}, DisableInstanceDiscovery: true,
+	})
+	if err != nil {
+		return err
+	}
+	vms, err := armcompute.NewVirtualMachinesClient(r.Subscription, cred, &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	out := result{}
+	begun := time.Now()
+	switch what {
+	case "get":
+		_, err = vms.Get(ctx, group, name, nil)
+	case "list":
+		pager := vms.NewListAllPager(nil)
+		for pager.More() && err == nil {
+			var page armcompute.VirtualMachinesClientListAllResponse
+			if page, err = pager.NextPage(ctx); err == nil {
+				out.Items += len(page.Value)
+				out.Pages++
+			}
+		}
+	case "delete":
+		var poller *runtime.Poller[armcompute.VirtualMachinesClientDeleteResponse]
+		if poller, err = vms.BeginDelete(ctx, group, name, nil); err == nil {
+			_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: frequency})
+		}
+	default:
+		return fmt.Errorf("case %q; known: get, list, delete", what)
+	}
+	out.Seconds = time.Since(begun).Seconds()
+	var answer *azcore.ResponseError
+	switch {
+	case errors.As(err, &answer):
+		out.Error, out.Status = answer.ErrorCode, answer.StatusCode
+	case errors.Is(err, context.DeadlineExceeded):
+		out.Error, out.Status = "deadline", http.StatusRequestTimeout
+	case err != nil:
+		out.Error = err.Error()
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
+}

@@ -1,0 +1,100 @@
+package azure
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// tokenLife is how long a token is good for, as Entra ID says it.
+const tokenLife = 3599 * time.Second
+
+// tokens issues and checks bearer tokens. Any client and secret gets one: its principal is the client id.
+type tokens struct {
+	clock  Clock
+	tenant string
+	key    []byte
+	good   sync.Map // token -> principal and end, of those that were checked
+}
+
+type goodToken struct {
+	principal string
+	ends      time.Time
+}
+
+func newTokens(c Clock, tenant string) (*tokens, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	return &tokens{clock: c, tenant: tenant, key: key}, nil
+}
+
+type claims struct {
+	jwt.RegisteredClaims
+	App    string `json:"appid"`
+	Object string `json:"oid"`
+	Tenant string `json:"tid"`
+}
+
+func (t *tokens) issue(client, audience, issuer string) (string, error) {
+	now := t.clock.Now()
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Audience: jwt.ClaimStrings{audience}, Issuer: issuer, Subject: client,
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+		},
+		App: client, Object: client, Tenant: t.tenant,
+	}).SignedString(t.key)
+}
+
+// check tells the principal of a request, or the error and the challenge that a client learns its tenant from.
+func (t *tokens) check(r *http.Request, authority string) (string, *Error) {
+	header := r.Header.Get("Authorization")
+	token, ok := cutPrefixFold(header, "Bearer ")
+	if !ok || token == "" {
+		return "", t.refuse(authority, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
+	}
+	now := t.clock.Now()
+	if known, ok := t.good.Load(token); ok {
+		if g, ok := known.(goodToken); ok && now.Before(g.ends) {
+			return g.principal, nil
+		}
+		t.good.Delete(token)
+	}
+	var c claims
+	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithTimeFunc(t.clock.Now), jwt.WithExpirationRequired())
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return "", t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+			c.ExpiresAt.UTC().Format("1/2/2006 3:04:05 PM"), now.UTC().Format("1/2/2006 3:04:05 PM")), "invalid_token")
+	case err != nil:
+		return "", t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
+	}
+	t.good.Store(token, goodToken{c.Object, c.ExpiresAt.Time})
+	return c.Object, nil
+}
+
+func (t *tokens) refuse(authority, code, message, reason string) *Error {
+	e := gatewayf(http.StatusUnauthorized, code, "%s", message)
+	challenge := fmt.Sprintf(`Bearer authorization_uri="%s/%s"`, strings.TrimSuffix(authority, "/"), t.tenant)
+	if reason != "" {
+		challenge += fmt.Sprintf(`, error="%s", error_description="%s"`, reason, message)
+	}
+	e.Header = map[string]string{"WWW-Authenticate": challenge}
+	return e
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return "", false
+	}
+	return s[len(prefix):], true
+}

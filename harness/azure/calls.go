@@ -1,0 +1,145 @@
+package azure
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Call is one line of the call log.
+type Call struct {
+	Time         time.Time `json:"time"` // of the twin's clock
+	Method       string    `json:"method"`
+	Path         string    `json:"path"`
+	APIVersion   string    `json:"apiVersion,omitempty"`
+	Operation    string    `json:"operation,omitempty"` // VERB type[/action], as policies name it
+	Subscription string    `json:"subscription,omitempty"`
+	Principal    string    `json:"principal,omitempty"`
+	Region       string    `json:"region"`
+	Connection   int       `json:"connection"`
+	Poll         bool      `json:"poll,omitempty"`      // asks how an operation goes
+	Status       int       `json:"status"`              // HTTP; 0: the connection was cut
+	Throttled    string    `json:"throttled,omitempty"` // the policy that let it not pass
+	Fault        string    `json:"fault,omitempty"`     // the fault that struck it
+	Seconds      float64   `json:"seconds"`             // of the wall's clock
+}
+
+// maxCalls bounds the log: the oldest go first.
+const maxCalls = 500_000
+
+// CallLog keeps what clients did, and counts it.
+type CallLog struct {
+	mu     sync.Mutex
+	calls  []Call
+	first  int // the number of calls[0]
+	counts map[countKey]int
+	begun  time.Time
+}
+
+type countKey struct {
+	operation, principal, budget, outcome string
+}
+
+func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}, begun: time.Now()} }
+
+// outcome is what became of a call: ok, throttled, fault, or the class of its status.
+func (c Call) outcome() string {
+	switch {
+	case c.Fault != "":
+		return "fault"
+	case c.Throttled != "":
+		return "throttled"
+	case c.Status < 400:
+		return "ok"
+	case c.Status < 500:
+		return "4xx"
+	default:
+		return "5xx"
+	}
+}
+
+func (l *CallLog) add(c Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.calls) >= maxCalls {
+		drop := maxCalls / 10
+		l.calls, l.first = slices.Delete(l.calls, 0, drop), l.first+drop
+	}
+	l.calls = append(l.calls, c)
+	l.counts[countKey{c.Operation, c.Principal, Budget(c.Method), c.outcome()}]++
+}
+
+// Since gives the calls from a number on, and the number to ask from next.
+func (l *CallLog) Since(n int) ([]Call, int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := max(0, n-l.first)
+	if from > len(l.calls) {
+		from = len(l.calls)
+	}
+	return slices.Clone(l.calls[from:]), l.first + len(l.calls)
+}
+
+// Row is what one principal did of one operation.
+type Row struct {
+	Operation string `json:"operation"`
+	Principal string `json:"principal"`
+	Budget    string `json:"budget"` // reads, writes, deletes
+	OK        int    `json:"ok"`
+	Throttled int    `json:"throttled"`
+	Faults    int    `json:"faults"`
+	Failed    int    `json:"failed"` // other answers from 400 on
+}
+
+// Amplification is calls made for one that was needed; 0 when none passed.
+func (r Row) Amplification() float64 {
+	if r.OK == 0 {
+		return 0
+	}
+	return float64(r.OK+r.Throttled+r.Faults) / float64(r.OK)
+}
+
+// Summary counts the calls by operation and principal, most first.
+func (l *CallLog) Summary() []Row {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rows := map[countKey]*Row{}
+	for k, n := range l.counts {
+		key := countKey{operation: k.operation, principal: k.principal, budget: k.budget}
+		r := rows[key]
+		if r == nil {
+			r = &Row{Operation: k.operation, Principal: k.principal, Budget: k.budget}
+			rows[key] = r
+		}
+		switch k.outcome {
+		case "ok":
+			r.OK += n
+		case "throttled":
+			r.Throttled += n
+		case "fault":
+			r.Faults += n
+		default:
+			r.Failed += n
+		}
+	}
+	out := make([]Row, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b Row) int {
+		if d := b.OK + b.Throttled + b.Faults - a.OK - a.Throttled - a.Faults; d != 0 {
+			return d
+		}
+		return strings.Compare(a.Operation+a.Principal, b.Operation+b.Principal)
+	})
+	return out
+}
+
+// Reset forgets everything.
+func (l *CallLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.first += len(l.calls)
+	l.calls, l.counts = nil, map[countKey]int{}
+}

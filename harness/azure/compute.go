@@ -1,0 +1,311 @@
+package azure
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Machines are what virtual machines of the twin really are: a PUT boots one, a DELETE removes it, power actions act. The context ends with the twin.
+type Machines interface {
+	// Create boots the machine a virtual machine stands for; an error fails the virtual machine's deployment.
+	Create(ctx context.Context, name string, tags map[string]string) error
+	Delete(ctx context.Context, name string) error
+	Power(ctx context.Context, name, action string) error
+	// Extension is the verdict of a custom-script extension: nil, or why its provisioning fails.
+	Extension(ctx context.Context, machine, extension string) error
+}
+
+// computeTypes are Microsoft.Compute's, scale sets apart.
+func computeTypes() []*resourceType {
+	const ns = "Microsoft.Compute/"
+	vm := &resourceType{
+		name: ns + "virtualMachines", located: true, check: checkVM, fill: fillVM, made: madeVM, gone: goneVM, actions: map[string]action{},
+	}
+	for name, state := range powerStates() {
+		vm.actions[strings.ToLower(name)] = action{then: func(t *Twin, id ID, _ map[string]any) *Error { return t.power(id, name, state) }}
+	}
+	vm.actions["runcommand"] = action{then: func(*Twin, ID, map[string]any) *Error { return nil }}
+	vm.actions["generalize"] = action{then: func(*Twin, ID, map[string]any) *Error { return nil }}
+	return []*resourceType{
+		vm,
+		{name: ns + "virtualMachines/instanceView", single: true, show: viewVM},
+		{name: ns + "virtualMachines/extensions", located: true, made: madeExtension},
+		{name: ns + "disks", located: true, fill: fillDisk, held: heldDisk},
+		{name: ns + "snapshots", located: true},
+		{name: ns + "images", located: true},
+		{name: ns + "availabilitySets", located: true, fill: fillAvailabilitySet, held: heldAvailabilitySet},
+		{name: ns + "proximityPlacementGroups", located: true},
+		{name: ns + "locations/virtualMachines"},
+	}
+}
+
+// powerStates are the power actions and the state each leaves; an empty one leaves it as it was.
+func powerStates() map[string]string {
+	return map[string]string{
+		"powerOff": "stopped", "start": "running", "restart": "running", "deallocate": "deallocated", "reimage": "running", "redeploy": "running", "reapply": "", "simulateEviction": "deallocated",
+	}
+}
+
+// powerTag is where a machine's power state is kept, hidden from clients.
+const powerTag = "drydockPowerState"
+
+func (t *Twin) power(id ID, name, state string) *Error {
+	if t.machines != nil {
+		if err := t.machines.Power(context.Background(), id.Name(), name); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+			return errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
+		}
+	}
+	t.edit(id, func(body map[string]any) {
+		if state != "" {
+			body[powerTag] = state
+		}
+	})
+	return nil
+}
+
+// checkVM holds a virtual machine's references and its disks to the provider's rules.
+func checkVM(t *Twin, id ID, body, old map[string]any) *Error {
+	for _, n := range objects(body, "properties", "networkProfile", "networkInterfaces") {
+		ref := text(n, "id")
+		nic, ok := ParseID(ref)
+		if !ok || t.store.get(nic) == nil {
+			return invalidReference(ref, id)
+		}
+		if by := text(t.store.get(nic).body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {
+			return errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s.", nic, by)
+		}
+	}
+	if set := text(body, "properties", "availabilitySet", "id"); set != "" && !t.exists(set) {
+		return invalidReference(set, id)
+	}
+	for i, disk := range objects(body, "properties", "storageProfile", "dataDisks") {
+		if bad := t.checkDataDisk(id, i, disk, old); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
+func (t *Twin) checkDataDisk(id ID, i int, disk, old map[string]any) *Error {
+	for _, was := range objects(old, "properties", "storageProfile", "dataDisks") {
+		if at(was, "lun") == at(disk, "lun") && !strings.EqualFold(text(was, "createOption"), text(disk, "createOption")) {
+			e := errorf(http.StatusConflict, "PropertyChangeNotAllowed", "Changing property 'dataDisk.createOption' is not allowed.")
+			e.Target = "dataDisk.createOption"
+			return e
+		}
+	}
+	if !strings.EqualFold(text(disk, "createOption"), "Attach") {
+		return nil
+	}
+	ref := text(disk, "managedDisk", "id")
+	d, ok := ParseID(ref)
+	if !ok || t.store.get(d) == nil {
+		return errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
+	}
+	if by := text(t.store.get(d).body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
+		e := errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach data disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", d.Name(), id.Name(), by)
+		e.Target = fmt.Sprintf("dataDisks[%d]", i)
+		return e
+	}
+	return nil
+}
+
+// fillVM makes what the provider makes beside the machine: its disks, and the references back.
+func fillVM(t *Twin, id ID, body, old map[string]any) {
+	p := object(body, "properties")
+	if p["vmId"] = derived("vm", id.String()); at(old, "properties", "vmId") != nil {
+		p["vmId"] = at(old, "properties", "vmId")
+	}
+	if old != nil {
+		body[powerTag] = text(old, powerTag)
+	} else {
+		body[powerTag] = "starting"
+	}
+	storage := object(p, "storageProfile")
+	osDisk := object(storage, "osDisk")
+	if text(osDisk, "name") == "" {
+		osDisk["name"] = text(old, "properties", "storageProfile", "osDisk", "name")
+	}
+	if text(osDisk, "name") == "" {
+		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), strings.ReplaceAll(derived("disk", id.String()), "-", ""))
+	}
+	if at(osDisk, "vhd") == nil {
+		t.disk(id, osDisk, text(body, "location"))
+	}
+	kept := map[string]bool{}
+	for _, d := range objects(p, "storageProfile", "dataDisks") {
+		if text(d, "name") == "" {
+			ref, _ := ParseID(text(d, "managedDisk", "id"))
+			d["name"] = ref.Name()
+		}
+		if at(d, "vhd") == nil {
+			t.disk(id, d, text(body, "location"))
+		}
+		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
+	}
+	for _, d := range objects(old, "properties", "storageProfile", "dataDisks") {
+		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
+			t.release(ref)
+		}
+	}
+	for _, n := range objects(p, "networkProfile", "networkInterfaces") {
+		if nic, ok := ParseID(text(n, "id")); ok {
+			t.edit(nic, func(b map[string]any) { object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()} })
+		}
+	}
+	if u := at(body, "identity", "type"); u != nil {
+		identity := object(body, "identity")
+		identity["principalId"], identity["tenantId"] = derived("principal", id.String()), t.options.Tenant
+	}
+}
+
+// disk makes a managed disk that a machine's document mentions, or takes one that is there.
+func (t *Twin) disk(vm ID, entry map[string]any, location string) {
+	managed := object(entry, "managedDisk")
+	ref, ok := ParseID(text(managed, "id"))
+	if !ok {
+		ref = ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{text(entry, "name")}}
+		managed["id"] = ref.String()
+	}
+	d := t.store.get(ref)
+	if d == nil {
+		body := map[string]any{
+			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
+			"properties": map[string]any{"creationData": map[string]any{"createOption": text(entry, "createOption")}, "provisioningState": succeeded},
+		}
+		fillDisk(t, ref, body, nil)
+		d = t.store.put(ref, body)
+	}
+	t.edit(d.id, func(b map[string]any) {
+		b["managedBy"] = vm.String()
+		object(b, "properties")["diskState"] = "Attached"
+	})
+}
+
+// release lets a disk go.
+func (t *Twin) release(ref string) {
+	if id, ok := ParseID(ref); ok {
+		t.edit(id, func(b map[string]any) {
+			delete(b, "managedBy")
+			object(b, "properties")["diskState"] = "Unattached"
+		})
+	}
+}
+
+func madeVM(t *Twin, id ID) *Error {
+	d := t.store.get(id)
+	if d == nil {
+		return errorf(http.StatusNotFound, "NotFound", "The virtual machine '%s' is gone.", id.Name())
+	}
+	if text(d.body(), powerTag) != "starting" {
+		return nil
+	}
+	if t.machines != nil {
+		tags := map[string]string{}
+		if m, ok := at(d.body(), "tags").(map[string]any); ok {
+			for k, v := range m {
+				tags[k] = fmt.Sprint(v)
+			}
+		}
+		if err := t.machines.Create(context.Background(), id.Name(), tags); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+			return errorf(http.StatusConflict, "OSProvisioningClientError", "OS Provisioning for VM '%s' failed: %v", id.Name(), err)
+		}
+	}
+	t.edit(id, func(body map[string]any) { body[powerTag] = "running" })
+	return nil
+}
+
+// goneVM lets go of what the machine had: its disks and interfaces stay, as Azure leaves them.
+func goneVM(t *Twin, id ID, body map[string]any) {
+	release := []string{text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id")}
+	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
+		release = append(release, text(d, "managedDisk", "id"))
+	}
+	for _, ref := range release {
+		t.release(ref)
+	}
+	for _, n := range objects(body, "properties", "networkProfile", "networkInterfaces") {
+		if nic, ok := ParseID(text(n, "id")); ok {
+			t.edit(nic, func(b map[string]any) { delete(object(b, "properties"), "virtualMachine") })
+		}
+	}
+	if t.machines != nil {
+		_ = t.machines.Delete(context.Background(), id.Name()) //nolint:forbidigo // an operation outlives the call that started it
+	}
+}
+
+// viewVM is the instance view: what the machine does now.
+func viewVM(t *Twin, id ID) map[string]any {
+	vm := id
+	vm.Types = id.Types[:1]
+	vm.Names = id.Names[:min(1, len(id.Names))]
+	d := t.store.get(vm)
+	if d == nil {
+		return nil
+	}
+	return instanceView(t, d)
+}
+
+func instanceView(t *Twin, d *document) map[string]any {
+	body := d.body()
+	power, state := text(body, powerTag), text(body, "properties", "provisioningState")
+	now := timestamp(t.clock.Now())
+	return map[string]any{
+		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},
+		"statuses": []any{
+			map[string]any{"code": "ProvisioningState/" + strings.ToLower(state), "level": "Info", "displayStatus": "Provisioning " + strings.ToLower(state), "time": now},
+			map[string]any{"code": "PowerState/" + power, "level": "Info", "displayStatus": "VM " + power},
+		},
+	}
+}
+
+func madeExtension(t *Twin, id ID) *Error {
+	if t.machines == nil {
+		return nil
+	}
+	if err := t.machines.Extension(context.Background(), id.Names[0], id.Name()); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+		return errorf(http.StatusConflict, "VMExtensionProvisioningError", "VM has reported a failure when processing extension '%s'. Error message: \"%v\".", id.Name(), err)
+	}
+	return nil
+}
+
+func fillDisk(_ *Twin, id ID, body, old map[string]any) {
+	p := object(body, "properties")
+	p["uniqueId"] = derived("disk", id.String())
+	if text(p, "diskState") == "" {
+		p["diskState"] = "Unattached"
+	}
+	if _, ok := p["diskSizeGB"]; !ok {
+		p["diskSizeGB"] = 30
+	}
+	if by := text(old, "managedBy"); by != "" {
+		body["managedBy"], p["diskState"] = by, "Attached"
+	}
+}
+
+func heldDisk(t *Twin, id ID) *Error {
+	if by := text(t.store.get(id).body(), "managedBy"); by != "" {
+		return errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
+	}
+	return nil
+}
+
+func fillAvailabilitySet(_ *Twin, _ ID, body, _ map[string]any) {
+	p := object(body, "properties")
+	if _, ok := p["platformFaultDomainCount"]; !ok {
+		p["platformFaultDomainCount"], p["platformUpdateDomainCount"] = 2, 5
+	}
+}
+
+func heldAvailabilitySet(t *Twin, id ID) *Error {
+	vms := ID{Subscription: id.Subscription, Provider: "Microsoft.Compute", Types: []string{"virtualMachines"}}
+	docs, _ := t.store.list(vms, "", 1<<30)
+	for _, d := range docs {
+		if strings.EqualFold(text(d.body(), "properties", "availabilitySet", "id"), id.String()) {
+			return errorf(http.StatusConflict, "OperationNotAllowed", "Availability Set '%s' cannot be deleted. Before deleting an Availability Set please ensure that it does not contain any VM.", id.Name())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package azure
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Control serves what tests and people do to a twin behind its clients' backs: clock, faults, operations, state, call log, metrics.
+// It is on a listener of its own, so that no client of the gateway can reach it.
+func (t *Twin) Control() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, do func(r *http.Request) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, 64<<20)
+			body, err := do(r)
+			var usage *cluster.UsageError
+			switch {
+			case errors.As(err, &usage):
+				reply(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
+			case err != nil:
+				reply(w, http.StatusInternalServerError, map[string]any{"error": err.Error()})
+			default:
+				reply(w, http.StatusOK, body)
+			}
+		})
+	}
+	handle("GET /_twin/clock", func(*http.Request) (any, error) { return map[string]any{"now": t.clock.Now()}, nil })
+	handle("POST /_twin/clock", t.advance)
+	handle("GET /_twin/faults", func(*http.Request) (any, error) { return t.Faults(), nil })
+	handle("POST /_twin/faults", t.armFault)
+	handle("DELETE /_twin/faults", func(r *http.Request) (any, error) { t.Disarm(r.URL.Query().Get("id")); return t.Faults(), nil })
+	handle("POST /_twin/operations", t.setTiming)
+	handle("GET /_twin/state", func(*http.Request) (any, error) { return t.State(), nil })
+	handle("PUT /_twin/state", func(r *http.Request) (any, error) {
+		var s State
+		if err := strict(r, &s); err != nil {
+			return nil, err
+		}
+		return map[string]any{"resources": len(s.Resources)}, t.Load(s)
+	})
+	handle("GET /_twin/calls", func(r *http.Request) (any, error) {
+		since, _ := strconv.Atoi(r.URL.Query().Get("since"))
+		calls, next := t.calls.Since(since)
+		return map[string]any{"calls": calls, "next": next}, nil
+	})
+	handle("DELETE /_twin/calls", func(*http.Request) (any, error) { t.calls.Reset(); return map[string]any{}, nil })
+	handle("GET /_twin/summary", func(*http.Request) (any, error) { return t.calls.Summary(), nil })
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector{t})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+func strict(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return cluster.Usagef("the request is no JSON of this kind: %w", err)
+	}
+	return nil
+}
+
+// advance moves a virtual clock.
+func (t *Twin) advance(r *http.Request) (any, error) {
+	var p struct {
+		Advance string `json:"advance"`
+	}
+	if err := strict(r, &p); err != nil {
+		return nil, err
+	}
+	d, err := time.ParseDuration(p.Advance)
+	if err != nil || d < 0 {
+		return nil, cluster.Usagef("advance is %q: a duration, such as 30s", p.Advance)
+	}
+	c, ok := t.clock.(*VirtualClock)
+	if !ok {
+		return nil, cluster.Usagef("only a virtual clock can be advanced: start the twin with --clock virtual")
+	}
+	now := c.Advance(d)
+	t.ops.settle()
+	return map[string]any{"now": now}, nil
+}
+
+// faultRequest is a fault with durations as people write them.
+type faultRequest struct {
+	Kind       string   `json:"kind"`
+	Operations []string `json:"operations"`
+	Principal  string   `json:"principal"`
+	Polls      bool     `json:"polls"`
+	Status     int      `json:"status"`
+	RetryAfter int      `json:"retryAfter"`
+	Delay      string   `json:"delay"`
+	Count      int      `json:"count"`
+	For        string   `json:"for"`
+}
+
+func (t *Twin) armFault(r *http.Request) (any, error) {
+	var p faultRequest
+	if err := strict(r, &p); err != nil {
+		return nil, err
+	}
+	f := Fault{Kind: p.Kind, Operations: p.Operations, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count}
+	for _, d := range []struct {
+		text string
+		into *time.Duration
+		name string
+	}{{p.Delay, &f.Delay, "delay"}, {p.For, &f.For, "for"}} {
+		if d.text == "" {
+			continue
+		}
+		var err error
+		if *d.into, err = time.ParseDuration(d.text); err != nil {
+			return nil, cluster.Usagef("%s is %q: a duration, such as 30s", d.name, d.text)
+		}
+	}
+	return t.Arm(f)
+}
+
+// setTiming changes how a type's operations run: {"type","form","create":"1s"-like pairs}.
+func (t *Twin) setTiming(r *http.Request) (any, error) {
+	var p struct {
+		Type       string `json:"type"`
+		Form       string `json:"form"`
+		Lasts      string `json:"lasts"`
+		RetryAfter string `json:"retryAfter"`
+	}
+	if err := strict(r, &p); err != nil {
+		return nil, err
+	}
+	change := Timing{Form: p.Form}
+	if p.Form != "" && p.Form != FormAsync && p.Form != FormLocation && p.Form != FormBoth {
+		return nil, cluster.Usagef("form is %q; known: %s, %s, %s", p.Form, FormAsync, FormLocation, FormBoth)
+	}
+	if p.Type == "" {
+		return nil, cluster.Usagef("type is missing: Microsoft.Compute/virtualMachines, say")
+	}
+	if p.Lasts != "" {
+		d, err := time.ParseDuration(p.Lasts)
+		if err != nil || d <= 0 {
+			return nil, cluster.Usagef("lasts is %q: a duration, such as 30s", p.Lasts)
+		}
+		s := Span{d, d}
+		change.Create, change.Update, change.Delete, change.Action = s, s, s, s
+	}
+	if p.RetryAfter != "" {
+		d, err := time.ParseDuration(p.RetryAfter)
+		if err != nil {
+			return nil, cluster.Usagef("retryAfter is %q: a duration, or -1s for none", p.RetryAfter)
+		}
+		change.RetryAfter = d
+	}
+	t.ops.set(p.Type, change)
+	return t.ops.timingOf(p.Type), nil
+}
+
+// State is everything in a twin, as documents.
+type State struct {
+	Resources []json.RawMessage `json:"resources"`
+}
+
+// State gives the documents, ordered by id.
+func (t *Twin) State() State {
+	s := State{Resources: []json.RawMessage{}}
+	for _, d := range t.store.all() {
+		s.Resources = append(s.Resources, d.raw)
+	}
+	return s
+}
+
+// Load adds documents: each needs an id, and is taken as it is.
+func (t *Twin) Load(s State) error {
+	for i, raw := range s.Resources {
+		var body map[string]any
+		if err := json.Unmarshal(raw, &body); err != nil {
+			return cluster.Usagef("resources[%d]: %w", i, err)
+		}
+		id, ok := ParseID(text(body, "id"))
+		if !ok || id.Collection() {
+			return cluster.Usagef("resources[%d]: %q is not the id of a resource", i, text(body, "id"))
+		}
+		if power := body[powerTag]; power == nil {
+			body[powerTag] = "running"
+		}
+		t.store.put(id, body)
+	}
+	return nil
+}
+
+// collector gives the call log's counts to Prometheus.
+type collector struct{ twin *Twin }
+
+// Describe sends nothing: the metrics are told as they are found.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the counts.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	desc := prometheus.NewDesc("drydock_arm_calls_total", "Calls by operation, principal and what became of them.", []string{"operation", "principal", "outcome"}, nil)
+	for _, r := range c.twin.calls.Summary() {
+		for outcome, n := range map[string]int{"ok": r.OK, "throttled": r.Throttled, "fault": r.Faults, "failed": r.Failed} {
+			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), r.Operation, r.Principal, outcome)
+		}
+	}
+	resources := prometheus.NewDesc("drydock_arm_resources", "Resources there are.", nil, nil)
+	c.twin.store.mu.RLock()
+	n := len(c.twin.store.docs)
+	c.twin.store.mu.RUnlock()
+	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(n))
+}
+
+// String names the twin by what it throttles by.
+func (t *Twin) String() string {
+	return fmt.Sprintf("twin of Azure Resource Manager, %s policy", t.options.Policy.Name)
+}

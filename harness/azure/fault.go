@@ -1,0 +1,222 @@
+package azure
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// The kinds of faults the twin can be told to have.
+const (
+	FaultThrottle = "throttle" // 429
+	FaultError    = "error"    // 5xx, or any other status
+	FaultReset    = "reset"    // the connection is cut
+	FaultSlow     = "slow"     // the answer comes late
+	FaultStale    = "stale"    // reads answer what was there when the fault began
+)
+
+// NoRetryAfter leaves the header away.
+const NoRetryAfter = -1
+
+// Fault is something wrong with the twin, for the calls it selects.
+type Fault struct {
+	ID         string        `json:"id"`
+	Kind       string        `json:"kind"`
+	Operations []string      `json:"operations,omitempty"` // as in policies; none: every operation
+	Principal  string        `json:"principal,omitempty"`  // empty: everybody's
+	Polls      bool          `json:"polls,omitempty"`      // only polls of operations
+	Status     int           `json:"status,omitempty"`     // of an error; 503
+	RetryAfter int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
+	Delay      time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
+	Count      int           `json:"count,omitempty"`      // it ends after so many calls; 0: never
+	For        time.Duration `json:"for,omitempty"`        // it ends after so long, by the twin's clock; 0: never
+
+	Struck int       `json:"struck"` // calls so far
+	Began  time.Time `json:"began"`
+}
+
+func (f Fault) check() error {
+	kinds := []string{FaultThrottle, FaultError, FaultReset, FaultSlow, FaultStale}
+	switch {
+	case !slices.Contains(kinds, f.Kind):
+		return cluster.Usagef("fault kind is %q; known: %s", f.Kind, strings.Join(kinds, ", "))
+	case f.RetryAfter < NoRetryAfter:
+		return cluster.Usagef("retryAfter is %d: seconds, or -1 for no header", f.RetryAfter)
+	case f.Count < 0 || f.For < 0 || f.Delay < 0:
+		return cluster.Usagef("count, for and delay cannot be negative")
+	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+		return cluster.Usagef("status is %d; 400 to 599", f.Status)
+	case f.Kind == FaultSlow && f.Delay == 0:
+		return cluster.Usagef("a slow answer needs a delay")
+	}
+	for _, o := range f.Operations {
+		if verb, typ, _ := strings.Cut(o, " "); !slices.Contains(verbs, verb) || typ == "" {
+			return cluster.Usagef("operation %q is not VERB TYPE; verbs: %s", o, strings.Join(verbs, ", "))
+		}
+	}
+	return nil
+}
+
+// faults are those that are armed.
+type faults struct {
+	clock Clock
+	mu    sync.Mutex
+	armed []*Fault
+	stale map[string]*document // by a stale fault
+}
+
+// Arm arms a fault and gives it its id. What it did is told by Faults and by the call log.
+func (t *Twin) Arm(f Fault) (Fault, error) {
+	if err := f.check(); err != nil {
+		return f, err
+	}
+	f.ID, f.Struck, f.Began = uuid.NewString(), 0, t.clock.Now()
+	t.faults.mu.Lock()
+	defer t.faults.mu.Unlock()
+	if f.Kind == FaultStale {
+		t.store.mu.RLock()
+		t.faults.stale = maps.Clone(t.store.docs)
+		t.store.mu.RUnlock()
+	}
+	t.faults.armed = append(t.faults.armed, &f)
+	return f, nil
+}
+
+// Disarm ends a fault, or all of them for an empty id; idempotent.
+func (t *Twin) Disarm(id string) {
+	t.faults.mu.Lock()
+	defer t.faults.mu.Unlock()
+	t.faults.armed = slices.DeleteFunc(t.faults.armed, func(f *Fault) bool { return id == "" || f.ID == id })
+	t.faults.settle()
+}
+
+// Faults lists the armed faults with what they have struck so far.
+func (t *Twin) Faults() []Fault {
+	t.faults.mu.Lock()
+	defer t.faults.mu.Unlock()
+	t.faults.settle()
+	out := []Fault{}
+	for _, f := range t.faults.armed {
+		out = append(out, *f)
+	}
+	return out
+}
+
+// settle drops what has run out. The caller holds the lock.
+func (fs *faults) settle() {
+	now := fs.clock.Now()
+	fs.armed = slices.DeleteFunc(fs.armed, func(f *Fault) bool {
+		return f.For > 0 && now.Sub(f.Began) >= f.For || f.Count > 0 && f.Struck >= f.Count
+	})
+	if !slices.ContainsFunc(fs.armed, func(f *Fault) bool { return f.Kind == FaultStale }) {
+		fs.stale = nil
+	}
+}
+
+// staleDocs are the documents a stale read sees; nil: reads see what is there.
+func (fs *faults) staleDocs() map[string]*document {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.stale
+}
+
+func (f *Fault) selects(r *request) bool {
+	if f.Principal != "" && f.Principal != r.call.Principal || f.Polls && !r.call.Poll {
+		return false
+	}
+	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return matches(o, r.call.Operation) })
+}
+
+// strike lets the first fault that selects the call act on it.
+func (fs *faults) strike(t *Twin, r *request) *Error {
+	fs.mu.Lock()
+	if len(fs.armed) == 0 {
+		fs.mu.Unlock()
+		return nil
+	}
+	fs.settle()
+	i := slices.IndexFunc(fs.armed, func(f *Fault) bool { return f.Kind != FaultStale && f.selects(r) })
+	if i < 0 {
+		fs.mu.Unlock()
+		return nil
+	}
+	f := fs.armed[i]
+	f.Struck++
+	hit := *f
+	fs.mu.Unlock()
+	r.call.Fault = hit.ID
+	return hit.act(t, r)
+}
+
+func (f Fault) act(t *Twin, r *request) *Error {
+	switch f.Kind {
+	case FaultReset:
+		panic(http.ErrAbortHandler) // net/http's way to cut a connection, or an HTTP/2 stream
+	case FaultSlow:
+		select {
+		case <-time.After(f.Delay):
+		case <-r.Context().Done():
+		}
+		return nil
+	case FaultError:
+		status := f.Status
+		if status == 0 {
+			status = http.StatusServiceUnavailable
+		}
+		code, message := "ServerError", "The server is currently unable to process the request. Please try again later."
+		if status == http.StatusInternalServerError {
+			code, message = "InternalServerError", "Encountered internal server error. Diagnostic information: timestamp '"+routingStamp(t.clock.Now())+"'."
+		}
+		return f.after(gatewayf(status, code, "%s", message))
+	default:
+		return f.after(f.tooMany(t, r))
+	}
+}
+
+// after adds the header a fault tells.
+func (f Fault) after(e *Error) *Error {
+	if e.Header == nil {
+		e.Header = map[string]string{}
+	}
+	delete(e.Header, "Retry-After")
+	switch {
+	case f.RetryAfter > 0:
+		e.Header["Retry-After"] = itoa(f.RetryAfter)
+	case f.RetryAfter == 0 && f.Kind == FaultThrottle:
+		e.Header["Retry-After"] = "10"
+	}
+	return e
+}
+
+// tooMany is the 429 the call would have got from the policy that counts it, or from the gateway when none does.
+func (f Fault) tooMany(t *Twin, r *request) *Error {
+	wait := time.Duration(max(f.RetryAfter, 10)) * time.Second
+	now := t.clock.Now()
+	for _, p := range t.options.Policy.of(r.call.Operation) {
+		if p.Subscription != nil {
+			return throttled(t.clock, &Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}, r.call)
+		}
+	}
+	kind := Budget(r.Method)
+	return throttled(t.clock, &Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.of(kind)}, r.call)
+}
+
+// String says what the fault does.
+func (f Fault) String() string {
+	s := f.Kind
+	if len(f.Operations) > 0 {
+		s += " of " + strings.Join(f.Operations, ", ")
+	}
+	if f.Polls {
+		s += " on polls"
+	}
+	return fmt.Sprintf("%s, struck %d calls", s, f.Struck)
+}

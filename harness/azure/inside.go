@@ -1,0 +1,137 @@
+package azure
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Subnets, security rules, routes and their like live in an array of their parent's document: a PUT of the one is a change of the other, and
+// an operation on the one holds up the other.
+
+// parentOf is the resource whose document holds the child's.
+func (t *Twin) parentOf(r *request) (*document, *Error) {
+	parent := r.id
+	parent.Types, parent.Names = r.id.Types[:len(r.id.Types)-1], r.id.Names[:len(r.id.Types)-1]
+	d := t.store.get(parent)
+	if d == nil {
+		if bad := t.there(parent); bad != nil {
+			return nil, bad
+		}
+		return nil, notFound(parent)
+	}
+	return d, nil
+}
+
+func children(body map[string]any, property string) []any {
+	list, _ := at(body, "properties", property).([]any)
+	return list
+}
+
+func indexOf(list []any, name string) int {
+	return slices.IndexFunc(list, func(x any) bool { return strings.EqualFold(text(x, "name"), name) })
+}
+
+func (t *Twin) getInside(r *request) *Error {
+	d, bad := t.parentOf(r)
+	if bad != nil {
+		return bad
+	}
+	list := children(d.body(), r.typ.inside)
+	i := indexOf(list, r.id.Name())
+	if i < 0 {
+		return notFound(r.id)
+	}
+	reply(r.w, http.StatusOK, list[i])
+	return nil
+}
+
+func (t *Twin) listInside(r *request) *Error {
+	d, bad := t.parentOf(r)
+	if bad != nil {
+		return bad
+	}
+	list := children(d.body(), r.typ.inside)
+	if list == nil {
+		list = []any{}
+	}
+	reply(r.w, http.StatusOK, map[string]any{"value": list})
+	return nil
+}
+
+// busy is the answer to a change of something that another operation changes (notes of Microsoft.Network: 429 RetryableError, as a lock conflict and no quota).
+func (t *Twin) busy(d *document) *Error {
+	op, running := t.ops.running(d.id)
+	if !running {
+		return nil
+	}
+	left := seconds(t.clock, op.ends.Sub(t.clock.Now()))
+	e := errorf(http.StatusTooManyRequests, "RetryableError", "A retryable error occurred.")
+	e.Details = []Error{*errorf(0, "RetryableErrorDueToAnotherOperation", "Operation %s (%s) is updating resource %s. The call can be retried in %d seconds.",
+		strings.ToUpper(op.verb[:1])+op.verb[1:]+"Operation", op.id, d.id, left)}
+	e.Header = map[string]string{"Retry-After": itoa(left)}
+	return e
+}
+
+func (t *Twin) putInside(r *request, body map[string]any) *Error {
+	d, bad := t.parentOf(r)
+	if bad == nil {
+		bad = t.busy(d)
+	}
+	if bad != nil {
+		return bad
+	}
+	parent := d.body()
+	list := children(parent, r.typ.inside)
+	body["name"], body["id"], body["type"] = r.id.Name(), r.id.String(), r.typ.name
+	object(body, "properties")["provisioningState"] = succeeded
+	status, verb := http.StatusOK, "update"
+	if i := indexOf(list, r.id.Name()); i >= 0 {
+		list[i] = body
+	} else {
+		list, status, verb = append(list, body), http.StatusCreated, "create"
+	}
+	p := object(parent, "properties")
+	p[r.typ.inside] = list
+	p["provisioningState"] = "Updating"
+	t.store.put(d.id, parent)
+	t.begin(r, d.id, verb, text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.types[strings.ToLower(d.id.Type())]) })
+	reply(r.w, status, body)
+	return nil
+}
+
+func (t *Twin) removeInside(r *request) *Error {
+	d, bad := t.parentOf(r)
+	if bad == nil {
+		bad = t.busy(d)
+	}
+	if bad == nil && r.typ.held != nil {
+		bad = r.typ.held(t, r.id)
+	}
+	if bad != nil {
+		return bad
+	}
+	parent := d.body()
+	list := children(parent, r.typ.inside)
+	i := indexOf(list, r.id.Name())
+	if i < 0 {
+		r.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	object(parent, "properties")[r.typ.inside] = slices.Delete(list, i, i+1)
+	t.store.put(d.id, parent)
+	t.begin(r, d.id, "delete", text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.types[strings.ToLower(d.id.Type())]) })
+	r.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// name children that a PUT of their parent brought along.
+func nameInside(property, typ string) func(t *Twin, id ID, body, old map[string]any) {
+	return func(_ *Twin, id ID, body, _ map[string]any) {
+		last := typ[strings.LastIndexByte(typ, '/')+1:]
+		for _, c := range objects(body, "properties", property) {
+			c["id"], c["type"] = id.String()+"/"+last+"/"+text(c, "name"), typ
+			object(c, "properties")["provisioningState"] = succeeded
+		}
+	}
+}

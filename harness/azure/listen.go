@@ -1,0 +1,170 @@
+package azure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Listen says where a twin serves.
+type Listen struct {
+	Address   string // host:port of the gateway; port 0 chooses a free one
+	CAOut     string // file for the certificate authority's certificate; empty: none is written
+	CACert    string // an authority to use instead of an own one
+	CAKey     string
+	ReadyFile string // appears when the twin answers
+	AnyHost   bool   // allows an address beyond the loopback
+}
+
+// Ready is the content of the ready file.
+type Ready struct {
+	Endpoint     string `json:"endpoint"`  // of the Resource Manager
+	Authority    string `json:"authority"` // of the token service
+	Tenant       string `json:"tenant"`
+	Subscription string `json:"subscription"`
+	IMDS         string `json:"imds"`    // of the instance metadata service, plain HTTP
+	Control      string `json:"control"` // of clock, state, faults and call log, plain HTTP on the loopback
+	CA           string `json:"ca,omitempty"`
+	PID          int    `json:"pid"`
+}
+
+// Server is a twin that answers.
+type Server struct {
+	Ready   Ready
+	CA      []byte // the authority's certificate, PEM
+	servers []*http.Server
+	failed  chan error
+}
+
+// headerWithin is how long a client may take to send its headers.
+const headerWithin = 30 * time.Second
+
+// Serve opens the listeners and writes the ready file; it returns when the twin answers. Close ends it.
+func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
+	if err := loopback(l.Address, l.AnyHost); err != nil {
+		return nil, err
+	}
+	a, err := newAuthority()
+	if l.CACert != "" || l.CAKey != "" {
+		a, err = loadAuthority(l.CACert, l.CAKey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{CA: a.pem, failed: make(chan error, 3)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	gateway, err := listen(ctx, l.Address)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(gateway.Addr().String())
+	imds, err := listen(ctx, net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, errors.Join(err, gateway.Close())
+	}
+	control, err := listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, gateway.Close(), imds.Close())
+	}
+	var connections atomic.Int64
+	s.start(gateway, &http.Server{
+		Handler: t, TLSConfig: a.config(),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, &connection{int(connections.Add(1))})
+		},
+	})
+	s.start(imds, &http.Server{Handler: t.IMDS()})
+	s.start(control, &http.Server{Handler: t.Control()})
+	endpoint := "https://" + gateway.Addr().String()
+	s.Ready = Ready{
+		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
+		IMDS: "http://" + imds.Addr().String(), Control: "http://" + control.Addr().String(), CA: l.CAOut, PID: os.Getpid(),
+	}
+	if l.CAOut != "" {
+		if err := writeFile(l.CAOut, a.pem, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if l.ReadyFile == "" {
+		return s, nil
+	}
+	raw, err := json.MarshalIndent(s.Ready, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("ready file: %w", err)
+	}
+	return s, writeFile(l.ReadyFile, append(raw, '\n'), 0o644)
+}
+
+// loopback refuses an address that others reach, unless that is wanted: the twin gives tokens to anybody.
+func loopback(address string, any bool) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return cluster.Usagef("--listen %q is not HOST:PORT: %w", address, err)
+	}
+	ip := net.ParseIP(host)
+	if any || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return cluster.Usagef("--listen %s is reachable from other machines, and whoever reaches it gets a token: use 127.0.0.1, or say --any-host", address)
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, cluster.Usagef("cannot listen on %s (port 0 chooses a free one): %w", address, err)
+	}
+	return l, nil
+}
+
+func (s *Server) start(l net.Listener, server *http.Server) {
+	server.ReadHeaderTimeout = headerWithin
+	server.ErrorLog = log.New(discard{}, "", 0) // a client that hangs up is not the twin's error
+	s.servers = append(s.servers, server)
+	go func() {
+		var err error
+		if server.TLSConfig != nil {
+			err = server.ServeTLS(l, "", "")
+		} else {
+			err = server.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	}()
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// Wait returns when the context ends or a listener fails.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return fmt.Errorf("twin: %w", err)
+	}
+}
+
+// Close ends all connections.
+func (s *Server) Close() error {
+	var errs []error
+	for _, server := range s.servers {
+		errs = append(errs, server.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,275 @@
+package azure
+
+import (
+	"bytes"
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.yaml.in/yaml/v3"
+
+	"drydock.dev/drydock/fixtures"
+)
+
+// Span is a range a duration is drawn from.
+type Span struct {
+	Min time.Duration `yaml:"min" json:"min"`
+	Max time.Duration `yaml:"max" json:"max"`
+}
+
+// The ways a client is told of a long-running operation.
+const (
+	FormAsync    = "async"    // Azure-AsyncOperation
+	FormLocation = "location" // Location
+	FormBoth     = "both"
+)
+
+// Timing is how a type's operations run.
+type Timing struct {
+	Form   string `yaml:"form" json:"form,omitempty"`
+	At     string `yaml:"at" json:"at,omitempty"`
+	Create Span   `yaml:"create" json:"create"`
+	Update Span   `yaml:"update" json:"update"`
+	Delete Span   `yaml:"delete" json:"delete"`
+	Action Span   `yaml:"action" json:"action"`
+
+	RetryAfter time.Duration `yaml:"retryAfter" json:"retryAfter"` // told with the start and with each poll; 0: nothing is told
+}
+
+type timings struct {
+	Default   Timing            `yaml:"default"`
+	Types     map[string]Timing `yaml:"types"`
+	Immediate []string          `yaml:"immediate"`
+}
+
+func loadTimings() (timings, error) {
+	var t timings
+	raw, err := fixtures.Azure.ReadFile("azure/operations.yaml")
+	if err != nil {
+		return t, fmt.Errorf("operations: %w", err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&t); err != nil {
+		return t, fmt.Errorf("operations.yaml: %w", err)
+	}
+	return t, nil
+}
+
+// The states of an operation.
+const (
+	inProgress = "InProgress"
+	succeeded  = "Succeeded"
+	failed     = "Failed"
+	canceled   = "Canceled"
+)
+
+// operation is one long-running operation.
+type operation struct {
+	id       string
+	target   ID
+	verb     string // create, update, delete, or the action's name
+	location string
+	begun    time.Time
+	ends     time.Time
+	status   string
+	failure  *Error
+	finish   func() *Error // run once, when it ends; nil error: it succeeded
+	result   func() []byte // what a finished Location answers; nil: nothing
+	index    int           // in the heap
+}
+
+// operations runs them by the twin's clock: what is due ends when somebody looks, so that a virtual clock needs no timers.
+type operations struct {
+	clock Clock
+
+	mu      sync.Mutex
+	timing  timings
+	random  *rand.Rand
+	byID    map[string]*operation
+	due     dueHeap
+	current map[string]*operation // target -> the one that runs
+}
+
+func newOperations(c Clock, seed uint64) (*operations, error) {
+	t, err := loadTimings()
+	if err != nil {
+		return nil, err
+	}
+	return &operations{clock: c, timing: t, random: rand.New(rand.NewPCG(seed, seed)), byID: map[string]*operation{}, current: map[string]*operation{}}, nil
+}
+
+// of is the timing of a type.
+func (o *operations) of(typ string) Timing {
+	t, own := Timing{}, false
+	for name, x := range o.timing.Types {
+		if strings.EqualFold(name, typ) {
+			t, own = x, true
+		}
+	}
+	if !own {
+		return o.timing.Default
+	}
+	if t.Form == "" {
+		t.Form = o.timing.Default.Form
+	}
+	if t.At == "" {
+		t.At = o.timing.Default.At
+	}
+	for _, s := range []struct{ own, common *Span }{
+		{&t.Create, &o.timing.Default.Create}, {&t.Update, &o.timing.Default.Update}, {&t.Delete, &o.timing.Default.Delete}, {&t.Action, &o.timing.Default.Action},
+	} {
+		if *s.own == (Span{}) {
+			*s.own = *s.common
+		}
+	}
+	return t
+}
+
+// timingOf is the timing of a type as it is now.
+func (o *operations) timingOf(typ string) Timing {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.of(typ)
+}
+
+// set changes a type's timing; what is left empty stays.
+func (o *operations) set(typ string, change Timing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.of(typ)
+	if change.Form != "" {
+		t.Form = change.Form
+	}
+	if change.RetryAfter != 0 {
+		t.RetryAfter = max(change.RetryAfter, 0)
+	}
+	for _, s := range []struct{ own, new *Span }{{&t.Create, &change.Create}, {&t.Update, &change.Update}, {&t.Delete, &change.Delete}, {&t.Action, &change.Action}} {
+		if *s.new != (Span{}) {
+			*s.own = *s.new
+		}
+	}
+	for name := range o.timing.Types {
+		if strings.EqualFold(name, typ) {
+			delete(o.timing.Types, name)
+		}
+	}
+	o.timing.Types[typ] = t
+}
+
+func (o *operations) immediate(typ string) bool {
+	for _, t := range o.timing.Immediate {
+		if strings.EqualFold(t, typ) {
+			return true
+		}
+	}
+	return false
+}
+
+// start begins an operation. One that runs on the same resource is preempted by a write: it ends Canceled.
+func (o *operations) start(target ID, verb, location string, finish func() *Error, result func() []byte) *operation {
+	now := o.clock.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.of(target.Type())
+	span := t.Action
+	switch verb {
+	case "create":
+		span = t.Create
+	case "update":
+		span = t.Update
+	case "delete":
+		span = t.Delete
+	}
+	lasts := span.Min
+	if span.Max > span.Min {
+		lasts += time.Duration(o.random.Int64N(int64(span.Max - span.Min)))
+	}
+	op := &operation{
+		id: uuid.NewString(), target: target, verb: verb, location: location, begun: now, ends: now.Add(lasts), status: inProgress, finish: finish, result: result,
+	}
+	if old := o.current[target.key()]; old != nil && old.status == inProgress {
+		old.status, old.finish, old.ends = canceled, nil, now
+		old.failure = errorf(http.StatusConflict, "OperationPreempted", "The operation has been preempted by a more recent operation.")
+		heap.Remove(&o.due, old.index)
+	}
+	o.byID[op.id], o.current[target.key()] = op, op
+	heap.Push(&o.due, op)
+	return op
+}
+
+// settle ends what is due. Ending one may begin another, so the lock is not held meanwhile.
+func (o *operations) settle() {
+	now := o.clock.Now()
+	for {
+		o.mu.Lock()
+		if len(o.due) == 0 || o.due[0].ends.After(now) {
+			o.mu.Unlock()
+			return
+		}
+		op, _ := heap.Pop(&o.due).(*operation)
+		finish := op.finish
+		o.mu.Unlock()
+		var failure *Error
+		if finish != nil {
+			failure = finish()
+		}
+		o.mu.Lock()
+		if op.status = succeeded; failure != nil {
+			op.status, op.failure = failed, failure
+		}
+		if o.current[op.target.key()] == op {
+			delete(o.current, op.target.key())
+		}
+		o.mu.Unlock()
+	}
+}
+
+// find gives a copy of an operation.
+func (o *operations) find(id string) (operation, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	op, ok := o.byID[id]
+	if !ok {
+		return operation{}, false
+	}
+	return *op, true
+}
+
+// running tells what goes on at a resource.
+func (o *operations) running(id ID) (operation, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	op, ok := o.current[id.key()]
+	if !ok {
+		return operation{}, false
+	}
+	return *op, op.status == inProgress
+}
+
+// dueHeap is ordered by when operations end.
+type dueHeap []*operation
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].ends.Before(h[j].ends) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+
+// Push is heap.Interface's.
+func (h *dueHeap) Push(x any) {
+	op, _ := x.(*operation)
+	op.index = len(*h)
+	*h = append(*h, op)
+}
+
+// Pop is heap.Interface's.
+func (h *dueHeap) Pop() any {
+	old := *h
+	op := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return op
+}

@@ -1,0 +1,259 @@
+package azure
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// scaleSetTypes are virtual machine scale sets and their instances, in the uniform mode that clusters use.
+func scaleSetTypes() []*resourceType {
+	const ns = "Microsoft.Compute/virtualMachineScaleSets"
+	set := &resourceType{name: ns, located: true, check: checkScaleSet, fill: fillScaleSet, made: madeScaleSet, actions: map[string]action{
+		"delete":        {then: eachInstance(func(t *Twin, vm ID) { t.eraseInstance(vm) })},
+		"manualupgrade": {then: eachInstance(func(t *Twin, vm ID) { t.latest(vm) })},
+	}}
+	instance := &resourceType{name: ns + "/virtualMachines", fill: fillInstance, gone: goneInstance, actions: map[string]action{}}
+	for name, state := range powerStates() {
+		set.actions[strings.ToLower(name)] = action{then: eachInstance(func(t *Twin, vm ID) { _ = t.power(vm, name, state) })}
+		instance.actions[strings.ToLower(name)] = action{then: func(t *Twin, id ID, _ map[string]any) *Error { return t.power(id, name, state) }}
+	}
+	return []*resourceType{
+		set, instance,
+		{name: ns + "/instanceView", single: true, show: viewScaleSet},
+		{name: ns + "/virtualMachines/instanceView", single: true, show: viewInstance},
+		{name: ns + "/virtualMachines/networkInterfaces", show: showInstanceNIC},
+		{name: ns + "/extensions"},
+	}
+}
+
+func capacity(body map[string]any) (int, bool) {
+	n, ok := at(body, "sku", "capacity").(float64)
+	return int(n), ok
+}
+
+func checkScaleSet(_ *Twin, _ ID, body, old map[string]any) *Error {
+	if n, ok := capacity(body); ok && (n < 0 || n > 1000) {
+		e := errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter sku.capacity is invalid.")
+		e.Target = "sku.capacity"
+		return e
+	}
+	if old == nil {
+		return nil
+	}
+	// A PUT with the SKU alone, as cluster tools scale, keeps the model.
+	if at(body, "properties") == nil {
+		body["properties"] = at(old, "properties")
+	}
+	sku, was := object(body, "sku"), object(old, "sku")
+	for k, v := range was {
+		if _, there := sku[k]; !there {
+			sku[k] = v
+		}
+	}
+	return nil
+}
+
+func fillScaleSet(_ *Twin, id ID, body, old map[string]any) {
+	p := object(body, "properties")
+	if p["uniqueId"] = derived("vmss", id.String()); at(old, "properties", "uniqueId") != nil {
+		p["uniqueId"] = at(old, "properties", "uniqueId")
+	}
+	if n, ok := capacity(body); !ok {
+		object(body, "sku")["capacity"] = n
+	}
+	if v, ok := old[nextInstance]; ok {
+		body[nextInstance] = v
+	}
+}
+
+// nextInstance counts the instances a scale set ever had: ids are not used again.
+const nextInstance = "drydockNextInstance"
+
+// madeScaleSet adds or removes instances until there are as many as the SKU says. The newest go first.
+func madeScaleSet(t *Twin, id ID) *Error {
+	d := t.store.get(id)
+	if d == nil {
+		return errorf(http.StatusNotFound, "NotFound", "The scale set '%s' is gone.", id.Name())
+	}
+	body := d.body()
+	want, _ := capacity(body)
+	have := t.instances(id)
+	for len(have) > want {
+		t.eraseInstance(have[len(have)-1].id)
+		have = have[:len(have)-1]
+	}
+	next, _ := body[nextInstance].(int)
+	for ; len(have) < want; next++ {
+		have = append(have, t.addInstance(id, body, next))
+	}
+	t.edit(id, func(b map[string]any) { b[nextInstance] = next })
+	return nil
+}
+
+func instanceID(set ID, n string) ID {
+	set.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
+	set.Names = []string{set.Names[0], n}
+	return set
+}
+
+// instances lists a scale set's machines by the number of their id.
+func (t *Twin) instances(set ID) []*document {
+	collection := set
+	collection.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
+	collection.Names = set.Names[:1]
+	docs, _ := t.store.list(collection, "", 1<<30)
+	number := func(d *document) int { n, _ := strconv.Atoi(d.id.Name()); return n }
+	for i := 1; i < len(docs); i++ {
+		for j := i; j > 0 && number(docs[j]) < number(docs[j-1]); j-- {
+			docs[j], docs[j-1] = docs[j-1], docs[j]
+		}
+	}
+	return docs
+}
+
+func (t *Twin) addInstance(set ID, model map[string]any, n int) *document {
+	id := instanceID(set, strconv.Itoa(n))
+	prefix := text(model, "properties", "virtualMachineProfile", "osProfile", "computerNamePrefix")
+	if prefix == "" {
+		prefix = set.Name()
+	}
+	computer := prefix + fmt.Sprintf("%06s", strconv.FormatInt(int64(n), 36))
+	profile, _ := at(model, "properties", "virtualMachineProfile").(map[string]any)
+	properties := map[string]any{
+		"provisioningState": succeeded, "latestModelApplied": true, "vmId": derived("vm", id.String()),
+		"osProfile": map[string]any{"computerName": computer}, "networkProfileConfiguration": at(profile, "networkProfile"),
+		"storageProfile": map[string]any{"osDisk": map[string]any{"name": computer + "_OsDisk"}, "dataDisks": []any{}},
+		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": id.String() + "/networkInterfaces/" + nicName(model)}}},
+	}
+	return t.store.put(id, map[string]any{
+		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
+		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running",
+	})
+}
+
+func nicName(model map[string]any) string {
+	configs := objects(model, "properties", "virtualMachineProfile", "networkProfile", "networkInterfaceConfigurations")
+	if len(configs) == 0 {
+		return "nic"
+	}
+	return text(configs[0], "name")
+}
+
+func (t *Twin) eraseInstance(vm ID) { t.erase(vm, t.types[strings.ToLower(vm.Type())]) }
+
+// goneInstance keeps the scale set's capacity in step with its machines.
+func goneInstance(t *Twin, id ID, body map[string]any) {
+	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
+		t.release(text(d, "managedDisk", "id"))
+	}
+	set := id
+	set.Types, set.Names = id.Types[:1], id.Names[:1]
+	t.edit(set, func(b map[string]any) { object(b, "sku")["capacity"] = len(t.instances(set)) })
+}
+
+func (t *Twin) latest(vm ID) {
+	t.edit(vm, func(b map[string]any) { object(b, "properties")["latestModelApplied"] = true })
+}
+
+// eachInstance acts on the instances a request names, or on all of them.
+func eachInstance(do func(t *Twin, vm ID)) func(t *Twin, id ID, args map[string]any) *Error {
+	return func(t *Twin, id ID, args map[string]any) *Error {
+		wanted := map[string]bool{}
+		list, _ := at(args, "instanceIds").([]any)
+		for _, x := range list {
+			wanted[fmt.Sprint(x)] = true
+		}
+		for _, d := range t.instances(id) {
+			if len(wanted) == 0 || wanted["*"] || wanted[d.id.Name()] {
+				do(t, d.id)
+			}
+		}
+		return nil
+	}
+}
+
+// fillInstance attaches and releases data disks: that is what instances are updated for.
+func fillInstance(t *Twin, id ID, body, old map[string]any) {
+	body["name"], body["instanceId"] = id.Names[0]+"_"+id.Name(), id.Name()
+	body[powerTag] = text(old, powerTag)
+	p := object(body, "properties")
+	for k, v := range object(old, "properties") {
+		if _, there := p[k]; !there {
+			p[k] = v
+		}
+	}
+	kept := map[string]bool{}
+	for _, d := range objects(p, "storageProfile", "dataDisks") {
+		t.disk(id, d, text(body, "location"))
+		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
+	}
+	for _, d := range objects(old, "properties", "storageProfile", "dataDisks") {
+		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
+			t.release(ref)
+		}
+	}
+}
+
+func viewInstance(t *Twin, id ID) map[string]any {
+	vm := id
+	vm.Types = id.Types[:2]
+	if d := t.store.get(vm); d != nil {
+		return instanceView(t, d)
+	}
+	return nil
+}
+
+func viewScaleSet(t *Twin, id ID) map[string]any {
+	set := id
+	set.Types = id.Types[:1]
+	if t.store.get(set) == nil {
+		return nil
+	}
+	return map[string]any{
+		"virtualMachine": map[string]any{"statusesSummary": []any{map[string]any{"code": "ProvisioningState/succeeded", "count": len(t.instances(set))}}},
+		"statuses":       []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "time": timestamp(t.clock.Now())}},
+	}
+}
+
+// showInstanceNIC makes an instance's interface from the model: it is no resource of its own.
+func showInstanceNIC(t *Twin, id ID) map[string]any {
+	if len(id.Names) < 2 {
+		return nil
+	}
+	vm := id
+	vm.Types, vm.Names = id.Types[:2], id.Names[:2]
+	d := t.store.get(vm)
+	if d == nil {
+		return nil
+	}
+	n, _ := strconv.Atoi(vm.Name())
+	one := func(name string) map[string]any {
+		self := vm.String() + "/networkInterfaces/" + name
+		var configs []any
+		for _, c := range objects(d.body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
+			if !strings.EqualFold(text(c, "name"), name) {
+				continue
+			}
+			for i, ip := range objects(c, "properties", "ipConfigurations") {
+				p := map[string]any{"privateIPAddress": fmt.Sprintf("10.241.%d.%d", n>>8&0xff, n&0xff), "primary": i == 0, "provisioningState": succeeded}
+				for k, v := range object(ip, "properties") {
+					p[k] = v
+				}
+				configs = append(configs, map[string]any{"id": self + "/ipConfigurations/" + text(ip, "name"), "name": text(ip, "name"), "properties": p})
+			}
+		}
+		return map[string]any{"id": self, "name": name, "properties": map[string]any{
+			"provisioningState": succeeded, "primary": true, "ipConfigurations": configs, "virtualMachine": map[string]any{"id": vm.String()},
+		}}
+	}
+	if len(id.Names) > 2 {
+		return one(id.Names[2])
+	}
+	var all []any
+	for _, c := range objects(d.body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
+		all = append(all, one(text(c, "name")))
+	}
+	return map[string]any{"value": all}
+}

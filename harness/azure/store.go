@@ -1,0 +1,232 @@
+package azure
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// document is one resource: the JSON that a GET answers, kept as bytes so that reading it costs nothing.
+type document struct {
+	id     ID
+	raw    []byte
+	hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
+	etag   uint64
+}
+
+const hiddenPrefix = "drydock"
+
+// ETag is the document's, as headers have it.
+func (d *document) ETag() string { return `"` + strconv.FormatUint(d.etag, 16) + `"` }
+
+// Store is the twin's state. Documents are replaced and never changed: whoever has one may read it without a lock.
+type Store struct {
+	mu    sync.RWMutex
+	docs  map[string]*document
+	kinds map[string][]string // subscription + type, lower case -> sorted keys
+	etags uint64
+}
+
+// NewStore is empty.
+func NewStore() *Store { return &Store{docs: map[string]*document{}, kinds: map[string][]string{}} }
+
+func kindOf(id ID) string { return strings.ToLower(id.Subscription + " " + id.Type()) }
+
+func (s *Store) get(id ID) *document {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.docs[id.key()]
+}
+
+// put stores a document. properties must be JSON-able: it came from JSON.
+func (s *Store) put(id ID, body map[string]any) *document {
+	var hidden map[string]any
+	for k, v := range body {
+		if strings.HasPrefix(k, hiddenPrefix) {
+			if hidden == nil {
+				hidden = map[string]any{}
+				body = maps.Clone(body)
+			}
+			hidden[k] = v
+			delete(body, k)
+		}
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		raw = []byte("{}")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.etags++
+	d := &document{id: id, raw: raw, hidden: hidden, etag: s.etags}
+	key, kind := id.key(), kindOf(id)
+	if _, there := s.docs[key]; !there {
+		keys := s.kinds[kind]
+		i := sort.SearchStrings(keys, key)
+		s.kinds[kind] = slices.Insert(keys, i, key)
+	}
+	s.docs[key] = d
+	return d
+}
+
+func (s *Store) remove(id ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, kind := id.key(), kindOf(id)
+	if _, there := s.docs[key]; !there {
+		return
+	}
+	delete(s.docs, key)
+	keys := s.kinds[kind]
+	if i := sort.SearchStrings(keys, key); i < len(keys) && keys[i] == key {
+		s.kinds[kind] = slices.Delete(keys, i, i+1)
+	}
+}
+
+// list gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after,
+// empty at the end.
+func (s *Store) list(collection ID, after string, page int) (out []*document, next string) {
+	prefix := strings.ToLower(collection.String()) + "/"
+	if collection.ResourceGroup == "" && collection.Scope == "" {
+		prefix = "" // the whole subscription's
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	keys := s.kinds[kindOf(collection)]
+	for i := sort.SearchStrings(keys, max(prefix, after)); i < len(keys); i++ {
+		switch {
+		case keys[i] == after:
+			continue
+		case !strings.HasPrefix(keys[i], prefix):
+			return out, ""
+		case len(out) == page:
+			return out, out[len(out)-1].id.key()
+		}
+		out = append(out, s.docs[keys[i]])
+	}
+	return out, ""
+}
+
+// below lists everything whose path begins with a resource's.
+func (s *Store) below(id ID) []*document {
+	prefix := id.key() + "/"
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []*document
+	for k, d := range s.docs {
+		if strings.HasPrefix(k, prefix) {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b *document) int { return strings.Compare(a.id.key(), b.id.key()) })
+	return out
+}
+
+// all lists everything, for whoever saves the state.
+func (s *Store) all() []*document {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*document, 0, len(s.docs))
+	for _, d := range s.docs {
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b *document) int { return strings.Compare(a.id.key(), b.id.key()) })
+	return out
+}
+
+// public is the document as clients see it.
+func (d *document) public() map[string]any {
+	var m map[string]any
+	if json.Unmarshal(d.raw, &m) != nil || m == nil {
+		m = map[string]any{}
+	}
+	return m
+}
+
+// body is the document to read and change, with what is hidden; the caller puts it back.
+func (d *document) body() map[string]any {
+	m := d.public()
+	maps.Copy(m, d.hidden)
+	return m
+}
+
+// at walks into a JSON object, whatever the case of the names: ARM's clients do not agree on it.
+func at(v any, path ...string) any {
+	for _, p := range path {
+		switch x := v.(type) {
+		case map[string]any:
+			v = field(x, p)
+		case []any:
+			i, err := strconv.Atoi(p)
+			if err != nil || i < 0 || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+func field(m map[string]any, name string) any {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	for k, v := range m {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return nil
+}
+
+func text(v any, path ...string) string {
+	s, _ := at(v, path...).(string)
+	return s
+}
+
+func object(m map[string]any, name string) map[string]any {
+	for k, v := range m {
+		if o, ok := v.(map[string]any); ok && strings.EqualFold(k, name) {
+			return o
+		}
+	}
+	o := map[string]any{}
+	m[name] = o
+	return o
+}
+
+func objects(v any, path ...string) []map[string]any {
+	list, _ := at(v, path...).([]any)
+	var out []map[string]any
+	for _, x := range list {
+		if o, ok := x.(map[string]any); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// merge lays a patch over a document: objects are merged, everything else is replaced, null removes (RFC 7396, which ARM's PATCH follows).
+func merge(into, patch map[string]any) {
+	for k, v := range patch {
+		switch x := v.(type) {
+		case nil:
+			delete(into, k)
+		case map[string]any:
+			o, ok := into[k].(map[string]any)
+			if !ok {
+				o = map[string]any{}
+			}
+			merge(o, x)
+			into[k] = o
+		default:
+			into[k] = v
+		}
+	}
+}

@@ -1,0 +1,296 @@
+// Package azure is the twin: an Azure Resource Manager that real clients cannot tell from the real one in what they depend on. It has state with
+// life cycles, long-running operations, tokens, both layers of throttling with their headers and bodies, and faults. What it measures is in its call
+// log. Sources of its behaviour are named where it is written down: in the fixtures for numbers, in comments for rules.
+package azure
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Options make a twin.
+type Options struct {
+	Clock        Clock
+	Policy       *Policy
+	Hostile      bool   // rejected calls count, and early ones lengthen the block
+	Strict       bool   // only api-versions that are dates pass
+	Region       string // of the gateway, and of resources that name none; westeurope
+	Tenant       string // default: a fixed one
+	Subscription string // the one the ready file names; any other exists as well
+	Seed         uint64 // of durations
+	MultiHeader  bool   // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
+	Page         int    // resources a page; 100
+}
+
+// Twin answers requests.
+type Twin struct {
+	options  Options
+	clock    Clock
+	throttle *Throttle
+	store    *Store
+	ops      *operations
+	tokens   *tokens
+	types    map[string]*resourceType
+	calls    *CallLog
+	faults   *faults
+	machines Machines // nil: virtual machines are documents only
+}
+
+// The names a twin has unless it is told others.
+const (
+	DefaultRegion       = "westeurope"
+	DefaultTenant       = "72f988bf-0000-4000-8000-d1d0cd0c0001"
+	DefaultSubscription = "00000000-0000-4000-8000-000000000001"
+)
+
+// New makes a twin with no resources in it.
+func New(o Options) (*Twin, error) {
+	for _, d := range []struct {
+		value *string
+		is    string
+	}{{&o.Region, DefaultRegion}, {&o.Tenant, DefaultTenant}, {&o.Subscription, DefaultSubscription}} {
+		if *d.value == "" {
+			*d.value = d.is
+		}
+	}
+	if o.Page == 0 {
+		o.Page = 100
+	}
+	if o.Clock == nil || o.Policy == nil {
+		return nil, cluster.Usagef("a twin needs a clock and a throttling policy")
+	}
+	ops, err := newOperations(o.Clock, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := newTokens(o.Clock, o.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	t := &Twin{
+		options: o, clock: o.Clock, throttle: NewThrottle(o.Clock, o.Policy, o.Hostile), store: NewStore(), ops: ops, tokens: tok,
+		calls: newCallLog(), faults: &faults{clock: o.Clock},
+	}
+	t.types = typeTable()
+	return t, nil
+}
+
+// Calls is what clients did.
+func (t *Twin) Calls() *CallLog { return t.calls }
+
+// connection is what the twin knows of a connection; the hourly gateway chooses its instance by it.
+type connection struct{ number int }
+
+type connectionKey struct{}
+
+// request is one call on its way through.
+type request struct {
+	*http.Request
+	w       *recorder
+	call    *Call
+	id      ID
+	typ     *resourceType
+	subject Subject
+	query   map[string][]string
+}
+
+func (r *request) param(name string) string {
+	for k, v := range r.query {
+		if strings.EqualFold(k, name) && len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// base is the URL the client used, for links back.
+func (r *request) base() string { return "https://" + r.Host }
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += n
+	return n, err
+}
+
+// ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
+func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	t.ops.settle()
+	begun := time.Now()
+	rec := &recorder{ResponseWriter: w}
+	r := &request{Request: hr, w: rec, query: hr.URL.Query(), call: &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}}
+	if t.public(r) {
+		return
+	}
+	defer func() {
+		r.call.Status, r.call.Seconds = rec.status, time.Since(begun).Seconds()
+		t.calls.add(*r.call)
+	}()
+	t.stamp(r)
+	if err := t.admit(r); err != nil {
+		err.write(rec)
+		return
+	}
+	t.serve(r)
+}
+
+// stamp sets the headers every answer has.
+func (t *Twin) stamp(r *request) {
+	now, h := t.clock.Now(), r.w.Header()
+	id := uuid.NewString()
+	correlation := r.Header.Get("x-ms-correlation-request-id")
+	if correlation == "" {
+		correlation = id
+	}
+	r.subject.Region = t.options.Region
+	if host, rest, ok := strings.Cut(r.Host, "."); ok && strings.HasPrefix(rest, "management.") { // a regional endpoint of the gateway
+		r.subject.Region = host
+	}
+	r.call.Region = r.subject.Region
+	h["x-ms-request-id"], h["x-ms-correlation-request-id"] = []string{id}, []string{correlation}
+	h["x-ms-routing-request-id"] = []string{strings.ToUpper(r.subject.Region) + ":" + routingStamp(now) + ":" + id}
+	h["Cache-Control"], h["Pragma"], h["Expires"] = []string{"no-cache"}, []string{"no-cache"}, []string{"-1"}
+	h["Strict-Transport-Security"], h["X-Content-Type-Options"] = []string{"max-age=31536000; includeSubDomains"}, []string{"nosniff"}
+	h["Date"] = []string{now.UTC().Format(http.TimeFormat)}
+	if client := r.Header.Get("x-ms-client-request-id"); client != "" {
+		h["x-ms-client-request-id"] = []string{client}
+	}
+	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		r.call.Connection, r.subject.Instance = c.number, c.number
+	}
+}
+
+// admit says whether the call gets to a resource provider.
+func (t *Twin) admit(r *request) *Error {
+	principal, refused := t.tokens.check(r.Request, "https://"+r.Host)
+	if refused != nil {
+		return refused
+	}
+	r.call.Principal, r.subject.Principal = principal, principal
+	if err := t.version(r); err != nil {
+		return err
+	}
+	id, ok := ParseID(r.URL.Path)
+	if !ok {
+		return gatewayf(http.StatusNotFound, "InvalidResource", "The requested resource does not exist: %s", r.URL.Path)
+	}
+	r.id = id
+	r.call.Subscription, r.subject.Subscription = id.Subscription, id.Subscription
+	if err := t.route(r); err != nil {
+		return err
+	}
+	r.call.Operation = t.operation(r)
+	if err := t.faults.strike(t, r); err != nil {
+		return err
+	}
+	return t.limit(r)
+}
+
+// limit draws on the gateway's budgets and then on the provider's; all headers are told on success too.
+func (t *Twin) limit(r *request) *Error {
+	h := r.w.Header()
+	left, rejected := t.throttle.Gateway(r.subject, Budget(r.Method))
+	for _, b := range left {
+		h[b.header] = []string{strconv.Itoa(b.left)}
+	}
+	if rejected == nil {
+		left, rejected = t.throttle.Provider(r.subject, r.call.Operation, t.limited(r))
+		t.remaining(h, left)
+	}
+	if rejected == nil {
+		return nil
+	}
+	r.call.Throttled = rejected.Policy
+	if rejected.Gateway {
+		r.call.Throttled = "gateway/" + rejected.Policy
+	}
+	return throttled(t.clock, rejected, r.call)
+}
+
+func (t *Twin) remaining(h http.Header, left []budget) {
+	if len(left) == 0 {
+		return
+	}
+	var values []string
+	for _, b := range left {
+		values = append(values, b.header+";"+strconv.Itoa(b.left))
+	}
+	if !t.options.MultiHeader {
+		values = []string{strings.Join(values, ",")}
+	}
+	h["x-ms-ratelimit-remaining-resource"], h["x-ms-request-charge"] = values, []string{"1"}
+}
+
+// limited is the resource a per-resource policy counts for: what an operation works on, when one is polled.
+func (t *Twin) limited(r *request) string {
+	if r.call.Poll {
+		if op, ok := t.ops.find(r.id.Name()); ok {
+			return op.target.key()
+		}
+	}
+	id := r.id
+	if id.Collection() && r.Method == http.MethodPost {
+		id = id.parent()
+	}
+	return id.key()
+}
+
+// version checks api-version: any passes and is noted, and in strict mode only a date does.
+func (t *Twin) version(r *request) *Error {
+	v := r.param("api-version")
+	r.call.APIVersion = v
+	if v == "" {
+		return gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
+	}
+	day := strings.TrimSuffix(v, "-preview")
+	if _, err := time.Parse("2006-01-02", day); t.options.Strict && err != nil {
+		return gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are dates in the form '2020-06-01' or '2020-06-01-preview'.", v)
+	}
+	return nil
+}
+
+// operation names what the call does, as policies and faults select it.
+func (t *Twin) operation(r *request) string {
+	name := r.typ.name
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		if r.id.Collection() && !r.typ.single {
+			return "LIST " + name
+		}
+		return "GET " + name
+	case http.MethodPut:
+		if t.store.get(r.id) == nil {
+			return "CREATE " + name
+		}
+		return "UPDATE " + name
+	case http.MethodPatch:
+		return "UPDATE " + name
+	case http.MethodDelete:
+		return "DELETE " + name
+	default:
+		if r.id.Collection() {
+			return "POST " + name + "/" + r.id.Types[len(r.id.Types)-1]
+		}
+		return "POST " + name
+	}
+}

@@ -1,0 +1,367 @@
+package azure
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+const testSubscription = "11111111-0000-4000-8000-000000000001"
+
+// client talks to a twin whose clock stands still.
+type client struct {
+	t         *testing.T
+	twin      *Twin
+	clock     *VirtualClock
+	principal string
+}
+
+func newClient(t *testing.T, policy string, change ...func(*Options)) *client {
+	t.Helper()
+	p, err := LoadPolicy(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+	o := Options{Clock: clock, Policy: p}
+	for _, c := range change {
+		c(&o)
+	}
+	twin, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &client{t, twin, clock, "client-a"}
+}
+
+func (c *client) as(principal string) *client {
+	other := *c
+	other.principal = principal
+	return &other
+}
+
+// do sends a request; path is below the test's subscription, or absolute with a leading slash and "subscriptions".
+func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
+	c.t.Helper()
+	if !strings.HasPrefix(path, "/") {
+		path = "/subscriptions/" + testSubscription + "/" + path
+	}
+	if !strings.Contains(path, "api-version") {
+		sep := "?"
+		if strings.Contains(path, "?") {
+			sep = "&"
+		}
+		path += sep + "api-version=2024-03-01"
+	}
+	r := httptest.NewRequest(method, "https://management.example"+path, strings.NewReader(body))
+	token, err := c.twin.tokens.issue(c.principal, "aud", "iss")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	c.twin.ServeHTTP(w, r)
+	return w
+}
+
+// want does a call whose status must be as told, and gives its body.
+func (c *client) want(status int, method, path, body string) map[string]any {
+	c.t.Helper()
+	w := c.do(method, path, body)
+	if w.Code != status {
+		c.t.Fatalf("%s %s: %d instead of %d: %s", method, path, w.Code, status, w.Body)
+	}
+	var out map[string]any
+	if w.Body.Len() > 0 {
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			c.t.Fatalf("%s %s: %v: %s", method, path, err, w.Body)
+		}
+	}
+	return out
+}
+
+// pass lets every running operation end.
+func (c *client) pass() { c.clock.Advance(2 * time.Minute); c.twin.ops.settle() }
+
+// machine makes a group, a network, an interface and a virtual machine.
+func (c *client) machine(group, name string) {
+	c.t.Helper()
+	rg := "resourceGroups/" + group
+	c.do(http.MethodPut, rg, `{"location":"westeurope"}`)
+	c.do(http.MethodPut, rg+"/providers/Microsoft.Network/virtualNetworks/net", `{"location":"westeurope","properties":{"subnets":[{"name":"default","properties":{"addressPrefix":"10.0.0.0/16"}}]}}`)
+	c.want(http.StatusCreated, http.MethodPut, rg+"/providers/Microsoft.Network/networkInterfaces/"+name+"-nic", fmt.Sprintf(
+		`{"location":"westeurope","properties":{"ipConfigurations":[{"name":"ipconfig1","properties":{"subnet":{"id":"/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Network/virtualNetworks/net/subnets/default"}}}]}}`, testSubscription, group))
+	c.want(http.StatusCreated, http.MethodPut, rg+"/providers/Microsoft.Compute/virtualMachines/"+name, fmt.Sprintf(
+		`{"location":"westeurope","tags":{"orchestrator":"Kubernetes:1.35.4"},"properties":{"hardwareProfile":{"vmSize":"Standard_D2s_v3"},"storageProfile":{"osDisk":{"createOption":"FromImage","name":"%[1]s-os"}},"networkProfile":{"networkInterfaces":[{"id":"/subscriptions/%[2]s/resourceGroups/%[3]s/providers/Microsoft.Network/networkInterfaces/%[1]s-nic"}]}}}`, name, testSubscription, group))
+	c.pass()
+}
+
+func code(w *httptest.ResponseRecorder) string {
+	var e struct{ Error struct{ Code string } }
+	_ = json.Unmarshal(w.Body.Bytes(), &e)
+	return e.Error.Code
+}
+
+func TestTheGatewayCountsExactly(t *testing.T) {
+	c := newClient(t, "current")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	for i := range 250 {
+		w := c.do(http.MethodGet, "resourceGroups/g", "")
+		if w.Code != http.StatusOK {
+			t.Fatalf("read %d: %d", i+1, w.Code)
+		}
+		if own, all := w.Header()["x-ms-ratelimit-remaining-subscription-reads"], w.Header()["x-ms-ratelimit-remaining-subscription-global-reads"]; own[0] != itoa(249-i) || all[0] != itoa(3749-i) {
+			t.Fatalf("read %d leaves %s and %s", i+1, own, all)
+		}
+	}
+	w := c.do(http.MethodGet, "resourceGroups/g", "")
+	if w.Code != http.StatusTooManyRequests || code(w) != "SubscriptionRequestsThrottled" || w.Header().Get("Retry-After") != "1" || w.Header()["x-ms-failure-cause"][0] != "gateway" {
+		t.Fatalf("read 251: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if other := c.as("client-b").do(http.MethodGet, "resourceGroups/g", ""); other.Code != http.StatusOK || other.Header()["x-ms-ratelimit-remaining-subscription-global-reads"][0] != "3499" {
+		t.Errorf("another principal: %d, %v of all left", other.Code, other.Header()["x-ms-ratelimit-remaining-subscription-global-reads"])
+	}
+	c.clock.Advance(time.Second)
+	for i := range 25 {
+		if w := c.do(http.MethodGet, "resourceGroups/g", ""); w.Code != http.StatusOK {
+			t.Fatalf("read %d after a second: %d", i+1, w.Code)
+		}
+	}
+	if w := c.do(http.MethodGet, "resourceGroups/g", ""); w.Code != http.StatusTooManyRequests {
+		t.Errorf("read 26 after a second: %d", w.Code)
+	}
+}
+
+func TestAllPrincipalsTogetherHaveTheGlobalBudget(t *testing.T) {
+	c := newClient(t, "current")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	passed := 0
+	for p := range 16 {
+		for range 250 {
+			if c.as(fmt.Sprint("client-", p)).do(http.MethodGet, "resourceGroups/g", "").Code == http.StatusOK {
+				passed++
+			}
+		}
+	}
+	if passed != 3750 {
+		t.Errorf("%d reads passed instead of 3750", passed)
+	}
+}
+
+func TestAListBurstMeetsTheProvider(t *testing.T) {
+	c := newClient(t, "current")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	list := "providers/Microsoft.Compute/virtualMachines"
+	for i := range 900 { // four principals: the gateway's 250 for each are enough
+		w := c.as(fmt.Sprint("client-", i/225)).do(http.MethodGet, list, "")
+		if w.Code != http.StatusOK || w.Header()["x-ms-ratelimit-remaining-resource"][0] != "Microsoft.Compute/HighCostGet;"+itoa(899-i) {
+			t.Fatalf("list %d: %d %v", i+1, w.Code, w.Header()["x-ms-ratelimit-remaining-resource"])
+		}
+	}
+	w := c.as("client-4").do(http.MethodGet, list, "")
+	var e struct {
+		Error struct {
+			Code    string
+			Details []struct{ Code, Target, Message string }
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || w.Code != http.StatusTooManyRequests || e.Error.Code != "OperationNotAllowed" || len(e.Error.Details) != 1 {
+		t.Fatalf("list 901: %d %s", w.Code, w.Body)
+	}
+	var inside struct {
+		OperationGroup       string
+		AllowedRequestCount  int
+		MeasuredRequestCount int
+	}
+	d := e.Error.Details[0]
+	if err := json.Unmarshal([]byte(d.Message), &inside); err != nil || d.Code != "TooManyRequests" || inside.OperationGroup != "HighCostGet" || inside.AllowedRequestCount != 900 || inside.MeasuredRequestCount <= 900 {
+		t.Errorf("the detail is %+v: %v", d, err)
+	}
+	if w.Header()["x-ms-failure-cause"] != nil || w.Header()["x-ms-ratelimit-remaining-subscription-reads"][0] != "249" || w.Header()["x-ms-ratelimit-remaining-resource"][0] != "Microsoft.Compute/HighCostGet;0" {
+		t.Errorf("the headers are %v", w.Header())
+	}
+}
+
+func TestOneMachineIsLimitedWhileTheSubscriptionIsIdle(t *testing.T) {
+	c := newClient(t, "current")
+	c.machine("g", "vm-1")
+	c.machine("g", "vm-2")
+	restart := func(name string) *httptest.ResponseRecorder {
+		return c.do(http.MethodPost, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/"+name+"/restart", "")
+	}
+	for i := range 12 {
+		if w := restart("vm-1"); w.Code != http.StatusAccepted {
+			t.Fatalf("restart %d: %d %s", i+1, w.Code, w.Body)
+		}
+	}
+	if w := restart("vm-1"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "15" {
+		t.Errorf("restart 13: %d, Retry-After %s", w.Code, w.Header().Get("Retry-After"))
+	}
+	if w := restart("vm-2"); w.Code != http.StatusAccepted {
+		t.Errorf("another machine's restart: %d", w.Code)
+	}
+}
+
+func TestTheHourlyGatewayHasInstances(t *testing.T) {
+	p, err := LoadPolicy("legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := NewVirtualClock(time.Now())
+	th := NewThrottle(clock, p, false)
+	s := Subject{Region: "r", Subscription: "s", Principal: "p"}
+	for range 1200 {
+		if _, r := th.Gateway(s, "writes"); r != nil {
+			t.Fatal("throttled within the hour's budget")
+		}
+	}
+	_, r := th.Gateway(s, "writes")
+	if r == nil || r.Wait != time.Hour {
+		t.Fatalf("write 1201: %+v", r)
+	}
+	s.Instance = 1
+	if left, r := th.Gateway(s, "writes"); r != nil || left[0].left != 1199 {
+		t.Errorf("another instance: %+v %+v", left, r)
+	}
+}
+
+func TestWhoIgnoresRetryAfterNeverComesBackFromAHostileTwin(t *testing.T) {
+	for _, policy := range []string{"current", "legacy"} {
+		for _, patient := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, patient %v", policy, patient), func(t *testing.T) {
+				p, err := LoadPolicy(policy)
+				if err != nil {
+					t.Fatal(err)
+				}
+				clock := NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+				th := NewThrottle(clock, p, true)
+				s := Subject{Region: "r", Subscription: "s", Principal: "p"}
+				list := func() *Rejection { _, r := th.Provider(s, "LIST Microsoft.Compute/virtualMachines", "x"); return r }
+				for list() == nil { // use it up
+				}
+				passed := 0
+				for begun := clock.Now(); clock.Now().Sub(begun) < 2*time.Hour; {
+					r := list()
+					if r == nil {
+						passed++
+						clock.Advance(10 * time.Second) // the work it does with an answer
+						continue
+					}
+					if patient {
+						clock.Advance(r.Wait)
+					} else {
+						clock.Advance(100 * time.Millisecond)
+					}
+				}
+				if patient && passed < 100 || !patient && passed > 0 {
+					t.Errorf("%d calls passed in two hours", passed)
+				}
+			})
+		}
+	}
+}
+
+func TestAMachinesLife(t *testing.T) {
+	c := newClient(t, "current")
+	c.machine("g", "vm-1")
+	vm := "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1"
+	body := c.want(http.StatusOK, http.MethodGet, vm+"?$expand=instanceView", "")
+	if text(body, "properties", "provisioningState") != "Succeeded" || text(body, "properties", "instanceView", "statuses", "1", "code") != "PowerState/running" {
+		t.Fatalf("the machine is %v", body)
+	}
+	if raw, _ := json.Marshal(body); strings.Contains(string(raw), hiddenPrefix) {
+		t.Errorf("a client sees the twin's own: %s", raw)
+	}
+	nic := "resourceGroups/g/providers/Microsoft.Network/networkInterfaces/vm-1-nic"
+	if w := c.do(http.MethodDelete, nic, ""); w.Code != http.StatusBadRequest || code(w) != "NicInUse" {
+		t.Errorf("the interface of a machine was deleted: %d %s", w.Code, w.Body)
+	}
+	if w := c.do(http.MethodDelete, "resourceGroups/g/providers/Microsoft.Compute/disks/vm-1-os", ""); w.Code != http.StatusConflict || code(w) != "OperationNotAllowed" {
+		t.Errorf("the disk of a machine was deleted: %d %s", w.Code, w.Body)
+	}
+	w := c.do(http.MethodDelete, strings.ToUpper(vm), "")
+	async, location := w.Header()["Azure-AsyncOperation"], w.Header()["Location"]
+	if w.Code != http.StatusAccepted || async == nil || location == nil {
+		t.Fatalf("delete: %d %v", w.Code, w.Header())
+	}
+	poll := func(url string) *httptest.ResponseRecorder {
+		return c.do(http.MethodGet, strings.TrimPrefix(url, "https://management.example"), "")
+	}
+	if s := poll(async[0]); s.Code != http.StatusOK || !strings.Contains(s.Body.String(), `"status":"InProgress"`) {
+		t.Errorf("the operation: %d %s", s.Code, s.Body)
+	}
+	if s := poll(location[0]); s.Code != http.StatusAccepted {
+		t.Errorf("the location: %d %s", s.Code, s.Body)
+	}
+	if got := c.want(http.StatusOK, http.MethodGet, vm, ""); text(got, "properties", "provisioningState") != "Deleting" {
+		t.Errorf("meanwhile it is %v", at(got, "properties", "provisioningState"))
+	}
+	c.pass()
+	if s := poll(async[0]); !strings.Contains(s.Body.String(), `"status":"Succeeded"`) {
+		t.Errorf("the operation: %s", s.Body)
+	}
+	if s := poll(location[0]); s.Code != http.StatusNoContent {
+		t.Errorf("the location: %d %s", s.Code, s.Body)
+	}
+	if w := c.do(http.MethodGet, vm, ""); w.Code != http.StatusNotFound || code(w) != "ResourceNotFound" {
+		t.Errorf("the machine: %d %s", w.Code, w.Body)
+	}
+	c.want(http.StatusAccepted, http.MethodDelete, nic, "")
+	c.want(http.StatusNoContent, http.MethodDelete, vm, "")
+}
+
+func TestALaterWritePreemptsTheOperation(t *testing.T) {
+	c := newClient(t, "current")
+	c.machine("g", "vm-1")
+	vm := "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1"
+	first := c.do(http.MethodPatch, vm, `{"tags":{"a":"1"}}`).Header()["Azure-AsyncOperation"][0]
+	c.do(http.MethodPatch, vm, `{"tags":{"a":"2"}}`)
+	w := c.do(http.MethodGet, strings.TrimPrefix(first, "https://management.example"), "")
+	if !strings.Contains(w.Body.String(), `"status":"Canceled"`) || !strings.Contains(w.Body.String(), "OperationPreempted") {
+		t.Errorf("the first operation: %s", w.Body)
+	}
+}
+
+func TestTokensAreChecked(t *testing.T) {
+	c := newClient(t, "current")
+	for _, header := range []string{"", "Bearer fake_token", "Basic abc"} {
+		r := httptest.NewRequest(http.MethodGet, "https://management.example/subscriptions/"+testSubscription+"?api-version=2016-06-01", nil)
+		r.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		c.twin.ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized || !strings.Contains(w.Header()["WWW-Authenticate"][0], `authorization_uri="https://management.example/`+DefaultTenant+`"`) {
+			t.Errorf("%q: %d %v", header, w.Code, w.Header())
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "https://management.example/"+DefaultTenant+"/oauth2/v2.0/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	c.twin.ServeHTTP(w, r)
+	var token struct {
+		Access  string `json:"access_token"`
+		Expires int    `json:"expires_in"`
+	}
+	raw, _ := io.ReadAll(w.Body)
+	if err := json.Unmarshal(raw, &token); err != nil || token.Expires != 3599 {
+		t.Fatalf("token: %s", raw)
+	}
+	get := httptest.NewRequest(http.MethodGet, "https://management.example/subscriptions/"+testSubscription+"?api-version=2016-06-01", nil)
+	get.Header.Set("Authorization", "Bearer "+token.Access)
+	for _, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		w := httptest.NewRecorder()
+		c.twin.ServeHTTP(w, get)
+		if w.Code != want {
+			t.Errorf("with the token: %d instead of %d", w.Code, want)
+		}
+		c.clock.Advance(2 * time.Hour)
+	}
+	calls, _ := c.twin.Calls().Since(0)
+	if calls[3].Principal != "me" {
+		t.Errorf("the principal is %q", calls[3].Principal)
+	}
+}

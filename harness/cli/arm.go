@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func armCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "arm", Short: "The twin: an Azure Resource Manager for clients to be tested against, throttling included",
+		Example: "  drydock arm serve --listen 127.0.0.1:8443 --ca-out ca.pem --ready-file ready.json\n  drydock arm top --ready-file ready.json",
+	}
+	c.AddCommand(armServe(o), armTop(), armPolicies())
+	return c
+}
+
+type armFlags struct {
+	listen  azure.Listen
+	options azure.Options
+	clock   string
+	policy  string
+	state   string
+}
+
+func armServe(*options) *cobra.Command {
+	var f armFlags
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve the twin until it is interrupted", Args: cobra.NoArgs,
+		Example: `  drydock arm serve --ca-out ca.pem --ready-file ready.json
+  SSL_CERT_FILE=ca.pem az-tool --endpoint $(jq -r .endpoint ready.json)
+  drydock arm serve --policy legacy --clock 60 --ready-file ready.json   # an hour's limits in a minute
+  curl -d '{"kind":"throttle","operations":["LIST Microsoft.Compute/*"],"retryAfter":61}' $(jq -r .control ready.json)/_twin/faults`,
+		Long: `Serve answers as Azure Resource Manager does, over TLS with a certificate authority of its own: resources with life cycles, long-running
+operations, tokens, instance metadata, and both layers of throttling. Any subscription exists; any client id and secret get a token.
+
+The ready file appears when the twin answers. It is JSON with endpoint, authority, tenant, subscription, imds, control and pid. On control, a
+listener on the loopback apart, are the clock (POST /_twin/clock {"advance":"30s"}, with --clock virtual), faults (/_twin/faults), how
+operations run (POST /_twin/operations), state (/_twin/state), the call log (/_twin/calls, /_twin/summary) and /metrics.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.listen.Address, "listen", "127.0.0.1:0", "address to serve on; port 0 chooses a free one")
+	fl.BoolVar(&f.listen.AnyHost, "any-host", false, "allow an address that other machines reach")
+	fl.StringVar(&f.listen.CAOut, "ca-out", "", "file to write the certificate authority's certificate to")
+	fl.StringVar(&f.listen.CACert, "ca-cert", "", "certificate authority to use instead of an own one, PEM")
+	fl.StringVar(&f.listen.CAKey, "ca-key", "", "its ECDSA key, PEM")
+	fl.StringVar(&f.listen.ReadyFile, "ready-file", "", "file to write when the twin answers")
+	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(azure.Policies(), ", "))
+	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
+	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
+	fl.StringVar(&f.state, "state", "", "file with resources to start with, as /_twin/state gives it")
+	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
+	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
+	fl.StringVar(&f.options.Subscription, "subscription", azure.DefaultSubscription, "id of the subscription the ready file names; any other exists as well")
+	fl.Uint64Var(&f.options.Seed, "seed", 1, "of the durations of operations")
+	fl.BoolVar(&f.options.Strict, "strict", false, "refuse api-versions that are no dates")
+	fl.BoolVar(&f.options.MultiHeader, "multi-header", false, "one x-ms-ratelimit-remaining-resource header a policy")
+	_ = c.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(azure.Policies(), cobra.ShellCompDirectiveDefault))
+	return c
+}
+
+func (f *armFlags) serve(cmd *cobra.Command) (err error) {
+	if f.options.Policy, err = azure.LoadPolicy(f.policy); err != nil {
+		return err
+	}
+	if f.options.Clock, err = azure.ParseClock(f.clock); err != nil {
+		return err
+	}
+	twin, err := azure.New(f.options)
+	if err != nil {
+		return err
+	}
+	if f.state != "" {
+		if err := loadState(twin, f.state); err != nil {
+			return err
+		}
+	}
+	if (f.listen.CACert == "") != (f.listen.CAKey == "") {
+		return cluster.Usagef("--ca-cert and --ca-key belong together")
+	}
+	s, err := twin.Serve(cmd.Context(), f.listen)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, s.Close())
+		if f.listen.ReadyFile != "" {
+			err = errors.Join(err, os.Remove(f.listen.ReadyFile)) // nobody answers there any more
+		}
+	}()
+	printf(cmd.OutOrStdout(), "%s\n  Resource Manager  %s\n  instance metadata %s\n  control           %s\n", twin, s.Ready.Endpoint, s.Ready.IMDS, s.Ready.Control)
+	return s.Wait(cmd.Context())
+}
+
+func loadState(twin *azure.Twin, file string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return cluster.Usagef("state: %w", err)
+	}
+	var s azure.State
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return cluster.Usagef("state %s: %w", file, err)
+	}
+	if err := twin.Load(s); err != nil {
+		return fmt.Errorf("state %s: %w", file, err)
+	}
+	return nil
+}
+
+func armPolicies() *cobra.Command {
+	return &cobra.Command{
+		Use: "policies", Short: "List the throttling policies", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range azure.Policies() {
+				p, err := azure.LoadPolicy(name)
+				if err != nil {
+					return err
+				}
+				printf(cmd.OutOrStdout(), "%-10s %s\n", p.Name, p.About)
+			}
+			return nil
+		},
+	}
+}

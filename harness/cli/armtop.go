@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func armTop() *cobra.Command {
+	var ready string
+	var once, asJSON bool
+	var every time.Duration
+	c := &cobra.Command{
+		Use: "top", Short: "Show what clients do to a twin, by operation and principal", Args: cobra.NoArgs,
+		Example: "  drydock arm top --ready-file ready.json\n  drydock arm top --ready-file ready.json --once --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			control, err := controlOf(ready)
+			if err != nil {
+				return err
+			}
+			screen := term.IsTerminal(int(os.Stdout.Fd())) && !once
+			for {
+				rows, err := summary(cmd.Context(), control)
+				if err != nil {
+					return err
+				}
+				if screen {
+					printf(cmd.OutOrStdout(), "\x1b[H\x1b[2J")
+				}
+				if err := showRows(cmd.OutOrStdout(), rows, asJSON); err != nil || !screen {
+					return err
+				}
+				select {
+				case <-cmd.Context().Done():
+					return nil
+				case <-time.After(every):
+				}
+			}
+		},
+	}
+	c.Flags().StringVar(&ready, "ready-file", "", "the twin's ready file")
+	c.Flags().BoolVar(&once, "once", false, "print once and end")
+	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	c.Flags().DurationVar(&every, "every", time.Second, "time between two looks")
+	_ = c.MarkFlagRequired("ready-file")
+	return c
+}
+
+func controlOf(file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", cluster.Usagef("no twin is ready there: %w", err)
+	}
+	var r azure.Ready
+	if err := json.Unmarshal(raw, &r); err != nil || r.Control == "" {
+		return "", cluster.Usagef("%s is not a twin's ready file", file)
+	}
+	return r.Control, nil
+}
+
+func summary(ctx context.Context, control string) (rows []azure.Row, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, control+"/_twin/summary", nil)
+	if err != nil {
+		return nil, fmt.Errorf("arm top: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, cluster.Usagef("the twin does not answer: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(&rows); err != nil {
+		return nil, fmt.Errorf("arm top: %w", err)
+	}
+	return rows, nil
+}
+
+func showRows(w io.Writer, rows []azure.Row, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	printf(t, "OPERATION\tPRINCIPAL\tBUDGET\tOK\tTHROTTLED\tFAULTS\tFAILED\tAMPLIFICATION\n")
+	for _, r := range rows {
+		printf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\n", r.Operation, r.Principal, r.Budget, r.OK, r.Throttled, r.Faults, r.Failed, r.Amplification())
+	}
+	return t.Flush()
+}
