@@ -22,7 +22,6 @@ func ParseID(path string) (id ID, ok bool) {
 		return id, false
 	}
 	if last := lastProvider(parts); last > 2 && hasProviderBefore(parts, last) { // an extension resource, such as a role assignment on a machine
-		id, ok = ParseID(strings.Join(parts[last:], "/"))
 		id.Scope = "/" + strings.Join(parts[:last], "/")
 	}
 	if len(parts) > 1 {

@@ -76,7 +76,7 @@ func checkNIC(t *Twin, id ID, body, old map[string]any) *Error {
 	return nil
 }
 
-func fillNIC(t *Twin, id ID, body, old map[string]any) {
+func fillNIC(_ *Twin, id ID, body, _ map[string]any) {
 	sum := derived(id.String())
 	mac, _ := strconv.ParseUint(sum[:6], 16, 64)
 	p := object(body, "properties")

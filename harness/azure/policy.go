@@ -198,7 +198,7 @@ func matches(pattern, operation string) bool {
 // of lists the provider's policies an operation draws on.
 func (p *Policy) of(operation string) []*ProviderPolicy {
 	if found, ok := p.known.Load(operation); ok {
-		return found.([]*ProviderPolicy) //nolint:forcetypeassert,errcheck // nothing else is stored
+		return found.([]*ProviderPolicy) //nolint:forcetypeassert // nothing else is stored
 	}
 	var out []*ProviderPolicy
 	for i := range p.Providers {

@@ -69,7 +69,7 @@ func register(t *Twin, r *request, _ map[string]any) (map[string]any, *Error) {
 	return nil, gatewayf(http.StatusNotFound, "InvalidResourceNamespace", "The resource namespace '%s' is invalid.", r.id.Names[0])
 }
 
-func checkRoleAssignment(t *Twin, id ID, body, old map[string]any) *Error {
+func checkRoleAssignment(_ *Twin, id ID, body, old map[string]any) *Error {
 	if old != nil {
 		return errorf(http.StatusConflict, "RoleAssignmentExists", "The role assignment already exists. The ID of the existing role assignment is %s.", strings.ReplaceAll(id.Name(), "-", ""))
 	}

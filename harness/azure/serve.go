@@ -31,7 +31,7 @@ func (t *Twin) serve(r *request) {
 	case r.Method == http.MethodGet:
 		err = t.get(r)
 	case r.Method == http.MethodHead:
-		err = t.head(r)
+		t.head(r)
 	case r.id.Collection():
 		err = errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
 	case r.Method == http.MethodPut || r.Method == http.MethodPatch:
@@ -123,13 +123,12 @@ func (t *Twin) expanded(d *document) []byte {
 	return raw
 }
 
-func (t *Twin) head(r *request) *Error {
+func (t *Twin) head(r *request) {
 	status := http.StatusNoContent
 	if t.read(r.id) == nil {
 		status = http.StatusNotFound
 	}
 	r.w.WriteHeader(status)
-	return nil
 }
 
 // list answers a page. The documents are copied as they are.

@@ -1,0 +1,126 @@
+package azure
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"testing"
+)
+
+// machines is a state of n virtual machines, as large as real ones are.
+func machines(n int) State {
+	group := "/subscriptions/" + testSubscription + "/resourceGroups/g"
+	s := State{Resources: []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"id":%q,"name":"g","location":"westeurope","properties":{"provisioningState":"Succeeded"}}`, group))}}
+	for i := range n {
+		s.Resources = append(s.Resources, json.RawMessage(fmt.Sprintf(`{"id":"%[1]s/providers/Microsoft.Compute/virtualMachines/vm-%05[2]d","name":"vm-%05[2]d","type":"Microsoft.Compute/virtualMachines","location":"westeurope","tags":{"orchestrator":"Kubernetes:1.35.4","poolName":"agents"},"properties":{"vmId":"0f0f0f0f-0000-4000-8000-%012[2]d","hardwareProfile":{"vmSize":"Standard_D2s_v3"},"provisioningState":"Succeeded","storageProfile":{"osDisk":{"osType":"Linux","name":"vm-%05[2]d-os","createOption":"FromImage","managedDisk":{"id":"%[1]s/providers/Microsoft.Compute/disks/vm-%05[2]d-os"}},"dataDisks":[]},"osProfile":{"computerName":"vm-%05[2]d","adminUsername":"azureuser"},"networkProfile":{"networkInterfaces":[{"id":"%[1]s/providers/Microsoft.Network/networkInterfaces/vm-%05[2]d-nic"}]}}}`, group, i)))
+	}
+	return s
+}
+
+// served is a server over TLS and HTTP/2, and a client of it.
+func served(b *testing.B, h http.Handler) (string, *http.Client) {
+	b.Helper()
+	a, err := newAuthority()
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := listen(b.Context(), "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: h, TLSConfig: a.config(), ReadHeaderTimeout: headerWithin}
+	b.Cleanup(func() { _ = server.Close() })
+	go func() { _ = server.ServeTLS(l, "", "") }()
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return "https://" + l.Addr().String(), &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
+}
+
+// BenchmarkGet compares a GET of a machine, both throttles on, with a handler that does nothing but answer as many bytes.
+// The ratio of the two lines is what counts: both have the same client in the same process.
+func BenchmarkGet(b *testing.B) {
+	p, err := LoadPolicy("current")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, l := range []*Limit{&p.Gateway.Subscription.Reads, &p.Gateway.Tenant.Reads} {
+		l.Capacity, l.Refill = 1<<40, 1<<40 // counted all the same
+	}
+	for i := range p.Providers {
+		for _, l := range []*Limit{p.Providers[i].Resource, p.Providers[i].Subscription} {
+			if l != nil {
+				l.Capacity = 1 << 40
+			}
+		}
+	}
+	clock, err := ParseClock("wall")
+	if err != nil {
+		b.Fatal(err)
+	}
+	twin, err := New(Options{Clock: clock, Policy: p})
+	if err != nil {
+		b.Fatal(err)
+	}
+	state := machines(1)
+	if err := twin.Load(state); err != nil {
+		b.Fatal(err)
+	}
+	token, err := twin.tokens.issue("me", "aud", "iss")
+	if err != nil {
+		b.Fatal(err)
+	}
+	id, _ := ParseID("/subscriptions/" + testSubscription + "/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00000")
+	body := twin.store.get(id).raw
+	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write(body)
+	})
+	for _, c := range []struct {
+		name string
+		h    http.Handler
+	}{{"bare", bare}, {"twin", twin}} {
+		b.Run(c.name, func(b *testing.B) {
+			url, client := served(b, c.h)
+			b.ReportAllocs()
+			for b.Loop() {
+				req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+id.String()+"?api-version=2024-03-01", nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+token)
+				resp, err := client.Do(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+				if err != nil || resp.StatusCode != http.StatusOK || int(n) != len(body) {
+					b.Fatalf("%d, %d bytes, %v", resp.StatusCode, n, err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMemory tells what a virtual machine takes.
+func BenchmarkMemory(b *testing.B) {
+	const n = 10_000
+	state := machines(n)
+	for b.Loop() {
+		s := &Twin{store: NewStore()}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		if err := s.Load(state); err != nil {
+			b.Fatal(err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/machine")
+		runtime.KeepAlive(s)
+	}
+}

@@ -1,0 +1,206 @@
+// Package azure holds the twin of Azure Resource Manager to what real clients measure: the SDK's behaviour under throttling, exact budgets,
+// and the errors of the command line.
+package azure
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gstruct"
+
+	"drydock.dev/drydock/suites/bootstrap"
+)
+
+var (
+	suite    bootstrap.Suite
+	subjects = map[string]string{} // name -> program
+)
+
+func TestAzure(t *testing.T) { bootstrap.Run(t, "Azure", &suite) }
+
+// build makes a subject's program: a module of its own, so that what it imports is never linked into Drydock.
+func build(ctx context.Context, name string) {
+	GinkgoHelper()
+	if subjects[name] != "" {
+		return
+	}
+	program := filepath.Join(suite.Lab.StateDir, "subjects", name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	cmd.Dir = filepath.Join("..", "..", "hack", "subjects", name)
+	out, err := cmd.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	subjects[name] = program
+}
+
+// row is one line of what the SDK does under throttling, as it was measured against a server of a few lines.
+type row struct {
+	about    string
+	fault    map[string]any // none: nothing is wrong
+	form     string         // of the operation
+	lasts    string         // the operation
+	args     []string
+	requests int     // of the SDK, tokens apart
+	least    float64 // seconds
+	most     float64
+	failure  string // the code of the SDK's error; empty: it succeeds
+}
+
+var rows = []row{
+	{"a GET, 429 for ever, Retry-After 1", map[string]any{"kind": "throttle", "retryAfter": 1}, "", "", []string{"get"}, 4, 3, 4.5, "OperationNotAllowed"},
+	{"a GET, 429 for ever, Retry-After 61: beyond what the SDK waits", map[string]any{"kind": "throttle", "retryAfter": 61}, "", "", []string{"get"}, 1, 0, 1, "OperationNotAllowed"},
+	{"a GET, 429 for ever, no Retry-After", map[string]any{"kind": "throttle", "retryAfter": -1}, "", "", []string{"get"}, 4, 6.5, 13, "OperationNotAllowed"},
+	{"an operation by Azure-AsyncOperation, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "async", "8s", []string{"delete"}, 5, 3, 5.5, "OperationNotAllowed"},
+	{"an operation by Azure-AsyncOperation, polls 429, Retry-After 61", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "async", "8s", []string{"delete"}, 2, 0, 2.5, "OperationNotAllowed"},
+	{"an operation by Location, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "location", "2s", []string{"delete"}, 8, 5, 10, ""},
+	{"an operation by Location, polls 429, Retry-After 61: it waits as long as it may", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "location", "2s", []string{"--for", "6s", "delete"}, 2, 5, 8, "deadline"},
+}
+
+var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "needs: arm"), func() {
+	results := make([]outcome, len(rows))
+	errs := make([]error, len(rows))
+	twins := make([]*twin, len(rows))
+
+	BeforeAll(func(ctx context.Context) {
+		build(ctx, "azcore")
+		var all sync.WaitGroup
+		for i, r := range rows {
+			t := start(1)
+			twins[i] = t
+			if r.form != "" {
+				t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "form": r.form, "lasts": r.lasts}, nil)
+			}
+			t.control(ctx, http.MethodPost, "faults", r.fault, nil)
+			all.Go(func() { results[i], errs[i] = t.drive(ctx, r.args...) })
+		}
+		all.Wait()
+	}, NodeTimeout(10*time.Minute))
+
+	for i, r := range rows {
+		It(r.about, func(ctx context.Context) {
+			Expect(errs[i]).NotTo(HaveOccurred())
+			Expect(results[i].Error).To(Equal(r.failure))
+			calls := twins[i].calls(ctx)
+			Expect(calls).To(HaveLen(r.requests))
+			Expect(results[i].Seconds).To(And(BeNumerically(">=", r.least), BeNumerically("<", r.most)))
+		}, NodeTimeout(time.Minute))
+	}
+
+	It("and an operation whose client gave up goes on at the server", func(ctx context.Context) {
+		Eventually(func(g Gomega, ctx context.Context) {
+			token, err := twins[4].token(ctx, "somebody")
+			g.Expect(err).NotTo(HaveOccurred())
+			resp, _, err := twins[4].get(ctx, token, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(resp.StatusCode).To(Equal(http.StatusNotFound))
+		}).WithContext(ctx).WithTimeout(30 * time.Second).WithPolling(500 * time.Millisecond).Should(Succeed())
+	}, NodeTimeout(time.Minute))
+})
+
+var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
+	It("the SDK reads, lists 10,000 machines by pages, deletes one, and is not told to wait", func(ctx context.Context) {
+		build(ctx, "azcore")
+		t := start(10_000)
+		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
+		Expect(t.drive(ctx, "get")).To(HaveField("Error", BeEmpty()))
+		Expect(t.drive(ctx, "list")).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Error": BeEmpty(), "Items": Equal(10_000), "Pages": Equal(100)}))
+		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
+		Expect(t.calls(ctx)).NotTo(ContainElement(HaveField("Status", BeNumerically(">=", 400))))
+	}, NodeTimeout(5*time.Minute))
+})
+
+var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quick", "needs: arm"), func() {
+	It("are exact for 64 clients at the same time, each principal apart", func(ctx context.Context) {
+		t := start(0, "--clock", "virtual")
+		const clients, each = 64, 10 // 640 calls of two principals: 250 of each pass
+		var passed, throttled [2]atomic.Int64
+		var tokens [2]string
+		for i := range tokens {
+			var err error
+			tokens[i], err = t.token(ctx, fmt.Sprint("principal-", i))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		var all sync.WaitGroup
+		for c := range clients {
+			all.Go(func() {
+				for range each {
+					resp, _, err := t.get(ctx, tokens[c%2], "resourceGroups/g")
+					switch {
+					case err != nil:
+					case resp.StatusCode == http.StatusOK:
+						passed[c%2].Add(1)
+					case resp.StatusCode == http.StatusTooManyRequests:
+						throttled[c%2].Add(1)
+					}
+				}
+			})
+		}
+		all.Wait()
+		for i := range tokens {
+			Expect(passed[i].Load()).To(BeEquivalentTo(250), "of principal %d", i)
+			Expect(throttled[i].Load()).To(BeEquivalentTo(70), "of principal %d", i)
+		}
+		t.control(ctx, http.MethodPost, "clock", map[string]any{"advance": "2s"}, nil)
+		for i := range 51 {
+			resp, _, err := t.get(ctx, tokens[0], "resourceGroups/g")
+			Expect(err).NotTo(HaveOccurred())
+			if i < 50 {
+				Expect(resp.StatusCode).To(Equal(http.StatusOK), "read %d of the 50 that two seconds refill", i+1)
+			} else {
+				Expect(resp.StatusCode).To(Equal(http.StatusTooManyRequests))
+			}
+		}
+	}, NodeTimeout(2*time.Minute))
+
+	It("meet the provider's policy at the 901st list, with the gateway's budget left and without its mark", func(ctx context.Context) {
+		t := start(1, "--clock", "virtual")
+		var resp *http.Response
+		var raw []byte
+		for i := range 901 {
+			token, err := t.token(ctx, fmt.Sprint("principal-", i/225))
+			Expect(err).NotTo(HaveOccurred())
+			resp, raw, err = t.get(ctx, token, "providers/Microsoft.Compute/virtualMachines")
+			Expect(err).NotTo(HaveOccurred())
+			if i < 900 {
+				Expect(resp.StatusCode).To(Equal(http.StatusOK), "list %d", i+1)
+			}
+		}
+		Expect(resp.StatusCode).To(Equal(http.StatusTooManyRequests))
+		Expect(resp.Header.Get("x-ms-failure-cause")).To(BeEmpty())
+		Expect(resp.Header.Get("x-ms-ratelimit-remaining-resource")).To(Equal("Microsoft.Compute/HighCostGet;0"))
+		Expect(resp.Header.Get("x-ms-ratelimit-remaining-subscription-reads")).NotTo(Equal("0"))
+		var body struct {
+			Error struct {
+				Code    string
+				Details []struct{ Code, Message string }
+			}
+		}
+		Expect(json.Unmarshal(raw, &body)).To(Succeed())
+		Expect(body.Error.Code).To(Equal("OperationNotAllowed"))
+		Expect(body.Error.Details).To(HaveExactElements(HaveField("Code", "TooManyRequests")))
+		Expect(body.Error.Details[0].Message).To(MatchJSON(raw901(body.Error.Details[0].Message)))
+	}, NodeTimeout(3*time.Minute))
+})
+
+// raw901 is the message with its counts as they must be; its times are its own.
+func raw901(message string) string {
+	var m map[string]any
+	if json.Unmarshal([]byte(message), &m) != nil {
+		return "{}"
+	}
+	m["operationGroup"], m["allowedRequestCount"], m["measuredRequestCount"] = "HighCostGet", 900, 901
+	out, err := json.Marshal(m)
+	if err != nil {
+		return "{}"
+	}
+	return string(out)
+}

@@ -1,0 +1,157 @@
+package azure
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"drydock.dev/drydock/harness/azure"
+)
+
+// twin is one that runs as a process, as a user starts it.
+type twin struct {
+	azure.Ready
+	dir    string
+	client *http.Client
+}
+
+// start runs `drydock arm serve` with a group and machines in it.
+func start(machines int, args ...string) *twin {
+	GinkgoHelper()
+	t := &twin{dir: GinkgoT().TempDir()}
+	state := azure.State{}
+	add := func(body map[string]any) {
+		raw, err := json.Marshal(body)
+		Expect(err).NotTo(HaveOccurred())
+		state.Resources = append(state.Resources, raw)
+	}
+	group := "/subscriptions/" + azure.DefaultSubscription + "/resourceGroups/g"
+	add(map[string]any{"id": group, "name": "g", "location": "westeurope", "properties": map[string]any{"provisioningState": "Succeeded"}})
+	for i := range machines {
+		name := fmt.Sprintf("vm-%05d", i+1)
+		add(map[string]any{
+			"id": group + "/providers/Microsoft.Compute/virtualMachines/" + name, "name": name, "type": "Microsoft.Compute/virtualMachines", "location": "westeurope",
+			"properties": map[string]any{"provisioningState": "Succeeded", "hardwareProfile": map[string]any{"vmSize": "Standard_D2s_v3"}},
+		})
+	}
+	raw, err := json.Marshal(state)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(t.file("state.json"), raw, 0o600)).To(Succeed())
+	cmd := exec.Command(suite.Lab.Program, append([]string{"arm", "serve", "--ca-out", t.file("ca.pem"), "--ready-file", t.file("ready.json"), "--state", t.file("state.json")}, args...)...) //nolint:noctx // ended by DeferCleanup
+	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
+	Expect(cmd.Start()).To(Succeed())
+	DeferCleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		Expect(t.file("ready.json")).NotTo(BeAnExistingFile(), "the ready file of a twin that has ended")
+	})
+	Eventually(t.file).WithArguments("ready.json").WithTimeout(20*time.Second).WithPolling(20*time.Millisecond).Should(BeAnExistingFile(), "the ready file")
+	raw, err = os.ReadFile(t.file("ready.json"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(json.Unmarshal(raw, &t.Ready)).To(Succeed())
+	ca, err := os.ReadFile(t.file("ca.pem"))
+	Expect(err).NotTo(HaveOccurred())
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	t.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
+	return t
+}
+
+func (t *twin) file(name string) string { return filepath.Join(t.dir, name) }
+
+// token is one for a principal.
+func (t *twin) token(ctx context.Context, principal string) (string, error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {principal}, "client_secret": {"x"}, "scope": {"https://management.azure.com/.default"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.Authority+"/"+t.Tenant+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var body struct {
+		Token string `json:"access_token"`
+	}
+	return body.Token, json.NewDecoder(resp.Body).Decode(&body)
+}
+
+// get reads a path below the subscription as somebody.
+func (t *twin) get(ctx context.Context, token, path string) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Endpoint+"/subscriptions/"+t.Subscription+"/"+path+"?api-version=2024-03-01", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	return resp, raw, err
+}
+
+// control asks the twin's control listener.
+func (t *twin) control(ctx context.Context, method, path string, body, into any) {
+	GinkgoHelper()
+	raw, err := json.Marshal(body)
+	Expect(err).NotTo(HaveOccurred())
+	req, err := http.NewRequestWithContext(ctx, method, t.Control+"/_twin/"+path, bytes.NewReader(raw))
+	Expect(err).NotTo(HaveOccurred())
+	resp, err := http.DefaultClient.Do(req)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(resp.StatusCode).To(Equal(http.StatusOK), string(answer))
+	if into != nil {
+		Expect(json.Unmarshal(answer, into)).To(Succeed())
+	}
+}
+
+// calls is the call log.
+func (t *twin) calls(ctx context.Context) []azure.Call {
+	GinkgoHelper()
+	var log struct{ Calls []azure.Call }
+	t.control(ctx, http.MethodGet, "calls", nil, &log)
+	return log.Calls
+}
+
+// outcome is what a subject says of itself.
+type outcome struct {
+	Seconds float64
+	Error   string
+	Status  int
+	Items   int
+	Pages   int
+}
+
+// drive runs the SDK's program on a case.
+func (t *twin) drive(ctx context.Context, args ...string) (outcome, error) {
+	cmd := exec.CommandContext(ctx, subjects["azcore"], append([]string{"--ready-file", t.file("ready.json"), "--vm", "vm-00001"}, args...)...)
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+t.file("ca.pem"))
+	var out outcome
+	raw, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("azcore: %w", err)
+	}
+	return out, json.Unmarshal(raw, &out)
+}
