@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"drydock.dev/drydock/harness/plan"
@@ -141,6 +142,12 @@ func Markdown(w io.Writer, r *plan.Result) error {
 			fmt.Fprintf(&b, "- %s\n", oneLine(why))
 		}
 	}
+	for _, t := range r.Tables {
+		fmt.Fprintf(&b, "\n## %s\n\n| %s |\n%s|\n", t.Title, strings.Join(t.Columns, " | "), strings.Repeat("|---", len(t.Columns)))
+		for _, row := range t.Rows {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		}
+	}
 	b.WriteString("\n## Receipts\n\n| step | fault | machines | state | evidence |\n|---|---|---|---|---|\n")
 	for _, rc := range r.Receipts {
 		var saw []string
@@ -187,8 +194,16 @@ func HTML(w io.Writer, r *plan.Result) error {
 	}
 	data := struct {
 		*plan.Result
-		Bars []bar
+		Bars   []bar
+		Charts []template.HTML
 	}{Result: r}
+	for _, p := range r.Plots {
+		c, err := chart(p)
+		if err != nil {
+			return err
+		}
+		data.Charts = append(data.Charts, c)
+	}
 	for _, s := range r.Steps {
 		if r.DurationSeconds > 0 && !s.Started.IsZero() {
 			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
@@ -216,11 +231,23 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	for _, c := range r.Checks {
 		fmt.Fprintf(&b, "  %s %-24s %-24s %s\n", mark[string(c.Verdict)], c.Name, c.When, oneLine(c.Message))
 	}
-	b.WriteString("Probes\n")
+	for _, t := range r.Tables {
+		b.WriteString(t.Title + "\n")
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		for _, row := range append([][]string{t.Columns}, t.Rows...) {
+			_, _ = fmt.Fprintln(w, "    "+strings.Join(row, "\t"))
+		}
+		_ = w.Flush()
+	}
+	if len(r.Probes) > 0 {
+		b.WriteString("Probes\n")
+	}
 	for _, p := range r.Probes {
 		fmt.Fprintf(&b, "    %-40s %5d samples %5d failures, longest gap %.1f s\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
 	}
-	fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	if len(r.Cluster) > 0 {
+		fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	}
 	color := map[plan.Verdict]string{plan.Go: "32", plan.NoGo: "31"}[r.Verdict]
 	if color == "" {
 		color = "33"

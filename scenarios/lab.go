@@ -55,6 +55,7 @@ func (l Lab) Options() Options {
 		Provider: func(t cluster.Topology) (cluster.Provider, error) { return l.Provider(t), nil },
 		Provide:  func(ctx context.Context, version string) error { return lab.Provide(ctx, l.Store(), version) },
 		Env:      l.Env,
+		Subject:  l.Subject,
 		Driver: func(ctx context.Context, args ...string) *exec.Cmd {
 			args = append(args, "--state-dir", l.StateDir, "--cache-dir", l.CacheDir)
 			if l.BinDir != "" {

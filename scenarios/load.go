@@ -44,6 +44,8 @@ type Metadata struct {
 // Spec is a cluster, what happens to it and what must hold.
 type Spec struct {
 	Cluster Cluster `yaml:"cluster"`
+	// ARM takes the place of a cluster: cloud providers against the twin of Azure Resource Manager.
+	ARM *ARM `yaml:"arm"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload health.WorkloadSpec `yaml:"workload"`
 	Matrix   Matrix              `yaml:"matrix"` // one cluster a value
@@ -180,7 +182,9 @@ func explain(err error) string {
 	for _, t := range []struct{ name, known string }{
 		{"scenarios.Scenario", "apiVersion, kind, metadata, spec"},
 		{"scenarios.Metadata", "name, about, labels"},
-		{"scenarios.Spec", "cluster, workload, matrix, steps, always, finally, notTested"},
+		{"scenarios.ARMSubject", "name, listsPerMiss, throttled"},
+		{"scenarios.ARM", armFields},
+		{"scenarios.Spec", "cluster, arm, workload, matrix, steps, always, finally, notTested"},
 		{"scenarios.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
 		{"scenarios.Matrix", "etcdMembers"},
 		{"scenarios.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
@@ -218,6 +222,15 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 }
 
 func (s *Scenario) validate() error {
+	if s.Spec.ARM != nil {
+		if s.Spec.Cluster != (Cluster{}) || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
+			return errors.New("spec.arm takes no cluster, steps or checks beside it: its subjects say what is expected")
+		}
+		if err := s.Spec.ARM.validate(); err != nil {
+			return fmt.Errorf("spec.arm: %w", err)
+		}
+		return nil
+	}
 	if len(s.Spec.Steps) == 0 {
 		return errors.New("spec.steps is empty: nothing would happen")
 	}
@@ -290,6 +303,9 @@ type Cell struct {
 
 // Cells multiplies the scenario out.
 func (s *Scenario) Cells() ([]Cell, error) {
+	if s.Spec.ARM != nil {
+		return nil, nil
+	}
 	c := s.Spec.Cluster
 	base := cluster.Topology{
 		Name: s.Metadata.Name, ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,

@@ -118,6 +118,9 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 
 // Plan is the plan of every cell, without anything to run in it: for printing.
 func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
+	if s.Spec.ARM != nil {
+		return s.armPlan(seed), nil
+	}
 	cells, err := s.Cells()
 	if err != nil {
 		return nil, err

@@ -30,14 +30,19 @@ type Options struct {
 	Env func(ctx context.Context, c cluster.Cluster) ([]string, error)
 	// Driver makes the command that runs drydock with the arguments and this run's directories. May be nil: then no driver can be killed.
 	Driver func(ctx context.Context, args ...string) *exec.Cmd
-	Name   string // of the provider, for the report
-	Suffix string // makes the cluster's name unique
-	Tell   func(label, id, name string) func(error)
+	// Subject builds a program of hack/subjects, once, and gives its path. May be nil: then no subject can be run.
+	Subject func(ctx context.Context, name string) (string, error)
+	Name    string // of the provider, for the report
+	Suffix  string // makes the cluster's name unique
+	Tell    func(label, id, name string) func(error)
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
 // cluster did wrong is in the result.
 func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err error) {
+	if s.Spec.ARM != nil {
+		return s.runARM(ctx, o)
+	}
 	cells, err := s.Cells()
 	if err != nil {
 		return nil, err

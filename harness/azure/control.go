@@ -158,9 +158,12 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		}
 		change.RetryAfter = d
 	}
-	t.ops.set(p.Type, change)
+	t.SetTiming(p.Type, change)
 	return t.ops.timingOf(p.Type), nil
 }
+
+// SetTiming changes how the operations of a type run; what is left empty stays.
+func (t *Twin) SetTiming(typ string, change Timing) { t.ops.set(typ, change) }
 
 // State is everything in a twin, as documents.
 type State struct {

@@ -90,8 +90,8 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&o.stateDir, "state-dir", scenarios.DefaultDir("XDG_STATE_HOME", ".local/state"), "where labs and runs are kept")
-	f.StringVar(&o.cacheDir, "cache-dir", scenarios.DefaultDir("XDG_CACHE_HOME", ".cache"), "where binaries and saved clusters are kept")
+	f.StringVar(&o.stateDir, "state-dir", dirOr("DRYDOCK_STATE_DIR", scenarios.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
+	f.StringVar(&o.cacheDir, "cache-dir", dirOr("DRYDOCK_CACHE_DIR", scenarios.DefaultDir("XDG_CACHE_HOME", ".cache")), "where binaries and saved clusters are kept, or $DRYDOCK_CACHE_DIR")
 	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -102,6 +102,14 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), kubectlCommand(o), versionsCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
 	return root
+}
+
+// dirOr is a directory from the environment: that is how a user's upgrade program finds the labs its own parent has made.
+func dirOr(env, or string) string {
+	if dir := os.Getenv(env); dir != "" {
+		return dir
+	}
+	return or
 }
 
 // lab is where the lab provider finds and keeps things.

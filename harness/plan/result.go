@@ -35,6 +35,30 @@ type Result struct {
 	Probes          []Probe     `json:"probes"`
 	Tolerance       Tolerance   `json:"tolerance"`
 	NotTested       []NotTested `json:"notTested"`
+	Tables          []Table     `json:"tables,omitempty"` // what was measured, beyond the checks
+	Plots           []Plot      `json:"plots,omitempty"`
+}
+
+// Table is what was measured, for people to compare.
+type Table struct {
+	Title   string     `json:"title"`
+	Columns []string   `json:"columns"`
+	Rows    [][]string `json:"rows"`
+}
+
+// Plot is a few lines over a common axis.
+type Plot struct {
+	Title string `json:"title"`
+	X     string `json:"x"` // what the axis is, with its unit
+	Y     string `json:"y"`
+	Lines []Line `json:"lines"`
+}
+
+// Line is one of them. Marks are points of it that matter.
+type Line struct {
+	Name   string       `json:"name"`
+	Points [][2]float64 `json:"points"`
+	Marks  [][2]float64 `json:"marks,omitempty"`
 }
 
 // Cluster is what was tested.

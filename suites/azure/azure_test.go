@@ -118,6 +118,10 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 	}, NodeTimeout(5*time.Minute))
 })
 
+var _ = Describe("cloud providers", Label("tier: full", "needs: subjects"), func() {
+	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider") }, NodeTimeout(30*time.Minute))
+})
+
 var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quick", "needs: arm"), func() {
 	It("are exact for 64 clients at the same time, each principal apart", func(ctx context.Context) {
 		t := start(0, "--clock", "virtual")

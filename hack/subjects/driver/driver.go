@@ -1,0 +1,124 @@
+// Package driver is what the programs around real cloud providers have in common: a configuration that points them at a twin, and commands
+// read from standard input, one a line, answered with one line of JSON each.
+package driver
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Ready is what a driver needs of the twin's ready file.
+type Ready struct{ Endpoint, Authority, Tenant, Subscription string }
+
+// Do carries out one command; what it returns is shown.
+type Do func(args []string) (string, error)
+
+// Answer is one line of output.
+type Answer struct {
+	Command string  `json:"command"`
+	Result  string  `json:"result,omitempty"`
+	Error   string  `json:"error,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Main reads the flags, lets open make a provider of the configuration, and answers commands until standard input ends. A line that
+// begins with & is done beside the others.
+func Main(open func(config string) (map[string]Do, error)) {
+	if err := run(open); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(open func(config string) (map[string]Do, error)) error {
+	file := flag.String("ready-file", "", "the twin's ready file")
+	group := flag.String("group", "g", "resource group")
+	principal := flag.String("principal", "cloud-provider", "client id")
+	tenant := flag.String("tenant", "", "tenant to ask the token service for (default the twin's)")
+	flag.Parse()
+	raw, err := os.ReadFile(*file)
+	if err != nil {
+		return err
+	}
+	var r Ready
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return err
+	}
+	if *tenant == "" {
+		*tenant = r.Tenant
+	}
+	if err := environment(r, filepath.Dir(*file)); err != nil {
+		return err
+	}
+	config, err := json.Marshal(map[string]any{
+		"cloud": "AzureStackCloud", "tenantId": *tenant, "aadClientId": *principal, "aadClientSecret": "secret", "subscriptionId": r.Subscription,
+		"resourceGroup": *group, "location": "westeurope", "vmType": "vmss", "vnetName": "net", "subnetName": "default", "securityGroupName": "nsg", "routeTableName": "routes",
+		"primaryScaleSetName": "vmss-000", "loadBalancerSku": "standard", "useInstanceMetadata": false, "disableAzureStackCloud": true,
+	})
+	if err != nil {
+		return err
+	}
+	commands, err := open(string(config))
+	if err != nil {
+		return err
+	}
+	var out sync.Mutex
+	var beside sync.WaitGroup
+	show := func(a Answer) {
+		out.Lock()
+		defer out.Unlock()
+		_ = json.NewEncoder(os.Stdout).Encode(a)
+	}
+	show(Answer{Command: "open"})
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		line, together := strings.CutPrefix(lines.Text(), "&")
+		if together {
+			beside.Go(func() { show(answer(commands, line)) })
+			continue
+		}
+		show(answer(commands, line))
+	}
+	beside.Wait()
+	return lines.Err()
+}
+
+func answer(commands map[string]Do, line string) Answer {
+	words := strings.Fields(line)
+	a := Answer{Command: line}
+	if len(words) == 0 || commands[words[0]] == nil {
+		a.Error = "unknown command"
+		return a
+	}
+	begun := time.Now()
+	result, err := commands[words[0]](words[1:])
+	a.Result, a.Seconds = result, time.Since(begun).Seconds()
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
+
+// environment writes the file that Azure's Go libraries learn a cloud's addresses from.
+func environment(r Ready, dir string) error {
+	raw, err := json.Marshal(map[string]any{
+		"name": "AzureStackCloud", "managementPortalURL": r.Endpoint, "publishSettingsURL": r.Endpoint, "serviceManagementEndpoint": r.Endpoint, "resourceManagerEndpoint": r.Endpoint + "/",
+		"activeDirectoryEndpoint": r.Authority + "/", "galleryEndpoint": r.Endpoint, "keyVaultEndpoint": r.Endpoint, "graphEndpoint": r.Endpoint, "storageEndpointSuffix": "core.example",
+		"tokenAudience": "https://management.azure.com/", "resourceIdentifiers": map[string]any{"graph": r.Endpoint, "keyVault": r.Endpoint},
+	})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "environment.json")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return err
+	}
+	return os.Setenv("AZURE_ENVIRONMENT_FILEPATH", path)
+}

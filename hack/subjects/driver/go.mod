@@ -1,0 +1,3 @@
+module drydock.dev/drydock/hack/subjects/driver
+
+go 1.26.0

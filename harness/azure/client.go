@@ -1,0 +1,89 @@
+package azure
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Client calls a twin as a principal, over TLS as everybody does. It never retries: what it is told is what was answered.
+type Client struct {
+	ready Ready
+	http  *http.Client
+	token string
+}
+
+// NewClient asks for a token.
+func NewClient(ctx context.Context, r Ready, ca []byte, principal string) (*Client, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("client of the twin: no certificate authority")
+	}
+	c := &Client{ready: r, http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {principal}, "client_secret": {"-"}, "scope": {"https://management.azure.com/.default"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Authority+"/"+r.Tenant+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("client of the twin: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	var body struct {
+		Token string `json:"access_token"`
+	}
+	if err := c.do(req, &body); err != nil {
+		return nil, err
+	}
+	c.token = body.Token
+	return c, nil
+}
+
+// Do calls a path below the subscription. An answer from 400 on is an *Error.
+func (c *Client) Do(ctx context.Context, method, path string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+		content = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.ready.Endpoint+"/subscriptions/"+c.ready.Subscription+"/"+path+"?api-version=2024-03-01", content)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Content-Type", "application/json")
+	return c.do(req, into)
+}
+
+func (c *Client) do(req *http.Request, into any) error {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var e struct {
+			Error struct{ Code, Message string }
+		}
+		_ = json.Unmarshal(raw, &e)
+		return &Error{Status: resp.StatusCode, Code: e.Error.Code, Message: e.Error.Message}
+	}
+	if into == nil || len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	}
+	return nil
+}

@@ -1,0 +1,402 @@
+package scenarios
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// armStory is one subject against its twin.
+type armStory struct {
+	run     *armRun
+	subject ARMSubject
+
+	twin   *azure.Twin
+	server *azure.Server
+	admin  *azure.Client
+	clock  azure.Clock
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+
+	mu      sync.Mutex
+	answers []armAnswer
+	ended   chan struct{} // the subject's output has ended
+
+	begun  time.Time // of the events, by the twin's clock
+	last   time.Time // the last event
+	warm   int       // calls in the log when the events began
+	first  int       // and after the first event was answered
+	again  time.Duration
+	served bool
+}
+
+// armAnswer is a line of the subject's.
+type armAnswer struct {
+	Command string  `json:"command"`
+	Error   string  `json:"error"`
+	Seconds float64 `json:"seconds"`
+}
+
+// subjectPrincipal is who the subject is to the twin.
+const subjectPrincipal = "cloud-provider"
+
+// start serves the twin, fills it and starts the subject cold.
+func (s *armStory) start(ctx context.Context) error {
+	spec := s.run.spec
+	policy, err := azure.LoadPolicy(spec.Policy)
+	if err != nil {
+		return err
+	}
+	if s.clock, err = azure.ParseClock(spec.Clock); err != nil {
+		return err
+	}
+	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Hostile: spec.Hostile, Seed: uint64(s.run.options.Seed)}); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir(), 0o755); err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	s.server, err = s.twin.Serve(ctx, azure.Listen{Address: "127.0.0.1:0", CAOut: filepath.Join(s.dir(), "ca.pem"), ReadyFile: filepath.Join(s.dir(), "ready.json")})
+	if err != nil {
+		return err
+	}
+	if s.admin, err = azure.NewClient(ctx, s.server.Ready, s.server.CA, "admin"); err != nil {
+		return err
+	}
+	if err := s.fill(ctx); err != nil {
+		return err
+	}
+	if err := s.spawn(); err != nil {
+		return err
+	}
+	return s.ask(ctx, nodeName(0, 0))
+}
+
+// fill makes the scale sets.
+func (s *armStory) fill(ctx context.Context) error {
+	moment := azure.Span{Min: time.Millisecond, Max: time.Millisecond}
+	s.twin.SetTiming("Microsoft.Compute/virtualMachineScaleSets", azure.Timing{Create: moment, Update: moment})
+	if err := s.admin.Do(ctx, http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, nil); err != nil {
+		return err
+	}
+	for i := range s.run.spec.ScaleSets {
+		if err := s.scale(ctx, i, 2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setName(i int) string { return fmt.Sprintf("vmss-%03d", i) }
+
+// nodeName is an instance's host name: the scale set's prefix and its id in base 36.
+func nodeName(set, instance int) string { return fmt.Sprintf("%s%06d", setName(set), instance) }
+
+func (s *armStory) scale(ctx context.Context, set, capacity int) error {
+	nic := map[string]any{"name": "nic", "properties": map[string]any{"primary": true, "ipConfigurations": []any{map[string]any{"name": "ipconfig", "properties": map[string]any{"primary": true}}}}}
+	return s.admin.Do(ctx, http.MethodPut, "resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/"+setName(set), map[string]any{
+		"location": "westeurope", "sku": map[string]any{"name": "Standard_D2s_v3", "capacity": capacity},
+		"properties": map[string]any{"virtualMachineProfile": map[string]any{
+			"osProfile":      map[string]any{"computerNamePrefix": setName(set)},
+			"networkProfile": map[string]any{"networkInterfaceConfigurations": []any{nic}},
+		}},
+	}, nil)
+}
+
+// spawn starts the subject and reads what it says.
+func (s *armStory) spawn() error {
+	// adfs: the authority of a private cloud. Today's provider asks login.microsoftonline.com about any other that it does not know.
+	s.cmd = exec.Command(s.run.programs[s.subject.Name], "--ready-file", filepath.Join(s.dir(), "ready.json"), "--principal", subjectPrincipal, "--tenant", "adfs") //nolint:noctx // ended by stop
+	s.cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.dir(), "ca.pem"))
+	log, err := os.Create(filepath.Join(s.dir(), "subject.log"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	defer func() { _ = log.Close() }()
+	s.cmd.Stderr = log
+	if s.in, err = s.cmd.StdinPipe(); err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var a armAnswer
+			if json.Unmarshal(lines.Bytes(), &a) == nil {
+				s.mu.Lock()
+				s.answers = append(s.answers, a)
+				s.mu.Unlock()
+			}
+		}
+	}()
+	return nil
+}
+
+func (s *armStory) answer(command string) (armAnswer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range slices.Backward(s.answers) {
+		if s.answers[i].Command == command {
+			return s.answers[i], true
+		}
+	}
+	return armAnswer{}, false
+}
+
+// ask looks a node up and waits for the answer, which must be a good one.
+func (s *armStory) ask(ctx context.Context, node string) error {
+	command := "node " + node
+	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
+		return fmt.Errorf("%s: %w (its log: %s)", s.subject.Name, err, filepath.Join(s.dir(), "subject.log"))
+	}
+	return cluster.Await(ctx, s.subject.Name+" finds "+node, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
+		a, ok := s.answer(command)
+		switch {
+		case !ok:
+			return errors.New("no answer")
+		case a.Error != "":
+			return errors.New(a.Error)
+		}
+		return nil
+	})
+}
+
+func (s *armStory) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(s.clock.Wall(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", s.subject.Name, context.Cause(ctx))
+	}
+}
+
+// replace makes a new instance in a scale set and gives its node's name.
+func (s *armStory) replace(ctx context.Context, n int) (string, error) {
+	set := n * 7 % s.run.spec.ScaleSets // another set each time
+	nth := 2 + n*7/s.run.spec.ScaleSets
+	if err := s.scale(ctx, set, nth+1); err != nil {
+		return "", err
+	}
+	return nodeName(set, nth), s.pause(ctx, time.Second) // the scale set's operation ends in a moment
+}
+
+// replaceNodes lets a node come every so often and asks the provider about it, as a controller does: without waiting for the one before.
+func (s *armStory) replaceNodes(ctx context.Context) error {
+	_, s.warm = s.twin.Calls().Since(0)
+	s.begun = s.clock.Now()
+	for n := range s.run.spec.Nodes {
+		node, err := s.replace(ctx, n)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			if err := s.ask(ctx, node); err != nil {
+				return err
+			}
+			_, s.first = s.twin.Calls().Since(0)
+		} else if _, err := io.WriteString(s.in, "&node "+node+"\n"); err != nil {
+			return fmt.Errorf("%s: %w", s.subject.Name, err)
+		}
+		s.last = s.clock.Now()
+		if err := s.pause(ctx, s.run.spec.Every); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// after asks about another new node until it is found.
+func (s *armStory) after(ctx context.Context) error {
+	node, err := s.replace(ctx, s.run.spec.Nodes)
+	if err != nil {
+		return err
+	}
+	for s.clock.Now().Sub(s.last) < s.run.spec.Patience {
+		if s.ask(ctx, node) == nil {
+			s.served, s.again = true, s.clock.Now().Sub(s.last)
+			return nil
+		}
+		s.forget("node " + node)
+		if err := s.pause(ctx, 30*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *armStory) forget(command string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = slices.DeleteFunc(s.answers, func(a armAnswer) bool { return a.Command == command })
+}
+
+// stop ends the subject and the twin.
+func (s *armStory) stop(context.Context) error {
+	var errs []error
+	if s.cmd != nil && s.cmd.Process != nil {
+		_ = s.in.Close()
+		_ = s.cmd.Process.Kill() // it may still sleep through a Retry-After
+		<-s.ended
+		_ = s.cmd.Wait()
+	}
+	if s.server != nil {
+		errs = append(errs, s.server.Close(), s.keepCalls())
+	}
+	return errors.Join(errs...)
+}
+
+// keepCalls writes the twin's call log into the run's directory: the evidence behind the table.
+func (s *armStory) keepCalls() (err error) {
+	f, err := os.Create(filepath.Join(s.dir(), "calls.jsonl"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.subject.Name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	calls, _ := s.twin.Calls().Since(0)
+	e := json.NewEncoder(f)
+	for _, c := range calls {
+		if err := e.Encode(c); err != nil {
+			return fmt.Errorf("%s: %w", s.subject.Name, err)
+		}
+	}
+	return nil
+}
+
+// mine are the subject's calls from a number on.
+func (s *armStory) mine(from, to int) []azure.Call {
+	if s.twin == nil {
+		return nil
+	}
+	calls, _ := s.twin.Calls().Since(0)
+	var out []azure.Call
+	for i, c := range calls {
+		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func lists(calls []azure.Call) (n int) {
+	for _, c := range calls {
+		if strings.HasPrefix(c.Operation, "LIST ") {
+			n++
+		}
+	}
+	return n
+}
+
+func throttledCalls(calls []azure.Call) (out []azure.Call) {
+	for _, c := range calls {
+		if c.Throttled != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (s *armStory) row() []string {
+	events := s.mine(s.warm, 0)
+	stopped := throttledCalls(events)
+	first, served := "–", "not within "+s.run.spec.Patience.String()
+	if len(stopped) > 0 {
+		first = stopped[0].Time.Sub(s.begun).Round(time.Second).String()
+	}
+	if s.served {
+		served = s.again.Round(time.Second).String()
+	}
+	bad, slowest := 0, 0.0
+	s.mu.Lock()
+	for _, a := range s.answers {
+		if a.Error != "" {
+			bad++
+		}
+		slowest = max(slowest, a.Seconds)
+	}
+	s.mu.Unlock()
+	factor := float64(time.Second) / float64(s.clock.Wall(time.Second))
+	return []string{
+		s.subject.Name, fmt.Sprint(lists(s.mine(0, s.warm))), fmt.Sprint(lists(s.mine(s.warm, s.first))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
+		fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), served,
+	}
+}
+
+// line counts the collections it read, with marks where it was throttled.
+func (s *armStory) line() plan.Line {
+	l := plan.Line{Name: s.subject.Name, Points: [][2]float64{{0, 0}}}
+	n := 0.0
+	for _, c := range s.mine(s.warm, 0) {
+		if !strings.HasPrefix(c.Operation, "LIST ") {
+			continue
+		}
+		n++
+		at := [2]float64{c.Time.Sub(s.begun).Minutes(), n}
+		l.Points = append(l.Points, at)
+		if c.Throttled != "" {
+			l.Marks = append(l.Marks, at)
+		}
+	}
+	return l
+}
+
+// receipt is the throttling as the twin's call log has it.
+func (s *armStory) receipt() plan.Receipt {
+	stopped := throttledCalls(s.mine(s.warm, 0))
+	r := plan.Receipt{ID: "arm-" + s.subject.Name, Fault: "armPolicy", Target: s.subject.Name, Machines: []string{}, State: plan.Confirmed, Armed: s.begun}
+	saw := fmt.Sprintf("%d calls counted, none throttled", len(s.mine(s.warm, 0)))
+	if len(stopped) > 0 {
+		r.EffectiveAt = stopped[0].Time
+		saw = fmt.Sprintf("%d calls throttled by %s", len(stopped), stopped[0].Throttled)
+	}
+	r.Evidence = []plan.Evidence{{Time: s.last, Observer: "call log of the twin", Saw: saw}}
+	if len(s.mine(s.warm, 0)) == 0 {
+		r.State, r.Error = plan.NotInjected, "the subject made no call"
+	}
+	return r
+}
+
+func (s *armStory) checks() []plan.Check {
+	verdict := func(ok bool) plan.Verdict {
+		switch {
+		case s.first == 0:
+			return plan.Unknown
+		case ok:
+			return plan.Pass
+		}
+		return plan.Fail
+	}
+	got, stopped := lists(s.mine(s.warm, s.first)), len(throttledCalls(s.mine(s.warm, 0)))
+	wanted := "not be throttled"
+	if s.subject.Throttled {
+		wanted = "be throttled"
+	}
+	out := []plan.Check{
+		{Name: "listsPerMiss", When: s.subject.Name, Verdict: verdict(got == s.subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.subject.ListsPerMiss)},
+		{Name: "throttled", When: s.subject.Name, Verdict: verdict((stopped > 0) == s.subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
+	}
+	return append(out, plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.row()[8] + " after the last event"})
+}

@@ -1,0 +1,74 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Subject builds a program of hack/subjects and keeps it in the cache: a real client, in a module of its own, that is run and never linked.
+func (l Lab) Subject(ctx context.Context, name string) (_ string, err error) {
+	source := l.Store().Source
+	if source == "" {
+		return "", cluster.Usagef("subject %s: its source is not here; run drydock from a checkout", name)
+	}
+	dir := filepath.Join(source, "hack", "subjects", name)
+	sum, err := subjectSum(dir)
+	if err != nil {
+		known, _ := filepath.Glob(filepath.Join(source, "hack", "subjects", "*", "main.go"))
+		for i := range known {
+			known[i] = filepath.Base(filepath.Dir(known[i]))
+		}
+		return "", cluster.Usagef("no subject %q: %w; known: %s", name, err, strings.Join(known, ", "))
+	}
+	program := filepath.Join(l.CacheDir, "subjects", name+"-"+sum)
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	done := l.Progress.Phase("building subject %s (minutes, once)", name)
+	defer func() { done(err) }()
+	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
+		return "", fmt.Errorf("subject %s: %w", name, err)
+	}
+	fresh := fmt.Sprintf("%s.%d", program, os.Getpid())
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", fresh, ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("subject %s: %w:\n%s", name, err, out)
+	}
+	return program, os.Rename(fresh, program)
+}
+
+// subjectSum names the subject's version: its own sources, those of the driver, and the modules it is built of.
+func subjectSum(dir string) (string, error) {
+	var files []string
+	for _, pattern := range []string{filepath.Join(dir, "*"), filepath.Join(dir, "..", "driver", "*")} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", fmt.Errorf("subject: %w", err)
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	h := sha256.New()
+	if _, err := os.Stat(filepath.Join(dir, "main.go")); err != nil {
+		return "", err
+	}
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			return "", err
+		}
+		_, _ = fmt.Fprintf(h, "%s %d\n", filepath.Base(f), len(raw))
+		_, _ = h.Write(raw)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
+}
