@@ -196,11 +196,55 @@ func (o *operations) start(target ID, verb, location string, finish func() *Erro
 	if old := o.current[target.key()]; old != nil && old.status == inProgress {
 		old.status, old.finish, old.ends = canceled, nil, now
 		old.failure = errorf(http.StatusConflict, "OperationPreempted", "The operation has been preempted by a more recent operation.")
-		heap.Remove(&o.due, old.index)
+		if old.index >= 0 {
+			heap.Remove(&o.due, old.index)
+		}
 	}
 	o.byID[op.id], o.current[target.key()] = op, op
 	heap.Push(&o.due, op)
 	return op
+}
+
+// hold lets an operation run until finish, whatever its time was.
+func (o *operations) hold(op *operation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if op.status == inProgress && op.index >= 0 {
+		heap.Remove(&o.due, op.index)
+		op.index = -1
+	}
+}
+
+// finish ends one that is held.
+func (o *operations) finish(op *operation, failure *Error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if op.status != inProgress {
+		return
+	}
+	op.ends = o.clock.Now()
+	if op.status = succeeded; failure != nil {
+		op.status, op.failure = failed, failure
+	}
+	if o.current[op.target.key()] == op {
+		delete(o.current, op.target.key())
+	}
+}
+
+// cancel ends what runs at a resource; false: nothing does.
+func (o *operations) cancel(id ID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	op := o.current[id.key()]
+	if op == nil || op.status != inProgress {
+		return false
+	}
+	if op.index >= 0 {
+		heap.Remove(&o.due, op.index)
+	}
+	op.status, op.ends, op.finish = canceled, o.clock.Now(), nil
+	delete(o.current, id.key())
+	return true
 }
 
 // settle ends what is due. Ending one may begin another, so the lock is not held meanwhile.
@@ -270,6 +314,7 @@ func (h *dueHeap) Push(x any) {
 func (h *dueHeap) Pop() any {
 	old := *h
 	op := old[len(old)-1]
+	op.index = -1
 	*h = old[:len(old)-1]
 	return op
 }

@@ -133,8 +133,12 @@ func (t *Twin) head(r *request) {
 
 // list answers a page. The documents are copied as they are.
 func (t *Twin) list(r *request) *Error {
-	if r.id.Provider == "" && r.id.ResourceGroup == "" && r.typ.show != nil {
-		reply(r.w, http.StatusOK, r.typ.show(t, r.id))
+	if r.typ.show != nil {
+		body := r.typ.show(t, r.id)
+		if body == nil {
+			return notFound(r.id)
+		}
+		reply(r.w, http.StatusOK, body)
 		return nil
 	}
 	if r.typ.inside != "" {

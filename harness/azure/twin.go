@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,16 +31,17 @@ type Options struct {
 
 // Twin answers requests.
 type Twin struct {
-	options  Options
-	clock    Clock
-	throttle *Throttle
-	store    *Store
-	ops      *operations
-	tokens   *tokens
-	types    map[string]*resourceType
-	calls    *CallLog
-	faults   *faults
-	machines Machines // nil: virtual machines are documents only
+	options     Options
+	clock       Clock
+	throttle    *Throttle
+	store       *Store
+	ops         *operations
+	tokens      *tokens
+	types       map[string]*resourceType
+	calls       *CallLog
+	faults      *faults
+	deployments sync.Map // key -> *deployment, of those that run
+	machines    Machines // nil: virtual machines are documents only
 }
 
 // The names a twin has unless it is told others.
@@ -80,6 +82,9 @@ func New(o Options) (*Twin, error) {
 	t.types = typeTable()
 	return t, nil
 }
+
+// Drive lets virtual machines be real: call it before the twin serves.
+func (t *Twin) Drive(m Machines) { t.machines = m }
 
 // Calls is what clients did.
 func (t *Twin) Calls() *CallLog { return t.calls }

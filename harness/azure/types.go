@@ -13,6 +13,8 @@ type resourceType struct {
 	inside  string // the property of the parent's document that holds it: properties.subnets
 	tagged  bool   // its document carries an etag
 
+	// put does a PUT by itself.
+	put func(t *Twin, r *request, body map[string]any) *Error
 	// check says why a PUT or PATCH is refused; old is nil for a new resource.
 	check func(t *Twin, id ID, body, old map[string]any) *Error
 	// fill adds to a document what the provider does.
@@ -31,6 +33,7 @@ type resourceType struct {
 
 // action is a POST on a resource: it gives the answer at once, or an operation's end.
 type action struct {
+	anew bool // the resource need not be there
 	now  func(t *Twin, r *request, body map[string]any) (map[string]any, *Error)
 	then func(t *Twin, id ID, args map[string]any) *Error
 }
@@ -38,7 +41,7 @@ type action struct {
 // typeTable lists every type by its name in lower case.
 func typeTable() map[string]*resourceType {
 	out := map[string]*resourceType{}
-	for _, list := range [][]*resourceType{resourceTypes(), computeTypes(), scaleSetTypes(), networkTypes()} {
+	for _, list := range [][]*resourceType{resourceTypes(), deploymentTypes(), computeTypes(), scaleSetTypes(), networkTypes()} {
 		for _, t := range list {
 			out[strings.ToLower(t.name)] = t
 		}

@@ -19,6 +19,9 @@ func (t *Twin) put(r *request) *Error {
 	if bad = t.there(r.id); bad != nil {
 		return bad
 	}
+	if r.typ.put != nil {
+		return r.typ.put(t, r, body)
+	}
 	if r.typ.inside != "" {
 		return t.putInside(r, body)
 	}
@@ -204,7 +207,7 @@ func (t *Twin) post(r *request) *Error {
 	if bad != nil {
 		return bad
 	}
-	if r.typ.show == nil && t.store.get(id) == nil {
+	if r.typ.show == nil && !a.anew && t.store.get(id) == nil {
 		return notFound(id)
 	}
 	if a.now != nil {
@@ -220,7 +223,7 @@ func (t *Twin) post(r *request) *Error {
 }
 
 // begin starts an operation and tells the client where to ask after it, in the form its type has.
-func (t *Twin) begin(r *request, target ID, verb, location string, finish func() *Error) {
+func (t *Twin) begin(r *request, target ID, verb, location string, finish func() *Error) *operation {
 	timing := t.ops.timingOf(target.Type())
 	if location == "" {
 		location = t.options.Region
@@ -237,7 +240,7 @@ func (t *Twin) begin(r *request, target ID, verb, location string, finish func()
 	place := r.base() + "/subscriptions/" + target.Subscription
 	if target.Provider == "" {
 		h["Location"] = []string{place + "/operationresults/" + op.id + version}
-		return
+		return op
 	}
 	place += "/providers/" + target.Provider + "/locations/" + location
 	async, result := place+"/"+timing.At+"/"+op.id+version, place+"/"+timing.At+"/"+op.id+version+"&monitor=true"
@@ -256,6 +259,7 @@ func (t *Twin) begin(r *request, target ID, verb, location string, finish func()
 	if timing.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(seconds(t.clock, timing.RetryAfter))}
 	}
+	return op
 }
 
 // poll tells how an operation goes: as Azure-AsyncOperation always with 200 and a status, as Location with 202 until it has ended.

@@ -1,0 +1,416 @@
+package azure
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/template"
+)
+
+// deploymentTypes are deployments of templates, in a resource group, and what they have done.
+func deploymentTypes() []*resourceType {
+	const ns = "Microsoft.Resources/deployments"
+	return []*resourceType{
+		{name: ns, put: putDeployment, actions: map[string]action{"validate": {now: validateDeployment, anew: true}, "cancel": {now: cancelDeployment}}},
+		{name: ns + "/operations", show: showDeploymentOperations},
+	}
+}
+
+// maxDeployments is how many a resource group keeps (taskcluster#8387 has the error).
+const maxDeployments = 800
+
+// deployment is one that runs.
+type deployment struct {
+	twin      *Twin
+	id        ID
+	scope     *template.Scope
+	resources []*deployed
+	outputs   map[string]any
+	op        *operation
+	begun     time.Time
+	nested    func(*Error) // told when it ends, of a nested one
+
+	mu       sync.Mutex // operations of its resources end on whatever call comes by
+	canceled bool
+	over     bool
+}
+
+// The states of a resource within a deployment.
+const (
+	waiting = "waiting"
+	running = "running"
+	skipped = "skipped"
+)
+
+// deployed is a resource of a template, one for each turn of its loop.
+type deployed struct {
+	source  map[string]any
+	scope   *template.Scope
+	name    string // as the template has it, with the names of its parents
+	id      ID
+	typ     *resourceType
+	depends []string // ids in lower case, or names
+	loop    string   // the name of its copy, others may depend on all of it
+	state   string
+	failure *Error
+	begun   time.Time
+	ended   time.Time
+}
+
+func invalidTemplate(format string, args ...any) *Error {
+	return gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: '%s'.", fmt.Sprintf(format, args...))
+}
+
+// templateError is a template's mistake as the service tells it, with the resource it is of.
+func templateError(err error, of string) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if of == "" {
+		return invalidTemplate("%s", err)
+	}
+	return gatewayf(http.StatusBadRequest, "InvalidTemplate", "Unable to process template language expressions for resource '%s' at line '1' and column '1'. '%s'", of, err)
+}
+
+func putDeployment(t *Twin, r *request, body map[string]any) *Error {
+	if r.Method != http.MethodPut {
+		return errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
+	}
+	old := t.store.get(r.id)
+	if op, active := t.ops.running(r.id); active {
+		return gatewayf(http.StatusConflict, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
+			r.id.Name(), op.begun.UTC().Format("1/2/2006 3:04:05 PM"))
+	}
+	all := r.id
+	all.Names = nil
+	if docs, _ := t.store.list(all, "", maxDeployments+1); old == nil && len(docs) >= maxDeployments {
+		return gatewayf(http.StatusConflict, "DeploymentQuotaExceeded",
+			"Creating the deployment '%s' would exceed the quota of '%d'. The current deployment count is '%d'. Please delete some deployments before creating a new one, or see https://aka.ms/arm-deploy for information on managing deployment limits.",
+			r.id.Name(), maxDeployments, len(docs))
+	}
+	d, bad := t.prepare(r.id, body)
+	if bad != nil {
+		return bad
+	}
+	d.op = t.begin(r, r.id, "create", "", nil)
+	t.ops.hold(d.op)
+	d.document("Running", nil)
+	t.deployments.Store(d.id.key(), d)
+	d.advance()
+	status := http.StatusOK
+	if old == nil {
+		status = http.StatusCreated
+	}
+	replyRaw(r.w, status, t.store.get(r.id).raw)
+	return nil
+}
+
+func validateDeployment(t *Twin, r *request, body map[string]any) (map[string]any, *Error) {
+	d, bad := t.prepare(r.id.parent(), body)
+	if bad != nil {
+		return nil, bad
+	}
+	return map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": "Microsoft.Resources/deployments", "properties": map[string]any{"provisioningState": succeeded, "mode": "Incremental"}}, nil
+}
+
+func cancelDeployment(t *Twin, r *request, _ map[string]any) (map[string]any, *Error) {
+	id := r.id.parent()
+	if !t.ops.cancel(id) {
+		return nil, gatewayf(http.StatusConflict, "DeploymentCannotBeCancelled", "The deployment '%s' cannot be cancelled because it is not running.", id.Name())
+	}
+	if d, ok := t.deployments.Load(id.key()); ok {
+		d.(*deployment).cancel() //nolint:forcetypeassert // nothing else is stored
+	}
+	return map[string]any{}, nil
+}
+
+// prepare reads a deployment's template and finds everything that is wrong before anything is made.
+func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
+	p, _ := at(body, "properties").(map[string]any)
+	if p == nil {
+		return nil, gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid: the property 'properties' is missing.")
+	}
+	if mode := text(p, "mode"); !strings.EqualFold(mode, "Incremental") && mode != "" {
+		return nil, gatewayf(http.StatusBadRequest, "InvalidDeploymentMode", "The deployment mode '%s' is not one of the twin's: Incremental.", mode)
+	}
+	tpl, _ := at(p, "template").(map[string]any)
+	if tpl == nil {
+		return nil, gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: 'The template is missing; templateLink is not one of the twin's'.")
+	}
+	d := &deployment{twin: t, id: id, begun: t.clock.Now()}
+	group := t.store.get(groupID(id))
+	if group == nil {
+		return nil, notFound(groupID(id))
+	}
+	scope := &template.Scope{
+		Variables:     map[string]any{},
+		Subscription:  map[string]any{"id": "/subscriptions/" + id.Subscription, "subscriptionId": id.Subscription, "tenantId": t.options.Tenant, "displayName": "Drydock"},
+		ResourceGroup: group.public(), Deployment: map[string]any{"name": id.Name(), "properties": map[string]any{"mode": "Incremental", "template": map[string]any{"contentVersion": text(tpl, "contentVersion")}}},
+		ResourceID: d.resourceID,
+	}
+	d.scope = scope
+	if v, ok := at(tpl, "variables").(map[string]any); ok {
+		scope.Variables = v
+	}
+	var bad *Error
+	given, _ := at(p, "parameters").(map[string]any)
+	declared, _ := at(tpl, "parameters").(map[string]any)
+	if scope.Parameters, bad = parameters(scope, declared, given); bad != nil {
+		return nil, bad
+	}
+	if err := scope.Check(map[string]any(scope.Variables)); err != nil {
+		return nil, templateError(err, "")
+	}
+	d.outputs, _ = at(tpl, "outputs").(map[string]any)
+	if err := scope.Check(d.outputs); err != nil {
+		return nil, templateError(err, "")
+	}
+	list, _ := at(tpl, "resources").([]any)
+	if bad := d.expand(list, nil, ""); bad != nil {
+		return nil, bad
+	}
+	return d, d.order()
+}
+
+// parameters checks what was given against what is declared.
+func parameters(s *template.Scope, declared, given map[string]any) (map[string]any, *Error) {
+	out := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if field(declared, name) == nil {
+			return nil, invalidTemplate("The following parameters were supplied, but do not correspond to any parameters defined in the template: '%s'. The parameters defined in the template are: '%s'. Please see https://aka.ms/arm-pass-parameter-values for usage details.",
+				name, strings.Join(slices.Sorted(maps.Keys(declared)), ", "))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		value := at(given, name, "value")
+		if value == nil {
+			written := at(declared, name, "defaultValue")
+			if written == nil {
+				return nil, invalidTemplate("The value for the template parameter '%s' at line '1' and column '1' is not provided. Please see https://aka.ms/arm-create-parameter-file for usage details.", name)
+			}
+			inner := *s
+			inner.Parameters = out
+			var err error
+			if value, err = inner.Eval(written); err != nil {
+				return nil, templateError(err, "")
+			}
+		}
+		if !typed(text(declared, name, "type"), value) {
+			return nil, invalidTemplate("Template parameter JToken type is not valid. Expected '%s'. Actual '%T'. Please see https://aka.ms/arm-deploy/#parameter-file for usage details. (parameter '%s')", text(declared, name, "type"), value, name)
+		}
+		if allowed, ok := at(declared, name, "allowedValues").([]any); ok && !slices.Contains(texts(allowed), fmt.Sprint(value)) {
+			return nil, invalidTemplate("The provided value '%v' for the template parameter '%s' at line '1' and column '1' is not valid. The parameter value is not part of the allowed value(s): '%s'.", value, name, strings.Join(texts(allowed), ","))
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+func texts(list []any) []string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = fmt.Sprint(x)
+	}
+	return out
+}
+
+func typed(typ string, v any) bool {
+	switch strings.ToLower(typ) {
+	case "string", "securestring":
+		_, ok := v.(string)
+		return ok
+	case "int":
+		switch x := v.(type) {
+		case float64:
+			return x == float64(int64(x))
+		case int64:
+			return true
+		}
+		return false
+	case "bool":
+		_, ok := v.(bool)
+		return ok
+	case "array":
+		_, ok := v.([]any)
+		return ok
+	case "object", "secureobject":
+		_, ok := v.(map[string]any)
+		return ok
+	default:
+		return false
+	}
+}
+
+// resourceID is the function of that name: the deployment's own subscription and group unless others are named.
+func (d *deployment) resourceID(subscription, group, typ string, names []string) (string, error) {
+	id := ID{Subscription: d.id.Subscription, ResourceGroup: d.id.ResourceGroup, Names: names}
+	if subscription != "" {
+		id.Subscription = subscription
+	}
+	if group != "" {
+		id.ResourceGroup = group
+	}
+	parts := strings.Split(typ, "/")
+	id.Provider, id.Types = parts[0], parts[1:]
+	return id.String(), nil
+}
+
+// expand lists the resources of a template: loops unrolled, conditions evaluated, children of resources beside them.
+func (d *deployment) expand(list []any, parent *deployed, parentType string) *Error {
+	for _, x := range list {
+		source, ok := x.(map[string]any)
+		if !ok {
+			return invalidTemplate("The template resource is no object")
+		}
+		turns, loop := 1, text(source, "copy", "name")
+		if c := at(source, "copy"); c != nil {
+			var err error
+			if turns, err = d.scope.Count(at(c, "count")); err != nil {
+				return templateError(err, "")
+			}
+		}
+		for i := range turns {
+			scope := d.scope
+			if parent != nil {
+				scope = parent.scope
+			}
+			if at(source, "copy") != nil {
+				scope = scope.Loop(loop, i)
+			}
+			if bad := d.add(source, scope, loop, parent, parentType); bad != nil {
+				return bad
+			}
+		}
+	}
+	return nil
+}
+
+func (d *deployment) add(source map[string]any, scope *template.Scope, loop string, parent *deployed, parentType string) *Error {
+	get := func(name string) (string, *Error) {
+		v, err := scope.Eval(at(source, name))
+		if err != nil {
+			return "", templateError(err, text(source, "name"))
+		}
+		s, ok := v.(string)
+		if !ok || s == "" {
+			return "", invalidTemplate("The template resource property '%s' is not a string that is not empty", name)
+		}
+		return s, nil
+	}
+	name, bad := get("name")
+	if bad != nil {
+		return bad
+	}
+	typ, bad := get("type")
+	if bad != nil {
+		return bad
+	}
+	if parent != nil && !strings.Contains(typ, ".") { // a child within its parent
+		typ, name = parentType+"/"+typ, parent.name+"/"+name
+	}
+	if text(source, "apiVersion") == "" {
+		return invalidTemplate("The template resource '%s' at line '1' and column '1' is not valid. The api-version is missing. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
+	}
+	names := strings.Split(name, "/")
+	if strings.Count(typ, "/") != len(names) {
+		return invalidTemplate("The template resource '%s' for type '%s' at line '1' and column '1' has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", name, typ)
+	}
+	path, _ := d.resourceID("", "", typ, names)
+	id, _ := ParseID(path)
+	r := &deployed{source: source, scope: scope, name: name, id: id, loop: loop, state: waiting, typ: d.twin.types[strings.ToLower(typ)]}
+	if r.typ == nil {
+		return gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: 'The resource type '%s' could not be found in the namespace '%s''.", typ, id.Provider)
+	}
+	if c := at(source, "condition"); c != nil {
+		v, err := scope.Eval(c)
+		if err != nil {
+			return templateError(err, name)
+		}
+		if b, ok := v.(bool); ok && !b {
+			r.state = skipped
+		}
+	}
+	if strings.EqualFold(typ, "Microsoft.Resources/deployments") { // a template within it has a scope of its own
+		if err := scope.Check(at(source, "properties", "parameters")); err != nil {
+			return templateError(err, name)
+		}
+	} else if err := scope.Check(map[string]any{"properties": at(source, "properties"), "location": at(source, "location"), "tags": at(source, "tags")}); err != nil {
+		return templateError(err, name)
+	}
+	depends, _ := at(source, "dependsOn").([]any)
+	for _, x := range depends {
+		v, err := scope.Eval(x)
+		if err != nil {
+			return templateError(err, name)
+		}
+		r.depends = append(r.depends, strings.ToLower(fmt.Sprint(v)))
+	}
+	if parent != nil {
+		r.depends = append(r.depends, parent.id.key())
+	}
+	for _, other := range d.resources {
+		if other.id.key() == id.key() {
+			return invalidTemplate("The resource '%s' at line '1' and column '1' is defined multiple times in a template. Please see https://aka.ms/arm-syntax-resources for usage details.", id)
+		}
+	}
+	d.resources = append(d.resources, r)
+	if inner, ok := at(source, "resources").([]any); ok {
+		return d.expand(inner, r, typ)
+	}
+	return nil
+}
+
+// needs are the resources a dependency means: one by id or name, or all of a loop.
+func (d *deployment) needs(dependency string) []*deployed {
+	var out []*deployed
+	for _, r := range d.resources {
+		full := strings.ToLower(r.typ.name + "/" + r.name)
+		if r.id.key() == dependency || strings.EqualFold(r.name, dependency) || full == dependency || r.loop != "" && strings.EqualFold(r.loop, dependency) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// order proves that everything has a turn: dependencies exist and there is no circle of them.
+func (d *deployment) order() *Error {
+	done := map[*deployed]bool{}
+	for len(done) < len(d.resources) {
+		progress := false
+		for _, r := range d.resources {
+			if done[r] {
+				continue
+			}
+			ready := true
+			for _, dep := range r.depends {
+				needs := d.needs(dep)
+				if len(needs) == 0 {
+					return invalidTemplate("The resource '%s' is not defined in the template. Please see https://aka.ms/arm-syntax for usage details. (dependency of '%s')", dep, r.name)
+				}
+				for _, n := range needs {
+					ready = ready && (done[n] || n == r)
+				}
+			}
+			if ready {
+				done[r], progress = true, true
+			}
+		}
+		if !progress {
+			var left []string
+			for _, r := range d.resources {
+				if !done[r] {
+					left = append(left, r.id.String())
+				}
+			}
+			return invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", strings.Join(left, ", "))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package azure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// deploy puts a template; the parameters are values.
+func (c *client) deploy(name, tpl string, parameters map[string]any) (int, map[string]any) {
+	c.t.Helper()
+	values := map[string]any{}
+	for k, v := range parameters {
+		values[k] = map[string]any{"value": v}
+	}
+	raw, err := json.Marshal(map[string]any{"properties": map[string]any{"mode": "Incremental", "template": json.RawMessage(tpl), "parameters": values}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	w := c.do(http.MethodPut, "resourceGroups/g/providers/Microsoft.Resources/deployments/"+name, string(raw))
+	var out map[string]any
+	_ = json.Unmarshal(w.Body.Bytes(), &out)
+	return w.Code, out
+}
+
+func masters(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/masters.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestADeploymentMakesWhatItsTemplateSays(t *testing.T) {
+	c := newClient(t)
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	status, body := c.deploy("one", masters(t), map[string]any{"vmSize": "Standard_D2s_v3"})
+	if status != http.StatusCreated || text(body, "properties", "provisioningState") != "Running" {
+		t.Fatalf("%d %v", status, body)
+	}
+	if s, again := c.deploy("one", masters(t), map[string]any{"vmSize": "x"}); s != http.StatusConflict || text(again, "error", "code") != "DeploymentActive" {
+		t.Errorf("a second deployment of that name: %d %v", s, again)
+	}
+	for range 8 {
+		c.pass()
+	}
+	d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
+	if text(d, "properties", "provisioningState") != "Succeeded" || !strings.HasPrefix(text(d, "properties", "outputs", "masterFQDN", "value"), "20.50.") {
+		t.Fatalf("the deployment: %v", at(d, "properties"))
+	}
+	vm := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/k8s-master-12345678-2", "")
+	if text(vm, "properties", "storageProfile", "dataDisks", "0", "name") != "k8s-master-12345678-2-etcddisk" || text(vm, "properties", "osProfile", "computerName") != "k8s-master-12345678-2" {
+		t.Errorf("the machine: %v", at(vm, "properties"))
+	}
+	ops := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one/operations", "")
+	if list, _ := at(ops, "value").([]any); len(list) != 3+3*3+1 {
+		t.Errorf("%d operations", len(list))
+	}
+}
+
+// failing lets a machine's extension fail.
+type failing struct{}
+
+func (failing) Create(context.Context, string, map[string]string) error { return nil }
+func (failing) Delete(context.Context, string) error                    { return nil }
+func (failing) Power(context.Context, string, string) error             { return nil }
+func (failing) Extension(_ context.Context, machine, _ string) error {
+	if strings.HasSuffix(machine, "-1") {
+		return errors.New("etcd has no quorum")
+	}
+	return nil
+}
+
+func TestAFailedChildFailsTheDeployment(t *testing.T) {
+	c := newClient(t)
+	c.twin.Drive(failing{})
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	c.deploy("one", masters(t), map[string]any{"vmSize": "Standard_D2s_v3"})
+	for range 8 {
+		c.pass()
+	}
+	d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
+	if text(d, "properties", "provisioningState") != "Failed" || text(d, "properties", "error", "code") != "DeploymentFailed" ||
+		text(d, "properties", "error", "details", "0", "code") != "VMExtensionProvisioningError" {
+		t.Errorf("the deployment: %v", at(d, "properties"))
+	}
+}
+
+func TestWrongTemplatesAreRefusedBeforeAnythingIsMade(t *testing.T) {
+	for name, x := range map[string]struct{ tpl, want string }{
+		"function":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","properties":{"a":"[nope()]"}}]}`, "The template function 'nope' is not valid"},
+		"parameter": {`{"parameters":{"p":{"type":"string"}},"resources":[]}`, "The value for the template parameter 'p'"},
+		"cycle":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","dependsOn":["b"]},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"b","location":"x","dependsOn":["a"]}]}`, "Circular dependency"},
+		"missing":   {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","dependsOn":["zz"]}]}`, "'zz' is not defined in the template"},
+		"segments":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Compute/virtualMachines/extensions","name":"a","location":"x"}]}`, "incorrect segment lengths"},
+		"twice":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x"},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"A","location":"x"}]}`, "defined multiple times"},
+		"type":      {`{"resources":[{"apiVersion":"1","type":"Microsoft.Nope/things","name":"a"}]}`, "could not be found in the namespace 'Microsoft.Nope'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(t)
+			c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+			status, body := c.deploy("bad", x.tpl, nil)
+			if status != http.StatusBadRequest || text(body, "error", "code") != "InvalidTemplate" || !strings.Contains(text(body, "error", "message"), x.want) {
+				t.Errorf("%d %v", status, body)
+			}
+			if n := len(c.twin.store.all()); n != 1 {
+				t.Errorf("%d resources are there", n)
+			}
+		})
+	}
+}
+
+func TestAGroupKeeps800Deployments(t *testing.T) {
+	c := newClient(t)
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	for i := range maxDeployments {
+		c.twin.store.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + itoa(i)}}, map[string]any{})
+	}
+	status, body := c.deploy("one-more", `{"resources":[]}`, nil)
+	if status != http.StatusConflict || text(body, "error", "code") != "DeploymentQuotaExceeded" || !strings.Contains(text(body, "error", "message"), "would exceed the quota of '800'. The current deployment count is '800'") {
+		t.Errorf("%d %v", status, body)
+	}
+}
