@@ -21,6 +21,7 @@ type Call struct {
 	Poll         bool      `json:"poll,omitempty"`      // asks how an operation goes
 	Status       int       `json:"status"`              // HTTP; 0: the connection was cut
 	Throttled    string    `json:"throttled,omitempty"` // the policy that let it not pass
+	Over         string    `json:"over,omitempty"`      // through a proxy: the policy that would not have let it pass
 	Fault        string    `json:"fault,omitempty"`     // the fault that struck it
 	Seconds      float64   `json:"seconds"`             // of the wall's clock
 }

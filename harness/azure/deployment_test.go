@@ -8,6 +8,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // deploy puts a template; the parameters are values.
@@ -81,10 +84,18 @@ func TestAFailedChildFailsTheDeployment(t *testing.T) {
 	c.twin.Drive(failing{})
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	c.deploy("one", masters(t), map[string]any{"vmSize": "Standard_D2s_v3"})
-	for range 8 {
-		c.pass()
+	var d map[string]any
+	err := cluster.Await(t.Context(), "the end of the deployment", cluster.Wait{For: 20 * time.Second, Every: 5 * time.Millisecond}, func(context.Context) error {
+		c.pass() // what machines do takes time of its own besides
+		d = c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
+		if state := text(d, "properties", "provisioningState"); state == "Running" {
+			return errors.New(state)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
 	if text(d, "properties", "provisioningState") != "Failed" || text(d, "properties", "error", "code") != "DeploymentFailed" ||
 		text(d, "properties", "error", "details", "0", "code") != "VMExtensionProvisioningError" {
 		t.Errorf("the deployment: %v", at(d, "properties"))

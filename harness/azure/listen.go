@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -23,6 +24,17 @@ type Listen struct {
 	CAKey     string
 	ReadyFile string // appears when the twin answers
 	AnyHost   bool   // allows an address beyond the loopback
+}
+
+// authority is the one that was given, or a new one.
+func (l Listen) authority() (*authority, error) {
+	switch {
+	case l.CACert == "" && l.CAKey == "":
+		return newAuthority()
+	case l.CACert == "" || l.CAKey == "":
+		return nil, cluster.Usagef("--ca-cert and --ca-key belong together")
+	}
+	return loadAuthority(l.CACert, l.CAKey)
 }
 
 // Ready is the content of the ready file.
@@ -53,10 +65,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 	if err := loopback(l.Address, l.AnyHost); err != nil {
 		return nil, err
 	}
-	a, err := newAuthority()
-	if l.CACert != "" || l.CAKey != "" {
-		a, err = loadAuthority(l.CACert, l.CAKey)
-	}
+	a, err := l.authority()
 	if err != nil {
 		return nil, err
 	}
@@ -93,19 +102,43 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
 		IMDS: "http://" + imds.Addr().String(), Control: "http://" + control.Addr().String(), CA: l.CAOut, PID: os.Getpid(),
 	}
+	if _, still := t.clock.(*VirtualClock); t.machines != nil && !still {
+		go t.tick(ctx) // machines act on time, whether anybody asks or not
+	}
+	return s, s.announce(l)
+}
+
+// settleEvery is how exactly operations end that have an effect outside the twin.
+const settleEvery = 100 * time.Millisecond
+
+func (t *Twin) tick(ctx context.Context) {
+	every := time.NewTicker(settleEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			t.ops.settle()
+		}
+	}
+}
+
+// announce writes the authority's certificate, and then the file that says that everything answers.
+func (s *Server) announce(l Listen) error {
 	if l.CAOut != "" {
-		if err := writeFile(l.CAOut, a.pem, 0o644); err != nil {
-			return nil, err
+		if err := writeFile(l.CAOut, s.CA, 0o644); err != nil {
+			return err
 		}
 	}
 	if l.ReadyFile == "" {
-		return s, nil
+		return nil
 	}
 	raw, err := json.MarshalIndent(s.Ready, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("ready file: %w", err)
+		return fmt.Errorf("ready file: %w", err)
 	}
-	return s, writeFile(l.ReadyFile, append(raw, '\n'), 0o644)
+	return writeFile(l.ReadyFile, append(raw, '\n'), 0o644)
 }
 
 // loopback refuses an address that others reach, unless that is wanted: the twin gives tokens to anybody.
@@ -131,7 +164,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 
 func (s *Server) start(l net.Listener, server *http.Server) {
 	server.ReadHeaderTimeout = headerWithin
-	server.ErrorLog = log.New(discard{}, "", 0) // a client that hangs up is not the twin's error
+	server.ErrorLog = quiet()
 	s.servers = append(s.servers, server)
 	go func() {
 		var err error
@@ -146,9 +179,8 @@ func (s *Server) start(l net.Listener, server *http.Server) {
 	}()
 }
 
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+// quiet is a log for servers: a client that hangs up is not their error.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // Wait returns when the context ends or a listener fails.
 func (s *Server) Wait(ctx context.Context) error {

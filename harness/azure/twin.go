@@ -84,7 +84,7 @@ func New(o Options) (*Twin, error) {
 }
 
 // Drive lets virtual machines be real: call it before the twin serves.
-func (t *Twin) Drive(m Machines) { t.machines = m }
+func (t *Twin) Drive(m Machines) { t.machines, t.ops.beside = m, true }
 
 // Calls is what clients did.
 func (t *Twin) Calls() *CallLog { return t.calls }

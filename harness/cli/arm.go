@@ -18,7 +18,7 @@ func armCommand(o *options) *cobra.Command {
 		Use: "arm", Short: "The twin: an Azure Resource Manager for clients to be tested against, throttling included",
 		Example: "  drydock arm serve --listen 127.0.0.1:8443 --ca-out ca.pem --ready-file ready.json\n  drydock arm top --ready-file ready.json",
 	}
-	c.AddCommand(armServe(o), armTop(), armPolicies())
+	c.AddCommand(armServe(o), armProxy(), armTop(), armBudget(), armPolicies())
 	return c
 }
 
@@ -28,9 +28,10 @@ type armFlags struct {
 	clock   string
 	policy  string
 	state   string
+	lab     string
 }
 
-func armServe(*options) *cobra.Command {
+func armServe(o *options) *cobra.Command {
 	var f armFlags
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the twin until it is interrupted", Args: cobra.NoArgs,
@@ -44,19 +45,15 @@ operations, tokens, instance metadata, and both layers of throttling. Any subscr
 The ready file appears when the twin answers. It is JSON with endpoint, authority, tenant, subscription, imds, control and pid. On control, a
 listener on the loopback apart, are the clock (POST /_twin/clock {"advance":"30s"}, with --clock virtual), faults (/_twin/faults), how
 operations run (POST /_twin/operations), state (/_twin/state), the call log (/_twin/calls, /_twin/summary) and /metrics.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd, o) },
 	}
+	f.listenFlags(c)
 	fl := c.Flags()
-	fl.StringVar(&f.listen.Address, "listen", "127.0.0.1:0", "address to serve on; port 0 chooses a free one")
-	fl.BoolVar(&f.listen.AnyHost, "any-host", false, "allow an address that other machines reach")
-	fl.StringVar(&f.listen.CAOut, "ca-out", "", "file to write the certificate authority's certificate to")
-	fl.StringVar(&f.listen.CACert, "ca-cert", "", "certificate authority to use instead of an own one, PEM")
-	fl.StringVar(&f.listen.CAKey, "ca-key", "", "its ECDSA key, PEM")
-	fl.StringVar(&f.listen.ReadyFile, "ready-file", "", "file to write when the twin answers")
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(azure.Policies(), ", "))
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as /_twin/state gives it")
+	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it, power actions act")
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
 	fl.StringVar(&f.options.Subscription, "subscription", azure.DefaultSubscription, "id of the subscription the ready file names; any other exists as well")
@@ -67,7 +64,17 @@ operations run (POST /_twin/operations), state (/_twin/state), the call log (/_t
 	return c
 }
 
-func (f *armFlags) serve(cmd *cobra.Command) (err error) {
+func (f *armFlags) listenFlags(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.listen.Address, "listen", "127.0.0.1:0", "address to serve on; port 0 chooses a free one")
+	fl.BoolVar(&f.listen.AnyHost, "any-host", false, "allow an address that other machines reach")
+	fl.StringVar(&f.listen.CAOut, "ca-out", "", "file to write the certificate authority's certificate to")
+	fl.StringVar(&f.listen.CACert, "ca-cert", "", "certificate authority to use instead of an own one, PEM")
+	fl.StringVar(&f.listen.CAKey, "ca-key", "", "its ECDSA key, PEM")
+	fl.StringVar(&f.listen.ReadyFile, "ready-file", "", "file to write when everything answers")
+}
+
+func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 	if f.options.Policy, err = azure.LoadPolicy(f.policy); err != nil {
 		return err
 	}
@@ -83,8 +90,10 @@ func (f *armFlags) serve(cmd *cobra.Command) (err error) {
 			return err
 		}
 	}
-	if (f.listen.CACert == "") != (f.listen.CAKey == "") {
-		return cluster.Usagef("--ca-cert and --ca-key belong together")
+	if f.lab != "" {
+		if err := o.drive(cmd, twin, f); err != nil {
+			return err
+		}
 	}
 	s, err := twin.Serve(cmd.Context(), f.listen)
 	if err != nil {
@@ -98,6 +107,27 @@ func (f *armFlags) serve(cmd *cobra.Command) (err error) {
 	}()
 	printf(cmd.OutOrStdout(), "%s\n  Resource Manager  %s\n  instance metadata %s\n  control           %s\n", twin, s.Ready.Endpoint, s.Ready.IMDS, s.Ready.Control)
 	return s.Wait(cmd.Context())
+}
+
+// drive makes a lab's machines the twin's virtual machines.
+func (o *options) drive(cmd *cobra.Command, twin *azure.Twin, f *armFlags) error {
+	l, err := o.attach(f.lab)
+	if err != nil {
+		return err
+	}
+	m, err := azure.NewClusterMachines(cmd.Context(), l)
+	if err != nil {
+		return err
+	}
+	s, err := m.State(f.options.Subscription)
+	if err != nil {
+		return err
+	}
+	if err := twin.Load(s); err != nil {
+		return err
+	}
+	twin.Drive(m)
+	return nil
 }
 
 func loadState(twin *azure.Twin, file string) error {

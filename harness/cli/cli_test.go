@@ -2,13 +2,21 @@ package cli
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // command runs drydock in this process and returns its exit code and what it said on standard error.
@@ -48,10 +56,27 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec: {stops: []}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	expired, empty, policy := expiredAuthority(t), filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "policy.yaml")
+	for path, content := range map[string]string{empty: "", policy: "name: mine\ngateway: {subscription: {reads: {capcity: 3}}}\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, c := range map[string]struct {
 		args []string
 		want []string
 	}{
+		"policy with a typo":       {[]string{"arm", "serve", "--policy", policy}, []string{"policy.yaml", "capcity"}},
+		"no such policy":           {[]string{"arm", "serve", "--policy", "modern"}, []string{"modern", "current, legacy"}},
+		"twin's port in use":       {[]string{"arm", "serve", "--listen", "127.0.0.1:" + port}, []string{port, "port 0 chooses a free one"}},
+		"twin beyond the loopback": {[]string{"arm", "serve", "--listen", "0.0.0.0:0"}, []string{"--any-host"}},
+		"expired authority":        {[]string{"arm", "serve", "--ca-cert", expired, "--ca-key", expired}, []string{"expired on 2020-01-02"}},
+		"an impossible clock":      {[]string{"arm", "serve", "--clock", "backwards"}, []string{"wall, virtual"}},
+		"unreadable recording":     {[]string{"arm", "proxy", "--replay", bad}, []string{"bad.yaml", "line 1 is no exchange"}},
+		"proxy beyond loopback":    {[]string{"arm", "proxy", "--listen", ":0"}, []string{"--any-host"}},
+		"empty call log":           {[]string{"arm", "budget", empty}, []string{"is empty"}},
+		"no twin to look at":       {[]string{"arm", "top", "--ready-file", file + "-none"}, []string{"no twin is ready"}},
+		"twin of no cluster":       {[]string{"arm", "serve", "--lab", "nope"}, []string{"nope", "running: none"}},
 		"unknown field":            {[]string{"run", bad}, []string{"bad.yaml", "line 4", "stops", "steps"}},
 		"unknown scenario":         {[]string{"run", "nothing"}, []string{"nothing", "etcd-leader-crash"}},
 		"unknown provider":         {[]string{"run", "etcd-leader-crash", "--provider", "cloud"}, []string{"cloud", "lab"}},
@@ -140,4 +165,29 @@ func TestSystemctlNeedsAVerbAndAUnit(t *testing.T) {
 	if code, err := systemctl(t.Context(), []string{"start"}, io.Discard); code == 0 || err == nil {
 		t.Fatal("systemctl without a unit succeeded")
 	}
+}
+
+// expiredAuthority is a certificate authority whose time is over, with its key, in one file.
+func expiredAuthority(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "old"}, NotBefore: from, NotAfter: from.Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "old.pem")
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw})...)
+	if err := os.WriteFile(file, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -1,0 +1,174 @@
+package azure
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fetched is a real client that goes through a proxy.
+type fetched struct {
+	status int
+	body   string
+	err    error
+}
+
+func through(t *testing.T, proxy *Server, client *http.Client, method, target, token, body string) fetched {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(proxy.CA)
+	if client == nil {
+		at, err := url.Parse(proxy.Ready.Endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(at), TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := client.Do(req)
+	if err != nil {
+		return fetched{err: err}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	return fetched{resp.StatusCode, string(raw), err}
+}
+
+func served2(t *testing.T, serve func(ctx context.Context) (*Server, error)) *Server {
+	t.Helper()
+	s, err := serve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func proxyTo(t *testing.T, o ProxyOptions) (*Proxy, *Server) {
+	t.Helper()
+	p, err := LoadPolicy("current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := New(Options{Clock: NewVirtualClock(time.Now()), Policy: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Listen.Address = "127.0.0.1:0"
+	proxy, err := NewProxy(twin, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proxy, served2(t, proxy.Serve)
+}
+
+func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
+	c := newClient(t) // the real endpoint is another twin
+	real := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, real.CA, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "recording.jsonl")
+	record, err := NewRecorder(file, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record})
+	token, err := c.twin.tokens.issue("me", "aud", "iss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := real.Ready.Endpoint + "/subscriptions/" + testSubscription + "/resourceGroups/g?api-version=2024-03-01&sig=verysecret"
+	if f := through(t, at, nil, http.MethodPut, group, token, `{"location":"westeurope","properties":{"adminPassword":"hunter2"}}`); f.status != http.StatusCreated {
+		t.Fatalf("through the proxy: %+v", f)
+	}
+	tokenURL := real.Ready.Authority + "/" + real.Ready.Tenant + "/oauth2/v2.0/token"
+	if f := through(t, at, nil, http.MethodPost, tokenURL, "", "grant_type=client_credentials&client_id=me&client_secret=s3cret&scope=x"); f.status != http.StatusOK {
+		t.Fatalf("a token through the proxy: %+v", f)
+	}
+	first := through(t, at, nil, http.MethodGet, group, token, "")
+	if _, err := proxy.twin.Arm(Fault{Kind: FaultThrottle, RetryAfter: 61, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if f := through(t, at, nil, http.MethodGet, group, token, ""); f.status != http.StatusTooManyRequests {
+		t.Errorf("with a fault: %+v", f)
+	}
+	calls, _ := proxy.twin.Calls().Since(0)
+	if len(calls) != 4 || calls[0].Principal != "me" || calls[0].Operation != "CREATE resourceGroups" || calls[3].Fault == "" {
+		t.Errorf("the call log is %+v", calls)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{token, "hunter2", "verysecret", "s3cret", "eyJ"} {
+		if strings.Contains(string(raw), secret) {
+			t.Errorf("the recording holds %q:\n%s", secret, raw)
+		}
+	}
+	if err := real.Close(); err != nil {
+		t.Fatal(err)
+	}
+	replay, err := LoadReplay(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, again := proxyTo(t, ProxyOptions{Replay: replay})
+	if f := through(t, again, nil, http.MethodGet, group, token, ""); f.status != http.StatusOK || strings.Contains(first.body, "Password") && f.body == "" {
+		t.Errorf("replayed: %+v", f)
+	}
+	if f := through(t, again, nil, http.MethodGet, real.Ready.Endpoint+"/subscriptions/none?api-version=1", token, ""); f.status != http.StatusNotFound || !strings.Contains(f.body, "NotRecorded") {
+		t.Errorf("what was not recorded: %+v", f)
+	}
+}
+
+func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
+	c := newClient(t)
+	real := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, real.CA, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, at := proxyTo(t, ProxyOptions{To: real.Ready.Endpoint, ToCA: ca})
+	token, err := c.twin.tokens.issue("me", "aud", "iss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(at.CA)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	if f := through(t, at, client, http.MethodGet, at.Ready.Endpoint+"/subscriptions/"+testSubscription+"?api-version=2016-06-01", token, ""); f.status != http.StatusOK {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestARecordingThatCannotBeReadIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"empty": "", "rubbish": "{]\n", "no exchange": "{}\n"} {
+		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadReplay(file); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := LoadReplay(filepath.Join(dir, "none")); err == nil {
+		t.Error("a recording that is not there was read")
+	}
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/azure"
+)
+
+func armBudget() *cobra.Command {
+	var policy, principal string
+	var nodes int
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "budget CALLS", Short: "Say what recorded work costs of each budget, and how many nodes and clusters that is enough for", Args: cobra.ExactArgs(1),
+		Example: "  drydock run arm-throttled-provider --out r && drydock arm budget r/legacy-v0.17.4/calls.jsonl --principal cloud-provider --nodes 30 --policy legacy",
+		Long:    "Budget computes from a call log (calls.jsonl of a run, or one call a line of /_twin/calls) and checks its arithmetic by sending the calls through the throttle again.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := azure.LoadPolicy(policy)
+			if err != nil {
+				return err
+			}
+			calls, err := azure.ReadCalls(args[0])
+			if err != nil {
+				return err
+			}
+			if principal != "" {
+				calls = slices.DeleteFunc(calls, func(c azure.Call) bool { return c.Principal != principal })
+			}
+			costs := azure.Budgets(calls, p, nodes)
+			out := cmd.OutOrStdout()
+			if asJSON {
+				e := json.NewEncoder(out)
+				e.SetIndent("", "  ")
+				return e.Encode(costs)
+			}
+			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			printf(t, "BUDGET\tOF\tCALLS\tA NODE\tEMPTY AFTER NODES\tENOUGH FOR CLUSTERS\tSIMULATED\n")
+			agrees := map[bool]string{true: "agrees", false: "DISAGREES"}
+			for _, c := range costs {
+				clusters, empty := fmt.Sprint(c.Clusters), fmt.Sprint(c.Nodes)
+				switch {
+				case c.Scope == "principal":
+					clusters = "each its own"
+				case c.Clusters == azure.Any:
+					clusters = "any"
+				case c.Clusters == 0:
+					clusters = "not even one"
+				}
+				if c.Nodes == 0 {
+					empty = "never"
+				}
+				printf(t, "%s\t%s\t%d\t%.1f\t%s\t%s\t%s\n", c.Budget, c.Scope, c.Calls, c.Each, empty, clusters, agrees[c.Simulated])
+			}
+			return t.Flush()
+		},
+	}
+	c.Flags().StringVar(&policy, "policy", "current", "throttling policy: a file, or "+strings.Join(azure.Policies(), ", "))
+	c.Flags().StringVar(&principal, "principal", "", "count the calls of this client id only")
+	c.Flags().IntVar(&nodes, "nodes", 1, "nodes the recorded work was done for")
+	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return c
+}

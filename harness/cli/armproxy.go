@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func armProxy() *cobra.Command {
+	var f armFlags
+	var o azure.ProxyOptions
+	var record, replay string
+	var keepSecrets bool
+	c := &cobra.Command{
+		Use: "proxy", Short: "Stand between clients and the real endpoints: count, record, inject, replay", Args: cobra.NoArgs,
+		Example: `  drydock arm proxy --listen 127.0.0.1:8080 --ca-out ca.pem --record calls.jsonl
+  HTTPS_PROXY=http://127.0.0.1:8080 HTTP_PROXY=http://127.0.0.1:8080 SSL_CERT_FILE=ca.pem az-tool …
+  drydock arm proxy --to https://management.azure.com --ca-out ca.pem --ready-file ready.json
+  drydock arm proxy --replay calls.jsonl --ca-out ca.pem --ready-file ready.json`,
+		Long: `Proxy passes calls on to the real endpoints. As a forward proxy it takes HTTPS_PROXY (and HTTP_PROXY, which brings the instance metadata service
+along) and signs for every name with its own certificate authority: give clients that in SSL_CERT_FILE. With --to it is a reverse proxy
+for one endpoint. Calls are counted on the budgets of --policy, and the call log says which would have been over them; faults are armed on
+the control listener of the ready file, as with arm serve.
+
+--record writes every exchange, without credentials, tokens, keys and signatures; --replay answers from such a file and reaches nothing.`,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			switch {
+			case replay != "" && (o.To != "" || record != ""):
+				return cluster.Usagef("--replay reaches nothing: it goes with neither --to nor --record")
+			case replay != "":
+				r, err := azure.LoadReplay(replay)
+				if err != nil {
+					return err
+				}
+				o.Replay = r
+			case record != "":
+				if o.Record, err = azure.NewRecorder(record, keepSecrets); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, o.Record.Close()) }()
+			}
+			if f.options.Policy, err = azure.LoadPolicy(f.policy); err != nil {
+				return err
+			}
+			if f.options.Clock, err = azure.ParseClock("wall"); err != nil {
+				return err
+			}
+			twin, err := azure.New(f.options)
+			if err != nil {
+				return err
+			}
+			o.Listen = f.listen
+			proxy, err := azure.NewProxy(twin, o)
+			if err != nil {
+				return err
+			}
+			s, err := proxy.Serve(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() {
+				err = errors.Join(err, s.Close())
+				if f.listen.ReadyFile != "" {
+					err = errors.Join(err, os.Remove(f.listen.ReadyFile))
+				}
+			}()
+			printf(cmd.OutOrStdout(), "proxy   %s\ncontrol %s\n", s.Ready.Endpoint, s.Ready.Control)
+			return s.Wait(cmd.Context())
+		},
+	}
+	fl := c.Flags()
+	f.listenFlags(c)
+	fl.StringVar(&f.policy, "policy", "current", "throttling policy to count by: a file, or "+strings.Join(azure.Policies(), ", "))
+	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway, for the count")
+	fl.StringVar(&o.To, "to", "", "be a reverse proxy for this endpoint")
+	fl.StringVar(&o.ToCA, "to-ca", "", "certificate authority of the real endpoints (default the system's)")
+	fl.StringVar(&record, "record", "", "file to append every exchange to")
+	fl.BoolVar(&keepSecrets, "keep-secrets", false, "record credentials and tokens as well")
+	fl.StringVar(&replay, "replay", "", "answer from this recording and reach nothing")
+	return c
+}
