@@ -225,7 +225,11 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	mark := map[string]string{"pass": paint("32", "✓"), "confirmed": paint("32", "✓"), "fail": paint("31", "✗"), "mismatch": paint("31", "✗"), "inconclusive": paint("33", "?")}
 	b.WriteString("\nReceipts\n")
 	for _, rc := range r.Receipts {
-		fmt.Fprintf(&b, "  %s %s %s of %s on %s: %s\n", mark[rc.State], rc.ID, rc.Fault, rc.Target, strings.Join(rc.Machines, ", "), strings.TrimSpace(rc.State+" "+oneLine(rc.Error)))
+		where := ""
+		if len(rc.Machines) > 0 {
+			where = " on " + strings.Join(rc.Machines, ", ")
+		}
+		fmt.Fprintf(&b, "  %s %s %s of %s%s: %s\n", mark[rc.State], rc.ID, rc.Fault, rc.Target, where, strings.TrimSpace(rc.State+" "+oneLine(rc.Error)))
 	}
 	b.WriteString("Checks\n")
 	for _, c := range r.Checks {

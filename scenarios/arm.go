@@ -22,7 +22,27 @@ type ARM struct {
 	Nodes     int          `yaml:"nodes"`     // replaced, one after another
 	Every     Span         `yaml:"every"`     // from one to the next, by the twin's clock
 	Patience  Span         `yaml:"patience"`  // how long the provider may take to serve again afterwards
+	Faults    []ARMFault   `yaml:"faults"`
 	Subjects  []ARMSubject `yaml:"subjects"`
+}
+
+// ARMFault is something wrong with every twin from one of the replaced nodes on. It clears by itself.
+type ARMFault struct {
+	AtNode     int      `yaml:"atNode"` // the first is 1
+	Kind       string   `yaml:"kind"`
+	Operations []string `yaml:"operations"`
+	Polls      bool     `yaml:"polls"`
+	Status     int      `yaml:"status"`
+	RetryAfter int      `yaml:"retryAfter"`
+	Delay      Span     `yaml:"delay"`
+	PerMinute  float64  `yaml:"perMinute"`
+	For        Span     `yaml:"for"` // by the twin's clock
+}
+
+func (f ARMFault) fault() azure.Fault {
+	return azure.Fault{
+		Kind: f.Kind, Operations: f.Operations, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
+	}
 }
 
 // Span is a duration as YAML has it.
@@ -36,7 +56,7 @@ type ARMSubject struct {
 }
 
 // armFields lists the names a file may use.
-const armFields = "policy, hostile, clock, scaleSets, nodes, every, patience, subjects"
+const armFields = "policy, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
 
 func (a *ARM) validate() error {
 	switch {
@@ -46,6 +66,14 @@ func (a *ARM) validate() error {
 		return fmt.Errorf("scaleSets is %d; 1 to 500", a.ScaleSets)
 	case a.Nodes < 1 || a.Every <= 0 || a.Patience <= 0:
 		return errors.New("nodes, every and patience must be above 0")
+	}
+	for i, f := range a.Faults {
+		if f.AtNode < 1 || f.AtNode > a.Nodes || f.For <= 0 {
+			return fmt.Errorf("faults[%d]: atNode is %d of %d nodes, for is %s: it must begin at one of them, and end", i, f.AtNode, a.Nodes, f.For)
+		}
+		if err := f.fault().Check(); err != nil {
+			return fmt.Errorf("faults[%d]: %w", i, err)
+		}
 	}
 	for _, s := range a.Subjects {
 		if s.Name == "" || s.ListsPerMiss < 1 {
@@ -68,12 +96,20 @@ func (a *ARM) steps(run *armRun) []*plan.Step {
 		story := run.story(s)
 		group.Children = append(group.Children, &plan.Step{Name: s.Name, Children: []*plan.Step{
 			{Name: s.Name + "/start", About: "a cold start: it reads what there is", Run: story.start},
-			{Name: s.Name + "/nodes", About: fmt.Sprintf("%d nodes are replaced, one every %s", a.Nodes, a.Every), Run: story.replaceNodes},
+			{Name: s.Name + "/nodes", About: fmt.Sprintf("%d nodes are replaced, one every %s%s", a.Nodes, a.Every, a.faultsAbout()), Run: story.replaceNodes},
 			{Name: s.Name + "/after", About: fmt.Sprintf("until it serves again, at most %s", a.Patience), Run: story.after},
 			{Name: s.Name + "/stop", Run: story.stop, Cleanup: true},
 		}})
 	}
 	return []*plan.Step{build, group}
+}
+
+func (a *ARM) faultsAbout() string {
+	var out strings.Builder
+	for _, f := range a.Faults {
+		fmt.Fprintf(&out, "; from node %d on for %s: %s", f.AtNode, f.For, f.fault().Describe())
+	}
+	return out.String()
 }
 
 // armRun is one run of such a scenario.
@@ -152,7 +188,7 @@ func (r *armRun) report(res *plan.Result) {
 	for _, s := range r.stories {
 		table.Rows = append(table.Rows, s.row())
 		lines.Lines = append(lines.Lines, s.line())
-		res.Receipts = append(res.Receipts, s.receipt())
+		res.Receipts = append(append(res.Receipts, s.receipt()), s.faultReceipts()...)
 		res.Checks = append(res.Checks, s.checks()...)
 	}
 	res.Tables, res.Plots = append(res.Tables, table), append(res.Plots, lines)

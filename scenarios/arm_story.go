@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type armStory struct {
 	mu      sync.Mutex
 	answers []armAnswer
 	ended   chan struct{} // the subject's output has ended
+
+	faults []azure.Fault // as they were armed
 
 	begun  time.Time // of the events, by the twin's clock
 	last   time.Time // the last event
@@ -105,7 +108,9 @@ func (s *armStory) fill(ctx context.Context) error {
 func setName(i int) string { return fmt.Sprintf("vmss-%03d", i) }
 
 // nodeName is an instance's host name: the scale set's prefix and its id in base 36.
-func nodeName(set, instance int) string { return fmt.Sprintf("%s%06d", setName(set), instance) }
+func nodeName(set, instance int) string {
+	return fmt.Sprintf("%s%06s", setName(set), strconv.FormatInt(int64(instance), 36))
+}
 
 func (s *armStory) scale(ctx context.Context, set, capacity int) error {
 	nic := map[string]any{"name": "nic", "properties": map[string]any{"primary": true, "ipConfigurations": []any{map[string]any{"name": "ipconfig", "properties": map[string]any{"primary": true}}}}}
@@ -196,8 +201,8 @@ func (s *armStory) pause(ctx context.Context, d time.Duration) error {
 
 // replace makes a new instance in a scale set and gives its node's name.
 func (s *armStory) replace(ctx context.Context, n int) (string, error) {
-	set := n * 7 % s.run.spec.ScaleSets // another set each time
-	nth := 2 + n*7/s.run.spec.ScaleSets
+	set := n % s.run.spec.ScaleSets // another set each time
+	nth := 2 + n/s.run.spec.ScaleSets
 	if err := s.scale(ctx, set, nth+1); err != nil {
 		return "", err
 	}
@@ -209,6 +214,9 @@ func (s *armStory) replaceNodes(ctx context.Context) error {
 	_, s.warm = s.twin.Calls().Since(0)
 	s.begun = s.clock.Now()
 	for n := range s.run.spec.Nodes {
+		if err := s.arm(n + 1); err != nil {
+			return err
+		}
 		node, err := s.replace(ctx, n)
 		if err != nil {
 			return err
@@ -227,6 +235,58 @@ func (s *armStory) replaceNodes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// arm begins the faults that are due at a node.
+func (s *armStory) arm(node int) error {
+	for _, f := range s.run.spec.Faults {
+		if f.AtNode != node || s.run.options.NullFaults {
+			continue
+		}
+		armed, err := s.twin.Arm(f.fault())
+		if err != nil {
+			return err
+		}
+		s.faults = append(s.faults, armed)
+	}
+	return nil
+}
+
+// faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.
+func (s *armStory) faultReceipts() []plan.Receipt {
+	var out []plan.Receipt
+	for i, want := range s.run.spec.Faults {
+		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+		if i >= len(s.faults) {
+			r.Error = "it was not armed"
+			out = append(out, r)
+			continue
+		}
+		f := s.faults[i]
+		r.Armed = f.Began
+		struck := 0
+		for _, c := range s.mine(s.warm, 0) {
+			switch {
+			case c.Fault == f.ID || f.Kind == azure.FaultLoad && c.Throttled != "" && c.Time.Before(f.Began.Add(f.For)):
+				if struck++; struck == 1 {
+					r.EffectiveAt = c.Time
+				}
+			case c.Status > 0 && c.Status < http.StatusBadRequest && c.Time.After(f.Began.Add(f.For)) && r.ClearedAt.IsZero():
+				r.ClearedAt = c.Time
+			}
+		}
+		r.Evidence = append(r.Evidence, plan.Evidence{Time: r.EffectiveAt, Observer: "call log of the twin", Saw: fmt.Sprintf("%d calls of the subject struck", struck)})
+		switch {
+		case struck == 0:
+			r.State, r.Error = plan.Mismatch, "no call of the subject was struck"
+		case r.ClearedAt.IsZero():
+			r.Error = "no call got through after its end"
+		default:
+			r.State = plan.Confirmed
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // after asks about another new node until it is found.

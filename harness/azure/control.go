@@ -99,6 +99,7 @@ type faultRequest struct {
 	Status     int      `json:"status"`
 	RetryAfter int      `json:"retryAfter"`
 	Delay      string   `json:"delay"`
+	PerMinute  float64  `json:"perMinute"`
 	Count      int      `json:"count"`
 	For        string   `json:"for"`
 }
@@ -108,7 +109,7 @@ func (t *Twin) armFault(r *http.Request) (any, error) {
 	if err := strict(r, &p); err != nil {
 		return nil, err
 	}
-	f := Fault{Kind: p.Kind, Operations: p.Operations, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count}
+	f := Fault{Kind: p.Kind, Operations: p.Operations, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute}
 	for _, d := range []struct {
 		text string
 		into *time.Duration

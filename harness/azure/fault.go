@@ -21,7 +21,20 @@ const (
 	FaultReset    = "reset"    // the connection is cut
 	FaultSlow     = "slow"     // the answer comes late
 	FaultStale    = "stale"    // reads answer what was there when the fault began
+	FaultLoad     = "load"     // other clusters of the subscription draw on its budgets
 )
+
+// FaultKinds are all of them, with what they do.
+func FaultKinds() map[string]string {
+	return map[string]string{
+		FaultThrottle: "calls are answered 429, with the body of the policy that counts them; retryAfter -1 leaves the header away, polls strikes polls of operations only",
+		FaultError:    "calls are answered with a status, 503 unless another is named",
+		FaultReset:    "the connection is cut instead of an answer",
+		FaultSlow:     "answers come late",
+		FaultStale:    "reads answer what was there when the fault began",
+		FaultLoad:     "other clusters of the subscription make so many calls a minute",
+	}
+}
 
 // NoRetryAfter leaves the header away.
 const NoRetryAfter = -1
@@ -36,18 +49,23 @@ type Fault struct {
 	Status     int           `json:"status,omitempty"`     // of an error; 503
 	RetryAfter int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
 	Delay      time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
+	PerMinute  float64       `json:"perMinute,omitempty"`  // of a load: calls of each operation
 	Count      int           `json:"count,omitempty"`      // it ends after so many calls; 0: never
 	For        time.Duration `json:"for,omitempty"`        // it ends after so long, by the twin's clock; 0: never
 
-	Struck int       `json:"struck"` // calls so far
+	Struck int       `json:"struck"` // calls so far; of a load, calls it made
 	Began  time.Time `json:"began"`
+	drawn  time.Time // of a load: until when it has made its calls
 }
 
-func (f Fault) check() error {
-	kinds := []string{FaultThrottle, FaultError, FaultReset, FaultSlow, FaultStale}
+// Check says what is wrong with a fault.
+func (f Fault) Check() error {
+	kinds := FaultKinds()
 	switch {
-	case !slices.Contains(kinds, f.Kind):
-		return cluster.Usagef("fault kind is %q; known: %s", f.Kind, strings.Join(kinds, ", "))
+	case kinds[f.Kind] == "":
+		return cluster.Usagef("fault kind is %q; known: %s", f.Kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	case f.Kind == FaultLoad && (f.PerMinute <= 0 || len(f.Operations) == 0):
+		return cluster.Usagef("a load needs operations, and how many calls of each perMinute")
 	case f.RetryAfter < NoRetryAfter:
 		return cluster.Usagef("retryAfter is %d: seconds, or -1 for no header", f.RetryAfter)
 	case f.Count < 0 || f.For < 0 || f.Delay < 0:
@@ -75,10 +93,11 @@ type faults struct {
 
 // Arm arms a fault and gives it its id. What it did is told by Faults and by the call log.
 func (t *Twin) Arm(f Fault) (Fault, error) {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return f, err
 	}
 	f.ID, f.Struck, f.Began = uuid.NewString(), 0, t.clock.Now()
+	f.drawn = f.Began
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
@@ -143,7 +162,8 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 		return nil
 	}
 	fs.settle()
-	i := slices.IndexFunc(fs.armed, func(f *Fault) bool { return f.Kind != FaultStale && f.selects(r) })
+	fs.load(t, r.subject)
+	i := slices.IndexFunc(fs.armed, func(f *Fault) bool { return f.Kind != FaultStale && f.Kind != FaultLoad && f.selects(r) })
 	if i < 0 {
 		fs.mu.Unlock()
 		return nil
@@ -154,6 +174,36 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 	fs.mu.Unlock()
 	r.call.Fault = hit.ID
 	return hit.act(t, r)
+}
+
+// coTenant is whose calls a load makes: another principal of the subscription.
+const coTenant = "co-tenant"
+
+// load makes the calls that other clusters have made since the last look. The caller holds the lock.
+func (fs *faults) load(t *Twin, s Subject) {
+	now := fs.clock.Now()
+	for _, f := range fs.armed {
+		if f.Kind != FaultLoad {
+			continue
+		}
+		n := int(now.Sub(f.drawn).Minutes() * f.PerMinute)
+		f.drawn = f.drawn.Add(time.Duration(float64(n) / f.PerMinute * float64(time.Minute)))
+		other := s
+		other.Principal = coTenant
+		for _, operation := range f.Operations {
+			verb, _, _ := strings.Cut(operation, " ")
+			kind := map[string]string{"CREATE": "writes", "UPDATE": "writes", "POST": "writes", "DELETE": "deletes"}[verb]
+			if kind == "" {
+				kind = "reads"
+			}
+			for range n {
+				f.Struck++
+				if _, rejected := t.throttle.Gateway(other, kind); rejected == nil {
+					_, _ = t.throttle.Provider(other, operation, coTenant)
+				}
+			}
+		}
+	}
 }
 
 func (f Fault) act(t *Twin, r *request) *Error {
@@ -209,14 +259,26 @@ func (f Fault) tooMany(t *Twin, r *request) *Error {
 	return throttled(t.clock, &Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.of(kind)}, r.call)
 }
 
-// String says what the fault does.
-func (f Fault) String() string {
+// Describe says what the fault does, from the fields that are used.
+func (f Fault) Describe() string {
 	s := f.Kind
+	switch {
+	case f.Kind == FaultThrottle && f.RetryAfter == NoRetryAfter:
+		s += " without Retry-After"
+	case f.Kind == FaultThrottle && f.RetryAfter > 0:
+		s += fmt.Sprintf(", Retry-After %d", f.RetryAfter)
+	case f.Kind == FaultError && f.Status > 0:
+		s += fmt.Sprintf(" %d", f.Status)
+	case f.Kind == FaultSlow:
+		s += " by " + f.Delay.String()
+	case f.Kind == FaultLoad:
+		s += fmt.Sprintf(" of %g calls a minute", f.PerMinute)
+	}
 	if len(f.Operations) > 0 {
 		s += " of " + strings.Join(f.Operations, ", ")
 	}
 	if f.Polls {
-		s += " on polls"
+		s += ", on polls"
 	}
-	return fmt.Sprintf("%s, struck %d calls", s, f.Struck)
+	return s
 }

@@ -4,13 +4,16 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
@@ -223,6 +226,10 @@ func scenariosCommand(_ *options) *cobra.Command {
 			printf(out, "\nFAULT                     ABOUT\n")
 			for _, k := range fault.List() {
 				printf(out, "%-25s %s\n", k.Name, k.About)
+			}
+			printf(out, "\nFAULT OF THE TWIN         ABOUT (spec.arm.faults, or POST /_twin/faults)\n")
+			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
+				printf(out, "%-25s %s\n", k, azure.FaultKinds()[k])
 			}
 			printf(out, "\nCHECK                     WHEN     ABOUT\n")
 			for _, k := range scenarios.AllChecks() {

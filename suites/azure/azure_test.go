@@ -18,6 +18,8 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gstruct"
 
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/scenarios"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -120,6 +122,14 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 
 var _ = Describe("cloud providers", Label("tier: full", "needs: subjects"), func() {
 	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider") }, NodeTimeout(30*time.Minute))
+	It("come through a fault as arm-throttled-fault says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-fault") }, NodeTimeout(30*time.Minute))
+	It("are red when nothing is injected: arm-throttled-fault", func(ctx context.Context) {
+		sc, err := scenarios.Load("arm-throttled-fault")
+		Expect(err).NotTo(HaveOccurred())
+		res, err := suite.Run(ctx, sc, scenarios.Options{NullFaults: true})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Inconclusive))
+	}, NodeTimeout(30*time.Minute))
 })
 
 var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quick", "needs: arm"), func() {
