@@ -32,14 +32,20 @@ func get(ctx context.Context, c *Client, path string) int {
 
 func bites() map[string]faultBite {
 	return map[string]faultBite{
-		"throttled":  {Fault{Kind: FaultThrottle}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == http.StatusTooManyRequests }},
-		"one client": {Fault{Kind: FaultThrottle, Principal: "me"}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == http.StatusTooManyRequests }},
+		"throttled": {Fault{Kind: FaultThrottle}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return get(ctx, c, vmPath) == http.StatusTooManyRequests
+		}},
+		"one client": {Fault{Kind: FaultThrottle, Principal: "me"}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return get(ctx, c, vmPath) == http.StatusTooManyRequests
+		}},
 		"reads only, writes pass": {Fault{Kind: FaultThrottle, Operations: []string{"GET Microsoft.Compute/*", "LIST Microsoft.Compute/*"}}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			write := statusOf(c.Do(ctx, http.MethodPost, vmPath+"/restart", nil, nil))
 			return get(ctx, c, vmPath) == http.StatusTooManyRequests && write == http.StatusOK
 		}},
-		"an error": {Fault{Kind: FaultError, Status: http.StatusBadGateway}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == http.StatusBadGateway }},
-		"cut":      {Fault{Kind: FaultReset}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == 0 }},
+		"an error": {Fault{Kind: FaultError, Status: http.StatusBadGateway}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return get(ctx, c, vmPath) == http.StatusBadGateway
+		}},
+		"cut": {Fault{Kind: FaultReset}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == 0 }},
 		"slow": {Fault{Kind: FaultSlow, Delay: time.Minute}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 			defer cancel()
