@@ -1,0 +1,165 @@
+package scenarios
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// What a subject did, as its twin's call log has it.
+
+// mine are the subject's calls from a number on.
+func (s *armStory) mine(from, to int) []azure.Call {
+	if s.twin == nil {
+		return nil
+	}
+	calls, _ := s.twin.Calls().Since(0)
+	var out []azure.Call
+	for i, c := range calls {
+		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func lists(calls []azure.Call) (n int) {
+	for _, c := range calls {
+		if strings.HasPrefix(c.Operation, "LIST ") {
+			n++
+		}
+	}
+	return n
+}
+
+func throttledCalls(calls []azure.Call) (out []azure.Call) {
+	for _, c := range calls {
+		if c.Throttled != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (s *armStory) row() []string {
+	events := s.mine(s.warm, 0)
+	stopped := throttledCalls(events)
+	first, served := "–", "not within "+s.run.spec.Patience.String()
+	if len(stopped) > 0 {
+		first = stopped[0].Time.Sub(s.begun).Round(time.Second).String()
+	}
+	if s.served {
+		served = s.again.Round(time.Second).String()
+	}
+	bad, slowest := 0, 0.0
+	s.mu.Lock()
+	for _, a := range s.answers {
+		if a.Error != "" {
+			bad++
+		}
+		slowest = max(slowest, a.Seconds)
+	}
+	s.mu.Unlock()
+	factor := float64(time.Second) / float64(s.clock.Wall(time.Second))
+	return []string{
+		s.subject.Name, fmt.Sprint(lists(s.mine(0, s.warm))), fmt.Sprint(lists(s.mine(s.warm, s.first))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
+		fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), served,
+	}
+}
+
+// line counts the collections it read, with marks where it was throttled.
+func (s *armStory) line() plan.Line {
+	l := plan.Line{Name: s.subject.Name, Points: [][2]float64{{0, 0}}}
+	n := 0.0
+	for _, c := range s.mine(s.warm, 0) {
+		if !strings.HasPrefix(c.Operation, "LIST ") {
+			continue
+		}
+		n++
+		at := [2]float64{c.Time.Sub(s.begun).Minutes(), n}
+		l.Points = append(l.Points, at)
+		if c.Throttled != "" {
+			l.Marks = append(l.Marks, at)
+		}
+	}
+	return l
+}
+
+// receipt is the throttling as the twin's call log has it.
+func (s *armStory) receipt() plan.Receipt {
+	stopped := throttledCalls(s.mine(s.warm, 0))
+	r := plan.Receipt{ID: "arm-" + s.subject.Name, Fault: "armPolicy", Target: s.subject.Name, Machines: []string{}, State: plan.Confirmed, Armed: s.begun}
+	saw := fmt.Sprintf("%d calls counted, none throttled", len(s.mine(s.warm, 0)))
+	if len(stopped) > 0 {
+		r.EffectiveAt = stopped[0].Time
+		saw = fmt.Sprintf("%d calls throttled by %s", len(stopped), stopped[0].Throttled)
+	}
+	r.Evidence = []plan.Evidence{{Time: s.last, Observer: "call log of the twin", Saw: saw}}
+	if len(s.mine(s.warm, 0)) == 0 {
+		r.State, r.Error = plan.NotInjected, "the subject made no call"
+	}
+	return r
+}
+
+func (s *armStory) checks() []plan.Check {
+	verdict := func(ok bool) plan.Verdict {
+		switch {
+		case s.first == 0:
+			return plan.Unknown
+		case ok:
+			return plan.Pass
+		}
+		return plan.Fail
+	}
+	got, stopped := lists(s.mine(s.warm, s.first)), len(throttledCalls(s.mine(s.warm, 0)))
+	wanted := "not be throttled"
+	if s.subject.Throttled {
+		wanted = "be throttled"
+	}
+	out := []plan.Check{
+		{Name: "listsPerMiss", When: s.subject.Name, Verdict: verdict(got == s.subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.subject.ListsPerMiss)},
+		{Name: "throttled", When: s.subject.Name, Verdict: verdict((stopped > 0) == s.subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
+	}
+	return append(out, plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.row()[8] + " after the last event"})
+}
+
+// faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.
+func (s *armStory) faultReceipts() []plan.Receipt {
+	var out []plan.Receipt
+	for i, want := range s.run.spec.Faults {
+		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+		if i >= len(s.faults) {
+			r.Error = "it was not armed"
+			out = append(out, r)
+			continue
+		}
+		f := s.faults[i]
+		r.Armed = f.Began
+		struck := 0
+		for _, c := range s.mine(s.warm, 0) {
+			switch {
+			case c.Fault == f.ID || f.Kind == azure.FaultLoad && c.Throttled != "" && c.Time.Before(f.Began.Add(f.For)):
+				if struck++; struck == 1 {
+					r.EffectiveAt = c.Time
+				}
+			case c.Status > 0 && c.Status < http.StatusBadRequest && c.Time.After(f.Began.Add(f.For)) && r.ClearedAt.IsZero():
+				r.ClearedAt = c.Time
+			}
+		}
+		r.Evidence = append(r.Evidence, plan.Evidence{Time: r.EffectiveAt, Observer: "call log of the twin", Saw: fmt.Sprintf("%d calls of the subject struck", struck)})
+		switch {
+		case struck == 0:
+			r.State, r.Error = plan.Mismatch, "no call of the subject was struck"
+		case r.ClearedAt.IsZero():
+			r.Error = "no call got through after its end"
+		default:
+			r.State = plan.Confirmed
+		}
+		out = append(out, r)
+	}
+	return out
+}
