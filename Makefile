@@ -13,7 +13,7 @@ lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing
 	@hack/verify.sh
-bench: ## time to ready, memory, time of down, and an upgrade against kubeadm's bare commands, in one run
+bench: ## time to ready, memory, time of down, and an upgrade against kubeadm's bare commands, and the twin, in one run
 	@hack/bench.sh
 clean: ## remove what build made; caches stay
 	@rm -rf bin

@@ -8,9 +8,15 @@ trap 'rm -rf "$state"' EXIT
 d() { bin/drydock --state-dir "$state" -q "$@"; }
 seconds() { local t0 t1; t0=$(date +%s.%N); "$@" >/dev/null; t1=$(date +%s.%N); awk -v a="$t0" -v b="$t1" 'BEGIN{printf "%.1f", b-a}'; }
 line() { printf '%-44s %8s s\n' "$1" "$2"; }
-#   hack/bench.sh [upgrade]     all of it, or the upgrade only
+#   hack/bench.sh [upgrade|arm]     all of it, or one part
 echo "load average before: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores"
-if [ "${1:-all}" != upgrade ]; then
+part=${1:-all}
+if [ "$part" != upgrade ]; then
+  go test ./harness/azure -run none -bench 'Get|Memory' -cpu 1 -benchtime 3s | tee "$state/arm.txt" | grep ^Benchmark
+  awk '/Get\/bare/{b=$3} /Get\/twin/{t=$3} END{printf "%-44s %8.2f (aim 0.5)\n", "twin, GETs of a second against a bare handler", b/t}' "$state/arm.txt"
+fi
+if [ "$part" = arm ]; then exit; fi
+if [ "$part" != upgrade ]; then
 line "etcd-only, 5 members, ready" "$(seconds d up --etcd only --etcd-members 5 --name b5)"
 line "etcd-only, 5 members, down" "$(seconds d down b5)"
 for shape in "1 1" "3 3"; do

@@ -73,11 +73,7 @@ func (c *Client) do(req *http.Request, into any) error {
 		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		var e struct {
-			Error struct{ Code, Message string }
-		}
-		_ = json.Unmarshal(raw, &e)
-		return &Error{Status: resp.StatusCode, Code: e.Error.Code, Message: e.Error.Message}
+		return readError(resp, raw)
 	}
 	if into == nil || len(raw) == 0 {
 		return nil
@@ -86,4 +82,24 @@ func (c *Client) do(req *http.Request, into any) error {
 		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
 	}
 	return nil
+}
+
+// readError reads what was answered, with its headers in lower case.
+func readError(resp *http.Response, raw []byte) *Error {
+	var body struct {
+		Error struct {
+			Code, Message, Target string
+			Details               []struct{ Code, Message, Target string }
+		}
+	}
+	_ = json.Unmarshal(raw, &body)
+	e := &Error{Status: resp.StatusCode, Code: body.Error.Code, Message: body.Error.Message, Target: body.Error.Target, Header: map[string]string{}}
+	for _, d := range body.Error.Details {
+		e.Details = append(e.Details, Error{Code: d.Code, Message: d.Message, Target: d.Target})
+	}
+	for name := range resp.Header {
+		e.Header[strings.ToLower(name)] = resp.Header.Get(name)
+	}
+	e.Gateway = e.Header["x-ms-failure-cause"] == "gateway"
+	return e
 }

@@ -332,6 +332,28 @@ func TestALaterWritePreemptsTheOperation(t *testing.T) {
 	}
 }
 
+func TestTheNetworkProviderLocks(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm-1")
+	net := "resourceGroups/g/providers/Microsoft.Network/virtualNetworks/net"
+	c.want(http.StatusCreated, http.MethodPut, net+"/subnets/more", `{"properties":{"addressPrefix":"10.1.0.0/16"}}`)
+	if w := c.do(http.MethodPut, net+"/subnets/another", `{"properties":{}}`); w.Code != http.StatusTooManyRequests || code(w) != "RetryableError" || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a second subnet meanwhile: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := c.do(http.MethodPatch, net, `{"tags":{"a":"b"}}`); w.Code != http.StatusConflict || code(w) != "AnotherOperationInProgress" {
+		t.Errorf("the network meanwhile: %d %s", w.Code, w.Body)
+	}
+	c.pass()
+	c.want(http.StatusCreated, http.MethodPut, net+"/subnets/another", `{"properties":{}}`)
+	if w := c.do(http.MethodDelete, net+"/subnets/default", ""); w.Code != http.StatusTooManyRequests {
+		t.Errorf("meanwhile: %d", w.Code)
+	}
+	c.pass()
+	if w := c.do(http.MethodDelete, net+"/subnets/default", ""); w.Code != http.StatusBadRequest || code(w) != "InUseSubnetCannotBeDeleted" {
+		t.Errorf("a subnet in use: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestTokensAreChecked(t *testing.T) {
 	c := newClient(t)
 	for _, sent := range []string{"", "Bearer fake_token", "Basic abc"} {

@@ -29,6 +29,9 @@ func (t *Twin) put(r *request) *Error {
 	if bad = precondition(r, d); bad != nil {
 		return bad
 	}
+	if bad = t.inProgress(r.id); bad != nil {
+		return bad
+	}
 	if r.Method == http.MethodPatch {
 		if d == nil {
 			return notFound(r.id)
@@ -57,6 +60,16 @@ func (t *Twin) put(r *request) *Error {
 	r.w.Header()["ETag"] = []string{now.ETag()}
 	replyRaw(r.w, status, now.raw)
 	return nil
+}
+
+// inProgress is Microsoft.Network's answer to a write of what another operation writes; elsewhere the later write preempts the earlier one.
+func (t *Twin) inProgress(id ID) *Error {
+	op, running := t.ops.running(id)
+	if !running || !strings.EqualFold(id.Provider, "Microsoft.Network") {
+		return nil
+	}
+	return errorf(http.StatusConflict, "AnotherOperationInProgress",
+		"Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: /subscriptions/%s/providers/Microsoft.Network/locations/%s/operations/%s.", id.Subscription, op.location, op.id)
 }
 
 // write puts a document with what every resource has. It is what a PUT does and what a deployment does for each of its resources.

@@ -5,6 +5,7 @@ package azure
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gstruct"
 
+	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/scenarios"
 	"drydock.dev/drydock/suites/bootstrap"
@@ -98,13 +100,9 @@ var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "need
 	}
 
 	It("and an operation whose client gave up goes on at the server", func(ctx context.Context) {
-		Eventually(func(g Gomega, ctx context.Context) {
-			token, err := twins[4].token(ctx, "somebody")
-			g.Expect(err).NotTo(HaveOccurred())
-			resp, _, err := twins[4].get(ctx, token, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001")
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(resp.StatusCode).To(Equal(http.StatusNotFound))
-		}).WithContext(ctx).WithTimeout(30 * time.Second).WithPolling(500 * time.Millisecond).Should(Succeed())
+		c := twins[4].as(ctx, "somebody")
+		Eventually(get).WithContext(ctx).WithArguments(c, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001").
+			WithTimeout(30 * time.Second).WithPolling(500 * time.Millisecond).Should(HaveField("Status", http.StatusNotFound))
 	}, NodeTimeout(time.Minute))
 })
 
@@ -137,71 +135,50 @@ var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quic
 		t := start(0, "--clock", "virtual")
 		const clients, each = 64, 10 // 640 calls of two principals: 250 of each pass
 		var passed, throttled [2]atomic.Int64
-		var tokens [2]string
-		for i := range tokens {
-			var err error
-			tokens[i], err = t.token(ctx, fmt.Sprint("principal-", i))
-			Expect(err).NotTo(HaveOccurred())
-		}
+		principals := []*azure.Client{t.as(ctx, "principal-0"), t.as(ctx, "principal-1")}
 		var all sync.WaitGroup
-		for c := range clients {
+		for n := range clients {
 			all.Go(func() {
 				for range each {
-					resp, _, err := t.get(ctx, tokens[c%2], "resourceGroups/g")
-					switch {
-					case err != nil:
-					case resp.StatusCode == http.StatusOK:
-						passed[c%2].Add(1)
-					case resp.StatusCode == http.StatusTooManyRequests:
-						throttled[c%2].Add(1)
+					var answer *azure.Error
+					switch err := get(ctx, principals[n%2], "resourceGroups/g"); {
+					case err == nil:
+						passed[n%2].Add(1)
+					case errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests:
+						throttled[n%2].Add(1)
 					}
 				}
 			})
 		}
 		all.Wait()
-		for i := range tokens {
+		for i := range principals {
 			Expect(passed[i].Load()).To(BeEquivalentTo(250), "of principal %d", i)
 			Expect(throttled[i].Load()).To(BeEquivalentTo(70), "of principal %d", i)
 		}
 		t.control(ctx, http.MethodPost, "clock", map[string]any{"advance": "2s"}, nil)
-		for i := range 51 {
-			resp, _, err := t.get(ctx, tokens[0], "resourceGroups/g")
-			Expect(err).NotTo(HaveOccurred())
-			if i < 50 {
-				Expect(resp.StatusCode).To(Equal(http.StatusOK), "read %d of the 50 that two seconds refill", i+1)
-			} else {
-				Expect(resp.StatusCode).To(Equal(http.StatusTooManyRequests))
-			}
+		for i := range 50 {
+			Expect(get(ctx, principals[0], "resourceGroups/g")).To(Succeed(), "read %d of the 50 that two seconds refill", i+1)
 		}
+		Expect(get(ctx, principals[0], "resourceGroups/g")).To(tooMany(true))
 	}, NodeTimeout(2*time.Minute))
 
 	It("meet the provider's policy at the 901st list, with the gateway's budget left and without its mark", func(ctx context.Context) {
 		t := start(1, "--clock", "virtual")
-		var resp *http.Response
-		var raw []byte
-		for i := range 901 {
-			token, err := t.token(ctx, fmt.Sprint("principal-", i/225))
-			Expect(err).NotTo(HaveOccurred())
-			resp, raw, err = t.get(ctx, token, "providers/Microsoft.Compute/virtualMachines")
-			Expect(err).NotTo(HaveOccurred())
-			if i < 900 {
-				Expect(resp.StatusCode).To(Equal(http.StatusOK), "list %d", i+1)
+		const list = "providers/Microsoft.Compute/virtualMachines"
+		for p := range 4 { // the gateway has 250 for each
+			c := t.as(ctx, fmt.Sprint("principal-", p))
+			for i := range 225 {
+				Expect(get(ctx, c, list)).To(Succeed(), "list %d", p*225+i+1)
 			}
 		}
-		Expect(resp.StatusCode).To(Equal(http.StatusTooManyRequests))
-		Expect(resp.Header.Get("x-ms-failure-cause")).To(BeEmpty())
-		Expect(resp.Header.Get("x-ms-ratelimit-remaining-resource")).To(Equal("Microsoft.Compute/HighCostGet;0"))
-		Expect(resp.Header.Get("x-ms-ratelimit-remaining-subscription-reads")).NotTo(Equal("0"))
-		var body struct {
-			Error struct {
-				Code    string
-				Details []struct{ Code, Message string }
-			}
-		}
-		Expect(json.Unmarshal(raw, &body)).To(Succeed())
-		Expect(body.Error.Code).To(Equal("OperationNotAllowed"))
-		Expect(body.Error.Details).To(HaveExactElements(HaveField("Code", "TooManyRequests")))
-		Expect(body.Error.Details[0].Message).To(MatchJSON(raw901(body.Error.Details[0].Message)))
+		var answer *azure.Error
+		Expect(errors.As(get(ctx, t.as(ctx, "principal-4"), list), &answer)).To(BeTrueBecause("list 901 is over the policy"))
+		Expect(answer).To(tooMany(false))
+		Expect(answer.Header).To(HaveKeyWithValue("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/HighCostGet;0"))
+		Expect(answer.Header).To(HaveKeyWithValue("x-ms-ratelimit-remaining-subscription-reads", "249"))
+		Expect(answer.Code).To(Equal("OperationNotAllowed"))
+		Expect(answer.Details).To(HaveExactElements(HaveField("Code", "TooManyRequests")))
+		Expect(answer.Details[0].Message).To(MatchJSON(raw901(answer.Details[0].Message)))
 	}, NodeTimeout(3*time.Minute))
 })
 

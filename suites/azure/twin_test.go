@@ -3,17 +3,13 @@ package azure
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,8 +22,8 @@ import (
 // twin is one that runs as a process, as a user starts it.
 type twin struct {
 	azure.Ready
-	dir    string
-	client *http.Client
+	dir string
+	ca  []byte
 }
 
 // start runs `drydock arm serve` with a group and machines in it.
@@ -64,49 +60,29 @@ func start(machines int, args ...string) *twin {
 	raw, err = os.ReadFile(t.file("ready.json"))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(json.Unmarshal(raw, &t.Ready)).To(Succeed())
-	ca, err := os.ReadFile(t.file("ca.pem"))
+	t.ca, err = os.ReadFile(t.file("ca.pem"))
 	Expect(err).NotTo(HaveOccurred())
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	t.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
 	return t
 }
 
 func (t *twin) file(name string) string { return filepath.Join(t.dir, name) }
 
-// token is one for a principal.
-func (t *twin) token(ctx context.Context, principal string) (string, error) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {principal}, "client_secret": {"x"}, "scope": {"https://management.azure.com/.default"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.Authority+"/"+t.Tenant+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var body struct {
-		Token string `json:"access_token"`
-	}
-	return body.Token, json.NewDecoder(resp.Body).Decode(&body)
+// as is a client of the twin for a principal.
+func (t *twin) as(ctx context.Context, principal string) *azure.Client {
+	GinkgoHelper()
+	c, err := azure.NewClient(ctx, t.Ready, t.ca, principal)
+	Expect(err).NotTo(HaveOccurred())
+	return c
 }
 
-// get reads a path below the subscription as somebody.
-func (t *twin) get(ctx context.Context, token, path string) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Endpoint+"/subscriptions/"+t.Subscription+"/"+path+"?api-version=2024-03-01", nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(resp.Body)
-	return resp, raw, err
+// get reads a path below the subscription; nil: it was answered 200.
+func get(ctx context.Context, c *azure.Client, path string) error {
+	return c.Do(ctx, http.MethodGet, path, nil, nil)
+}
+
+// tooMany is a 429 of the gateway, or of a provider.
+func tooMany(gateway bool) OmegaMatcher {
+	return And(HaveField("Status", http.StatusTooManyRequests), HaveField("Gateway", gateway))
 }
 
 // control asks the twin's control listener.

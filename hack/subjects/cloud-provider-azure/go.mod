@@ -2,10 +2,9 @@ module drydock.dev/drydock/hack/subjects/cloud-provider-azure
 
 go 1.26.0
 
-require (
-	drydock.dev/drydock/hack/subjects/driver v0.0.0
-	k8s.io/apimachinery v0.36.3
-)
+require drydock.dev/drydock/hack/subjects/driver v0.0.0
+
+require k8s.io/apimachinery v0.36.3 // indirect
 
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.22.0 // indirect

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/cloud-provider-azure/pkg/provider"
 	azureconfig "sigs.k8s.io/cloud-provider-azure/pkg/provider/config"
 
@@ -27,11 +26,6 @@ func main() {
 		if !ok {
 			return nil, fmt.Errorf("the provider has no instances")
 		}
-		return map[string]driver.Do{
-			// node NAME: the lookup that follows every event of a node or disk.
-			"node": func(args []string) (string, error) {
-				return instances.InstanceID(context.Background(), types.NodeName(args[0]))
-			},
-		}, nil
+		return driver.Nodes(instances.InstanceID), nil
 	})
 }

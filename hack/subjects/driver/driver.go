@@ -4,6 +4,7 @@ package driver
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -19,6 +20,16 @@ type Ready struct{ Endpoint, Authority, Tenant, Subscription string }
 
 // Do carries out one command; what it returns is shown.
 type Do func(args []string) (string, error)
+
+// Nodes are the commands of a provider that looks nodes up: `node NAME` is the lookup that follows every event of a node or disk.
+func Nodes[Name ~string](lookup func(context.Context, Name) (string, error)) map[string]Do {
+	return map[string]Do{"node": func(args []string) (string, error) {
+		if len(args) != 1 {
+			return "", fmt.Errorf("node takes one name")
+		}
+		return lookup(context.Background(), Name(args[0]))
+	}}
+}
 
 // Answer is one line of output.
 type Answer struct {

@@ -47,7 +47,7 @@ require (
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v2 v2.2.8 // indirect
 	k8s.io/api v0.17.4 // indirect
-	k8s.io/apimachinery v0.17.4
+	k8s.io/apimachinery v0.17.4 // indirect
 	k8s.io/apiserver v0.17.4
 	k8s.io/client-go v0.17.4 // indirect
 	k8s.io/cloud-provider v0.17.4 // indirect

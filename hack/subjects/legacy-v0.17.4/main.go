@@ -2,11 +2,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/legacy-cloud-providers/azure"
@@ -29,11 +27,6 @@ func main() {
 		if !ok {
 			return nil, fmt.Errorf("the provider has no instances")
 		}
-		return map[string]driver.Do{
-			// node NAME: the lookup that follows every event of a node or disk.
-			"node": func(args []string) (string, error) {
-				return instances.InstanceID(context.Background(), types.NodeName(args[0]))
-			},
-		}, nil
+		return driver.Nodes(instances.InstanceID), nil
 	})
 }

@@ -53,7 +53,7 @@ require (
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v2 v2.2.8 // indirect
 	k8s.io/api v0.18.2 // indirect
-	k8s.io/apimachinery v0.18.2
+	k8s.io/apimachinery v0.18.2 // indirect
 	k8s.io/apiserver v0.18.2
 	k8s.io/client-go v0.18.2 // indirect
 	k8s.io/cloud-provider v0.18.2 // indirect
