@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -168,12 +171,13 @@ func (t *Twin) SetTiming(typ string, change Timing) { t.ops.set(typ, change) }
 
 // State is everything in a twin, as documents.
 type State struct {
-	Resources []json.RawMessage `json:"resources"`
+	Subscriptions []string          `json:"subscriptions,omitempty"` // those there are; none: any
+	Resources     []json.RawMessage `json:"resources"`
 }
 
 // State gives the documents, ordered by id.
 func (t *Twin) State() State {
-	s := State{Resources: []json.RawMessage{}}
+	s := State{Resources: []json.RawMessage{}, Subscriptions: slices.Sorted(maps.Keys(t.only))}
 	for _, d := range t.store.all() {
 		s.Resources = append(s.Resources, d.raw)
 	}
@@ -182,6 +186,12 @@ func (t *Twin) State() State {
 
 // Load adds documents: each needs an id, and is taken as it is.
 func (t *Twin) Load(s State) error {
+	if len(s.Subscriptions) > 0 && t.only == nil {
+		t.only = map[string]bool{}
+	}
+	for _, id := range s.Subscriptions {
+		t.only[strings.ToLower(id)] = true
+	}
 	for i, raw := range s.Resources {
 		var body map[string]any
 		if err := json.Unmarshal(raw, &body); err != nil {

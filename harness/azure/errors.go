@@ -103,6 +103,12 @@ func throttled(c Clock, r *Rejection, call *Call) *Error {
 		e.Code, e.Message = "TooManyRequests", "The server rejected the request because too many requests have been received for this subscription."
 		return e
 	}
+	if !strings.EqualFold(provider, "Microsoft.Compute") {
+		e.Code = "ResourceRequestsThrottled"
+		span := max(r.Limit.Window, r.Limit.Per)
+		e.Message = fmt.Sprintf("Number of requests for action '%s' exceeded the limit of '%d' for time interval '%s'. Please try again after '%d' seconds.", r.Policy, r.Allowed, clockText(span), after)
+		return e
+	}
 	detail, err := json.Marshal(map[string]any{
 		"operationGroup": group, "startTime": timestamp(r.Start), "endTime": timestamp(r.End), "allowedRequestCount": r.Allowed, "measuredRequestCount": r.Measured,
 	})

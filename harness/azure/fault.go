@@ -21,6 +21,7 @@ const (
 	FaultReset    = "reset"    // the connection is cut
 	FaultSlow     = "slow"     // the answer comes late
 	FaultStale    = "stale"    // reads answer what was there when the fault began
+	FaultFail     = "fail"     // the operation that a call begins ends Failed
 	FaultLoad     = "load"     // other clusters of the subscription draw on its budgets
 )
 
@@ -32,6 +33,7 @@ func FaultKinds() map[string]string {
 		FaultReset:    "the connection is cut instead of an answer",
 		FaultSlow:     "answers come late",
 		FaultStale:    "reads answer what was there when the fault began",
+		FaultFail:     "the operations that calls begin end Failed",
 		FaultLoad:     "other clusters of the subscription make so many calls a minute",
 	}
 }
@@ -163,7 +165,9 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 	}
 	fs.settle()
 	fs.load(t, r.subject)
-	i := slices.IndexFunc(fs.armed, func(f *Fault) bool { return f.Kind != FaultStale && f.Kind != FaultLoad && f.selects(r) })
+	i := slices.IndexFunc(fs.armed, func(f *Fault) bool {
+		return f.Kind != FaultStale && f.Kind != FaultLoad && (f.Kind != FaultFail || r.Method != http.MethodGet) && f.selects(r)
+	})
 	if i < 0 {
 		fs.mu.Unlock()
 		return nil
@@ -210,6 +214,9 @@ func (f Fault) act(t *Twin, r *request) *Error {
 	switch f.Kind {
 	case FaultReset:
 		panic(http.ErrAbortHandler) // net/http's way to cut a connection, or an HTTP/2 stream
+	case FaultFail:
+		r.fails = true
+		return nil
 	case FaultSlow:
 		select {
 		case <-time.After(f.Delay):

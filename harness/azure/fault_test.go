@@ -55,6 +55,18 @@ func bites() map[string]faultBite {
 			put := c.Do(ctx, http.MethodPut, "resourceGroups/new", map[string]any{"location": "x"}, nil)
 			return put == nil && get(ctx, c, "resourceGroups/new") == http.StatusNotFound
 		}},
+		"failing operations": {Fault{Kind: FaultFail, Operations: []string{"DELETE Microsoft.Compute/virtualMachines"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
+			if c.Do(ctx, http.MethodDelete, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001", nil, nil) != nil {
+				return false
+			}
+			clock, _ := twin.clock.(*VirtualClock)
+			clock.Advance(5 * time.Minute)
+			var body struct {
+				Properties struct{ ProvisioningState string }
+			}
+			err := c.Do(ctx, http.MethodGet, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001", nil, &body)
+			return err == nil && body.Properties.ProvisioningState == "Failed"
+		}},
 		"load of others": {Fault{Kind: FaultLoad, Operations: []string{"LIST Microsoft.Compute/virtualMachines"}, PerMinute: 2000}, func(ctx context.Context, c *Client, twin *Twin) bool {
 			clock, _ := twin.clock.(*VirtualClock)
 			for range 40 { // a co-tenant of its own is held by the gateway to 250 and 25 a second: it takes a while to empty the provider's bucket
@@ -74,7 +86,7 @@ func TestEveryFaultBitesAndOnlyWhenArmed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, armed := range []bool{false, true} {
 				c := newClient(t)
-				if err := c.twin.Load(machines(1)); err != nil {
+				if err := c.twin.Load(machines(2)); err != nil {
 					t.Fatal(err)
 				}
 				s := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })

@@ -40,8 +40,9 @@ type Twin struct {
 	types       map[string]*resourceType
 	calls       *CallLog
 	faults      *faults
-	deployments sync.Map // key -> *deployment, of those that run
-	machines    Machines // nil: virtual machines are documents only
+	deployments sync.Map        // key -> *deployment, of those that run
+	only        map[string]bool // the subscriptions there are, in lower case; empty: any
+	machines    Machines        // nil: virtual machines are documents only
 }
 
 // The names a twin has unless it is told others.
@@ -103,6 +104,7 @@ type request struct {
 	typ     *resourceType
 	subject Subject
 	query   map[string][]string
+	fails   bool // by a fault: the operation it begins
 }
 
 func (r *request) param(name string) string {
@@ -201,6 +203,9 @@ func (t *Twin) admit(r *request) *Error {
 	}
 	r.id = id
 	r.call.Subscription, r.subject.Subscription = id.Subscription, id.Subscription
+	if len(t.only) > 0 && id.Subscription != "" && !t.only[strings.ToLower(id.Subscription)] {
+		return gatewayf(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", id.Subscription)
+	}
 	if err := t.route(r); err != nil {
 		return err
 	}

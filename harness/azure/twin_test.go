@@ -354,6 +354,18 @@ func TestTheNetworkProviderLocks(t *testing.T) {
 	}
 }
 
+func TestAStateMayNameTheSubscriptionsThereAre(t *testing.T) {
+	c := newClient(t)
+	c.want(http.StatusOK, http.MethodGet, "/subscriptions/any-at-all?api-version=2016-06-01", "")
+	if err := c.twin.Load(State{Subscriptions: []string{testSubscription}}); err != nil {
+		t.Fatal(err)
+	}
+	c.want(http.StatusOK, http.MethodGet, "/subscriptions/"+testSubscription+"?api-version=2016-06-01", "")
+	if w := c.do(http.MethodGet, "/subscriptions/any-at-all?api-version=2016-06-01", ""); w.Code != http.StatusNotFound || code(w) != "SubscriptionNotFound" {
+		t.Errorf("another: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestTokensAreChecked(t *testing.T) {
 	c := newClient(t)
 	for _, sent := range []string{"", "Bearer fake_token", "Basic abc"} {

@@ -237,6 +237,12 @@ func (t *Twin) post(r *request) *Error {
 
 // begin starts an operation and tells the client where to ask after it, in the form its type has.
 func (t *Twin) begin(r *request, target ID, verb, location string, finish func() *Error) *operation {
+	if r.fails {
+		finish = func() *Error {
+			t.edit(target, func(body map[string]any) { object(body, "properties")["provisioningState"] = failed })
+			return errorf(http.StatusInternalServerError, "InternalExecutionError", "An internal execution error occurred. Please retry later.")
+		}
+	}
 	timing := t.ops.timingOf(target.Type())
 	if location == "" {
 		location = t.options.Region
