@@ -125,9 +125,12 @@ func (t *Twin) removeInside(r *request) *Error {
 	return nil
 }
 
-// name children that a PUT of their parent brought along.
+// nameInside names children that a PUT of their parent brought along. An array without any is told all the same: clients rely on it.
 func nameInside(property, typ string) func(t *Twin, id ID, body, old map[string]any) {
 	return func(_ *Twin, id ID, body, _ map[string]any) {
+		if p := object(body, "properties"); field(p, property) == nil {
+			p[property] = []any{}
+		}
 		last := typ[strings.LastIndexByte(typ, '/')+1:]
 		for _, c := range objects(body, "properties", property) {
 			c["id"], c["type"] = id.String()+"/"+last+"/"+text(c, "name"), typ

@@ -119,8 +119,11 @@ func fillPublicIP(_ *Twin, id ID, body, _ map[string]any) {
 func fillLoadBalancer(_ *Twin, id ID, body, _ map[string]any) {
 	for property, typ := range map[string]string{
 		"frontendIPConfigurations": "frontendIPConfigurations", "backendAddressPools": "backendAddressPools", "loadBalancingRules": "loadBalancingRules",
-		"probes": "probes", "outboundRules": "outboundRules", "inboundNatRules": "inboundNatRules",
+		"probes": "probes", "outboundRules": "outboundRules", "inboundNatRules": "inboundNatRules", "inboundNatPools": "inboundNatPools",
 	} {
+		if p := object(body, "properties"); field(p, property) == nil {
+			p[property] = []any{}
+		}
 		for _, c := range objects(body, "properties", property) {
 			c["id"], c["type"] = id.String()+"/"+typ+"/"+text(c, "name"), "Microsoft.Network/loadBalancers/"+typ
 			object(c, "properties")["provisioningState"] = succeeded

@@ -55,14 +55,18 @@ func (s *Store) put(id ID, body map[string]any) *document {
 			delete(body, k)
 		}
 	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		raw = []byte("{}")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.etags++
-	d := &document{id: id, raw: raw, hidden: hidden, etag: s.etags}
+	d := &document{id: id, hidden: hidden, etag: s.etags}
+	if _, tagged := body["etag"]; tagged { // documents that carry their etag are written back with it in If-Match
+		body = maps.Clone(body)
+		body["etag"] = "W/" + d.ETag()
+	}
+	var err error
+	if d.raw, err = json.Marshal(body); err != nil {
+		d.raw = []byte("{}")
+	}
 	key, kind := id.key(), kindOf(id)
 	if _, there := s.docs[key]; !there {
 		keys := s.kinds[kind]

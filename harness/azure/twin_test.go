@@ -366,6 +366,37 @@ func TestAStateMayNameTheSubscriptionsThereAre(t *testing.T) {
 	}
 }
 
+func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm-1")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg", `{"location":"westeurope"}`)
+	c.pass()
+	c.machine("vm-2") // other documents change meanwhile
+	put := func(etag string) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://management.example/subscriptions/"+testSubscription+"/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg?api-version=2024-03-01", strings.NewReader(`{"location":"westeurope"}`))
+		token, err := c.twin.tokens.issue("me", "aud", "iss")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("If-Match", etag)
+		w := httptest.NewRecorder()
+		c.twin.ServeHTTP(w, r)
+		return w.Code
+	}
+	body := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg", "")
+	if list, ok := at(body, "properties", "securityRules").([]any); !ok || len(list) != 0 {
+		t.Errorf("a group without rules does not say so: %v", at(body, "properties"))
+	}
+	if status := put(text(body, "etag")); status != http.StatusOK {
+		t.Errorf("with its etag %s: %d", text(body, "etag"), status)
+	}
+	c.pass()
+	if status := put(text(body, "etag")); status != http.StatusPreconditionFailed {
+		t.Errorf("with the etag of before: %d", status)
+	}
+}
+
 func TestTokensAreChecked(t *testing.T) {
 	c := newClient(t)
 	for _, sent := range []string{"", "Bearer fake_token", "Basic abc"} {

@@ -101,6 +101,9 @@ func (t *Twin) write(id ID, typ *resourceType, body map[string]any) (doc *docume
 		delete(fresh, "type")
 		fresh["type"] = "Microsoft.Resources/" + typ.name
 	}
+	if typ.tagged {
+		fresh["etag"] = ""
+	}
 	properties := object(fresh, "properties")
 	if typ.fill != nil {
 		typ.fill(t, id, fresh, old)
@@ -139,9 +142,6 @@ func (t *Twin) edit(id ID, change func(body map[string]any)) {
 	}
 	body := d.body()
 	change(body)
-	if typ := t.types[strings.ToLower(id.Type())]; typ != nil && typ.tagged {
-		body["etag"] = `W/"` + strconv.FormatUint(d.etag+1, 16) + `"`
-	}
 	t.store.put(d.id, body)
 }
 

@@ -201,6 +201,9 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
+	if record.Resumed {
+		printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
+	}
 	if err := o.provideFor(ctx, u, f.name); err != nil {
 		return err
 	}

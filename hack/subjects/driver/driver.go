@@ -18,17 +18,27 @@ import (
 // Ready is what a driver needs of the twin's ready file.
 type Ready struct{ Endpoint, Authority, Tenant, Subscription string }
 
-// Do carries out one command; what it returns is shown.
-type Do func(args []string) (string, error)
+// Provider is what can be asked of a cloud provider.
+type Provider struct {
+	Node    func(ctx context.Context, node string) (id string, err error) // the lookup that follows every event of a node or disk
+	Disk    func(ctx context.Context, node, disk, uri string) error       // attaches
+	Balance func(ctx context.Context, service string, nodes []string) error
+}
 
-// Nodes are the commands of a provider that looks nodes up: `node NAME` is the lookup that follows every event of a node or disk.
-func Nodes[Name ~string](lookup func(context.Context, Name) (string, error)) map[string]Do {
-	return map[string]Do{"node": func(args []string) (string, error) {
-		if len(args) != 1 {
-			return "", fmt.Errorf("node takes one name")
-		}
-		return lookup(context.Background(), Name(args[0]))
-	}}
+// do carries out one command.
+func (p *Provider) do(r Ready, group string, words []string) (string, error) {
+	ctx := context.Background()
+	switch {
+	case len(words) == 2 && words[0] == "node":
+		return p.Node(ctx, words[1])
+	case len(words) == 3 && words[0] == "disk":
+		uri := fmt.Sprintf("/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Compute/disks/%s", r.Subscription, group, words[2])
+		return "", p.Disk(ctx, words[1], words[2], uri)
+	case len(words) > 2 && words[0] == "balance":
+		return "", p.Balance(ctx, words[1], words[2:])
+	default:
+		return "", fmt.Errorf("command %q; known: node NAME, disk NODE DISK, balance SERVICE NODE…", strings.Join(words, " "))
+	}
 }
 
 // Answer is one line of output.
@@ -41,14 +51,14 @@ type Answer struct {
 
 // Main reads the flags, lets open make a provider of the configuration, and answers commands until standard input ends. A line that
 // begins with & is done beside the others.
-func Main(open func(config string) (map[string]Do, error)) {
+func Main(open func(config string) (*Provider, error)) {
 	if err := run(open); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(open func(config string) (map[string]Do, error)) error {
+func run(open func(config string) (*Provider, error)) error {
 	file := flag.String("ready-file", "", "the twin's ready file")
 	group := flag.String("group", "g", "resource group")
 	principal := flag.String("principal", "cloud-provider", "client id")
@@ -76,7 +86,7 @@ func run(open func(config string) (map[string]Do, error)) error {
 	if err != nil {
 		return err
 	}
-	commands, err := open(string(config))
+	provider, err := open(string(config))
 	if err != nil {
 		return err
 	}
@@ -92,24 +102,19 @@ func run(open func(config string) (map[string]Do, error)) error {
 	for lines.Scan() {
 		line, together := strings.CutPrefix(lines.Text(), "&")
 		if together {
-			beside.Go(func() { show(answer(commands, line)) })
+			beside.Go(func() { show(answer(provider, r, *group, line)) })
 			continue
 		}
-		show(answer(commands, line))
+		show(answer(provider, r, *group, line))
 	}
 	beside.Wait()
 	return lines.Err()
 }
 
-func answer(commands map[string]Do, line string) Answer {
-	words := strings.Fields(line)
+func answer(p *Provider, r Ready, group, line string) Answer {
 	a := Answer{Command: line}
-	if len(words) == 0 || commands[words[0]] == nil {
-		a.Error = "unknown command"
-		return a
-	}
 	begun := time.Now()
-	result, err := commands[words[0]](words[1:])
+	result, err := p.do(r, group, strings.Fields(line))
 	a.Result, a.Seconds = result, time.Since(begun).Seconds()
 	if err != nil {
 		a.Error = err.Error()

@@ -12,7 +12,7 @@ require (
 
 require (
 	drydock.dev/drydock/hack/subjects/driver v0.0.0
-	github.com/Azure/azure-sdk-for-go v35.0.0+incompatible // indirect
+	github.com/Azure/azure-sdk-for-go v35.0.0+incompatible
 	github.com/Azure/go-autorest/autorest v0.9.0 // indirect
 	github.com/Azure/go-autorest/autorest/adal v0.5.0 // indirect
 	github.com/Azure/go-autorest/autorest/date v0.1.0 // indirect
@@ -52,8 +52,8 @@ require (
 	google.golang.org/appengine v1.5.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v2 v2.2.8 // indirect
-	k8s.io/api v0.18.2 // indirect
-	k8s.io/apimachinery v0.18.2 // indirect
+	k8s.io/api v0.18.2
+	k8s.io/apimachinery v0.18.2
 	k8s.io/apiserver v0.18.2
 	k8s.io/client-go v0.18.2 // indirect
 	k8s.io/cloud-provider v0.18.2 // indirect
