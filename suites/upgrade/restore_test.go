@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -87,4 +88,27 @@ var _ = Describe("the last resort of a rollback", Label("tier: full", "needs: ku
 		Expect(err).To(MatchError(apierrors.IsNotFound, "not found"), "a write after the snapshot")
 		Expect(u.Target.Etcd.ExactMembers(ctx)).To(Succeed())
 	}, NodeTimeout(20*time.Minute))
+})
+
+var _ = Describe("the rollback of a replaced worker", Label("tier: full", "needs: kubernetes"), func() {
+	It("puts a machine at the version before in its place, with what its Node carried, and open for work", func(ctx context.Context) {
+		cached("v1.36")
+		u := opened(ctx, cluster.Topology{ControlPlanes: 1, Workers: 2, Version: "v1.35"}, upgrade.Spec{To: "v1.36", Workers: upgrade.Surge})
+		nodes := u.Target.Client.CoreV1().Nodes()
+		_, err := nodes.Patch(ctx, "worker-1", types.StrategicMergePatchType, []byte(`{"metadata":{"labels":{"example.com/pool":"a"}}}`), metav1.PatchOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(step(ctx, u, "worker/1/rollback")).To(MatchError(plan.ErrSkip), "before anything was done")
+		Expect(step(ctx, u, "worker/1/drain")).To(Succeed())
+		Expect(step(ctx, u, "worker/1/remove")).To(Succeed())
+		_, err = nodes.Get(ctx, "worker-1", metav1.GetOptions{})
+		Expect(err).To(MatchError(apierrors.IsNotFound, "not found"))
+
+		Expect(step(ctx, u, "worker/1/rollback")).To(Succeed())
+		n, err := nodes.Get(ctx, "worker-1", metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(n.Status.NodeInfo.KubeletVersion).To(Equal(u.Path.From))
+		Expect(n.Labels).To(HaveKeyWithValue("example.com/pool", "a"))
+		Expect(n.Spec.Taints).To(BeEmpty(), "a cordon would be one")
+		Expect(step(ctx, u, "worker/1/rollback")).To(MatchError(plan.ErrSkip), "once it is done")
+	}, NodeTimeout(15*time.Minute))
 })
