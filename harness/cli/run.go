@@ -215,13 +215,13 @@ func scenariosCommand(_ *options) *cobra.Command {
 		Use: "scenarios", Short: "List the scenarios, and the faults and checks they are made of", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
-			printf(out, "SCENARIO                  TIER   ABOUT\n")
+			printf(out, "SCENARIO                  TIER    ABOUT\n")
 			for _, n := range scenarios.Names() {
 				s, err := scenarios.Load(n)
 				if err != nil {
 					return err
 				}
-				printf(out, "%-25s %-6s %s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
+				printf(out, "%-25s %-7s %s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
 			}
 			printf(out, "\nFAULT                     ABOUT\n")
 			for _, k := range fault.List() {

@@ -119,8 +119,8 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 })
 
 var _ = Describe("cloud providers", Label("tier: full", "needs: subjects"), func() {
-	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider") }, NodeTimeout(30*time.Minute))
-	It("come through a fault as arm-throttled-fault says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-fault") }, NodeTimeout(30*time.Minute))
+	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider", scenarios.Options{}) }, NodeTimeout(30*time.Minute))
+	It("come through a fault as arm-throttled-fault says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-fault", scenarios.Options{}) }, NodeTimeout(30*time.Minute))
 	It("are red when nothing is injected: arm-throttled-fault", func(ctx context.Context) {
 		sc, err := scenarios.Load("arm-throttled-fault")
 		Expect(err).NotTo(HaveOccurred())

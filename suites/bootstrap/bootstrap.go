@@ -43,13 +43,16 @@ func Run(t *testing.T, name string, s *Suite) {
 // Suite is what the specs of a suite share.
 type Suite struct{ Lab scenarios.Lab }
 
-// Run runs a scenario and attaches its report to the spec.
+// Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel and seed are the caller's; without a seed it is Ginkgo's.
 func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Options) (*plan.Result, error) {
-	null, parallel := o.NullFaults, o.Parallel
+	null, parallel, seed := o.NullFaults, o.Parallel, o.Seed
 	o = s.Lab.Options()
-	o.NullFaults, o.Parallel = null, parallel
+	o.NullFaults, o.Parallel, o.Seed = null, parallel, seed
 	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Name, time.Now().UnixNano()))
-	o.Seed, o.Suffix = ginkgo.GinkgoRandomSeed(), fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
+	o.Suffix = fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
+	if o.Seed == 0 {
+		o.Seed = ginkgo.GinkgoRandomSeed()
+	}
 	if o.Parallel == 0 {
 		o.Parallel = 3
 	}
@@ -64,11 +67,11 @@ func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Opt
 }
 
 // EndsGo runs an embedded scenario, which must end GO.
-func (s *Suite) EndsGo(ctx context.Context, name string) {
+func (s *Suite) EndsGo(ctx context.Context, name string, o scenarios.Options) {
 	ginkgo.GinkgoHelper()
 	sc, err := scenarios.Load(name)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	res, err := s.Run(ctx, sc, scenarios.Options{})
+	res, err := s.Run(ctx, sc, o)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	gomega.Expect(res.Reasons).To(gomega.BeEmpty())
 	gomega.Expect(res.Verdict).To(gomega.Equal(plan.Go))

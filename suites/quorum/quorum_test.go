@@ -27,7 +27,7 @@ var suite bootstrap.Suite
 func TestQuorum(t *testing.T) { bootstrap.Run(t, "Quorum", &suite) }
 
 var _ = DescribeTable("a scenario ends GO",
-	func(ctx context.Context, name string) { suite.EndsGo(ctx, name) },
+	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, scenarios.Options{}) },
 	Entry(nil, "etcd-quorum-table", Label("tier: quick", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "control-plane-power-loss", Label("tier: quick", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "etcd-leader-crash", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),

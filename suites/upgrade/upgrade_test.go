@@ -43,7 +43,7 @@ func cached(versions ...string) {
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string, versions ...string) {
 		cached(versions...)
-		suite.EndsGo(ctx, name)
+		suite.EndsGo(ctx, name, scenarios.Options{})
 	},
 	Entry(nil, "upgrade-skew-refused", Label("tier: quick", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "upgrade-clean", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
@@ -56,6 +56,17 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "upgrade-bad-binary", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "control-plane-only", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "upgrade-two-hops", "v1.34", "v1.35", "v1.36", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+)
+
+var _ = DescribeTable("an upgrade that is killed once, at a moment of the seed, and run again ends as an undisturbed one does", Label("tier: nightly", "needs: kubernetes"),
+	func(ctx context.Context, seed int64) {
+		cached("v1.35", "v1.36")
+		suite.EndsGo(ctx, "upgrade-killed-once", scenarios.Options{Seed: seed})
+	},
+	Entry("seed 1", int64(1), NodeTimeout(40*time.Minute)), Entry("seed 2", int64(2), NodeTimeout(40*time.Minute)), Entry("seed 3", int64(3), NodeTimeout(40*time.Minute)),
+	Entry("seed 4", int64(4), NodeTimeout(40*time.Minute)), Entry("seed 5", int64(5), NodeTimeout(40*time.Minute)), Entry("seed 6", int64(6), NodeTimeout(40*time.Minute)),
+	Entry("seed 7", int64(7), NodeTimeout(40*time.Minute)), Entry("seed 8", int64(8), NodeTimeout(40*time.Minute)), Entry("seed 9", int64(9), NodeTimeout(40*time.Minute)),
+	Entry("seed 10", int64(10), NodeTimeout(40*time.Minute)),
 )
 
 var _ = Describe("a fault that shows only in an upgrade", Label("tier: full", "needs: kubernetes"), func() {
