@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +23,14 @@ import (
 
 // ProxyOptions make a proxy.
 type ProxyOptions struct {
-	To     string            // URL of the real endpoint, for a reverse proxy; empty: a forward proxy, to where clients want
-	ToCA   string            // file with the certificate authority of the real endpoints; empty: the system's
-	Record *Recorder         // may be nil
-	Replay http.RoundTripper // takes the place of the real endpoints; may be nil
-	Listen Listen
+	To string // URL of the real endpoint, for a reverse proxy; empty: a forward proxy, to where clients want
+	// Authority is the token service clients of a reverse proxy are told: tokens say who issued them, and clients compare, so that it cannot stand behind
+	// the proxy. Default: the public cloud's for management.azure.com, else To.
+	Authority string
+	ToCA      string            // file with the certificate authority of the real endpoints; empty: the system's
+	Record    *Recorder         // may be nil
+	Replay    http.RoundTripper // takes the place of the real endpoints; may be nil
+	Listen    Listen
 }
 
 // Proxy stands between clients and real endpoints: it passes on, counts as the gateway counts, injects faults, and records. Its twin has no
@@ -37,6 +41,7 @@ type Proxy struct {
 	to      *url.URL
 	real    http.RoundTripper
 	ca      *authority
+	trust   []byte // certificates of the real endpoints' authority, if one was given
 }
 
 // NewProxy makes one. The twin gives it its policy, clock, faults and call log.
@@ -60,6 +65,7 @@ func NewProxy(t *Twin, o ProxyOptions) (*Proxy, error) {
 		if err != nil {
 			return nil, cluster.Usagef("--to-ca: %w", err)
 		}
+		p.trust = raw
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(raw) {
 			return nil, cluster.Usagef("--to-ca %s holds no certificate", o.ToCA)
@@ -76,7 +82,7 @@ func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
 	if err := loopback(l.Address, l.AnyHost); err != nil {
 		return nil, err
 	}
-	s := &Server{CA: p.ca.pem, failed: make(chan error, 2)}
+	s := &Server{CA: slices.Concat(p.ca.pem, p.trust), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -97,10 +103,24 @@ func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
 	s.start(front, server)
 	s.start(control, &http.Server{Handler: p.twin.Control()})
 	s.Ready = Ready{
-		Endpoint: scheme + front.Addr().String(), Authority: scheme + front.Addr().String(), Tenant: p.twin.options.Tenant, Subscription: p.twin.options.Subscription,
+		Endpoint: scheme + front.Addr().String(), Authority: p.tokens(scheme + front.Addr().String()), Tenant: p.twin.options.Tenant, Subscription: p.twin.options.Subscription,
 		Control: "http://" + control.Addr().String(), CA: l.CAOut, PID: os.Getpid(),
 	}
 	return s, s.announce(l)
+}
+
+// tokens is where clients are to get their tokens.
+func (p *Proxy) tokens(front string) string {
+	switch {
+	case p.to == nil || p.options.Replay != nil:
+		return front
+	case p.options.Authority != "":
+		return p.options.Authority
+	case strings.HasSuffix(p.to.Hostname(), "management.azure.com"):
+		return "https://login.microsoftonline.com"
+	default:
+		return strings.TrimSuffix(p.to.String(), "/")
+	}
 }
 
 // ServeHTTP is the forward proxy: CONNECT for TLS, which it ends with a certificate of its own, and plain requests, such as those to the
@@ -150,6 +170,9 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 			errorf(status, code, "%v", err).write(w)
 		},
 	}
+	if p.to != nil {
+		forward.ModifyResponse = func(resp *http.Response) error { return bringBack(resp, scheme+"://"+host) }
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		begun := time.Now()
 		rec := &recorder{ResponseWriter: w}
@@ -162,8 +185,35 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 			err.write(rec)
 			return
 		}
-		forward.ServeHTTP(rec, hr)
+		forward.ServeHTTP(rec, hr.WithContext(context.WithValue(hr.Context(), frontKey{}, "https://"+hr.Host)))
 	})
+}
+
+// frontKey is where a request keeps the address its client used.
+type frontKey struct{}
+
+// bringBack lets the links of an answer lead through the reverse proxy: a client that follows one to the real endpoint would be lost to it.
+func bringBack(resp *http.Response, real string) error {
+	front, _ := resp.Request.Context().Value(frontKey{}).(string)
+	for _, name := range []string{"Location", "Azure-AsyncOperation", "Operation-Location"} {
+		if v := resp.Header.Get(name); strings.HasPrefix(v, real) {
+			resp.Header.Set(name, front+strings.TrimPrefix(v, real))
+		}
+	}
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return nil
+	}
+	raw, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return fmt.Errorf("proxy: %w", err)
+	}
+	for _, link := range []string{`"nextLink":"`, `"nextLink": "`} {
+		raw = bytes.ReplaceAll(raw, []byte(link+real), []byte(link+front))
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	resp.Header.Set("Content-Length", itoa(len(raw)))
+	return nil
 }
 
 // account counts the call on budgets as the gateway does, without holding it to them, and lets faults strike.

@@ -155,6 +155,13 @@ func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 	if f := through(t, at, client, http.MethodGet, at.Ready.Endpoint+"/subscriptions/"+testSubscription+"?api-version=2016-06-01", token, ""); f.status != http.StatusOK {
 		t.Errorf("%+v", f)
 	}
+	if err := c.twin.Load(machines(150)); err != nil {
+		t.Fatal(err)
+	}
+	f := through(t, at, client, http.MethodGet, at.Ready.Endpoint+"/subscriptions/"+testSubscription+"/providers/Microsoft.Compute/virtualMachines?api-version=1", token, "")
+	if !strings.Contains(f.body, `"nextLink":"`+at.Ready.Endpoint) {
+		t.Errorf("the next page is not behind the proxy: …%s", f.body[max(0, len(f.body)-300):])
+	}
 }
 
 func TestARecordingThatCannotBeReadIsRefused(t *testing.T) {

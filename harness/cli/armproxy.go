@@ -78,6 +78,7 @@ the control listener of the ready file, as with arm serve.
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy to count by: a file, or "+strings.Join(azure.Policies(), ", "))
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway, for the count")
 	fl.StringVar(&o.To, "to", "", "be a reverse proxy for this endpoint")
+	fl.StringVar(&o.Authority, "authority", "", "token service that clients of a reverse proxy are told (default the public cloud's, or that of --to)")
 	fl.StringVar(&o.ToCA, "to-ca", "", "certificate authority of the real endpoints (default the system's)")
 	fl.StringVar(&record, "record", "", "file to append every exchange to")
 	fl.BoolVar(&keepSecrets, "keep-secrets", false, "record credentials and tokens as well")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -116,6 +117,25 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
 		Expect(t.calls(ctx)).NotTo(ContainElement(HaveField("Status", BeNumerically(">=", 400))))
 	}, NodeTimeout(5*time.Minute))
+})
+
+var _ = Describe("through the proxy", Label("tier: quick", "needs: arm"), func() {
+	It("the SDK does the same, is counted and recorded without its secrets, and meets a fault", func(ctx context.Context) {
+		build(ctx, "azcore")
+		real := start(3)
+		real.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
+		recording := filepath.Join(GinkgoT().TempDir(), "calls.jsonl")
+		t := behind(real, "--record", recording)
+		Expect(t.drive(ctx, "list")).To(HaveField("Items", 3))
+		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
+		Expect(t.calls(ctx)).To(ContainElement(And(HaveField("Poll", true), HaveField("Status", http.StatusOK))), "polls lead through it as well")
+		t.control(ctx, http.MethodPost, "faults", map[string]any{"kind": "throttle", "retryAfter": 61}, nil)
+		Expect(t.drive(ctx, "get")).To(HaveField("Status", http.StatusTooManyRequests))
+		Expect(real.calls(ctx)).NotTo(ContainElement(HaveField("Status", http.StatusTooManyRequests)), "the real endpoint knows nothing of it")
+		raw, err := os.ReadFile(recording)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(raw)).NotTo(ContainSubstring("eyJ"), "the beginning of every token")
+	}, NodeTimeout(2*time.Minute))
 })
 
 var _ = Describe("cloud providers", Label("tier: full", "needs: subjects"), func() {

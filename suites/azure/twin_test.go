@@ -48,7 +48,22 @@ func start(machines int, args ...string) *twin {
 	raw, err := json.Marshal(state)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(t.file("state.json"), raw, 0o600)).To(Succeed())
-	cmd := exec.Command(suite.Lab.Program, append([]string{"arm", "serve", "--ca-out", t.file("ca.pem"), "--ready-file", t.file("ready.json"), "--state", t.file("state.json")}, args...)...) //nolint:noctx // ended by DeferCleanup
+	t.run("serve", append(args, "--state", t.file("state.json"))...)
+	return t
+}
+
+// behind runs `drydock arm proxy` before a twin.
+func behind(real *twin, args ...string) *twin {
+	GinkgoHelper()
+	t := &twin{dir: GinkgoT().TempDir()}
+	t.run("proxy", append(args, "--to", real.Endpoint, "--to-ca", real.file("ca.pem"))...)
+	return t
+}
+
+// run starts the program and waits for its ready file.
+func (t *twin) run(what string, args ...string) {
+	GinkgoHelper()
+	cmd := exec.Command(suite.Lab.Program, append([]string{"arm", what, "--ca-out", t.file("ca.pem"), "--ready-file", t.file("ready.json")}, args...)...) //nolint:noctx // ended by DeferCleanup
 	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
 	Expect(cmd.Start()).To(Succeed())
 	DeferCleanup(func() {
@@ -57,12 +72,11 @@ func start(machines int, args ...string) *twin {
 		Expect(t.file("ready.json")).NotTo(BeAnExistingFile(), "the ready file of a twin that has ended")
 	})
 	Eventually(t.file).WithArguments("ready.json").WithTimeout(20*time.Second).WithPolling(20*time.Millisecond).Should(BeAnExistingFile(), "the ready file")
-	raw, err = os.ReadFile(t.file("ready.json"))
+	raw, err := os.ReadFile(t.file("ready.json"))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(json.Unmarshal(raw, &t.Ready)).To(Succeed())
 	t.ca, err = os.ReadFile(t.file("ca.pem"))
 	Expect(err).NotTo(HaveOccurred())
-	return t
 }
 
 func (t *twin) file(name string) string { return filepath.Join(t.dir, name) }
