@@ -31,6 +31,7 @@ type ARMFault struct {
 	AtNode     int      `yaml:"atNode"` // the first is 1
 	Kind       string   `yaml:"kind"`
 	Operations []string `yaml:"operations"`
+	Group      string   `yaml:"operationGroup"` // what a policy counts, instead of operations
 	Polls      bool     `yaml:"polls"`
 	Status     int      `yaml:"status"`
 	RetryAfter int      `yaml:"retryAfter"`
@@ -41,7 +42,7 @@ type ARMFault struct {
 
 func (f ARMFault) fault() azure.Fault {
 	return azure.Fault{
-		Kind: f.Kind, Operations: f.Operations, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
+		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -183,16 +182,4 @@ func (d *drawn) emptyAt(clusters int) int {
 		}
 	}
 	return len(d.at)
-}
-
-// String is the cost in a sentence.
-func (c Cost) String() string {
-	s := fmt.Sprintf("%s (%s): %.1f calls a node", c.Budget, c.Scope, c.Each)
-	if c.Nodes > 0 {
-		s += fmt.Sprintf(", empty after %d nodes at this pace", c.Nodes)
-	}
-	if c.Clusters != Any {
-		s += fmt.Sprintf(", enough for %d clusters at the same time", c.Clusters)
-	}
-	return s
 }

@@ -35,14 +35,13 @@ type CallLog struct {
 	calls  []Call
 	first  int // the number of calls[0]
 	counts map[countKey]int
-	begun  time.Time
 }
 
 type countKey struct {
 	operation, principal, budget, outcome string
 }
 
-func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}, begun: time.Now()} }
+func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}} }
 
 // outcome is what became of a call: ok, throttled, fault, or the class of its status.
 func (c Call) outcome() string {

@@ -1,7 +1,6 @@
 package azure
 
 import (
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -85,4 +84,4 @@ func seconds(c Clock, d time.Duration) int {
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000-07:00") }
 
 // routingStamp is the time within x-ms-routing-request-id.
-func routingStamp(t time.Time) string { return fmt.Sprint(t.UTC().Format("20060102T150405Z")) }
+func routingStamp(t time.Time) string { return t.UTC().Format("20060102T150405Z") }

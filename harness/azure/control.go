@@ -97,6 +97,7 @@ func (t *Twin) advance(r *http.Request) (any, error) {
 type faultRequest struct {
 	Kind       string   `json:"kind"`
 	Operations []string `json:"operations"`
+	Group      string   `json:"operationGroup"`
 	Principal  string   `json:"principal"`
 	Polls      bool     `json:"polls"`
 	Status     int      `json:"status"`
@@ -112,7 +113,7 @@ func (t *Twin) armFault(r *http.Request) (any, error) {
 	if err := strict(r, &p); err != nil {
 		return nil, err
 	}
-	f := Fault{Kind: p.Kind, Operations: p.Operations, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute}
+	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute}
 	for _, d := range []struct {
 		text string
 		into *time.Duration

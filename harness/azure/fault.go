@@ -43,17 +43,19 @@ const NoRetryAfter = -1
 
 // Fault is something wrong with the twin, for the calls it selects.
 type Fault struct {
-	ID         string        `json:"id"`
-	Kind       string        `json:"kind"`
-	Operations []string      `json:"operations,omitempty"` // as in policies; none: every operation
-	Principal  string        `json:"principal,omitempty"`  // empty: everybody's
-	Polls      bool          `json:"polls,omitempty"`      // only polls of operations
-	Status     int           `json:"status,omitempty"`     // of an error; 503
-	RetryAfter int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
-	Delay      time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
-	PerMinute  float64       `json:"perMinute,omitempty"`  // of a load: calls of each operation
-	Count      int           `json:"count,omitempty"`      // it ends after so many calls; 0: never
-	For        time.Duration `json:"for,omitempty"`        // it ends after so long, by the twin's clock; 0: never
+	ID         string   `json:"id"`
+	Kind       string   `json:"kind"`
+	Operations []string `json:"operations,omitempty"` // as in policies; none: every operation
+	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet.
+	OperationGroup string        `json:"operationGroup,omitempty"`
+	Principal      string        `json:"principal,omitempty"`  // empty: everybody's
+	Polls          bool          `json:"polls,omitempty"`      // only polls of operations
+	Status         int           `json:"status,omitempty"`     // of an error; 503
+	RetryAfter     int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
+	Delay          time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
+	PerMinute      float64       `json:"perMinute,omitempty"`  // of a load: calls of each operation
+	Count          int           `json:"count,omitempty"`      // it ends after so many calls; 0: never
+	For            time.Duration `json:"for,omitempty"`        // it ends after so long, by the twin's clock; 0: never
 
 	Struck int       `json:"struck"` // calls so far; of a load, calls it made
 	Began  time.Time `json:"began"`
@@ -97,6 +99,13 @@ type faults struct {
 func (t *Twin) Arm(f Fault) (Fault, error) {
 	if err := f.Check(); err != nil {
 		return f, err
+	}
+	if policies := t.options.Policy.Providers; f.OperationGroup != "" && !slices.ContainsFunc(policies, func(p ProviderPolicy) bool { return f.counts(&p) }) {
+		var known []string
+		for _, p := range policies {
+			known = append(known, p.Policy)
+		}
+		return f, cluster.Usagef("operationGroup is %q; the %s policy has: %s", f.OperationGroup, t.options.Policy.Name, strings.Join(known, ", "))
 	}
 	f.ID, f.Struck, f.Began = uuid.NewString(), 0, t.clock.Now()
 	f.drawn = f.Began
@@ -149,7 +158,15 @@ func (fs *faults) staleDocs() map[string]*document {
 	return fs.stale
 }
 
-func (f *Fault) selects(r *request) bool {
+// counts reports whether a policy is the group the fault names.
+func (f *Fault) counts(p *ProviderPolicy) bool {
+	return strings.EqualFold(p.Policy, f.OperationGroup) || strings.EqualFold(p.Policy[strings.IndexByte(p.Policy, '/')+1:], f.OperationGroup)
+}
+
+func (f *Fault) selects(t *Twin, r *request) bool {
+	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.of(r.call.Operation), f.counts) {
+		return false
+	}
 	if f.Principal != "" && f.Principal != r.call.Principal || f.Polls && !r.call.Poll {
 		return false
 	}
@@ -166,7 +183,7 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 	fs.settle()
 	fs.load(t, r.subject)
 	i := slices.IndexFunc(fs.armed, func(f *Fault) bool {
-		return f.Kind != FaultStale && f.Kind != FaultLoad && (f.Kind != FaultFail || r.Method != http.MethodGet) && f.selects(r)
+		return f.Kind != FaultStale && f.Kind != FaultLoad && (f.Kind != FaultFail || r.Method != http.MethodGet) && f.selects(t, r)
 	})
 	if i < 0 {
 		fs.mu.Unlock()
@@ -258,7 +275,7 @@ func (f Fault) tooMany(t *Twin, r *request) *Error {
 	wait := time.Duration(max(f.RetryAfter, 10)) * time.Second
 	now := t.clock.Now()
 	for _, p := range t.options.Policy.of(r.call.Operation) {
-		if p.Subscription != nil {
+		if p.Subscription != nil && (f.OperationGroup == "" || f.counts(p)) {
 			return throttled(t.clock, &Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}, r.call)
 		}
 	}
@@ -280,6 +297,9 @@ func (f Fault) Describe() string {
 		s += " by " + f.Delay.String()
 	case f.Kind == FaultLoad:
 		s += fmt.Sprintf(" of %g calls a minute", f.PerMinute)
+	}
+	if f.OperationGroup != "" {
+		s += " of " + f.OperationGroup
 	}
 	if len(f.Operations) > 0 {
 		s += " of " + strings.Join(f.Operations, ", ")

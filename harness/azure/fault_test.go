@@ -42,6 +42,9 @@ func bites() map[string]faultBite {
 			write := statusOf(c.Do(ctx, http.MethodPost, vmPath+"/restart", nil, nil))
 			return get(ctx, c, vmPath) == http.StatusTooManyRequests && write == http.StatusOK
 		}},
+		"one policy's calls": {Fault{Kind: FaultThrottle, OperationGroup: "HighCostGet"}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return get(ctx, c, "providers/Microsoft.Compute/virtualMachines") == http.StatusTooManyRequests && get(ctx, c, vmPath) == http.StatusOK
+		}},
 		"an error": {Fault{Kind: FaultError, Status: http.StatusBadGateway}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			return get(ctx, c, vmPath) == http.StatusBadGateway
 		}},
@@ -89,7 +92,7 @@ func TestEveryFaultBitesAndOnlyWhenArmed(t *testing.T) {
 				if err := c.twin.Load(machines(2)); err != nil {
 					t.Fatal(err)
 				}
-				s := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+				s := serving(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
 				s.Ready.Subscription = testSubscription
 				client, err := NewClient(t.Context(), s.Ready, s.CA, "me")
 				if err != nil {
@@ -135,7 +138,7 @@ func TestAFaultEndsByItself(t *testing.T) {
 	if w := c.do(http.MethodGet, "resourceGroups/g", ""); w.Code != 200 || len(c.twin.Faults()) != 0 {
 		t.Errorf("after its time: %d, armed %v", w.Code, c.twin.Faults())
 	}
-	for _, bad := range []Fault{{Kind: "none"}, {Kind: FaultSlow}, {Kind: FaultError, Status: 200}, {Kind: FaultThrottle, Operations: []string{"x"}}, {Kind: FaultLoad}} {
+	for _, bad := range []Fault{{Kind: "none"}, {Kind: FaultSlow}, {Kind: FaultError, Status: 200}, {Kind: FaultThrottle, Operations: []string{"x"}}, {Kind: FaultLoad}, {Kind: FaultThrottle, OperationGroup: "None"}} {
 		if _, err := c.twin.Arm(bad); err == nil {
 			t.Errorf("%+v was armed", bad)
 		}

@@ -47,7 +47,7 @@ func through(t *testing.T, proxy *Server, client *http.Client, method, target, t
 	return fetched{resp.StatusCode, string(raw), err}
 }
 
-func served2(t *testing.T, serve func(ctx context.Context) (*Server, error)) *Server {
+func serving(t *testing.T, serve func(ctx context.Context) (*Server, error)) *Server {
 	t.Helper()
 	s, err := serve(t.Context())
 	if err != nil {
@@ -72,12 +72,12 @@ func proxyTo(t *testing.T, o ProxyOptions) (*Proxy, *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return proxy, served2(t, proxy.Serve)
+	return proxy, serving(t, proxy.Serve)
 }
 
 func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 	c := newClient(t) // the real endpoint is another twin
-	real := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+	real := serving(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(ca, real.CA, 0o600); err != nil {
@@ -139,7 +139,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 
 func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 	c := newClient(t)
-	real := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+	real := serving(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, real.CA, 0o600); err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func fetch(t *testing.T, url string, header map[string]string) (int, map[string]
 func TestAMachineLearnsOfItselfAndGetsATokenThatIsGood(t *testing.T) {
 	c := newClient(t)
 	c.machine("vm-1")
-	s := served2(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
+	s := serving(t, func(ctx context.Context) (*Server, error) { return c.twin.Serve(ctx, Listen{Address: "127.0.0.1:0"}) })
 	if status, _ := fetch(t, s.Ready.IMDS+"/metadata/instance?api-version=2021-02-01", nil); status != http.StatusBadRequest {
 		t.Errorf("without the Metadata header: %d", status)
 	}

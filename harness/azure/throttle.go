@@ -99,7 +99,7 @@ type Rejection struct {
 	Limit      Limit
 }
 
-// Budget is what one limit has left after a call.
+// budget is what one limit has left after a call.
 type budget struct {
 	header string // of the gateway: the header's name; of a provider: RP/policy
 	left   int
@@ -239,19 +239,4 @@ func (t *Throttle) refuse(d draw, m *meter, now time.Time) *Rejection {
 	return &Rejection{
 		Policy: d.policy, Scope: d.scope, Wait: wait, Allowed: d.limit.Capacity, Measured: max(m.used, d.limit.Capacity+1), Start: start, End: now.Add(wait), Limit: d.limit,
 	}
-}
-
-// Left is what a subject has left of a policy at a scope, for whoever looks on; ok is false when nothing was drawn on it yet.
-func (t *Throttle) Left(policy, scope string) map[string]int {
-	now := t.clock.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := map[string]int{}
-	for k, m := range t.meters {
-		if k.policy == policy && k.scope == scope {
-			m.settle(now)
-			out[k.subscription+"/"+k.subject] = m.left(now)
-		}
-	}
-	return out
 }
