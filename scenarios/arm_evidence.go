@@ -55,11 +55,11 @@ func (s *armStory) row() []string {
 	if s.served {
 		served = s.again.Round(time.Second).String()
 	}
-	bad, slowest := 0, 0.0
 	s.mu.Lock()
+	bad, slowest := s.asked, 0.0 // a lookup that was never answered has failed
 	for _, a := range s.answers {
-		if a.Error != "" {
-			bad++
+		if a.Error == "" && strings.HasPrefix(a.Command, "node ") {
+			bad--
 		}
 		slowest = max(slowest, a.Seconds)
 	}

@@ -33,6 +33,7 @@ type armStory struct {
 	in     io.WriteCloser
 
 	mu      sync.Mutex
+	asked   int // lookups
 	answers []armAnswer
 	ended   chan struct{} // the subject's output has ended
 
@@ -168,11 +169,22 @@ func (s *armStory) answer(command string) (armAnswer, bool) {
 	return armAnswer{}, false
 }
 
+// send gives the subject a command.
+func (s *armStory) send(command string) error {
+	s.mu.Lock()
+	s.asked++
+	s.mu.Unlock()
+	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
+		return fmt.Errorf("%s: %w (its log: %s)", s.subject.Name, err, filepath.Join(s.dir(), "subject.log"))
+	}
+	return nil
+}
+
 // ask looks a node up and waits for the answer, which must be a good one.
 func (s *armStory) ask(ctx context.Context, node string) error {
 	command := "node " + node
-	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
-		return fmt.Errorf("%s: %w (its log: %s)", s.subject.Name, err, filepath.Join(s.dir(), "subject.log"))
+	if err := s.send(command); err != nil {
+		return err
 	}
 	return cluster.Await(ctx, s.subject.Name+" finds "+node, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
 		a, ok := s.answer(command)
@@ -224,8 +236,8 @@ func (s *armStory) replaceNodes(ctx context.Context) error {
 				return err
 			}
 			_, s.first = s.twin.Calls().Since(0)
-		} else if _, err := io.WriteString(s.in, "&node "+node+"\n"); err != nil {
-			return fmt.Errorf("%s: %w", s.subject.Name, err)
+		} else if err := s.send("&node " + node); err != nil {
+			return err
 		}
 		s.last = s.clock.Now()
 		if err := s.pause(ctx, s.run.spec.Every); err != nil {
