@@ -108,13 +108,15 @@ var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "need
 })
 
 var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
-	It("the SDK reads, lists 10,000 machines by pages, deletes one, and is not told to wait", func(ctx context.Context) {
+	It("the SDK reads, lists 10,000 machines by pages, deletes one, makes and deletes an address, and is not told to wait", func(ctx context.Context) {
 		build(ctx, "azcore")
 		t := start(10_000)
 		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
 		Expect(t.drive(ctx, "get")).To(HaveField("Error", BeEmpty()))
 		Expect(t.drive(ctx, "list")).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Error": BeEmpty(), "Items": Equal(10_000), "Pages": Equal(100)}))
 		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
+		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Network/publicIPAddresses", "lasts": "500ms"}, nil)
+		Expect(t.drive(ctx, "address")).To(HaveField("Error", BeEmpty()), "a public IP address is made, read, changed and deleted")
 		Expect(t.calls(ctx)).NotTo(ContainElement(HaveField("Status", BeNumerically(">=", 400))))
 	}, NodeTimeout(5*time.Minute))
 })

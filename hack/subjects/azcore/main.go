@@ -17,8 +17,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/compute/armcompute/v7"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v7"
 )
 
 type ready struct{ Endpoint, Authority, Tenant, Subscription string }
@@ -89,8 +91,10 @@ func run(file, group, name string, limit, frequency time.Duration, what string) 
 		if poller, err = vms.BeginDelete(ctx, group, name, nil); err == nil {
 			_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: frequency})
 		}
+	case "address":
+		err = address(ctx, r.Subscription, group, cred, &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}}, frequency)
 	default:
-		return fmt.Errorf("case %q; known: get, list, delete", what)
+		return fmt.Errorf("case %q; known: get, list, delete, address", what)
 	}
 	out.Seconds = time.Since(begun).Seconds()
 	var answer *azcore.ResponseError
@@ -103,4 +107,37 @@ func run(file, group, name string, limit, frequency time.Duration, what string) 
 		out.Error = err.Error()
 	}
 	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// address makes a public IP address, reads it, changes it with its etag and deletes it.
+func address(ctx context.Context, subscription, group string, cred azcore.TokenCredential, o *arm.ClientOptions, frequency time.Duration) error {
+	c, err := armnetwork.NewPublicIPAddressesClient(subscription, cred, o)
+	if err != nil {
+		return err
+	}
+	const name = "address"
+	every := &runtime.PollUntilDoneOptions{Frequency: frequency}
+	made, err := c.BeginCreateOrUpdate(ctx, group, name, armnetwork.PublicIPAddress{Location: to.Ptr("westeurope")}, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := made.PollUntilDone(ctx, every); err != nil {
+		return err
+	}
+	got, err := c.Get(ctx, group, name, nil)
+	if err != nil {
+		return err
+	}
+	if got.Properties == nil || got.Properties.IPAddress == nil || got.Etag == nil || *got.Properties.ProvisioningState != armnetwork.ProvisioningStateSucceeded {
+		return errors.New("the address lacks its properties")
+	}
+	if _, err := c.UpdateTags(ctx, group, name, armnetwork.TagsObject{Tags: map[string]*string{"a": to.Ptr("b")}}, nil); err != nil {
+		return err
+	}
+	gone, err := c.BeginDelete(ctx, group, name, nil)
+	if err != nil {
+		return err
+	}
+	_, err = gone.PollUntilDone(ctx, every)
+	return err
 }
