@@ -37,12 +37,17 @@ type ARMFault struct {
 	RetryAfter int      `yaml:"retryAfter"`
 	Delay      Span     `yaml:"delay"`
 	PerMinute  float64  `yaml:"perMinute"`
+	Model      string   `yaml:"model"` // of a load: L0 to L3, with clusters, scaleSets and disks
+	Clusters   int      `yaml:"clusters"`
+	ScaleSets  int      `yaml:"scaleSets"`
+	Disks      int      `yaml:"disks"`
 	For        Span     `yaml:"for"` // by the twin's clock
 }
 
 func (f ARMFault) fault() azure.Fault {
 	return azure.Fault{
 		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
+		Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks,
 	}
 }
 

@@ -183,7 +183,7 @@ func explain(err error) string {
 		{"scenarios.Scenario", "apiVersion, kind, metadata, spec"},
 		{"scenarios.Metadata", "name, about, labels"},
 		{"scenarios.ARMSubject", "name, listsPerMiss, throttled"},
-		{"scenarios.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, for"},
+		{"scenarios.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, for"},
 		{"scenarios.ARM", armFields},
 		{"scenarios.Spec", "cluster, arm, workload, matrix, steps, always, finally, notTested"},
 		{"scenarios.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},

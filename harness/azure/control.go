@@ -104,6 +104,10 @@ type faultRequest struct {
 	RetryAfter int      `json:"retryAfter"`
 	Delay      string   `json:"delay"`
 	PerMinute  float64  `json:"perMinute"`
+	Model      string   `json:"model"`
+	Clusters   int      `json:"clusters"`
+	ScaleSets  int      `json:"scaleSets"`
+	Disks      int      `json:"disks"`
 	Count      int      `json:"count"`
 	For        string   `json:"for"`
 }
@@ -113,7 +117,8 @@ func (t *Twin) armFault(r *http.Request) (any, error) {
 	if err := strict(r, &p); err != nil {
 		return nil, err
 	}
-	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute}
+	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute,
+		Model: p.Model, Clusters: p.Clusters, ScaleSets: p.ScaleSets, Disks: p.Disks}
 	for _, d := range []struct {
 		text string
 		into *time.Duration

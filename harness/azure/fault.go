@@ -53,13 +53,17 @@ type Fault struct {
 	Status         int           `json:"status,omitempty"`     // of an error; 503
 	RetryAfter     int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
 	Delay          time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
-	PerMinute      float64       `json:"perMinute,omitempty"`  // of a load: calls of each operation
-	Count          int           `json:"count,omitempty"`      // it ends after so many calls; 0: never
-	For            time.Duration `json:"for,omitempty"`        // it ends after so long, by the twin's clock; 0: never
+	Model          string        `json:"model,omitempty"`      // of a load: L0 to L3, instead of operations
+	Clusters       int           `json:"clusters,omitempty"`   // that load so, with ScaleSets and Disks each
+	ScaleSets      int           `json:"scaleSets,omitempty"`
+	Disks          int           `json:"disks,omitempty"`
+	PerMinute      float64       `json:"perMinute,omitempty"` // of a load: calls of each operation
+	Count          int           `json:"count,omitempty"`     // it ends after so many calls; 0: never
+	For            time.Duration `json:"for,omitempty"`       // it ends after so long, by the twin's clock; 0: never
 
-	Struck int       `json:"struck"` // calls so far; of a load, calls it made
-	Began  time.Time `json:"began"`
-	drawn  time.Time // of a load: until when it has made its calls
+	Struck int            `json:"struck"` // calls so far; of a load, calls it made
+	Began  time.Time      `json:"began"`
+	made   map[string]int // of a load: the calls it has made, by operation
 }
 
 // Check says what is wrong with a fault.
@@ -68,8 +72,8 @@ func (f Fault) Check() error {
 	switch {
 	case kinds[f.Kind] == "":
 		return cluster.Usagef("fault kind is %q; known: %s", f.Kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
-	case f.Kind == FaultLoad && (f.PerMinute <= 0 || len(f.Operations) == 0):
-		return cluster.Usagef("a load needs operations, and how many calls of each perMinute")
+	case f.Kind == FaultLoad:
+		return f.checkLoad()
 	case f.RetryAfter < NoRetryAfter:
 		return cluster.Usagef("retryAfter is %d: seconds, or -1 for no header", f.RetryAfter)
 	case f.Count < 0 || f.For < 0 || f.Delay < 0:
@@ -108,7 +112,7 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 		return f, cluster.Usagef("operationGroup is %q; the %s policy has: %s", f.OperationGroup, t.options.Policy.Name, strings.Join(known, ", "))
 	}
 	f.ID, f.Struck, f.Began = uuid.NewString(), 0, t.clock.Now()
-	f.drawn = f.Began
+	f.made = map[string]int{}
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
@@ -197,36 +201,6 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 	return hit.act(t, r)
 }
 
-// coTenant is whose calls a load makes: another principal of the subscription.
-const coTenant = "co-tenant"
-
-// load makes the calls that other clusters have made since the last look. The caller holds the lock.
-func (fs *faults) load(t *Twin, s Subject) {
-	now := fs.clock.Now()
-	for _, f := range fs.armed {
-		if f.Kind != FaultLoad {
-			continue
-		}
-		n := int(now.Sub(f.drawn).Minutes() * f.PerMinute)
-		f.drawn = f.drawn.Add(time.Duration(float64(n) / f.PerMinute * float64(time.Minute)))
-		other := s
-		other.Principal = coTenant
-		for _, operation := range f.Operations {
-			verb, _, _ := strings.Cut(operation, " ")
-			kind := map[string]string{"CREATE": "writes", "UPDATE": "writes", "POST": "writes", "DELETE": "deletes"}[verb]
-			if kind == "" {
-				kind = "reads"
-			}
-			for range n {
-				f.Struck++
-				if _, rejected := t.throttle.Gateway(other, kind); rejected == nil {
-					_, _ = t.throttle.Provider(other, operation, coTenant)
-				}
-			}
-		}
-	}
-}
-
 func (f Fault) act(t *Twin, r *request) *Error {
 	switch f.Kind {
 	case FaultReset:
@@ -295,6 +269,8 @@ func (f Fault) Describe() string {
 		s += fmt.Sprintf(" %d", f.Status)
 	case f.Kind == FaultSlow:
 		s += " by " + f.Delay.String()
+	case f.Kind == FaultLoad && f.Model != "":
+		s += fmt.Sprintf(" of %d clusters with %d scale sets each, %s", f.Clusters, f.ScaleSets, f.Model)
 	case f.Kind == FaultLoad:
 		s += fmt.Sprintf(" of %g calls a minute", f.PerMinute)
 	}
