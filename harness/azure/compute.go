@@ -134,22 +134,7 @@ func fillVM(t *Twin, id ID, body, old map[string]any) {
 	if at(osDisk, "vhd") == nil {
 		t.disk(id, osDisk, text(body, "location"))
 	}
-	kept := map[string]bool{}
-	for _, d := range objects(p, "storageProfile", "dataDisks") {
-		if text(d, "name") == "" {
-			ref, _ := ParseID(text(d, "managedDisk", "id"))
-			d["name"] = ref.Name()
-		}
-		if at(d, "vhd") == nil {
-			t.disk(id, d, text(body, "location"))
-		}
-		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
-	}
-	for _, d := range objects(old, "properties", "storageProfile", "dataDisks") {
-		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
-			t.release(ref)
-		}
-	}
+	t.attach(id, body, old)
 	for _, n := range objects(p, "networkProfile", "networkInterfaces") {
 		if nic, ok := ParseID(text(n, "id")); ok {
 			t.edit(nic, func(b map[string]any) { object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()} })
@@ -158,6 +143,31 @@ func fillVM(t *Twin, id ID, body, old map[string]any) {
 	if u := at(body, "identity", "type"); u != nil {
 		identity := object(body, "identity")
 		identity["principalId"], identity["tenantId"] = derived("principal", id.String()), t.options.Tenant
+	}
+}
+
+// attach takes the data disks a machine's document names, and lets go of those it named before.
+func (t *Twin) attach(vm ID, body, old map[string]any) {
+	kept := map[string]bool{}
+	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
+		if text(d, "name") == "" {
+			ref, _ := ParseID(text(d, "managedDisk", "id"))
+			d["name"] = ref.Name()
+		}
+		if at(d, "vhd") == nil {
+			t.disk(vm, d, text(body, "location"))
+		}
+		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
+	}
+	t.detach(old, kept)
+}
+
+// detach lets the data disks of a document go, but for those that are kept.
+func (t *Twin) detach(body map[string]any, kept map[string]bool) {
+	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
+		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
+			t.release(ref)
+		}
 	}
 }
 
@@ -219,13 +229,8 @@ func madeVM(t *Twin, id ID) *Error {
 
 // goneVM lets go of what the machine had: its disks and interfaces stay, as Azure leaves them.
 func goneVM(t *Twin, id ID, body map[string]any) {
-	release := []string{text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id")}
-	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
-		release = append(release, text(d, "managedDisk", "id"))
-	}
-	for _, ref := range release {
-		t.release(ref)
-	}
+	t.release(text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
+	t.detach(body, nil)
 	for _, n := range objects(body, "properties", "networkProfile", "networkInterfaces") {
 		if nic, ok := ParseID(text(n, "id")); ok {
 			t.edit(nic, func(b map[string]any) { delete(object(b, "properties"), "virtualMachine") })
@@ -238,14 +243,10 @@ func goneVM(t *Twin, id ID, body map[string]any) {
 
 // viewVM is the instance view: what the machine does now.
 func viewVM(t *Twin, id ID) map[string]any {
-	vm := id
-	vm.Types = id.Types[:1]
-	vm.Names = id.Names[:min(1, len(id.Names))]
-	d := t.store.get(vm)
-	if d == nil {
-		return nil
+	if d := t.store.get(id.top(1)); d != nil {
+		return instanceView(t, d)
 	}
-	return instanceView(t, d)
+	return nil
 }
 
 func instanceView(t *Twin, d *document) map[string]any {

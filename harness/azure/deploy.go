@@ -22,7 +22,7 @@ func (d *deployment) advance() {
 	for {
 		progress := false
 		for _, r := range d.resources {
-			if r.state == waiting && !d.canceled && d.ready(r) && d.start(r) {
+			if r.state == waiting && d.ready(r) && d.start(r) {
 				progress = true
 			}
 		}
@@ -40,7 +40,7 @@ func (d *deployment) advance() {
 func (d *deployment) cancel() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.canceled, d.over = true, true
+	d.over = true
 	d.document(canceled, nil)
 }
 
@@ -97,12 +97,12 @@ func (d *deployment) start(r *deployed) bool {
 		failure := d.twin.finishWrite(doc.id, r.typ)
 		d.settled(r, failure)
 		return failure
-	}, nil)
+	})
 	return true
 }
 
 func (d *deployment) ended(r *deployed, failure *Error) {
-	r.ended, r.failure = d.twin.clock.Now(), failure
+	r.failure = failure
 	if r.state = succeeded; failure != nil {
 		r.state = failed
 	}
@@ -160,7 +160,7 @@ func (d *deployment) nest(r *deployed, body map[string]any) {
 	inner.nested = func(failure *Error) { d.settled(r, failure) }
 	inner.document("Running", nil)
 	// It begins when this deployment's turn is over: it may end at once, and would go through this one's list while that is gone through.
-	d.twin.ops.start(r.id, "create", "", func() *Error { inner.advance(); return nil }, nil)
+	d.twin.ops.start(r.id, "create", "", func() *Error { inner.advance(); return nil })
 }
 
 // reference gives what a resource of the deployment, or of the subscription, has for properties.
@@ -298,9 +298,7 @@ func (d *deployment) operations() []any {
 }
 
 func showDeploymentOperations(t *Twin, id ID) map[string]any {
-	parent := id
-	parent.Types, parent.Names = id.Types[:1], id.Names[:min(1, len(id.Names))]
-	doc := t.store.get(parent)
+	doc := t.store.get(id.top(1))
 	if doc == nil {
 		return nil
 	}

@@ -3,9 +3,7 @@ package azure
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,9 +34,8 @@ type deployment struct {
 	begun     time.Time
 	nested    func(*Error) // told when it ends, of a nested one
 
-	mu       sync.Mutex // operations of its resources end on whatever call comes by
-	canceled bool
-	over     bool
+	mu   sync.Mutex // operations of its resources end on whatever call comes by
+	over bool
 }
 
 // The states of a resource within a deployment.
@@ -60,7 +57,6 @@ type deployed struct {
 	state   string
 	failure *Error
 	begun   time.Time
-	ended   time.Time
 }
 
 func invalidTemplate(format string, args ...any) *Error {
@@ -81,7 +77,7 @@ func templateError(err error, of string) *Error {
 
 func putDeployment(t *Twin, r *request, body map[string]any) *Error {
 	if r.Method != http.MethodPut {
-		return errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
+		return notAllowed(r)
 	}
 	old := t.store.get(r.id)
 	if op, active := t.ops.running(r.id); active {
@@ -177,75 +173,6 @@ func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
 		return nil, bad
 	}
 	return d, d.order()
-}
-
-// parameters checks what was given against what is declared.
-func parameters(s *template.Scope, declared, given map[string]any) (map[string]any, *Error) {
-	out := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if field(declared, name) == nil {
-			return nil, invalidTemplate("The following parameters were supplied, but do not correspond to any parameters defined in the template: '%s'. The parameters defined in the template are: '%s'. Please see https://aka.ms/arm-pass-parameter-values for usage details.",
-				name, strings.Join(slices.Sorted(maps.Keys(declared)), ", "))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(declared)) {
-		value := at(given, name, "value")
-		if value == nil {
-			written := at(declared, name, "defaultValue")
-			if written == nil {
-				return nil, invalidTemplate("The value for the template parameter '%s' at line '1' and column '1' is not provided. Please see https://aka.ms/arm-create-parameter-file for usage details.", name)
-			}
-			inner := *s
-			inner.Parameters = out
-			var err error
-			if value, err = inner.Eval(written); err != nil {
-				return nil, templateError(err, "")
-			}
-		}
-		if !typed(text(declared, name, "type"), value) {
-			return nil, invalidTemplate("Template parameter JToken type is not valid. Expected '%s'. Actual '%T'. Please see https://aka.ms/arm-deploy/#parameter-file for usage details. (parameter '%s')", text(declared, name, "type"), value, name)
-		}
-		if allowed, ok := at(declared, name, "allowedValues").([]any); ok && !slices.Contains(texts(allowed), fmt.Sprint(value)) {
-			return nil, invalidTemplate("The provided value '%v' for the template parameter '%s' at line '1' and column '1' is not valid. The parameter value is not part of the allowed value(s): '%s'.", value, name, strings.Join(texts(allowed), ","))
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-func texts(list []any) []string {
-	out := make([]string, len(list))
-	for i, x := range list {
-		out[i] = fmt.Sprint(x)
-	}
-	return out
-}
-
-func typed(typ string, v any) bool {
-	switch strings.ToLower(typ) {
-	case "string", "securestring":
-		_, ok := v.(string)
-		return ok
-	case "int":
-		switch x := v.(type) {
-		case float64:
-			return x == float64(int64(x))
-		case int64:
-			return true
-		}
-		return false
-	case "bool":
-		_, ok := v.(bool)
-		return ok
-	case "array":
-		_, ok := v.([]any)
-		return ok
-	case "object", "secureobject":
-		_, ok := v.(map[string]any)
-		return ok
-	default:
-		return false
-	}
 }
 
 // resourceID is the function of that name: the deployment's own subscription and group unless others are named.

@@ -68,13 +68,16 @@ func notFound(id ID) *Error {
 	case id.Provider == "" && len(id.Types) > 0 && id.Types[0] == "resourceGroups":
 		return gatewayf(http.StatusNotFound, "ResourceGroupNotFound", "Resource group '%s' could not be found.", id.ResourceGroup)
 	case len(id.Names) > 1:
-		parent := id
-		parent.Types, parent.Names = id.Types[:1], id.Names[:1]
+		parent := id.top(1)
 		return errorf(http.StatusNotFound, "NotFound", "The entity was not found: %s '%s' of %s '%s'.", id.Types[len(id.Types)-1], id.Name(), parent.Types[0], parent.Names[0])
 	default:
 		return gatewayf(http.StatusNotFound, "ResourceNotFound",
 			"The Resource '%s/%s' under resource group '%s' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", id.Type(), id.Name(), id.ResourceGroup)
 	}
+}
+
+func notAllowed(r *request) *Error {
+	return errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
 }
 
 // throttled turns a rejection into the answer clients get.

@@ -83,10 +83,8 @@ func (f Fault) Check() error {
 	case f.Kind == FaultSlow && f.Delay == 0:
 		return cluster.Usagef("a slow answer needs a delay")
 	}
-	for _, o := range f.Operations {
-		if verb, typ, _ := strings.Cut(o, " "); !slices.Contains(verbs, verb) || typ == "" {
-			return cluster.Usagef("operation %q is not VERB TYPE; verbs: %s", o, strings.Join(verbs, ", "))
-		}
+	if err := checkOperations(f.Operations); err != nil {
+		return &cluster.UsageError{Err: err}
 	}
 	return nil
 }

@@ -106,6 +106,12 @@ func (id ID) parent() ID {
 	return id
 }
 
+// top is the resource that so many types and names of the path make: of a child, with one less, what it belongs to.
+func (id ID) top(n int) ID {
+	id.Types, id.Names = id.Types[:min(n, len(id.Types))], id.Names[:min(n, len(id.Names))]
+	return id
+}
+
 // String is the path again.
 func (id ID) String() string {
 	var b strings.Builder

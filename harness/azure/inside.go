@@ -11,8 +11,7 @@ import (
 
 // parentOf is the resource whose document holds the child's.
 func (t *Twin) parentOf(r *request) (*document, *Error) {
-	parent := r.id
-	parent.Types, parent.Names = r.id.Types[:len(r.id.Types)-1], r.id.Names[:len(r.id.Types)-1]
+	parent := r.id.top(len(r.id.Types) - 1)
 	d := t.store.get(parent)
 	if d == nil {
 		if bad := t.there(parent); bad != nil {
@@ -95,7 +94,7 @@ func (t *Twin) putInside(r *request, body map[string]any) *Error {
 	p[r.typ.inside] = list
 	p["provisioningState"] = "Updating"
 	t.store.put(d.id, parent)
-	t.begin(r, d.id, verb, text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.types[strings.ToLower(d.id.Type())]) })
+	t.begin(r, d.id, verb, text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.typeOf(d.id)) })
 	reply(r.w, status, body)
 	return nil
 }
@@ -120,21 +119,23 @@ func (t *Twin) removeInside(r *request) *Error {
 	}
 	object(parent, "properties")[r.typ.inside] = slices.Delete(list, i, i+1)
 	t.store.put(d.id, parent)
-	t.begin(r, d.id, "delete", text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.types[strings.ToLower(d.id.Type())]) })
+	t.begin(r, d.id, "delete", text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.typeOf(d.id)) })
 	r.w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 
 // nameInside names children that a PUT of their parent brought along. An array without any is told all the same: clients rely on it.
 func nameInside(property, typ string) func(t *Twin, id ID, body, old map[string]any) {
-	return func(_ *Twin, id ID, body, _ map[string]any) {
-		if p := object(body, "properties"); field(p, property) == nil {
-			p[property] = []any{}
-		}
-		last := typ[strings.LastIndexByte(typ, '/')+1:]
-		for _, c := range objects(body, "properties", property) {
-			c["id"], c["type"] = id.String()+"/"+last+"/"+text(c, "name"), typ
-			object(c, "properties")["provisioningState"] = succeeded
-		}
+	return func(_ *Twin, id ID, body, _ map[string]any) { nameChildren(id, body, property, typ) }
+}
+
+func nameChildren(id ID, body map[string]any, property, typ string) {
+	if p := object(body, "properties"); field(p, property) == nil {
+		p[property] = []any{}
+	}
+	last := typ[strings.LastIndexByte(typ, '/')+1:]
+	for _, c := range objects(body, "properties", property) {
+		c["id"], c["type"] = id.String()+"/"+last+"/"+text(c, "name"), typ
+		object(c, "properties")["provisioningState"] = succeeded
 	}
 }

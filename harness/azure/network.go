@@ -43,13 +43,11 @@ func (t *Twin) exists(ref string) bool {
 	if t.store.get(id) != nil {
 		return true
 	}
-	typ := t.types[strings.ToLower(id.Type())]
+	typ := t.typeOf(id)
 	if typ == nil || typ.inside == "" || id.Collection() {
 		return false
 	}
-	parent := id
-	parent.Types, parent.Names = id.Types[:len(id.Types)-1], id.Names[:len(id.Names)-1]
-	d := t.store.get(parent)
+	d := t.store.get(id.top(len(id.Types) - 1))
 	return d != nil && indexOf(children(d.body(), typ.inside), id.Name()) >= 0
 }
 
@@ -117,17 +115,10 @@ func fillPublicIP(_ *Twin, id ID, body, _ map[string]any) {
 }
 
 func fillLoadBalancer(_ *Twin, id ID, body, _ map[string]any) {
-	for property, typ := range map[string]string{
-		"frontendIPConfigurations": "frontendIPConfigurations", "backendAddressPools": "backendAddressPools", "loadBalancingRules": "loadBalancingRules",
-		"probes": "probes", "outboundRules": "outboundRules", "inboundNatRules": "inboundNatRules", "inboundNatPools": "inboundNatPools",
+	for _, property := range []string{
+		"frontendIPConfigurations", "backendAddressPools", "loadBalancingRules", "probes", "outboundRules", "inboundNatRules", "inboundNatPools",
 	} {
-		if p := object(body, "properties"); field(p, property) == nil {
-			p[property] = []any{}
-		}
-		for _, c := range objects(body, "properties", property) {
-			c["id"], c["type"] = id.String()+"/"+typ+"/"+text(c, "name"), "Microsoft.Network/loadBalancers/"+typ
-			object(c, "properties")["provisioningState"] = succeeded
-		}
+		nameChildren(id, body, property, "Microsoft.Network/loadBalancers/"+property)
 	}
 }
 

@@ -80,7 +80,6 @@ type operation struct {
 	status   string
 	failure  *Error
 	finish   func() *Error // run once, when it ends; nil error: it succeeded
-	result   func() []byte // what a finished Location answers; nil: nothing
 	index    int           // in the heap
 }
 
@@ -173,7 +172,7 @@ func (o *operations) immediate(typ string) bool {
 }
 
 // start begins an operation. One that runs on the same resource is preempted by a write: it ends Canceled.
-func (o *operations) start(target ID, verb, location string, finish func() *Error, result func() []byte) *operation {
+func (o *operations) start(target ID, verb, location string, finish func() *Error) *operation {
 	now := o.clock.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -192,14 +191,11 @@ func (o *operations) start(target ID, verb, location string, finish func() *Erro
 		lasts += time.Duration(o.random.Int64N(int64(span.Max - span.Min)))
 	}
 	op := &operation{
-		id: uuid.NewString(), target: target, verb: verb, location: location, begun: now, ends: now.Add(lasts), status: inProgress, finish: finish, result: result,
+		id: uuid.NewString(), target: target, verb: verb, location: location, begun: now, ends: now.Add(lasts), status: inProgress, finish: finish,
 	}
 	if old := o.current[target.key()]; old != nil && old.status == inProgress {
-		old.status, old.finish, old.ends = canceled, nil, now
+		o.stop(old)
 		old.failure = errorf(http.StatusConflict, "OperationPreempted", "The operation has been preempted by a more recent operation.")
-		if old.index >= 0 {
-			heap.Remove(&o.due, old.index)
-		}
 	}
 	o.byID[op.id], o.current[target.key()] = op, op
 	heap.Push(&o.due, op)
@@ -210,10 +206,22 @@ func (o *operations) start(target ID, verb, location string, finish func() *Erro
 func (o *operations) hold(op *operation) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if op.status == inProgress && op.index >= 0 {
-		heap.Remove(&o.due, op.index)
-		op.index = -1
+	if op.status == inProgress {
+		o.unschedule(op)
 	}
+}
+
+// unschedule takes an operation out of what is due; the caller holds the lock.
+func (o *operations) unschedule(op *operation) {
+	if op.index >= 0 {
+		heap.Remove(&o.due, op.index)
+	}
+}
+
+// stop ends an operation as canceled; the caller holds the lock.
+func (o *operations) stop(op *operation) {
+	o.unschedule(op)
+	op.status, op.ends, op.finish = canceled, o.clock.Now(), nil
 }
 
 // finish ends one that is held.
@@ -240,10 +248,7 @@ func (o *operations) cancel(id ID) bool {
 	if op == nil || op.status != inProgress {
 		return false
 	}
-	if op.index >= 0 {
-		heap.Remove(&o.due, op.index)
-	}
-	op.status, op.ends, op.finish = canceled, o.clock.Now(), nil
+	o.stop(op)
 	delete(o.current, id.key())
 	return true
 }

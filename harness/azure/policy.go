@@ -165,11 +165,8 @@ func (p ProviderPolicy) check() error {
 	case p.Resource == nil && p.Subscription == nil:
 		return errors.New("neither resource nor subscription: it would never limit anything")
 	}
-	for _, o := range p.Operations {
-		verb, typ, _ := strings.Cut(o, " ")
-		if !slices.Contains(verbs, verb) || typ == "" {
-			return fmt.Errorf("operation %q is not VERB TYPE; verbs: %s", o, strings.Join(verbs, ", "))
-		}
+	if err := checkOperations(p.Operations); err != nil {
+		return err
 	}
 	for name, l := range map[string]*Limit{"resource": p.Resource, "subscription": p.Subscription} {
 		if l == nil {
@@ -177,6 +174,16 @@ func (p ProviderPolicy) check() error {
 		}
 		if err := l.check(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// checkOperations says which pattern could never match: policies and faults select by them.
+func checkOperations(patterns []string) error {
+	for _, o := range patterns {
+		if verb, typ, _ := strings.Cut(o, " "); !slices.Contains(verbs, verb) || typ == "" {
+			return fmt.Errorf("operation %q is not VERB TYPE; verbs: %s", o, strings.Join(verbs, ", "))
 		}
 	}
 	return nil

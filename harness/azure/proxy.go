@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -174,18 +173,13 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 		forward.ModifyResponse = func(resp *http.Response) error { return bringBack(resp, scheme+"://"+host) }
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		begun := time.Now()
-		rec := &recorder{ResponseWriter: w}
-		r := &request{Request: hr, w: rec, query: hr.URL.Query(), call: &Call{Time: p.twin.clock.Now(), Method: hr.Method, Path: hr.URL.Path}}
-		defer func() {
-			r.call.Status, r.call.Seconds = rec.status, time.Since(begun).Seconds()
-			p.twin.calls.add(*r.call)
-		}()
+		r, log := p.twin.receive(w, hr)
+		defer log()
 		if err := p.account(r); err != nil {
-			err.write(rec)
+			err.write(r.w)
 			return
 		}
-		forward.ServeHTTP(rec, hr.WithContext(context.WithValue(hr.Context(), frontKey{}, "https://"+hr.Host)))
+		forward.ServeHTTP(r.w, hr.WithContext(context.WithValue(hr.Context(), frontKey{}, "https://"+hr.Host)))
 	})
 }
 

@@ -3,6 +3,7 @@ package azure
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -105,11 +106,7 @@ func (t *Twin) instances(set ID) []*document {
 	collection.Names = set.Names[:1]
 	docs, _ := t.store.list(collection, "", 1<<30)
 	number := func(d *document) int { n, _ := strconv.Atoi(d.id.Name()); return n }
-	for i := 1; i < len(docs); i++ {
-		for j := i; j > 0 && number(docs[j]) < number(docs[j-1]); j-- {
-			docs[j], docs[j-1] = docs[j-1], docs[j]
-		}
-	}
+	slices.SortStableFunc(docs, func(a, b *document) int { return number(a) - number(b) })
 	return docs
 }
 
@@ -141,15 +138,12 @@ func nicName(model map[string]any) string {
 	return text(configs[0], "name")
 }
 
-func (t *Twin) eraseInstance(vm ID) { t.erase(vm, t.types[strings.ToLower(vm.Type())]) }
+func (t *Twin) eraseInstance(vm ID) { t.erase(vm, t.typeOf(vm)) }
 
 // goneInstance keeps the scale set's capacity in step with its machines.
 func goneInstance(t *Twin, id ID, body map[string]any) {
-	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
-		t.release(text(d, "managedDisk", "id"))
-	}
-	set := id
-	set.Types, set.Names = id.Types[:1], id.Names[:1]
+	t.detach(body, nil)
+	set := id.top(1)
 	t.edit(set, func(b map[string]any) { object(b, "sku")["capacity"] = len(t.instances(set)) })
 }
 
@@ -184,30 +178,18 @@ func fillInstance(t *Twin, id ID, body, old map[string]any) {
 			p[k] = v
 		}
 	}
-	kept := map[string]bool{}
-	for _, d := range objects(p, "storageProfile", "dataDisks") {
-		t.disk(id, d, text(body, "location"))
-		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
-	}
-	for _, d := range objects(old, "properties", "storageProfile", "dataDisks") {
-		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
-			t.release(ref)
-		}
-	}
+	t.attach(id, body, old)
 }
 
 func viewInstance(t *Twin, id ID) map[string]any {
-	vm := id
-	vm.Types = id.Types[:2]
-	if d := t.store.get(vm); d != nil {
+	if d := t.store.get(id.top(2)); d != nil {
 		return instanceView(t, d)
 	}
 	return nil
 }
 
 func viewScaleSet(t *Twin, id ID) map[string]any {
-	set := id
-	set.Types = id.Types[:1]
+	set := id.top(1)
 	if t.store.get(set) == nil {
 		return nil
 	}
@@ -222,8 +204,7 @@ func showInstanceNIC(t *Twin, id ID) map[string]any {
 	if len(id.Names) < 2 {
 		return nil
 	}
-	vm := id
-	vm.Types, vm.Names = id.Types[:2], id.Names[:2]
+	vm := id.top(2)
 	d := t.store.get(vm)
 	if d == nil {
 		return nil

@@ -26,20 +26,20 @@ func (t *Twin) serve(r *request) {
 	switch {
 	case r.Method == http.MethodPost:
 		err = t.post(r)
-	case r.Method == http.MethodGet && r.id.Collection() && !r.typ.single:
+	case r.Method == http.MethodGet && r.typ.show != nil:
+		err = t.shown(r)
+	case r.Method == http.MethodGet && r.id.Collection():
 		err = t.list(r)
 	case r.Method == http.MethodGet:
 		err = t.get(r)
 	case r.Method == http.MethodHead:
 		t.head(r)
-	case r.id.Collection():
-		err = errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
-	case r.Method == http.MethodPut || r.Method == http.MethodPatch:
+	case !r.id.Collection() && (r.Method == http.MethodPut || r.Method == http.MethodPatch):
 		err = t.put(r)
-	case r.Method == http.MethodDelete:
+	case !r.id.Collection() && r.Method == http.MethodDelete:
 		err = t.remove(r)
 	default:
-		err = errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
+		err = notAllowed(r)
 	}
 	if err != nil {
 		err.write(r.w)
@@ -51,19 +51,25 @@ func (t *Twin) there(id ID) *Error {
 	if id.ResourceGroup == "" || id.Provider == "" {
 		return nil
 	}
-	group := groupID(id)
-	if t.store.get(group) == nil {
-		return notFound(group)
+	if bad := t.groupThere(id); bad != nil {
+		return bad
 	}
 	if len(id.Types) > 1 && len(id.Names) > 0 {
-		parent := id
-		parent.Types, parent.Names = id.Types[:len(id.Types)-1], id.Names[:len(id.Types)-1]
-		if len(parent.Names) == len(parent.Types) && t.types[strings.ToLower(parent.Type())] != nil && t.store.get(parent) == nil {
+		parent := id.top(len(id.Types) - 1)
+		if t.typeOf(parent) != nil && t.store.get(parent) == nil {
 			e := notFound(parent)
 			e.Code = "ParentResourceNotFound"
 			e.Message = fmt.Sprintf("Failed to perform '%s' on resource(s) of type '%s', because the parent resource '%s' could not be found.", "action", strings.Join(id.Types, "/"), parent)
 			return e
 		}
+	}
+	return nil
+}
+
+// groupThere is the error for a resource group that does not exist.
+func (t *Twin) groupThere(id ID) *Error {
+	if group := groupID(id); id.ResourceGroup != "" && t.store.get(group) == nil {
+		return notFound(group)
 	}
 	return nil
 }
@@ -80,22 +86,24 @@ func (t *Twin) read(id ID) *document {
 	return t.store.get(id)
 }
 
-func (t *Twin) get(r *request) *Error {
-	if r.typ.show != nil {
-		body := r.typ.show(t, r.id)
-		if body == nil {
-			return notFound(r.id)
-		}
-		reply(r.w, http.StatusOK, body)
-		return nil
+// shown answers what is made when somebody looks.
+func (t *Twin) shown(r *request) *Error {
+	body := r.typ.show(t, r.id)
+	if body == nil {
+		return notFound(r.id)
 	}
+	reply(r.w, http.StatusOK, body)
+	return nil
+}
+
+func (t *Twin) get(r *request) *Error {
 	if r.typ.inside != "" {
 		return t.getInside(r)
 	}
 	d := t.read(r.id)
 	if d == nil {
-		if r.id.ResourceGroup != "" && t.store.get(groupID(r.id)) == nil {
-			return notFound(groupID(r.id))
+		if bad := t.groupThere(r.id); bad != nil {
+			return bad
 		}
 		return notFound(r.id)
 	}
@@ -133,14 +141,6 @@ func (t *Twin) head(r *request) {
 
 // list answers a page. The documents are copied as they are.
 func (t *Twin) list(r *request) *Error {
-	if r.typ.show != nil {
-		body := r.typ.show(t, r.id)
-		if body == nil {
-			return notFound(r.id)
-		}
-		reply(r.w, http.StatusOK, body)
-		return nil
-	}
 	if r.typ.inside != "" {
 		return t.listInside(r)
 	}

@@ -123,7 +123,6 @@ func (r *request) base() string { return "https://" + r.Host }
 type recorder struct {
 	http.ResponseWriter
 	status int
-	bytes  int
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -135,30 +134,33 @@ func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	n, err := r.ResponseWriter.Write(p)
-	r.bytes += n
-	return n, err
+	return r.ResponseWriter.Write(p)
 }
 
 // ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	t.ops.settle()
-	begun := time.Now()
-	rec := &recorder{ResponseWriter: w}
-	r := &request{Request: hr, w: rec, query: hr.URL.Query(), call: &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}}
+	r, log := t.receive(w, hr)
 	if t.public(r) {
 		return
 	}
-	defer func() {
-		r.call.Status, r.call.Seconds = rec.status, time.Since(begun).Seconds()
-		t.calls.add(*r.call)
-	}()
+	defer log()
 	t.stamp(r)
 	if err := t.admit(r); err != nil {
-		err.write(rec)
+		err.write(r.w)
 		return
 	}
 	t.serve(r)
+}
+
+// receive begins a call; log writes it down when it is over.
+func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) (r *request, log func()) {
+	begun := time.Now()
+	r = &request{Request: hr, w: &recorder{ResponseWriter: w}, query: hr.URL.Query(), call: &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}}
+	return r, func() {
+		r.call.Status, r.call.Seconds = r.w.status, time.Since(begun).Seconds()
+		t.calls.add(*r.call)
+	}
 }
 
 // stamp sets the headers every answer has.

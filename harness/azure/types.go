@@ -49,6 +49,9 @@ func typeTable() map[string]*resourceType {
 	return out
 }
 
+// typeOf is the type of a resource; nil: the twin has none of that name.
+func (t *Twin) typeOf(id ID) *resourceType { return t.types[strings.ToLower(id.Type())] }
+
 // route finds the type of a path. A POST ends in an action of a type.
 func (t *Twin) route(r *request) *Error {
 	id := r.id
@@ -59,7 +62,7 @@ func (t *Twin) route(r *request) *Error {
 	if r.Method == http.MethodPost && id.Collection() && len(id.Types) > 1 {
 		id = id.parent()
 	}
-	r.typ = t.types[strings.ToLower(id.Type())]
+	r.typ = t.typeOf(id)
 	if r.typ == nil {
 		if id.Provider == "" {
 			return gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found.", id.Type())

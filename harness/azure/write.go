@@ -14,7 +14,7 @@ func (t *Twin) put(r *request) *Error {
 		return bad
 	}
 	if r.typ.show != nil && t.store.get(r.id) == nil && r.typ.single {
-		return errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
+		return notAllowed(r)
 	}
 	if bad = t.there(r.id); bad != nil {
 		return bad
@@ -98,7 +98,6 @@ func (t *Twin) write(id ID, typ *resourceType, body map[string]any) (doc *docume
 	fresh := maps.Clone(body)
 	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.name
 	if id.Provider == "" {
-		delete(fresh, "type")
 		fresh["type"] = "Microsoft.Resources/" + typ.name
 	}
 	if typ.tagged {
@@ -130,8 +129,13 @@ func (t *Twin) finishWrite(id ID, typ *resourceType) *Error {
 	if failure != nil {
 		state = failed
 	}
-	t.edit(id, func(body map[string]any) { object(body, "properties")["provisioningState"] = state })
+	t.setState(id, state)
 	return failure
+}
+
+// setState tells how far a resource is.
+func (t *Twin) setState(id ID, state string) {
+	t.edit(id, func(body map[string]any) { object(body, "properties")["provisioningState"] = state })
 }
 
 // edit changes a document, if it is still there.
@@ -155,8 +159,8 @@ func (t *Twin) remove(r *request) *Error {
 		return bad
 	}
 	if d == nil {
-		if r.id.ResourceGroup != "" && t.store.get(groupID(r.id)) == nil {
-			return notFound(groupID(r.id))
+		if bad := t.groupThere(r.id); bad != nil {
+			return bad
 		}
 		r.w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -171,11 +175,11 @@ func (t *Twin) remove(r *request) *Error {
 		replyRaw(r.w, http.StatusOK, d.raw)
 		return nil
 	}
-	t.edit(d.id, func(body map[string]any) { object(body, "properties")["provisioningState"] = "Deleting" })
+	t.setState(d.id, "Deleting")
 	t.begin(r, d.id, "delete", text(d.body(), "location"), func() *Error {
 		if r.typ.held != nil { // attached meanwhile
 			if bad := r.typ.held(t, d.id); bad != nil {
-				t.edit(d.id, func(body map[string]any) { object(body, "properties")["provisioningState"] = failed })
+				t.setState(d.id, failed)
 				return bad
 			}
 		}
@@ -193,7 +197,7 @@ func (t *Twin) erase(id ID, typ *resourceType) {
 		return
 	}
 	for _, child := range t.store.below(id) {
-		if ct := t.types[strings.ToLower(child.id.Type())]; ct != nil && ct.gone != nil && t.store.get(child.id) != nil {
+		if ct := t.typeOf(child.id); ct != nil && ct.gone != nil && t.store.get(child.id) != nil {
 			ct.gone(t, child.id, child.body())
 		}
 		t.store.remove(child.id)
@@ -239,7 +243,7 @@ func (t *Twin) post(r *request) *Error {
 func (t *Twin) begin(r *request, target ID, verb, location string, finish func() *Error) *operation {
 	if r.fails {
 		finish = func() *Error {
-			t.edit(target, func(body map[string]any) { object(body, "properties")["provisioningState"] = failed })
+			t.setState(target, failed)
 			return errorf(http.StatusInternalServerError, "InternalExecutionError", "An internal execution error occurred. Please retry later.")
 		}
 	}
@@ -248,12 +252,7 @@ func (t *Twin) begin(r *request, target ID, verb, location string, finish func()
 		location = t.options.Region
 	}
 	location = strings.ToLower(strings.ReplaceAll(location, " ", ""))
-	op := t.ops.start(target, verb, location, finish, func() []byte {
-		if d := t.store.get(target); d != nil && verb != "delete" {
-			return d.raw
-		}
-		return nil
-	})
+	op := t.ops.start(target, verb, location, finish)
 	version := "?api-version=" + r.call.APIVersion
 	h := r.w.Header()
 	place := r.base() + "/subscriptions/" + target.Subscription
@@ -318,8 +317,8 @@ func (t *Twin) pollLocation(r *request, op operation) {
 	case op.failure != nil:
 		op.failure.write(r.w)
 	default:
-		if raw := op.result(); raw != nil {
-			replyRaw(r.w, http.StatusOK, raw)
+		if d := t.store.get(op.target); d != nil && op.verb != "delete" {
+			replyRaw(r.w, http.StatusOK, d.raw)
 			return
 		}
 		r.w.WriteHeader(http.StatusNoContent)
