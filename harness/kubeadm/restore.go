@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +34,6 @@ func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error 
 	t := c.Topology()
 	members, servers := t.EtcdMachines(), t.ControlPlaneMachines()
 	stacked := t.Etcd == cluster.EtcdStacked
-	r := restorer{cluster: c}
 	steps := []struct {
 		what string
 		on   []string
@@ -60,21 +58,19 @@ func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error 
 		{"start the API servers", servers, func(ctx context.Context, m cluster.Machine) error { return startPod(ctx, m, "kube-apiserver") }},
 	}
 	for _, s := range steps {
-		if err := r.each(ctx, s.on, s.do); err != nil {
+		if err := each(ctx, c, s.on, s.do); err != nil {
 			return fmt.Errorf("restore etcd: %s: %w", s.what, err)
 		}
 	}
 	return nil
 }
 
-type restorer struct{ cluster cluster.Cluster }
-
 // each does something on several machines at once. All are waited for, so that none is half-way when the error is told.
-func (r restorer) each(ctx context.Context, machines []string, do func(context.Context, cluster.Machine) error) error {
+func each(ctx context.Context, c cluster.Cluster, machines []string, do func(context.Context, cluster.Machine) error) error {
 	var g errgroup.Group
-	for _, name := range slices.Clone(machines) {
+	for _, name := range machines {
 		g.Go(func() error {
-			m, err := r.cluster.Machine(name)
+			m, err := c.Machine(name)
 			if err != nil {
 				return err
 			}

@@ -31,6 +31,11 @@ func (m *machineUpgrade) rollback(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w; the etcd snapshot from before is %s: with --restore-snapshot etcd would have been taken back to it", err, m.snapshotFile(m.version))
 	}
+	return m.rolledBack(ctx, machine)
+}
+
+// rolledBack opens the machine for work again and drops what was kept for the rollback.
+func (m *machineUpgrade) rolledBack(ctx context.Context, machine cluster.Machine) error {
 	return errors.Join(unskip(m.uncordon(ctx)), sh(ctx, machine, "rm -rf "+m.saved()))
 }
 
@@ -50,7 +55,7 @@ func (m *machineUpgrade) restoreEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(unskip(m.uncordon(ctx)), sh(ctx, machine, "rm -rf "+m.saved()))
+	return m.rolledBack(ctx, machine)
 }
 
 func unskip(err error) error {

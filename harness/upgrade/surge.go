@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -47,7 +48,7 @@ func (u *Upgrade) surge(from, version string) []*plan.Step {
 	steps := []*plan.Step{{Name: "surge", About: SurgeMachine + ", for the time of the upgrade", Children: []*plan.Step{
 		{Name: "surge/add", About: "join a new machine at " + version, Run: extra.join},
 		{Name: "surge/gate", About: "well at the new version, or go no further", Run: extra.joined},
-		{Name: "surge/rollback", About: "when a step above fails: remove it", Run: extra.leave, Rollback: true},
+		{Name: "surge/rollback", About: "when a step above fails: remove it", Run: extra.end, Rollback: true},
 	}}}
 	for i, name := range u.Topology.WorkerMachines() {
 		r := &replacement{&machineUpgrade{Upgrade: u, machine: name, from: from, version: version}}
@@ -62,7 +63,7 @@ func (u *Upgrade) surge(from, version string) []*plan.Step {
 	}
 	return append(steps, &plan.Step{Name: "surge/end", About: SurgeMachine, Children: []*plan.Step{
 		{Name: "surge/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: extra.empty},
-		{Name: "surge/remove", About: "take the machine and its Node away", Run: extra.leave},
+		{Name: "surge/remove", About: "take the machine and its Node away", Run: extra.end},
 	}})
 }
 
@@ -86,27 +87,22 @@ func (u *Upgrade) replacing() (map[string]string, error) {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	for _, f := range files {
-		raw, err := os.ReadFile(f)
+		k, err := readKept(f)
 		if err != nil {
-			return nil, fmt.Errorf("upgrade: %w", err)
+			return nil, err
 		}
-		var k kept
-		if err := json.Unmarshal(raw, &k); err != nil {
-			return nil, fmt.Errorf("upgrade: %s: %w", f, err)
-		}
-		name := filepath.Base(f)
-		out[name[:len(name)-len(".json")]] = k.From
+		out[strings.TrimSuffix(filepath.Base(f), ".json")] = k.From
 	}
 	return out, nil
 }
 
-func (r *replacement) read() (k kept, err error) {
-	raw, err := os.ReadFile(r.keptFile(r.machine))
+func readKept(file string) (k kept, err error) {
+	raw, err := os.ReadFile(file)
 	if err == nil {
 		err = json.Unmarshal(raw, &k)
 	}
 	if err != nil {
-		return k, fmt.Errorf("what the Node of %s carried: %w", r.machine, err)
+		return k, fmt.Errorf("what a replaced Node carried: %s: %w", file, err)
 	}
 	return k, nil
 }
@@ -212,9 +208,6 @@ func (r *replacement) leave(ctx context.Context) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("remove node %s: %w", r.machine, err)
 	}
-	if r.machine == SurgeMachine {
-		return r.forget()
-	}
 	return nil
 }
 
@@ -230,11 +223,6 @@ func (r *replacement) addAt(ctx context.Context, version string) error {
 	if !r.at(ctx, version) {
 		if err := r.leave(ctx); err != nil {
 			return err
-		}
-		if r.machine == SurgeMachine {
-			if err := r.write(kept{From: r.from}); err != nil {
-				return err
-			}
 		}
 		s, err := r.scaler()
 		if err != nil {
@@ -253,7 +241,7 @@ func (r *replacement) addAt(ctx context.Context, version string) error {
 
 // giveBack puts on the new Node what the old one carried and the new one does not have of itself.
 func (r *replacement) giveBack(ctx context.Context) error {
-	k, err := r.read()
+	k, err := readKept(r.keptFile(r.machine))
 	if err != nil {
 		return err
 	}
@@ -327,7 +315,18 @@ func (r *replacement) join(ctx context.Context) error {
 	if err := r.workersDone(ctx); err != nil {
 		return err
 	}
+	if err := r.write(kept{From: r.from}); err != nil { // it carries nothing, and a second run knows whose it is
+		return err
+	}
 	return r.addAt(ctx, r.version)
+}
+
+// end removes the surge machine.
+func (r *replacement) end(ctx context.Context) error {
+	if err := r.leave(ctx); err != nil {
+		return err
+	}
+	return r.forget()
 }
 
 func (r *replacement) joined(ctx context.Context) error {
