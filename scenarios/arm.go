@@ -200,7 +200,7 @@ func (r *armRun) report(res *plan.Result) {
 	res.Tables, res.Plots = append(res.Tables, table), append(res.Plots, lines)
 }
 
-// armDir is where a subject's twin writes its files.
+// dir is where a subject's twin writes its files.
 func (s *armStory) dir() string {
 	return filepath.Join(s.run.options.Out, strings.ReplaceAll(s.subject.Name, "/", "-"))
 }

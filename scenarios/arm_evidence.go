@@ -45,15 +45,20 @@ func throttledCalls(calls []azure.Call) (out []azure.Call) {
 	return out
 }
 
+// servesAgain is how long after the last event a new node was found.
+func (s *armStory) servesAgain() string {
+	if s.served {
+		return s.again.Round(time.Second).String()
+	}
+	return "not within " + s.run.spec.Patience.String()
+}
+
 func (s *armStory) row() []string {
 	events := s.mine(s.warm, 0)
 	stopped := throttledCalls(events)
-	first, served := "–", "not within "+s.run.spec.Patience.String()
+	first := "–"
 	if len(stopped) > 0 {
 		first = stopped[0].Time.Sub(s.begun).Round(time.Second).String()
-	}
-	if s.served {
-		served = s.again.Round(time.Second).String()
 	}
 	s.mu.Lock()
 	bad, slowest := s.asked, 0.0 // a lookup that was never answered has failed
@@ -67,7 +72,7 @@ func (s *armStory) row() []string {
 	factor := float64(time.Second) / float64(s.clock.Wall(time.Second))
 	return []string{
 		s.subject.Name, fmt.Sprint(lists(s.mine(0, s.warm))), fmt.Sprint(lists(s.mine(s.warm, s.first))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
-		fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), served,
+		fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), s.servesAgain(),
 	}
 }
 
@@ -124,7 +129,7 @@ func (s *armStory) checks() []plan.Check {
 		{Name: "listsPerMiss", When: s.subject.Name, Verdict: verdict(got == s.subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.subject.ListsPerMiss)},
 		{Name: "throttled", When: s.subject.Name, Verdict: verdict((stopped > 0) == s.subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
 	}
-	return append(out, plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.row()[8] + " after the last event"})
+	return append(out, plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.servesAgain() + " after the last event"})
 }
 
 // faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,14 +100,17 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		err = errors.Join(err, s.Close())
-		if f.listen.ReadyFile != "" {
-			err = errors.Join(err, os.Remove(f.listen.ReadyFile)) // nobody answers there any more
-		}
-	}()
 	printf(cmd.OutOrStdout(), "%s\n  Resource Manager  %s\n  instance metadata %s\n  control           %s\n", twin, s.Ready.Endpoint, s.Ready.IMDS, s.Ready.Control)
-	return s.Wait(cmd.Context())
+	return f.wait(cmd.Context(), s)
+}
+
+// wait serves until it is interrupted, and takes the ready file away: nobody answers there any more.
+func (f *armFlags) wait(ctx context.Context, s *azure.Server) error {
+	err := errors.Join(s.Wait(ctx), s.Close())
+	if f.listen.ReadyFile != "" {
+		err = errors.Join(err, os.Remove(f.listen.ReadyFile))
+	}
+	return err
 }
 
 // drive makes a lab's machines the twin's virtual machines.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,9 +34,7 @@ func armBudget() *cobra.Command {
 			costs := azure.Budgets(calls, p, nodes)
 			out := cmd.OutOrStdout()
 			if asJSON {
-				e := json.NewEncoder(out)
-				e.SetIndent("", "  ")
-				return e.Encode(costs)
+				return printJSON(out, costs)
 			}
 			t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 			printf(t, "BUDGET\tOF\tCALLS\tA NODE\tEMPTY AFTER NODES\tENOUGH FOR CLUSTERS\tSIMULATED\n")

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,14 +62,8 @@ the control listener of the ready file, as with arm serve.
 			if err != nil {
 				return err
 			}
-			defer func() {
-				err = errors.Join(err, s.Close())
-				if f.listen.ReadyFile != "" {
-					err = errors.Join(err, os.Remove(f.listen.ReadyFile))
-				}
-			}()
 			printf(cmd.OutOrStdout(), "proxy   %s\ncontrol %s\n", s.Ready.Endpoint, s.Ready.Control)
-			return s.Wait(cmd.Context())
+			return f.wait(cmd.Context(), s)
 		},
 	}
 	fl := c.Flags()

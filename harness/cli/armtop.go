@@ -87,9 +87,7 @@ func summary(ctx context.Context, control string) (rows []azure.Row, err error) 
 
 func showRows(w io.Writer, rows []azure.Row, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(rows)
+		return printJSON(w, rows)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	printf(t, "OPERATION\tPRINCIPAL\tBUDGET\tOK\tTHROTTLED\tFAULTS\tFAILED\tAMPLIFICATION\n")

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -117,9 +116,7 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []upgrade.Findin
 		if found == nil {
 			found = []upgrade.Finding{}
 		}
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		if err := e.Encode(found); err != nil {
+		if err := printJSON(out, found); err != nil {
 			return fmt.Errorf("preflight: %w", err)
 		}
 	} else {

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -66,19 +65,11 @@ func (c *Lab) all() []*Machine {
 	if err != nil || st.ModTime().Equal(c.written) {
 		return c.machines
 	}
-	if cfg, err := readConfig(c.dir); err == nil {
+	if cfg, err := labinit.ReadConfig(c.dir); err == nil {
 		c.know(cfg.Machines)
 		c.written = st.ModTime()
 	}
 	return c.machines
-}
-
-func readConfig(dir string) (cfg labinit.Config, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, labinit.ConfigFile))
-	if err == nil {
-		err = json.Unmarshal(raw, &cfg)
-	}
-	return cfg, err
 }
 
 // AddMachine makes a machine with an empty disk and powers it on.
@@ -104,7 +95,7 @@ func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
 		}
 		return nil, cluster.Usagef("no lab named %q is running; running: %s", name, names)
 	}
-	cfg, err := readConfig(dir)
+	cfg, err := labinit.ReadConfig(dir)
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: %w", name, err)
 	}

@@ -4,7 +4,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -163,11 +162,7 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 		}
 		defer func() { _ = listener.Close() }()
 	}
-	raw, err := json.MarshalIndent(cfg, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, labinit.ConfigFile), raw, 0o600); err != nil {
+	if err := cfg.Write(dir); err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
 	owned, err := spawn(dir, p.Program, listener, p.Keep)

@@ -3,7 +3,10 @@
 package labinit
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -41,6 +44,31 @@ type Machine struct {
 	Role cluster.Role `json:"role"`
 	Addr string       `json:"addr"`
 	Link string       `json:"link"` // its interface on the lab's side; at most 15 bytes
+}
+
+// ReadConfig reads the lab.json of a lab's state directory.
+func ReadConfig(dir string) (cfg Config, err error) {
+	raw, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return cfg, fmt.Errorf("lab: %w", err)
+	}
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		return cfg, fmt.Errorf("lab: %s: %w", ConfigFile, err)
+	}
+	return cfg, nil
+}
+
+// Write replaces it at once: other processes read the machines from it.
+func (c Config) Write(dir string) error {
+	raw, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("lab: %s: %w", ConfigFile, err)
+	}
+	file := filepath.Join(dir, ConfigFile)
+	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return os.Rename(file+".new", file)
 }
 
 // Place gives a machine its address and its cable: one of the topology always the same, another the first that is free behind those.

@@ -2,13 +2,11 @@ package labinit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -48,7 +46,7 @@ func Main(ctx context.Context, dir string) error {
 }
 
 func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
-	cfg, err := readConfig(dir)
+	cfg, err := ReadConfig(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +75,6 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	}
 	go func() { _ = control.Serve(l, handlers(board, done)) }()
 	return done, nil
-}
-
-func readConfig(dir string) (Config, error) {
-	var cfg Config
-	raw, err := os.ReadFile(filepath.Join(dir, ConfigFile))
-	if err != nil {
-		return cfg, fmt.Errorf("lab: %w", err)
-	}
-	if err := json.Unmarshal(raw, &cfg); err != nil {
-		return cfg, fmt.Errorf("lab: %s: %w", ConfigFile, err)
-	}
-	return cfg, nil
 }
 
 func listen(dir string) (*net.UnixListener, error) {

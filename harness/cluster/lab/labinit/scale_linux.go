@@ -2,7 +2,6 @@ package labinit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,15 +59,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 func (s *switchboard) keep(machines []Machine) error {
 	cfg := s.cfg
 	cfg.Machines = machines
-	raw, err := json.MarshalIndent(cfg, "", "  ")
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(s.dir, ConfigFile)
-	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(file+".new", file); err != nil {
+	if err := cfg.Write(s.dir); err != nil {
 		return err
 	}
 	s.cfg = cfg
