@@ -12,8 +12,39 @@ import (
 	"strings"
 )
 
-// build compiles the programs from their nested module in one go, so that what they share is compiled once.
+// build makes the programs without a release server: what the version's module has is compiled, the rest is another release's.
 func (s *Store) build(ctx context.Context, v Version, names []string, label string) error {
+	var own []string
+	for _, n := range names {
+		from := v.Borrows[n]
+		if from == "" {
+			own = append(own, n)
+			continue
+		}
+		if err := s.borrow(ctx, v, n, from); err != nil {
+			return fmt.Errorf("%s: %s of %s: %w", label, n, from, err)
+		}
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	return s.buildOwn(ctx, v, own, label)
+}
+
+// borrow puts another release's program in the place of this one's.
+func (s *Store) borrow(ctx context.Context, v Version, name, from string) error {
+	lender, err := Resolve(v.Product.Name, from)
+	if err != nil {
+		return err
+	}
+	if err := s.fetch(ctx, lender, []string{name}); err != nil {
+		return err
+	}
+	return install(filepath.Join(s.Dir, v.Product.Name, lender.Version, name), filepath.Join(s.Dir, v.Product.Name, v.Version, name))
+}
+
+// buildOwn compiles the programs from their nested module in one go, so that what they share is compiled once.
+func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label string) error {
 	module := filepath.Join(s.Source, v.Module)
 	if _, err := os.Stat(filepath.Join(module, "go.mod")); err != nil {
 		return fmt.Errorf("%s: the source tree has no module to build it: %w", label, err)

@@ -27,7 +27,8 @@ type Version struct {
 	Product  fixtures.Product
 	Version  string // vX.Y.Z
 	Module   string
-	Programs []string // sorted
+	Borrows  map[string]string // program the module does not build -> release it is taken from
+	Programs []string          // sorted
 }
 
 // Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known.
@@ -43,7 +44,7 @@ func Resolve(product, want string) (Version, error) {
 		}
 		for _, r := range slices.Backward(p.Releases) {
 			if want == "" || want == r.Version || minorOf(r.Version) == want {
-				return Version{Product: p, Version: r.Version, Module: r.Module, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
+				return Version{Product: p, Version: r.Version, Module: r.Module, Borrows: r.Borrows, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
 			}
 			known = append([]string{r.Version}, known...)
 		}

@@ -142,6 +142,32 @@ func TestUnpackTakesWhatIsNamed(t *testing.T) {
 	}
 }
 
+// TestToolsOfANeighbour: a release whose module builds the server alone takes the tools of the release it names, without compiling anything for them.
+func TestToolsOfANeighbour(t *testing.T) {
+	v, err := Resolve(Etcd, "v3.6.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}} // no module can be built here
+	v.Product.Checksum = "http://127.0.0.1:1/none"
+	lent := s.Path(Etcd, "v3.6.16", "etcdutl")
+	if err := os.MkdirAll(filepath.Dir(lent), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(lent, []byte("the neighbour's"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ensure(t.Context(), v, "etcdutl"); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(s.Path(Etcd, "v3.6.3", "etcdutl")); err != nil || string(raw) != "the neighbour's" {
+		t.Fatalf("%q, %v", raw, err)
+	}
+	if err := s.Ensure(t.Context(), v, "etcd"); err == nil || !strings.Contains(err.Error(), "no module to build it") {
+		t.Fatalf("the server was borrowed as well: %v", err)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	for want, got := range map[string]string{"v1.35": "v1.35.4", "v1.36.3": "v1.36.3", "": "v1.36.3"} {
 		v, err := Resolve(Kubernetes, want)
@@ -166,6 +192,15 @@ func TestEveryModuleIsThere(t *testing.T) {
 			raw, err := os.ReadFile(filepath.Join(source, v.Module, "go.mod"))
 			if err != nil || !strings.Contains(string(raw), v.Version) {
 				t.Errorf("%s %s: %s does not require it: %v", product, v.Version, v.Module, err)
+			}
+			for _, name := range v.Programs {
+				lender, err := Resolve(product, v.Borrows[name])
+				switch tool := v.Product.Programs[name]; {
+				case v.Borrows[name] == "" && !strings.Contains(string(raw), tool+"\n"):
+					t.Errorf("%s %s: %s does not build %s, and it is borrowed from nobody", product, v.Version, v.Module, name)
+				case err != nil || len(lender.Borrows) > 0: // a circle would wait for its own lock
+					t.Errorf("%s %s borrows %s of %q, which borrows itself: %v", product, v.Version, name, v.Borrows[name], err)
+				}
 			}
 		}
 	}
