@@ -15,9 +15,10 @@ import (
 // tokenLife is how long a token is good for, as Entra ID says it.
 const tokenLife = 3599 * time.Second
 
-// tokens issues and checks bearer tokens. Any client and secret gets one: its principal is the client id.
+// tokens issues and checks bearer tokens. Any client and secret gets one: its principal is the client id. They live by the wall's clock whatever
+// the twin's is: a client counts the seconds it was told by its own clock, and would be refused in the middle of a token's life by any other.
 type tokens struct {
-	clock  Clock
+	now    func() time.Time // the wall's clock; a test's own
 	tenant string
 	key    []byte
 	good   sync.Map // token -> principal and end, of those that were checked
@@ -28,12 +29,12 @@ type goodToken struct {
 	ends      time.Time
 }
 
-func newTokens(c Clock, tenant string) (*tokens, error) {
+func newTokens(tenant string) (*tokens, error) {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
-	return &tokens{clock: c, tenant: tenant, key: key}, nil
+	return &tokens{now: time.Now, tenant: tenant, key: key}, nil
 }
 
 type claims struct {
@@ -44,7 +45,7 @@ type claims struct {
 }
 
 func (t *tokens) issue(client, audience, issuer string) (string, error) {
-	now := t.clock.Now()
+	now := t.now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Audience: jwt.ClaimStrings{audience}, Issuer: issuer, Subject: client,
@@ -54,14 +55,15 @@ func (t *tokens) issue(client, audience, issuer string) (string, error) {
 	}).SignedString(t.key)
 }
 
-// check tells the principal of a request, or the error and the challenge that a client learns its tenant from.
+// check tells the principal of a request, or the error and the challenge that a client learns its tenant from. Of a refused token it is who the token
+// says it is, for the call log: who was refused is evidence as well.
 func (t *tokens) check(r *http.Request, authority string) (string, *Error) {
 	header := r.Header.Get("Authorization")
 	token, ok := cutPrefixFold(header, "Bearer ")
 	if !ok || token == "" {
 		return "", t.refuse(authority, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
 	}
-	now := t.clock.Now()
+	now := t.now()
 	if known, ok := t.good.Load(token); ok {
 		if g, ok := known.(goodToken); ok && now.Before(g.ends) {
 			return g.principal, nil
@@ -70,13 +72,13 @@ func (t *tokens) check(r *http.Request, authority string) (string, *Error) {
 	}
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
-		jwt.WithValidMethods([]string{"HS256"}), jwt.WithTimeFunc(t.clock.Now), jwt.WithExpirationRequired())
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithTimeFunc(t.now), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return "", t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+		return c.Object, t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
 			c.ExpiresAt.UTC().Format("1/2/2006 3:04:05 PM"), now.UTC().Format("1/2/2006 3:04:05 PM")), "invalid_token")
 	case err != nil:
-		return "", t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
+		return principalOf(header), t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
 	}
 	t.good.Store(token, goodToken{c.Object, c.ExpiresAt.Time})
 	return c.Object, nil
@@ -92,7 +94,7 @@ func (t *tokens) refuse(authority, code, message, reason string) *Error {
 	return e
 }
 
-// principalOf reads whose token it is, without checking it: through a proxy, that is the real service's to do.
+// principalOf reads whose token it says it is, without checking it: for a log, and of calls through a proxy, whose tokens are the real service's to check.
 func principalOf(header string) string {
 	token, _ := cutPrefixFold(header, "Bearer ")
 	var c claims

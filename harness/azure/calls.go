@@ -60,6 +60,7 @@ func (c Call) outcome() string {
 }
 
 func (l *CallLog) add(c Call) {
+	c.Operation, c.Principal = strings.ToValidUTF8(c.Operation, "?"), strings.ToValidUTF8(c.Principal, "?") // clients choose them; metrics take nothing else
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.calls) >= maxCalls {

@@ -8,7 +8,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// Clock is the twin's time: buckets fill, operations end and tokens expire by it.
+// Clock is the twin's time: buckets fill and operations end by it. Tokens do not: they live by the wall's, as their clients do.
 type Clock interface {
 	Now() time.Time
 	// Wall turns a time of the twin into one a client has to wait by its own clock.

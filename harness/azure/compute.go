@@ -88,9 +88,29 @@ func checkVM(t *Twin, id ID, body, old map[string]any) *Error {
 	return nil
 }
 
+// number is a number of a document; none at all counts as 0, as services read it.
+func number(v any) (float64, bool) {
+	switch n := v.(type) {
+	case nil:
+		return 0, true
+	case float64:
+		return n, true
+	case int64: // of a template's arithmetic
+		return float64(n), true
+	default:
+		return 0, false
+	}
+}
+
 func (t *Twin) checkDataDisk(id ID, i int, disk, old map[string]any) *Error {
+	lun, ok := number(at(disk, "lun"))
+	if !ok {
+		e := errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter dataDisk.lun is invalid.")
+		e.Target = "dataDisk.lun"
+		return e
+	}
 	for _, was := range objects(old, "properties", "storageProfile", "dataDisks") {
-		if at(was, "lun") == at(disk, "lun") && !strings.EqualFold(text(was, "createOption"), text(disk, "createOption")) {
+		if before, _ := number(at(was, "lun")); before == lun && !strings.EqualFold(text(was, "createOption"), text(disk, "createOption")) {
 			e := errorf(http.StatusConflict, "PropertyChangeNotAllowed", "Changing property 'dataDisk.createOption' is not allowed.")
 			e.Target = "dataDisk.createOption"
 			return e

@@ -183,7 +183,9 @@ type State struct {
 
 // State gives the documents, ordered by id.
 func (t *Twin) State() State {
+	t.onlyMu.RLock()
 	s := State{Resources: []json.RawMessage{}, Subscriptions: slices.Sorted(maps.Keys(t.only))}
+	t.onlyMu.RUnlock()
 	for _, d := range t.store.all() {
 		s.Resources = append(s.Resources, d.raw)
 	}
@@ -192,12 +194,7 @@ func (t *Twin) State() State {
 
 // Load adds documents: each needs an id, and is taken as it is.
 func (t *Twin) Load(s State) error {
-	if len(s.Subscriptions) > 0 && t.only == nil {
-		t.only = map[string]bool{}
-	}
-	for _, id := range s.Subscriptions {
-		t.only[strings.ToLower(id)] = true
-	}
+	t.admitOnly(s.Subscriptions)
 	for i, raw := range s.Resources {
 		var body map[string]any
 		if err := json.Unmarshal(raw, &body); err != nil {
@@ -215,6 +212,25 @@ func (t *Twin) Load(s State) error {
 	return nil
 }
 
+// admitOnly adds to the subscriptions there are.
+func (t *Twin) admitOnly(subscriptions []string) {
+	t.onlyMu.Lock()
+	defer t.onlyMu.Unlock()
+	if len(subscriptions) > 0 && t.only == nil {
+		t.only = map[string]bool{}
+	}
+	for _, id := range subscriptions {
+		t.only[strings.ToLower(id)] = true
+	}
+}
+
+// subscription reports whether there is one of that id; a call for none in particular may always be made.
+func (t *Twin) subscription(id string) bool {
+	t.onlyMu.RLock()
+	defer t.onlyMu.RUnlock()
+	return len(t.only) == 0 || id == "" || t.only[strings.ToLower(id)]
+}
+
 // collector gives the call log's counts to Prometheus.
 type collector struct{ twin *Twin }
 
@@ -223,10 +239,10 @@ func (collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends the counts.
 func (c collector) Collect(out chan<- prometheus.Metric) {
-	desc := prometheus.NewDesc("drydock_arm_calls_total", "Calls by operation, principal and what became of them.", []string{"operation", "principal", "outcome"}, nil)
+	desc := prometheus.NewDesc("drydock_arm_calls_total", "Calls by operation, budget, principal and what became of them.", []string{"operation", "budget", "principal", "outcome"}, nil)
 	for _, r := range c.twin.calls.Summary() {
 		for outcome, n := range map[string]int{"ok": r.OK, "throttled": r.Throttled, "fault": r.Faults, "failed": r.Failed} {
-			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), r.Operation, r.Principal, outcome)
+			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), r.Operation, r.Budget, r.Principal, outcome)
 		}
 	}
 	resources := prometheus.NewDesc("drydock_arm_resources", "Resources there are.", nil, nil)

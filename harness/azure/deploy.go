@@ -63,8 +63,17 @@ func (d *deployment) ready(r *deployed) bool {
 	return true
 }
 
-// start puts a resource. One that refers to another that is not there yet waits for it; false: it does.
-func (d *deployment) start(r *deployed) bool {
+// start begins with a resource. One that refers to another that is not there yet waits for it; false: it does.
+func (d *deployment) start(r *deployed) (begun bool) {
+	if failure := guarded(func() *Error { begun = d.put(r); return nil }); failure != nil {
+		d.ended(r, failure)
+		return true
+	}
+	return begun
+}
+
+// put makes the resource, or begins to.
+func (d *deployment) put(r *deployed) bool {
 	scope := *r.scope
 	scope.Reference = d.reference
 	body, err := d.evaluate(r, &scope)
@@ -94,7 +103,7 @@ func (d *deployment) start(r *deployed) bool {
 		verb = "create"
 	}
 	d.twin.ops.start(doc.id, verb, "", func() *Error {
-		failure := d.twin.finishWrite(doc.id, r.typ)
+		failure := d.twin.guarded(doc.id, func() *Error { return d.twin.finishWrite(doc.id, r.typ) })
 		d.settled(r, failure)
 		return failure
 	})
@@ -211,7 +220,7 @@ func (d *deployment) end() {
 	}
 	outputs := map[string]any{}
 	if failure == nil {
-		outputs, failure = d.outputValues()
+		failure = guarded(func() (bad *Error) { outputs, bad = d.outputValues(); return bad })
 	}
 	state := succeeded
 	if failure != nil {

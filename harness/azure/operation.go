@@ -277,7 +277,7 @@ func (o *operations) settle() {
 func (o *operations) end(op *operation, do func() *Error) {
 	var failure *Error
 	if do != nil {
-		failure = do()
+		failure = guarded(do)
 	}
 	o.finish(op, failure)
 }

@@ -110,7 +110,7 @@ func (t *Twin) tokenBody(raw, audience string, v2 bool) map[string]any {
 	if v2 {
 		return map[string]any{"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": raw}
 	}
-	now := t.clock.Now().Unix()
+	now := t.tokens.now().Unix() // clients compare it with their own clock
 	return map[string]any{
 		"token_type": "Bearer", "expires_in": itoa(life), "ext_expires_in": itoa(life), "expires_on": fmt.Sprint(now + int64(life)), "not_before": fmt.Sprint(now), "resource": audience, "access_token": raw,
 	}

@@ -78,7 +78,9 @@ func checkRoleAssignment(_ *Twin, id ID, body, old map[string]any) *Error {
 			return errorf(http.StatusBadRequest, "InvalidRoleAssignment", "The '%s' property of the role assignment is missing.", p)
 		}
 	}
-	object(body, "properties")["scope"] = strings.TrimSuffix(id.String()[:strings.Index(strings.ToLower(id.String()), "/providers/microsoft.authorization")], "/")
+	scope := id
+	scope.Provider = "" // the path before the extension's own
+	object(body, "properties")["scope"] = scope.String()
 	return nil
 }
 

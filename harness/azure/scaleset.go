@@ -15,7 +15,7 @@ func scaleSetTypes() []*resourceType {
 		"delete":        {then: eachInstance(func(t *Twin, vm ID) { t.eraseInstance(vm) })},
 		"manualupgrade": {then: eachInstance(func(t *Twin, vm ID) { t.latest(vm) })},
 	}}
-	instance := &resourceType{name: ns + "/virtualMachines", fill: fillInstance, gone: goneInstance, actions: map[string]action{}}
+	instance := &resourceType{name: ns + "/virtualMachines", check: checkInstance, fill: fillInstance, gone: goneInstance, actions: map[string]action{}}
 	for name, state := range powerStates() {
 		set.actions[strings.ToLower(name)] = action{then: eachInstance(func(t *Twin, vm ID) { _ = t.power(vm, name, state) })}
 		instance.actions[strings.ToLower(name)] = action{then: func(t *Twin, id ID, _ map[string]any) *Error { return t.power(id, name, state) }}
@@ -166,6 +166,14 @@ func eachInstance(do func(t *Twin, vm ID)) func(t *Twin, id ID, args map[string]
 		}
 		return nil
 	}
+}
+
+// checkInstance refuses to make an instance: only its scale set does.
+func checkInstance(_ *Twin, id ID, _, old map[string]any) *Error {
+	if old == nil {
+		return errorf(http.StatusNotFound, "NotFound", "The entity was not found: instance '%s' of scale set '%s'.", id.Name(), id.Names[0])
+	}
+	return nil
 }
 
 // fillInstance attaches and releases data disks: that is what instances are updated for.

@@ -151,8 +151,12 @@ func (d *document) public() map[string]any {
 	return m
 }
 
-// body is the document to read and change, with what is hidden; the caller puts it back.
+// body is the document to read and change, with what is hidden; the caller puts it back. Of a document that is gone it is empty: others delete while
+// one looks.
 func (d *document) body() map[string]any {
+	if d == nil {
+		return map[string]any{}
+	}
 	m := d.public()
 	maps.Copy(m, d.hidden)
 	return m

@@ -40,9 +40,11 @@ type Twin struct {
 	types       map[string]*resourceType
 	calls       *CallLog
 	faults      *faults
-	deployments sync.Map        // key -> *deployment, of those that run
-	only        map[string]bool // the subscriptions there are, in lower case; empty: any
-	machines    Machines        // nil: virtual machines are documents only
+	deployments sync.Map // key -> *deployment, of those that run
+	machines    Machines // nil: virtual machines are documents only
+
+	onlyMu sync.RWMutex
+	only   map[string]bool // the subscriptions there are, in lower case; empty: any
 }
 
 // The names a twin has unless it is told others.
@@ -72,7 +74,7 @@ func New(o Options) (*Twin, error) {
 	if err != nil {
 		return nil, err
 	}
-	tok, err := newTokens(o.Clock, o.Tenant)
+	tok, err := newTokens(o.Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +143,16 @@ func (r *recorder) Write(p []byte) (int, error) {
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	t.ops.settle()
 	r, log := t.receive(w, hr)
-	if t.public(r) {
+	public := false
+	defer func() {
+		if !public {
+			log()
+		}
+	}()
+	defer answerMistake(r)
+	if public = t.public(r); public {
 		return
 	}
-	defer log()
 	t.stamp(r)
 	if err := t.admit(r); err != nil {
 		err.write(r.w)
@@ -192,30 +200,40 @@ func (t *Twin) stamp(r *request) {
 // admit says whether the call gets to a resource provider.
 func (t *Twin) admit(r *request) *Error {
 	principal, refused := t.tokens.check(r.Request, "https://"+r.Host)
+	r.call.Principal, r.subject.Principal = principal, principal
+	r.call.APIVersion = r.param("api-version")
+	unknown := t.name(r) // before anything is refused: the call log says of refused calls as well what they wanted
 	if refused != nil {
 		return refused
 	}
-	r.call.Principal, r.subject.Principal = principal, principal
 	if err := t.version(r); err != nil {
 		return err
 	}
+	if unknown != nil {
+		return unknown
+	}
+	if err := t.faults.strike(t, r); err != nil {
+		return err
+	}
+	return t.limit(r)
+}
+
+// name finds what the call is about: its resource, the type of that, and the operation.
+func (t *Twin) name(r *request) *Error {
 	id, ok := ParseID(r.URL.Path)
 	if !ok {
 		return gatewayf(http.StatusNotFound, "InvalidResource", "The requested resource does not exist: %s", r.URL.Path)
 	}
 	r.id = id
 	r.call.Subscription, r.subject.Subscription = id.Subscription, id.Subscription
-	if len(t.only) > 0 && id.Subscription != "" && !t.only[strings.ToLower(id.Subscription)] {
+	if !t.subscription(id.Subscription) {
 		return gatewayf(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", id.Subscription)
 	}
 	if err := t.route(r); err != nil {
 		return err
 	}
 	r.call.Operation = t.operation(r)
-	if err := t.faults.strike(t, r); err != nil {
-		return err
-	}
-	return t.limit(r)
+	return nil
 }
 
 // limit draws on the gateway's budgets and then on the provider's; all headers are told on success too.
@@ -269,8 +287,7 @@ func (t *Twin) limited(r *request) string {
 
 // version checks api-version: any passes and is noted, and in strict mode only a date does.
 func (t *Twin) version(r *request) *Error {
-	v := r.param("api-version")
-	r.call.APIVersion = v
+	v := r.call.APIVersion
 	if v == "" {
 		return gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	}

@@ -3,7 +3,6 @@ package azure
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -394,44 +393,5 @@ func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
 	c.pass()
 	if status := put(text(body, "etag")); status != http.StatusPreconditionFailed {
 		t.Errorf("with the etag of before: %d", status)
-	}
-}
-
-func TestTokensAreChecked(t *testing.T) {
-	c := newClient(t)
-	for _, sent := range []string{"", "Bearer fake_token", "Basic abc"} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://management.example/subscriptions/"+testSubscription+"?api-version=2016-06-01", nil)
-		r.Header.Set("Authorization", sent)
-		w := httptest.NewRecorder()
-		c.twin.ServeHTTP(w, r)
-		if w.Code != http.StatusUnauthorized || !strings.Contains(header(w, "WWW-Authenticate"), `authorization_uri="https://management.example/`+DefaultTenant+`"`) {
-			t.Errorf("%q: %d %v", sent, w.Code, w.Header())
-		}
-	}
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://management.example/"+DefaultTenant+"/oauth2/v2.0/token", strings.NewReader("grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	c.twin.ServeHTTP(w, r)
-	var token struct {
-		Access  string `json:"access_token"`
-		Expires int    `json:"expires_in"`
-	}
-	raw, _ := io.ReadAll(w.Body)
-	if err := json.Unmarshal(raw, &token); err != nil || token.Expires != 3599 {
-		t.Fatalf("token: %s", raw)
-	}
-	get := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://management.example/subscriptions/"+testSubscription+"?api-version=2016-06-01", nil)
-	get.Header.Set("Authorization", "Bearer "+token.Access)
-	for _, want := range []int{http.StatusOK, http.StatusUnauthorized} {
-		w := httptest.NewRecorder()
-		c.twin.ServeHTTP(w, get)
-		if w.Code != want {
-			t.Errorf("with the token: %d instead of %d", w.Code, want)
-		}
-		c.clock.Advance(2 * time.Hour)
-	}
-	calls, _ := c.twin.Calls().Since(0)
-	if calls[3].Principal != "me" {
-		t.Errorf("the principal is %q", calls[3].Principal)
 	}
 }

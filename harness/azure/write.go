@@ -57,6 +57,9 @@ func (t *Twin) put(r *request) *Error {
 		return bad
 	}
 	now := t.store.get(doc.id)
+	if now == nil { // deleted meanwhile
+		now = doc
+	}
 	r.w.Header()["ETag"] = []string{now.ETag()}
 	replyRaw(r.w, status, now.raw)
 	return nil
@@ -246,6 +249,9 @@ func (t *Twin) begin(r *request, target ID, verb, location string, finish func()
 			t.setState(target, failed)
 			return errorf(http.StatusInternalServerError, "InternalExecutionError", "An internal execution error occurred. Please retry later.")
 		}
+	}
+	if work := finish; work != nil {
+		finish = func() *Error { return t.guarded(target, work) }
 	}
 	timing := t.ops.timingOf(target.Type())
 	if location == "" {
