@@ -17,9 +17,9 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// Control serves what tests and people do to a twin behind its clients' backs: clock, faults, operations, state, call log, metrics.
-// It is on a listener of its own, so that no client of the gateway can reach it.
-func (t *Twin) Control() http.Handler {
+// control serves what tests and people do to a twin behind its clients' backs: clock, faults, operations, state, call log, metrics.
+// It is on a listener of its own, so that no client of the gateway can reach it, and behind a guard of its own, so that no page in a browser can.
+func (t *Twin) control() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, do func(r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {

@@ -22,13 +22,13 @@ func TestWhatMadeTheTwinPanicIsAnswered(t *testing.T) {
 		want               int
 	}{
 		"a lun that is an object": {
-			{http.MethodPut, compute + "virtualMachines/vm", disk("1"), http.StatusCreated},
+			{http.MethodPut, compute + "virtualMachines/vm", disk(`{"a":1}`), http.StatusBadRequest},
 			{http.MethodPut, compute + "virtualMachines/vm", disk(`{"a":1}`), http.StatusBadRequest},
 			{http.MethodPut, compute + "virtualMachines/vm", disk(`[1]`), http.StatusBadRequest},
 		},
 		"a capital letter that is longer when it is small": {
 			{http.MethodPut, "providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`, http.StatusCreated},
-			{http.MethodPut, "/subscriptions/" + strings.Repeat("\u0130", 40) + "/providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`, http.StatusCreated},
+			{http.MethodPut, "/subscriptions/" + strings.Repeat("\u0130", 100) + "/providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`, http.StatusCreated},
 		},
 		"an instance that a scale set does not have": {
 			{http.MethodPut, compute + "virtualMachineScaleSets/ss", `{"location":"westeurope","sku":{"capacity":1}}`, http.StatusCreated},
@@ -157,7 +157,7 @@ func TestMetricsAreToldWhateverClientsHaveCalled(t *testing.T) {
 	c.do(http.MethodPost, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm/%ff", "")
 	c.do(http.MethodPost, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm/%fe", "")
 	w := httptest.NewRecorder()
-	c.twin.Control().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://c/metrics", nil))
+	c.twin.control().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://c/metrics", nil))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `budget="writes"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -43,8 +43,9 @@ type Ready struct {
 	Authority    string `json:"authority"` // of the token service
 	Tenant       string `json:"tenant"`
 	Subscription string `json:"subscription"`
-	IMDS         string `json:"imds"`    // of the instance metadata service, plain HTTP
-	Control      string `json:"control"` // of clock, state, faults and call log, plain HTTP on the loopback
+	IMDS         string `json:"imds"`         // of the instance metadata service, plain HTTP
+	Control      string `json:"control"`      // of clock, state, faults and call log, plain HTTP on the loopback
+	ControlToken string `json:"controlToken"` // bearer token that control asks for
 	CA           string `json:"ca,omitempty"`
 	PID          int    `json:"pid"`
 }
@@ -84,7 +85,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 	if err != nil {
 		return nil, errors.Join(err, gateway.Close())
 	}
-	control, err := listen(ctx, "127.0.0.1:0")
+	controlled, err := s.startControl(ctx, t)
 	if err != nil {
 		return nil, errors.Join(err, gateway.Close(), imds.Close())
 	}
@@ -96,11 +97,10 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 		},
 	})
 	s.start(imds, &http.Server{Handler: t.IMDS()})
-	s.start(control, &http.Server{Handler: t.Control()})
 	endpoint := "https://" + gateway.Addr().String()
 	s.Ready = Ready{
 		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
-		IMDS: "http://" + imds.Addr().String(), Control: "http://" + control.Addr().String(), CA: l.CAOut, PID: os.Getpid(),
+		IMDS: "http://" + imds.Addr().String(), Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
 	if _, still := t.clock.(*VirtualClock); t.machines != nil && !still {
 		go t.tick(ctx) // machines act on time, whether anybody asks or not
@@ -138,7 +138,7 @@ func (s *Server) announce(l Listen) error {
 	if err != nil {
 		return fmt.Errorf("ready file: %w", err)
 	}
-	return writeFile(l.ReadyFile, append(raw, '\n'), 0o644)
+	return writeFile(l.ReadyFile, append(raw, '\n'), 0o600) // the control listener's token is in it
 }
 
 // loopback refuses an address that others reach, unless that is wanted: the twin gives tokens to anybody.

@@ -91,7 +91,7 @@ func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err := listen(ctx, "127.0.0.1:0")
+	controlled, err := s.startControl(ctx, p.twin)
 	if err != nil {
 		return nil, errors.Join(err, front.Close())
 	}
@@ -100,10 +100,9 @@ func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
 		scheme, server = "https://", &http.Server{Handler: p.pass(p.to.Scheme, p.to.Host), TLSConfig: p.ca.config()}
 	}
 	s.start(front, server)
-	s.start(control, &http.Server{Handler: p.twin.Control()})
 	s.Ready = Ready{
 		Endpoint: scheme + front.Addr().String(), Authority: p.tokens(scheme + front.Addr().String()), Tenant: p.twin.options.Tenant, Subscription: p.twin.options.Subscription,
-		Control: "http://" + control.Addr().String(), CA: l.CAOut, PID: os.Getpid(),
+		Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
 	return s, s.announce(l)
 }

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -144,14 +145,18 @@ func (a *authority) leaf(name string) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// writeFile puts a file in place at once: whoever sees it sees all of it.
+// writeFile puts a file in place at once: whoever sees it sees all of it, and nobody but its owner before it has its mode.
 func writeFile(path string, data []byte, mode os.FileMode) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
+	if err != nil {
 		return cluster.Usagef("%s cannot be written: %w", path, err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return cluster.Usagef("%s cannot be written: %w", path, err)
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Chmod(mode), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return cluster.Usagef("%s cannot be written: %w", path, errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

@@ -39,13 +39,15 @@ func armServe(o *options) *cobra.Command {
 		Example: `  drydock arm serve --ca-out ca.pem --ready-file ready.json
   SSL_CERT_FILE=ca.pem az-tool --endpoint $(jq -r .endpoint ready.json)
   drydock arm serve --policy legacy --clock 60 --ready-file ready.json   # an hour's limits in a minute
-  curl -d '{"kind":"throttle","operations":["LIST Microsoft.Compute/*"],"retryAfter":61}' $(jq -r .control ready.json)/_twin/faults`,
+  curl -H "Authorization: Bearer $(jq -r .controlToken ready.json)" $(jq -r .control ready.json)/_twin/faults \
+    -d '{"kind":"throttle","operations":["LIST Microsoft.Compute/*"],"retryAfter":61}'`,
 		Long: `Serve answers as Azure Resource Manager does, over TLS with a certificate authority of its own: resources with life cycles, long-running
 operations, tokens, instance metadata, and both layers of throttling. Any subscription exists; any client id and secret get a token.
 
-The ready file appears when the twin answers. It is JSON with endpoint, authority, tenant, subscription, imds, control and pid. On control, a
-listener on the loopback apart, are the clock (POST /_twin/clock {"advance":"30s"}, with --clock virtual), faults (/_twin/faults), how
-operations run (POST /_twin/operations), state (/_twin/state), the call log (/_twin/calls, /_twin/summary) and /metrics.`,
+The ready file appears when the twin answers, for its owner to read. It is JSON with endpoint, authority, tenant, subscription, imds, control,
+controlToken and pid. On control, a listener on the loopback apart that wants the token as a bearer token, are the clock (POST /_twin/clock
+{"advance":"30s"}, with --clock virtual), faults (/_twin/faults), how operations run (POST /_twin/operations), state (/_twin/state), the call log
+(/_twin/calls, /_twin/summary) and /metrics. Tokens of clients live for 3599 seconds of the wall's clock, whatever the twin's is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd, o) },
 	}
 	f.listenFlags(c)

@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -14,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"drydock.dev/drydock/harness/azure"
-	"drydock.dev/drydock/harness/cluster"
 )
 
 func armTop() *cobra.Command {
@@ -25,14 +21,14 @@ func armTop() *cobra.Command {
 		Use: "top", Short: "Show what clients do to a twin, by operation and principal", Args: cobra.NoArgs,
 		Example: "  drydock arm top --ready-file ready.json\n  drydock arm top --ready-file ready.json --once --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			control, err := controlOf(ready)
+			twin, err := azure.ReadReady(ready)
 			if err != nil {
 				return err
 			}
 			screen := term.IsTerminal(int(os.Stdout.Fd())) && !once
 			for {
-				rows, err := summary(cmd.Context(), control)
-				if err != nil {
+				var rows []azure.Row
+				if err := twin.AskControl(cmd.Context(), http.MethodGet, "summary", nil, &rows); err != nil {
 					return err
 				}
 				if screen {
@@ -55,34 +51,6 @@ func armTop() *cobra.Command {
 	c.Flags().DurationVar(&every, "every", time.Second, "time between two looks")
 	_ = c.MarkFlagRequired("ready-file")
 	return c
-}
-
-func controlOf(file string) (string, error) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return "", cluster.Usagef("no twin is ready there: %w", err)
-	}
-	var r azure.Ready
-	if err := json.Unmarshal(raw, &r); err != nil || r.Control == "" {
-		return "", cluster.Usagef("%s is not a twin's ready file", file)
-	}
-	return r.Control, nil
-}
-
-func summary(ctx context.Context, control string) (rows []azure.Row, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, control+"/_twin/summary", nil)
-	if err != nil {
-		return nil, fmt.Errorf("arm top: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, cluster.Usagef("the twin does not answer: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(resp.Body).Decode(&rows); err != nil {
-		return nil, fmt.Errorf("arm top: %w", err)
-	}
-	return rows, nil
 }
 
 func showRows(w io.Writer, rows []azure.Row, asJSON bool) error {

@@ -1,11 +1,9 @@
 package azure
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -102,19 +100,7 @@ func tooMany(gateway bool) OmegaMatcher {
 // control asks the twin's control listener.
 func (t *twin) control(ctx context.Context, method, path string, body, into any) {
 	GinkgoHelper()
-	raw, err := json.Marshal(body)
-	Expect(err).NotTo(HaveOccurred())
-	req, err := http.NewRequestWithContext(ctx, method, t.Control+"/_twin/"+path, bytes.NewReader(raw))
-	Expect(err).NotTo(HaveOccurred())
-	resp, err := http.DefaultClient.Do(req)
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(resp.StatusCode).To(Equal(http.StatusOK), string(answer))
-	if into != nil {
-		Expect(json.Unmarshal(answer, into)).To(Succeed())
-	}
+	Expect(t.AskControl(ctx, method, path, body, into)).To(Succeed())
 }
 
 // calls is the call log.
