@@ -6,12 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-	. "github.com/onsi/gomega"
-
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
+	"github.com/anishathalye/porcupine"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -205,19 +203,4 @@ func TestLongestGap(t *testing.T) {
 	if got := LongestGap(samples(bad, bad)); got != 1500*time.Millisecond {
 		t.Errorf("never: %s, want all of 1.5s", got)
 	}
-}
-
-func TestMatchersNameTheOffender(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(seen(0)).To(And(HaveQuorum(), HaveMembers(3)))
-	lost := seen(0, "etcd-1", "etcd-2")
-	g.Expect(lost).NotTo(HaveQuorum())
-	g.Expect(HaveMembers(3).FailureMessage(lost)).To(ContainSubstring("3 members to answer and vote, but of 3 1 do"))
-	ready := Observation{Nodes: []Node{{Name: "n1", Ready: true, Version: "v1.35.4"}, {Name: "n2", Version: "v1.34.1"}}}
-	m := BeReady()
-	g.Expect(ready).NotTo(m)
-	g.Expect(m.FailureMessage(ready)).To(ContainSubstring("node n2 is not"))
-	v := RunVersion("v1.35")
-	g.Expect(ready).NotTo(v)
-	g.Expect(v.FailureMessage(ready)).To(ContainSubstring("n2 runs v1.34.1"))
 }
