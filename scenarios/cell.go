@@ -13,6 +13,8 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -27,13 +29,13 @@ type cellRun struct {
 
 	provider cluster.Provider
 	cluster  cluster.Cluster
-	target   *health.Target
+	target   *observe.Target
 	guards   map[*choice]*fault.Guard
 	guardsMu sync.Mutex
 	kills    []plan.Receipt // of the process that upgrades
 	runner   *plan.Runner
-	observer *health.Observer
-	watched  *health.Load
+	observer *observe.Observer
+	watched  *load.Load
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
@@ -72,20 +74,20 @@ func (c *cellRun) up(ctx context.Context) (err error) {
 
 func (c *cellRun) load(ctx context.Context) error {
 	long := context.WithoutCancel(ctx) // the settle step ends what is started here, after an interrupt as well
-	target, err := health.Open(long, c.cluster)
+	target, err := observe.Open(long, c.cluster)
 	if err != nil {
 		return err
 	}
 	c.target = target
 	if w := c.scenario.Spec.Workload; w.Replicas > 0 {
-		if target.Workload, err = health.StartWorkload(ctx, c.cluster, target.Client, w); err != nil {
+		if target.Workload, err = load.StartWorkload(ctx, target.Client, w); err != nil {
 			return err
 		}
 	}
-	if c.watched, err = health.NewLoad(long, target, c.options.Seed); err != nil {
+	if c.watched, err = load.NewLoad(long, target, c.options.Seed); err != nil {
 		return err
 	}
-	if c.observer, err = health.NewObserver(target); err != nil {
+	if c.observer, err = observe.NewObserver(target); err != nil {
 		return err
 	}
 	if target.Client != nil {
@@ -96,7 +98,7 @@ func (c *cellRun) load(ctx context.Context) error {
 			return err
 		}
 	}
-	c.observer.Keep = func(o health.Observation) { _ = c.journal.Sample("observation", o) }
+	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
 	c.watching.Go(func() { c.observer.Run(watch) })
@@ -182,20 +184,20 @@ func (c *cellRun) settle(ctx context.Context) error {
 		if c.record.Final.Time.IsZero() || ctx.Err() == nil { // a reading cut short by our own time-out says nothing about the cluster
 			c.record.Final = o
 		}
-		return o.Settled(c.topology())
+		return health.Settled(o, c.topology())
 	})
 	c.record.FinalError = describe(err)
 	stopErr := c.watched.Stop()
 	c.stop()
 	c.watching.Wait()
 	c.record.Observations = c.observer.Seen()
-	c.record.Samples = map[string][]health.Sample{}
+	c.record.Samples = map[string][]load.Sample{}
 	for _, p := range c.watched.Probes {
 		c.record.Samples[p.Name] = p.Samples()
 	}
 	acked := c.watched.Acknowledged()
 	c.record.Acknowledged = len(acked)
-	c.record.Lost, err = health.LostWrites(ctx, c.target.Etcd, acked)
+	c.record.Lost, err = load.LostWrites(ctx, c.target.Etcd, acked)
 	c.record.LostError = describe(err)
 	c.record.Hashes, _, err = c.target.Members.Hashes(ctx)
 	c.record.HashError = describe(err)

@@ -19,6 +19,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -47,12 +48,12 @@ type Spec struct {
 	// ARM takes the place of a cluster: cloud providers against the twin of Azure Resource Manager.
 	ARM *ARM `yaml:"arm"`
 	// Workload runs during the scenario; without replicas there is none.
-	Workload health.WorkloadSpec `yaml:"workload"`
-	Matrix   Matrix              `yaml:"matrix"` // one cluster a value
-	Steps    []Step              `yaml:"steps"`
-	Always   []Check             `yaml:"always"`
-	Finally  []Check             `yaml:"finally"`
-	Not      []string            `yaml:"notTested"` // what a reader might take for tested: "what: why"
+	Workload load.WorkloadSpec `yaml:"workload"`
+	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
+	Steps    []Step            `yaml:"steps"`
+	Always   []Check           `yaml:"always"`
+	Finally  []Check           `yaml:"finally"`
+	Not      []string          `yaml:"notTested"` // what a reader might take for tested: "what: why"
 }
 
 // Cluster is the topology asked for.
@@ -73,15 +74,15 @@ type Matrix struct {
 
 // Step is one thing that happens: a fault, an upgrade, a change of the workload's budget, or time that passes under load.
 type Step struct {
-	Observe    time.Duration        `yaml:"observe"`
-	Fault      *Fault               `yaml:"fault"`
-	During     []Check              `yaml:"during"`
-	Upgrade    *upgrade.Spec        `yaml:"upgrade"`
-	Faults     []Placed             `yaml:"faults"`     // at the upgrade's steps
-	KillDriver KillDriver           `yaml:"killDriver"` // the process that upgrades is killed
-	Workload   *health.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
-	Expect     string               `yaml:"expect"`     // of a fault quorumLost, of an upgrade refused or failed: the scenario wants it
-	Says       string               `yaml:"says"`       // what a refused or failed upgrade's error must contain
+	Observe    time.Duration      `yaml:"observe"`
+	Fault      *Fault             `yaml:"fault"`
+	During     []Check            `yaml:"during"`
+	Upgrade    *upgrade.Spec      `yaml:"upgrade"`
+	Faults     []Placed           `yaml:"faults"`     // at the upgrade's steps
+	KillDriver KillDriver         `yaml:"killDriver"` // the process that upgrades is killed
+	Workload   *load.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
+	Expect     string             `yaml:"expect"`     // of a fault quorumLost, of an upgrade refused or failed: the scenario wants it
+	Says       string             `yaml:"says"`       // what a refused or failed upgrade's error must contain
 }
 
 // ExpectQuorumLost allows a fault that leaves no quorum.
@@ -191,7 +192,7 @@ func explain(err error) string {
 		{"scenarios.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
 		{"scenarios.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
-		{"health.WorkloadSpec", "replicas, minAvailable"},
+		{"load.WorkloadSpec", "replicas, minAvailable"},
 		{"health.Params", "maxGap, members, version, of"},
 	} {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)

@@ -1,12 +1,12 @@
 package scenarios
 
 import (
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
 // tolerance is the least margin and how long it was nothing, each observation standing for the time to the next.
-func tolerance(obs []health.Observation) plan.Tolerance {
+func tolerance(obs []observe.Observation) plan.Tolerance {
 	var t plan.Tolerance
 	for i, o := range obs {
 		if m := max(o.Margin(), 0); i == 0 || m < t.Minimum {
@@ -38,7 +38,7 @@ func (c *cellRun) upgradeSteps() []plan.StepDone {
 }
 
 // toleranceBySteps is what could have been lost while each step ran. A step that was shorter than the time between two observations has none.
-func toleranceBySteps(obs []health.Observation, steps []plan.StepDone) []plan.StepTolerance {
+func toleranceBySteps(obs []observe.Observation, steps []plan.StepDone) []plan.StepTolerance {
 	var out []plan.StepTolerance
 	for _, d := range steps {
 		t := plan.StepTolerance{ID: d.ID, Name: d.Name}
@@ -60,7 +60,7 @@ func toleranceBySteps(obs []health.Observation, steps []plan.StepDone) []plan.St
 }
 
 // atZero lowers the minima by one observation and reports whether something could not have been lost at that time.
-func atZero(t *plan.StepTolerance, o health.Observation) bool {
+func atZero(t *plan.StepTolerance, o observe.Observation) bool {
 	zero := false
 	lower := func(to **int, spare int) {
 		spare = max(spare, 0)

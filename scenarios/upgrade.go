@@ -12,6 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -88,7 +89,7 @@ func (c *cellRun) refuse(ctx context.Context, it *item) error {
 // budget changes how many replicas the workload must keep.
 func (c *cellRun) budget(ctx context.Context, minAvailable int32) error {
 	patch := fmt.Sprintf(`{"spec":{"minAvailable":%d}}`, minAvailable)
-	_, err := c.target.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Patch(ctx, health.WorkloadName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := c.target.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Patch(ctx, observe.WorkloadName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("change the budget: %w", err)
 	}

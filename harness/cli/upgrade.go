@@ -12,7 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -155,11 +155,11 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if !l.Topology().Kubernetes() {
 		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
 	}
-	target, err := health.Open(ctx, l)
+	target, err := observe.Open(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	observer, err := health.NewObserver(target)
+	observer, err := observe.NewObserver(target)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -26,10 +28,10 @@ type Window struct {
 // Record is everything a run has observed; checks read it and nothing else.
 type Record struct {
 	Topology     cluster.Topology
-	Observations []Observation
-	Final        Observation
+	Observations []observe.Observation
+	Final        observe.Observation
 	FinalError   string // why the cluster was not whole at the end; empty: it was
-	Samples      map[string][]Sample
+	Samples      map[string][]load.Sample
 	Windows      []Window
 	Hashes       map[string]uint32
 	HashError    string
@@ -38,8 +40,8 @@ type Record struct {
 	Acknowledged int
 	Lost         []string
 	LostError    string
-	Before       *Inventory // nil: not taken
-	After        *Inventory
+	Before       *observe.Inventory // nil: not taken
+	After        *observe.Inventory
 	AfterError   string
 }
 
@@ -154,7 +156,7 @@ func laterThan(t time.Time, d time.Duration) time.Time {
 }
 
 func (w Window) covers(t time.Time) bool {
-	return !w.Began.IsZero() && t.After(w.Began.Add(-observeFor)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
+	return !w.Began.IsZero() && t.After(w.Began.Add(-observe.For)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
 }
 
 // planned reports whether a fault accounts for the loss of a machine's member at a time: it was the fault's
@@ -238,14 +240,14 @@ func noLoss(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	}
 }
 
-func gapWithin(samples []Sample, p Params, what string) (plan.Verdict, string) {
+func gapWithin(samples []load.Sample, p Params, what string) (plan.Verdict, string) {
 	good := 0
 	for _, s := range samples {
 		if s.Err == nil {
 			good++
 		}
 	}
-	gap := LongestGap(samples)
+	gap := load.LongestGap(samples)
 	switch {
 	case len(samples) == 0:
 		return plan.Unknown, "no sample was taken"
@@ -259,12 +261,12 @@ func gapWithin(samples []Sample, p Params, what string) (plan.Verdict, string) {
 }
 
 func apiAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.Samples[ProbeAPIRead], p, "API server read")
+	return gapWithin(r.Samples[load.ProbeAPIRead], p, "API server read")
 }
 
 // inside are the samples that began and ended while the fault was seen to be effective.
-func (r *Record) inside(probe string, w *Window, skip time.Duration) []Sample {
-	var out []Sample
+func (r *Record) inside(probe string, w *Window, skip time.Duration) []load.Sample {
+	var out []load.Sample
 	for _, s := range r.Samples[probe] {
 		if s.Start.After(w.Effective.Add(skip)) && s.End.Before(w.Recover) {
 			out = append(out, s)
@@ -274,11 +276,11 @@ func (r *Record) inside(probe string, w *Window, skip time.Duration) []Sample {
 }
 
 func writesContinue(r *Record, w *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.inside(ProbeEtcdWrite, w, 0), p, "etcd write")
+	return gapWithin(r.inside(load.ProbeEtcdWrite, w, 0), p, "etcd write")
 }
 
 // none says whether every sample of a probe failed.
-func none(samples []Sample, what string) (plan.Verdict, string) {
+func none(samples []load.Sample, what string) (plan.Verdict, string) {
 	if len(samples) == 0 {
 		return plan.Unknown, "no sample was taken"
 	}
@@ -291,18 +293,18 @@ func none(samples []Sample, what string) (plan.Verdict, string) {
 }
 
 func writesStop(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(ProbeEtcdWrite, w, 0), "etcd write")
+	return none(r.inside(load.ProbeEtcdWrite, w, 0), "etcd write")
 }
 
 func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	v, said := none(r.inside(ProbeEtcdRead, w, 0), "linearizable read")
+	v, said := none(r.inside(load.ProbeEtcdRead, w, 0), "linearizable read")
 	if v != plan.Pass {
 		return v, said
 	}
 	if len(w.Machines) == len(r.Topology.EtcdMachines()) {
 		return plan.Pass, said + "; no member is left to read from"
 	}
-	stale, more := gapWithin(r.inside(ProbeEtcdStaleRead, w, 0), Params{}, "serializable read")
+	stale, more := gapWithin(r.inside(load.ProbeEtcdStaleRead, w, 0), Params{}, "serializable read")
 	return stale, said + "; serializable: " + more
 }
 
@@ -310,7 +312,7 @@ func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 const inFlight = time.Second
 
 func apiRefuses(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(ProbeAPIWrite, w, inFlight), "API server write")
+	return none(r.inside(load.ProbeAPIWrite, w, inFlight), "API server write")
 }
 
 func etcdHealthy(r *Record, _ *Window, p Params) (plan.Verdict, string) {

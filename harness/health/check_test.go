@@ -2,14 +2,14 @@ package health
 
 import (
 	"errors"
-	"math"
 	"testing"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
-	"github.com/anishathalye/porcupine"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -17,8 +17,8 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func at(seconds float64) time.Time { return epoch.Add(time.Duration(seconds * float64(time.Second))) }
 
 // seen is an observation of three members, of which the named are lost.
-func seen(seconds float64, lost ...string) Observation {
-	o := Observation{Time: at(seconds)}
+func seen(seconds float64, lost ...string) observe.Observation {
+	o := observe.Observation{Time: at(seconds)}
 	for i, n := range []string{"etcd-1", "etcd-2", "etcd-3"} {
 		m := etcd.Member{Machine: n, ID: uint64(i + 1), Leader: 1, Started: epoch}
 		for _, l := range lost {
@@ -64,18 +64,18 @@ func TestOnlyPlannedLosses(t *testing.T) {
 	restarted := seen(4)
 	restarted.Members[1].Started = at(3)
 	for name, c := range map[string]struct {
-		obs     []Observation
+		obs     []observe.Observation
 		windows []Window
 		want    plan.Verdict
 	}{
-		"quiet":                   {[]Observation{seen(0), seen(1), seen(2)}, nil, plan.Pass},
-		"the fault's own":         {[]Observation{seen(1), seen(3, "etcd-1"), seen(4, "etcd-1"), seen(8)}, []Window{window}, plan.Pass},
-		"another one":             {[]Observation{seen(1), seen(3, "etcd-1", "etcd-2"), seen(4, "etcd-1", "etcd-2")}, []Window{window}, plan.Fail},
-		"without any fault":       {[]Observation{seen(0), seen(1, "etcd-3"), seen(2, "etcd-3")}, nil, plan.Fail},
-		"one late answer":         {[]Observation{seen(0), seen(1, "etcd-3"), seen(2)}, nil, plan.Pass},
-		"a quick restart":         {[]Observation{seen(0), restarted}, nil, plan.Fail},
-		"after it was over":       {[]Observation{seen(1), seen(20, "etcd-1"), seen(21, "etcd-1")}, []Window{window}, plan.Fail},
-		"when quorum loss is due": {[]Observation{seen(1), seen(3, "etcd-3"), seen(4, "etcd-3")}, []Window{{Machines: []string{"etcd-1"}, Expected: true, Began: at(2)}}, plan.Pass},
+		"quiet":                   {[]observe.Observation{seen(0), seen(1), seen(2)}, nil, plan.Pass},
+		"the fault's own":         {[]observe.Observation{seen(1), seen(3, "etcd-1"), seen(4, "etcd-1"), seen(8)}, []Window{window}, plan.Pass},
+		"another one":             {[]observe.Observation{seen(1), seen(3, "etcd-1", "etcd-2"), seen(4, "etcd-1", "etcd-2")}, []Window{window}, plan.Fail},
+		"without any fault":       {[]observe.Observation{seen(0), seen(1, "etcd-3"), seen(2, "etcd-3")}, nil, plan.Fail},
+		"one late answer":         {[]observe.Observation{seen(0), seen(1, "etcd-3"), seen(2)}, nil, plan.Pass},
+		"a quick restart":         {[]observe.Observation{seen(0), restarted}, nil, plan.Fail},
+		"after it was over":       {[]observe.Observation{seen(1), seen(20, "etcd-1"), seen(21, "etcd-1")}, []Window{window}, plan.Fail},
+		"when quorum loss is due": {[]observe.Observation{seen(1), seen(3, "etcd-3"), seen(4, "etcd-3")}, []Window{{Machines: []string{"etcd-1"}, Expected: true, Began: at(2)}}, plan.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := three()
@@ -89,7 +89,7 @@ func TestOnlyPlannedLosses(t *testing.T) {
 
 func TestEtcdQuorum(t *testing.T) {
 	r := three()
-	r.Observations = []Observation{seen(0), seen(1, "etcd-1", "etcd-2")}
+	r.Observations = []observe.Observation{seen(0), seen(1, "etcd-1", "etcd-2")}
 	if c := judge(t, "etcdQuorum", r, nil, Params{}); c.Verdict != plan.Fail {
 		t.Fatalf("two of three lost: %s", c.Verdict)
 	}
@@ -99,10 +99,10 @@ func TestEtcdQuorum(t *testing.T) {
 	}
 }
 
-func samples(results ...error) []Sample {
-	var out []Sample
+func samples(results ...error) []load.Sample {
+	var out []load.Sample
 	for i, err := range results {
-		out = append(out, Sample{Start: at(10 + float64(i)), End: at(10.5 + float64(i)), Err: err})
+		out = append(out, load.Sample{Start: at(10 + float64(i)), End: at(10.5 + float64(i)), Err: err})
 	}
 	return out
 }
@@ -112,14 +112,14 @@ func TestWritesStopAndContinue(t *testing.T) {
 	w := &Window{Effective: at(9), Recover: at(20)}
 	r := three()
 	for name, c := range map[string]struct {
-		samples    []Sample
+		samples    []load.Sample
 		stop, goOn plan.Verdict
 	}{
 		"all fail":     {samples(bad, bad), plan.Pass, plan.Fail},
 		"one succeeds": {samples(bad, nil, bad), plan.Fail, plan.Pass},
 		"none taken":   {nil, plan.Unknown, plan.Unknown},
 	} {
-		r.Samples = map[string][]Sample{ProbeEtcdWrite: c.samples}
+		r.Samples = map[string][]load.Sample{load.ProbeEtcdWrite: c.samples}
 		if got := judge(t, "etcdWritesStop", r, w, Params{}); got.Verdict != c.stop {
 			t.Errorf("%s: stop is %s", name, got.Verdict)
 		}
@@ -127,80 +127,49 @@ func TestWritesStopAndContinue(t *testing.T) {
 			t.Errorf("%s: continue is %s", name, got.Verdict)
 		}
 	}
-	r.Samples = map[string][]Sample{ProbeEtcdWrite: samples(nil, bad, bad, bad, nil)}
+	r.Samples = map[string][]load.Sample{load.ProbeEtcdWrite: samples(nil, bad, bad, bad, nil)}
 	if got := judge(t, "etcdWritesContinue", r, w, Params{MaxGap: 2 * time.Second}); got.Verdict != plan.Fail {
 		t.Errorf("a gap of 4 s within 2 s: %s", got.Verdict)
 	}
 }
 
 func TestOneLeader(t *testing.T) {
-	lease := func(holder string, acquired, renewed float64) Observation {
-		return Observation{Leases: []Lease{{Component: "kube-scheduler", Holder: holder, Acquired: at(acquired), Renewed: at(renewed), Duration: 6 * time.Second}}}
+	lease := func(holder string, acquired, renewed float64) observe.Observation {
+		return observe.Observation{Leases: []observe.Lease{{Component: "kube-scheduler", Holder: holder, Acquired: at(acquired), Renewed: at(renewed), Duration: 6 * time.Second}}}
 	}
 	r := three()
-	r.Observations = []Observation{lease("a", 0, 10), lease("b", 17, 17)}
+	r.Observations = []observe.Observation{lease("a", 0, 10), lease("b", 17, 17)}
 	if c := judge(t, "oneLeader", r, nil, Params{}); c.Verdict != plan.Pass {
 		t.Fatalf("after expiry: %s %s", c.Verdict, c.Message)
 	}
-	r.Observations = []Observation{lease("a", 0, 10), lease("b", 12, 12)}
+	r.Observations = []observe.Observation{lease("a", 0, 10), lease("b", 12, 12)}
 	if c := judge(t, "oneLeader", r, nil, Params{}); c.Verdict != plan.Fail {
 		t.Fatalf("before expiry: %s", c.Verdict)
 	}
 }
 
 func TestLeadersMove(t *testing.T) {
-	held := func(seconds float64, holder string, acquired float64) Observation {
-		o := Observation{Time: at(seconds)}
+	held := func(seconds float64, holder string, acquired float64) observe.Observation {
+		o := observe.Observation{Time: at(seconds)}
 		for _, c := range []string{"kube-controller-manager", "kube-scheduler"} {
-			o.Leases = append(o.Leases, Lease{Component: c, Holder: holder + "_x", Acquired: at(acquired), Renewed: at(seconds)})
+			o.Leases = append(o.Leases, observe.Lease{Component: c, Holder: holder + "_x", Acquired: at(acquired), Renewed: at(seconds)})
 		}
 		return o
 	}
 	w := &Window{Machines: []string{"m1"}, Began: at(2), Effective: at(3), Recover: at(30)}
 	for name, c := range map[string]struct {
-		obs  []Observation
+		obs  []observe.Observation
 		want plan.Verdict
 	}{
-		"moved in time": {[]Observation{held(1, "m1", 0), held(9, "m2", 8)}, plan.Pass},
-		"moved late":    {[]Observation{held(1, "m1", 0), held(25, "m2", 24)}, plan.Fail},
-		"never moved":   {[]Observation{held(1, "m1", 0), held(25, "m1", 0)}, plan.Fail},
-		"was elsewhere": {[]Observation{held(1, "m2", 0), held(9, "m2", 0)}, plan.Pass},
-		"not seen":      {[]Observation{held(9, "m2", 8)}, plan.Unknown},
+		"moved in time": {[]observe.Observation{held(1, "m1", 0), held(9, "m2", 8)}, plan.Pass},
+		"moved late":    {[]observe.Observation{held(1, "m1", 0), held(25, "m2", 24)}, plan.Fail},
+		"never moved":   {[]observe.Observation{held(1, "m1", 0), held(25, "m1", 0)}, plan.Fail},
+		"was elsewhere": {[]observe.Observation{held(1, "m2", 0), held(9, "m2", 0)}, plan.Pass},
+		"not seen":      {[]observe.Observation{held(9, "m2", 8)}, plan.Unknown},
 	} {
 		r := &Record{Topology: cluster.Topology{Timing: cluster.TimingFast}, Observations: c.obs}
 		if got := judge(t, "leadersMove", r, w, Params{MaxGap: time.Second}); got.Verdict != c.want {
 			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
 		}
-	}
-}
-
-func TestModel(t *testing.T) {
-	op := func(kind, from, to string, out Out, call, ret int64) porcupine.Operation {
-		return porcupine.Operation{Input: Op{Kind: kind, Key: "k", From: from, To: to}, Output: out, Call: call, Return: ret}
-	}
-	for name, c := range map[string]struct {
-		ops  []porcupine.Operation
-		want porcupine.CheckResult
-	}{
-		"in order":                   {[]porcupine.Operation{op("put", "", "a", Out{}, 0, 1), op("get", "", "", Out{Value: "a"}, 2, 3)}, porcupine.Ok},
-		"a stale read":               {[]porcupine.Operation{op("put", "", "a", Out{}, 0, 1), op("put", "", "b", Out{}, 2, 3), op("get", "", "", Out{Value: "a"}, 4, 5)}, porcupine.Illegal},
-		"an acknowledged write gone": {[]porcupine.Operation{op("put", "", "a", Out{}, 0, 1), op("get", "", "", Out{Value: ""}, 2, 3)}, porcupine.Illegal},
-		"an unknown write, late":     {[]porcupine.Operation{op("put", "", "a", Out{Unknown: true}, 0, math.MaxInt64), op("get", "", "", Out{}, 2, 3), op("get", "", "", Out{Value: "a"}, 4, 5)}, porcupine.Ok},
-		"swapped from another":       {[]porcupine.Operation{op("put", "", "a", Out{}, 0, 1), op("cas", "b", "c", Out{Swapped: true}, 2, 3)}, porcupine.Illegal},
-		"a swap refused wrongly":     {[]porcupine.Operation{op("put", "", "a", Out{}, 0, 1), op("cas", "a", "c", Out{}, 2, 3)}, porcupine.Illegal},
-	} {
-		if got := porcupine.CheckOperationsTimeout(Model(), c.ops, time.Second); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-}
-
-func TestLongestGap(t *testing.T) {
-	bad := errors.New("x")
-	if got := LongestGap(samples(nil, bad, bad)); got != 2*time.Second {
-		t.Errorf("open at the end: %s, want 2s", got)
-	}
-	if got := LongestGap(samples(bad, bad)); got != 1500*time.Millisecond {
-		t.Errorf("never: %s, want all of 1.5s", got)
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
 func workloadAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.Samples[ProbeWorkload], p, "workload request")
+	return gapWithin(r.Samples[load.ProbeWorkload], p, "workload request")
 }
 
 // pdbRespected counts ready pods itself: the budget's own status is its controller's word, and that may be down. A fault is no voluntary
@@ -36,7 +38,7 @@ func pdbRespected(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 }
 
 // during reports whether a fault that takes machines away held, or had held until a moment before: pods need time to be replaced.
-func (r *Record) during(o Observation) bool {
+func (r *Record) during(o observe.Observation) bool {
 	for _, w := range r.Windows {
 		w.Cleared = laterThan(w.Cleared, replaceWithin)
 		if !w.Upgrade && len(w.Machines) > 0 && w.covers(o.Time) {
@@ -50,8 +52,8 @@ func labelsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}
-	if lost := r.Before.Lost(r.After); len(lost) > 0 {
-		return plan.Fail, strings.Join(lost, "; ")
+	if gone := lost(r.Before, r.After); len(gone) > 0 {
+		return plan.Fail, strings.Join(gone, "; ")
 	}
 	return plan.Pass, fmt.Sprintf("%d nodes have the labels, annotations and taints they had", len(r.Before.Nodes))
 }
@@ -60,8 +62,8 @@ func noResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}
-	if left := r.Before.Left(r.After); len(left) > 0 {
-		return plan.Fail, strings.Join(left, "; ")
+	if more := left(r.Before, r.After); len(more) > 0 {
+		return plan.Fail, strings.Join(more, "; ")
 	}
 	return plan.Pass, "nothing is left that was not there before"
 }
@@ -77,7 +79,7 @@ func (r *Record) compared() (plan.Verdict, string) {
 	}
 }
 
-// versionsAre believes the components themselves, and the Node objects besides: a kubelet that was swapped and does not report is not done.
+// versionsAre believes the components themselves, and the observe.Node objects besides: a kubelet that was swapped and does not report is not done.
 func versionsAre(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	want := p.Version
 	if want == "" {

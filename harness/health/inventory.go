@@ -1,124 +1,15 @@
 package health
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 )
-
-// Inventory is what a change to a cluster should leave as it was: taken before and after, and compared.
-type Inventory struct {
-	Nodes     map[string]NodeFacts `json:"nodes"`
-	Leftovers []string             `json:"leftovers"` // MACHINE: FILE, of the places asked for
-	Members   string               `json:"members"`   // what is wrong with the member list; empty: nothing
-	Orphans   []string             `json:"orphans"`   // pods and heartbeats of nodes that are not there, pods that do not end
-	Scaled    []string             `json:"scaled"`    // Deployments that were scaled down for the time of the change
-}
-
-// NodeFacts are the parts of a Node that belong to its owner, not to its kubelet.
-type NodeFacts struct {
-	Labels        map[string]string `json:"labels"`
-	Annotations   map[string]string `json:"annotations"`
-	Taints        []string          `json:"taints"`
-	Unschedulable bool              `json:"unschedulable"`
-}
-
-// Residue says where changes to a cluster leave things: files on machines, by shell pattern, and the annotation of scaled Deployments.
-type Residue struct {
-	Files      []string
-	Annotation string
-}
-
-// TakeInventory reads it; an error says what could not be read, and then the inventory proves nothing.
-func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, error) {
-	if t.Client == nil {
-		return nil, errors.New("inventory: the cluster has no API server")
-	}
-	in := &Inventory{Nodes: map[string]NodeFacts{}}
-	nodes, err := t.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("inventory: %w", err)
-	}
-	for i := range nodes.Items {
-		in.Nodes[nodes.Items[i].Name] = factsOf(&nodes.Items[i])
-	}
-	if err := t.orphans(ctx, in); err != nil {
-		return nil, err
-	}
-	deployments, err := t.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("inventory: %w", err)
-	}
-	for _, d := range deployments.Items {
-		if d.Annotations[where.Annotation] != "" {
-			in.Scaled = append(in.Scaled, d.Namespace+"/"+d.Name)
-		}
-	}
-	for _, m := range t.Cluster.Machines() {
-		files, err := cluster.Glob(ctx, m, where.Files...)
-		if err != nil {
-			return nil, fmt.Errorf("inventory: %w", err)
-		}
-		for _, f := range files {
-			in.Leftovers = append(in.Leftovers, m.Name()+": "+f)
-		}
-	}
-	if err := t.Etcd.ExactMembers(ctx); err != nil {
-		in.Members = err.Error()
-	}
-	return in, nil
-}
-
-func factsOf(n *corev1.Node) NodeFacts {
-	f := NodeFacts{Labels: n.Labels, Annotations: n.Annotations, Unschedulable: n.Spec.Unschedulable}
-	for _, taint := range n.Spec.Taints {
-		f.Taints = append(f.Taints, taint.ToString())
-	}
-	slices.Sort(f.Taints)
-	return f
-}
-
-// orphans finds pods bound to no node, or on their way out of one for longer than they may take, and heartbeats nobody sends.
-func (t *Target) orphans(ctx context.Context, in *Inventory) error {
-	pods, err := t.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		if _, there := in.Nodes[p.Spec.NodeName]; p.Spec.NodeName != "" && !there {
-			in.Orphans = append(in.Orphans, fmt.Sprintf("pod %s/%s on node %s, which is gone", p.Namespace, p.Name, p.Spec.NodeName))
-		}
-		if p.DeletionTimestamp != nil && metav1.Now().After(p.DeletionTimestamp.Time) { // it includes the grace period
-			in.Orphans = append(in.Orphans, fmt.Sprintf("pod %s/%s, which does not end", p.Namespace, p.Name))
-		}
-	}
-	leases, err := t.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	for _, l := range leases.Items {
-		if _, there := in.Nodes[l.Name]; !there {
-			in.Orphans = append(in.Orphans, fmt.Sprintf("heartbeat of node %s, which is gone", l.Name))
-		}
-	}
-	return nil
-}
-
-// Transient reports whether a label, annotation or taint is the kubelet's or a controller's own: those come and go.
-func Transient(key string) bool {
-	return strings.HasPrefix(key, "node.kubernetes.io/") || strings.HasPrefix(key, "volumes.kubernetes.io/") || strings.HasPrefix(key, "node.alpha.kubernetes.io/") ||
-		strings.HasPrefix(key, "kubeadm.alpha.kubernetes.io/") || strings.HasPrefix(key, "csi.volume.kubernetes.io/") || strings.HasPrefix(key, "beta.kubernetes.io/")
-}
 
 // lostOf lists keys whose value is not what it was.
 func lostOf(what, node string, before, after map[string]string) []string {
@@ -126,7 +17,7 @@ func lostOf(what, node string, before, after map[string]string) []string {
 	for _, k := range slices.Sorted(maps.Keys(before)) {
 		now, there := after[k]
 		switch {
-		case Transient(k) || there && now == before[k]:
+		case observe.Transient(k) || there && now == before[k]:
 		case !there:
 			out = append(out, fmt.Sprintf("node %s has lost the %s %s=%s", node, what, k, before[k]))
 		default:
@@ -136,8 +27,8 @@ func lostOf(what, node string, before, after map[string]string) []string {
 	return out
 }
 
-// Lost lists what nodes had before and do not have after: labels, annotations, taints, or the node itself.
-func (in *Inventory) Lost(after *Inventory) []string {
+// lost lists what nodes had before and do not have after: labels, annotations, taints, or the node itself.
+func lost(in, after *observe.Inventory) []string {
 	var out []string
 	for _, node := range slices.Sorted(maps.Keys(in.Nodes)) {
 		was := in.Nodes[node]
@@ -149,7 +40,7 @@ func (in *Inventory) Lost(after *Inventory) []string {
 		out = append(out, lostOf("label", node, was.Labels, now.Labels)...)
 		out = append(out, lostOf("annotation", node, was.Annotations, now.Annotations)...)
 		for _, t := range was.Taints {
-			if !Transient(t) && !slices.Contains(now.Taints, t) {
+			if !observe.Transient(t) && !slices.Contains(now.Taints, t) {
 				out = append(out, fmt.Sprintf("node %s has lost the taint %s", node, t))
 			}
 		}
@@ -157,8 +48,8 @@ func (in *Inventory) Lost(after *Inventory) []string {
 	return out
 }
 
-// Left lists what is there after and was not before: cordons, taints, files, pods, members, scaled Deployments.
-func (in *Inventory) Left(after *Inventory) []string {
+// left lists what is there after and was not before: cordons, taints, files, pods, members, scaled Deployments.
+func left(in, after *observe.Inventory) []string {
 	var out []string
 	for _, node := range slices.Sorted(maps.Keys(after.Nodes)) {
 		was, now := in.Nodes[node], after.Nodes[node]

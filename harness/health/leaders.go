@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -53,7 +54,7 @@ func leadersMove(r *Record, w *Window, p Params) (plan.Verdict, string) {
 
 // oneLeader: a lease that changes hands was expired, or given up by its holder (client-go's ReleaseOnCancel empties it).
 func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	last, changes := map[string]Lease{}, 0
+	last, changes := map[string]observe.Lease{}, 0
 	for _, o := range r.Observations {
 		for _, l := range o.Leases {
 			before, ok := last[l.Component]

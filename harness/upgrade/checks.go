@@ -5,6 +5,7 @@ import (
 
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -36,6 +37,6 @@ func versionSkew(r *health.Record, _ *health.Window, _ health.Params) (plan.Verd
 }
 
 // Residue is where an upgrade leaves things.
-func Residue() health.Residue {
-	return health.Residue{Files: []string{kubeadm.BackupPattern, SavedDir + "/*"}, Annotation: PausedReplicas}
+func Residue() observe.Residue {
+	return observe.Residue{Files: []string{kubeadm.BackupPattern, SavedDir + "/*"}, Annotation: PausedReplicas}
 }

@@ -15,6 +15,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
 )
@@ -217,7 +218,7 @@ func (m *machineUpgrade) staticPodsReady(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("static pod: %w", err)
 		}
-		if !health.PodReady(p) {
+		if !observe.PodReady(p) {
 			return fmt.Errorf("static pod %s is %s and not ready", p.Name, p.Status.Phase)
 		}
 	}
@@ -226,7 +227,7 @@ func (m *machineUpgrade) staticPodsReady(ctx context.Context) error {
 
 // well says what is wrong with the machine itself: a component at another version, an API server that is not ready, a member that does not
 // vote, a node that is not Ready now. "Ready" of a Node object alone could be an old word.
-func (m *machineUpgrade) well(ctx context.Context, o health.Observation, version string) error {
+func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, version string) error {
 	machine, err := m.open()
 	if err != nil {
 		return err
@@ -263,7 +264,7 @@ func (m *machineUpgrade) well(ctx context.Context, o health.Observation, version
 }
 
 // componentsAt compares what the machine's components say of themselves.
-func componentsAt(o health.Observation, machine, version string) error {
+func componentsAt(o observe.Observation, machine, version string) error {
 	seen := 0
 	for _, c := range o.Components {
 		if c.Machine != machine {
@@ -284,7 +285,7 @@ func componentsAt(o health.Observation, machine, version string) error {
 }
 
 // nodeFresh: the Node is Ready, reports the kubelet's version, and its kubelet has renewed its lease within the lease's time.
-func (m *machineUpgrade) nodeFresh(ctx context.Context, o health.Observation, version string) error {
+func (m *machineUpgrade) nodeFresh(ctx context.Context, o observe.Observation, version string) error {
 	for _, n := range o.Nodes {
 		if n.Name != m.machine {
 			continue
@@ -308,8 +309,8 @@ func (m *machineUpgrade) nodeFresh(ctx context.Context, o health.Observation, ve
 }
 
 // controlPlaneWell looks at what the control planes have in common: the next machine may go only when nobody is missing.
-func (m *machineUpgrade) controlPlaneWell(ctx context.Context, o health.Observation) error {
-	if err := o.Settled(m.Topology); err != nil {
+func (m *machineUpgrade) controlPlaneWell(ctx context.Context, o observe.Observation) error {
+	if err := health.Settled(o, m.Topology); err != nil {
 		return err
 	}
 	if held := health.LeasesHeld(o); held != nil {
@@ -350,7 +351,7 @@ func (u *Upgrade) verify(ctx context.Context, version string) error {
 				return err
 			}
 		}
-		if err := o.Settled(u.Topology); err != nil {
+		if err := health.Settled(o, u.Topology); err != nil {
 			return err
 		}
 		if u.Spec.Strategy != Command {

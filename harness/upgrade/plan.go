@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -16,8 +16,8 @@ type Upgrade struct {
 	Path     Path
 	Topology cluster.Topology
 
-	Target   *health.Target
-	Observer *health.Observer
+	Target   *observe.Target
+	Observer *observe.Observer
 	Dir      string   // where etcd snapshots are kept, and what replaced nodes carried
 	Env      []string // of the strategy command: KUBECONFIG and the like
 }

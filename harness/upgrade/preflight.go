@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 )
 
 // Severity says what a finding does to an upgrade.
@@ -41,7 +41,7 @@ func (f Finding) Blocks() bool { return f.Severity != Warning }
 // inventory is what preflight has read of a cluster; the checks look at nothing else.
 type inventory struct {
 	upgrade     *Upgrade
-	observation health.Observation
+	observation observe.Observation
 	nodes       []corev1.Node
 	pods        []corev1.Pod
 	unfinished  map[string]string // machine -> version an upgrade was on its way from
@@ -201,12 +201,12 @@ func skewNow(_ context.Context, in *inventory) ([]Finding, error) {
 		}
 		after := slices.Clone(in.observation.Components)
 		for i := range after {
-			if after[i].Name != health.Kubelet && after[i].Name != health.KubeProxy && after[i].Version != "" {
+			if after[i].Name != observe.Kubelet && after[i].Name != observe.KubeProxy && after[i].Version != "" {
 				after[i].Version = hop
 			}
 		}
 		for _, v := range Skew(after) {
-			if strings.HasPrefix(v.Offender, health.Kubelet) {
+			if strings.HasPrefix(v.Offender, observe.Kubelet) {
 				out = append(out, Finding{
 					Check: "version skew", Severity: Blocker, What: "after the control plane's upgrade " + v.Message, Why: "its node would be unsupported",
 					Fix: "upgrade " + v.Offender + " first",

@@ -15,13 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
 // Observed is the version an upgrade of the cluster starts from, as it is seen: the oldest of what runs, or, where an upgrade was begun
 // and not finished, what its machines have saved. dir is the Dir of the upgrade.
-func Observed(ctx context.Context, t *health.Target, o *health.Observer, dir string) (from string, err error) {
+func Observed(ctx context.Context, t *observe.Target, o *observe.Observer, dir string) (from string, err error) {
 	unfinished, err := (&Upgrade{Target: t, Dir: dir}).unfinished(ctx)
 	if err != nil {
 		return "", err

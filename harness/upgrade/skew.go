@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/version"
 
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 )
 
 // skewRule bounds a component by the API servers it may talk to: never newer, and at most Older minors older.
@@ -28,12 +28,12 @@ func skewRules() []skewRule {
 		return 3
 	}
 	return []skewRule{
-		{component: health.ControllerManager, older: one},
-		{component: health.Scheduler, older: one},
-		{component: health.CloudControllerManager, older: one},
-		{component: health.Kubelet, older: node},
-		{component: health.KubeProxy, older: node},
-		{component: health.Kubectl, older: one, newer: 1},
+		{component: observe.ControllerManager, older: one},
+		{component: observe.Scheduler, older: one},
+		{component: observe.CloudControllerManager, older: one},
+		{component: observe.Kubelet, older: node},
+		{component: observe.KubeProxy, older: node},
+		{component: observe.Kubectl, older: one, newer: 1},
 	}
 }
 
@@ -45,10 +45,10 @@ type Violation struct {
 
 // Skew lists the rules that components, as they were observed at one instant, break. Components without a version (one that is down
 // breaks no rule) are left out.
-func Skew(components []health.Component) []Violation {
-	var servers []health.Component
+func Skew(components []observe.Component) []Violation {
+	var servers []observe.Component
 	for _, c := range components {
-		if c.Name == health.APIServer && c.Version != "" {
+		if c.Name == observe.APIServer && c.Version != "" {
 			servers = append(servers, c)
 		}
 	}
@@ -74,9 +74,9 @@ func Skew(components []health.Component) []Violation {
 
 // mayTalkTo: a component that was pointed at its own machine's API server talks to no other (kubeadm does that for controller-manager, scheduler
 // and, since v1.33, the kubelets of control planes); anybody else may be sent to each of them by the balancer.
-func mayTalkTo(c health.Component, servers []health.Component) []health.Component {
+func mayTalkTo(c observe.Component, servers []observe.Component) []observe.Component {
 	if c.Local {
-		if i := slices.IndexFunc(servers, func(s health.Component) bool { return s.Machine == c.Machine }); i >= 0 {
+		if i := slices.IndexFunc(servers, func(s observe.Component) bool { return s.Machine == c.Machine }); i >= 0 {
 			return servers[i : i+1]
 		}
 		return nil
@@ -84,7 +84,7 @@ func mayTalkTo(c health.Component, servers []health.Component) []health.Componen
 	return servers
 }
 
-func serversApart(servers []health.Component) *Violation {
+func serversApart(servers []observe.Component) *Violation {
 	for _, a := range servers {
 		for _, b := range servers {
 			va, vb := minor(a), minor(b)
@@ -100,7 +100,7 @@ func serversApart(servers []health.Component) *Violation {
 	return nil
 }
 
-func (r skewRule) judge(c, server health.Component) *Violation {
+func (r skewRule) judge(c, server observe.Component) *Violation {
 	self, s := minor(c), minor(server)
 	if self == nil || s == nil {
 		return nil
@@ -119,7 +119,7 @@ func (r skewRule) judge(c, server health.Component) *Violation {
 }
 
 // minor parses a version; nil for one that is none. The policy speaks of minor versions only.
-func minor(c health.Component) *version.Version {
+func minor(c observe.Component) *version.Version {
 	v, err := version.ParseSemantic(strings.TrimSpace(c.Version))
 	if err != nil {
 		return nil

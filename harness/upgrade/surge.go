@@ -17,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -172,11 +172,11 @@ func (r *replacement) drain(ctx context.Context) error {
 // keep takes what belongs to the node's owner.
 func keep(n *corev1.Node, from string) kept {
 	k := kept{From: from, Labels: maps.Clone(n.Labels), Annotations: maps.Clone(n.Annotations)}
-	own := func(key, _ string) bool { return health.Transient(key) || key == CordonedBy }
+	own := func(key, _ string) bool { return observe.Transient(key) || key == CordonedBy }
 	maps.DeleteFunc(k.Labels, own)
 	maps.DeleteFunc(k.Annotations, own)
 	for _, t := range n.Spec.Taints {
-		if !health.Transient(t.Key) {
+		if !observe.Transient(t.Key) {
 			t.TimeAdded = nil
 			k.Taints = append(k.Taints, t)
 		}

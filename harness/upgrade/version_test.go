@@ -7,6 +7,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -76,45 +77,45 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func at(name, machine, version string) health.Component {
-	return health.Component{Name: name, Machine: machine, Version: version}
+func at(name, machine, version string) observe.Component {
+	return observe.Component{Name: name, Machine: machine, Version: version}
 }
 
-func local(c health.Component) health.Component {
+func local(c observe.Component) observe.Component {
 	c.Local = true
 	return c
 }
 
 func TestSkew(t *testing.T) {
-	api := func(v string) health.Component { return at(health.APIServer, "control-plane-1", v) }
+	api := func(v string) observe.Component { return at(observe.APIServer, "control-plane-1", v) }
 	for name, c := range map[string]struct {
-		components []health.Component
+		components []observe.Component
 		want       string // empty: no violation
 	}{
-		"all the same":                  {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.35.4")}, ""},
-		"API servers one apart":         {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3")}, ""},
-		"API servers two apart":         {[]health.Component{api("v1.34.4"), at(health.APIServer, "b", "v1.36.3")}, "may differ by one minor"},
-		"controller-manager one older":  {[]health.Component{api("v1.36.3"), at(health.ControllerManager, "b", "v1.35.4")}, ""},
-		"controller-manager two older":  {[]health.Component{api("v1.36.3"), at(health.ControllerManager, "b", "v1.34.4")}, "kube-controller-manager on b is v1.34.4"},
-		"controller-manager newer":      {[]health.Component{api("v1.35.4"), at(health.ControllerManager, "b", "v1.36.3")}, "never be newer"},
-		"local controller-manager":      {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3"), local(at(health.ControllerManager, "b", "v1.36.3"))}, ""},
-		"local, its server is older":    {[]health.Component{api("v1.36.3"), at(health.APIServer, "b", "v1.35.4"), local(at(health.ControllerManager, "b", "v1.36.3"))}, "never be newer"},
-		"scheduler newer":               {[]health.Component{api("v1.35.4"), at(health.Scheduler, "b", "v1.36.3")}, "kube-scheduler on b is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4"},
-		"cloud-controller two older":    {[]health.Component{api("v1.36.3"), at(health.CloudControllerManager, "b", "v1.34.4")}, "cloud-controller-manager"},
-		"kubelet three older":           {[]health.Component{api("v1.36.3"), at(health.Kubelet, "w", "v1.33.1")}, ""},
-		"kubelet four older":            {[]health.Component{api("v1.36.3"), at(health.Kubelet, "w", "v1.32.1")}, "at most 3"},
-		"kubelet newer":                 {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.36.3")}, "kubelet on w is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4: it may never be newer"},
-		"kubelet newer than the oldest": {[]health.Component{api("v1.35.4"), at(health.APIServer, "b", "v1.36.3"), at(health.Kubelet, "w", "v1.36.3")}, "never be newer"},
-		"a newer patch is no skew":      {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "v1.35.9")}, ""},
-		"two older before v1.28":        {[]health.Component{api("v1.27.1"), at(health.Kubelet, "w", "v1.25.1")}, ""},
-		"three older before v1.28":      {[]health.Component{api("v1.27.1"), at(health.Kubelet, "w", "v1.24.1")}, "at most 2"},
-		"three older at v1.28":          {[]health.Component{api("v1.28.0"), at(health.Kubelet, "w", "v1.25.1")}, ""},
-		"kube-proxy three older":        {[]health.Component{api("v1.36.3"), at(health.KubeProxy, "w", "v1.33.1")}, ""},
-		"kube-proxy newer":              {[]health.Component{api("v1.35.4"), at(health.KubeProxy, "w", "v1.36.3")}, "kube-proxy"},
-		"kubectl one newer":             {[]health.Component{api("v1.35.4"), at(health.Kubectl, "u", "v1.36.3")}, ""},
-		"kubectl two newer":             {[]health.Component{api("v1.34.4"), at(health.Kubectl, "u", "v1.36.3")}, "kubectl"},
-		"kubectl two older":             {[]health.Component{api("v1.36.3"), at(health.Kubectl, "u", "v1.34.3")}, "kubectl"},
-		"who does not answer":           {[]health.Component{api("v1.35.4"), at(health.Kubelet, "w", "")}, ""},
+		"all the same":                  {[]observe.Component{api("v1.35.4"), at(observe.Kubelet, "w", "v1.35.4")}, ""},
+		"API servers one apart":         {[]observe.Component{api("v1.35.4"), at(observe.APIServer, "b", "v1.36.3")}, ""},
+		"API servers two apart":         {[]observe.Component{api("v1.34.4"), at(observe.APIServer, "b", "v1.36.3")}, "may differ by one minor"},
+		"controller-manager one older":  {[]observe.Component{api("v1.36.3"), at(observe.ControllerManager, "b", "v1.35.4")}, ""},
+		"controller-manager two older":  {[]observe.Component{api("v1.36.3"), at(observe.ControllerManager, "b", "v1.34.4")}, "kube-controller-manager on b is v1.34.4"},
+		"controller-manager newer":      {[]observe.Component{api("v1.35.4"), at(observe.ControllerManager, "b", "v1.36.3")}, "never be newer"},
+		"local controller-manager":      {[]observe.Component{api("v1.35.4"), at(observe.APIServer, "b", "v1.36.3"), local(at(observe.ControllerManager, "b", "v1.36.3"))}, ""},
+		"local, its server is older":    {[]observe.Component{api("v1.36.3"), at(observe.APIServer, "b", "v1.35.4"), local(at(observe.ControllerManager, "b", "v1.36.3"))}, "never be newer"},
+		"scheduler newer":               {[]observe.Component{api("v1.35.4"), at(observe.Scheduler, "b", "v1.36.3")}, "kube-scheduler on b is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4"},
+		"cloud-controller two older":    {[]observe.Component{api("v1.36.3"), at(observe.CloudControllerManager, "b", "v1.34.4")}, "cloud-controller-manager"},
+		"kubelet three older":           {[]observe.Component{api("v1.36.3"), at(observe.Kubelet, "w", "v1.33.1")}, ""},
+		"kubelet four older":            {[]observe.Component{api("v1.36.3"), at(observe.Kubelet, "w", "v1.32.1")}, "at most 3"},
+		"kubelet newer":                 {[]observe.Component{api("v1.35.4"), at(observe.Kubelet, "w", "v1.36.3")}, "kubelet on w is v1.36.3 while kube-apiserver on control-plane-1 is v1.35.4: it may never be newer"},
+		"kubelet newer than the oldest": {[]observe.Component{api("v1.35.4"), at(observe.APIServer, "b", "v1.36.3"), at(observe.Kubelet, "w", "v1.36.3")}, "never be newer"},
+		"a newer patch is no skew":      {[]observe.Component{api("v1.35.4"), at(observe.Kubelet, "w", "v1.35.9")}, ""},
+		"two older before v1.28":        {[]observe.Component{api("v1.27.1"), at(observe.Kubelet, "w", "v1.25.1")}, ""},
+		"three older before v1.28":      {[]observe.Component{api("v1.27.1"), at(observe.Kubelet, "w", "v1.24.1")}, "at most 2"},
+		"three older at v1.28":          {[]observe.Component{api("v1.28.0"), at(observe.Kubelet, "w", "v1.25.1")}, ""},
+		"kube-proxy three older":        {[]observe.Component{api("v1.36.3"), at(observe.KubeProxy, "w", "v1.33.1")}, ""},
+		"kube-proxy newer":              {[]observe.Component{api("v1.35.4"), at(observe.KubeProxy, "w", "v1.36.3")}, "kube-proxy"},
+		"kubectl one newer":             {[]observe.Component{api("v1.35.4"), at(observe.Kubectl, "u", "v1.36.3")}, ""},
+		"kubectl two newer":             {[]observe.Component{api("v1.34.4"), at(observe.Kubectl, "u", "v1.36.3")}, "kubectl"},
+		"kubectl two older":             {[]observe.Component{api("v1.36.3"), at(observe.Kubectl, "u", "v1.34.3")}, "kubectl"},
+		"who does not answer":           {[]observe.Component{api("v1.35.4"), at(observe.Kubelet, "w", "")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Skew(c.components)
@@ -180,15 +181,15 @@ func TestReserved(t *testing.T) {
 
 func TestSkewCheckNeedsData(t *testing.T) {
 	for name, c := range map[string]struct {
-		components []health.Component
+		components []observe.Component
 		want       plan.Verdict
 	}{
 		"nothing":         {nil, plan.Unknown},
-		"nobody answered": {[]health.Component{at(health.Kubelet, "w", "")}, plan.Unknown},
-		"fine":            {[]health.Component{at(health.APIServer, "c", "v1.35.4")}, plan.Pass},
-		"one moment":      {[]health.Component{at(health.APIServer, "c", "v1.35.4"), at(health.Kubelet, "w", "v1.36.3")}, plan.Fail},
+		"nobody answered": {[]observe.Component{at(observe.Kubelet, "w", "")}, plan.Unknown},
+		"fine":            {[]observe.Component{at(observe.APIServer, "c", "v1.35.4")}, plan.Pass},
+		"one moment":      {[]observe.Component{at(observe.APIServer, "c", "v1.35.4"), at(observe.Kubelet, "w", "v1.36.3")}, plan.Fail},
 	} {
-		r := &health.Record{Observations: []health.Observation{{}, {Components: c.components}, {}}}
+		r := &health.Record{Observations: []observe.Observation{{}, {Components: c.components}, {}}}
 		if v, said := versionSkew(r, nil, health.Params{}); v != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
 		}

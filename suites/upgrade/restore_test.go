@@ -14,7 +14,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/scenarios"
@@ -34,10 +34,10 @@ func opened(ctx context.Context, shape cluster.Topology, spec upgrade.Spec) *upg
 	Expect(err).NotTo(HaveOccurred())
 	u, err := upgrade.New(spec, t.Version, t)
 	Expect(err).NotTo(HaveOccurred())
-	u.Target, err = health.Open(context.WithoutCancel(ctx), c)
+	u.Target, err = observe.Open(context.WithoutCancel(ctx), c)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(u.Target.Members.Close)
-	u.Observer, err = health.NewObserver(u.Target)
+	u.Observer, err = observe.NewObserver(u.Target)
 	Expect(err).NotTo(HaveOccurred())
 	u.Dir = GinkgoT().TempDir()
 	return u

@@ -17,7 +17,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/scenarios"
@@ -104,16 +104,16 @@ spec:
 `
 
 // defect is planted behind Drydock's back while it observes.
-type defect func(ctx context.Context, l *lab.Lab, t *health.Target) error
+type defect func(ctx context.Context, l *lab.Lab, t *observe.Target) error
 
 func patchWorker(patch string) defect {
-	return func(ctx context.Context, _ *lab.Lab, t *health.Target) error {
+	return func(ctx context.Context, _ *lab.Lab, t *observe.Target) error {
 		_, err := t.Client.CoreV1().Nodes().Patch(ctx, "worker-1", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 		return err
 	}
 }
 
-func addLearner(ctx context.Context, l *lab.Lab, t *health.Target) error {
+func addLearner(ctx context.Context, l *lab.Lab, t *observe.Target) error {
 	c, err := t.Etcd.Client(ctx)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func addLearner(ctx context.Context, l *lab.Lab, t *health.Target) error {
 
 // swapKubelet runs the kubelet of a minor on the worker.
 func swapKubelet(minor string) defect {
-	return func(ctx context.Context, l *lab.Lab, _ *health.Target) error {
+	return func(ctx context.Context, l *lab.Lab, _ *observe.Target) error {
 		m, err := l.Machine("worker-1")
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func swapKubelet(minor string) defect {
 
 // forAMoment does one thing and another soon after.
 func forAMoment(do, undo defect) defect {
-	return func(ctx context.Context, l *lab.Lab, t *health.Target) error {
+	return func(ctx context.Context, l *lab.Lab, t *observe.Target) error {
 		if err := do(ctx, l, t); err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func forAMoment(do, undo defect) defect {
 	}
 }
 
-func nothing(context.Context, *lab.Lab, *health.Target) error { return nil }
+func nothing(context.Context, *lab.Lab, *observe.Target) error { return nil }
 
 // plant waits for the observed lab and plants the defect.
 func plant(ctx context.Context, do defect) error {
@@ -181,7 +181,7 @@ func plant(ctx context.Context, do defect) error {
 		if l, err = lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store()); err != nil {
 			return err
 		}
-		t, err := health.Open(ctx, l)
+		t, err := observe.Open(ctx, l)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func plant(ctx context.Context, do defect) error {
 	case <-time.After(3 * time.Second):
 	case <-ctx.Done():
 	}
-	t, err := health.Open(ctx, l)
+	t, err := observe.Open(ctx, l)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,15 @@
-// Package health observes a cluster and judges what was observed: observations, probes and recorded client histories on the one
-// side, checks (pure functions from them to verdicts) and Gomega matchers on the other.
-package health
+// Package observe reads a cluster: its etcd members, API servers, components, nodes, leases and objects. A reading says what was seen and never
+// what to make of it; that is harness/health.
+package observe
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -86,38 +83,9 @@ type Observer struct {
 
 // How often a cluster is read, and how long one part of a reading may take.
 const (
-	observeEvery = 500 * time.Millisecond
-	observeFor   = time.Second
+	Every = 500 * time.Millisecond
+	For   = time.Second
 )
-
-// Target is what is observed and used during a scenario.
-type Target struct {
-	Cluster  cluster.Cluster
-	Etcd     *etcd.Access
-	Members  *etcd.Watcher
-	Config   *rest.Config         // nil for etcd-only
-	Client   kubernetes.Interface // nil for etcd-only
-	Workload *Workload            // nil: none was started
-}
-
-// Open makes a target of a cluster, without a workload. What is opened lives as long as ctx; the caller closes Members.
-func Open(ctx context.Context, c cluster.Cluster) (*Target, error) {
-	t := &Target{Cluster: c}
-	var err error
-	if t.Etcd, err = etcd.Open(ctx, c); err != nil {
-		return nil, err
-	}
-	if c.Topology().Kubernetes() {
-		if t.Config, err = kubeadm.RESTConfig(ctx, c); err != nil {
-			return nil, err
-		}
-		if t.Client, err = kubernetes.NewForConfig(t.Config); err != nil {
-			return nil, fmt.Errorf("client: %w", err)
-		}
-	}
-	t.Members, err = t.Etcd.Watch(ctx)
-	return t, err
-}
 
 // NewObserver makes an observer.
 func NewObserver(t *Target) (*Observer, error) {
@@ -132,7 +100,7 @@ func NewObserver(t *Target) (*Observer, error) {
 
 // Run observes until the context ends.
 func (o *Observer) Run(ctx context.Context) {
-	tick := time.NewTicker(observeEvery)
+	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		ob := o.Observe(ctx)
@@ -163,7 +131,7 @@ func (o *Observer) Seen() []Observation {
 func (o *Observer) Observe(ctx context.Context) Observation {
 	ob := Observation{Time: time.Now()}
 	var wg sync.WaitGroup
-	wg.Go(func() { ob.Members = o.members.Members(ctx, observeFor) })
+	wg.Go(func() { ob.Members = o.members.Members(ctx, For) })
 	if o.client != nil {
 		wg.Go(func() { ob.APIServers = o.apiServers(ctx) })
 		wg.Go(func() { ob.Nodes = o.nodes(ctx) })
@@ -171,7 +139,7 @@ func (o *Observer) Observe(ctx context.Context) Observation {
 		wg.Go(func() { ob.Components = o.Components(ctx) })
 	}
 	if o.workload != nil {
-		wg.Go(func() { ob.Workload = o.workload.observe(ctx) })
+		wg.Go(func() { ob.Workload = o.workload.Observe(ctx) })
 	}
 	wg.Wait()
 	ob.Versions = versions(ob)
@@ -181,7 +149,7 @@ func (o *Observer) Observe(ctx context.Context) Observation {
 func (o *Observer) apiServers(ctx context.Context) []ServerHealth {
 	names := o.cluster.Topology().ControlPlaneMachines()
 	out := make([]ServerHealth, len(names))
-	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, name := range names {
@@ -200,7 +168,7 @@ func (o *Observer) apiServers(ctx context.Context) []ServerHealth {
 }
 
 func (o *Observer) nodes(ctx context.Context) []Node {
-	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	list, err := o.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -217,7 +185,7 @@ func (o *Observer) nodes(ctx context.Context) []Node {
 }
 
 func (o *Observer) leases(ctx context.Context) []Lease {
-	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	var out []Lease
 	for _, name := range kubeadm.Leases() {
@@ -250,47 +218,4 @@ func versions(ob Observation) map[string]string {
 		}
 	}
 	return out
-}
-
-// Settled says why the cluster is not whole: members that do not agree, API servers or nodes that are not ready.
-func (o Observation) Settled(t cluster.Topology) error {
-	if err := etcd.Agree(o.Members); err != nil {
-		return err
-	}
-	if !t.Kubernetes() {
-		return nil
-	}
-	for _, s := range o.APIServers {
-		if s.Ready != "" {
-			return fmt.Errorf("API server: %s", s.Ready)
-		}
-	}
-	ready := 0
-	for _, n := range o.Nodes {
-		if !n.Ready {
-			return fmt.Errorf("node %s is not ready", n.Name)
-		}
-		ready++
-	}
-	if want := t.ControlPlanes + t.Workers; ready != want {
-		return fmt.Errorf("%d of %d nodes are ready", ready, want)
-	}
-	return nil
-}
-
-// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
-func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }
-
-// LeasesHeld says which component has no leader now: its lease is missing, empty or run out.
-func LeasesHeld(o Observation) error {
-	held := map[string]bool{}
-	for _, l := range o.Leases {
-		held[l.Component] = l.Holder != "" && o.Time.Sub(l.Renewed) <= l.Duration
-	}
-	for _, name := range kubeadm.Leases() {
-		if !held[name] {
-			return fmt.Errorf("%s has no leader", name)
-		}
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package health
+package load
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -183,7 +184,7 @@ func anyOf(ctx context.Context, names []string, each map[string]*clientv3.Client
 const probeMap = "drydock-probe"
 
 // apiProbes use the balancer, over a connection that is kept and over a new one for each try, and each API server past the balancer.
-func apiProbes(t *Target) ([]*Prober, error) {
+func apiProbes(t *observe.Target) ([]*Prober, error) {
 	maps := t.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	fresh, err := plainRead(t.Config, t.Config.Host, true)
 	if err != nil {

@@ -1,4 +1,6 @@
-package health
+// Package load is everything that uses a cluster during a scenario: probes that try one thing again and again, clients whose histories are checked for
+// linearizability, and a workload. It records and never judges.
+package load
 
 import (
 	"context"
@@ -8,6 +10,8 @@ import (
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"drydock.dev/drydock/harness/observe"
 )
 
 // Load is everything that uses a cluster during a scenario: the probes, and the clients whose history is checked.
@@ -26,7 +30,7 @@ type Load struct {
 const clientsEach = 3
 
 // NewLoad prepares probes and clients. The seed fixes what the clients do, not when.
-func NewLoad(ctx context.Context, t *Target, seed int64) (_ *Load, err error) {
+func NewLoad(ctx context.Context, t *observe.Target, seed int64) (_ *Load, err error) {
 	a, client := t.Etcd, t.Client
 	l := &Load{}
 	defer func() {
@@ -75,7 +79,7 @@ func NewLoad(ctx context.Context, t *Target, seed int64) (_ *Load, err error) {
 	}
 	l.Probes = append(l.Probes, probes...)
 	if t.Workload != nil {
-		l.Probes = append(l.Probes, t.Workload.probes()...)
+		l.Probes = append(l.Probes, &Prober{Name: ProbeWorkload, try: workloadRequest(t.Cluster, t.Workload)})
 	}
 	h = &History{Name: "API server"}
 	l.Histories = append(l.Histories, h)
@@ -129,13 +133,3 @@ func (l *Load) close() error {
 
 // Acknowledged lists the keys whose write was acknowledged to the writing probe.
 func (l *Load) Acknowledged() []string { return l.acked.list() }
-
-// Probe finds a probe by name; nil when this cluster has none of that name.
-func (l *Load) Probe(name string) *Prober {
-	for _, p := range l.Probes {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
-}

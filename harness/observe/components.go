@@ -1,4 +1,4 @@
-package health
+package observe
 
 import (
 	"bufio"
@@ -246,7 +246,7 @@ func (p *componentProbe) server(ctx context.Context) (string, error) {
 
 // Components asks every component at once.
 func (o *Observer) Components(ctx context.Context) []Component {
-	ctx, cancel := context.WithTimeout(ctx, observeFor)
+	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	probes, err := o.components.all()
 	if err != nil {

@@ -1,0 +1,109 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
+)
+
+const workloadPort = "8080"
+
+// WorkloadSpec is the workload a scenario asks for.
+type WorkloadSpec struct {
+	Replicas     int32 `yaml:"replicas"`
+	MinAvailable int32 `yaml:"minAvailable"` // of its PodDisruptionBudget
+}
+
+// workloadWithin is how long the replicas may take to become ready.
+const workloadWithin = 2 * time.Minute
+
+// StartWorkload creates the workload, or takes over the one an earlier start left, and returns when all replicas are ready.
+func StartWorkload(ctx context.Context, client kubernetes.Interface, spec WorkloadSpec) (*observe.Workload, error) {
+	w := observe.NewWorkload(client, int(spec.Replicas))
+	_, err := client.AppsV1().Deployments(metav1.NamespaceDefault).Create(ctx, spec.deployment(), metav1.CreateOptions{})
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		_, err = client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Create(ctx, spec.budget(), metav1.CreateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("workload: %w", err)
+	}
+	return w, cluster.Await(ctx, "the workload ready", cluster.Wait{For: workloadWithin}, func(ctx context.Context) error {
+		s := w.Observe(ctx)
+		if s == nil || s.Ready < int(spec.Replicas) || s.DisruptionsAllowed != int(spec.Replicas-spec.MinAvailable) {
+			return fmt.Errorf("of %d replicas: %+v", spec.Replicas, s)
+		}
+		return nil
+	})
+}
+
+func (s WorkloadSpec) deployment() *appsv1.Deployment {
+	labels := map[string]string{"app": observe.WorkloadName}
+	grace := int64(8)
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: observe.WorkloadName},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &s.Replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+				TerminationGracePeriodSeconds: &grace,
+				TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+					MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
+					LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
+				}},
+				Containers: []corev1.Container{{
+					Name: "serve", Image: "drydock/workload", Args: []string{"serve", "--listen", ":" + workloadPort},
+					ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.Parse(workloadPort)}}},
+					// Who still has the address serves it until everybody has heard: the usual answer to the race between endpoints and SIGTERM.
+					Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}},
+				}},
+			}},
+		},
+	}
+}
+
+func (s WorkloadSpec) budget() *policyv1.PodDisruptionBudget {
+	least := intstr.FromInt32(s.MinAvailable)
+	return &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: observe.WorkloadName},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MinAvailable: &least, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": observe.WorkloadName}},
+		},
+	}
+}
+
+// workloadRequest asks the nth of the known endpoints, as a Service would in turn; there is no second try.
+func workloadRequest(c cluster.Cluster, w *observe.Workload) func(ctx context.Context, n int) error {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.Dial}}
+	return func(ctx context.Context, n int) error {
+		endpoints := w.Endpoints()
+		if len(endpoints) == 0 {
+			return fmt.Errorf("the workload has no ready replica")
+		}
+		url := "http://" + net.JoinHostPort(endpoints[n%len(endpoints)], workloadPort)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("workload: %w", err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return fmt.Errorf("workload: %w", err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("workload: %s", resp.Status)
+		}
+		return nil
+	}
+}

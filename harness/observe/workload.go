@@ -1,0 +1,83 @@
+package observe
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// WorkloadName is the Deployment, its PodDisruptionBudget and the value of its label app, in the namespace default.
+const WorkloadName = "drydock-workload"
+
+// WorkloadState is one reading of it.
+type WorkloadState struct {
+	Replicas           int `json:"replicas"` // wanted
+	Ready              int `json:"ready"`    // ready and not being deleted
+	MinAvailable       int `json:"minAvailable"`
+	DisruptionsAllowed int `json:"disruptionsAllowed"`
+}
+
+// Spare is how many more replicas could have been lost without breaking the budget; negative when it was broken.
+func (s WorkloadState) Spare() int { return s.Ready - s.MinAvailable }
+
+// Workload reads a Deployment that answers HTTP requests, under a PodDisruptionBudget.
+type Workload struct {
+	replicas int // wanted
+	client   kubernetes.Interface
+
+	mu        sync.Mutex
+	endpoints []string // as last seen: while no API server answers, a cluster goes on with what it knows
+}
+
+// NewWorkload reads the workload of so many wanted replicas.
+func NewWorkload(client kubernetes.Interface, replicas int) *Workload {
+	return &Workload{replicas: replicas, client: client}
+}
+
+// Endpoints are the addresses of the replicas that were ready when it was last observed.
+func (w *Workload) Endpoints() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.endpoints
+}
+
+// Observe reads the pods and the budget; nil when no API server answered.
+func (w *Workload) Observe(ctx context.Context) *WorkloadState {
+	ctx, cancel := context.WithTimeout(ctx, For)
+	defer cancel()
+	pods, err := w.client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + WorkloadName})
+	if err != nil {
+		return nil
+	}
+	budget, err := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Get(ctx, WorkloadName, metav1.GetOptions{})
+	if err != nil {
+		return nil
+	}
+	s := &WorkloadState{Replicas: w.replicas, DisruptionsAllowed: int(budget.Status.DisruptionsAllowed)}
+	if budget.Spec.MinAvailable != nil { // somebody may have relaxed it
+		s.MinAvailable = budget.Spec.MinAvailable.IntValue()
+	}
+	var endpoints []string
+	for i := range pods.Items {
+		if p := &pods.Items[i]; p.DeletionTimestamp == nil && PodReady(p) {
+			s.Ready++
+			endpoints = append(endpoints, p.Status.PodIP)
+		}
+	}
+	slices.Sort(endpoints)
+	w.mu.Lock()
+	w.endpoints = endpoints
+	w.mu.Unlock()
+	return s
+}
+
+// PodReady reports whether a pod's Ready condition is true.
+func PodReady(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
