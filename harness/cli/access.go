@@ -15,8 +15,8 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
-	"drydock.dev/drydock/scenarios"
 )
 
 func kubectlCommand(o *options) *cobra.Command {
@@ -37,7 +37,7 @@ func kubectlCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, err := scenarios.Kubeconfig(cmd.Context(), l)
+			path, err := provider.Kubeconfig(cmd.Context(), l)
 			if err != nil {
 				return err
 			}

@@ -15,9 +15,9 @@ import (
 
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/scenarios"
 )
 
 // healFor bounds one heal.
@@ -84,7 +84,7 @@ func clusterOf(entries []plan.Entry, id string) string {
 	label, _, labelled := strings.Cut(id, "/")
 	name := ""
 	for _, e := range entries {
-		var j scenarios.Journalled
+		var j experiment.Journalled
 		if e.Kind != "run" || json.Unmarshal(e.Data, &j) != nil {
 			continue
 		}

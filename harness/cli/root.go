@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"drydock.dev/drydock/scenarios"
+	"drydock.dev/drydock/harness/provider"
 )
 
 // Exit codes of every command (DESIGN.md section 5).
@@ -91,8 +91,8 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&o.stateDir, "state-dir", dirOr("DRYDOCK_STATE_DIR", scenarios.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
-	f.StringVar(&o.cacheDir, "cache-dir", dirOr("DRYDOCK_CACHE_DIR", scenarios.DefaultDir("XDG_CACHE_HOME", ".cache")), "where binaries and saved clusters are kept, or $DRYDOCK_CACHE_DIR")
+	f.StringVar(&o.stateDir, "state-dir", dirOr("DRYDOCK_STATE_DIR", provider.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
+	f.StringVar(&o.cacheDir, "cache-dir", dirOr("DRYDOCK_CACHE_DIR", provider.DefaultDir("XDG_CACHE_HOME", ".cache")), "where binaries and saved clusters are kept, or $DRYDOCK_CACHE_DIR")
 	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -114,12 +114,12 @@ func dirOr(env, or string) string {
 }
 
 // lab is where the lab provider finds and keeps things.
-func (o *options) lab() (scenarios.Lab, error) {
+func (o *options) lab() (provider.Lab, error) {
 	program, err := os.Executable()
 	if err != nil {
-		return scenarios.Lab{}, fmt.Errorf("where is this program? %w", err)
+		return provider.Lab{}, fmt.Errorf("where is this program? %w", err)
 	}
-	l := scenarios.Lab{Program: program, Progress: o.progress}
+	l := provider.Lab{Program: program, Progress: o.progress}
 	for _, d := range []struct {
 		from string
 		to   *string

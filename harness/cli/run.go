@@ -15,6 +15,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/reports"
@@ -46,9 +47,9 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 			if err := checkProvider(f.provider); err != nil {
 				return err
 			}
-			var all []*scenarios.Scenario
+			var all []*experiment.Scenario
 			for _, a := range args { // every mistake is found before anything is touched
-				s, err := scenarios.Load(a)
+				s, err := experiment.Load(a)
 				if err != nil {
 					return err
 				}
@@ -102,7 +103,7 @@ func worse(a, b int) int {
 	return a
 }
 
-func (o *options) run(cmd *cobra.Command, s *scenarios.Scenario, f runFlags, several bool) (int, error) {
+func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, several bool) (int, error) {
 	p, err := s.Plan(f.seed)
 	if err != nil {
 		return 0, err
@@ -159,22 +160,18 @@ func exitOf(v plan.Verdict) int {
 	}
 }
 
-func (o *options) runOptions(f runFlags, out string) (scenarios.Options, error) {
+func (o *options) runOptions(f runFlags, out string) (experiment.Options, error) {
 	l, err := o.lab()
 	if err != nil {
-		return scenarios.Options{}, err
+		return experiment.Options{}, err
 	}
-	opts := l.Options()
-	opts.Seed, opts.Out, opts.NullFaults, opts.Parallel, opts.Suffix = f.seed, out, f.nullFaults, f.parallel, suffix()
-	opts.Provider = func(t cluster.Topology) (cluster.Provider, error) {
-		p := l.Provider(t)
-		p.NoImage = f.noImage
-		return p, nil
-	}
-	opts.Tell = func(label, id, name string) func(error) {
-		return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
-	}
-	return opts, nil
+	l.NoImage = f.noImage
+	return experiment.Options{
+		Provider: l, Subjects: l.Subjects(), Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
+		Tell: func(label, id, name string) func(error) {
+			return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
+		},
+	}, nil
 }
 
 // suffix keeps two runs of one scenario apart. It has no part in what the plan chooses.
@@ -191,7 +188,7 @@ func planCommand(_ *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "plan NAME|FILE", Short: "Print what a scenario would do, and touch nothing", Args: cobra.ExactArgs(1), ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := scenarios.Load(args[0])
+			s, err := experiment.Load(args[0])
 			if err != nil {
 				return err
 			}
@@ -217,7 +214,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 			out := cmd.OutOrStdout()
 			printf(out, "SCENARIO                  TIER    ABOUT\n")
 			for _, n := range scenarios.Names() {
-				s, err := scenarios.Load(n)
+				s, err := experiment.Load(n)
 				if err != nil {
 					return err
 				}
@@ -232,7 +229,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 				printf(out, "%-25s %s\n", k, azure.FaultKinds()[k])
 			}
 			printf(out, "\nCHECK                     WHEN     ABOUT\n")
-			for _, k := range scenarios.AllChecks() {
+			for _, k := range experiment.AllChecks() {
 				printf(out, "%-25s %-8s %s\n", k.Name, k.When, k.About)
 			}
 			return nil

@@ -8,7 +8,8 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/scenarios"
+	"drydock.dev/drydock/harness/provider"
+	"drydock.dev/drydock/harness/release"
 )
 
 const defaultName = "drydock"
@@ -28,7 +29,7 @@ func upCommand(o *options) *cobra.Command {
 			if t.Etcd == cluster.EtcdOnly && !cmd.Flags().Changed("control-planes") {
 				t.ControlPlanes = 0
 			}
-			full, warnings, err := scenarios.CompleteTopology(t)
+			full, warnings, err := release.CompleteTopology(t)
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func describeUp(cmd *cobra.Command, up cluster.Cluster) error {
 	out, name := cmd.OutOrStdout(), l.Topology().Name
 	printf(out, "Cluster %q is up: %s\n", name, l.Topology())
 	if l.Topology().Kubernetes() {
-		path, err := scenarios.Kubeconfig(cmd.Context(), l)
+		path, err := provider.Kubeconfig(cmd.Context(), l)
 		if err != nil {
 			return err
 		}

@@ -21,8 +21,8 @@ import (
 	"github.com/onsi/gomega/gstruct"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/scenarios"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -141,12 +141,12 @@ var _ = Describe("through the proxy", Label("tier: quick", "needs: arm"), func()
 })
 
 var _ = Describe("cloud providers", Label("tier: full", "needs: subjects"), func() {
-	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider", scenarios.Options{}) }, NodeTimeout(30*time.Minute))
-	It("come through a fault as arm-throttled-fault says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-fault", scenarios.Options{}) }, NodeTimeout(30*time.Minute))
+	It("meet the policy as arm-throttled-provider says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-provider", experiment.Options{}) }, NodeTimeout(30*time.Minute))
+	It("come through a fault as arm-throttled-fault says", func(ctx context.Context) { suite.EndsGo(ctx, "arm-throttled-fault", experiment.Options{}) }, NodeTimeout(30*time.Minute))
 	It("are red when nothing is injected: arm-throttled-fault", func(ctx context.Context) {
-		sc, err := scenarios.Load("arm-throttled-fault")
+		sc, err := experiment.Load("arm-throttled-fault")
 		Expect(err).NotTo(HaveOccurred())
-		res, err := suite.Run(ctx, sc, scenarios.Options{NullFaults: true})
+		res, err := suite.Run(ctx, sc, experiment.Options{NullFaults: true})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.Inconclusive))
 	}, NodeTimeout(30*time.Minute))

@@ -13,12 +13,12 @@ import (
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/scenarios"
+	"drydock.dev/drydock/harness/release"
 )
 
 var _ = Describe("virtual machines that are machines of a lab", Label("tier: full", "needs: kubernetes"), func() {
 	It("boot and join by a PUT, act on power, and go by a DELETE", func(ctx context.Context) {
-		t, _, err := scenarios.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("arm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 1, Version: "v1.35"})
+		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("arm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 1, Version: "v1.35"})
 		Expect(err).NotTo(HaveOccurred())
 		p := suite.Lab.Provider(t)
 		c, err := p.Up(ctx, t)

@@ -14,9 +14,10 @@ import (
 	"github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/reports"
-	"drydock.dev/drydock/scenarios"
 )
 
 // Run is the one bootstrap of all suites; the lab's directories and the binary are made before the first spec.
@@ -35,19 +36,17 @@ func Run(t *testing.T, name string, s *Suite) {
 		state, err := os.MkdirTemp("", "drydock-suite-")
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
-		s.Lab = scenarios.Lab{StateDir: state, CacheDir: scenarios.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
+		s.Lab = provider.Lab{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
 	})
 	ginkgo.RunSpecs(t, name)
 }
 
 // Suite is what the specs of a suite share.
-type Suite struct{ Lab scenarios.Lab }
+type Suite struct{ Lab provider.Lab }
 
 // Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel and seed are the caller's; without a seed it is Ginkgo's.
-func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Options) (*plan.Result, error) {
-	null, parallel, seed := o.NullFaults, o.Parallel, o.Seed
-	o = s.Lab.Options()
-	o.NullFaults, o.Parallel, o.Seed = null, parallel, seed
+func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.Options) (*plan.Result, error) {
+	o.Provider, o.Subjects = s.Lab, s.Lab.Subjects()
 	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Name, time.Now().UnixNano()))
 	o.Suffix = fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
 	if o.Seed == 0 {
@@ -67,9 +66,9 @@ func (s *Suite) Run(ctx context.Context, sc *scenarios.Scenario, o scenarios.Opt
 }
 
 // EndsGo runs an embedded scenario, which must end GO.
-func (s *Suite) EndsGo(ctx context.Context, name string, o scenarios.Options) {
+func (s *Suite) EndsGo(ctx context.Context, name string, o experiment.Options) {
 	ginkgo.GinkgoHelper()
-	sc, err := scenarios.Load(name)
+	sc, err := experiment.Load(name)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	res, err := s.Run(ctx, sc, o)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())

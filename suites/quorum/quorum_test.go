@@ -16,9 +16,9 @@ import (
 
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/scenarios"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -27,7 +27,7 @@ var suite bootstrap.Suite
 func TestQuorum(t *testing.T) { bootstrap.Run(t, "Quorum", &suite) }
 
 var _ = DescribeTable("a scenario ends GO",
-	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, scenarios.Options{}) },
+	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, experiment.Options{}) },
 	Entry(nil, "etcd-quorum-table", Label("tier: quick", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "control-plane-power-loss", Label("tier: quick", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "etcd-leader-crash", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
@@ -37,9 +37,9 @@ var _ = DescribeTable("a scenario ends GO",
 )
 
 // small is one fault on three members.
-func small(kind string, hold time.Duration) *scenarios.Scenario {
+func small(kind string, hold time.Duration) *experiment.Scenario {
 	GinkgoHelper()
-	sc, err := scenarios.Parse("bite.yaml", fmt.Appendf(nil, `
+	sc, err := experiment.Parse("bite.yaml", fmt.Appendf(nil, `
 apiVersion: drydock.dev/v1alpha1
 kind: Scenario
 metadata: {name: bite}
@@ -62,7 +62,7 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 			continue // shows only in an upgrade: suites/upgrade has its bite and its null test
 		}
 		It("bites: "+kind.Name, func(ctx context.Context) {
-			res, err := suite.Run(ctx, small(kind.Name, 2*time.Second), scenarios.Options{})
+			res, err := suite.Run(ctx, small(kind.Name, 2*time.Second), experiment.Options{})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(res.Reasons).To(BeEmpty())
 			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.Confirmed)))
@@ -70,7 +70,7 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 		}, NodeTimeout(5*time.Minute))
 
 		It("is red when nothing is injected: "+kind.Name, func(ctx context.Context) {
-			res, err := suite.Run(ctx, small(kind.Name, 100*time.Millisecond), scenarios.Options{NullFaults: true})
+			res, err := suite.Run(ctx, small(kind.Name, 100*time.Millisecond), experiment.Options{NullFaults: true})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(res.Verdict).To(Equal(plan.Inconclusive))
 			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.NotInjected)))
@@ -82,7 +82,7 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 	It("is never GO: a member killed behind Drydock's back", func(ctx context.Context) {
 		killed := make(chan error, 1)
 		go func() { killed <- killSomebodyElse(ctx) }()
-		res, err := suite.Run(ctx, small("etcdMemberCrash", 8*time.Second), scenarios.Options{})
+		res, err := suite.Run(ctx, small("etcdMemberCrash", 8*time.Second), experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(<-killed).NotTo(HaveOccurred())
 		Expect(res.Verdict).NotTo(Equal(plan.Go))

@@ -16,15 +16,15 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade"
-	"drydock.dev/drydock/scenarios"
 )
 
 // opened is a fresh lab with an upgrade prepared for it and none begun.
 func opened(ctx context.Context, shape cluster.Topology, spec upgrade.Spec) *upgrade.Upgrade {
 	GinkgoHelper()
 	shape.Name = fmt.Sprintf("upgrade-%x", time.Now().UnixNano()&0xffffff)
-	t, _, err := scenarios.CompleteTopology(shape)
+	t, _, err := release.CompleteTopology(shape)
 	Expect(err).NotTo(HaveOccurred())
 	p := suite.Lab.Provider(t)
 	c, err := p.Up(ctx, t)

@@ -17,10 +17,10 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
-	"drydock.dev/drydock/scenarios"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -43,7 +43,7 @@ func cached(versions ...string) {
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string, versions ...string) {
 		cached(versions...)
-		suite.EndsGo(ctx, name, scenarios.Options{})
+		suite.EndsGo(ctx, name, experiment.Options{})
 	},
 	Entry(nil, "upgrade-skew-refused", Label("tier: quick", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "upgrade-clean", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
@@ -61,7 +61,7 @@ var _ = DescribeTable("a scenario ends GO",
 var _ = DescribeTable("an upgrade that is killed once, at a moment of the seed, and run again ends as an undisturbed one does", Label("tier: nightly", "needs: kubernetes"),
 	func(ctx context.Context, seed int64) {
 		cached("v1.35", "v1.36")
-		suite.EndsGo(ctx, "upgrade-killed-once", scenarios.Options{Seed: seed})
+		suite.EndsGo(ctx, "upgrade-killed-once", experiment.Options{Seed: seed})
 	},
 	Entry("seed 1", int64(1), NodeTimeout(40*time.Minute)), Entry("seed 2", int64(2), NodeTimeout(40*time.Minute)), Entry("seed 3", int64(3), NodeTimeout(40*time.Minute)),
 	Entry("seed 4", int64(4), NodeTimeout(40*time.Minute)), Entry("seed 5", int64(5), NodeTimeout(40*time.Minute)), Entry("seed 6", int64(6), NodeTimeout(40*time.Minute)),
@@ -71,7 +71,7 @@ var _ = DescribeTable("an upgrade that is killed once, at a moment of the seed, 
 
 var _ = Describe("a fault that shows only in an upgrade", Label("tier: full", "needs: kubernetes"), func() {
 	It("is red when nothing is injected: apiServerCrashLoop", func(ctx context.Context) {
-		sc, err := scenarios.Parse("null.yaml", []byte(`
+		sc, err := experiment.Parse("null.yaml", []byte(`
 apiVersion: drydock.dev/v1alpha1
 kind: Scenario
 metadata: {name: "null"}
@@ -83,7 +83,7 @@ spec:
   finally: [nodesReady]
 `))
 		Expect(err).NotTo(HaveOccurred())
-		res, err := suite.Run(ctx, sc, scenarios.Options{NullFaults: true})
+		res, err := suite.Run(ctx, sc, experiment.Options{NullFaults: true})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).NotTo(Equal(plan.Go))
 		Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.NotInjected)))
@@ -138,7 +138,7 @@ func swapKubelet(minor string) defect {
 		if err != nil {
 			return err
 		}
-		if err := suite.Lab.Options().Provide(ctx, v.Version); err != nil {
+		if err := suite.Lab.Provide(ctx, v.Version); err != nil {
 			return err
 		}
 		inst, err := cluster.As[cluster.Installer](m)
@@ -207,11 +207,11 @@ func plant(ctx context.Context, do defect) error {
 
 var _ = DescribeTable("a planted defect is red",
 	func(ctx context.Context, version string, do defect, verdict plan.Verdict, sentence string) {
-		sc, err := scenarios.Parse("watched.yaml", fmt.Appendf(nil, watched, version))
+		sc, err := experiment.Parse("watched.yaml", fmt.Appendf(nil, watched, version))
 		Expect(err).NotTo(HaveOccurred())
 		planted := make(chan error, 1)
 		go func() { planted <- plant(ctx, do) }()
-		res, err := suite.Run(ctx, sc, scenarios.Options{})
+		res, err := suite.Run(ctx, sc, experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(<-planted).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(verdict), "%v", res.Reasons)

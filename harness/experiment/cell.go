@@ -1,4 +1,4 @@
-package scenarios
+package experiment
 
 import (
 	"context"
@@ -54,12 +54,12 @@ func (c *cellRun) topology() cluster.Topology {
 func (c *cellRun) up(ctx context.Context) (err error) {
 	c.record.Topology = c.topology()
 	c.guards = map[*choice]*fault.Guard{}
-	if c.provider, err = c.options.Provider(c.topology()); err != nil {
+	if c.provider, err = c.options.Provider.For(c.topology()); err != nil {
 		return err
 	}
 	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
 		for _, v := range u.Path.Hops {
-			if err := c.options.Provide(ctx, v); err != nil {
+			if err := c.options.Provider.Provide(ctx, v); err != nil {
 				return err
 			}
 		}

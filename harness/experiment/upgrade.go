@@ -1,4 +1,4 @@
-package scenarios
+package experiment
 
 import (
 	"context"
@@ -100,11 +100,8 @@ func (c *cellRun) budget(ctx context.Context, minAvailable int32) error {
 func (c *cellRun) arm(ctx context.Context) error {
 	for _, u := range c.outline.upgrades {
 		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
-		if c.options.Env == nil {
-			continue
-		}
 		var err error
-		if u.Env, err = c.options.Env(ctx, c.cluster); err != nil {
+		if u.Env, err = c.options.Provider.Env(ctx, c.cluster); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package scenarios
+package experiment
 
 import (
 	"drydock.dev/drydock/harness/observe"

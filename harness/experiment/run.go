@@ -1,4 +1,6 @@
-package scenarios
+// Package experiment is the engine: it reads a scenario, makes all choices (the outline), weaves the faults into the plan, runs it against a
+// cluster of a provider while harness/load uses and harness/observe reads it, and has harness/health judge what was recorded.
+package experiment
 
 import (
 	"context"
@@ -14,7 +16,21 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/subject"
 )
+
+// Provider is where the clusters of a run come from, and what else a run needs to know of that place.
+type Provider interface {
+	Name() string
+	// For makes the provider for one cell's topology.
+	For(t cluster.Topology) (cluster.Provider, error)
+	// Provide makes the programs of a Kubernetes version available; upgrades need it.
+	Provide(ctx context.Context, version string) error
+	// Env is the environment of a user's upgrade program: KUBECONFIG and what it needs besides.
+	Env(ctx context.Context, c cluster.Cluster) ([]string, error)
+	// Driver makes the command that runs drydock with the arguments and this run's directories.
+	Driver(ctx context.Context, args ...string) *exec.Cmd
+}
 
 // Options of a run.
 type Options struct {
@@ -22,19 +38,10 @@ type Options struct {
 	Out        string // the run's directory
 	NullFaults bool   // inject nothing, to see that the evidence is red
 	Parallel   int    // cells of a matrix at a time
-	// Provider makes the provider for one cell's topology.
-	Provider func(t cluster.Topology) (cluster.Provider, error)
-	// Provide makes the programs of a Kubernetes version available; upgrades need it.
-	Provide func(ctx context.Context, version string) error
-	// Env is the environment of a user's upgrade program: KUBECONFIG and what it needs besides. May be nil.
-	Env func(ctx context.Context, c cluster.Cluster) ([]string, error)
-	// Driver makes the command that runs drydock with the arguments and this run's directories. May be nil: then no driver can be killed.
-	Driver func(ctx context.Context, args ...string) *exec.Cmd
-	// Subject builds a program of hack/subjects, once, and gives its path. May be nil: then no subject can be run.
-	Subject func(ctx context.Context, name string) (string, error)
-	Name    string // of the provider, for the report
-	Suffix  string // makes the cluster's name unique
-	Tell    func(label, id, name string) func(error)
+	Provider   Provider
+	Subjects   subject.Builder
+	Suffix     string // makes the cluster's name unique
+	Tell       func(label, id, name string) func(error)
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
@@ -59,7 +66,7 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	res := &plan.Result{
-		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: o.Name, Seed: o.Seed, Started: time.Now(),
+		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Seed: o.Seed, Started: time.Now(),
 		Cluster: []plan.Cluster{}, Steps: []plan.StepDone{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{},
 		Reasons: []string{}, NotTested: s.notTested(),
 	}
@@ -107,7 +114,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	p.Number()
 	c.plan = p
 	if err := journal.Write("run", Journalled{
-		Scenario: s.Metadata.Name, Provider: o.Name, Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed,
+		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed,
 	}); err != nil {
 		return &plan.Result{}, err
 	}

@@ -1,4 +1,4 @@
-package scenarios
+package subject
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
-	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -61,10 +60,11 @@ type ARMSubject struct {
 	Throttled    bool   `yaml:"throttled"`    // whether the policy stops it
 }
 
-// armFields lists the names a file may use.
-const armFields = "policy, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
+// Fields lists the names a file may use.
+const Fields = "policy, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
 
-func (a *ARM) validate() error {
+// Validate says what is wrong with it.
+func (a *ARM) Validate() error {
 	switch {
 	case len(a.Subjects) == 0:
 		return errors.New("subjects is empty: nothing would be tested")
@@ -93,13 +93,14 @@ func (a *ARM) validate() error {
 	return err
 }
 
-// steps is the plan: every subject at the same time, each with a twin of its own.
-func (a *ARM) steps(run *armRun) []*plan.Step {
+// Steps is the plan: every subject at the same time, each with a twin of its own.
+func (r *Run) Steps() []*plan.Step {
+	a := r.Spec
 	group := &plan.Step{Name: "subjects", About: fmt.Sprintf("at the same time, each with a twin of its own: %s policy, %d scale sets, clock ×%s", a.Policy, a.ScaleSets, a.Clock), Parallel: true}
-	build := &plan.Step{Name: "build the subjects", About: "minutes the first time", Run: func(ctx context.Context) error { return run.build(ctx) }}
+	build := &plan.Step{Name: "build the subjects", About: "minutes the first time", Run: func(ctx context.Context) error { return r.build(ctx) }}
 	for i := range a.Subjects {
 		s := a.Subjects[i]
-		story := run.story(s)
+		story := r.story(s)
 		group.Children = append(group.Children, &plan.Step{Name: s.Name, Children: []*plan.Step{
 			{Name: s.Name + "/start", About: "a cold start: it reads what there is", Run: story.start},
 			{Name: s.Name + "/nodes", About: fmt.Sprintf("%d nodes are replaced, one every %s%s", a.Nodes, a.Every, a.faultsAbout()), Run: story.replaceNodes},
@@ -118,24 +119,31 @@ func (a *ARM) faultsAbout() string {
 	return out.String()
 }
 
-// armRun is one run of such a scenario.
-type armRun struct {
-	spec     *ARM
-	options  Options
+// Run is one run of such a scenario.
+type Run struct {
+	Spec       *ARM
+	Builder    Builder
+	Out        string // the run's directory
+	Seed       int64
+	NullFaults bool // arm nothing
+
 	programs map[string]string
-	stories  []*armStory
+	stories  []*story
 }
 
-func (r *armRun) story(s ARMSubject) *armStory {
-	story := &armStory{run: r, subject: s}
-	r.stories = append(r.stories, story)
-	return story
+// Tested reports whether the subjects could be built, so that there was anything to test.
+func (r *Run) Tested() bool { return r.programs[r.Spec.Subjects[len(r.Spec.Subjects)-1].Name] != "" }
+
+func (r *Run) story(s ARMSubject) *story {
+	told := &story{run: r, subject: s}
+	r.stories = append(r.stories, told)
+	return told
 }
 
-func (r *armRun) build(ctx context.Context) error {
+func (r *Run) build(ctx context.Context) error {
 	r.programs = map[string]string{}
-	for _, s := range r.spec.Subjects {
-		program, err := r.options.Subject(ctx, s.Name)
+	for _, s := range r.Spec.Subjects {
+		program, err := r.Builder.Build(ctx, s.Name)
 		if err != nil {
 			return err
 		}
@@ -144,50 +152,10 @@ func (r *armRun) build(ctx context.Context) error {
 	return nil
 }
 
-// armPlan is the plan for printing.
-func (s *Scenario) armPlan(seed int64) *plan.Plan {
-	run := &armRun{spec: s.Spec.ARM}
-	p := &plan.Plan{Header: []string{fmt.Sprintf("scenario %s, seed %d", s.Metadata.Name, seed), "  " + s.Metadata.About}, Steps: s.Spec.ARM.steps(run)}
-	p.Number()
-	return p
-}
-
-// runARM carries it out and judges it.
-func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err error) {
-	if o.Subject == nil {
-		return nil, cluster.Usagef("%s: subjects cannot be built here", s.Metadata.Name)
-	}
-	journal, err := plan.CreateJournal(o.Out)
-	if err != nil {
-		return nil, &cluster.UsageError{Err: err}
-	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
-	run := &armRun{spec: s.Spec.ARM, options: o}
-	p := &plan.Plan{Steps: s.Spec.ARM.steps(run)}
-	p.Number()
-	r := &plan.Runner{Journal: journal}
-	if o.Tell != nil {
-		r.Tell = func(id, name string) func(error) { return o.Tell("", id, name) }
-	}
-	res := &plan.Result{
-		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: "arm", Seed: o.Seed, Started: time.Now(),
-		Cluster: []plan.Cluster{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{}, Reasons: []string{}, NotTested: s.notTested(),
-	}
-	runErr := r.Run(ctx, p)
-	if run.programs[s.Spec.ARM.Subjects[len(s.Spec.ARM.Subjects)-1].Name] == "" {
-		return nil, runErr // nothing was tested: the environment is to blame
-	}
-	res.Steps = r.Done()
-	run.report(res)
-	res.DurationSeconds = time.Since(res.Started).Seconds()
-	res.Judge()
-	return res, journal.Write("result", res)
-}
-
-// report judges every subject and lays what was measured side by side.
-func (r *armRun) report(res *plan.Result) {
+// Report judges every subject and lays what was measured side by side.
+func (r *Run) Report(res *plan.Result) {
 	table := plan.Table{
-		Title:   fmt.Sprintf("%d scale sets, %d nodes replaced, %s policy", r.spec.ScaleSets, r.spec.Nodes, r.spec.Policy),
+		Title:   fmt.Sprintf("%d scale sets, %d nodes replaced, %s policy", r.Spec.ScaleSets, r.Spec.Nodes, r.Spec.Policy),
 		Columns: []string{"subject", "collections read at start", "for one new node", "calls", "throttled", "first throttled after", "lookups failed", "slowest lookup", "served again after"},
 	}
 	lines := plan.Plot{Title: "Collections read, and where the policy stopped it", X: "minutes of the twin's clock", Y: "calls"}
@@ -201,6 +169,6 @@ func (r *armRun) report(res *plan.Result) {
 }
 
 // dir is where a subject's twin writes its files.
-func (s *armStory) dir() string {
-	return filepath.Join(s.run.options.Out, strings.ReplaceAll(s.subject.Name, "/", "-"))
+func (s *story) dir() string {
+	return filepath.Join(s.run.Out, strings.ReplaceAll(s.subject.Name, "/", "-"))
 }

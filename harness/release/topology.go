@@ -1,10 +1,7 @@
-package scenarios
+package release
 
 import (
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/release"
 )
 
 // defaultVersion is the Kubernetes minor a cluster has unless it says otherwise: the one upgrades start from.
@@ -20,7 +17,7 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	if err != nil {
 		return t, nil, &cluster.UsageError{Err: err}
 	}
-	etcdVersion, err := release.Resolve(release.Etcd, t.EtcdVersion)
+	etcdVersion, err := Resolve(Etcd, t.EtcdVersion)
 	if err != nil {
 		return t, nil, err
 	}
@@ -32,18 +29,10 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	if t.Version == "" {
 		t.Version = defaultVersion
 	}
-	v, err := release.Resolve(release.Kubernetes, t.Version)
+	v, err := Resolve(Kubernetes, t.Version)
 	if err != nil {
 		return t, nil, err
 	}
 	t.Version = v.Version
 	return t, warnings, nil
-}
-
-// Bootstrapper chooses how bare machines become the cluster the topology describes.
-func Bootstrapper(t cluster.Topology, p cluster.Progress) cluster.Bootstrapper {
-	if !t.Kubernetes() {
-		return etcd.Bootstrap{Progress: p}
-	}
-	return kubeadm.Bootstrap{Progress: p, Etcd: etcd.Bootstrap{Progress: p}}
 }

@@ -1,4 +1,4 @@
-package scenarios
+package experiment
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/scenarios"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden plans")
@@ -36,8 +37,8 @@ func planText(t *testing.T, s *Scenario, seed int64) string {
 }
 
 func TestGoldenPlans(t *testing.T) {
-	for _, name := range Names() {
-		got, path := printed(t, name, 1), filepath.Join("testdata", name+".plan")
+	for _, name := range scenarios.Names() {
+		got, path := printed(t, name, 1), filepath.Join("..", "..", "scenarios", "testdata", name+".plan")
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
 				t.Fatal(err)
@@ -48,7 +49,7 @@ func TestGoldenPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s: the plan is not the golden one (go test ./scenarios -update rewrites it):\n%s", name, got)
+			t.Errorf("%s: the plan is not the golden one (go test ./harness/experiment -update rewrites it):\n%s", name, got)
 		}
 	}
 }
@@ -116,7 +117,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 					t.Errorf("%q lacks %q", err, w)
 				}
 			}
-			if strings.Contains(err.Error(), "scenarios.") || strings.Contains(err.Error(), "struct {") {
+			if strings.Contains(err.Error(), "experiment.") || strings.Contains(err.Error(), "struct {") {
 				t.Errorf("%q speaks of Go types", err)
 			}
 		})

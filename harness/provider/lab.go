@@ -1,4 +1,6 @@
-package scenarios
+// Package provider is the one place that knows which providers there are and how they are wired: what makes a cluster of a topology, brings it
+// up, finds its programs and reaches it from outside. The command line and the suites hand its values to harness/experiment.
+package provider
 
 import (
 	"context"
@@ -9,8 +11,10 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/subject"
 )
 
 // Lab says where the lab provider keeps things; the command line and the suites make their providers from it.
@@ -19,6 +23,7 @@ type Lab struct {
 	CacheDir string
 	BinDir   string // absolute, or empty
 	Program  string // the drydock binary
+	NoImage  bool   // run kubeadm even where a saved cluster could be booted
 	Progress Progress
 }
 
@@ -44,26 +49,33 @@ func (l Lab) Store() *release.Store {
 func (l Lab) Provider(t cluster.Topology) *lab.Provider {
 	return &lab.Provider{
 		StateDir: l.StateDir, Images: filepath.Join(l.CacheDir, "images"), Program: l.Program, Store: l.Store(),
-		Bootstrap: Bootstrapper(t, l.Progress), Progress: l.Progress,
+		Bootstrap: bootstrapper(t, l.Progress), Progress: l.Progress, NoImage: l.NoImage,
 	}
 }
 
-// Options are those of a run on labs; the caller adds seed, directory and progress.
-func (l Lab) Options() Options {
-	return Options{
-		Name:     "lab",
-		Provider: func(t cluster.Topology) (cluster.Provider, error) { return l.Provider(t), nil },
-		Provide:  func(ctx context.Context, version string) error { return lab.Provide(ctx, l.Store(), version) },
-		Env:      l.Env,
-		Subject:  l.Subject,
-		Driver: func(ctx context.Context, args ...string) *exec.Cmd {
-			args = append(args, "--state-dir", l.StateDir, "--cache-dir", l.CacheDir)
-			if l.BinDir != "" {
-				args = append(args, "--bin-dir", l.BinDir)
-			}
-			return exec.CommandContext(ctx, l.Program, args...)
-		},
+// Subjects builds the programs of hack/subjects into the cache.
+func (l Lab) Subjects() subject.Builder {
+	return subject.Builder{Source: l.Store().Source, Dir: filepath.Join(l.CacheDir, "subjects"), Progress: l.Progress}
+}
+
+// Name is the provider's name in reports.
+func (Lab) Name() string { return "lab" }
+
+// For makes the provider of one topology's clusters.
+func (l Lab) For(t cluster.Topology) (cluster.Provider, error) { return l.Provider(t), nil }
+
+// Provide makes the programs of a Kubernetes version available.
+func (l Lab) Provide(ctx context.Context, version string) error {
+	return lab.Provide(ctx, l.Store(), version)
+}
+
+// Driver is the command that runs drydock with the arguments, on the same directories.
+func (l Lab) Driver(ctx context.Context, args ...string) *exec.Cmd {
+	args = append(args, "--state-dir", l.StateDir, "--cache-dir", l.CacheDir)
+	if l.BinDir != "" {
+		args = append(args, "--bin-dir", l.BinDir)
 	}
+	return exec.CommandContext(ctx, l.Program, args...)
 }
 
 // Env is what a user's own program needs to reach a lab: KUBECONFIG, and DRYDOCK, the command line for `$DRYDOCK shell MACHINE -- COMMAND`.
@@ -107,4 +119,12 @@ func DefaultDir(env, below string) string {
 		return filepath.Join(os.TempDir(), "drydock")
 	}
 	return filepath.Join(home, below, "drydock")
+}
+
+// bootstrapper chooses how bare machines become the cluster the topology describes.
+func bootstrapper(t cluster.Topology, p cluster.Progress) cluster.Bootstrapper {
+	if !t.Kubernetes() {
+		return etcd.Bootstrap{Progress: p}
+	}
+	return kubeadm.Bootstrap{Progress: p, Etcd: etcd.Bootstrap{Progress: p}}
 }

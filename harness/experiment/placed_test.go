@@ -1,8 +1,10 @@
-package scenarios
+package experiment
 
 import (
 	"strings"
 	"testing"
+
+	"drydock.dev/drydock/scenarios"
 )
 
 const upgrading = `apiVersion: drydock.dev/v1alpha1
@@ -91,7 +93,7 @@ func TestEveryAndTheSeed(t *testing.T) {
 
 // TestEveryFaultHasItsStep: what a run records of a fault, skipped ones too, bears its step's id.
 func TestEveryFaultHasItsStep(t *testing.T) {
-	for _, name := range Names() {
+	for _, name := range scenarios.Names() {
 		s, err := Load(name)
 		if err != nil {
 			t.Fatal(err)

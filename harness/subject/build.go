@@ -1,4 +1,6 @@
-package scenarios
+// Package subject runs real clients and tools, pinned and built once, against the twin: as processes and never linked in, and tells what they did by
+// the twin's own log.
+package subject
 
 import (
 	"context"
@@ -14,26 +16,32 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// Subject builds a program of hack/subjects and keeps it in the cache: a real client, in a module of its own, that is run and never linked.
-func (l Lab) Subject(ctx context.Context, name string) (_ string, err error) {
-	source := l.Store().Source
-	if source == "" {
+// Builder makes the programs of subjects.
+type Builder struct {
+	Source   string // the checkout; empty: subjects cannot be built
+	Dir      string // where built programs are kept
+	Progress cluster.Progress
+}
+
+// Build builds a program of hack/subjects and keeps it in the cache: a real client, in a module of its own, that is run and never linked.
+func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
+	if b.Source == "" {
 		return "", cluster.Usagef("subject %s: its source is not here; run drydock from a checkout", name)
 	}
-	dir := filepath.Join(source, "hack", "subjects", name)
+	dir := filepath.Join(b.Source, "hack", "subjects", name)
 	sum, err := subjectSum(dir)
 	if err != nil {
-		known, _ := filepath.Glob(filepath.Join(source, "hack", "subjects", "*", "main.go"))
+		known, _ := filepath.Glob(filepath.Join(b.Source, "hack", "subjects", "*", "main.go"))
 		for i := range known {
 			known[i] = filepath.Base(filepath.Dir(known[i]))
 		}
 		return "", cluster.Usagef("no subject %q: %w; known: %s", name, err, strings.Join(known, ", "))
 	}
-	program := filepath.Join(l.CacheDir, "subjects", name+"-"+sum)
+	program := filepath.Join(b.Dir, name+"-"+sum)
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
-	done := l.Progress.Phase("building subject %s (minutes, once)", name)
+	done := b.Progress.Phase("building subject %s (minutes, once)", name)
 	defer func() { done(err) }()
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return "", fmt.Errorf("subject %s: %w", name, err)

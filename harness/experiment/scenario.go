@@ -1,9 +1,7 @@
-// Package scenarios holds the scenario files, their strict loader, and the engine that turns one into a plan and a verdict.
-package scenarios
+package experiment
 
 import (
 	"bytes"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -21,11 +19,10 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/subject"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/scenarios"
 )
-
-//go:embed *.yaml
-var files embed.FS
 
 // Scenario is a scenario file.
 type Scenario struct {
@@ -46,7 +43,7 @@ type Metadata struct {
 type Spec struct {
 	Cluster Cluster `yaml:"cluster"`
 	// ARM takes the place of a cluster: cloud providers against the twin of Azure Resource Manager.
-	ARM *ARM `yaml:"arm"`
+	ARM *subject.ARM `yaml:"arm"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload load.WorkloadSpec `yaml:"workload"`
 	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
@@ -181,16 +178,16 @@ func strict(n *yaml.Node, into any) error {
 func explain(err error) string {
 	s := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
 	for _, t := range []struct{ name, known string }{
-		{"scenarios.Scenario", "apiVersion, kind, metadata, spec"},
-		{"scenarios.Metadata", "name, about, labels"},
-		{"scenarios.ARMSubject", "name, listsPerMiss, throttled"},
-		{"scenarios.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, for"},
-		{"scenarios.ARM", armFields},
-		{"scenarios.Spec", "cluster, arm, workload, matrix, steps, always, finally, notTested"},
-		{"scenarios.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
-		{"scenarios.Matrix", "etcdMembers"},
-		{"scenarios.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
-		{"scenarios.KillDriver", "after, random"},
+		{"experiment.Scenario", "apiVersion, kind, metadata, spec"},
+		{"experiment.Metadata", "name, about, labels"},
+		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
+		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, for"},
+		{"subject.ARM", subject.Fields},
+		{"experiment.Spec", "cluster, arm, workload, matrix, steps, always, finally, notTested"},
+		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
+		{"experiment.Matrix", "etcdMembers"},
+		{"experiment.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
+		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
 		{"load.WorkloadSpec", "replicas, minAvailable"},
 		{"health.Params", "maxGap, members, version, of"},
@@ -228,7 +225,7 @@ func (s *Scenario) validate() error {
 		if s.Spec.Cluster != (Cluster{}) || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
 			return errors.New("spec.arm takes no cluster, steps or checks beside it: its subjects say what is expected")
 		}
-		if err := s.Spec.ARM.validate(); err != nil {
+		if err := s.Spec.ARM.Validate(); err != nil {
 			return fmt.Errorf("spec.arm: %w", err)
 		}
 		return nil
@@ -314,7 +311,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing),
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {
-		t, warnings, err := CompleteTopology(base)
+		t, warnings, err := release.CompleteTopology(base)
 		return []Cell{{Topology: t, Warnings: warnings}}, err
 	}
 	var out []Cell
@@ -322,7 +319,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 		t := base
 		t.EtcdMembers = n
 		t.Name = fmt.Sprintf("%s-%d", base.Name, n)
-		full, warnings, err := CompleteTopology(t)
+		full, warnings, err := release.CompleteTopology(t)
 		if err != nil {
 			return nil, err
 		}
@@ -331,28 +328,15 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	return out, nil
 }
 
-// Names lists the embedded scenarios.
-func Names() []string {
-	entries, err := files.ReadDir(".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		out = append(out, strings.TrimSuffix(e.Name(), ".yaml"))
-	}
-	return out
-}
-
 // Load reads an embedded scenario by name, or a file by its path.
 func Load(nameOrFile string) (*Scenario, error) {
-	if raw, err := files.ReadFile(nameOrFile + ".yaml"); err == nil {
+	if raw, err := scenarios.Read(nameOrFile); err == nil {
 		return Parse(nameOrFile+".yaml", raw)
 	}
 	raw, err := os.ReadFile(nameOrFile)
 	if err != nil {
 		if filepath.Ext(nameOrFile) == "" {
-			return nil, cluster.Usagef("unknown scenario %q; known: %s; or give a file", nameOrFile, strings.Join(Names(), ", "))
+			return nil, cluster.Usagef("unknown scenario %q; known: %s; or give a file", nameOrFile, strings.Join(scenarios.Names(), ", "))
 		}
 		return nil, &cluster.UsageError{Err: err}
 	}

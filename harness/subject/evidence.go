@@ -1,4 +1,4 @@
-package scenarios
+package subject
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // What a subject did, as its twin's call log has it.
 
 // mine are the subject's calls from a number on.
-func (s *armStory) mine(from, to int) []azure.Call {
+func (s *story) mine(from, to int) []azure.Call {
 	if s.twin == nil {
 		return nil
 	}
@@ -46,14 +46,14 @@ func throttledCalls(calls []azure.Call) (out []azure.Call) {
 }
 
 // servesAgain is how long after the last event a new node was found.
-func (s *armStory) servesAgain() string {
+func (s *story) servesAgain() string {
 	if s.served {
 		return s.again.Round(time.Second).String()
 	}
-	return "not within " + s.run.spec.Patience.String()
+	return "not within " + s.run.Spec.Patience.String()
 }
 
-func (s *armStory) row() []string {
+func (s *story) row() []string {
 	events := s.mine(s.warm, 0)
 	stopped := throttledCalls(events)
 	first := "–"
@@ -77,7 +77,7 @@ func (s *armStory) row() []string {
 }
 
 // line counts the collections it read, with marks where it was throttled.
-func (s *armStory) line() plan.Line {
+func (s *story) line() plan.Line {
 	l := plan.Line{Name: s.subject.Name, Points: [][2]float64{{0, 0}}}
 	n := 0.0
 	for _, c := range s.mine(s.warm, 0) {
@@ -95,7 +95,7 @@ func (s *armStory) line() plan.Line {
 }
 
 // receipt is the throttling as the twin's call log has it.
-func (s *armStory) receipt() plan.Receipt {
+func (s *story) receipt() plan.Receipt {
 	stopped := throttledCalls(s.mine(s.warm, 0))
 	r := plan.Receipt{ID: "arm-" + s.subject.Name, Fault: "armPolicy", Target: s.subject.Name, Machines: []string{}, State: plan.Confirmed, Armed: s.begun}
 	saw := fmt.Sprintf("%d calls counted, none throttled", len(s.mine(s.warm, 0)))
@@ -110,7 +110,7 @@ func (s *armStory) receipt() plan.Receipt {
 	return r
 }
 
-func (s *armStory) checks() []plan.Check {
+func (s *story) checks() []plan.Check {
 	verdict := func(ok bool) plan.Verdict {
 		switch {
 		case s.first == 0:
@@ -133,9 +133,9 @@ func (s *armStory) checks() []plan.Check {
 }
 
 // faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.
-func (s *armStory) faultReceipts() []plan.Receipt {
+func (s *story) faultReceipts() []plan.Receipt {
 	var out []plan.Receipt
-	for i, want := range s.run.spec.Faults {
+	for i, want := range s.run.Spec.Faults {
 		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
 		if i >= len(s.faults) {
 			r.Error = "it was not armed"

@@ -1,4 +1,4 @@
-package scenarios
+package experiment
 
 import (
 	"context"
@@ -87,9 +87,6 @@ func (c *cellRun) driverDir() string {
 
 // drive runs the upgrade in a process of its own, until the kill's moment or to its end.
 func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
-	if c.options.Driver == nil {
-		return errors.New("no program was given that can do the upgrade")
-	}
 	spec, err := json.Marshal(it.upgrade.Spec)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)
@@ -99,7 +96,7 @@ func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(specFile, spec, 0o600)); err != nil {
 		return fmt.Errorf("driver: %w", err)
 	}
-	cmd := c.options.Driver(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--out", dir)
+	cmd := c.options.Provider.Driver(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--out", dir)
 	out, err := os.OpenFile(filepath.Join(dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)

@@ -1,4 +1,4 @@
-package scenarios
+package subject
 
 import (
 	"bufio"
@@ -20,9 +20,9 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// armStory is one subject against its twin.
-type armStory struct {
-	run     *armRun
+// story is one subject against its twin.
+type story struct {
+	run     *Run
 	subject ARMSubject
 
 	twin   *azure.Twin
@@ -34,7 +34,7 @@ type armStory struct {
 
 	mu      sync.Mutex
 	asked   int // lookups
-	answers []armAnswer
+	answers []answer
 	ended   chan struct{} // the subject's output has ended
 
 	faults []azure.Fault // as they were armed
@@ -47,8 +47,8 @@ type armStory struct {
 	served bool
 }
 
-// armAnswer is a line of the subject's.
-type armAnswer struct {
+// answer is a line of the subject's.
+type answer struct {
 	Command string  `json:"command"`
 	Error   string  `json:"error"`
 	Seconds float64 `json:"seconds"`
@@ -58,8 +58,8 @@ type armAnswer struct {
 const subjectPrincipal = "cloud-provider"
 
 // start serves the twin, fills it and starts the subject cold.
-func (s *armStory) start(ctx context.Context) error {
-	spec := s.run.spec
+func (s *story) start(ctx context.Context) error {
+	spec := s.run.Spec
 	policy, err := azure.LoadPolicy(spec.Policy)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s *armStory) start(ctx context.Context) error {
 	if s.clock, err = azure.ParseClock(spec.Clock); err != nil {
 		return err
 	}
-	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Hostile: spec.Hostile, Seed: uint64(s.run.options.Seed)}); err != nil {
+	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Hostile: spec.Hostile, Seed: uint64(s.run.Seed)}); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.dir(), 0o755); err != nil {
@@ -90,13 +90,13 @@ func (s *armStory) start(ctx context.Context) error {
 }
 
 // fill makes the scale sets.
-func (s *armStory) fill(ctx context.Context) error {
+func (s *story) fill(ctx context.Context) error {
 	moment := azure.Span{Min: time.Millisecond, Max: time.Millisecond}
 	s.twin.SetTiming("Microsoft.Compute/virtualMachineScaleSets", azure.Timing{Create: moment, Update: moment})
 	if err := s.admin.Do(ctx, http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, nil); err != nil {
 		return err
 	}
-	for i := range s.run.spec.ScaleSets {
+	for i := range s.run.Spec.ScaleSets {
 		if err := s.scale(ctx, i, 2); err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func nodeName(set, instance int) string {
 	return fmt.Sprintf("%s%06s", setName(set), strconv.FormatInt(int64(instance), 36))
 }
 
-func (s *armStory) scale(ctx context.Context, set, capacity int) error {
+func (s *story) scale(ctx context.Context, set, capacity int) error {
 	nic := map[string]any{"name": "nic", "properties": map[string]any{"primary": true, "ipConfigurations": []any{map[string]any{"name": "ipconfig", "properties": map[string]any{"primary": true}}}}}
 	return s.admin.Do(ctx, http.MethodPut, "resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/"+setName(set), map[string]any{
 		"location": "westeurope", "sku": map[string]any{"name": "Standard_D2s_v3", "capacity": capacity},
@@ -123,7 +123,7 @@ func (s *armStory) scale(ctx context.Context, set, capacity int) error {
 }
 
 // spawn starts the subject and reads what it says.
-func (s *armStory) spawn() error {
+func (s *story) spawn() error {
 	// adfs: the authority of a private cloud. Today's provider asks login.microsoftonline.com about any other that it does not know.
 	s.cmd = exec.Command(s.run.programs[s.subject.Name], "--ready-file", filepath.Join(s.dir(), "ready.json"), "--principal", subjectPrincipal, "--tenant", "adfs") //nolint:noctx // ended by stop
 	s.cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.dir(), "ca.pem"))
@@ -147,7 +147,7 @@ func (s *armStory) spawn() error {
 	go func() {
 		defer close(s.ended)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var a armAnswer
+			var a answer
 			if json.Unmarshal(lines.Bytes(), &a) == nil {
 				s.mu.Lock()
 				s.answers = append(s.answers, a)
@@ -158,7 +158,7 @@ func (s *armStory) spawn() error {
 	return nil
 }
 
-func (s *armStory) answer(command string) (armAnswer, bool) {
+func (s *story) answer(command string) (answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range slices.Backward(s.answers) {
@@ -166,11 +166,11 @@ func (s *armStory) answer(command string) (armAnswer, bool) {
 			return s.answers[i], true
 		}
 	}
-	return armAnswer{}, false
+	return answer{}, false
 }
 
 // send gives the subject a command.
-func (s *armStory) send(command string) error {
+func (s *story) send(command string) error {
 	s.mu.Lock()
 	s.asked++
 	s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *armStory) send(command string) error {
 }
 
 // ask looks a node up and waits for the answer, which must be a good one.
-func (s *armStory) ask(ctx context.Context, node string) error {
+func (s *story) ask(ctx context.Context, node string) error {
 	command := "node " + node
 	if err := s.send(command); err != nil {
 		return err
@@ -198,7 +198,7 @@ func (s *armStory) ask(ctx context.Context, node string) error {
 	})
 }
 
-func (s *armStory) pause(ctx context.Context, d time.Duration) error {
+func (s *story) pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(s.clock.Wall(d))
 	defer t.Stop()
 	select {
@@ -210,9 +210,9 @@ func (s *armStory) pause(ctx context.Context, d time.Duration) error {
 }
 
 // replace makes a new instance in a scale set and gives its node's name.
-func (s *armStory) replace(ctx context.Context, n int) (string, error) {
-	set := n % s.run.spec.ScaleSets // another set each time
-	nth := 2 + n/s.run.spec.ScaleSets
+func (s *story) replace(ctx context.Context, n int) (string, error) {
+	set := n % s.run.Spec.ScaleSets // another set each time
+	nth := 2 + n/s.run.Spec.ScaleSets
 	if err := s.scale(ctx, set, nth+1); err != nil {
 		return "", err
 	}
@@ -220,10 +220,10 @@ func (s *armStory) replace(ctx context.Context, n int) (string, error) {
 }
 
 // replaceNodes lets a node come every so often and asks the provider about it, as a controller does: without waiting for the one before.
-func (s *armStory) replaceNodes(ctx context.Context) error {
+func (s *story) replaceNodes(ctx context.Context) error {
 	_, s.warm = s.twin.Calls().Since(0)
 	s.begun = s.clock.Now()
-	for n := range s.run.spec.Nodes {
+	for n := range s.run.Spec.Nodes {
 		if err := s.arm(n + 1); err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (s *armStory) replaceNodes(ctx context.Context) error {
 			return err
 		}
 		s.last = s.clock.Now()
-		if err := s.pause(ctx, s.run.spec.Every); err != nil {
+		if err := s.pause(ctx, s.run.Spec.Every); err != nil {
 			return err
 		}
 	}
@@ -248,9 +248,9 @@ func (s *armStory) replaceNodes(ctx context.Context) error {
 }
 
 // arm begins the faults that are due at a node.
-func (s *armStory) arm(node int) error {
-	for _, f := range s.run.spec.Faults {
-		if f.AtNode != node || s.run.options.NullFaults {
+func (s *story) arm(node int) error {
+	for _, f := range s.run.Spec.Faults {
+		if f.AtNode != node || s.run.NullFaults {
 			continue
 		}
 		armed, err := s.twin.Arm(f.fault())
@@ -263,12 +263,12 @@ func (s *armStory) arm(node int) error {
 }
 
 // after asks about another new node until it is found.
-func (s *armStory) after(ctx context.Context) error {
-	node, err := s.replace(ctx, s.run.spec.Nodes)
+func (s *story) after(ctx context.Context) error {
+	node, err := s.replace(ctx, s.run.Spec.Nodes)
 	if err != nil {
 		return err
 	}
-	for s.clock.Now().Sub(s.last) < s.run.spec.Patience {
+	for s.clock.Now().Sub(s.last) < s.run.Spec.Patience {
 		if s.ask(ctx, node) == nil {
 			s.served, s.again = true, s.clock.Now().Sub(s.last)
 			return nil
@@ -281,14 +281,14 @@ func (s *armStory) after(ctx context.Context) error {
 	return nil
 }
 
-func (s *armStory) forget(command string) {
+func (s *story) forget(command string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answers = slices.DeleteFunc(s.answers, func(a armAnswer) bool { return a.Command == command })
+	s.answers = slices.DeleteFunc(s.answers, func(a answer) bool { return a.Command == command })
 }
 
 // stop ends the subject and the twin.
-func (s *armStory) stop(context.Context) error {
+func (s *story) stop(context.Context) error {
 	var errs []error
 	if s.cmd != nil && s.cmd.Process != nil {
 		_ = s.in.Close()
@@ -303,7 +303,7 @@ func (s *armStory) stop(context.Context) error {
 }
 
 // keepCalls writes the twin's call log into the run's directory: the evidence behind the table.
-func (s *armStory) keepCalls() (err error) {
+func (s *story) keepCalls() (err error) {
 	f, err := os.Create(filepath.Join(s.dir(), "calls.jsonl"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.subject.Name, err)

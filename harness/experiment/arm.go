@@ -1,0 +1,49 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/subject"
+)
+
+// armPlan is the plan for printing.
+func (s *Scenario) armPlan(seed int64) *plan.Plan {
+	run := &subject.Run{Spec: s.Spec.ARM}
+	p := &plan.Plan{Header: []string{fmt.Sprintf("scenario %s, seed %d", s.Metadata.Name, seed), "  " + s.Metadata.About}, Steps: run.Steps()}
+	p.Number()
+	return p
+}
+
+// runARM carries it out and judges it.
+func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err error) {
+	journal, err := plan.CreateJournal(o.Out)
+	if err != nil {
+		return nil, &cluster.UsageError{Err: err}
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
+	p := &plan.Plan{Steps: run.Steps()}
+	p.Number()
+	r := &plan.Runner{Journal: journal}
+	if o.Tell != nil {
+		r.Tell = func(id, name string) func(error) { return o.Tell("", id, name) }
+	}
+	res := &plan.Result{
+		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: "arm", Seed: o.Seed, Started: time.Now(),
+		Cluster: []plan.Cluster{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{}, Reasons: []string{}, NotTested: s.notTested(),
+	}
+	runErr := r.Run(ctx, p)
+	if !run.Tested() {
+		return nil, runErr // nothing was tested: the environment is to blame
+	}
+	res.Steps = r.Done()
+	run.Report(res)
+	res.DurationSeconds = time.Since(res.Started).Seconds()
+	res.Judge()
+	return res, journal.Write("result", res)
+}
