@@ -15,6 +15,7 @@ import (
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 type upgradeFlags struct {
@@ -107,14 +108,14 @@ func preflightCommand(o *options) *cobra.Command {
 	return c
 }
 
-func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []upgrade.Finding, asJSON bool) error {
+func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []policy.Finding, asJSON bool) error {
 	out, blocked := cmd.OutOrStdout(), false
 	for _, f := range found {
 		blocked = blocked || f.Blocks()
 	}
 	if asJSON {
 		if found == nil {
-			found = []upgrade.Finding{}
+			found = []policy.Finding{}
 		}
 		if err := printJSON(out, found); err != nil {
 			return fmt.Errorf("preflight: %w", err)
@@ -206,7 +207,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	}
 	runner := &plan.Runner{Journal: record.Journal, Tell: func(id, name string) func(error) { return o.progress.Phase("%s %s", id, name) }}
 	if err := runner.Run(ctx, p); err != nil {
-		if errors.Is(err, upgrade.ErrRefused) {
+		if errors.Is(err, policy.ErrRefused) {
 			return err
 		}
 		printf(os.Stderr, "drydock: %v\nGo on with: drydock upgrade --resume --name %s\n", err, f.name)

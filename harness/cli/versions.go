@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/release"
-	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 func versionsCommand(o *options) *cobra.Command {
@@ -48,11 +48,11 @@ func showTargets(cmd *cobra.Command, from string) error {
 	if v, err := release.Resolve(release.Kubernetes, from); err == nil {
 		from = v.Version
 	}
-	known, err := upgrade.KnownVersions()
+	known, err := policy.KnownVersions()
 	if err != nil {
 		return err
 	}
-	paths, err := upgrade.Targets(from, known)
+	paths, err := policy.Targets(from, known)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // What an upgrade may be expected to do instead of succeeding. The error must then contain the text of says.
@@ -54,7 +55,7 @@ func (it *item) absorb(err error) error {
 	switch {
 	case err == nil:
 		return fmt.Errorf("the upgrade should have been %s, and succeeded", it.step.Expect)
-	case it.step.Expect == ExpectRefused && !errors.Is(err, upgrade.ErrRefused):
+	case it.step.Expect == ExpectRefused && !errors.Is(err, policy.ErrRefused):
 		return fmt.Errorf("the upgrade should have been refused before anything was touched: %w", err)
 	case !strings.Contains(err.Error(), it.step.Says):
 		return fmt.Errorf("the upgrade was %s as expected, but does not say %q: %w", it.step.Expect, it.step.Says, err)

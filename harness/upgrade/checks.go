@@ -7,6 +7,7 @@ import (
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // Checks are those that need the version policy.
@@ -26,7 +27,7 @@ func versionSkew(r *health.Record, _ *health.Window, _ health.Params) (plan.Verd
 				versions[c.Version] = true
 			}
 		}
-		if v := Skew(o.Components); len(v) > 0 {
+		if v := policy.Skew(o.Components); len(v) > 0 {
 			return plan.Fail, fmt.Sprintf("at %s %s", o.Time.Format("15:04:05.0"), v[0].Message)
 		}
 	}

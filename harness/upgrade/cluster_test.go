@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 func TestCommandGetsItsEnvironment(t *testing.T) {
 	u := &Upgrade{
-		Spec: Spec{To: "v1.36.3", Command: []string{"sh", "-c", "env"}}, Path: Path{From: "v1.35.4", Hops: []string{"v1.36.3"}}, Dir: t.TempDir(),
+		Spec: Spec{To: "v1.36.3", Command: []string{"sh", "-c", "env"}}, Path: policy.Path{From: "v1.35.4", Hops: []string{"v1.36.3"}}, Dir: t.TempDir(),
 		Env: []string{"KUBECONFIG=/some/where"}, Topology: cluster.Topology{Name: "mine", ControlPlanes: 1, Workers: 2, Etcd: cluster.EtcdStacked},
 	}
 	if err := u.command(context.Background()); err != nil {

@@ -8,16 +8,14 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/drain"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/preflight"
 )
 
 // CordonedBy is the annotation on a node that the upgrade has cordoned: a node somebody else cordoned stays so.
@@ -112,7 +110,7 @@ func blockers(ctx context.Context, client kubernetes.Interface, machine string) 
 		}
 		var held []string
 		for j := range pods.Items {
-			if covers(b, &pods.Items[j]) {
+			if preflight.Covers(b, &pods.Items[j]) {
 				held = append(held, pods.Items[j].Name)
 			}
 		}
@@ -125,12 +123,4 @@ func blockers(ctx context.Context, client kubernetes.Interface, machine string) 
 		return ""
 	}
 	return "; " + strings.Join(out, "; ")
-}
-
-func covers(b *policyv1.PodDisruptionBudget, p *corev1.Pod) bool {
-	if b.Namespace != p.Namespace || b.Spec.Selector == nil {
-		return false
-	}
-	selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
-	return err == nil && selector.Matches(labels.Set(p.Labels))
 }

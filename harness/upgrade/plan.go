@@ -1,3 +1,6 @@
+// Package upgrade takes a cluster from one Kubernetes version to another with the real kubeadm, one machine at a time: the plan of the steps, and
+// the steps themselves, each of which looks at the machine before it acts, so that an interrupted upgrade is resumed by running it again. The rules of
+// versions are in policy, what must hold before in preflight.
 package upgrade
 
 import (
@@ -8,12 +11,13 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // Upgrade carries out the steps of a plan. The plan is built before there is a cluster; Target and the rest are set before its steps run.
 type Upgrade struct {
 	Spec     Spec
-	Path     Path
+	Path     policy.Path
 	Topology cluster.Topology
 
 	Target   *observe.Target
@@ -24,11 +28,11 @@ type Upgrade struct {
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.
 func New(spec Spec, from string, t cluster.Topology) (*Upgrade, error) {
-	known, err := KnownVersions()
+	known, err := policy.KnownVersions()
 	if err != nil {
 		return nil, err
 	}
-	path, err := PathTo(from, spec.To, spec.Via, known, spec.Force)
+	path, err := policy.PathTo(from, spec.To, spec.Via, known, spec.Force)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/preflight"
 )
 
 // Observed is the version an upgrade of the cluster starts from, as it is seen: the oldest of what runs, or, where an upgrade was begun
@@ -26,7 +27,7 @@ func Observed(ctx context.Context, t *observe.Target, o *observe.Observer, dir s
 	if err != nil {
 		return "", err
 	}
-	err = cluster.Await(ctx, "learn the cluster's version", cluster.Wait{For: readFor}, func(ctx context.Context) error {
+	err = cluster.Await(ctx, "learn the cluster's version", cluster.Wait{For: preflight.ReadFor}, func(ctx context.Context) error {
 		var seen []string
 		for _, c := range o.Observe(ctx).Components {
 			if c.Version != "" {

@@ -90,16 +90,3 @@ func (s Spec) Complete() (Spec, error) {
 	}
 	return s, nil
 }
-
-// KnownVersions lists the Kubernetes versions of the version table, oldest first.
-func KnownVersions() ([]string, error) {
-	all, err := release.Known(release.Kubernetes)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, v := range all {
-		out = append(out, v.Version)
-	}
-	return out, nil
-}

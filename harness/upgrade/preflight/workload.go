@@ -1,4 +1,4 @@
-package upgrade
+package preflight
 
 import (
 	"bufio"
@@ -10,27 +10,30 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // budgets finds PodDisruptionBudgets that no drain can pass.
-func budgets(ctx context.Context, in *inventory) ([]Finding, error) {
-	list, err := in.upgrade.Target.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
+func budgets(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	list, err := in.Target.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	var out []Finding
+	var out []policy.Finding
 	for i := range list.Items {
 		b := &list.Items[i]
-		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 || !in.drained(func(p *corev1.Pod) bool { return covers(b, p) }) {
+		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 || !in.drained(func(p *corev1.Pod) bool { return Covers(b, p) }) {
 			continue
 		}
-		out = append(out, Finding{
-			Check: "disruption budgets", Severity: Warning,
+		out = append(out, policy.Finding{
+			Check: "disruption budgets", Severity: policy.Warning,
 			What: fmt.Sprintf("PodDisruptionBudget %s/%s allows no disruption: %d of at least %d pods are healthy", b.Namespace, b.Name, b.Status.CurrentHealthy, b.Status.DesiredHealthy),
 			Why:  "the drain of their nodes waits until its time is over", Fix: "add a replica or relax the budget for the time of the upgrade",
 		})
@@ -40,28 +43,28 @@ func budgets(ctx context.Context, in *inventory) ([]Finding, error) {
 
 // drained reports whether a pod that matches will have to move.
 func (in *inventory) drained(match func(p *corev1.Pod) bool) bool {
-	if in.upgrade.Spec.ControlPlaneOnly {
+	if in.ControlPlaneOnly {
 		return false
 	}
 	return slices.ContainsFunc(in.pods, func(p corev1.Pod) bool {
-		return slices.Contains(in.upgrade.Topology.WorkerMachines(), p.Spec.NodeName) && match(&p)
+		return slices.Contains(in.Target.Cluster.Topology().WorkerMachines(), p.Spec.NodeName) && match(&p)
 	})
 }
 
 // singles finds workloads a drain interrupts or kills.
-func singles(ctx context.Context, in *inventory) ([]Finding, error) {
-	if in.upgrade.Spec.ControlPlaneOnly {
+func singles(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	if in.ControlPlaneOnly {
 		return nil, nil
 	}
-	list, err := in.upgrade.Target.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
+	list, err := in.Target.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	var out []Finding
+	var out []policy.Finding
 	for i := range list.Items {
 		if d := &list.Items[i]; d.Spec.Replicas != nil && *d.Spec.Replicas == 1 {
-			out = append(out, Finding{
-				Check: "single replicas", Severity: Warning, What: fmt.Sprintf("Deployment %s/%s has one replica", d.Namespace, d.Name),
+			out = append(out, policy.Finding{
+				Check: "single replicas", Severity: policy.Warning, What: fmt.Sprintf("Deployment %s/%s has one replica", d.Namespace, d.Name),
 				Why: "it is gone from its eviction until its replacement is ready", Fix: "run two replicas and a PodDisruptionBudget of at least one",
 			})
 		}
@@ -72,8 +75,8 @@ func singles(ctx context.Context, in *inventory) ([]Finding, error) {
 		if len(p.OwnerReferences) > 0 || mirror || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		out = append(out, Finding{
-			Check: "single replicas", Severity: Blocker, What: fmt.Sprintf("pod %s/%s on %s belongs to no controller", p.Namespace, p.Name, p.Spec.NodeName),
+		out = append(out, policy.Finding{
+			Check: "single replicas", Severity: policy.Blocker, What: fmt.Sprintf("pod %s/%s on %s belongs to no controller", p.Namespace, p.Name, p.Spec.NodeName),
 			Why: "a drain would delete it for good, and refuses to", Fix: "delete it, or run it by a Deployment",
 		})
 	}
@@ -111,14 +114,14 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 }
 
 // webhooks finds those served from one node only: while it is drained nobody answers, and what they guard (evictions perhaps) fails.
-func webhooks(ctx context.Context, in *inventory) ([]Finding, error) {
-	all, err := hooks(ctx, in.upgrade.Target.Client)
+func webhooks(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	all, err := hooks(ctx, in.Target.Client)
 	if err != nil {
 		return nil, err
 	}
-	var out []Finding
+	var out []policy.Finding
 	for _, h := range all {
-		slices, err := in.upgrade.Target.Client.DiscoveryV1().EndpointSlices(h.namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + h.service})
+		slices, err := in.Target.Client.DiscoveryV1().EndpointSlices(h.namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + h.service})
 		if err != nil {
 			return nil, err
 		}
@@ -137,8 +140,8 @@ func webhooks(ctx context.Context, in *inventory) ([]Finding, error) {
 		for n := range nodes {
 			where = n + " only"
 		}
-		out = append(out, Finding{
-			Check: "webhooks", Severity: Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, h.namespace, h.service, where),
+		out = append(out, policy.Finding{
+			Check: "webhooks", Severity: policy.Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, h.namespace, h.service, where),
 			Why: "while that node is drained its failurePolicy Fail refuses every request it guards", Fix: "serve it from two nodes, or set failurePolicy Ignore for the time of the upgrade",
 		})
 	}
@@ -151,12 +154,12 @@ var (
 )
 
 // removedAPIs reads from every API server which deprecated APIs were asked for since it started, and keeps those the target no longer has.
-func removedAPIs(ctx context.Context, in *inventory) ([]Finding, error) {
+func removedAPIs(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 	used := map[string]string{} // API -> release it is removed in
-	for _, name := range in.upgrade.Topology.ControlPlaneMachines() {
-		raw, err := in.upgrade.Target.Metrics(ctx, name)
+	for _, name := range in.Target.Cluster.Topology().ControlPlaneMachines() {
+		raw, err := in.Target.Metrics(ctx, name)
 		if err != nil {
-			if in.unfinished[name] != "" {
+			if in.Unfinished[name] != "" {
 				continue // a half-upgraded machine's API server may be down; the others have seen the same clients
 			}
 			return nil, err
@@ -175,32 +178,41 @@ func removedAPIs(ctx context.Context, in *inventory) ([]Finding, error) {
 			used[strings.Trim(l["group"]+"/"+l["version"]+"/"+l["resource"], "/")] = l["removed_release"]
 		}
 	}
-	target, err := version.ParseSemantic(in.upgrade.Spec.To)
+	target, err := version.ParseSemantic(in.Path.Hops[len(in.Path.Hops)-1])
 	if err != nil {
 		return nil, fmt.Errorf("removed APIs: %w", err)
 	}
-	var out []Finding
+	var out []policy.Finding
 	for api, removed := range used {
 		gone, err := version.ParseGeneric(removed)
 		if err != nil || target.LessThan(gone) {
 			continue // deprecated with no removal yet, or one that is later
 		}
-		out = append(out, Finding{
-			Check: "removed APIs", Severity: Blocker, What: fmt.Sprintf("%s is in use and v%s no longer serves it", api, removed),
+		out = append(out, policy.Finding{
+			Check: "removed APIs", Severity: policy.Blocker, What: fmt.Sprintf("%s is in use and v%s no longer serves it", api, removed),
 			Why: "its clients fail after the upgrade", Fix: "move them to the newer version of the API (https://kubernetes.io/docs/reference/using-api/deprecation-guide/)",
 		})
 	}
-	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.What, b.What) })
+	slices.SortFunc(out, func(a, b policy.Finding) int { return strings.Compare(a.What, b.What) })
 	return out, nil
 }
 
 // controlPlanes are the machines with certificates and static pods of their own.
 func (in *inventory) machines(role cluster.Role) []cluster.Machine {
 	var out []cluster.Machine
-	for _, m := range in.upgrade.Target.Cluster.Machines() {
-		if _, away := in.replacing[m.Name()]; m.Role() == role && !away {
+	for _, m := range in.Target.Cluster.Machines() {
+		if _, away := in.Replacing[m.Name()]; m.Role() == role && !away {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// Covers reports whether a PodDisruptionBudget is about the pod.
+func Covers(b *policyv1.PodDisruptionBudget, p *corev1.Pod) bool {
+	if b.Namespace != p.Namespace || b.Spec.Selector == nil {
+		return false
+	}
+	selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
+	return err == nil && selector.Matches(labels.Set(p.Labels))
 }

@@ -1,4 +1,4 @@
-package upgrade
+package preflight
 
 import (
 	"context"
@@ -12,14 +12,15 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // earlierUpgrade finds an upgrade that was begun and not finished: mixed versions, or files kubeadm has put aside.
-func earlierUpgrade(ctx context.Context, in *inventory) ([]Finding, error) {
-	var out []Finding
-	u := in.upgrade
+func earlierUpgrade(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	var out []policy.Finding
+	u := in.Input
 	versions := map[string][]string{}
-	for _, c := range in.observation.Components {
+	for _, c := range in.Observation.Components {
 		if c.Version != "" {
 			versions[c.Version] = append(versions[c.Version], c.String())
 		}
@@ -31,19 +32,19 @@ func earlierUpgrade(ctx context.Context, in *inventory) ([]Finding, error) {
 		}
 	}
 	if len(versions) > 1 {
-		f := Finding{
-			Check: "earlier upgrade", Severity: Warning, What: "components of several versions: " + sorted(versions), Why: "an upgrade was begun and not finished",
+		f := policy.Finding{
+			Check: "earlier upgrade", Severity: policy.Warning, What: "components of several versions: " + sorted(versions), Why: "an upgrade was begun and not finished",
 			Fix: "this one goes on with it",
 		}
 		if !resumes {
-			f.Severity, f.Fix = Blocker, "finish the earlier upgrade to its own target first"
+			f.Severity, f.Fix = policy.Blocker, "finish the earlier upgrade to its own target first"
 		}
 		out = append(out, f)
 	}
-	for machine, from := range in.unfinished {
+	for machine, from := range in.Unfinished {
 		if from != u.Path.From && from != u.Path.Hops[0] {
-			out = append(out, Finding{
-				Check: "earlier upgrade", Severity: Blocker, What: fmt.Sprintf("%s has unfinished business from %s", machine, from),
+			out = append(out, policy.Finding{
+				Check: "earlier upgrade", Severity: policy.Blocker, What: fmt.Sprintf("%s has unfinished business from %s", machine, from),
 				Why: "its saved files are of another upgrade", Fix: "finish or roll back that upgrade first",
 			})
 		}
@@ -53,11 +54,11 @@ func earlierUpgrade(ctx context.Context, in *inventory) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(left) == 0 || in.unfinished[m.Name()] != "" {
+		if len(left) == 0 || in.Unfinished[m.Name()] != "" {
 			continue
 		}
-		out = append(out, Finding{
-			Check: "earlier upgrade", Severity: Warning, What: fmt.Sprintf("%s has kubeadm's backups: %s", m.Name(), strings.Join(left, ", ")),
+		out = append(out, policy.Finding{
+			Check: "earlier upgrade", Severity: policy.Warning, What: fmt.Sprintf("%s has kubeadm's backups: %s", m.Name(), strings.Join(left, ", ")),
 			Why: "kubeadm leaves them after every upgrade, and after one that was interrupted they are all there is of the old manifests",
 			Fix: "compare them with " + kubeadm.ManifestDir + " and delete them",
 		})
@@ -81,8 +82,8 @@ func sorted(m map[string][]string) string {
 const expiresWithin = 7 * 24 * time.Hour
 
 // certificates reads those the control planes serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
-func certificates(ctx context.Context, in *inventory) ([]Finding, error) {
-	var out []Finding
+func certificates(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	var out []policy.Finding
 	for _, m := range in.machines(cluster.ControlPlane) {
 		certs, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do test -e $f && echo \"# $f\" && cat $f; done; true")
 		if err != nil {
@@ -93,12 +94,12 @@ func certificates(ctx context.Context, in *inventory) ([]Finding, error) {
 			if left > expiresWithin {
 				continue
 			}
-			f := Finding{
-				Check: "certificates", Severity: Warning, What: fmt.Sprintf("%s on %s ends %s", name, m.Name(), end.Format(time.DateTime)),
+			f := policy.Finding{
+				Check: "certificates", Severity: policy.Warning, What: fmt.Sprintf("%s on %s ends %s", name, m.Name(), end.Format(time.DateTime)),
 				Why: "when it ends, what uses it stops", Fix: "kubeadm certs renew, or finish the upgrade before",
 			}
 			if left <= 0 {
-				f.Severity = Blocker
+				f.Severity = policy.Blocker
 			}
 			out = append(out, f)
 		}
@@ -125,8 +126,8 @@ func expiries(text string) map[string]time.Time {
 // spaceNeeded is what an upgrade writes on a machine: backups, a copy of etcd's data by kubeadm, new images.
 const spaceNeeded = 2 << 30
 
-func diskSpace(ctx context.Context, in *inventory) ([]Finding, error) {
-	var out []Finding
+func diskSpace(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+	var out []policy.Finding
 	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
 		r, err := m.Exec(ctx, cluster.Command{Args: []string{"df", "-Pk", "/var/lib"}})
 		if err != nil {
@@ -142,8 +143,8 @@ func diskSpace(ctx context.Context, in *inventory) ([]Finding, error) {
 			return nil, fmt.Errorf("%s: df said %q", m.Name(), r.Stdout)
 		}
 		if kib<<10 < spaceNeeded {
-			out = append(out, Finding{
-				Check: "disk space", Severity: Blocker, What: fmt.Sprintf("%s has %d MiB free below /var/lib, %d are needed", m.Name(), kib>>10, spaceNeeded>>20),
+			out = append(out, policy.Finding{
+				Check: "disk space", Severity: policy.Blocker, What: fmt.Sprintf("%s has %d MiB free below /var/lib, %d are needed", m.Name(), kib>>10, spaceNeeded>>20),
 				Why: "kubeadm copies etcd's data before it touches it, and a full disk stops etcd", Fix: "free some, or grow the disk",
 			})
 		}

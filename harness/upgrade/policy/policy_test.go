@@ -1,4 +1,4 @@
-package upgrade
+package policy
 
 import (
 	"errors"
@@ -6,9 +6,7 @@ import (
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
-	"drydock.dev/drydock/harness/plan"
 )
 
 var known = []string{"v1.33.13", "v1.34.1", "v1.34.4", "v1.35.4", "v1.36.3"}
@@ -167,31 +165,5 @@ func TestAdvice(t *testing.T) {
 				t.Errorf("found %q", all)
 			}
 		})
-	}
-}
-
-func TestReserved(t *testing.T) {
-	const gib = 1 << 30
-	for capacity, want := range map[int64]float64{4 * gib: 1, 8 * gib: 1.8, 16 * gib: 2.6, 128 * gib: 9.32, 228 * gib: 11.32} {
-		if got := float64(Reserved(capacity)) / gib; got < want-0.01 || got > want+0.01 {
-			t.Errorf("of %d GiB %.2f GiB are reserved, want %.2f", capacity/gib, got, want)
-		}
-	}
-}
-
-func TestSkewCheckNeedsData(t *testing.T) {
-	for name, c := range map[string]struct {
-		components []observe.Component
-		want       plan.Verdict
-	}{
-		"nothing":         {nil, plan.Unknown},
-		"nobody answered": {[]observe.Component{at(observe.Kubelet, "w", "")}, plan.Unknown},
-		"fine":            {[]observe.Component{at(observe.APIServer, "c", "v1.35.4")}, plan.Pass},
-		"one moment":      {[]observe.Component{at(observe.APIServer, "c", "v1.35.4"), at(observe.Kubelet, "w", "v1.36.3")}, plan.Fail},
-	} {
-		r := &health.Record{Observations: []observe.Observation{{}, {Components: c.components}, {}}}
-		if v, said := versionSkew(r, nil, health.Params{}); v != c.want {
-			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
-		}
 	}
 }

@@ -1,10 +1,12 @@
-package upgrade
+package preflight
 
 import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // evictionThreshold is the memory a managed node keeps free before it evicts pods (memory.available of AKS and GKE nodes).
@@ -27,7 +29,7 @@ func Reserved(capacity int64) int64 {
 
 // memoryBudget warns of nodes whose pods may use more than the node has left: while a machine is drained its pods move to the others, and what
 // fits on paper by requests may be killed by limits.
-func memoryBudget(nodes []corev1.Node, pods []corev1.Pod) []Finding {
+func memoryBudget(nodes []corev1.Node, pods []corev1.Pod) []policy.Finding {
 	limits := map[string]int64{}
 	for i := range pods {
 		p := &pods[i]
@@ -38,7 +40,7 @@ func memoryBudget(nodes []corev1.Node, pods []corev1.Pod) []Finding {
 			limits[p.Spec.NodeName] += c.Resources.Limits.Memory().Value()
 		}
 	}
-	var out []Finding
+	var out []policy.Finding
 	for i := range nodes {
 		n := &nodes[i]
 		capacity := n.Status.Capacity.Memory().Value()
@@ -46,8 +48,8 @@ func memoryBudget(nodes []corev1.Node, pods []corev1.Pod) []Finding {
 		if limits[n.Name] <= usable {
 			continue
 		}
-		out = append(out, Finding{
-			Check: "memory budget", Severity: Warning,
+		out = append(out, policy.Finding{
+			Check: "memory budget", Severity: policy.Warning,
 			What: fmt.Sprintf("pods on %s may use %d MiB, and %d of its %d MiB are left for pods", n.Name, limits[n.Name]>>20, max(usable, 0)>>20, capacity>>20),
 			Why:  "pods of drained machines move here; above the eviction threshold the kubelet kills pods, budgets or not",
 			Fix:  "lower the limits, or add a node for the time of the upgrade (workers: surge)",

@@ -1,7 +1,6 @@
-// Package upgrade takes a cluster from one Kubernetes version to another with the real kubeadm, one machine at a time: the version
-// policy, what must hold before (preflight), the plan of the steps, and the steps themselves, each of which looks at the machine before it acts, so
-// that an interrupted upgrade is resumed by running it again.
-package upgrade
+// Package policy holds the rules of versions: which version may follow which, how far components may be apart, and which published defects a path
+// meets; and the form in which a finding is told. It reads no cluster.
+package policy
 
 import (
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/release"
 )
 
 // Where the rules come from; refusals and violations name it.
@@ -140,6 +140,19 @@ func Targets(from string, known []string) ([]Path, error) {
 		if p, err := PathTo(from, to, via, known, false); err == nil {
 			out = append(out, p)
 		}
+	}
+	return out, nil
+}
+
+// KnownVersions lists the Kubernetes versions of the version table, oldest first.
+func KnownVersions() ([]string, error) {
+	all, err := release.Known(release.Kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, v := range all {
+		out = append(out, v.Version)
 	}
 	return out, nil
 }

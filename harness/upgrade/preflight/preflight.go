@@ -1,0 +1,212 @@
+// Package preflight looks whether a cluster may be upgraded, and touches nothing. Each look makes findings; one that could not be taken blocks.
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/upgrade/policy"
+)
+
+// Input is what is looked at: a cluster, as it was observed, and what is to become of it.
+type Input struct {
+	Target           *observe.Target
+	Observation      observe.Observation
+	Path             policy.Path
+	Surge            bool // workers are replaced by new machines
+	ControlPlaneOnly bool
+	Unfinished       map[string]string // machine -> version an upgrade was on its way from
+	Replacing        map[string]string // those of them that are replaced, and may be off or not there
+	OwnCordon        string            // the annotation of nodes that the upgrade itself has cordoned
+}
+
+// inventory is what preflight has read of the cluster; the checks look at nothing else.
+type inventory struct {
+	Input
+	nodes []corev1.Node
+	pods  []corev1.Pod
+}
+
+// check is one look at the cluster.
+type check struct {
+	name string
+	look func(ctx context.Context, in *inventory) ([]policy.Finding, error)
+}
+
+// checks is everything that is looked at.
+func checks() []check {
+	return []check{
+		{"version skew", skewNow},
+		{"etcd", etcdNow},
+		{"nodes", nodesNow},
+		{"earlier upgrade", earlierUpgrade},
+		{"certificates", certificates},
+		{"disk space", diskSpace},
+		{"disruption budgets", budgets},
+		{"single replicas", singles},
+		{"webhooks", webhooks},
+		{"removed APIs", removedAPIs},
+		{"memory budget", func(_ context.Context, in *inventory) ([]policy.Finding, error) {
+			return memoryBudget(in.nodes, in.pods), nil
+		}},
+		{"surge", surgePossible},
+		{"known issues", func(_ context.Context, in *inventory) ([]policy.Finding, error) {
+			return policy.Advice(in.Path, in.cloud())
+		}},
+	}
+}
+
+// Look looks at everything. The findings come in the order of the list.
+func Look(ctx context.Context, input Input) ([]policy.Finding, error) {
+	in := &inventory{Input: input}
+	if err := in.read(ctx); err != nil {
+		return nil, err
+	}
+	var out []policy.Finding
+	for _, c := range checks() {
+		found, err := c.look(ctx, in)
+		if err != nil {
+			found = []policy.Finding{{
+				Check: c.name, Severity: policy.Unknown, What: "could not be looked at: " + err.Error(),
+				Why: "what is not known is not safe", Fix: "make the cluster answer, or --force to go without this check",
+			}}
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// surgePossible: new machines have to come from somewhere.
+func surgePossible(_ context.Context, in *inventory) ([]policy.Finding, error) {
+	if !in.Surge || in.ControlPlaneOnly {
+		return nil, nil
+	}
+	if _, ok := in.Target.Cluster.(cluster.Scaler); !ok {
+		return []policy.Finding{{
+			Check: "surge", Severity: policy.Blocker, What: "machines cannot be added to this cluster", Why: "workers are to be replaced by new machines",
+			Fix: "upgrade workers in place: --workers rolling",
+		}}, nil
+	}
+	return nil, nil
+}
+
+// ReadFor is how long preflight may take to read the cluster at all.
+const ReadFor = 20 * time.Second
+
+func (in *inventory) read(ctx context.Context) error {
+	client := in.Target.Client
+	err := cluster.Await(ctx, "read the cluster", cluster.Wait{For: ReadFor}, func(ctx context.Context) error {
+		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		in.nodes, in.pods = nodes.Items, pods.Items
+		return nil
+	})
+	if err != nil {
+		return &cluster.UsageError{Err: fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", policy.ErrRefused, err)}
+	}
+	return nil
+}
+
+func (in *inventory) cloud() string {
+	for i := range in.nodes {
+		if provider, _, ok := strings.Cut(in.nodes[i].Spec.ProviderID, "://"); ok {
+			return provider
+		}
+	}
+	return ""
+}
+
+func skewNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+	var out []policy.Finding
+	for _, v := range policy.Skew(in.Observation.Components) {
+		out = append(out, policy.Finding{
+			Check: "version skew", Severity: policy.Blocker, What: v.Message, Why: "an upgrade starts from a supported state or makes things worse",
+			Fix: "bring " + v.Offender + " to a supported version first",
+		})
+	}
+	// The oldest supported kubelet moves with the API servers: those that are fine now may be too old for the target.
+	// Workers that are upgraded in every hop are never further behind than one.
+	for _, hop := range in.Path.Hops {
+		if !in.ControlPlaneOnly {
+			break
+		}
+		after := slices.Clone(in.Observation.Components)
+		for i := range after {
+			if after[i].Name != observe.Kubelet && after[i].Name != observe.KubeProxy && after[i].Version != "" {
+				after[i].Version = hop
+			}
+		}
+		for _, v := range policy.Skew(after) {
+			if strings.HasPrefix(v.Offender, observe.Kubelet) {
+				out = append(out, policy.Finding{
+					Check: "version skew", Severity: policy.Blocker, What: "after the control plane's upgrade " + v.Message, Why: "its node would be unsupported",
+					Fix: "upgrade " + v.Offender + " first",
+				})
+			}
+		}
+	}
+	return out, nil
+}
+
+func etcdNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+	var lost []string
+	for _, m := range in.Observation.Members {
+		if !m.Healthy() && in.Unfinished[m.Machine] == "" { // a member of a half-upgraded machine is what the upgrade will put right
+			lost = append(lost, fmt.Sprintf("%s (%s)", m.Machine, m.Error))
+		}
+	}
+	total := len(in.Observation.Members)
+	switch {
+	case len(lost) > 0:
+		return []policy.Finding{{
+			Check: "etcd", Severity: policy.Blocker, What: "unhealthy members: " + strings.Join(lost, ", "),
+			Why: "each control plane's member restarts during its upgrade, and then two would be missing", Fix: "repair or replace the member first",
+		}}, nil
+	case cluster.Tolerance(total) < 1:
+		return []policy.Finding{{
+			Check: "etcd", Severity: policy.Warning, What: fmt.Sprintf("%d member(s) tolerate no loss", total),
+			Why: "while the member restarts there is no etcd and no API server", Fix: "three control planes lose one without notice",
+		}}, nil
+	default:
+		return nil, nil
+	}
+}
+
+func nodesNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+	var out []policy.Finding
+	seen := map[string]bool{}
+	for _, n := range in.Observation.Nodes {
+		seen[n.Name] = true
+		if !n.Ready && in.Unfinished[n.Name] == "" {
+			out = append(out, policy.Finding{
+				Check: "nodes", Severity: policy.Blocker, What: "node " + n.Name + " is not Ready",
+				Why: "its pods have nowhere to go back to, and an upgrade would take one more node away", Fix: "repair it or remove it from the cluster first",
+			})
+		}
+	}
+	for _, m := range in.Target.Cluster.Machines() {
+		if m.Role() != cluster.Etcd && !seen[m.Name()] && in.Unfinished[m.Name()] == "" {
+			out = append(out, policy.Finding{Check: "nodes", Severity: policy.Blocker, What: m.Name() + " is no node of the cluster", Why: "nobody knows what it runs", Fix: "join it or leave it out"})
+		}
+	}
+	for i := range in.nodes {
+		if n := &in.nodes[i]; n.Spec.Unschedulable && n.Annotations[in.OwnCordon] == "" {
+			out = append(out, policy.Finding{Check: "nodes", Severity: policy.Warning, What: "node " + n.Name + " is cordoned, and will stay so", Why: "pods of drained nodes have one place less", Fix: "kubectl uncordon " + n.Name})
+		}
+	}
+	return out, nil
+}
