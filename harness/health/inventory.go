@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // lostOf lists keys whose value is not what it was.
@@ -87,4 +88,35 @@ func left(in, after *observe.Inventory) []string {
 		out = append(out, "etcd: "+after.Members)
 	}
 	return out
+}
+
+func labelsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	if v, why := r.compared(); v != plan.Pass {
+		return v, why
+	}
+	if gone := lost(r.Before, r.After); len(gone) > 0 {
+		return plan.Fail, strings.Join(gone, "; ")
+	}
+	return plan.Pass, fmt.Sprintf("%d nodes have the labels, annotations and taints they had", len(r.Before.Nodes))
+}
+
+func noResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	if v, why := r.compared(); v != plan.Pass {
+		return v, why
+	}
+	if more := left(r.Before, r.After); len(more) > 0 {
+		return plan.Fail, strings.Join(more, "; ")
+	}
+	return plan.Pass, "nothing is left that was not there before"
+}
+
+func (r *Record) compared() (plan.Verdict, string) {
+	switch {
+	case r.Before == nil || len(r.Before.Nodes) == 0:
+		return plan.Unknown, "no inventory was taken before"
+	case r.After == nil:
+		return plan.Unknown, "no inventory could be taken after: " + r.AfterError
+	default:
+		return plan.Pass, ""
+	}
 }

@@ -1,0 +1,28 @@
+package health
+
+import (
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Record is everything a run has observed; checks read it and nothing else.
+type Record struct {
+	Topology     cluster.Topology
+	Observations []observe.Observation
+	Final        observe.Observation
+	FinalError   string // why the cluster was not whole at the end; empty: it was
+	Samples      map[string][]load.Sample
+	Windows      []Window
+	Hashes       map[string]uint32
+	HashError    string
+	Linearizable map[string]plan.Verdict // per history
+	Operations   map[string]int
+	Acknowledged int
+	Lost         []string
+	LostError    string
+	Before       *observe.Inventory // nil: not taken
+	After        *observe.Inventory
+	AfterError   string
+}
