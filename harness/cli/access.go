@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/creack/pty"
@@ -15,14 +16,17 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
 )
 
 func kubectlCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "kubectl [--name NAME] ARGS…", Short: "Run kubectl of the cluster's version against it",
-		Example:            "  drydock kubectl get nodes\n  drydock kubectl --name other logs -n kube-system etcd-control-plane-1",
+		Use: "kubectl [--name NAME] ARGS…", Short: "Run kubectl of the version the cluster runs against it",
+		Example: "  drydock kubectl get nodes\n  drydock kubectl -n kube-system get pods\n  drydock kubectl --name other logs -n kube-system etcd-control-plane-1",
+		Long: "Kubectl hands everything on but --name and Drydock's own flags before the first word that is no flag (a flag's value is one). What follows\n" +
+			"a first -- is all kubectl's.",
 		DisableFlagParsing: true, // everything but our own flags before the first word is kubectl's
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
@@ -41,15 +45,10 @@ func kubectlCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v, err := release.Resolve(release.Kubernetes, l.Topology().Version)
+			program, err := o.kubectl(cmd.Context(), l)
 			if err != nil {
 				return err
 			}
-			at, err := o.lab()
-			if err != nil {
-				return err
-			}
-			program := at.Store().Path(release.Kubernetes, v.Version, "kubectl")
 			// kubectl takes over: its streams, its signals and its exit code are the caller's.
 			err = syscall.Exec(program, append([]string{"kubectl"}, args...), append(os.Environ(), "KUBECONFIG="+path))
 			return fmt.Errorf("kubectl: %w", err)
@@ -57,16 +56,68 @@ func kubectlCommand(o *options) *cobra.Command {
 	}
 }
 
-// ownFlags takes Drydock's flags from before the first word: cobra hands even those before "kubectl" on unparsed.
-func (o *options) ownFlags(cmd *cobra.Command, args []string) (name string, rest []string, err error) {
-	own := pflag.NewFlagSet("kubectl", pflag.ContinueOnError)
-	own.SetInterspersed(false)
-	own.AddFlagSet(cmd.Root().PersistentFlags())
-	own.StringVar(&name, "name", defaultName, "name of the cluster")
-	if err := own.Parse(args); err != nil {
-		return "", nil, cluster.Usagef("%w; kubectl's own flags follow its first word", err)
+// kubectl is the program of the version the API servers run now; of the one they began with while none answers, and of that as well
+// where the cache has no other.
+func (o *options) kubectl(ctx context.Context, l *lab.Lab) (string, error) {
+	at, err := o.lab()
+	if err != nil {
+		return "", err
 	}
-	return name, own.Args(), nil
+	version := l.Topology().Version
+	if running, err := kubeadm.ServerVersion(ctx, l); err == nil {
+		version = running
+	}
+	v, err := release.Resolve(release.Kubernetes, version)
+	if err != nil { // of somebody's own build, say
+		v, err = release.Resolve(release.Kubernetes, l.Topology().Version)
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := at.Store().Ensure(ctx, v, "kubectl"); err != nil {
+		return "", err
+	}
+	return at.Store().Path(release.Kubernetes, v.Version, "kubectl"), nil
+}
+
+// ownFlags takes Drydock's flags from before the first word: cobra hands even those before "kubectl" on unparsed. All else is kubectl's,
+// in its order, and everything behind a first "--" or a first word is.
+func (o *options) ownFlags(cmd *cobra.Command, args []string) (name string, rest []string, err error) {
+	flags := pflag.NewFlagSet("kubectl", pflag.ContinueOnError)
+	flags.AddFlagSet(cmd.Root().PersistentFlags())
+	flags.StringVar(&name, "name", defaultName, "name of the cluster")
+	var own []string
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		if args[0] == "--" {
+			args = args[1:]
+			break
+		}
+		n := ownFlag(flags, args)
+		own, rest, args = append(own, args[:n]...), append(rest, args[n:max(n, 1)]...), args[max(n, 1):]
+	}
+	if err := flags.Parse(own); err != nil {
+		return "", nil, &cluster.UsageError{Err: err}
+	}
+	return name, append(rest, args...), nil
+}
+
+// ownFlag counts the words that the first flag and its value take, if it is one of the set; 0 if it is not.
+func ownFlag(flags *pflag.FlagSet, args []string) int {
+	word, _, hasValue := strings.Cut(args[0], "=")
+	f := flags.Lookup(strings.TrimPrefix(word, "--"))
+	if !strings.HasPrefix(word, "--") {
+		if f = nil; len(word) == len("-q") {
+			f = flags.ShorthandLookup(word[1:])
+		}
+	}
+	switch {
+	case f == nil:
+		return 0
+	case hasValue || f.NoOptDefVal != "" || len(args) == 1:
+		return 1
+	default:
+		return 2
+	}
 }
 
 func shellCommand(o *options) *cobra.Command {

@@ -94,7 +94,7 @@ func TestBadInput(t *testing.T) {
 		"too many members":         {[]string{"up", "--etcd", "only", "--etcd-members", "9"}, []string{"at most 7"}},
 		"kubectl on no cluster":    {[]string{"kubectl", "--name", "nope", "get", "nodes"}, []string{"nope"}},
 		"kubectl, own flags first": {[]string{"--state-dir", file + "-none", "kubectl", "-q", "--name", "nope", "get", "nodes"}, []string{"nope", "running: none"}},
-		"kubectl, unknown flag":    {[]string{"kubectl", "--nam", "nope", "get", "nodes"}, []string{"--nam", "follow its first word"}},
+		"kubectl's flags first":    {[]string{"kubectl", "-n", "kube-system", "get", "pods"}, []string{"no lab named", "drydock"}},
 		"heal of something else":   {[]string{"heal", file}, []string{"journal"}},
 		"plan of an absent file":   {[]string{"plan", file + ".yaml"}, []string{"no such file"}},
 		"upgrade to nowhere":       {[]string{"upgrade"}, []string{"to is missing"}},

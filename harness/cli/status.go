@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/kubeadm"
 )
 
 func statusCommand(o *options) *cobra.Command {
@@ -41,7 +43,14 @@ func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
 		return err
 	}
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
-	printf(out, "%s: %s\n", name, l.Topology())
+	t, kubelets := l.Topology(), map[string]string{}
+	if t.Kubernetes() { // what runs now: an upgrade may have been there
+		if running, err := kubeadm.ServerVersion(ctx, l); err == nil {
+			t.Version = running
+		}
+		kubelets, _ = kubeadm.KubeletVersions(ctx, l) // no answer: a dash
+	}
+	printf(out, "%s: %s\n", name, t)
 	if l.HostEndpoint() != "" {
 		printf(out, "API server: https://%s\n", l.HostEndpoint())
 	}
@@ -58,9 +67,9 @@ func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
 			members[m.Machine] = m
 		}
 	}
-	printf(out, "%-18s %-14s %-12s %-6s %s\n", "MACHINE", "ROLE", "ADDRESS", "POWER", "ETCD")
+	printf(out, "%-18s %-14s %-12s %-6s %-10s %s\n", "MACHINE", "ROLE", "ADDRESS", "POWER", "KUBELET", "ETCD")
 	for _, m := range l.Machines() {
-		printf(out, "%-18s %-14s %-12s %-6s %s\n", m.Name(), m.Role(), m.Addr(), power(ctx, m), memberWord(members, m.Name()))
+		printf(out, "%-18s %-14s %-12s %-6s %-10s %s\n", m.Name(), m.Role(), m.Addr(), power(ctx, m), cmp.Or(kubelets[m.Name()], "-"), memberWord(members, m.Name()))
 	}
 	return nil
 }

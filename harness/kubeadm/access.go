@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -82,6 +84,47 @@ func AdminClient(ctx context.Context, c cluster.Cluster) (kubernetes.Interface, 
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return client, nil
+}
+
+// versionsWithin bounds a look at the versions that run: whoever asks is a person at a terminal.
+const versionsWithin = 2 * time.Second
+
+// ServerVersion is what the API server behind the balancer says it is.
+func ServerVersion(ctx context.Context, c cluster.Cluster) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionsWithin)
+	defer cancel()
+	client, err := AdminClient(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	raw, err := client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("version of the API server: %w", err)
+	}
+	var v version.Info
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return "", fmt.Errorf("version of the API server: %w", err)
+	}
+	return v.GitVersion, nil
+}
+
+// KubeletVersions are what the nodes say they run, by machine.
+func KubeletVersions(ctx context.Context, c cluster.Cluster) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionsWithin)
+	defer cancel()
+	client, err := AdminClient(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("versions of the kubelets: %w", err)
+	}
+	out := map[string]string{}
+	for _, n := range nodes.Items {
+		out[n.Name] = n.Status.NodeInfo.KubeletVersion
+	}
+	return out, nil
 }
 
 // ServerURL is a control plane's own API server, past the balancer.
