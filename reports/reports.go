@@ -22,7 +22,7 @@ import (
 
 // FromJournal finds the result in a run's journal; a run that did not end has none.
 func FromJournal(dir string) (*plan.Result, error) {
-	entries, err := plan.ReadJournal(dir)
+	entries, damaged, err := plan.ReadJournal(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,9 @@ func FromJournal(dir string) (*plan.Result, error) {
 		}
 		r.Reasons = []string{}
 		r.Judge() // by the rules of this version
+		if len(damaged) > 0 {
+			r.NotTested = append(r.NotTested, plan.NotTested{What: fmt.Sprintf("what lines %v of the journal said", damaged), Why: "they are damaged"})
+		}
 		return &r, nil
 	}
 	return nil, fmt.Errorf("report: the journal in %s has no result: the run did not end; `drydock heal %s` tells what is left of it", dir, dir)

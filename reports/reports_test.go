@@ -101,7 +101,7 @@ func TestHTMLEscapes(t *testing.T) {
 
 func TestAnOldJournalIsJudgedAgain(t *testing.T) {
 	dir := t.TempDir()
-	j, err := plan.CreateJournal(dir)
+	j, err := plan.CreateJournal(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

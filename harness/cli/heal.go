@@ -17,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -26,7 +27,8 @@ const healFor = 5 * time.Minute
 func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), healFor)
 	defer cancel()
-	if len(dirs) == 0 {
+	named := len(dirs) > 0
+	if !named {
 		found, err := filepath.Glob(filepath.Join(o.stateDir, "runs", "*", plan.JournalFile))
 		if err != nil {
 			return fmt.Errorf("heal: %w", err)
@@ -37,35 +39,51 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 	}
 	var errs []error
 	for _, d := range dirs {
-		errs = append(errs, o.healRun(ctx, cmd, d))
+		err := o.healRun(ctx, cmd, d)
+		var held *lock.HeldError
+		if errors.As(err, &held) && !named { // what a living run has broken is its own to mend
+			printf(cmd.OutOrStdout(), "%s: it belongs to %s: left alone\n", d, held.Holder)
+			err = nil
+		}
+		errs = append(errs, err)
 	}
 	errs = append(errs, o.healLabs(cmd))
 	return errors.Join(errs...)
 }
 
-// healRun recovers the faults a run has armed and not cleared.
+// healRun recovers the faults a run has armed and not cleared, whether it has ended or not. A *lock.HeldError means that it lives.
 func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) error {
-	entries, err := plan.ReadJournal(dir)
+	entries, damaged, err := plan.ReadJournal(dir)
 	if err != nil {
 		return err
 	}
 	guards, err := fault.Outstanding(entries)
-	if err != nil {
-		return err
+	ended := slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "result" })
+	if len(damaged) > 0 && (!ended || len(guards) > 0) {
+		printf(os.Stderr, "warning: %s: lines %v are damaged; what they said of faults is not known\n", filepath.Join(dir, plan.JournalFile), damaged)
 	}
-	finished := slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "result" })
-	if len(guards) == 0 || finished {
-		return nil
+	if err != nil || len(guards) == 0 {
+		return err
 	}
 	journal, err := plan.AppendJournal(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = journal.Close() }()
+	if entries, _, err = plan.ReadJournal(dir); err != nil { // now of a run that has surely ended
+		return err
+	}
+	if guards, err = fault.Outstanding(entries); err != nil {
+		return err
+	}
 	for _, g := range guards {
 		g.Journal = journal
 		name := clusterOf(entries, g.ID)
-		if !lab.Running(lab.Dir(o.stateDir, name)) {
+		at, err := lab.Dir(o.stateDir, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if !lab.Running(at) {
 			if err := g.Gone("its lab ended with its owner"); err != nil {
 				return err
 			}
@@ -119,30 +137,40 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 
 // healLabs looks for what crashed labs could have left: processes, mounts, interfaces; and removes their directories.
 func (o *options) healLabs(cmd *cobra.Command) error {
-	dirs, err := filepath.Glob(lab.Dir(o.stateDir, "*"))
-	if err != nil {
-		return fmt.Errorf("heal: %w", err)
+	out, names := cmd.OutOrStdout(), lab.All(o.stateDir)
+	var errs []error
+	for _, name := range names {
+		word, err := o.healLab(name)
+		errs = append(errs, err)
+		if err == nil {
+			printf(out, "%s: %s\n", name, word)
+		}
 	}
-	out := cmd.OutOrStdout()
-	for _, d := range dirs {
-		if lab.Running(d) {
-			printf(out, "%s: runs; remove it with `drydock down %s`\n", filepath.Base(d), filepath.Base(d))
-			continue
-		}
-		left, err := lab.Residue(d)
-		if err != nil {
-			return err
-		}
-		if len(left) > 0 {
-			return fmt.Errorf("heal: of lab %s there remain: %s", filepath.Base(d), strings.Join(left, "; "))
-		}
-		if err := os.RemoveAll(d); err != nil {
-			return fmt.Errorf("heal: %w", err)
-		}
-		printf(out, "%s: no process, mount, interface or port of the lab remains; its directory is removed\n", filepath.Base(d))
-	}
-	if len(dirs) == 0 {
+	if len(names) == 0 {
 		printf(out, "Nothing to heal: no lab has left anything\n")
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func (o *options) healLab(name string) (string, error) {
+	dir, err := lab.Dir(o.stateDir, name)
+	if err != nil {
+		return "", err
+	}
+	if lab.Running(dir) {
+		return fmt.Sprintf("runs; remove it with `drydock down %s`", name), nil
+	}
+	left, err := lab.Residue(dir)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("heal: of lab %s there remain: %s", name, strings.Join(left, "; "))
+	}
+	if err != nil {
+		return "", err
+	}
+	err = lab.Discard(o.stateDir, name)
+	var held *lock.HeldError
+	if errors.As(err, &held) { // it comes up, or goes down
+		return "it belongs to " + held.Holder + ": left alone", nil
+	}
+	return "no process, mount, interface or port of the lab remains; its directory is removed", err
 }

@@ -42,6 +42,9 @@ func runCommand(o *options) *cobra.Command {
 		Example: "  drydock run etcd-leader-crash --out /tmp/run\n  drydock run ./mine.yaml --seed 7 --json",
 		Long: `Run brings up the scenario's cluster, breaks it as the plan says while real clients write and read, and judges what was observed.
 
+A directory belongs to the run that writes into it, as long as that lives. An earlier run in DIR is moved to DIR/TIME, the time of its last
+entry; one that has left faults is not: drydock heal comes first (exit code 2).
+
 Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkProvider(f.provider); err != nil {
@@ -74,7 +77,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.provider, "provider", "lab", "where the cluster comes from: "+strings.Join(providers, ", "))
-	fl.StringVar(&f.out, "out", "", "directory for journal and reports (default below --state-dir)")
+	fl.StringVar(&f.out, "out", "", "directory for journal and reports (default below --state-dir); an earlier run in it is moved to DIR/TIME")
 	fl.Int64Var(&f.seed, "seed", 1, "seed of every random choice: the same seed makes the same plan")
 	fl.BoolVar(&f.json, "json", false, "print report.json on standard output")
 	fl.BoolVar(&f.noImage, "no-image", false, "run kubeadm even where a saved cluster could be booted")
@@ -125,9 +128,9 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 	out := f.out
 	switch {
 	case out == "":
-		out = filepath.Join(o.stateDir, "runs", s.Metadata.Name+"-"+time.Now().Format("20060102-150405"))
+		out = filepath.Join(o.stateDir, "runs", s.Metadata.Label()+"-"+time.Now().Format("20060102-150405")+"-"+suffix())
 	case several:
-		out = filepath.Join(out, s.Metadata.Name)
+		out = filepath.Join(out, s.Metadata.Label())
 	}
 	opts, err := o.runOptions(f, out)
 	if err != nil {
@@ -264,6 +267,7 @@ func healCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "heal [DIR…]", Short: "Undo what interrupted runs have left, from their journals", ValidArgsFunction: cobra.NoFileCompletions,
 		Long: "Heal reads the journals of the given runs, or of all below --state-dir, and recovers every fault that was armed and not cleared.\n" +
+			"What belongs to a run or an up that lives is left alone, and named; a directory that was asked for by name and belongs to one is an error.\n" +
 			"A lab dies with its owner: heal then says that nothing of it remains, after looking, and removes its directory.",
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.heal(cmd, dirs) },
 	}

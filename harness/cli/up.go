@@ -91,16 +91,19 @@ func downCommand(o *options) *cobra.Command {
 			if len(args) > 0 {
 				name = args[0]
 			}
-			dir := lab.Dir(o.stateDir, name)
-			if !lab.Running(dir) {
-				if _, err := os.Stat(dir); err == nil {
-					if err := os.RemoveAll(dir); err != nil {
-						return fmt.Errorf("down: %w", err)
-					}
-					printf(cmd.OutOrStdout(), "Cluster %q was not running; its directory is removed\n", name)
-					return nil
-				}
+			dir, err := lab.Dir(o.stateDir, name)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(dir); err != nil {
 				printf(cmd.OutOrStdout(), "No cluster %q: nothing to do\n", name)
+				return nil
+			}
+			if !lab.Running(dir) {
+				if err := lab.Discard(o.stateDir, name); err != nil {
+					return err
+				}
+				printf(cmd.OutOrStdout(), "Cluster %q was not running; its directory is removed\n", name)
 				return nil
 			}
 			l, err := o.attach(name)

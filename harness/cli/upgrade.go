@@ -43,15 +43,16 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce, upgrade.Surge}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// dir is where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for this one's.
-func (f *upgradeFlags) dir(o *options) string {
-	if f.out != "" {
-		return f.out
+// place finds where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for this one's.
+func (f *upgradeFlags) place(o *options) error {
+	dir, err := lab.Dir(o.stateDir, f.name)
+	if f.out == "" {
+		f.out = filepath.Join(dir, "upgrade")
 	}
-	return filepath.Join(lab.Dir(o.stateDir, f.name), "upgrade")
+	return err
 }
 
-func (f *upgradeFlags) snapshots(o *options) string { return filepath.Join(f.dir(o), "snapshots") }
+func (f *upgradeFlags) snapshots() string { return filepath.Join(f.out, "snapshots") }
 
 func upgradeCommand(o *options) *cobra.Command {
 	var f upgradeFlags
@@ -139,7 +140,10 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []policy.Finding
 
 // openUpgrade attaches to the cluster, looks which version it has, and asks the policy for the path.
 func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Upgrade, error) {
-	var err error
+	err := f.place(o)
+	if err != nil {
+		return nil, err
+	}
 	if f.specFile != "" {
 		if f.spec, err = upgrade.ReadSpec(f.specFile); err != nil {
 			return nil, err
@@ -164,7 +168,7 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, err
 	}
-	from, err := upgrade.Observed(ctx, target, observer, f.snapshots(o))
+	from, err := upgrade.Observed(ctx, target, observer, f.snapshots())
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +176,17 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, errors.Join(err, target.Members.Close())
 	}
-	u.Target, u.Observer, u.Dir = target, observer, f.snapshots(o)
+	u.Target, u.Observer, u.Dir = target, observer, f.snapshots()
 	return u, nil
 }
 
 func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	ctx := cmd.Context()
+	if err := f.place(o); err != nil {
+		return err
+	}
 	if f.resume {
-		f.specFile = f.dir(o)
+		f.specFile = f.out
 	}
 	u, err := o.openUpgrade(ctx, &f)
 	if err != nil {
@@ -194,7 +201,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if f.planOnly {
 		return p.Print(cmd.OutOrStdout())
 	}
-	record, err := upgrade.OpenRecord(f.dir(o), u.Spec)
+	record, err := upgrade.OpenRecord(f.out, u.Spec)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Role is what a machine is for.
@@ -58,6 +60,17 @@ type MachineSpec struct {
 	Role Role   `json:"role"`
 }
 
+// NamePattern is what clusters, machines, runs and scenarios may be called: one label of RFC 1123. Names become directories and host names.
+const NamePattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
+// CheckName refuses what is no name; what says whose it would be.
+func CheckName(what, name string) error {
+	if len(validation.IsDNS1123Label(name)) == 0 {
+		return nil
+	}
+	return Usagef("%s %q: a name is lower-case letters, digits and dashes between them, 63 at most (%s)", what, name, NamePattern)
+}
+
 // Complete fills in what follows from the rest: the layout, the member count and the timing.
 func (t Topology) Complete() Topology {
 	if t.Etcd == "" {
@@ -79,6 +92,9 @@ func (t Topology) Complete() Topology {
 func (t Topology) Validate() (warnings []string, err error) {
 	var bad []string
 	note := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	if err := CheckName("cluster", t.Name); err != nil {
+		note("%v", err)
+	}
 	for _, count := range []struct {
 		name        string
 		value, most int

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -28,10 +29,12 @@ func TestValidate(t *testing.T) {
 		"too many members":    {t: Topology{Etcd: EtcdOnly, EtcdMembers: 8}, want: "at most 7"},
 		"no control plane":    {t: Topology{Workers: 1}, want: "controlPlanes is 0"},
 		"etcd only, workers":  {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, Workers: 1}, want: "no workers"},
+		"no name":             {t: Topology{Name: "../x", ControlPlanes: 1}, want: NamePattern},
 		"unknown etcd layout": {t: Topology{ControlPlanes: 1, Etcd: "both"}, want: "known: stacked, external, only"},
 		"unknown timing":      {t: Topology{ControlPlanes: 1, Timing: "slow"}, want: "known: fast, production"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			c.t.Name = cmp.Or(c.t.Name, "t")
 			warnings, err := c.t.Complete().Validate()
 			switch {
 			case c.want == "" && err != nil:

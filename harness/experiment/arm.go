@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -21,9 +21,9 @@ func (s *Scenario) armPlan(seed int64) *plan.Plan {
 
 // runARM carries it out and judges it.
 func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err error) {
-	journal, err := plan.CreateJournal(o.Out)
+	journal, err := plan.CreateJournal(o.Out, fault.Settled)
 	if err != nil {
-		return nil, &cluster.UsageError{Err: err}
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}

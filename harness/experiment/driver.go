@@ -178,7 +178,7 @@ type driverEntry struct {
 }
 
 func driverEntries(dir string) ([]driverEntry, error) {
-	entries, err := plan.ReadJournal(dir)
+	entries, _, err := plan.ReadJournal(dir) // its last line may be being written
 	var out []driverEntry
 	for _, e := range entries {
 		var d plan.StepDone

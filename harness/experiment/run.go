@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
@@ -60,9 +61,9 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 			return nil, err
 		}
 	}
-	journal, err := plan.CreateJournal(o.Out)
+	journal, err := plan.CreateJournal(o.Out, fault.Settled)
 	if err != nil {
-		return nil, &cluster.UsageError{Err: err}
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	res := &plan.Result{

@@ -214,11 +214,20 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 	if s.Metadata.Name == "" {
 		return nil, cluster.Usagef("%s: metadata.name is missing", name)
 	}
+	if err := cluster.CheckName("metadata.name", s.Metadata.Label()); err != nil {
+		return nil, cluster.Usagef("%s: %w", name, err)
+	}
 	if err := s.validate(); err != nil {
 		return nil, cluster.Usagef("%s: %w", name, err)
 	}
 	return &s, nil
 }
+
+// museum is the one directory that a scenario's name may have before it; its clusters and runs are called by the rest.
+const museum = "museum/"
+
+// Label is the name as clusters and directories have it.
+func (m Metadata) Label() string { return strings.TrimPrefix(m.Name, museum) }
 
 func (s *Scenario) validate() error {
 	if s.Spec.ARM != nil {
@@ -307,7 +316,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	}
 	c := s.Spec.Cluster
 	base := cluster.Topology{
-		Name: s.Metadata.Name, ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
+		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
 		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing),
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {

@@ -234,6 +234,22 @@ func (g *Guard) Gone(why string) error {
 	return g.enter(Cleared)
 }
 
+// Settled refuses, with a UsageError, a journal of which faults are still to be undone.
+func Settled(entries []plan.Entry) error {
+	guards, err := Outstanding(entries)
+	if err != nil {
+		return err
+	}
+	var what []string
+	for _, g := range guards {
+		what = append(what, g.Spec.Kind+" on "+strings.Join(g.receipt.Machines, ", "))
+	}
+	if len(what) > 0 {
+		return cluster.Usagef("an earlier run has left faults there that are not undone (%s): `drydock heal` first", strings.Join(what, "; "))
+	}
+	return nil
+}
+
 // Outstanding finds the faults a journal has armed and not cleared, newest first: the order to undo them in.
 func Outstanding(entries []plan.Entry) ([]*Guard, error) {
 	last := map[string]Journalled{}

@@ -33,7 +33,7 @@ func (f fake) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error
 
 // TestGuardLifecycle walks at random through the calls and compares each answer with the picture above State.
 func TestGuardLifecycle(t *testing.T) {
-	j, err := plan.CreateJournal(t.TempDir())
+	j, err := plan.CreateJournal(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestGuardLifecycle(t *testing.T) {
 }
 
 func TestNullGuardIsNeverConfirmed(t *testing.T) {
-	j, err := plan.CreateJournal(t.TempDir())
+	j, err := plan.CreateJournal(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func (never) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error)
 
 func TestOutstandingIsNewestFirst(t *testing.T) {
 	dir := t.TempDir()
-	j, err := plan.CreateJournal(dir)
+	j, err := plan.CreateJournal(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestOutstandingIsNewestFirst(t *testing.T) {
 			}
 		}
 	}
-	entries, err := plan.ReadJournal(dir)
+	entries, _, err := plan.ReadJournal(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

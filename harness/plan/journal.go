@@ -1,18 +1,26 @@
 package plan
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
 )
 
 // JournalFile is the journal's name in a run's directory.
 const JournalFile = "journal.jsonl"
+
+// lockFile is held by the process whose run the directory is. It is hidden: a run leaves none.
+const lockFile = ".lock"
 
 // Entry is one line of a journal.
 type Entry struct {
@@ -21,31 +29,99 @@ type Entry struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// Journal is the append-only record of a run. What undo needs is on the disk before it happens.
+// Journal is the append-only record of a run. What undo needs is on the disk before it happens. One process at a time has a directory's
+// journal, and nobody ever shortens one.
 type Journal struct {
-	mu   sync.Mutex
-	file *os.File
+	mu    sync.Mutex
+	file  *os.File
+	owner *lock.Lock
+	torn  bool // the last write was cut off: the next one begins a new line
 }
 
-// CreateJournal starts a journal in the directory, making it.
-func CreateJournal(dir string) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, JournalFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	return &Journal{file: f}, nil
+// CreateJournal starts a journal in the directory, making it. What an earlier run has left there is moved to DIR/TIME, the time of that
+// run's last entry, once may has looked at its entries and allowed it; a nil may allows everything. A UsageError says that the directory
+// is another process's.
+func CreateJournal(dir string, may func(old []Entry) error) (_ *Journal, err error) {
+	return openJournal(dir, func() error {
+		old, _, err := ReadJournal(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && may != nil {
+			err = may(old)
+		}
+		if err != nil {
+			return err
+		}
+		return setAside(dir)
+	})
 }
 
-// AppendJournal goes on with the journal of an earlier run.
+// AppendJournal goes on with the journal of an earlier run; fs.ErrNotExist when there is none.
 func AppendJournal(dir string) (*Journal, error) {
-	f, err := os.OpenFile(filepath.Join(dir, JournalFile), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
+	return openJournal(dir, func() error {
+		_, err := os.Stat(filepath.Join(dir, JournalFile))
+		return err
+	})
+}
+
+// openJournal takes the directory, prepares it and opens the journal. A line that a crash cut off is ended, so that nothing is appended to it.
+func openJournal(dir string, prepare func() error) (_ *Journal, err error) {
+	j := &Journal{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.Close())
+		}
+	}()
+	var held *lock.HeldError
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, cluster.Usagef("journal: %w", err)
+	}
+	if j.owner, err = lock.Try(filepath.Join(dir, lockFile)); errors.As(err, &held) {
+		return nil, cluster.Usagef("%s: %w: wait for it, or choose another directory", dir, err)
+	} else if err != nil {
+		return nil, cluster.Usagef("journal: %w", err)
+	}
+	if err := prepare(); err != nil {
+		return nil, err
+	}
+	if j.file, err = os.OpenFile(filepath.Join(dir, JournalFile), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	return &Journal{file: f}, nil
+	j.torn, err = endsTorn(j.file)
+	return j, err
+}
+
+func endsTorn(f *os.File) (bool, error) {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil || end == 0 {
+		return false, err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, end-1); err != nil {
+		return false, fmt.Errorf("journal: %w", err)
+	}
+	return last[0] != '\n', nil
+}
+
+// setAside moves a run into a directory of its own, named after its time. What is not a run's is left where it is.
+func setAside(dir string) error {
+	st, err := os.Stat(filepath.Join(dir, JournalFile))
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	old := filepath.Join(dir, st.ModTime().Format("20060102-150405.000"))
+	if err := os.MkdirAll(old, 0o755); err != nil {
+		return fmt.Errorf("journal: set the earlier run aside: %w", err)
+	}
+	// The journal is last: interrupted before, this is done again and the rest follows.
+	for _, name := range []string{"report.json", "junit.xml", "report.md", "report.html", "spec.json", "logs", "driver", "subjects", "snapshots", JournalFile} {
+		err := os.Rename(filepath.Join(dir, name), filepath.Join(old, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("journal: set the earlier run aside: %w", err)
+		}
+	}
+	return nil
 }
 
 // Write appends an entry and waits for the disk.
@@ -65,7 +141,13 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
+	line = append(line, '\n')
+	if j.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := j.file.Write(line)
+	j.torn = n > 0 && line[n-1] != '\n' || n == 0 && j.torn
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if !sync {
@@ -77,28 +159,35 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 	return nil
 }
 
-// Close closes the file.
+// Close closes the file and lets go of the directory.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.file.Close()
+	var err error
+	if j.file != nil {
+		err = j.file.Close()
+	}
+	return errors.Join(err, j.owner.Release())
 }
 
-// ReadJournal reads a run's journal. A last line that a crash cut off is left out.
-func ReadJournal(dir string) ([]Entry, error) {
+// ReadJournal reads a run's journal, and lists the numbers of the lines, from 1, that cannot be read: a crash or a full disk has cut
+// them off, or somebody has changed them. Whoever undoes things from a journal must say that something may be missing.
+func ReadJournal(dir string) (entries []Entry, damaged []int, err error) {
 	raw, err := os.ReadFile(filepath.Join(dir, JournalFile))
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	var out []Entry
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
+	n := 0
+	for line := range bytes.Lines(raw) {
+		n++
 		var e Entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			break
+		switch err := json.Unmarshal(line, &e); {
+		case len(bytes.TrimSpace(line)) == 0:
+		case err != nil || e.Kind == "":
+			damaged = append(damaged, n)
+		default:
+			entries = append(entries, e)
 		}
-		out = append(out, e)
 	}
-	return out, lines.Err()
+	return entries, damaged, nil
 }

@@ -179,7 +179,10 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 		tell = r.Tell(s.ID, s.Name)
 	}
 	d := StepDone{ID: s.ID, Name: s.Name, Status: "done", Started: time.Now()}
-	err := errors.Join(r.Journal.Write("step-started", d), s.Run(ctx))
+	err := r.Journal.Write("step-started", d)
+	if err == nil || s.Cleanup || s.Rollback { // what cannot be journalled is not done, but it is undone
+		err = errors.Join(err, s.Run(ctx))
+	}
 	d.DurationSeconds = time.Since(d.Started).Seconds()
 	switch {
 	case errors.Is(err, ErrSkip):

@@ -170,5 +170,5 @@ func (r *Run) Report(res *plan.Result) {
 
 // dir is where a subject's twin writes its files.
 func (s *story) dir() string {
-	return filepath.Join(s.run.Out, strings.ReplaceAll(s.subject.Name, "/", "-"))
+	return filepath.Join(s.run.Out, "subjects", strings.ReplaceAll(s.subject.Name, "/", "-"))
 }

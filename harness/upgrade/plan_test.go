@@ -87,7 +87,7 @@ func TestRecordIsHeldByOneAndKeepsNoStaleSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenRecord(dir, Spec{}); err == nil || !strings.Contains(err.Error(), "another drydock") {
+	if _, err := OpenRecord(dir, Spec{}); err == nil || !strings.Contains(err.Error(), "belongs to process") {
 		t.Fatalf("a second process got it: %v", err)
 	}
 	if err := r.Close(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
-	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
 
@@ -52,54 +50,37 @@ func Observed(ctx context.Context, t *observe.Target, o *observe.Observer, dir s
 	return from, err
 }
 
-// The files of an upgrade's directory, beside the journal and the snapshots.
-const (
-	specFile = "spec.json"
-	lockFile = "lock"
-)
+// specFile is in an upgrade's directory, beside the journal and the snapshots.
+const specFile = "spec.json"
 
 // Record is the directory of one upgrade: what was asked for, the journal, the snapshots. One process at a time holds it.
 type Record struct {
 	Dir     string
 	Journal *plan.Journal
 	Resumed bool // an upgrade was begun in it before and is not finished
-	lock    *os.File
 }
 
 // OpenRecord takes the directory. What a finished upgrade has left there is moved aside, so that its snapshot does not pass for this one's.
 func OpenRecord(dir string, spec Spec) (_ *Record, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
-	}
 	r := &Record{Dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.lock, err = os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
-	}
-	if err := syscall.Flock(int(r.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, cluster.Usagef("another drydock upgrades this cluster now (%s): wait for it, or stop it", filepath.Join(dir, lockFile))
-	}
-	entries, err := plan.ReadJournal(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.Journal, err = plan.CreateJournal(dir)
-	case err != nil:
-		return nil, err
-	case slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "upgraded" }):
-		if err := setAside(dir); err != nil {
-			return nil, err
+	// One that is finished is set aside; one that is not is gone on with.
+	r.Journal, err = plan.CreateJournal(dir, func(old []plan.Entry) error {
+		if slices.ContainsFunc(old, func(e plan.Entry) bool { return e.Kind == "upgraded" }) {
+			return nil
 		}
-		r.Journal, err = plan.CreateJournal(dir)
-	default:
+		return errUnfinished
+	})
+	if errors.Is(err, errUnfinished) {
 		r.Resumed = true
 		r.Journal, err = plan.AppendJournal(dir)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	raw, err := json.Marshal(spec)
 	if err != nil {
@@ -111,26 +92,7 @@ func OpenRecord(dir string, spec Spec) (_ *Record, err error) {
 	return r, nil
 }
 
-// setAside moves everything but the lock into a directory named after the time.
-func setAside(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	old := filepath.Join(dir, time.Now().Format("20060102-150405.000"))
-	if err := os.Mkdir(old, 0o755); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	for _, e := range entries {
-		if e.IsDir() && e.Name() != "snapshots" || e.Name() == lockFile {
-			continue
-		}
-		if err := os.Rename(filepath.Join(dir, e.Name()), filepath.Join(old, e.Name())); err != nil {
-			return fmt.Errorf("upgrade: %w", err)
-		}
-	}
-	return nil
-}
+var errUnfinished = errors.New("an upgrade was begun here and is not finished")
 
 // Finish writes that the upgrade has ended well.
 func (r *Record) Finish() error {
@@ -139,14 +101,10 @@ func (r *Record) Finish() error {
 
 // Close lets go of the directory.
 func (r *Record) Close() error {
-	var errs []error
-	if r.Journal != nil {
-		errs = append(errs, r.Journal.Close())
+	if r.Journal == nil {
+		return nil
 	}
-	if r.lock != nil {
-		errs = append(errs, r.lock.Close())
-	}
-	return errors.Join(errs...)
+	return r.Journal.Close()
 }
 
 // ReadSpec reads what was asked for, of a directory or of a file.

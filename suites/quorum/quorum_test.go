@@ -95,13 +95,15 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 			"--cache-dir", suite.Lab.CacheDir, "--quiet")
 		session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
-		Eventually(ctx, func() ([]plan.Entry, error) { return plan.ReadJournal(out) }).WithTimeout(2 * time.Minute).
+		Eventually(ctx, func() ([]plan.Entry, error) { e, _, err := plan.ReadJournal(out); return e, err }).WithTimeout(2 * time.Minute).
 			Should(ContainElement(And(HaveField("Kind", "receipt"), HaveField("Data", ContainSubstring(`"state":"effective"`)))))
 		labs := lab.List(suite.Lab.StateDir)
 		Expect(labs).NotTo(BeEmpty())
 		session.Kill().Wait(10 * time.Second)
 		for _, name := range labs {
-			Eventually(ctx, func() ([]string, error) { return lab.Residue(lab.Dir(suite.Lab.StateDir, name)) }).WithTimeout(10 * time.Second).Should(BeEmpty())
+			dir, err := lab.Dir(suite.Lab.StateDir, name)
+			Expect(err).NotTo(HaveOccurred())
+			Eventually(ctx, func() ([]string, error) { return lab.Residue(dir) }).WithTimeout(10 * time.Second).Should(BeEmpty())
 		}
 		heal, err := gexec.Start(exec.CommandContext(ctx, suite.Lab.Program, "heal", "--state-dir", suite.Lab.StateDir), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())

@@ -17,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/release"
 )
 
@@ -26,7 +27,8 @@ type Lab struct {
 	topology cluster.Topology
 	apiPort  int
 	store    *release.Store
-	owned    *owned // nil for a lab another process started
+	owned    *owned     // nil for a lab another process started
+	owner    *lock.Lock // of its name; nil for a lab that is not this process's
 
 	mu       sync.Mutex
 	machines []*Machine
@@ -74,6 +76,9 @@ func (c *Lab) all() []*Machine {
 
 // AddMachine makes a machine with an empty disk and powers it on.
 func (c *Lab) AddMachine(ctx context.Context, spec cluster.MachineSpec) (cluster.Machine, error) {
+	if err := cluster.CheckName("machine", spec.Name); err != nil {
+		return nil, err
+	}
 	if err := c.call(ctx, "add", spec, nil); err != nil {
 		return nil, err
 	}
@@ -87,7 +92,10 @@ func (c *Lab) RemoveMachine(ctx context.Context, name string) error {
 
 // Attach finds a running lab by name; the error lists those that run.
 func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
-	dir := Dir(stateDir, name)
+	dir, err := Dir(stateDir, name)
+	if err != nil {
+		return nil, err
+	}
 	if !Running(dir) {
 		names := "none"
 		if all := List(stateDir); len(all) > 0 {
@@ -100,29 +108,6 @@ func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
 		return nil, fmt.Errorf("lab %s: %w", name, err)
 	}
 	return newLab(dir, cfg, store, nil), nil
-}
-
-// List names the running labs.
-func List(stateDir string) []string {
-	dirs, _ := filepath.Glob(Dir(stateDir, "*"))
-	var out []string
-	for _, d := range dirs {
-		if Running(d) {
-			out = append(out, filepath.Base(d))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// Running reports whether the lab in the directory answers: its socket is served by its PID 1 and by nobody else.
-func Running(dir string) bool {
-	conn, err := control.Connect(filepath.Join(dir, labinit.SocketFile))
-	if err != nil {
-		return false
-	}
-	_ = conn.Close()
-	return true
 }
 
 // Dir is the lab's state directory.

@@ -40,18 +40,23 @@ var _ cluster.Provider = (*Provider)(nil)
 // spaceNeeded is what a machine's disk may take; a lab on a fuller file system would fail half-way.
 const spaceNeeded = 200 << 20
 
-// Dir is where the lab of that name lives.
-func Dir(stateDir, name string) string { return filepath.Join(stateDir, "labs", name) }
-
 // Up makes a lab and the cluster in it: from a saved image where there is a good one, else by bootstrap.
 func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluster, err error) {
-	if err := p.prepare(ctx, t); err != nil {
+	if _, err := t.Validate(); err != nil {
+		return nil, &cluster.UsageError{Err: err}
+	}
+	if err := CheckHost(); err != nil {
+		return nil, err
+	}
+	owner, err := own(p.StateDir, t.Name)
+	if err != nil {
 		return nil, err
 	}
 	c, err := p.launch(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, owner.Release())
 	}
+	c.owner = owner
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.saveFailure(c), p.Down(context.WithoutCancel(ctx), c))
@@ -60,24 +65,21 @@ func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluste
 	if err := p.populate(ctx, c); err != nil {
 		return nil, err
 	}
-	return c, nil
+	if !p.Keep {
+		return c, nil
+	}
+	if err := c.owned.keep(); err != nil { // from here on it outlives this process, and nobody owns it
+		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
+	}
+	c.owner = nil
+	return c, owner.Release()
 }
 
 // prepare finds everything that could stop a lab before anything is made.
-func (p *Provider) prepare(ctx context.Context, t cluster.Topology) error {
-	if _, err := t.Validate(); err != nil {
-		return &cluster.UsageError{Err: err}
-	}
-	if err := CheckHost(); err != nil {
-		return err
-	}
-	dir := Dir(p.StateDir, t.Name)
-	if _, err := os.Stat(dir); err == nil {
-		if Running(dir) {
-			return cluster.Usagef("a lab named %q is running already; remove it with `drydock down %s` or choose another --name", t.Name, t.Name)
-		}
-		if err := os.RemoveAll(dir); err != nil { // left by a crash
-			return fmt.Errorf("lab %s: remove what a crashed lab left: %w", t.Name, err)
+func (p *Provider) prepare(ctx context.Context, dir string, t cluster.Topology) error {
+	if _, err := os.Stat(dir); err == nil { // left by a crash, if it does not run
+		if err := discard(dir, t.Name); err != nil {
+			return err
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
@@ -131,8 +133,14 @@ func Provide(ctx context.Context, store *release.Store, version string) error {
 
 // launch writes the lab's configuration and starts its PID 1.
 func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err error) {
-	dir := Dir(p.StateDir, t.Name)
-	cfg := labinit.Config{Topology: t, Program: p.Program, Releases: p.Store.Root(), Keep: p.Keep}
+	dir, err := Dir(p.StateDir, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(ctx, dir, t); err != nil {
+		return nil, err
+	}
+	cfg := labinit.Config{Topology: t, Program: p.Program, Releases: p.Store.Root()}
 	for _, spec := range t.Machines() {
 		m, err := cfg.Place(spec)
 		if err != nil {
@@ -165,7 +173,7 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 	if err := cfg.Write(dir); err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
-	owned, err := spawn(dir, p.Program, listener, p.Keep)
+	owned, err := spawn(dir, p.Program, listener)
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
@@ -218,12 +226,18 @@ func (p *Provider) populate(ctx context.Context, c *Lab) error {
 	return p.save(ctx, c, img)
 }
 
-// Down ends the lab and removes its directory; idempotent.
-func (p *Provider) Down(ctx context.Context, cl cluster.Cluster) error {
+// Down ends the lab and removes its directory; idempotent. It refuses a lab that belongs to another process.
+func (p *Provider) Down(ctx context.Context, cl cluster.Cluster) (err error) {
 	c, ok := cl.(*Lab)
 	if !ok {
 		return fmt.Errorf("down: %T is not a lab", cl)
 	}
+	if c.owner == nil {
+		if c.owner, err = own(p.StateDir, c.topology.Name); err != nil {
+			return err
+		}
+	}
+	defer func() { err = errors.Join(err, c.owner.Release()); c.owner = nil }()
 	if err := c.shutdown(ctx); err != nil {
 		return err
 	}

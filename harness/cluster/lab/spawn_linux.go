@@ -22,7 +22,7 @@ type owned struct {
 }
 
 // spawn starts PID 1 of a lab in namespaces of its own and returns when it serves its socket.
-func spawn(dir, program string, listener *os.File, keep bool) (_ *owned, err error) {
+func spawn(dir, program string, listener *os.File) (_ *owned, err error) {
 	ownerRead, ownerWrite, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
@@ -57,11 +57,18 @@ func spawn(dir, program string, listener *os.File, keep bool) (_ *owned, err err
 		<-o.done
 		return nil, explainStart(fmt.Errorf("%s (its log: %s)", said, log.Name()))
 	}
-	if keep {
-		_ = ownerWrite.Close()
-		o.pipe = nil
-	}
 	return o, nil
+}
+
+// keep tells the lab that it is to outlive this process. Until then it ends with it, however far its bring-up has come.
+func (o *owned) keep() error {
+	_, err := o.pipe.WriteString(labinit.Kept)
+	err = errors.Join(err, o.pipe.Close())
+	o.pipe = nil
+	if err != nil {
+		return fmt.Errorf("keep it: %w", err)
+	}
+	return nil
 }
 
 // attributes ask for all namespaces a lab needs. The user namespace maps the caller alone, to root: root of

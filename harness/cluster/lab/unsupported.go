@@ -21,7 +21,9 @@ var errNotLinux = errors.New("a lab needs Linux")
 
 type owned struct{}
 
-func spawn(string, string, *os.File, bool) (*owned, error) { return nil, errNotLinux }
+func spawn(string, string, *os.File) (*owned, error) { return nil, errNotLinux }
+
+func (*owned) keep() error { return errNotLinux }
 
 func (*owned) end(context.Context) error { return errNotLinux }
 

@@ -35,7 +35,6 @@ type Config struct {
 	Program  string           `json:"program"`  // the drydock binary, on the host
 	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
 	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
-	Keep     bool             `json:"keep"`     // the lab outlives its owner
 }
 
 // Machine is one machine of the lab.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,8 @@ const (
 	listenerFD = 5 // the host's loopback listener for the API server, if any
 	// Ready is what the lab says on readyFD when it serves its socket.
 	Ready = "ready"
+	// Kept is what the owner says on ownerFD when the lab is to outlive it.
+	Kept = "k"
 )
 
 // Main runs the lab below its state directory until its owner ends or shutdown is asked for. It never returns nil before that.
@@ -62,19 +66,43 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	if err := startBalancer(ctx, cfg); err != nil {
 		return nil, err
 	}
-	done := make(chan struct{}, 2)
-	if !cfg.Keep {
-		go func() {
-			_, _ = io.Copy(io.Discard, os.NewFile(ownerFD, "owner"))
-			done <- struct{}{}
-		}()
-	}
+	done := make(chan struct{}, 3)
+	go awaitOwner(os.NewFile(ownerFD, "owner"), done)
 	l, err := listen(dir)
 	if err != nil {
 		return nil, err
 	}
+	home, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	go watchHome(ctx, home, done)
 	go func() { _ = control.Serve(l, handlers(board, done)) }()
 	return done, nil
+}
+
+// awaitOwner ends the lab with its owner, unless that has said that the lab is to be kept.
+func awaitOwner(owner io.Reader, done chan<- struct{}) {
+	if said, _ := io.ReadAll(owner); string(said) != Kept {
+		done <- struct{}{}
+	}
+}
+
+// watchHome ends a lab whose directory was removed: nobody could find it any more to end it.
+func watchHome(ctx context.Context, home *os.Root, done chan<- struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := home.Lstat(SocketFile); errors.Is(err, fs.ErrNotExist) {
+			done <- struct{}{}
+			return
+		}
+	}
 }
 
 func listen(dir string) (*net.UnixListener, error) {

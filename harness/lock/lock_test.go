@@ -1,0 +1,118 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestOneHasItAndTheOtherIsToldWho(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "below", "lock")
+	l, err := Try(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held *HeldError
+	if _, err := Try(path); !errors.As(err, &held) || !strings.Contains(err.Error(), "process ") || !strings.Contains(err.Error(), "lock.test") {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := Share(path); !errors.As(err, &held) {
+		t.Fatalf("shared while somebody has it alone: %v", err)
+	}
+	if err := errors.Join(l.Release(), l.Release()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Fatal("a file is left")
+	}
+	a, err := Share(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Share(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Try(path); !errors.As(err, &held) {
+		t.Fatalf("alone while others share it: %v", err)
+	}
+	if err := errors.Join(a.Keep(), b.Keep()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Try(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNobodyHoldsAFileThatIsGone: a lock on a removed file would keep nobody out.
+func TestNobodyHoldsAFileThatIsGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var inside, most atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				l, err := Wait(t.Context(), path, func(p string) (*Lock, error) {
+					for {
+						l, err := Try(p)
+						var held *HeldError
+						if !errors.As(err, &held) {
+							return l, err
+						}
+					}
+				}, func(string) {})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				most.Store(max(most.Load(), inside.Add(1)))
+				inside.Add(-1)
+				if err := l.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Fatalf("%d had it at once", most.Load())
+	}
+}
+
+func TestAProcessThatEndsLetsGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec 9<>"+path+"; flock 9; echo; read x")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := Wait(ctx, path, Try, func(string) { told++ }); err == nil || told == 0 {
+		t.Fatalf("error %v, told %d times", err, told)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	_ = in.Close()
+	if _, err := Wait(t.Context(), path, Try, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
