@@ -47,7 +47,7 @@ type Suite struct{ Lab provider.Lab }
 // Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel and seed are the caller's; without a seed it is Ginkgo's.
 func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.Options) (*plan.Result, error) {
 	o.Provider, o.Subjects = s.Lab, s.Lab.Subjects()
-	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Name, time.Now().UnixNano()))
+	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Label(), time.Now().UnixNano()))
 	o.Suffix = fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
 	if o.Seed == 0 {
 		o.Seed = ginkgo.GinkgoRandomSeed()

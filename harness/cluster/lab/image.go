@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
 )
 
 // A cluster image is the disks of a freshly booted cluster. The next Up of the same key boots from a copy of them.
@@ -30,8 +29,9 @@ const imageFormat = 1
 const imageAge = 180 * 24 * time.Hour
 
 type image struct {
-	dir string
-	key string
+	dir    string
+	key    string
+	writer *lock.Lock // of one that is being written
 }
 
 // manifest is written last: an image without a good one does not exist.
@@ -64,32 +64,50 @@ func (p *Provider) image(t cluster.Topology) *image {
 
 // fromImage boots from the image; false without an error means that there was none that worked.
 func (p *Provider) fromImage(ctx context.Context, c *Lab, img *image) (bool, error) {
+	reading, err := img.lock(ctx, lock.Share)
+	if err != nil {
+		return false, err
+	}
 	m, err := img.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return false, reading.Keep()
 	}
 	done := p.Progress.Phase("booting from a saved cluster")
 	if err == nil {
-		err = c.wipe()
+		err = c.restore(ctx, img, m)
 	}
-	if err == nil {
-		err = img.restore(ctx, m, filepath.Join(c.dir, "disks"))
-	}
-	if err == nil {
-		err = c.each(ctx, func(ctx context.Context, m *Machine) error { return m.On(ctx) })
-	}
-	if err == nil {
-		err = p.Bootstrap.Ready(ctx, c)
+	damaged := err
+	if err = errors.Join(err, reading.Keep()); err == nil {
+		err = p.boot(ctx, c)
 	}
 	done(err)
 	if err == nil || ctx.Err() != nil {
 		return err == nil, err
 	}
-	// Stale or damaged: drop it and start over on empty disks.
 	again := p.Progress.Phase("the saved cluster cannot be used and is made anew (%v)", err)
-	err = errors.Join(c.each(ctx, func(ctx context.Context, m *Machine) error { return m.Off(ctx) }), os.RemoveAll(img.dir), c.wipe())
+	err = c.each(ctx, func(ctx context.Context, m *Machine) error { return m.Off(ctx) })
+	if damaged != nil { // one that is whole and did not become ready stays, for the host may have been slow, until a proven one takes its place
+		err = errors.Join(err, img.drop(ctx, m))
+	}
+	err = errors.Join(err, c.wipe())
 	again(err)
 	return false, err
+}
+
+// restore gives the machines the image's disks.
+func (c *Lab) restore(ctx context.Context, img *image, m manifest) error {
+	if err := c.wipe(); err != nil {
+		return err
+	}
+	return img.restore(ctx, m, filepath.Join(c.dir, "disks"))
+}
+
+// boot switches all machines on and returns when the cluster serves.
+func (p *Provider) boot(ctx context.Context, c *Lab) error {
+	if err := c.each(ctx, func(ctx context.Context, m *Machine) error { return m.On(ctx) }); err != nil {
+		return err
+	}
+	return p.Bootstrap.Ready(ctx, c)
 }
 
 // wipe empties all disks.
@@ -106,7 +124,8 @@ func (c *Lab) wipe() error {
 	return nil
 }
 
-// save stops the cluster in order, keeps its disks and boots it from them, so that the first run and all later ones start alike.
+// save stops the cluster in order, copies its disks and boots it from the copy, so that the first run and all later ones start alike. Only what
+// has booted takes the place of an earlier image.
 func (p *Provider) save(ctx context.Context, c *Lab, img *image) (err error) {
 	if err := p.Bootstrap.Ready(ctx, c); err != nil {
 		return err
@@ -115,18 +134,124 @@ func (p *Provider) save(ctx context.Context, c *Lab, img *image) (err error) {
 	err = c.each(ctx, func(ctx context.Context, m *Machine) error {
 		return errors.Join(m.call(ctx, "shutdown", struct{}{}, nil), m.Off(ctx))
 	})
+	var fresh *image
 	if err == nil {
-		err = img.write(ctx, c)
+		fresh, err = img.fresh(ctx)
 	}
+	if err != nil {
+		done(err)
+		return fmt.Errorf("save the cluster: %w", err)
+	}
+	defer func() { err = errors.Join(err, fresh.close()) }()
+	err = fresh.write(ctx, c)
 	done(err)
 	if err != nil {
 		return fmt.Errorf("save the cluster: %w", err)
 	}
-	ok, err := p.fromImage(ctx, c, img)
-	if err == nil && !ok {
-		err = errors.New("the cluster does not boot from the disks it was saved from")
+	done = p.Progress.Phase("booting from the saved cluster")
+	m, err := fresh.open()
+	if err == nil {
+		err = c.restore(ctx, fresh, m)
 	}
-	return err
+	if err == nil {
+		err = p.boot(ctx, c)
+	}
+	done(err)
+	if err != nil {
+		return fmt.Errorf("the cluster does not boot from the disks it was saved from: %w", err)
+	}
+	return img.publish(ctx, fresh)
+}
+
+// lock takes the directory of all images: shared to read one, alone to change what there is. Both take seconds.
+func (i *image) lock(ctx context.Context, how func(string) (*lock.Lock, error)) (*lock.Lock, error) {
+	l, err := lock.Wait(ctx, filepath.Join(filepath.Dir(i.dir), ".lock"), how, func(string) {})
+	if err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	return l, nil
+}
+
+// The images that are not: one being written, with a lock of its writer's in it, and one that another has taken the place of.
+const (
+	freshPrefix = ".new-"
+	oldPrefix   = ".old-"
+	writerLock  = "writer"
+)
+
+// fresh makes the directory for an image to be written, and removes those that writers who were killed have left.
+func (i *image) fresh(ctx context.Context) (_ *image, err error) {
+	alone, err := i.lock(ctx, lock.Try)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, alone.Release()) }()
+	images := filepath.Dir(i.dir)
+	for _, dead := range abandoned(images) {
+		if err := os.RemoveAll(dead); err != nil {
+			return nil, fmt.Errorf("image: %w", err)
+		}
+	}
+	dir, err := os.MkdirTemp(images, freshPrefix+"*")
+	if err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	writer, err := lock.Try(filepath.Join(dir, writerLock))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("image: %w", err), os.RemoveAll(dir))
+	}
+	return &image{dir: dir, key: i.key, writer: writer}, nil
+}
+
+// close removes what was not published.
+func (i *image) close() error { return errors.Join(os.RemoveAll(i.dir), i.writer.Release()) }
+
+// abandoned lists what was left of images by writers that are no more.
+func abandoned(images string) []string {
+	var dead []string
+	for _, pattern := range []string{freshPrefix + "*", oldPrefix + "*"} {
+		found, _ := filepath.Glob(filepath.Join(images, pattern)) // the pattern is a good one
+		for _, dir := range found {
+			var held *lock.HeldError
+			l, err := lock.Try(filepath.Join(dir, writerLock))
+			if errors.As(err, &held) {
+				continue
+			}
+			_ = l.Release() // it goes with its directory
+			dead = append(dead, dir)
+		}
+	}
+	return dead
+}
+
+// publish puts a fresh image in the place of what is there.
+func (i *image) publish(ctx context.Context, fresh *image) (err error) {
+	alone, err := i.lock(ctx, lock.Try)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, alone.Release()) }()
+	old := filepath.Join(filepath.Dir(i.dir), oldPrefix+filepath.Base(fresh.dir))
+	if err := os.Rename(i.dir, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("image: %w", err)
+	}
+	if err := errors.Join(fresh.writer.Release(), os.Rename(fresh.dir, i.dir)); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return os.RemoveAll(old)
+}
+
+// drop removes a damaged image, unless another has taken its place meanwhile.
+func (i *image) drop(ctx context.Context, seen manifest) (err error) {
+	alone, err := i.lock(ctx, lock.Try)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, alone.Release()) }()
+	if now, err := i.open(); err == nil && !now.Saved.Equal(seen.Saved) {
+		return nil
+	}
+	return os.RemoveAll(i.dir)
 }
 
 func (i *image) open() (manifest, error) {
@@ -147,23 +272,11 @@ func (i *image) open() (manifest, error) {
 	return m, nil
 }
 
-// write copies the disks to the image's directory, by way of a temporary name.
-func (i *image) write(ctx context.Context, c *Lab) (err error) {
-	if err := os.MkdirAll(filepath.Dir(i.dir), 0o700); err != nil {
-		return fmt.Errorf("image: %w", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(i.dir), ".new-*")
-	if err != nil {
-		return fmt.Errorf("image: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(tmp))
-		}
-	}()
+// write copies the disks to the image's directory, and then says what they are.
+func (i *image) write(ctx context.Context, c *Lab) error {
 	m := manifest{Key: i.key, Saved: time.Now(), Files: map[string]record{}}
 	for _, mach := range c.all() {
-		if err := copyDisk(ctx, filepath.Join(c.dir, "disks", mach.name), filepath.Join(tmp, mach.name), func(rel string, r record) error {
+		if err := copyDisk(ctx, filepath.Join(c.dir, "disks", mach.name), filepath.Join(i.dir, mach.name), func(rel string, r record) error {
 			m.Files[filepath.Join(mach.name, rel)] = r
 			return nil
 		}); err != nil {
@@ -174,13 +287,10 @@ func (i *image) write(ctx context.Context, c *Lab) (err error) {
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "manifest.json"), raw, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(i.dir, "manifest.json"), raw, 0o600); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	if err := os.RemoveAll(i.dir); err != nil {
-		return fmt.Errorf("image: %w", err)
-	}
-	return os.Rename(tmp, i.dir)
+	return nil
 }
 
 // restore copies the image to the disks and compares every file with the manifest on the way.
@@ -212,90 +322,4 @@ func (i *image) restore(ctx context.Context, m manifest, disks string) error {
 		return fmt.Errorf("image: %d files are missing", missing)
 	}
 	return nil
-}
-
-// copyDisk copies a tree, telling of each entry what it copied. Sockets and the like have no meaning on a saved disk.
-func copyDisk(ctx context.Context, src, dst string, tell func(rel string, r record) error) error {
-	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		rel, err := filepath.Rel(src, path)
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		r, ok, err := copyEntry(path, filepath.Join(dst, rel), info)
-		if err != nil || !ok {
-			return err
-		}
-		return tell(rel, r)
-	})
-}
-
-func copyEntry(src, dst string, info fs.FileInfo) (r record, ok bool, err error) {
-	r = record{Mode: info.Mode()}
-	switch {
-	case info.IsDir():
-		return r, true, errors.Join(os.MkdirAll(dst, info.Mode().Perm()), os.Chmod(dst, info.Mode().Perm()))
-	case info.Mode()&fs.ModeSymlink != 0:
-		if r.Link, err = os.Readlink(src); err != nil {
-			return r, false, err
-		}
-		return r, true, os.Symlink(r.Link, dst)
-	case info.Mode().IsRegular():
-		r.Size = info.Size()
-		r.Sum, err = copyFile(src, dst, info)
-		return r, true, err
-	default:
-		return r, false, nil
-	}
-}
-
-func copyFile(src, dst string, info fs.FileInfo) (sum string, err error) {
-	in, err := os.Open(src)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, info.Mode().Perm())
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	h := sha256.New()
-	if err := copySparse(out, in, h); err != nil {
-		return "", fmt.Errorf("copy %s: %w", src, err)
-	}
-	// The mode given to open is cut by the umask; the manifest holds the true one.
-	return hex.EncodeToString(h.Sum(nil)), errors.Join(out.Truncate(info.Size()), out.Chmod(info.Mode().Perm()))
-}
-
-// copySparse leaves holes where the data is zero: etcd preallocates its log, and most of a saved disk is that.
-func copySparse(out *os.File, in io.Reader, h hash.Hash) error {
-	buf, zero := make([]byte, 1<<20), make([]byte, 1<<20)
-	for {
-		n, err := io.ReadFull(in, buf)
-		if n > 0 {
-			_, _ = h.Write(buf[:n])
-			if string(buf[:n]) == string(zero[:n]) {
-				_, werr := out.Seek(int64(n), io.SeekCurrent)
-				err = errors.Join(err, werr)
-			} else if _, werr := out.Write(buf[:n]); werr != nil {
-				return werr
-			}
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

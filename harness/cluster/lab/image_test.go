@@ -2,13 +2,16 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
 )
 
 // savedImage is an image of one machine with a file that has a hole, a link and a directory.
@@ -26,13 +29,106 @@ func savedImage(t *testing.T) *image {
 	if err := os.Symlink("var/wal", filepath.Join(disk, "link")); err != nil {
 		t.Fatal(err)
 	}
-	img := &image{dir: filepath.Join(dir, "image"), key: "k"}
-	l := &Lab{dir: filepath.Join(dir, "lab"), topology: cluster.Topology{}}
+	img := &image{dir: filepath.Join(dir, "images", "image"), key: "k"}
+	saveAgain(t, img, filepath.Join(dir, "lab"))
+	return img
+}
+
+// saveAgain writes the disks of a lab's directory to the image.
+func saveAgain(t *testing.T, img *image, labDir string) {
+	t.Helper()
+	l := &Lab{dir: labDir, topology: cluster.Topology{}}
 	l.machines = []*Machine{{lab: l, name: "m"}}
-	if err := img.write(context.Background(), l); err != nil {
+	fresh, err := img.fresh(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	return img
+	if err := errors.Join(fresh.write(t.Context(), l), img.publish(t.Context(), fresh), fresh.close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestManySaveAndBootAtOnce: whoever reads an image reads all of one.
+func TestManySaveAndBootAtOnce(t *testing.T) {
+	img := savedImage(t)
+	labDir := filepath.Join(filepath.Dir(filepath.Dir(img.dir)), "lab")
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for range 4 {
+				saveAgain(t, img, labDir)
+			}
+		})
+		wg.Go(func() {
+			for range 8 {
+				reading, err := img.lock(t.Context(), lock.Share)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				m, err := img.open()
+				if err == nil {
+					err = img.restore(t.Context(), m, t.TempDir())
+				}
+				if err := errors.Join(err, reading.Keep()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(img.dir), ".*-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestLeftoversOfAKilledWriterGo: and those of one that lives stay.
+func TestLeftoversOfAKilledWriterGo(t *testing.T) {
+	img := savedImage(t)
+	dead := filepath.Join(filepath.Dir(img.dir), freshPrefix+"dead")
+	if err := os.MkdirAll(filepath.Join(dead, "m"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	alive, err := img.fresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dead); err == nil {
+		t.Error("what a killed writer left is still there")
+	}
+	second, err := img.fresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(alive.dir); err != nil {
+		t.Errorf("a second writer removed the first one's image: %v", err)
+	}
+	if err := errors.Join(alive.close(), second.close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnImageIsDroppedOnlyIfItIsTheDamagedOne: another process may have saved a good one since.
+func TestAnImageIsDroppedOnlyIfItIsTheDamagedOne(t *testing.T) {
+	img := savedImage(t)
+	seen, err := img.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveAgain(t, img, filepath.Join(filepath.Dir(filepath.Dir(img.dir)), "lab"))
+	if err := img.drop(t.Context(), seen); err != nil {
+		t.Fatal(err)
+	}
+	now, err := img.open()
+	if err != nil {
+		t.Fatalf("a good image was dropped: %v", err)
+	}
+	if err := img.drop(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := img.open(); err == nil {
+		t.Fatal("the damaged image is still there")
+	}
 }
 
 func TestImageComesBackAsItWas(t *testing.T) {
