@@ -26,6 +26,8 @@ type Observation struct {
 	Components []Component       `json:"components,omitempty"`
 	Workload   *WorkloadState    `json:"workload,omitempty"` // nil when there is none or no API server answered
 	Versions   map[string]string `json:"versions,omitempty"`
+	Pods       []Pod             `json:"pods,omitempty"`   // nil: not read at this one (see PodsEvery), or no API server answered
+	Wanted     []Wanted          `json:"wanted,omitempty"` // read with Pods
 }
 
 // ServerHealth is one API server, asked past the balancer.
@@ -81,10 +83,11 @@ type Observer struct {
 	seen []Observation
 }
 
-// How often a cluster is read, and how long one part of a reading may take.
+// How often a cluster is read, and how long one part of a reading may take. Run reads the pods less often: they are most of what a reading weighs.
 const (
-	Every = 500 * time.Millisecond
-	For   = time.Second
+	Every     = 500 * time.Millisecond
+	For       = time.Second
+	PodsEvery = 5 * time.Second
 )
 
 // NewObserver makes an observer.
@@ -102,8 +105,13 @@ func NewObserver(t *Target) (*Observer, error) {
 func (o *Observer) Run(ctx context.Context) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
+	var podsRead time.Time
 	for ctx.Err() == nil {
-		ob := o.Observe(ctx)
+		withPods := time.Since(podsRead) >= PodsEvery
+		if withPods {
+			podsRead = time.Now()
+		}
+		ob := o.read(ctx, withPods)
 		if ctx.Err() != nil {
 			return // a reading cut short says nothing about the cluster
 		}
@@ -128,7 +136,9 @@ func (o *Observer) Seen() []Observation {
 }
 
 // Observe reads everything once, the parts at the same time.
-func (o *Observer) Observe(ctx context.Context) Observation {
+func (o *Observer) Observe(ctx context.Context) Observation { return o.read(ctx, true) }
+
+func (o *Observer) read(ctx context.Context, withPods bool) Observation {
 	ob := Observation{Time: time.Now()}
 	var wg sync.WaitGroup
 	wg.Go(func() { ob.Members = o.members.Members(ctx, For) })
@@ -137,6 +147,9 @@ func (o *Observer) Observe(ctx context.Context) Observation {
 		wg.Go(func() { ob.Nodes = o.nodes(ctx) })
 		wg.Go(func() { ob.Leases = o.leases(ctx) })
 		wg.Go(func() { ob.Components = o.Components(ctx) })
+	}
+	if o.client != nil && withPods {
+		wg.Go(func() { ob.Pods, ob.Wanted = o.pods(ctx) })
 	}
 	if o.workload != nil {
 		wg.Go(func() { ob.Workload = o.workload.Observe(ctx) })
