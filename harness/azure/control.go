@@ -250,6 +250,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	n := len(c.twin.store.docs)
 	c.twin.store.mu.RUnlock()
 	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(n))
+	lost := prometheus.NewDesc("drydock_arm_exchanges_lost_total", "Exchanges that went through a proxy and could not be recorded.", nil, nil)
+	out <- prometheus.MustNewConstMetric(lost, prometheus.CounterValue, float64(c.twin.lost.Load()))
 }
 
 // String names the twin by what it throttles by.

@@ -247,9 +247,18 @@ func (d *deployment) outputValues() (map[string]any, *Error) {
 			e.Details = []Error{{Code: "DeploymentOutputEvaluationFailed", Target: name, Message: fmt.Sprintf("The template output '%s' is not valid: %v.", name, err)}}
 			return nil, e
 		}
-		out[name] = map[string]any{"type": text(d.outputs, name, "type"), "value": v}
+		out[name] = told(text(d.outputs, name, "type"), v)
 	}
 	return out, nil
+}
+
+// told is a parameter or an output as the deployment tells it afterwards: what is declared secure without its value.
+func told(typ string, value any) map[string]any {
+	out := map[string]any{"type": typ}
+	if !secureType(out) {
+		out["value"] = value
+	}
+	return out
 }
 
 // document writes the deployment's own resource.
@@ -263,7 +272,7 @@ func (d *deployment) document(state string, outputs map[string]any, failure ...*
 	}
 	values := map[string]any{}
 	for k, v := range d.scope.Parameters {
-		values[k] = map[string]any{"value": v}
+		values[k] = told(text(d.declared, k, "type"), v)
 	}
 	p := map[string]any{
 		"mode": "Incremental", "provisioningState": state, "timestamp": timestamp(now), "duration": "PT" + fmt.Sprintf("%.3f", now.Sub(d.begun).Seconds()) + "S",

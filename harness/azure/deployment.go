@@ -30,6 +30,7 @@ type deployment struct {
 	scope     *template.Scope
 	resources []*deployed
 	outputs   map[string]any
+	declared  map[string]any // parameters, as the template has them
 	op        *operation
 	begun     time.Time
 	nested    func(*Error) // told when it ends, of a nested one
@@ -157,8 +158,8 @@ func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
 	}
 	var bad *Error
 	given, _ := at(p, "parameters").(map[string]any)
-	declared, _ := at(tpl, "parameters").(map[string]any)
-	if scope.Parameters, bad = parameters(scope, declared, given); bad != nil {
+	d.declared, _ = at(tpl, "parameters").(map[string]any)
+	if scope.Parameters, bad = parameters(scope, d.declared, given); bad != nil {
 		return nil, bad
 	}
 	if err := scope.Check(map[string]any(scope.Variables)); err != nil {

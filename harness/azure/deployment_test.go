@@ -137,3 +137,43 @@ func TestAGroupKeeps800Deployments(t *testing.T) {
 		t.Errorf("%d %v", status, body)
 	}
 }
+
+func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
+	c := newClient(t)
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	const d = "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
+	deploy := func(allowed string) string {
+		return `{"properties":{"mode":"Incremental","parameters":{"p":{"value":"hunter2"},"o":{"value":{"a":"hunter2"}},"plain":{"value":"keep"}},"template":{
+		"parameters":{"p":{"type":"securestring"` + allowed + `},"o":{"type":"secureObject"},"plain":{"type":"string"}},
+		"resources":[
+			{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]","customData":"[parameters('p')]","computerName":"[parameters('plain')]"}}},
+			{"type":"Microsoft.Compute/virtualMachines/extensions","apiVersion":"1","name":"vm/cse","location":"x","dependsOn":["vm"],"properties":{"protectedSettings":{"commandToExecute":"[parameters('p')]"}}},
+			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"inner","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"q":{"value":"[parameters('p')]"}},
+				"template":{"parameters":{"q":{"type":"SecureString"}},"resources":[],"outputs":{"secret":{"type":"securestring","value":"[parameters('q')]"}}}}}],
+		"outputs":{"secret":{"type":"secureString","value":"[parameters('p')]"},"plain":{"type":"string","value":"[parameters('plain')]"}}}}}`
+	}
+	first := c.do(http.MethodPut, d, deploy(""))
+	for range 5 {
+		c.pass()
+	}
+	refused := c.do(http.MethodPut, d, deploy(`,"allowedValues":["x"]`))
+	if got := c.want(http.StatusOK, http.MethodGet, d, ""); text(got, "properties", "provisioningState") != succeeded || text(got, "properties", "parameters", "plain", "value") != "keep" ||
+		text(got, "properties", "outputs", "plain", "value") != "keep" || text(got, "properties", "outputs", "secret", "type") != "secureString" {
+		t.Errorf("the deployment: %v", got)
+	}
+	answers := first.Body.String() + refused.Body.String()
+	for _, path := range []string{d, d + "/operations", "resourceGroups/g/providers/Microsoft.Resources/deployments/inner", "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm",
+		"resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm/extensions/cse"} {
+		w := c.do(http.MethodGet, path, "")
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		answers += w.Body.String()
+	}
+	for _, doc := range c.twin.State().Resources {
+		answers += string(doc)
+	}
+	if i := strings.Index(answers, "hunter2"); i >= 0 {
+		t.Errorf("it is told: …%s", answers[max(0, i-300):i+10])
+	}
+}

@@ -56,6 +56,7 @@ type Server struct {
 	CA      []byte // the authority's certificate, PEM
 	servers []*http.Server
 	failed  chan error
+	end     func() // the context of all requests, connections that left HTTP among them
 }
 
 // headerWithin is how long a client may take to send its headers.
@@ -195,6 +196,9 @@ func (s *Server) Wait(ctx context.Context) error {
 // Close ends all connections.
 func (s *Server) Close() error {
 	var errs []error
+	if s.end != nil {
+		s.end()
+	}
 	for _, server := range s.servers {
 		errs = append(errs, server.Close())
 	}

@@ -32,11 +32,15 @@ func parameters(s *template.Scope, declared, given map[string]any) (map[string]a
 				return nil, templateError(err, "")
 			}
 		}
+		shown := value
+		if d, ok := at(declared, name).(map[string]any); ok && secureType(d) {
+			shown = "SecureString" // an error is answered to whoever reads the deployment, and logged by clients
+		}
 		if !typed(text(declared, name, "type"), value) {
 			return nil, invalidTemplate("Template parameter JToken type is not valid. Expected '%s'. Actual '%T'. Please see https://aka.ms/arm-deploy/#parameter-file for usage details. (parameter '%s')", text(declared, name, "type"), value, name)
 		}
 		if allowed, ok := at(declared, name, "allowedValues").([]any); ok && !slices.Contains(texts(allowed), fmt.Sprint(value)) {
-			return nil, invalidTemplate("The provided value '%v' for the template parameter '%s' at line '1' and column '1' is not valid. The parameter value is not part of the allowed value(s): '%s'.", value, name, strings.Join(texts(allowed), ","))
+			return nil, invalidTemplate("The provided value '%v' for the template parameter '%s' at line '1' and column '1' is not valid. The parameter value is not part of the allowed value(s): '%s'.", shown, name, strings.Join(texts(allowed), ","))
 		}
 		out[name] = value
 	}

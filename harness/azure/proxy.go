@@ -15,7 +15,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -28,7 +27,11 @@ type ProxyOptions struct {
 	Authority string
 	ToCA      string            // file with the certificate authority of the real endpoints; empty: the system's
 	Record    *Recorder         // may be nil
+	Lost      func(error)       // told of every exchange that could not be recorded; may be nil
 	Replay    http.RoundTripper // takes the place of the real endpoints; may be nil
+	// Intercept are the hosts a forward proxy stands before, *.example.com for all below one; empty: Hosts. It leads to all others without looking
+	// in, and refuses them where it is reachable from other machines or replays.
+	Intercept []string
 	Listen    Listen
 }
 
@@ -45,6 +48,9 @@ type Proxy struct {
 
 // NewProxy makes one. The twin gives it its policy, clock, faults and call log.
 func NewProxy(t *Twin, o ProxyOptions) (*Proxy, error) {
+	if len(o.Intercept) == 0 {
+		o.Intercept = Hosts()
+	}
 	p := &Proxy{twin: t, options: o}
 	var err error
 	if o.To != "" {
@@ -71,7 +77,7 @@ func NewProxy(t *Twin, o ProxyOptions) (*Proxy, error) {
 		}
 	}
 	// Its own environment may name this very proxy.
-	p.real = &http.Transport{Proxy: nil, TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
+	p.real = &http.Transport{Proxy: nil, DialContext: p.dialer().DialContext, TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
 	return p, nil
 }
 
@@ -95,7 +101,8 @@ func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
 	if err != nil {
 		return nil, errors.Join(err, front.Close())
 	}
-	scheme, server := "http://", &http.Server{Handler: p}
+	ctx, s.end = context.WithCancel(ctx)
+	scheme, server := "http://", &http.Server{Handler: p, BaseContext: func(net.Listener) context.Context { return ctx }}
 	if p.to != nil {
 		scheme, server = "https://", &http.Server{Handler: p.pass(p.to.Scheme, p.to.Host), TLSConfig: p.ca.config()}
 	}
@@ -121,35 +128,6 @@ func (p *Proxy) tokens(front string) string {
 	}
 }
 
-// ServeHTTP is the forward proxy: CONNECT for TLS, which it ends with a certificate of its own, and plain requests, such as those to the
-// instance metadata service.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodConnect {
-		if r.URL.Host == "" {
-			http.Error(w, "this is a proxy: set HTTPS_PROXY and HTTP_PROXY to it", http.StatusBadRequest)
-			return
-		}
-		p.pass("http", r.URL.Host).ServeHTTP(w, r)
-		return
-	}
-	host := r.Host
-	hijacker, ok := w.(http.Hijacker)
-	if !ok {
-		http.Error(w, "CONNECT needs HTTP/1.1", http.StatusHTTPVersionNotSupported)
-		return
-	}
-	conn, _, err := hijacker.Hijack()
-	if err != nil {
-		return
-	}
-	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		_ = conn.Close()
-		return
-	}
-	inside := &http.Server{Handler: p.pass("https", strings.TrimSuffix(host, ":443")), TLSConfig: p.ca.config(), ReadHeaderTimeout: headerWithin, ErrorLog: quiet()}
-	_ = inside.ServeTLS(&oneConnection{conn: conn}, "", "")
-}
-
 // pass forwards to one host.
 func (p *Proxy) pass(scheme, host string) http.Handler {
 	forward := &httputil.ReverseProxy{
@@ -162,8 +140,11 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 		ErrorLog:  quiet(),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			status, code := http.StatusBadGateway, "ProxyUpstreamFailed"
-			if errors.Is(err, errNotRecorded) {
+			switch {
+			case errors.Is(err, errNotRecorded):
 				status, code = http.StatusNotFound, "NotRecorded"
+			case errors.Is(err, errOutOfBounds):
+				status, code = http.StatusForbidden, "ProxyRefused"
 			}
 			errorf(status, code, "%v", err).write(w)
 		},
@@ -193,7 +174,7 @@ func bringBack(resp *http.Response, real string) error {
 			resp.Header.Set(name, front+strings.TrimPrefix(v, real))
 		}
 	}
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") || resp.Request.URL.Query().Has("watch") { // a watch has no end to wait for
 		return nil
 	}
 	raw, err := io.ReadAll(resp.Body)
@@ -230,56 +211,3 @@ func (p *Proxy) account(r *request) *Error {
 	}
 	return p.twin.faults.strike(p.twin, r)
 }
-
-// recording is a transport that records what goes through it.
-type recording struct{ proxy *Proxy }
-
-// maxRecorded is how much of a body is recorded; more goes through all the same.
-const maxRecorded = 8 << 20
-
-// RoundTrip passes the request on.
-func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.proxy.options.Record == nil {
-		return t.proxy.real.RoundTrip(req)
-	}
-	var sent []byte
-	if req.Body != nil {
-		var err error
-		if sent, err = io.ReadAll(req.Body); err != nil {
-			return nil, fmt.Errorf("proxy: %w", err)
-		}
-		req.Body = io.NopCloser(bytes.NewReader(sent))
-	}
-	e := Exchange{Time: t.proxy.twin.clock.Now(), Method: req.Method, URL: req.URL.String(), Request: req.Header.Clone(), Sent: string(sent[:min(len(sent), maxRecorded)])}
-	resp, err := t.proxy.real.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	got, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(got))
-	e.Status, e.Response, e.Got = resp.StatusCode, resp.Header.Clone(), string(got[:min(len(got), maxRecorded)])
-	return resp, t.proxy.options.Record.write(e)
-}
-
-// oneConnection is a listener that has one connection to give.
-type oneConnection struct {
-	conn net.Conn
-	once sync.Once
-}
-
-// Accept gives the connection, and after it the end.
-func (l *oneConnection) Accept() (c net.Conn, err error) {
-	err = net.ErrClosed
-	l.once.Do(func() { c, err = l.conn, nil })
-	return c, err
-}
-
-// Close has nothing to close: the connection is its user's.
-func (*oneConnection) Close() error { return nil }
-
-// Addr is the connection's.
-func (l *oneConnection) Addr() net.Addr { return l.conn.LocalAddr() }

@@ -88,7 +88,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record})
+	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
 	token, err := c.twin.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, again := proxyTo(t, ProxyOptions{Replay: replay})
+	_, again := proxyTo(t, ProxyOptions{Replay: replay, Intercept: []string{"127.0.0.1"}})
 	if f := through(t, again, nil, http.MethodGet, group, token, ""); f.status != http.StatusOK || strings.Contains(first.body, "Password") && f.body == "" {
 		t.Errorf("replayed: %+v", f)
 	}

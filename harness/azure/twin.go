@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +43,8 @@ type Twin struct {
 	faults      *faults
 	deployments sync.Map // key -> *deployment, of those that run
 	machines    Machines // nil: virtual machines are documents only
+
+	lost atomic.Int64 // exchanges that a proxy could not record
 
 	onlyMu sync.RWMutex
 	only   map[string]bool // the subscriptions there are, in lower case; empty: any
@@ -138,6 +141,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 	}
 	return r.ResponseWriter.Write(p)
 }
+
+// Unwrap lets http.ResponseController find what the connection can do: flush, for answers that come bit by bit.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {

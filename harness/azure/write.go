@@ -98,6 +98,7 @@ func (t *Twin) write(id ID, typ *resourceType, body map[string]any) (doc *docume
 			return nil, false, bad
 		}
 	}
+	forget(body)
 	fresh := maps.Clone(body)
 	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.name
 	if id.Provider == "" {
@@ -115,6 +116,23 @@ func (t *Twin) write(id ID, typ *resourceType, body map[string]any) (doc *docume
 		properties["provisioningState"] = "Creating"
 	}
 	return t.store.put(id, fresh), old == nil, nil
+}
+
+// forget takes away what is written and never read: passwords and their like, which no GET of Azure answers.
+func forget(v any) {
+	switch x := v.(type) {
+	case map[string]any:
+		maps.DeleteFunc(x, func(k string, _ any) bool {
+			return strings.EqualFold(k, "adminPassword") || strings.EqualFold(k, "customData") || strings.EqualFold(k, "protectedSettings")
+		})
+		for _, e := range x {
+			forget(e)
+		}
+	case []any:
+		for _, e := range x {
+			forget(e)
+		}
+	}
 }
 
 func sameLocation(a, b string) bool {
