@@ -3,21 +3,27 @@ package scenarios
 
 import (
 	"embed"
+	"io/fs"
 	"strings"
 )
 
-//go:embed *.yaml
+//go:embed *.yaml museum/*.yaml
 var files embed.FS
 
-// Names lists the embedded scenarios.
-func Names() []string {
-	entries, err := files.ReadDir(".")
+// Names lists the embedded scenarios, the exhibits of the museum last.
+func Names() []string { return append(named("*.yaml"), Exhibits()...) }
+
+// Exhibits lists the scenarios that show a published bug of a real release.
+func Exhibits() []string { return named("museum/*.yaml") }
+
+func named(pattern string) []string {
+	entries, err := fs.Glob(files, pattern)
 	if err != nil {
 		return nil
 	}
 	var out []string
 	for _, e := range entries {
-		out = append(out, strings.TrimSuffix(e.Name(), ".yaml"))
+		out = append(out, strings.TrimSuffix(e, ".yaml"))
 	}
 	return out
 }

@@ -33,17 +33,21 @@ type runFlags struct {
 	nullFaults bool
 	noImage    bool
 	parallel   int
+	fixed      bool
 }
 
 func runCommand(o *options) *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use: "run NAME|FILE…", Short: "Run scenarios and judge them", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeScenarios,
-		Example: "  drydock run etcd-leader-crash --out /tmp/run\n  drydock run ./mine.yaml --seed 7 --json",
+		Example: "  drydock run etcd-leader-crash --out /tmp/run\n  drydock run ./mine.yaml --seed 7 --json\n  drydock run museum/etcd-20340 --fixed",
 		Long: `Run brings up the scenario's cluster, breaks it as the plan says while real clients write and read, and judges what was observed.
 
 A directory belongs to the run that writes into it, as long as that lives. An earlier run in DIR is moved to DIR/TIME, the time of its last
 entry; one that has left faults is not: drydock heal comes first (exit code 2).
+
+The scenarios below museum/ are published bugs of real releases. They run on the release that has the bug and are for ending NO-GO; --fixed runs
+them on the release that has the fix.
 
 Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,7 +56,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 			}
 			var all []*experiment.Scenario
 			for _, a := range args { // every mistake is found before anything is touched
-				s, err := experiment.Load(a)
+				s, err := loadScenario(a, f.fixed)
 				if err != nil {
 					return err
 				}
@@ -82,10 +86,22 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 	fl.BoolVar(&f.json, "json", false, "print report.json on standard output")
 	fl.BoolVar(&f.noImage, "no-image", false, "run kubeadm even where a saved cluster could be booted")
 	fl.IntVar(&f.parallel, "parallel", 3, "clusters of a matrix at a time")
+	fl.BoolVar(&f.fixed, "fixed", false, fixedHelp)
 	fl.BoolVar(&f.nullFaults, "null-faults", false, "inject nothing: the verdict must then be inconclusive")
 	_ = fl.MarkHidden("null-faults")
 	_ = c.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providers, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+const fixedHelp = "run an exhibit of the museum on the release with the fix, not on the one with the bug"
+
+// loadScenario finds a scenario, or an exhibit as it is on the release with the fix.
+func loadScenario(nameOrFile string, fixed bool) (*experiment.Scenario, error) {
+	s, err := experiment.Load(nameOrFile)
+	if err != nil || !fixed {
+		return s, err
+	}
+	return s.Fixed()
 }
 
 func checkProvider(name string) error {
@@ -188,10 +204,11 @@ func suffix() string {
 
 func planCommand(_ *options) *cobra.Command {
 	var seed int64
+	var fixed bool
 	c := &cobra.Command{
 		Use: "plan NAME|FILE", Short: "Print what a scenario would do, and touch nothing", Args: cobra.ExactArgs(1), ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := experiment.Load(args[0])
+			s, err := loadScenario(args[0], fixed)
 			if err != nil {
 				return err
 			}
@@ -203,6 +220,7 @@ func planCommand(_ *options) *cobra.Command {
 		},
 	}
 	c.Flags().Int64Var(&seed, "seed", 1, "seed of every random choice")
+	c.Flags().BoolVar(&fixed, "fixed", false, fixedHelp)
 	return c
 }
 

@@ -128,6 +128,7 @@ func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
 	p := &plan.Plan{Header: []string{
 		fmt.Sprintf("scenario %s, seed %d", s.Metadata.Name, seed), "  " + s.Metadata.About,
 	}}
+	p.Header = append(p.Header, s.header()...)
 	for _, c := range cells {
 		o, err := s.choose(c, seed)
 		if err != nil {

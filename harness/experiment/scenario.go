@@ -42,6 +42,8 @@ type Metadata struct {
 // Spec is a cluster, what happens to it and what must hold.
 type Spec struct {
 	Cluster Cluster `yaml:"cluster"`
+	// Exhibit names the releases in the place of the cluster: one with a known bug and one with its fix.
+	Exhibit *Exhibit `yaml:"exhibit"`
 	// ARM takes the place of a cluster: cloud providers against the twin of Azure Resource Manager.
 	ARM *subject.ARM `yaml:"arm"`
 	// Workload runs during the scenario; without replicas there is none.
@@ -183,7 +185,9 @@ func explain(err error) string {
 		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
 		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, for"},
 		{"subject.ARM", subject.Fields},
-		{"experiment.Spec", "cluster, arm, workload, matrix, steps, always, finally, notTested"},
+		{"experiment.Exhibit", "bug, bad, fixed"},
+		{"experiment.Releases", "version, etcdVersion"},
+		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
 		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
@@ -231,8 +235,8 @@ func (m Metadata) Label() string { return strings.TrimPrefix(m.Name, museum) }
 
 func (s *Scenario) validate() error {
 	if s.Spec.ARM != nil {
-		if s.Spec.Cluster != (Cluster{}) || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
-			return errors.New("spec.arm takes no cluster, steps or checks beside it: its subjects say what is expected")
+		if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
+			return errors.New("spec.arm takes no cluster, exhibit, steps or checks beside it: its subjects say what is expected")
 		}
 		if err := s.Spec.ARM.Validate(); err != nil {
 			return fmt.Errorf("spec.arm: %w", err)
@@ -241,6 +245,12 @@ func (s *Scenario) validate() error {
 	}
 	if len(s.Spec.Steps) == 0 {
 		return errors.New("spec.steps is empty: nothing would happen")
+	}
+	if e := s.Spec.Exhibit; e != nil {
+		if err := e.validate(s); err != nil {
+			return fmt.Errorf("spec.exhibit: %w", err)
+		}
+		s.Spec.Cluster = e.Bad.on(s.Spec.Cluster)
 	}
 	checks := map[string][]Check{"always": s.Spec.Always, "finally": s.Spec.Finally}
 	for i, st := range s.Spec.Steps {

@@ -16,11 +16,16 @@ var update = flag.Bool("update", false, "rewrite the golden plans")
 
 func printed(t *testing.T, name string, seed int64) string {
 	t.Helper()
+	return planText(t, loaded(t, name), seed)
+}
+
+func loaded(t *testing.T, name string) *Scenario {
+	t.Helper()
 	s, err := Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return planText(t, s, seed)
+	return s
 }
 
 func planText(t *testing.T, s *Scenario, seed int64) string {
@@ -37,8 +42,19 @@ func planText(t *testing.T, s *Scenario, seed int64) string {
 }
 
 func TestGoldenPlans(t *testing.T) {
+	plans := map[string]string{}
 	for _, name := range scenarios.Names() {
-		got, path := printed(t, name, 1), filepath.Join("..", "..", "scenarios", "testdata", name+".plan")
+		plans[name] = printed(t, name, 1)
+	}
+	for _, name := range scenarios.Exhibits() {
+		fixed, err := loaded(t, name).Fixed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans[name+"-fixed"] = planText(t, fixed, 1)
+	}
+	for name, got := range plans {
+		path := filepath.Join("..", "..", "scenarios", "testdata", name+".plan")
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
 				t.Fatal(err)
@@ -64,6 +80,30 @@ func TestSameSeedSamePlan(t *testing.T) {
 	}
 	if !differs {
 		t.Fatal("50 seeds made one plan: the seed chooses nothing")
+	}
+}
+
+// TestExhibits: the two runs of an exhibit differ in the release and in nothing else, and only an exhibit has a fixed one.
+func TestExhibits(t *testing.T) {
+	for _, name := range scenarios.Exhibits() {
+		bad := loaded(t, name)
+		fixed, err := bad.Fixed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bad.Spec.Cluster == fixed.Spec.Cluster || bad.Metadata.Name == fixed.Metadata.Name {
+			t.Errorf("%s: bad and fixed are the same: %+v", name, fixed.Spec.Cluster)
+		}
+		if want := bad.Spec.Exhibit.Bad.on(fixed.Spec.Cluster); want != bad.Spec.Cluster {
+			t.Errorf("%s: the clusters differ in more than the release: %+v, %+v", name, bad.Spec.Cluster, fixed.Spec.Cluster)
+		}
+		if !strings.HasSuffix(bad.Spec.Exhibit.Bug, strings.TrimLeft(filepath.Base(name), "abcdefghijklmnopqrstuvwxyz-")) {
+			t.Errorf("%s shows %s", name, bad.Spec.Exhibit.Bug)
+		}
+	}
+	var usage *cluster.UsageError
+	if _, err := loaded(t, "etcd-leader-crash").Fixed(); !errors.As(err, &usage) || !strings.Contains(err.Error(), scenarios.Exhibits()[0]) {
+		t.Errorf("a scenario that is no exhibit has a fixed release: %v", err)
 	}
 }
 
@@ -95,6 +135,13 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"negative count":         {"controlPlanes: 3", "controlPlanes: 3, workers: -2", []string{"workers is -2"}},
 		"unknown version":        {"controlPlanes: 3", "controlPlanes: 3, version: v1.2", []string{"v1.2", "v1.35.4", "v1.36.3"}},
 		"unknown etcd version":   {"controlPlanes: 3", "controlPlanes: 3, etcdVersion: v2.0.0", []string{"v2.0.0", "v3.6.16"}},
+		"unknown exhibit field":  {"  cluster:", "  exhibit: {bug: b, bda: {etcdVersion: v3.6.3}}\n  cluster:", []string{"line 5", "bda", "bug, bad, fixed"}},
+		"unknown release field":  {"  cluster:", "  exhibit: {bug: b, bad: {etcd: v3.6.3}}\n  cluster:", []string{"line 5", "etcd", "version, etcdVersion"}},
+		"exhibit without a fix":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}}\n  cluster:", []string{"spec.exhibit", "bad and fixed each need"}},
+		"exhibit of nothing":     {"  cluster:", "  exhibit: {bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}\n  cluster:", []string{"spec.exhibit", "bug is missing"}},
+		"exhibit of one release": {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.3}}\n  cluster:", []string{"both etcd v3.6.3"}},
+		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.4"}},
+		"exhibit and a version":  {"controlPlanes: 3}", "controlPlanes: 3, version: v1.35}\n  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}", []string{"takes no version"}},
 		"nothing happens":        {"    - fault: {etcdMemberCrash: {target: leader, for: 5s}}\n", "    []\n", []string{"spec.steps is empty"}},
 		"another kind of file":   {"kind: Scenario", "kind: Pod", []string{"want drydock.dev/v1alpha1, Scenario"}},
 		"unknown expectation":    {"- fault:", "- expect: loss\n      fault:", []string{"expect is", "quorumLost"}},
