@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -174,6 +175,15 @@ func (t Topology) named(role Role) []string {
 
 // Kubernetes reports whether the cluster has a Kubernetes control plane at all.
 func (t Topology) Kubernetes() bool { return t.Etcd != EtcdOnly }
+
+// RecoversWithin is how long the cluster may take to be whole again once nothing is wrong with its machines any more. A member that is a
+// service is started again every second and elects within two; a static pod waits for its kubelet, whose back-off alone grows past 40 s.
+func (t Topology) RecoversWithin() time.Duration {
+	if t.Etcd == EtcdOnly {
+		return 30 * time.Second
+	}
+	return 90 * time.Second
+}
 
 // String is the topology in a few words: "3+3 v1.35 (stacked etcd, fast)".
 func (t Topology) String() string {

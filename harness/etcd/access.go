@@ -18,6 +18,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -118,9 +119,18 @@ func (a *Access) config(ctx context.Context) clientv3.Config {
 		Context: ctx, TLS: a.tls, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
 		// A member that vanishes without a word is noticed by keep-alives, not by TCP.
 		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second, PermitWithoutStream: true,
-		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(reconnect()), grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			return a.cluster.Dial(ctx, "tcp", addr)
 		})},
+	}
+}
+
+// reconnect is how soon a lost connection is tried again. gRPC's own delays grow to 2 minutes: a member that came back would be taken for dead
+// as long as that.
+func reconnect() grpc.ConnectParams {
+	return grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+		MinConnectTimeout: 2 * time.Second,
 	}
 }
 

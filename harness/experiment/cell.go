@@ -170,8 +170,19 @@ func (c *cellRun) recovered(ctx context.Context, ch *choice) error {
 	return g.AwaitRecovered(ctx, c.env())
 }
 
-// settleWithin is how long a cluster may take to be whole again after the last fault.
-const settleWithin = 60 * time.Second
+// settleWithin is how long the cluster may take to be whole again after the last fault. One whose recovery was awaited in vain has had that time
+// already: what is left is to look.
+func (c *cellRun) settleWithin() time.Duration {
+	for _, ch := range c.outline.faults {
+		if g := c.guard(ch); g != nil && g.ClearedSeen().IsZero() && !g.Null {
+			return lookFor
+		}
+	}
+	return c.topology().RecoversWithin()
+}
+
+// lookFor is long enough for several readings of a cluster that answers slowly.
+const lookFor = 5 * time.Second
 
 // settle waits until the cluster is whole, ends the load and reads what the last checks need.
 func (c *cellRun) settle(ctx context.Context) error {
@@ -179,7 +190,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 		return fmt.Errorf("%w: nothing was started", plan.ErrSkip)
 	}
 	defer func() { _ = c.target.Members.Close() }()
-	err := cluster.Await(ctx, "the cluster whole", cluster.Wait{For: settleWithin, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
+	err := cluster.Await(ctx, "the cluster whole", cluster.Wait{For: c.settleWithin(), Every: 500 * time.Millisecond}, func(ctx context.Context) error {
 		o := c.observer.Observe(ctx)
 		if c.record.Final.Time.IsZero() || ctx.Err() == nil { // a reading cut short by our own time-out says nothing about the cluster
 			c.record.Final = o
@@ -244,7 +255,7 @@ func (c *cellRun) window(ch *choice) health.Window {
 	}
 	r := g.Receipt()
 	w.Machines, w.Began, w.Effective, w.Recover = r.Machines, r.Armed, r.EffectiveAt, r.ClearedAt
-	w.Cleared = g.ClearedSeen()
+	w.Cleared, w.Refused = g.ClearedSeen(), g.Refused()
 	return w
 }
 

@@ -22,6 +22,14 @@ type Env struct {
 	Members *etcd.Watcher
 }
 
+// recoversWithin is how long the end of a fault may take to be seen.
+func (e *Env) recoversWithin() time.Duration {
+	if e == nil || e.Cluster == nil {
+		return cluster.Topology{}.RecoversWithin()
+	}
+	return e.Cluster.Topology().RecoversWithin()
+}
+
 // Fault is something done to the chosen machines and undone.
 type Fault interface {
 	// Inject does it. What was there before is remembered on the machines themselves, so that Recover needs nothing else.

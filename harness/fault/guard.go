@@ -45,6 +45,7 @@ type Guard struct {
 	state   State
 	receipt plan.Receipt
 	seen    time.Time // when the recovery was seen
+	refused string    // why undoing it failed
 }
 
 // How long an effect and its end may take to be seen.
@@ -52,7 +53,6 @@ const (
 	effectiveWithin     = 20 * time.Second
 	latentWithin        = 5 * time.Minute // the step that shows it must come that far first
 	nullEffectiveWithin = 3 * time.Second
-	recoveredWithin     = 90 * time.Second
 )
 
 // NewGuard makes a guard in state planned.
@@ -180,7 +180,8 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 		return nil
 	}
 	if err := g.fault.Recover(ctx, e, g.receipt.Machines); err != nil {
-		g.receipt.State, g.receipt.Error = plan.NotInjected, err.Error()
+		g.refused = err.Error()
+		g.receipt.State, g.receipt.Error = plan.NotInjected, g.refused
 		return fmt.Errorf("recover from %s on %s: %w", g.Spec.Kind, strings.Join(g.receipt.Machines, ", "), err)
 	}
 	return nil
@@ -197,12 +198,15 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 		return err
 	}
 	var evidence []plan.Evidence
-	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: recoveredWithin}, func(ctx context.Context) (err error) {
+	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: e.recoversWithin()}, func(ctx context.Context) (err error) {
 		evidence, err = g.fault.Recovered(ctx, e, g.receipt.Machines)
 		return err
 	})
 	if err != nil {
 		g.receipt.State, g.receipt.Error = plan.NotInjected, err.Error()
+		if g.refused != "" { // the cause, before what came of it
+			g.receipt.Error = g.refused + "; then " + err.Error()
+		}
 		return errors.Join(err, g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}))
 	}
 	g.receipt.Evidence, g.seen = append(g.receipt.Evidence, evidence...), time.Now()
@@ -217,6 +221,13 @@ func (g *Guard) Receipt() plan.Receipt {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.receipt
+}
+
+// Refused is what undoing the fault answered when it failed; empty when it did not.
+func (g *Guard) Refused() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refused
 }
 
 // ClearedSeen is when all was seen to be as before; zero when it was not.

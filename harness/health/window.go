@@ -17,6 +17,7 @@ type Window struct {
 	Effective time.Time // zero when its effect was never seen
 	Recover   time.Time // when undoing it began
 	Cleared   time.Time // when all was seen to be as before; zero when it was not
+	Refused   string    // why undoing it failed; empty when it did not
 }
 
 // settle is how long after a fault was seen to be over its late effects are still its own.
