@@ -206,6 +206,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	for _, p := range c.watched.Probes {
 		c.record.Samples[p.Name] = p.Samples()
 	}
+	c.record.Said = c.target.LastWords(ctx, append(c.record.Observations, c.record.Final))
 	acked := c.watched.Acknowledged()
 	c.record.Acknowledged = len(acked)
 	c.record.Lost, err = load.LostWrites(ctx, c.target.Etcd, acked)

@@ -81,6 +81,9 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 		}
 	}
 	c.Verdict, c.Message = k.Decide(r, w, p)
+	if c.Verdict == plan.Fail {
+		c.Message += r.words(c.Message)
+	}
 	return c
 }
 

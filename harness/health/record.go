@@ -25,4 +25,5 @@ type Record struct {
 	Before       *observe.Inventory // nil: not taken
 	After        *observe.Inventory
 	AfterError   string
+	Said         []observe.Said // by what did not answer, while it did not
 }

@@ -1,0 +1,186 @@
+package observe
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+)
+
+// Said is what a program wrote to its own log while it did not answer: why it crashes, in words that a user can search for.
+type Said struct {
+	Program string `json:"program"` // as in Component.Name, or etcd
+	Machine string `json:"machine"`
+	Lines   []Line `json:"lines"` // the last ones, oldest first; lines that differ in numbers only are one
+}
+
+// Line is a line of level error or above, without its frame.
+type Line struct {
+	Text  string    `json:"text"`
+	Fatal bool      `json:"fatal,omitempty"` // the process ended with it
+	Times int       `json:"times"`
+	Last  time.Time `json:"last,omitzero"` // zero when the line has no time and none before it had
+}
+
+// How much of a program's log is looked at and kept. A crash loop writes about 200 lines a start.
+const (
+	saidWithin = 10 * time.Second
+	saidLines  = 20000
+	saidKept   = 8
+	saidLength = 240 // of a line, in bytes
+)
+
+// process is a program on a machine.
+type process struct{ program, machine string }
+
+// silence is a time in which a process did not answer: from its last answer on; until is zero when none came any more.
+type silence struct{ from, until time.Time }
+
+func (s silence) covers(t time.Time) bool {
+	return t.IsZero() || !t.Before(s.from) && (s.until.IsZero() || !t.After(s.until))
+}
+
+// silences finds who did not answer, and when.
+func silences(seen []Observation) map[process][]silence {
+	out, answered, quiet := map[process][]silence{}, map[process]time.Time{}, map[process]bool{}
+	note := func(p process, t time.Time, failed bool) {
+		switch {
+		case failed && !quiet[p]:
+			out[p] = append(out[p], silence{from: answered[p]})
+		case !failed && quiet[p]:
+			out[p][len(out[p])-1].until = t
+		}
+		if quiet[p] = failed; !failed {
+			answered[p] = t
+		}
+	}
+	for _, o := range seen {
+		for _, m := range o.Members {
+			note(process{etcd.Program, m.Machine}, o.Time, m.Error != "")
+		}
+		for _, c := range o.Components {
+			note(process{c.Name, c.Machine}, o.Time, c.Error != "")
+		}
+	}
+	return out
+}
+
+// LastWords reads the logs of everything that did not answer at some observation. A log that cannot be read, as that of a machine without
+// power, has no words: they explain a verdict and are no part of it.
+func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
+	ctx, cancel := context.WithTimeout(ctx, saidWithin)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var out []Said
+	for p, quiet := range silences(seen) {
+		wg.Go(func() {
+			raw, err := readLog(ctx, t.Cluster, p)
+			if err != nil {
+				return
+			}
+			if lines := heard(raw, quiet); len(lines) > 0 {
+				mu.Lock()
+				defer mu.Unlock()
+				out = append(out, Said{Program: p.program, Machine: p.machine, Lines: lines})
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(out, func(a, b Said) int {
+		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Program, b.Program))
+	})
+	return out
+}
+
+// readLog takes the errors out of a static pod's log, the container before this one included, or out of a unit's.
+func readLog(ctx context.Context, c cluster.Cluster, p process) (string, error) {
+	m, err := c.Machine(p.machine)
+	if err != nil {
+		return "", err
+	}
+	const script = `logs=$(ls -tr /var/log/pods/kube-system_%[1]s-*/%[1]s/*.log 2>/dev/null | tail -n 3)
+if [ -n "$logs" ]; then cat $logs; else journalctl -u %[1]s -n %[2]d -o cat; fi | tail -n %[2]d |
+grep -E '"level":"(error|dpanic|panic|fatal)"|(^| )[EF][0-9]{4} [0-9:.]+ |(^| )(panic|fatal error): ' || true`
+	return cluster.Shell(ctx, m, fmt.Sprintf(script, p.program, saidLines))
+}
+
+// heard are the lines that were written while the process did not answer.
+func heard(raw string, quiet []silence) []Line {
+	var out []Line
+	at, last := map[string]int{}, time.Time{}
+	for text := range strings.Lines(raw) {
+		line, ok := parseLine(strings.TrimSpace(text), last)
+		if !ok {
+			continue
+		}
+		last = line.Last
+		if !slices.ContainsFunc(quiet, func(s silence) bool { return s.covers(line.Last) }) {
+			continue
+		}
+		key := numbers.ReplaceAllString(line.Text, "#")
+		if i, again := at[key]; again {
+			line.Times = out[i].Times + 1
+			out[i].Times = 0 // it moves to the place of its last time
+		}
+		at[key] = len(out)
+		out = append(out, line)
+	}
+	out = slices.DeleteFunc(out, func(l Line) bool { return l.Times == 0 })
+	return out[max(0, len(out)-saidKept):]
+}
+
+var (
+	numbers = regexp.MustCompile(`[0-9a-f]{6,}|[0-9]+`)
+	// criFrame is the time, stream and tag that a container runtime puts before each line.
+	criFrame = regexp.MustCompile(`^(\S+) (?:stdout|stderr) [FP] `)
+	// klogFrame is level, date, time, thread and place: E1121 14:40:44.380808    1234 file.go:12] text.
+	klogFrame = regexp.MustCompile(`^([EF])(\d{4} [0-9:.]+)\s+\d+ \S+\] (.*)$`)
+	recovered = regexp.MustCompile(` \[recovered[^]]*\]$`) // Go's remark on a panic that was thrown again
+)
+
+// parseLine reads a line of etcd's (JSON), of Kubernetes' (klog) or of Go's own. One without a time was written when the one before it was.
+func parseLine(s string, before time.Time) (Line, bool) {
+	l := Line{Times: 1, Last: before}
+	if m := criFrame.FindStringSubmatch(s); m != nil {
+		s = s[len(m[0]):]
+		if t, err := time.Parse(time.RFC3339Nano, m[1]); err == nil {
+			l.Last = t
+		}
+	}
+	switch m := klogFrame.FindStringSubmatch(s); {
+	case strings.HasPrefix(s, "{"):
+		var j struct{ Level, Ts, Msg, Error, Panic string }
+		if err := json.Unmarshal([]byte(s), &j); err != nil || j.Msg == "" {
+			return l, false
+		}
+		if t, err := time.Parse(time.RFC3339Nano, j.Ts); err == nil {
+			l.Last = t
+		}
+		l.Text, l.Fatal = j.Msg, j.Level != "error"
+		if why := cmp.Or(j.Error, j.Panic); why != "" {
+			l.Text += ": " + why
+		}
+	case m != nil:
+		l.Text, l.Fatal = m[3], m[1] == "F"
+		if t, err := time.ParseInLocation("2006 0102 15:04:05", fmt.Sprint(time.Now().Year(), " ", m[2]), time.Local); err == nil && l.Last.Equal(before) {
+			l.Last = t
+		}
+	case strings.HasPrefix(s, "panic: "), strings.HasPrefix(s, "fatal error: "):
+		l.Text, l.Fatal = recovered.ReplaceAllString(s, ""), true
+	default:
+		return l, false
+	}
+	if len(l.Text) > saidLength {
+		l.Text = strings.ToValidUTF8(l.Text[:saidLength], "") + "…"
+	}
+	return l, true
+}
