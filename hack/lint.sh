@@ -8,7 +8,7 @@ lint="$cache/golangci-lint-$version"
 if [ ! -x "$lint" ]; then
   echo "building golangci-lint $version (about 5 minutes, once)"
   mkdir -p "$cache"
-  (cd hack/tools && CGO_ENABLED=0 go build -o "$lint.new" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
-  mv "$lint.new" "$lint"
+  (cd hack/tools && CGO_ENABLED=0 go build -o "$lint.$$" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+  mv "$lint.$$" "$lint"
 fi
 exec "$lint" run "$@" ./...

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes hack/kube/v1.NN: the nested module that builds the commands of one Kubernetes release.
+# Writes hack/kube/v1.NN: the nested module that builds the commands of one Kubernetes release; and prints the checksums of their downloads.
 # k8s.io/kubernetes requires its staging repositories at v0.0.0, so a build needs one replace a repository.
 #
 #   hack/update-kube.sh v1.36.3
@@ -30,3 +30,11 @@ mkdir -p "$dir"
 } > "$dir/go.mod"
 rm -f "$dir/go.sum"
 (cd "$dir" && go mod tidy)
+echo "For fixtures/versions.yaml, the checksums as the release server publishes them now:"
+for arch in amd64 arm64; do
+  for c in kube-apiserver kube-controller-manager kube-scheduler kubelet kubeadm kube-proxy kubectl; do
+    sum=$(curl -fsSL --max-time 20 "https://dl.k8s.io/release/$version/bin/linux/$arch/$c.sha256") ||
+      { echo "  it does not answer: leave sha256 out, and downloads are compared with what it publishes" >&2; exit 0; }
+    echo "          $arch/$c: $sum"
+  done
+done

@@ -3,6 +3,7 @@ package release
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,7 +41,10 @@ func (s *Store) borrow(ctx context.Context, v Version, name, from string) error 
 	if err := s.fetch(ctx, lender, []string{name}); err != nil {
 		return err
 	}
-	return install(filepath.Join(s.Dir, v.Product.Name, lender.Version, name), filepath.Join(s.Dir, v.Product.Name, v.Version, name))
+	if err := install(s.cached(lender, name), s.cached(v, name)); err != nil {
+		return err
+	}
+	return s.remember(v, "taken from "+lender.Version, name)
 }
 
 // buildOwn compiles the programs from their nested module in one go, so that what they share is compiled once.
@@ -61,14 +65,15 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		return fmt.Errorf("%s: %w", label, err)
 	}
 	defer func() { _ = log.Close() }()
+	cache := s.buildCache(v)
 	flags := []string{"-trimpath", "-ldflags", "-s -w " + v.fill(v.Product.LDFlags, "", "")}
 	var packages []string
 	for _, n := range names {
 		packages = append(packages, v.Product.Programs[n])
 	}
 	s.Progress.Advance(label+": building from Go modules", 0, 0)
-	total := countStale(ctx, module, flags, packages)
-	if err := s.compile(ctx, module, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log); err != nil {
+	total := countStale(ctx, module, cache, flags, packages)
+	if err := s.compile(ctx, module, cache, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log); err != nil {
 		return fmt.Errorf("%s: go build: %w; the log is %s", label, err, logPath)
 	}
 	for _, n := range names {
@@ -78,20 +83,28 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 			return fmt.Errorf("%s: %w", label, err)
 		}
 	}
-	return nil
+	return errors.Join(s.remember(v, "built of "+v.Module, names...), os.RemoveAll(cache))
 }
 
-func goCommand(ctx context.Context, module string, args ...string) *exec.Cmd {
+// buildCache is the Go build cache of one version's build. Gigabytes of it are of use to nothing else, so it does not go into the user's own
+// and is removed when the programs are there. What is interrupted goes on where it was.
+func (s *Store) buildCache(v Version) string {
+	return filepath.Join(s.Dir, v.Product.Name, v.Version+buildCacheSuffix)
+}
+
+const buildCacheSuffix = ".go-build"
+
+func goCommand(ctx context.Context, module, cache string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=linux")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=linux", "GOCACHE="+cache)
 	return cmd
 }
 
 // countStale counts the packages the go command would compile now; 0 when it does not say.
-func countStale(ctx context.Context, module string, flags, packages []string) int {
+func countStale(ctx context.Context, module, cache string, flags, packages []string) int {
 	args := append([]string{"list", "-deps", "-f", "{{if .Stale}}x{{end}}"}, flags...)
-	out, err := goCommand(ctx, module, append(args, packages...)...).Output()
+	out, err := goCommand(ctx, module, cache, append(args, packages...)...).Output()
 	if err != nil {
 		return 0 // the build itself will say what is wrong
 	}
@@ -99,8 +112,8 @@ func countStale(ctx context.Context, module string, flags, packages []string) in
 }
 
 // compile runs the build; -v makes it name each package when it is done.
-func (s *Store) compile(ctx context.Context, module string, args []string, label string, total int, log io.Writer) error {
-	cmd := goCommand(ctx, module, args...)
+func (s *Store) compile(ctx context.Context, module, cache string, args []string, label string, total int, log io.Writer) error {
+	cmd := goCommand(ctx, module, cache, args...)
 	read, write := io.Pipe()
 	cmd.Stdout, cmd.Stderr = write, write
 	if err := cmd.Start(); err != nil {

@@ -22,7 +22,7 @@ import (
 // answerTimeout is how long the release server may take to answer at all: without one, building from modules starts soon.
 const answerTimeout = 5 * time.Second
 
-// download gets the programs from the official release and compares the published checksums; any error means: build instead.
+// download gets the programs from the official release. Any error but errMismatch means: build instead.
 func (s *Store) download(ctx context.Context, v Version, names []string, label string) error {
 	client := &http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: answerTimeout, TLSHandshakeTimeout: answerTimeout,
@@ -34,10 +34,14 @@ func (s *Store) download(ctx context.Context, v Version, names []string, label s
 	}
 	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
 	if v.Product.Archive {
-		return s.downloadFile(ctx, client, v, "", label, func(file string) error { return unpack(file, dir, names) })
+		return s.downloadFile(ctx, client, v, "", label, func(file, url string) error {
+			return errors.Join(unpack(file, dir, names), s.remember(v, url, names...))
+		})
 	}
 	for _, n := range names {
-		if err := s.downloadFile(ctx, client, v, n, label+" "+n, func(file string) error { return install(file, filepath.Join(dir, n)) }); err != nil {
+		if err := s.downloadFile(ctx, client, v, n, label+" "+n, func(file, url string) error {
+			return errors.Join(install(file, s.cached(v, n)), s.remember(v, url, n))
+		}); err != nil {
 			return err
 		}
 	}
@@ -74,13 +78,12 @@ func open(ctx context.Context, client *http.Client, url string) (io.ReadCloser, 
 }
 
 // downloadFile fetches one file next to the cache, checks it, and hands it to use.
-func (s *Store) downloadFile(ctx context.Context, client *http.Client, v Version, name, label string, use func(file string) error) (err error) {
+func (s *Store) downloadFile(ctx context.Context, client *http.Client, v Version, name, label string, use func(file, url string) error) (err error) {
 	url := v.fill(v.Product.URL, name, runtime.GOARCH)
-	sums, err := get(ctx, client, v.fill(v.Product.Checksum, name, runtime.GOARCH))
+	want, by, err := s.expected(ctx, client, v, name)
 	if err != nil {
 		return err
 	}
-	want := findSum(sums, path.Base(url))
 	body, size, err := open(ctx, client, url)
 	if err != nil {
 		return err
@@ -98,9 +101,52 @@ func (s *Store) downloadFile(ctx context.Context, client *http.Client, v Version
 		return fmt.Errorf("download %s: %w", url, err)
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != want {
-		return fmt.Errorf("download %s: its SHA-256 is %s, published is %q", url, got, want)
+		return fmt.Errorf("download %s: %w: its SHA-256 is %s, and %s by %s; it was not used", url, errMismatch, got, want, by)
 	}
-	return use(tmp.Name())
+	if err := use(tmp.Name(), url); err != nil {
+		return err
+	}
+	return s.rememberDownload(v, path.Base(url), record{SHA256: want, From: url})
+}
+
+// errMismatch is a download that is not what was published. Nothing takes its place: somebody must know of it.
+var errMismatch = errors.New("its checksum is wrong")
+
+// expected is the SHA-256 a download must have, and who says so: the version table, or else the server that has it, if it does not say
+// something else than before.
+func (s *Store) expected(ctx context.Context, client *http.Client, v Version, name string) (sum, by string, err error) {
+	url := v.fill(v.Product.URL, name, runtime.GOARCH)
+	file := path.Base(url)
+	if pinned := v.SHA256[runtime.GOARCH+"/"+file]; pinned != "" {
+		return pinned, "the version table", nil
+	}
+	text, err := get(ctx, client, v.fill(v.Product.Checksum, name, runtime.GOARCH))
+	if err != nil {
+		return "", "", err
+	}
+	sum = findSum(text, file)
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size {
+		return "", "", fmt.Errorf("download %s: its server publishes no SHA-256 of it", url)
+	}
+	known, err := s.readSums(v)
+	if err != nil {
+		return "", "", err
+	}
+	if was, downloaded := known[downloadKey(file)]; downloaded && was.SHA256 != sum {
+		return "", "", fmt.Errorf("download %s: %w: its server publishes %s now, and %s when it was first downloaded; if a release was made again for a good reason, remove its entry from %s",
+			url, errMismatch, sum, was.SHA256, s.sumsFile(v))
+	}
+	return sum, "its own server", nil
+}
+
+// rememberDownload records a download by the name it has on its server; by the holder of the version's lock.
+func (s *Store) rememberDownload(v Version, file string, r record) error {
+	known, err := s.readSums(v)
+	if err != nil {
+		return err
+	}
+	known[downloadKey(file)] = r
+	return s.writeSums(v, known)
 }
 
 type counter struct {

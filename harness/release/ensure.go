@@ -9,8 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
+
+	"drydock.dev/drydock/harness/lock"
 )
 
 // Ensure makes the named programs of a version available below Root. Two processes that want the same wait for each other;
@@ -31,11 +31,14 @@ func (s *Store) Ensure(ctx context.Context, v Version, names ...string) error {
 			return err
 		}
 	}
+	if err := s.verify(ctx, v, wanted); err != nil {
+		return err
+	}
 	if s.BinDir == "" {
 		return nil
 	}
 	for _, n := range wanted { // the rest of a mixed root comes from the cache
-		if err := install(filepath.Join(s.Dir, v.Product.Name, v.Version, n), s.Path(v.Product.Name, v.Version, n)); err != nil {
+		if err := install(s.cached(v, n), s.Path(v.Product.Name, v.Version, n)); err != nil {
 			return err
 		}
 	}
@@ -134,7 +137,7 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("release cache: %w", err)
 	}
-	unlock, err := s.lock(ctx, v, dir+".lock")
+	unlock, err := s.lock(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -143,11 +146,15 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	if err := removeAll(abandoned(dir)); err != nil {
+		return err
+	}
 	label := fmt.Sprintf("%s %s", v.Product.Name, v.Version)
 	downloadErr := s.download(ctx, v, missing, label)
-	if downloadErr == nil || ctx.Err() != nil {
+	if downloadErr == nil || ctx.Err() != nil || errors.Is(downloadErr, errMismatch) {
 		return downloadErr
 	}
+	missing = s.Missing(v, missing...) // some may have come before the server went away
 	if s.Source == "" {
 		return fmt.Errorf("%s: no download (%w) and no source tree to build from: run drydock from its checkout, or give --bin-dir", label, downloadErr)
 	}
@@ -156,27 +163,32 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 	return err
 }
 
-// lock takes the version's lock file; the kernel lets go of it when the process ends, however it does.
-func (s *Store) lock(ctx context.Context, v Version, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+// abandoned lists what somebody who was killed while he filled the directory has left in it. Its lock says that nobody fills it now.
+func abandoned(dir string) []string {
+	var out []string
+	for _, pattern := range []string{".build-*", ".download-*", ".new-*"} {
+		found, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is a good one
+		out = append(out, found...)
+	}
+	return out
+}
+
+func removeAll(paths []string) error {
+	for _, p := range paths {
+		if err := os.RemoveAll(p); err != nil {
+			return fmt.Errorf("release cache: %w", err)
+		}
+	}
+	return nil
+}
+
+// lock takes the version for this process.
+func (s *Store) lock(ctx context.Context, v Version) (unlock func(), err error) {
+	l, err := lock.Wait(ctx, filepath.Join(s.Dir, v.Product.Name, v.Version)+".lock", lock.Try, func(by string) {
+		s.Progress.Advance(fmt.Sprintf("%s %s: %s is getting it", v.Product.Name, v.Version, by), 0, 0)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("release cache: %w", err)
 	}
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("release cache: lock %s: %w", path, err), f.Close())
-		}
-		s.Progress.Advance(fmt.Sprintf("%s %s: another drydock is getting it", v.Product.Name, v.Version), 0, 0)
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("release cache: waiting for %s: %w", path, ctx.Err()), f.Close())
-		case <-tick.C:
-		}
-	}
+	return func() { _ = l.Release() }, nil
 }

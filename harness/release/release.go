@@ -1,5 +1,5 @@
 // Package release provides the programs of a Kubernetes or etcd version: from a directory the user names, from the cache, by
-// download of the official release with its published checksum, or built from Go modules. What is there is never made again.
+// download of the official release, or built from Go modules. What is there is never made again, and is held to the checksum it came with.
 package release
 
 import (
@@ -29,6 +29,7 @@ type Version struct {
 	Module   string
 	Borrows  map[string]string // program the module does not build -> release it is taken from
 	Programs []string          // sorted
+	SHA256   map[string]string // ARCH/FILE of a download -> its checksum
 }
 
 // Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known.
@@ -44,7 +45,7 @@ func Resolve(product, want string) (Version, error) {
 		}
 		for _, r := range slices.Backward(p.Releases) {
 			if want == "" || want == r.Version || minorOf(r.Version) == want {
-				return Version{Product: p, Version: r.Version, Module: r.Module, Borrows: r.Borrows, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
+				return Version{Product: p, Version: r.Version, Module: r.Module, Borrows: r.Borrows, SHA256: r.SHA256, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
 			}
 			known = append([]string{r.Version}, known...)
 		}
@@ -124,7 +125,7 @@ func (s *Store) Root() string {
 func (s *Store) Missing(v Version, names ...string) []string {
 	var out []string
 	for _, n := range names {
-		if st, err := os.Stat(filepath.Join(s.Dir, v.Product.Name, v.Version, n)); err != nil || st.Size() == 0 {
+		if st, err := os.Stat(s.cached(v, n)); err != nil || st.Size() == 0 {
 			out = append(out, n)
 		}
 	}

@@ -78,6 +78,7 @@ func (p *Provider) fromImage(ctx context.Context, c *Lab, img *image) (bool, err
 	}
 	damaged := err
 	if err = errors.Join(err, reading.Keep()); err == nil {
+		_ = os.Chtimes(img.dir, time.Time{}, time.Now()) // for Prune: it is in use
 		err = p.boot(ctx, c)
 	}
 	done(err)
@@ -254,7 +255,17 @@ func (i *image) drop(ctx context.Context, seen manifest) (err error) {
 	return os.RemoveAll(i.dir)
 }
 
+// open reads what a cluster of this image's key can boot from.
 func (i *image) open() (manifest, error) {
+	m, err := i.read()
+	if err == nil && m.Key != i.key {
+		err = errors.New("image: it was made for another cluster")
+	}
+	return m, err
+}
+
+// read reads what the image is made of, and says what keeps everybody from using it.
+func (i *image) read() (manifest, error) {
 	var m manifest
 	raw, err := os.ReadFile(filepath.Join(i.dir, "manifest.json"))
 	if err != nil {
@@ -262,9 +273,6 @@ func (i *image) open() (manifest, error) {
 	}
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return m, fmt.Errorf("image: manifest: %w", err)
-	}
-	if m.Key != i.key {
-		return m, errors.New("image: it was made for another cluster")
 	}
 	if age := time.Since(m.Saved); age > imageAge {
 		return m, fmt.Errorf("image: it is %d days old", int(age.Hours()/24))

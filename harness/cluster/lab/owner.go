@@ -20,8 +20,9 @@ import (
 
 // Directories below the state directory.
 const (
-	labsDir  = "labs"
-	locksDir = "locks"
+	labsDir   = "labs"
+	locksDir  = "locks"
+	failedDir = "failed" // logs of labs that did not come up
 )
 
 // Dir is where the lab of that name lives. What is no name is refused: it could be any directory.

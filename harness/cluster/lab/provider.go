@@ -258,7 +258,7 @@ func (p *Provider) CollectLogs(_ context.Context, cl cluster.Cluster, dir string
 
 // saveFailure keeps the logs of a lab that did not come up, next to where it was.
 func (p *Provider) saveFailure(c *Lab) error {
-	dir := filepath.Join(p.StateDir, "failed", c.topology.Name)
+	dir := filepath.Join(p.StateDir, failedDir, c.topology.Name)
 	if err := errors.Join(os.RemoveAll(dir), collectLogs(c, dir)); err != nil {
 		return err
 	}
