@@ -30,7 +30,8 @@ func machineInit(ctx context.Context, _ []string) error {
 }
 
 func containerInit(context.Context, []string) error {
-	return runtime.ContainerInit(machineinit.MountDev, machineinit.MountProc, machineinit.Pivot)
+	dev := func(to string) error { return machineinit.MountDev("/dev", to) }
+	return runtime.ContainerInit(dev, machineinit.MountProc, machineinit.Pivot)
 }
 
 func systemctlOne(ctx context.Context, verb, name string, sig int, quiet bool, out io.Writer) (int, error) {

@@ -231,9 +231,9 @@ func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	return conn, nil
 }
 
-// Install links the programs of a cached release into the machine's PATH; it acts on the disk, so the machine may be off.
-func (m *Machine) Install(_ context.Context, product, version string, programs ...string) error {
-	bin := filepath.Join(m.lab.dir, "disks", m.name, machineinit.BinDir)
+// Install links the programs of a cached release into the machine's PATH; it acts on the disk, so the machine may be off. A link that
+// the machine has put in the way is followed on its disk and not out of it.
+func (m *Machine) Install(_ context.Context, product, version string, programs ...string) (err error) {
 	if len(programs) == 0 {
 		entries, err := os.ReadDir(filepath.Join(m.lab.store.Root(), product, version))
 		if err != nil {
@@ -243,18 +243,24 @@ func (m *Machine) Install(_ context.Context, product, version string, programs .
 			programs = append(programs, e.Name())
 		}
 	}
-	if err := os.MkdirAll(bin, 0o755); err != nil {
+	disk, err := os.OpenRoot(filepath.Join(m.lab.dir, "disks", m.name))
+	if err != nil {
+		return fmt.Errorf("%s: install: %w", m.name, err)
+	}
+	defer func() { err = errors.Join(err, disk.Close()) }()
+	bin := strings.TrimPrefix(machineinit.BinDir, "/")
+	if err := disk.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("%s: install: %w", m.name, err)
 	}
 	for _, p := range programs {
 		link, tmp := filepath.Join(bin, p), filepath.Join(bin, "."+p)
 		_, err := os.Stat(filepath.Join(m.lab.store.Root(), product, version, p))
 		if err == nil {
-			_ = os.Remove(tmp) // of an install that was killed
-			err = os.Symlink(filepath.Join(machineinit.Releases, product, version, p), tmp)
+			_ = disk.Remove(tmp) // of an install that was killed
+			err = disk.Symlink(filepath.Join(machineinit.Releases, product, version, p), tmp)
 		}
 		if err == nil {
-			err = os.Rename(tmp, link) // at once: a program is never missing
+			err = disk.Rename(tmp, link) // at once: a program is never missing
 		}
 		if err != nil {
 			return fmt.Errorf("%s: install %s %s: %w", m.name, p, version, err)

@@ -140,7 +140,7 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 	if err := p.prepare(ctx, dir, t); err != nil {
 		return nil, err
 	}
-	cfg := labinit.Config{Topology: t, Program: p.Program, Releases: p.Store.Root()}
+	cfg := labinit.Config{Topology: t, Releases: p.Store.Root()}
 	for _, spec := range t.Machines() {
 		m, err := cfg.Place(spec)
 		if err != nil {
@@ -266,45 +266,44 @@ func (p *Provider) saveFailure(c *Lab) error {
 }
 
 func collectLogs(c *Lab, dir string) error {
-	var errs []error
+	errs := []error{copyLogs(filepath.Join(dir, "lab"), filepath.Join(c.dir, "logs"), ".")}
 	for _, m := range c.all() {
 		for _, sub := range []string{"var/log/units", "var/log/pods"} {
-			src := filepath.Join(c.dir, "disks", m.Name(), sub)
-			if _, err := os.Stat(src); err != nil {
-				continue
-			}
-			dst := filepath.Join(dir, m.Name(), filepath.Base(sub))
-			if err := os.MkdirAll(dst, 0o755); err != nil {
-				return fmt.Errorf("logs: %w", err)
-			}
-			errs = append(errs, copyLogs(dst, src))
+			errs = append(errs, copyLogs(filepath.Join(dir, m.Name(), filepath.Base(sub)), filepath.Join(c.dir, "disks", m.Name()), sub))
 		}
 	}
-	dst := filepath.Join(dir, "lab")
-	if err := os.MkdirAll(dst, 0o755); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("logs: %w", err)
 	}
-	return errors.Join(append(errs, copyLogs(dst, filepath.Join(c.dir, "logs")))...)
+	return nil
 }
 
-// copyLogs copies regular files; a log that is rotated away meanwhile is left out.
-func copyLogs(dst, src string) error {
-	return filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
+// copyLogs copies the regular files below sub, a directory of disk; a log that is rotated away meanwhile is left out. Programs of the
+// machine write there as they like: a link of theirs is followed on the disk and not out of it.
+func copyLogs(dst, disk, sub string) error {
+	root, err := os.OpenRoot(disk)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	from, err := root.OpenRoot(sub)
+	if err != nil {
+		return nil // a machine without such logs
+	}
+	defer func() { _ = from.Close() }()
+	return fs.WalkDir(from.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // gone meanwhile
 		}
-		rel, err := filepath.Rel(src, path)
-		if err != nil {
-			return err
-		}
-		raw, err := os.ReadFile(path)
+		raw, err := from.ReadFile(path)
 		if err != nil {
 			return nil //nolint:nilerr // gone meanwhile
 		}
-		if err := os.MkdirAll(filepath.Join(dst, filepath.Dir(rel)), 0o755); err != nil {
+		to := filepath.Join(dst, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dst, rel), raw, 0o644)
+		return os.WriteFile(to, raw, 0o644)
 	})
 }
 

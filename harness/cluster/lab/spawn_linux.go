@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
 )
 
@@ -38,7 +41,11 @@ func spawn(dir, program string, listener *os.File) (_ *owned, err error) {
 		return nil, fmt.Errorf("start: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(program, "lab-init", dir) //nolint:noctx // it ends with its owner, or on request
+	own := filepath.Join(dir, labinit.ProgramFile)
+	if err := keepProgram(program, own); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	cmd := exec.Command(own, "lab-init", dir) //nolint:noctx // it ends with its owner, or on request
 	cmd.ExtraFiles = []*os.File{ownerRead, readyWrite}
 	if listener != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, listener)
@@ -69,6 +76,33 @@ func (o *owned) keep() error {
 		return fmt.Errorf("keep it: %w", err)
 	}
 	return nil
+}
+
+// keepProgram gives the lab a drydock binary of its own, which a build meanwhile leaves alone: a link where the file systems allow
+// it, else a copy. Everything inside a lab runs this one.
+func keepProgram(program, own string) error {
+	program, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(own), &st); err == nil && st.Flags&unix.ST_NOEXEC != 0 {
+		return cluster.Usagef("the file system of %s lets no program run (it is mounted noexec): choose another with --state-dir", filepath.Dir(own))
+	}
+	if os.Link(program, own) == nil {
+		return nil
+	}
+	in, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(own, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // attributes ask for all namespaces a lab needs. The user namespace maps the caller alone, to root: root of

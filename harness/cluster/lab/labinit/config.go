@@ -5,6 +5,7 @@ package labinit
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -23,16 +24,16 @@ const (
 
 // Files below a lab's state directory.
 const (
-	ConfigFile = "lab.json"
-	SocketFile = "run/lab.sock"
-	LogFile    = "lab.log"
+	ConfigFile  = "lab.json"
+	SocketFile  = "run/lab.sock"
+	ProgramFile = "drydock" // the binary the lab runs: whatever is built meanwhile, it stays one program
+	LogFile     = "lab.log"
 )
 
 // Config is lab.json: what the lab is made of, written by the host before the lab starts and by the lab when machines come and go.
 type Config struct {
 	Topology cluster.Topology `json:"topology"`
 	Machines []Machine        `json:"machines"`
-	Program  string           `json:"program"`  // the drydock binary, on the host
 	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
 	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
 }
@@ -72,6 +73,9 @@ func (c Config) Write(dir string) error {
 
 // Place gives a machine its address and its cable: one of the topology always the same, another the first that is free behind those.
 func (c Config) Place(spec cluster.MachineSpec) (Machine, error) {
+	if err := cluster.CheckName("machine", spec.Name); err != nil {
+		return Machine{}, err
+	}
 	taken := map[string]bool{}
 	for _, m := range c.Machines {
 		if m.Name == spec.Name {
@@ -89,18 +93,25 @@ func (c Config) Place(spec cluster.MachineSpec) (Machine, error) {
 	return Machine{}, fmt.Errorf("a lab has room for %d machines", MaxMachines)
 }
 
+// checkRange refuses what is not a pod range: a machine that asks for more would take other machines' traffic.
+func checkRange(cidr string) error {
+	got, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return err
+	}
+	pods := netip.MustParsePrefix(PodNet)
+	if !pods.Contains(got.Addr()) || got.Bits() <= pods.Bits() {
+		return fmt.Errorf("%s is not a part of the pods' network %s", cidr, pods)
+	}
+	return nil
+}
+
 // MaxMachines is how many addresses the lab's network has for machines.
 const MaxMachines = 254
 
 // MachineParams name a machine in a request.
 type MachineParams struct {
 	Name string `json:"name"`
-}
-
-// RouteParams say that a pod range lies behind a machine.
-type RouteParams struct {
-	CIDR string `json:"cidr"`
-	Via  string `json:"via"`
 }
 
 // Usage is what the lab's processes take.

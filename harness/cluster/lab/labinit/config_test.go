@@ -33,3 +33,26 @@ func TestAMachineGetsItsAddressAgain(t *testing.T) {
 		t.Errorf("worker-1 was %v and is %v", first, again)
 	}
 }
+
+func TestAMachineIsRoutedPodsOnly(t *testing.T) {
+	for cidr, ok := range map[string]bool{
+		"10.244.3.0/24": true,
+		"10.244.0.0/16": false, // all pods: those of the others too
+		"10.77.1.2/32":  false, // another machine
+		"0.0.0.0/0":     false,
+		"fd00::/64":     false,
+		"nothing":       false,
+	} {
+		if err := checkRange(cidr); (err == nil) != ok {
+			t.Errorf("%s: error %v", cidr, err)
+		}
+	}
+}
+
+func TestANameIsNoPath(t *testing.T) {
+	for _, name := range []string{"", "..", "../../elsewhere", "a/b", "A"} {
+		if _, err := (Config{}).Place(cluster.MachineSpec{Name: name}); err == nil {
+			t.Errorf("%q was placed", name)
+		}
+	}
+}

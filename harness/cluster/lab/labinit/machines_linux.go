@@ -3,8 +3,10 @@ package labinit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,13 +16,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
 	"drydock.dev/drydock/harness/cluster/lab/process"
 )
 
 // switchboard knows which machines are on.
 type switchboard struct {
-	dir   string // the lab's state directory
+	dir   string // the lab's state directory as the host calls it: for messages
 	table *process.Table
 	log   io.Writer
 
@@ -55,8 +58,9 @@ func (s *switchboard) get(name string) *running {
 }
 
 type running struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the kernel has ended everything in the machine
+	cmd   *exec.Cmd
+	route *net.UnixListener
+	done  chan struct{} // closed when the kernel has ended everything in the machine
 }
 
 func (s *switchboard) machine(name string) (Machine, *sync.Mutex, error) {
@@ -105,24 +109,27 @@ func (s *switchboard) powerOn(_ context.Context, name string) (err error) {
 	}
 	said, err := io.ReadAll(ready)
 	if err != nil || string(said) != machineinit.Ready {
-		return fmt.Errorf("machine %s did not start: %s (its log: %s)", name, said, s.logPath(name))
+		return fmt.Errorf("machine %s did not start: %s (its log: %s)", name, said, filepath.Join(s.dir, logFile(name)))
 	}
 	s.set(name, r)
 	return nil
 }
 
-func (s *switchboard) logPath(name string) string { return filepath.Join(s.dir, "logs", name+".log") }
+func logFile(name string) string { return filepath.Join("logs", name+".log") }
+
+// Sockets of a machine, below the lab's directory: the one its owner asks, and the one where the lab answers its programs.
+func machineSocket(name string) string { return filepath.Join("run", name, "machine.sock") }
+func routeSocket(name string) string   { return filepath.Join("run", name, "route.sock") }
 
 func (s *switchboard) params(m Machine) machineinit.Config {
 	return machineinit.Config{
 		Name: m.Name, Role: m.Role, Addr: m.Addr, Gateway: Gateway, PodNet: PodNet,
-		BootID:   uuid.NewString(),
-		Disk:     filepath.Join(s.dir, "disks", m.Name),
-		Run:      filepath.Join(s.dir, "run", m.Name),
-		LabRun:   filepath.Join(s.dir, "run"),
-		Program:  s.cfg.Program,
-		Releases: s.cfg.Releases,
-		Hosts:    s.hosts(),
+		BootID:    uuid.NewString(),
+		Disk:      filepath.Join(home, "disks", m.Name),
+		LabSocket: filepath.Join(home, routeSocket(m.Name)),
+		Program:   program,
+		Releases:  releases,
+		Hosts:     s.hosts(),
 	}
 }
 
@@ -147,34 +154,74 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
 	}
 	defer func() { _ = paramsRead.Close(); _ = readyWrite.Close() }()
-	if err := os.MkdirAll(filepath.Join(s.dir, "run", m.Name), 0o700); err != nil {
-		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
-	}
-	log, err := os.OpenFile(s.logPath(m.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	owner, asks, err := sockets(m)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
 	}
+	defer func() { _ = owner.Close() }()
+	log, err := os.OpenFile(logFile(m.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
+	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command("/proc/self/exe", "machine-init") //nolint:noctx // ended by powerOff
+	cmd := exec.Command(program, "machine-init") //nolint:noctx // ended by powerOff
 	cmd.Args[0] = "drydock"
-	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite}
+	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=" + machineinit.Path}
+	// The user namespace of its own takes from the machine's root all power over the lab's mounts, sockets and processes.
+	self := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:     true,
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		Setsid: true,
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET |
+			syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		UidMappings: self, GidMappings: self,
 	}
 	if err := s.table.Start(cmd); err != nil {
-		return nil, nil, nil, fmt.Errorf("machine %s: %w", m.Name, err)
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
 	}
-	r = &running{cmd: cmd, done: make(chan struct{})}
+	r = &running{cmd: cmd, route: asks, done: make(chan struct{})}
 	go s.watch(m, r)
 	return r, ready, params, nil
+}
+
+// sockets makes the machine's sockets. The machine itself answers on the first and cannot move it: it is not in its file system.
+func sockets(m Machine) (*os.File, *net.UnixListener, error) {
+	if err := os.MkdirAll(filepath.Dir(machineSocket(m.Name)), 0o700); err != nil {
+		return nil, nil, err
+	}
+	own, err := listen(machineSocket(m.Name))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = own.Close() }()
+	file, err := own.File()
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := listen(routeSocket(m.Name))
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	go func() { _ = control.Serve(l, forMachine(m)) }()
+	return file, l, nil
+}
+
+// forMachine is all that a machine may ask of its lab.
+func forMachine(m Machine) map[string]control.Handler {
+	return map[string]control.Handler{"route": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
+		var p machineinit.RouteParams
+		if err := req.Decode(&p); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, route(p.CIDR, m)
+	}}
 }
 
 // watch notices a machine that ends, by powerOff or by itself.
 func (s *switchboard) watch(m Machine, r *running) {
 	err := s.table.Wait(r.cmd)
+	_ = r.route.Close()
 	close(r.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()

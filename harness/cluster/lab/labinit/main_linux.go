@@ -54,7 +54,7 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := isolateMounts(); err != nil {
+	if err := enterRoot(dir, cfg.Releases); err != nil {
 		return nil, err
 	}
 	if err := buildNetwork(); err != nil {
@@ -68,15 +68,11 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	}
 	done := make(chan struct{}, 3)
 	go awaitOwner(os.NewFile(ownerFD, "owner"), done)
-	l, err := listen(dir)
+	l, err := listen(SocketFile)
 	if err != nil {
 		return nil, err
 	}
-	home, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	go watchHome(ctx, home, done)
+	go watchHome(ctx, done)
 	go func() { _ = control.Serve(l, handlers(board, done)) }()
 	return done, nil
 }
@@ -89,7 +85,7 @@ func awaitOwner(owner io.Reader, done chan<- struct{}) {
 }
 
 // watchHome ends a lab whose directory was removed: nobody could find it any more to end it.
-func watchHome(ctx context.Context, home *os.Root, done chan<- struct{}) {
+func watchHome(ctx context.Context, done chan<- struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -98,24 +94,23 @@ func watchHome(ctx context.Context, home *os.Root, done chan<- struct{}) {
 			return
 		case <-tick.C:
 		}
-		if _, err := home.Lstat(SocketFile); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(SocketFile); errors.Is(err, fs.ErrNotExist) {
 			done <- struct{}{}
 			return
 		}
 	}
 }
 
-func listen(dir string) (*net.UnixListener, error) {
-	if err := os.Chdir(dir); err != nil { // a socket's path may not exceed 107 bytes
+// listen serves a socket below the lab's directory. The file stays when the listener ends: then it refuses.
+func listen(file string) (*net.UnixListener, error) {
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	if err := os.Remove(SocketFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: SocketFile, Net: "unix"})
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: file, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("lab: control socket: %w", err)
+		return nil, fmt.Errorf("lab: socket %s: %w", file, err)
 	}
+	l.SetUnlinkOnClose(false)
 	return l, nil
 }
 
@@ -178,13 +173,6 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"dial": control.Dial,
 		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {
 			return usage(), nil, nil
-		},
-		"route": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
-			var p RouteParams
-			if err := req.Decode(&p); err != nil {
-				return nil, nil, err
-			}
-			return nil, nil, route(p)
 		},
 		"shutdown": func(context.Context, *control.Request) (any, []*os.File, error) {
 			done <- struct{}{}

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // buildNetwork makes the lab's bridge and lets it forward between the pod ranges of the machines.
@@ -75,33 +74,21 @@ func unplug(m Machine) error {
 	return nil
 }
 
-// route sends a pod range to the machine that has it.
-func route(p RouteParams) error {
-	_, dst, err := net.ParseCIDR(p.CIDR)
-	if err != nil {
+// route sends a pod range to the machine that has it. A machine asks for itself only, and for pods only.
+func route(cidr string, m Machine) error {
+	if err := checkRange(cidr); err != nil {
 		return fmt.Errorf("route: %w", err)
 	}
-	via := net.ParseIP(p.Via)
-	if via == nil {
-		return fmt.Errorf("route: %q is not an address", p.Via)
+	_, dst, err := net.ParseCIDR(cidr)
+	if err != nil {
+		return fmt.Errorf("route: %w", err)
 	}
 	br, err := netlink.LinkByName(bridge)
 	if err != nil {
 		return fmt.Errorf("route: %w", err)
 	}
-	if err := netlink.RouteReplace(&netlink.Route{LinkIndex: br.Attrs().Index, Dst: dst, Gw: via}); err != nil {
-		return fmt.Errorf("route %s via %s: %w", p.CIDR, p.Via, err)
-	}
-	return nil
-}
-
-// Mounts that keep a lab from reaching the host through /proc.
-func isolateMounts() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("mounts: private: %w", err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mounts: /proc of the lab: %w", err)
+	if err := netlink.RouteReplace(&netlink.Route{LinkIndex: br.Attrs().Index, Dst: dst, Gw: net.ParseIP(m.Addr)}); err != nil {
+		return fmt.Errorf("route %s via %s: %w", cidr, m.Addr, err)
 	}
 	return nil
 }

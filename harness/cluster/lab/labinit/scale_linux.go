@@ -29,7 +29,7 @@ func (s *switchboard) place(spec cluster.MachineSpec) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(s.dir, "disks", m.Name), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join("disks", m.Name), 0o755); err != nil {
 		return err
 	}
 	s.turns[m.Name] = &sync.Mutex{}
@@ -46,7 +46,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove a machine: %w", err)
 	}
 	for _, dir := range []string{"disks", "run"} {
-		if err := os.RemoveAll(filepath.Join(s.dir, dir, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("remove machine %s: %w", name, err)
 		}
 	}
@@ -59,7 +59,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 func (s *switchboard) keep(machines []Machine) error {
 	cfg := s.cfg
 	cfg.Machines = machines
-	if err := cfg.Write(s.dir); err != nil {
+	if err := cfg.Write(home); err != nil {
 		return err
 	}
 	s.cfg = cfg

@@ -8,10 +8,11 @@ import "drydock.dev/drydock/harness/cluster"
 const (
 	BinDir    = "/opt/drydock/bin"      // on the machine's disk: links to the binaries of the versions it runs
 	Releases  = "/opt/drydock/releases" // the cache of releases, read-only
+	Program   = "/run/drydock-program"  // the drydock binary, read-only
 	RunDir    = "/run/drydock"
-	Socket    = RunDir + "/machine.sock"
+	Socket    = RunDir + "/machine.sock" // of the service manager: systemctl asks it
 	CRISocket = RunDir + "/cri.sock"
-	LabSocket = "/run/drydock-lab/lab.sock"
+	LabSocket = RunDir + "/lab.sock" // what a machine may ask of its lab: route, and nothing else
 	LogDir    = "/var/log/units"
 	HeldDir   = "/var/lib/drydock/held" // a file NAME keeps the program NAME from starting
 	Path      = BinDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -20,20 +21,24 @@ const (
 // Ready is what a machine says when it serves its socket.
 const Ready = "ready"
 
-// Config is what a machine is told at power-on.
+// Config is what a machine is told at power-on; its paths are those of the lab's root.
 type Config struct {
-	Name     string            `json:"name"`
-	Role     cluster.Role      `json:"role"`
-	Addr     string            `json:"addr"`
-	Gateway  string            `json:"gateway"`
-	PodNet   string            `json:"podNet"`
-	BootID   string            `json:"bootID"`
-	Disk     string            `json:"disk"`     // host path of the machine's root
-	Run      string            `json:"run"`      // host path of the directory with its sockets
-	LabRun   string            `json:"labRun"`   // host path of the directory with the lab's socket
-	Program  string            `json:"program"`  // host path of the drydock binary
-	Releases string            `json:"releases"` // host path of the release cache
-	Hosts    map[string]string `json:"hosts"`
+	Name      string            `json:"name"`
+	Role      cluster.Role      `json:"role"`
+	Addr      string            `json:"addr"`
+	Gateway   string            `json:"gateway"`
+	PodNet    string            `json:"podNet"`
+	BootID    string            `json:"bootID"`
+	Disk      string            `json:"disk"`      // the machine's root
+	LabSocket string            `json:"labSocket"` // where the lab answers this machine
+	Program   string            `json:"program"`   // the drydock binary
+	Releases  string            `json:"releases"`  // the release cache
+	Hosts     map[string]string `json:"hosts"`
+}
+
+// RouteParams say that a pod range lies behind the machine that asks.
+type RouteParams struct {
+	CIDR string `json:"cidr"`
 }
 
 // ExecParams run a program; its standard streams are passed as files.

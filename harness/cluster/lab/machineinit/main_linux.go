@@ -18,13 +18,14 @@ import (
 
 // The files a machine inherits from the lab.
 const (
-	paramsFD = 3 // its Config
-	readyFD  = 4 // it says Ready or what went wrong
+	paramsFD  = 3 // its Config
+	readyFD   = 4 // it says Ready or what went wrong
+	controlFD = 5 // the listener for its owner on the host; no program of the machine sees that socket
 )
 
 // Main runs the machine until it is powered off.
 func Main(ctx context.Context) error {
-	for _, fd := range []int{paramsFD, readyFD} { // inherited files would be passed on to every child, and a pipe would never end
+	for _, fd := range []int{paramsFD, readyFD, controlFD} { // inherited files would be passed on to every child, and a pipe would never end
 		unix.CloseOnExec(fd)
 	}
 	ready := os.NewFile(readyFD, "ready")
@@ -57,11 +58,11 @@ func boot(ctx context.Context) error {
 	table := process.NewTable()
 	go table.ReapOrphans(ctx)
 	cri, err := runtime.New(runtime.Config{
-		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: "/run/drydock-program", Etcd: BinDir + "/etcd", HeldDir: HeldDir,
+		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: Program, Etcd: BinDir + "/etcd", HeldDir: HeldDir,
 		PodNet: cfg.PodNet, Table: table,
-		MountDev: MountDev, MountProc: MountProc,
+		MountDev: func(dev string) error { return MountDev("/dev", dev) }, MountProc: MountProc,
 		Announce: func(ctx context.Context, cidr string) error {
-			_, err := control.Call(ctx, LabSocket, "route", map[string]string{"cidr": cidr, "via": cfg.Addr}, nil)
+			_, err := control.Call(ctx, LabSocket, "route", RouteParams{CIDR: cidr}, nil)
 			return err
 		},
 	})
@@ -73,11 +74,9 @@ func boot(ctx context.Context) error {
 	}
 	units := &unit.Manager{Dir: unit.Dir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
-	l, err := listen()
-	if err != nil {
+	if err := m.serve(); err != nil {
 		return err
 	}
-	go func() { _ = control.Serve(l, m.handlers()) }()
 	if err := units.StartEnabled(); err != nil {
 		// Like a real machine: a service that does not start leaves a machine that can be looked at.
 		_, _ = fmt.Fprintln(os.Stderr, err)
@@ -89,11 +88,21 @@ func environment() []string {
 	return []string{"PATH=" + Path, "HOME=/root", "LANG=C.UTF-8", "TERM=" + os.Getenv("TERM")}
 }
 
-func listen() (*net.UnixListener, error) {
-	_ = os.Remove(Socket) // the run directory outlives a power cut
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: Socket, Net: "unix"})
+// serve answers the machine's owner with everything, and the machine's own programs with what systemctl asks.
+func (m *machine) serve() error {
+	owner, err := net.FileListener(os.NewFile(controlFD, "control"))
 	if err != nil {
-		return nil, fmt.Errorf("machine: control socket: %w", err)
+		return fmt.Errorf("machine: control socket: %w", err)
 	}
-	return l, nil
+	outside, ok := owner.(*net.UnixListener)
+	if !ok {
+		return fmt.Errorf("machine: control socket: it is a %T", owner)
+	}
+	inside, err := net.ListenUnix("unix", &net.UnixAddr{Name: Socket, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("machine: service manager's socket: %w", err)
+	}
+	go func() { _ = control.Serve(outside, m.handlers()) }()
+	go func() { _ = control.Serve(inside, map[string]control.Handler{"unit": simple(m.unit)}) }()
+	return nil
 }

@@ -11,95 +11,154 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// buildRoot makes the machine's disk its root: programs of the host read-only below /usr, everything a machine
-// writes on the disk, and kernel file systems that cannot reach the host's settings.
-func buildRoot(cfg Config) error {
+// buildRoot makes the machine's disk its root. The disk comes first and everything else is placed from inside it, so that a link on
+// it leads nowhere but to the disk itself, whoever planted it. What is bound from the lab's root is read-only there, and a machine has
+// a user namespace of its own, where what it inherits stays as it is (mount_namespaces(7), "Restrictions on mount namespaces").
+func buildRoot(cfg Config) (err error) {
+	r := root{cfg: cfg}
+	defer func() { err = errors.Join(err, r.close()) }()
 	steps := []struct {
 		what string
-		do   func(Config) error
+		do   func() error
 	}{
-		{"private mounts", func(Config) error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"private mounts", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"the lab's root", r.keep},
+		{"the disk", func() error { return bind(cfg.Disk, cfg.Disk) }}, // a root that can be pivoted to must be a mount of its own
+		{"pivot", func() error { return enter(cfg.Disk) }},
 		{"directories", makeDirs},
-		{"the host's programs", bindPrograms},
-		{"/etc", writeEtc},
-		{"/dev", func(c Config) error { return MountDev(filepath.Join(c.Disk, "dev")) }},
-		{"/proc", func(c Config) error { return MountProc(filepath.Join(c.Disk, "proc")) }},
-		{"/sys", func(c Config) error { return bindReadOnly("/sys", filepath.Join(c.Disk, "sys")) }},
-		{"/run", bindRun},
-		{"boot id", bindBootID},
-		{"pivot", func(c Config) error { return Pivot(c.Disk) }},
+		{"/proc", r.placeProc},
+		{"the host's programs", r.placePrograms},
+		{"releases", func() error { return bind(r.lab()+cfg.Releases, Releases) }},
+		{"/sys", func() error { return bind(r.lab()+"/sys", "/sys") }},
+		{"/dev", func() error { return MountDev(r.lab()+"/dev", "/dev") }},
+		{"/run", r.placeRun},
+		{"drop the lab's root", leave},
+		{"/etc", func() error { return writeEtc(cfg) }},
+		{"boot id", func() error { return bindBootID(cfg) }},
 		{"commands", linkCommands},
 	}
 	for _, s := range steps {
-		if err := s.do(cfg); err != nil {
+		if err := s.do(); err != nil {
 			return fmt.Errorf("root of %s: %s: %w", cfg.Name, s.what, err)
 		}
 	}
 	return nil
 }
 
-func makeDirs(cfg Config) error {
-	for _, d := range []string{
-		"dev", "proc", "sys", "run", "usr", "tmp", "root", "home", "mnt", "etc/kubernetes/manifests", "etc/systemd/system", "etc/ssl/certs",
-		"var/lib/kubelet", "var/lib/etcd", "var/log/pods", "var/log/containers", "var/tmp", "opt/drydock/bin", "opt/drydock/releases",
-	} {
-		if err := os.MkdirAll(filepath.Join(cfg.Disk, d), 0o755); err != nil {
-			return err
-		}
-	}
-	// A root that can be pivoted to must be a mount of its own.
-	return unix.Mount(cfg.Disk, cfg.Disk, "", unix.MS_BIND, "")
+// root is what a machine holds of the lab while it makes its own root.
+type root struct {
+	cfg  Config
+	old  *os.File // the lab's root
+	proc *os.File // the machine's /proc, not placed yet
 }
 
-// bindPrograms shares /usr and, where the host still has them apart, /bin, /sbin and /lib*.
-func bindPrograms(cfg Config) error {
-	if err := bindReadOnly("/usr", filepath.Join(cfg.Disk, "usr")); err != nil {
+// keep opens what is needed behind the pivot. A new /proc is given only to who still sees one (mount_namespaces(7)).
+func (r *root) keep() (err error) {
+	if r.old, err = os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
 		return err
 	}
-	for _, name := range []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"} {
-		src, dst := "/"+name, filepath.Join(cfg.Disk, name)
-		target, err := os.Readlink(src)
-		switch {
-		case err == nil:
-			if err := os.Symlink(target, dst); err != nil && !errors.Is(err, os.ErrExist) {
-				return err
-			}
-		case isDir(src):
-			if err := os.MkdirAll(dst, 0o755); err != nil {
-				return err
-			}
-			if err := bindReadOnly(src, dst); err != nil {
-				return err
-			}
+	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("/proc: %w", err)
+	}
+	defer func() { _ = unix.Close(fs) }()
+	if err := errors.Join(unix.FsconfigSetString(fs, "source", "proc"), unix.FsconfigCreate(fs)); err != nil {
+		return fmt.Errorf("/proc: %w", err)
+	}
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		return fmt.Errorf("/proc: %w", err)
+	}
+	r.proc = os.NewFile(uintptr(fd), "proc")
+	return nil
+}
+
+func (r *root) placeProc() error {
+	if err := unix.MoveMount(int(r.proc.Fd()), "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return err
+	}
+	return guardProc("/proc")
+}
+
+// lab is the path of the lab's root, behind the pivot.
+func (r *root) lab() string { return fmt.Sprintf("/proc/self/fd/%d", r.old.Fd()) }
+
+// placeRun gives the machine the drydock binary and the one socket of the lab that it may ask.
+func (r *root) placeRun() error {
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		return err
+	}
+	if err := os.Mkdir(RunDir, 0o700); err != nil {
+		return err
+	}
+	for dst, src := range map[string]string{Program: r.cfg.Program, LabSocket: r.cfg.LabSocket} {
+		if err := os.WriteFile(dst, nil, 0o755); err != nil {
+			return err
+		}
+		if err := bind(r.lab()+src, dst); err != nil {
+			return err
 		}
 	}
-	for _, dir := range []string{"/etc/ssl/certs", "/etc/alternatives"} {
-		if !isDir(dir) {
+	return nil
+}
+
+func (r *root) close() error {
+	var errs []error
+	for _, f := range []*os.File{r.old, r.proc} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func makeDirs() error {
+	for _, d := range []string{
+		"/dev", "/proc", "/sys", "/run", "/usr", "/tmp", "/root", "/home", "/mnt", "/etc/kubernetes/manifests", "/etc/systemd/system", "/etc/ssl/certs",
+		"/var/lib/kubelet", "/var/lib/etcd", "/var/log/pods", "/var/log/containers", "/var/tmp", BinDir, Releases,
+	} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HostPrograms lists what a machine shares of the host's programs: /usr and, where the host still has them apart, /bin, /sbin and /lib*.
+func HostPrograms() []string {
+	return []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ssl/certs", "/etc/alternatives"}
+}
+
+func (r *root) placePrograms() error {
+	for _, path := range HostPrograms() {
+		if target, err := os.Readlink(r.lab() + path); err == nil {
+			if err := os.Symlink(target, path); err != nil && !errors.Is(err, os.ErrExist) {
+				return err
+			}
 			continue
 		}
-		if err := os.MkdirAll(filepath.Join(cfg.Disk, dir), 0o755); err != nil {
+		if _, err := os.Lstat(r.lab() + path); err != nil {
+			continue
+		}
+		if err := os.MkdirAll(path, 0o755); err != nil {
 			return err
 		}
-		if err := bindReadOnly(dir, filepath.Join(cfg.Disk, dir)); err != nil {
+		if err := bind(r.lab()+path, path); err != nil {
 			return err
 		}
 	}
-	return bindReadOnly(cfg.Releases, filepath.Join(cfg.Disk, Releases))
+	return nil
 }
 
-func isDir(path string) bool {
-	st, err := os.Lstat(path)
-	return err == nil && st.IsDir()
-}
-
-// bindReadOnly binds src with everything mounted below it and makes all of that read-only.
-func bindReadOnly(src, dst string) error {
+// bind shows src, with everything mounted below it, at dst as well.
+func bind(src, dst string) error {
 	if err := unix.Mount(src, dst, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("bind %s: %w", src, err)
+		return fmt.Errorf("bind %s: %w", dst, err)
 	}
-	return readOnly(dst)
+	return nil
 }
 
+// readOnly makes what is mounted at path, and below, read-only.
 func readOnly(path string) error {
 	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(unix.AT_FDCWD, path, unix.AT_RECURSIVE, attr); err != nil {
@@ -130,24 +189,27 @@ func writeEtc(cfg Config) error {
 		"etc/machine-id":    strings.ReplaceAll(machineID(cfg.Name), "-", "") + "\n",
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(cfg.Disk, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile("/"+name, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// MountDev makes a /dev with the harmless devices only: a lab started by root must not reach the host's disks.
-func MountDev(dev string) error {
+// Devices are the harmless ones.
+func Devices() []string { return []string{"null", "zero", "full", "random", "urandom", "tty"} }
+
+// MountDev makes a /dev with the harmless devices of another one and no more: a lab started by root must not reach the host's disks.
+func MountDev(from, dev string) error {
 	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID, "mode=755,size=64k"); err != nil {
 		return fmt.Errorf("tmpfs: %w", err)
 	}
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+	for _, name := range Devices() {
 		path := filepath.Join(dev, name)
 		if err := os.WriteFile(path, nil, 0o666); err != nil {
 			return err
 		}
-		if err := unix.Mount("/dev/"+name, path, "", unix.MS_BIND, ""); err != nil {
+		if err := unix.Mount(filepath.Join(from, name), path, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("/dev/%s: %w", name, err)
 		}
 	}
@@ -175,12 +237,17 @@ func MountDev(dev string) error {
 	return nil
 }
 
-// MountProc mounts the PID namespace's /proc with /proc/sys read-only but for the network's part: sysctls outside it
-// belong to the host, and a lab started by root could write them (the kubelet tries to).
+// MountProc mounts the PID namespace's /proc and guards it.
 func MountProc(proc string) error {
 	if err := unix.Mount("proc", proc, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return err
 	}
+	return guardProc(proc)
+}
+
+// guardProc makes /proc/sys read-only but for the network's part: sysctls outside it belong to the host, and the kubelet of a lab
+// started by root would set them.
+func guardProc(proc string) error {
 	for _, name := range []string{"sys", "sysrq-trigger", "irq", "bus"} {
 		path := filepath.Join(proc, name)
 		if _, err := os.Stat(path); err != nil {
@@ -209,43 +276,35 @@ func MountProc(proc string) error {
 	return nil
 }
 
-func bindRun(cfg Config) error {
-	run := filepath.Join(cfg.Disk, "run")
-	if err := unix.Mount("tmpfs", run, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
-		return err
-	}
-	for name, src := range map[string]string{"drydock": cfg.Run, "drydock-lab": cfg.LabRun} {
-		if err := os.Mkdir(filepath.Join(run, name), 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount(src, filepath.Join(run, name), "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("bind %s: %w", src, err)
-		}
-	}
-	program := filepath.Join(run, "drydock-program")
-	if err := os.WriteFile(program, nil, 0o755); err != nil {
-		return err
-	}
-	return unix.Mount(cfg.Program, program, "", unix.MS_BIND, "")
-}
-
 // bindBootID gives the machine a boot id of its own: the kernel's is the host's and would not change at a reboot.
 func bindBootID(cfg Config) error {
-	id := filepath.Join(cfg.Disk, "run/boot_id")
+	const id = "/run/boot_id"
 	if err := os.WriteFile(id, []byte(cfg.BootID+"\n"), 0o444); err != nil {
 		return err
 	}
-	return unix.Mount(id, filepath.Join(cfg.Disk, "proc/sys/kernel/random/boot_id"), "", unix.MS_BIND, "")
+	return unix.Mount(id, "/proc/sys/kernel/random/boot_id", "", unix.MS_BIND, "")
 }
 
-// Pivot makes dir the root and drops the old one (pivot_root(2), "pivot_root(".", ".")").
+// Pivot makes dir the root and drops the old one (pivot_root(2), "pivot_root(".", ".")"). dir must be a mount.
 func Pivot(dir string) error {
+	if err := enter(dir); err != nil {
+		return err
+	}
+	return leave()
+}
+
+// enter makes dir the root; the old one stays mounted over it, and so is the working directory, until leave drops it.
+func enter(dir string) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
+	return nil
+}
+
+func leave() error {
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("drop the old root: %w", err)
 	}
@@ -253,13 +312,13 @@ func Pivot(dir string) error {
 }
 
 // linkCommands puts the words a person types on the machine's PATH.
-func linkCommands(Config) error {
+func linkCommands() error {
 	for _, name := range []string{"drydock", "systemctl", "journalctl"} {
 		path := filepath.Join(BinDir, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if err := os.Symlink("/run/drydock-program", path); err != nil {
+		if err := os.Symlink(Program, path); err != nil {
 			return err
 		}
 	}
