@@ -156,7 +156,7 @@ func (r *Run) build(ctx context.Context) error {
 func (r *Run) Report(res *plan.Result) {
 	table := plan.Table{
 		Title:   fmt.Sprintf("%d scale sets, %d nodes replaced, %s policy", r.Spec.ScaleSets, r.Spec.Nodes, r.Spec.Policy),
-		Columns: []string{"subject", "collections read at start", "for one new node", "calls", "throttled", "first throttled after", "lookups failed", "slowest lookup", "served again after"},
+		Columns: columns(),
 	}
 	lines := plan.Plot{Title: "Collections read, and where the policy stopped it", X: "minutes of the twin's clock", Y: "calls"}
 	for _, s := range r.stories {

@@ -45,6 +45,26 @@ func throttledCalls(calls []azure.Call) (out []azure.Call) {
 	return out
 }
 
+// refused are the subject's calls whose token was not taken, but for those a fault refused; one without a readable token is the subject's as well, for the
+// twin is its alone. They cost no budget and bring nothing, so that with such calls the other figures say little of the subject.
+func (s *story) refused() (out []azure.Call) {
+	if s.twin == nil {
+		return nil
+	}
+	calls, _ := s.twin.Calls().Since(0)
+	for _, c := range calls {
+		if c.Status == http.StatusUnauthorized && c.Fault == "" && (c.Principal == subjectPrincipal || c.Principal == "") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// columns are the titles of what row gives.
+func columns() []string {
+	return []string{"subject", "collections read at start", "for one new node", "calls", "throttled", "first throttled after", "answered 401", "lookups failed", "slowest lookup", "served again after"}
+}
+
 // servesAgain is how long after the last event a new node was found.
 func (s *story) servesAgain() string {
 	if s.served {
@@ -72,7 +92,7 @@ func (s *story) row() []string {
 	factor := float64(time.Second) / float64(s.clock.Wall(time.Second))
 	return []string{
 		s.subject.Name, fmt.Sprint(lists(s.mine(0, s.warm))), fmt.Sprint(lists(s.mine(s.warm, s.first))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
-		fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), s.servesAgain(),
+		fmt.Sprint(len(s.refused())), fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), s.servesAgain(),
 	}
 }
 
@@ -111,9 +131,10 @@ func (s *story) receipt() plan.Receipt {
 }
 
 func (s *story) checks() []plan.Check {
+	refused := s.refused()
 	verdict := func(ok bool) plan.Verdict {
 		switch {
-		case s.first == 0:
+		case s.first == 0 || len(refused) > 0:
 			return plan.Unknown
 		case ok:
 			return plan.Pass
@@ -129,7 +150,13 @@ func (s *story) checks() []plan.Check {
 		{Name: "listsPerMiss", When: s.subject.Name, Verdict: verdict(got == s.subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.subject.ListsPerMiss)},
 		{Name: "throttled", When: s.subject.Name, Verdict: verdict((stopped > 0) == s.subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
 	}
-	return append(out, plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.servesAgain() + " after the last event"})
+	message := "no call answered 401"
+	if n := len(refused); n > 0 {
+		message = fmt.Sprintf("%d of %d calls answered 401, the first %s: what was measured is not what the subject does with a good token", n, len(s.mine(0, 0)), refused[0].Operation)
+	}
+	return append(out,
+		plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.servesAgain() + " after the last event"},
+		plan.Check{Name: "tokensTaken", When: s.subject.Name, Verdict: verdict(true), Message: message})
 }
 
 // faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.

@@ -1,0 +1,78 @@
+package subject
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// serving is a twin with a subject's calls still to come.
+func serving(t *testing.T) *azure.Server {
+	t.Helper()
+	return told(t).server
+}
+
+func told(t *testing.T) *story {
+	t.Helper()
+	policy, err := azure.LoadPolicy("current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &story{run: &Run{Spec: &ARM{Patience: time.Minute}}, subject: ARMSubject{Name: "s", ListsPerMiss: 1}, clock: azure.NewVirtualClock(time.Now()), first: 1 << 30, served: true}
+	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy}); err != nil {
+		t.Fatal(err)
+	}
+	if s.server, err = s.twin.Serve(t.Context(), azure.Listen{Address: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.server.Close() })
+	s.begun = s.clock.Now()
+	return s
+}
+
+// list makes the subject read one collection, with a token of the twin itself or of another one.
+func (s *story) list(t *testing.T, tokens *azure.Server) {
+	t.Helper()
+	ready := s.server.Ready
+	ready.Authority = tokens.Ready.Authority
+	c, err := azure.NewClient(t.Context(), ready, slices.Concat(s.server.CA, tokens.CA), subjectPrincipal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Do(t.Context(), http.MethodGet, "providers/Microsoft.Compute/virtualMachines", nil, nil)
+}
+
+// A call that was refused for its token was not counted by the twin as the subject's others: figures with such calls in them are not what they seem.
+func TestRefusedTokensAreShownAndProveNothing(t *testing.T) {
+	s := told(t)
+	s.list(t, s.server)
+	if v := verdicts(s); !slices.Equal(v, []plan.Verdict{plan.Pass, plan.Pass, plan.Pass, plan.Pass}) {
+		t.Errorf("with good tokens: %v", v)
+	}
+	s.list(t, serving(t))
+	if v := verdicts(s); slices.ContainsFunc(v, func(v plan.Verdict) bool { return v != plan.Unknown }) {
+		t.Errorf("with a call that was answered 401: %v", v)
+	}
+	var said string
+	for _, c := range s.checks() {
+		said += c.Message + "\n"
+	}
+	if !strings.Contains(said, "1 of 2 calls answered 401") {
+		t.Errorf("what was seen: %s", said)
+	}
+	if row := s.row(); row[slices.Index(columns(), "answered 401")] != "1" || len(row) != len(columns()) {
+		t.Errorf("the row is %q", row)
+	}
+}
+
+func verdicts(s *story) (out []plan.Verdict) {
+	for _, c := range s.checks() {
+		out = append(out, c.Verdict)
+	}
+	return out
+}
