@@ -170,7 +170,7 @@ func parseLine(s string, before time.Time) (Line, bool) {
 			l.Text += ": " + why
 		}
 	case m != nil:
-		l.Text, l.Fatal = m[3], m[1] == "F"
+		l.Text, l.Fatal = m[3], m[1] == "F" || strings.HasPrefix(m[3], `"command failed"`) // what every command of Kubernetes ends with
 		if t, err := time.ParseInLocation("2006 0102 15:04:05", fmt.Sprint(time.Now().Year(), " ", m[2]), time.Local); err == nil && l.Last.Equal(before) {
 			l.Last = t
 		}

@@ -62,7 +62,7 @@ func TestHeard(t *testing.T) {
 
 func TestLinesOfOtherPrograms(t *testing.T) {
 	for raw, want := range map[string]Line{
-		`2026-11-21T12:00:05Z stderr F E1121 12:00:04.380808       1 run.go:72] "command failed" err="no such flag"`: {Text: `"command failed" err="no such flag"`, Last: at(5)},
+		`2026-11-21T12:00:05Z stderr F E1121 12:00:04.380808       1 run.go:72] "command failed" err="no such flag"`: {Text: `"command failed" err="no such flag"`, Fatal: true, Last: at(5)},
 		`2026-11-21T12:00:05Z stderr F F1121 12:00:04.380808       1 run.go:72] cannot listen`:                       {Text: "cannot listen", Fatal: true, Last: at(5)},
 		`2026-11-21T12:00:05Z stdout F panic: nil map`:                                                               {Text: "panic: nil map", Fatal: true, Last: at(5)},
 		`fatal error: all goroutines are asleep`:                                                                     {Text: "fatal error: all goroutines are asleep", Fatal: true, Last: noon},
