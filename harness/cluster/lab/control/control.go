@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,7 @@ func (r *Request) Decode(into any) error {
 type answer struct {
 	Error    string          `json:"error,omitempty"`
 	NotExist bool            `json:"notExist,omitempty"` // the error was fs.ErrNotExist
+	Errno    syscall.Errno   `json:"errno,omitempty"`    // what the kernel said, if it did
 	Body     json.RawMessage `json:"body,omitempty"`
 }
 
@@ -85,6 +87,7 @@ func serveOne(conn *net.UnixConn, handlers map[string]Handler) {
 	var a answer
 	if err != nil {
 		a.Error, a.NotExist = err.Error(), errors.Is(err, fs.ErrNotExist)
+		_ = errors.As(err, &a.Errno)
 	} else if body != nil {
 		if a.Body, err = json.Marshal(body); err != nil {
 			a.Error = err.Error()
@@ -97,12 +100,21 @@ func serveOne(conn *net.UnixConn, handlers map[string]Handler) {
 type RemoteError struct {
 	Op, Message string
 	notExist    bool
+	errno       syscall.Errno
 }
 
 func (e *RemoteError) Error() string { return e.Message }
 
 // Is makes errors.Is(err, fs.ErrNotExist) work across the wire.
 func (e *RemoteError) Is(target error) bool { return target == fs.ErrNotExist && e.notExist }
+
+// Unwrap gives what the kernel said there, so that errors.Is(err, syscall.ECONNREFUSED) works across the wire as well.
+func (e *RemoteError) Unwrap() error {
+	if e.errno == 0 {
+		return nil
+	}
+	return e.errno
+}
 
 // Call sends one request to the socket and waits for the answer. The context's end hangs up, which ends the operation.
 func Call(ctx context.Context, socket, op string, body, into any, files ...*os.File) ([]*os.File, error) {
@@ -127,7 +139,7 @@ func Call(ctx context.Context, socket, op string, body, into any, files ...*os.F
 	}
 	if a.Error != "" {
 		closeAll(got)
-		return nil, &RemoteError{Op: op, Message: a.Error, notExist: a.NotExist}
+		return nil, &RemoteError{Op: op, Message: a.Error, notExist: a.NotExist, errno: a.Errno}
 	}
 	if into != nil && len(a.Body) > 0 {
 		if err := json.Unmarshal(a.Body, into); err != nil {

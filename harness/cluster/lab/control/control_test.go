@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -116,5 +117,19 @@ func TestDialThroughIsForTCPOnly(t *testing.T) {
 		if _, err := DialThrough(t.Context(), path, network, path); err == nil || !strings.Contains(err.Error(), "only tcp") {
 			t.Errorf("%s: error %v", network, err)
 		}
+	}
+}
+
+// TestARefusalIsOneAcrossTheWire: nobody has to read an error's text to know that nothing listens.
+func TestARefusalIsOneAcrossTheWire(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	_, err = DialThrough(t.Context(), serve(t, map[string]Handler{"dial": Dial}), "tcp", addr)
+	if !errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("%v", err)
 	}
 }
