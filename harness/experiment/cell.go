@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
@@ -202,18 +200,11 @@ func (c *cellRun) settle(ctx context.Context) error {
 	c.stop()
 	c.watching.Wait()
 	c.record.Observations = c.observer.Seen()
-	c.record.Samples = map[string][]load.Sample{}
-	for _, p := range c.watched.Probes {
-		c.record.Samples[p.Name] = p.Samples()
-	}
 	c.record.Said = c.target.LastWords(ctx, append(c.record.Observations, c.record.Final))
-	acked := c.watched.Acknowledged()
-	c.record.Acknowledged = len(acked)
-	c.record.Lost, err = load.LostWrites(ctx, c.target.Etcd, acked)
-	c.record.LostError = describe(err)
+	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
+	c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
 	c.record.Hashes, _, err = c.target.Members.Hashes(ctx)
 	c.record.HashError = describe(err)
-	c.checkHistories()
 	for _, ch := range c.outline.faults {
 		c.record.Windows = append(c.record.Windows, c.window(ch))
 	}
@@ -229,22 +220,6 @@ func (c *cellRun) settle(ctx context.Context) error {
 		c.record.AfterError = describe(err)
 	}
 	return stopErr
-}
-
-func (c *cellRun) checkHistories() {
-	c.record.Linearizable, c.record.Operations = map[string]plan.Verdict{}, map[string]int{}
-	for _, h := range c.watched.Histories {
-		verdict, n := h.Check()
-		c.record.Operations[h.Name] = n
-		switch verdict {
-		case porcupine.Ok:
-			c.record.Linearizable[h.Name] = plan.Pass
-		case porcupine.Illegal:
-			c.record.Linearizable[h.Name] = plan.Fail
-		case porcupine.Unknown:
-			c.record.Linearizable[h.Name] = plan.Unknown
-		}
-	}
 }
 
 // window is the fault's time from its receipt.

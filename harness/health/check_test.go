@@ -102,7 +102,11 @@ func TestEtcdQuorum(t *testing.T) {
 func samples(results ...error) []load.Sample {
 	var out []load.Sample
 	for i, err := range results {
-		out = append(out, load.Sample{Start: at(10 + float64(i)), End: at(10.5 + float64(i)), Err: err})
+		s := load.Sample{Start: at(10 + float64(i)), End: at(10.5 + float64(i))}
+		if err != nil {
+			s.Err, s.Class = err.Error(), cluster.Answered
+		}
+		out = append(out, s)
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
-	"drydock.dev/drydock/harness/plan"
 )
 
 // Record is everything a run has observed; checks read it and nothing else.
@@ -17,11 +16,8 @@ type Record struct {
 	Windows      []Window
 	Hashes       map[string]uint32
 	HashError    string
-	Linearizable map[string]plan.Verdict // per history
-	Operations   map[string]int
-	Acknowledged int
-	Lost         []string
-	LostError    string
+	Histories    []load.History
+	Ledgers      []load.Ledger
 	Before       *observe.Inventory // nil: not taken
 	After        *observe.Inventory
 	AfterError   string

@@ -11,7 +11,7 @@ import (
 func gapWithin(samples []load.Sample, p Params, what string) (plan.Verdict, string) {
 	good := 0
 	for _, s := range samples {
-		if s.Err == nil {
+		if s.Good() {
 			good++
 		}
 	}
@@ -22,7 +22,7 @@ func gapWithin(samples []load.Sample, p Params, what string) (plan.Verdict, stri
 	case p.MaxGap > 0 && gap > p.MaxGap:
 		return plan.Fail, fmt.Sprintf("%s had a gap of %s, above %s", what, gap.Round(100*time.Millisecond), p.MaxGap)
 	case good == 0:
-		return plan.Fail, fmt.Sprintf("%s failed all %d times: %v", what, len(samples), samples[len(samples)-1].Err)
+		return plan.Fail, fmt.Sprintf("%s failed all %d times: %s", what, len(samples), samples[len(samples)-1].Err)
 	default:
 		return plan.Pass, fmt.Sprintf("%d of %d answered, longest gap %s", good, len(samples), gap.Round(100*time.Millisecond))
 	}
@@ -53,11 +53,11 @@ func none(samples []load.Sample, what string) (plan.Verdict, string) {
 		return plan.Unknown, "no sample was taken"
 	}
 	for _, s := range samples {
-		if s.Err == nil {
+		if s.Good() {
 			return plan.Fail, fmt.Sprintf("%s succeeded at %s", what, clock(s.Start))
 		}
 	}
-	return plan.Pass, fmt.Sprintf("%s failed all %d times, the last: %v", what, len(samples), samples[len(samples)-1].Err)
+	return plan.Pass, fmt.Sprintf("%s failed all %d times, the last: %s", what, len(samples), samples[len(samples)-1].Err)
 }
 
 func writesStop(r *Record, w *Window, _ Params) (plan.Verdict, string) {

@@ -2,114 +2,56 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// Op is one operation of a client on one key. Every value written is unique, so a value names its write.
-type Op struct {
-	Kind string // put, get, cas
-	Key  string
-	From string // cas: the value it replaces
-	To   string // put, cas
-}
-
-// Out is what came back.
-type Out struct {
-	Unknown bool   // no answer: it may have happened, may happen later, or never
-	Value   string // get
-	Swapped bool   // cas
-}
-
-// History records operations for a linearizability check.
-type History struct {
-	Name string
+// recorder keeps what the clients of one store did.
+type recorder struct {
+	name  string
+	began time.Time
 
 	mu  sync.Mutex
-	ops []porcupine.Operation
+	ops []Op
 }
 
-// record keeps an operation. A read without an answer says nothing; a write without one is open-ended.
-func (h *History) record(client int, op Op, out Out, start, end time.Time) {
-	if out.Unknown && op.Kind == "get" {
+func newRecorder(name string) *recorder { return &recorder{name: name, began: time.Now()} }
+
+// now counts on from the beginning by the monotonic clock: a step of the host's clock must not put operations in another order.
+func (r *recorder) now() int64 { return r.began.UnixNano() + time.Since(r.began).Nanoseconds() }
+
+// add keeps an operation. A read without an answer says nothing.
+func (r *recorder) add(op Op) {
+	if op.Unknown && op.Kind == "get" {
 		return
 	}
-	ret := end.UnixNano()
-	if out.Unknown {
-		ret = math.MaxInt64
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: op, Call: start.UnixNano(), Output: out, Return: ret})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ops = append(r.ops, op)
 }
 
-// Model is a register per key with put, get and compare-and-swap.
-func Model() porcupine.Model {
-	return porcupine.Model{
-		Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
-			byKey := map[string]int{}
-			var out [][]porcupine.Operation
-			for _, o := range ops {
-				key := o.Input.(Op).Key
-				i, ok := byKey[key]
-				if !ok {
-					i = len(out)
-					byKey[key] = i
-					out = append(out, nil)
-				}
-				out[i] = append(out[i], o)
-			}
-			return out
-		},
-		Init: func() any { return "" },
-		Step: func(state, input, output any) (bool, any) {
-			op, out, value := input.(Op), output.(Out), state.(string)
-			switch op.Kind {
-			case "put":
-				return true, op.To
-			case "get":
-				return out.Value == value, value
-			default:
-				swaps := value == op.From
-				if !out.Unknown && out.Swapped != swaps {
-					return false, value
-				}
-				if swaps {
-					return true, op.To
-				}
-				return true, value
-			}
-		},
-		DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
-	}
-}
-
-// checkFor bounds the search: open-ended writes make it exponential.
-const checkFor = 30 * time.Second
-
-// Check searches for an order of the operations that explains every answer.
-func (h *History) Check() (porcupine.CheckResult, int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return porcupine.CheckOperationsTimeout(Model(), h.ops, checkFor), len(h.ops)
+func (r *recorder) history() History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return History{Name: r.name, Ops: slices.Clone(r.ops)}
 }
 
 // kv is what a recorded client talks to.
 type kv interface {
 	put(ctx context.Context, key, value string) error
 	get(ctx context.Context, key string) (string, error)
-	cas(ctx context.Context, key, from, to string) (bool, error)
+	// cas also says what it found when it did not swap.
+	cas(ctx context.Context, key, from, to string) (found string, swapped bool, err error)
 }
 
 const (
@@ -117,26 +59,31 @@ const (
 	trafficEvery = 100 * time.Millisecond
 )
 
-// drive is one client: random operations until the context ends. After a time-out it waits, so that open-ended writes stay few.
-func drive(ctx context.Context, h *History, store kv, client int, rng *rand.Rand) {
+// drive is one client: random operations until the context ends. After a time-out it waits: a store that is down is not to be hammered.
+func drive(ctx context.Context, r *recorder, store kv, client int, rng *rand.Rand) {
 	known := map[string]string{}
 	tick := time.NewTicker(trafficEvery)
 	defer tick.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
-		key := fmt.Sprintf("k%d", rng.IntN(trafficKeys))
-		value := fmt.Sprintf("%d-%d", client, n)
-		op := Op{Key: key, To: value, From: known[key], Kind: []string{"put", "get", "get", "cas"}[rng.IntN(4)]}
-		out := operate(ctx, h, store, client, op)
+		key := trafficKey(rng.IntN(trafficKeys))
+		op := Op{Client: client, Key: key, Kind: []string{"put", "get", "get", "cas"}[rng.IntN(4)]}
+		if op.Kind != "get" {
+			op.To = fmt.Sprintf("%d-%d", client, n)
+		}
+		if op.Kind == "cas" {
+			op.From = known[key]
+		}
+		op = operate(ctx, r, store, op)
 		switch {
-		case out.Unknown:
+		case op.Unknown:
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):
 			}
-		case op.Kind == "get":
-			known[key] = out.Value
-		case op.Kind == "put" || out.Swapped:
-			known[key] = value
+		case op.Kind == "put" || op.Swapped:
+			known[key] = op.To
+		default:
+			known[key] = op.Value
 		}
 		select {
 		case <-ctx.Done():
@@ -145,23 +92,41 @@ func drive(ctx context.Context, h *History, store kv, client int, rng *rand.Rand
 	}
 }
 
-func operate(ctx context.Context, h *History, store kv, client int, op Op) Out {
+// operate does one operation and records what came of it. A write that was clearly refused has not happened, so there is nothing to record; if
+// its value is seen all the same, nobody has written it.
+func operate(ctx context.Context, r *recorder, store kv, op Op) Op {
 	ctx, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
-	start := time.Now()
-	var out Out
+	op.Call = r.now()
 	var err error
 	switch op.Kind {
 	case "put":
 		err = store.put(ctx, op.Key, op.To)
 	case "get":
-		out.Value, err = store.get(ctx, op.Key)
+		op.Value, err = store.get(ctx, op.Key)
 	default:
-		out.Swapped, err = store.cas(ctx, op.Key, op.From, op.To)
+		op.Value, op.Swapped, err = store.cas(ctx, op.Key, op.From, op.To)
 	}
-	out.Unknown = err != nil
-	h.record(client, op, out, start, time.Now())
-	return out
+	if err != nil {
+		op.Unknown, op.Swapped, op.Value = true, false, ""
+	} else {
+		op.Return = r.now()
+	}
+	if !refused(err) {
+		r.add(op)
+	}
+	return op
+}
+
+// refused reports whether an API server's answer means that nothing was changed. A conflict may follow an attempt that was not answered and that
+// the client has repeated, and a time-out may come after the write.
+func refused(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= 400 && code < 500 && !apierrors.IsConflict(err) && !apierrors.IsTimeout(err)
 }
 
 // etcdKV goes straight to etcd.
@@ -182,52 +147,71 @@ func (s etcdKV) get(ctx context.Context, key string) (string, error) {
 	return string(resp.Kvs[0].Value), nil
 }
 
-func (s etcdKV) cas(ctx context.Context, key, from, to string) (bool, error) {
+func (s etcdKV) cas(ctx context.Context, key, from, to string) (string, bool, error) {
 	k := trafficPrefix + key
 	cmp := clientv3.Compare(clientv3.Value(k), "=", from)
 	if from == "" {
 		cmp = clientv3.Compare(clientv3.CreateRevision(k), "=", 0)
 	}
-	resp, err := s.c.Txn(ctx).If(cmp).Then(clientv3.OpPut(k, to)).Commit()
-	if err != nil {
-		return false, err
+	resp, err := s.c.Txn(ctx).If(cmp).Then(clientv3.OpPut(k, to)).Else(clientv3.OpGet(k)).Commit()
+	if err != nil || resp.Succeeded {
+		return "", err == nil, err
 	}
-	return resp.Succeeded, nil
+	if found := resp.Responses[0].GetResponseRange().Kvs; len(found) > 0 {
+		return string(found[0].Value), false, nil
+	}
+	return "", false, nil
 }
 
 // apiKV goes through the API server, one ConfigMap a key; compare-and-swap is an update at a resource version.
-type apiKV struct{ client kubernetes.Interface }
+type apiKV struct{ maps corev1.ConfigMapInterface }
 
-func (s apiKV) name(key string) string { return "drydock-traffic-" + key }
+func trafficKey(i int) string { return fmt.Sprintf("k%d", i) }
+
+// trafficMap is the ConfigMap of a key.
+func trafficMap(key string) string { return "traffic-" + key }
 
 func (s apiKV) put(ctx context.Context, key, value string) error {
 	patch := fmt.Sprintf(`{"data":{"v":%q}}`, value)
-	_, err := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Patch(ctx, s.name(key), types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := s.maps.Patch(ctx, trafficMap(key), types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
+}
+
+// gone reports whether the API server says that the object is not there; a path it does not serve is NotFound as well, and names no object.
+func gone(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Name != ""
 }
 
 // get has no resource version: the API server then reads from etcd with a quorum.
 func (s apiKV) get(ctx context.Context, key string) (string, error) {
-	m, err := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(ctx, s.name(key), metav1.GetOptions{})
+	m, err := s.maps.Get(ctx, trafficMap(key), metav1.GetOptions{})
+	if gone(err) {
+		return Absent, nil
+	}
 	if err != nil {
 		return "", err
 	}
 	return m.Data["v"], nil
 }
 
-func (s apiKV) cas(ctx context.Context, key, from, to string) (bool, error) {
-	maps := s.client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
-	m, err := maps.Get(ctx, s.name(key), metav1.GetOptions{})
+// cas gives a conflict back as an error, which is no answer: somebody wrote between the read and the update, and nobody knows what.
+func (s apiKV) cas(ctx context.Context, key, from, to string) (string, bool, error) {
+	m, err := s.maps.Get(ctx, trafficMap(key), metav1.GetOptions{})
+	if gone(err) {
+		return Absent, false, nil
+	}
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
 	if m.Data["v"] != from {
-		return false, nil
+		return m.Data["v"], false, nil
 	}
 	m.Data = map[string]string{"v": to}
-	_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) && !strings.Contains(err.Error(), "etcdserver") {
-		return false, nil // somebody wrote between the read and the update: at that moment the value was another
-	}
-	return err == nil, err
+	_, err = s.maps.Update(ctx, m, metav1.UpdateOptions{})
+	return "", err == nil, err
 }

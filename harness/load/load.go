@@ -5,7 +5,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 
@@ -16,14 +15,15 @@ import (
 
 // Load is everything that uses a cluster during a scenario: the probes, and the clients whose history is checked.
 type Load struct {
-	Probes    []*Prober
-	Histories []*History
+	Probes []*Prober
 
-	acked   acknowledged
-	clients []*clientv3.Client
-	workers []func(ctx context.Context)
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	recorders []*recorder
+	acked     acknowledged // by etcd
+	ledger    *apiLedger   // nil for etcd-only
+	clients   []*clientv3.Client
+	workers   []func(ctx context.Context)
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
 }
 
 // Clients of each history. More would find no more and slow the search.
@@ -31,7 +31,7 @@ const clientsEach = 3
 
 // NewLoad prepares probes and clients. The seed fixes what the clients do, not when.
 func NewLoad(ctx context.Context, t *observe.Target, seed int64) (_ *Load, err error) {
-	a, client := t.Etcd, t.Client
+	a := t.Etcd
 	l := &Load{}
 	defer func() {
 		if err != nil {
@@ -56,50 +56,59 @@ func NewLoad(ctx context.Context, t *observe.Target, seed int64) (_ *Load, err e
 		}
 	}
 	l.Probes = etcdProbes(all, each, &l.acked)
-	h := &History{Name: "etcd"}
-	l.Histories = append(l.Histories, h)
+	r := newRecorder("etcd")
+	l.recorders = append(l.recorders, r)
 	for i := range clientsEach {
 		c, err := open()
 		if err != nil {
 			return nil, err
 		}
-		l.drive(h, etcdKV{c}, i, seed)
+		l.drive(r, etcdKV{c}, i, seed)
 	}
-	if client == nil {
+	if t.Client == nil {
 		return l, nil
 	}
-	for _, name := range append([]string{probeMap}, trafficMaps()...) {
-		if err := makeConfigMap(ctx, client, name); err != nil {
-			return nil, err
+	return l, l.useAPI(ctx, t, seed)
+}
+
+// useAPI prepares what goes through the API server. All of it is in a namespace of its own.
+func (l *Load) useAPI(ctx context.Context, t *observe.Target, seed int64) error {
+	if err := makeNamespace(ctx, t); err != nil {
+		return err
+	}
+	maps := t.Client.CoreV1().ConfigMaps(observe.ClientsNamespace)
+	names := []string{probeMap}
+	for _, m := range t.Cluster.Topology().ControlPlaneMachines() {
+		names = append(names, probeMap+"-"+m)
+	}
+	for i := range trafficKeys {
+		names = append(names, trafficMap(trafficKey(i)))
+	}
+	for _, name := range names {
+		if err := makeConfigMap(ctx, maps, name); err != nil {
+			return err
 		}
 	}
-	probes, err := apiProbes(t)
+	l.ledger = &apiLedger{maps: maps}
+	probes, err := apiProbes(t, maps, l.ledger)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.Probes = append(l.Probes, probes...)
 	if t.Workload != nil {
 		l.Probes = append(l.Probes, &Prober{Name: ProbeWorkload, try: workloadRequest(t.Cluster, t.Workload)})
 	}
-	h = &History{Name: "API server"}
-	l.Histories = append(l.Histories, h)
+	r := newRecorder("API server")
+	l.recorders = append(l.recorders, r)
 	for i := range clientsEach {
-		l.drive(h, apiKV{client}, i, seed)
+		l.drive(r, apiKV{maps}, i, seed)
 	}
-	return l, nil
+	return nil
 }
 
-func trafficMaps() []string {
-	var out []string
-	for i := range trafficKeys {
-		out = append(out, apiKV{}.name(fmt.Sprintf("k%d", i)))
-	}
-	return out
-}
-
-func (l *Load) drive(h *History, store kv, client int, seed int64) {
+func (l *Load) drive(r *recorder, store kv, client int, seed int64) {
 	rng := rand.New(rand.NewPCG(uint64(seed), uint64(client)))
-	l.workers = append(l.workers, func(ctx context.Context) { drive(ctx, h, store, client, rng) })
+	l.workers = append(l.workers, func(ctx context.Context) { drive(ctx, r, store, client, rng) })
 }
 
 // Start sets everything going; Stop ends it.
@@ -131,5 +140,38 @@ func (l *Load) close() error {
 	return errors.Join(errs...)
 }
 
-// Acknowledged lists the keys whose write was acknowledged to the writing probe.
-func (l *Load) Acknowledged() []string { return l.acked.list() }
+// Samples are the tries of each probe.
+func (l *Load) Samples() map[string][]Sample {
+	out := map[string][]Sample{}
+	for _, p := range l.Probes {
+		out[p.Name] = p.Samples()
+	}
+	return out
+}
+
+// Histories are what the recorded clients did.
+func (l *Load) Histories() []History {
+	var out []History
+	for _, r := range l.recorders {
+		out = append(out, r.history())
+	}
+	return out
+}
+
+// Ledgers reads all that was acknowledged again. The load must have been stopped.
+func (l *Load) Ledgers(ctx context.Context, t *observe.Target) []Ledger {
+	book := func(name string, acked *acknowledged, found []string, err error) Ledger {
+		b := Ledger{Name: name, Acknowledged: acked.list(), Found: found}
+		if err != nil {
+			b.Found, b.Error = nil, err.Error()
+		}
+		return b
+	}
+	found, err := readEtcd(ctx, t.Etcd)
+	out := []Ledger{book(LedgerEtcd, &l.acked, found, err)}
+	if l.ledger != nil {
+		found, err = l.ledger.read(ctx)
+		out = append(out, book(LedgerAPI, &l.ledger.acked, found, err))
+	}
+	return out
+}

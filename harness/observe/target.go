@@ -12,6 +12,9 @@ import (
 	"drydock.dev/drydock/harness/kubeadm"
 )
 
+// ClientsNamespace holds all objects that the clients of a run make and write to. What happens to them is judged by what the clients saw.
+const ClientsNamespace = "drydock-clients"
+
 // Target is what is observed and used during a scenario.
 type Target struct {
 	Cluster  cluster.Cluster

@@ -186,8 +186,8 @@ func plant(ctx context.Context, do defect) error {
 			return err
 		}
 		defer func() { _ = t.Members.Close() }()
-		// The probes' object is made when the observation begins, after the inventory of what there was.
-		_, err = t.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(ctx, "drydock-probe", metav1.GetOptions{})
+		// The clients' namespace is made when the observation begins.
+		_, err = t.Client.CoreV1().Namespaces().Get(ctx, observe.ClientsNamespace, metav1.GetOptions{})
 		return err
 	})
 	if err != nil {
