@@ -109,7 +109,7 @@ func readLog(ctx context.Context, c cluster.Cluster, p process) (string, error) 
 	}
 	const script = `logs=$(ls -tr /var/log/pods/kube-system_%[1]s-*/%[1]s/*.log 2>/dev/null | tail -n 3)
 if [ -n "$logs" ]; then cat $logs; else journalctl -u %[1]s -n %[2]d -o cat; fi | tail -n %[2]d |
-grep -E '"level":"(error|dpanic|panic|fatal)"|(^| )[EF][0-9]{4} [0-9:.]+ |(^| )(panic|fatal error): ' || true`
+grep -E '"level":"(error|dpanic|panic|fatal)"|(^| )[EF][0-9]{4} [0-9:.]+ |(^| )(panic|fatal error|Error): ' || true`
 	return cluster.Shell(ctx, m, fmt.Sprintf(script, p.program, saidLines))
 }
 
@@ -144,6 +144,8 @@ var (
 	criFrame = regexp.MustCompile(`^(\S+) (?:stdout|stderr) [FP] `)
 	// klogFrame is level, date, time, thread and place: E1121 14:40:44.380808    1234 file.go:12] text.
 	klogFrame = regexp.MustCompile(`^([EF])(\d{4} [0-9:.]+)\s+\d+ \S+\] (.*)$`)
+	// goEnd is how Go ends a process, and a command that does not understand its flags.
+	goEnd     = regexp.MustCompile(`^(panic|fatal error|Error): `)
 	recovered = regexp.MustCompile(` \[recovered[^]]*\]$`) // Go's remark on a panic that was thrown again
 )
 
@@ -174,7 +176,7 @@ func parseLine(s string, before time.Time) (Line, bool) {
 		if t, err := time.ParseInLocation("2006 0102 15:04:05", fmt.Sprint(time.Now().Year(), " ", m[2]), time.Local); err == nil && l.Last.Equal(before) {
 			l.Last = t
 		}
-	case strings.HasPrefix(s, "panic: "), strings.HasPrefix(s, "fatal error: "):
+	case goEnd.MatchString(s):
 		l.Text, l.Fatal = recovered.ReplaceAllString(s, ""), true
 	default:
 		return l, false

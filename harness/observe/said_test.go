@@ -65,6 +65,7 @@ func TestLinesOfOtherPrograms(t *testing.T) {
 		`2026-11-21T12:00:05Z stderr F E1121 12:00:04.380808       1 run.go:72] "command failed" err="no such flag"`: {Text: `"command failed" err="no such flag"`, Fatal: true, Last: at(5)},
 		`2026-11-21T12:00:05Z stderr F F1121 12:00:04.380808       1 run.go:72] cannot listen`:                       {Text: "cannot listen", Fatal: true, Last: at(5)},
 		`2026-11-21T12:00:05Z stdout F panic: nil map`:                                                               {Text: "panic: nil map", Fatal: true, Last: at(5)},
+		`2026-11-21T12:00:05Z stderr F Error: unknown flag: --x`:                                                     {Text: "Error: unknown flag: --x", Fatal: true, Last: at(5)},
 		`fatal error: all goroutines are asleep`:                                                                     {Text: "fatal error: all goroutines are asleep", Fatal: true, Last: noon},
 		`E1121 12:00:04.380808     123 kubelet.go:1] off`:                                                            {Text: "off", Last: time.Date(time.Now().Year(), 11, 21, 12, 0, 4, 380808000, time.Local)},
 		strings.Repeat("x", 300):      {},
