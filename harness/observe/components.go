@@ -1,19 +1,17 @@
 package observe
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -36,32 +34,54 @@ const (
 
 // Component is one running component as it says itself.
 type Component struct {
-	Name    string `json:"name"`
-	Machine string `json:"machine"`
-	Version string `json:"version,omitempty"` // empty: it did not answer
-	Local   bool   `json:"local,omitempty"`   // talks to its own machine's API server only, as its kubeconfig says
-	Error   string `json:"error,omitempty"`
+	Name    string          `json:"name"`
+	Machine string          `json:"machine"`
+	Version string          `json:"version,omitempty"` // empty: it did not answer
+	Local   bool            `json:"local,omitempty"`   // talks to its own machine's API server only, as its kubeconfig says
+	Error   string          `json:"error,omitempty"`
+	Failure cluster.Failure `json:"failure,omitempty"` // of which kind the error is
+	// Unhealthy is what it said when it answered and did not call itself healthy. Of an API server ServerHealth has that.
+	Unhealthy string    `json:"unhealthy,omitempty"`
+	Started   time.Time `json:"started,omitzero"`  // when its process started, from its own metrics; zero: not read
+	Leader    Belief    `json:"leader,omitempty"`  // of controller-manager and scheduler; empty: not read
+	LeaderAt  time.Time `json:"leaderAt,omitzero"` // when it was asked that
+	BootID    string    `json:"bootID,omitempty"`  // its machine's, of kubelets only
 }
 
 // String names the component and its machine.
 func (c Component) String() string { return c.Name + " on " + c.Machine }
 
-// componentProbe asks one component over a connection it keeps: as long as that connection lives the process is the same, and
-// so is its version, which is therefore read once a connection. A metrics page twice a second from everybody would be a load of its own.
+// componentProbe asks one component over a connection it keeps: as long as that connection lives the process is the same, and so are its version and
+// its start, which are therefore read once a connection. A metrics page twice a second from everybody would be a load of its own.
 type componentProbe struct {
 	machine    cluster.Machine
 	name       string
 	base       string
 	alive      string // a cheap path
-	version    string // the path that has the version
+	elects     bool
 	kubeconfig string
-	client     *http.Client
+	client     *http.Client // of the connection that is watched
+	pages      *http.Client // of the pages, which may take longer than a look
 	dials      *atomic.Int64
 
-	mu    sync.Mutex
-	known Component
-	dial  int64 // the connection the version was read on
+	mu      sync.Mutex
+	known   Component
+	dial    int64        // the connection it is known of
+	pending chan reading // a page that is being read; nil: none is
 }
+
+// reading is what was read beside the cheap path, and while which connection lived.
+type reading struct {
+	Component
+	dial int64
+	err  error
+}
+
+// How long a page may take, which on a busy host is longer than a look, and how often a component is asked whether it leads.
+const (
+	pageWithin   = 10 * time.Second
+	believeEvery = 3 * time.Second
+)
 
 // Ports of the secure endpoints, kubeadm's defaults; controller-manager and scheduler listen on the loopback only.
 var componentPorts = map[string]int{ //nolint:gochecknoglobals // a constant table
@@ -96,7 +116,7 @@ func (p *componentProbes) all() ([]*componentProbe, error) {
 	for _, m := range p.cluster.Machines() {
 		probes, known := p.known[m]
 		if !known {
-			for _, name := range componentsOf(m.Role()) {
+			for _, name := range ComponentsOf(m.Role()) {
 				probe, err := newComponentProbe(m, name, p.pair)
 				if err != nil {
 					return nil, err
@@ -111,7 +131,8 @@ func (p *componentProbes) all() ([]*componentProbe, error) {
 	return out, nil
 }
 
-func componentsOf(r cluster.Role) []string {
+// ComponentsOf names what runs on a machine of a role and tells its version, besides etcd.
+func ComponentsOf(r cluster.Role) []string {
 	switch r {
 	case cluster.ControlPlane:
 		return []string{APIServer, ControllerManager, Scheduler, Kubelet}
@@ -128,100 +149,177 @@ func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) (*c
 		return nil, err
 	}
 	p := &componentProbe{
-		machine: m, name: name, dials: &atomic.Int64{}, alive: "/healthz", version: "/metrics",
+		machine: m, name: name, dials: &atomic.Int64{}, alive: "/healthz",
 		base: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(componentPorts[name])),
 	}
 	switch name {
 	case APIServer:
-		p.alive, p.version = "/version", "/version"
+		p.alive = "/version" // its health asks etcd, and is read where readiness is
 	case ControllerManager:
-		p.kubeconfig = "/etc/kubernetes/controller-manager.conf"
+		p.kubeconfig, p.elects = "/etc/kubernetes/controller-manager.conf", true
 	case Scheduler:
-		p.kubeconfig = "/etc/kubernetes/scheduler.conf"
+		p.kubeconfig, p.elects = "/etc/kubernetes/scheduler.conf", true
 	case Kubelet:
 		p.kubeconfig = "/etc/kubernetes/kubelet.conf"
 	}
-	p.client = &http.Client{Transport: &http.Transport{
-		MaxConnsPerHost: 1,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			p.dials.Add(1)
-			return d.Dial(ctx, network, addr)
-		},
-		// Controller-manager and scheduler sign their own certificates. The machine's own loopback is trusted instead.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}},
-	}}
+	client := func(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
+		return &http.Client{Transport: &http.Transport{
+			MaxConnsPerHost: 1, DialContext: dial, IdleConnTimeout: time.Minute,
+			// Controller-manager and scheduler sign their own certificates. The machine's own loopback is trusted instead.
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}},
+		}}
+	}
+	p.pages = client(d.Dial)
+	p.client = client(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		p.dials.Add(1)
+		return d.Dial(ctx, network, addr)
+	})
 	return p, nil
 }
 
-// look asks the component; the version is read again when the connection is a new one.
+// look asks the component; what its process is known by is read again when the connection is a new one.
 func (p *componentProbe) look(ctx context.Context) Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	none := Component{Name: p.name, Machine: p.machine.Name()}
-	if err := p.get(ctx, p.alive, func(io.Reader) error { return nil }); err != nil {
-		none.Error = err.Error()
+	failed := func(err error) Component {
+		none.Error, none.Failure = err.Error(), cluster.FailureOf(err)
 		return none
 	}
-	if p.known.Version != "" && p.dial == p.dials.Load() {
-		return p.known
+	unhealthy, err := p.health(ctx)
+	if err != nil {
+		return failed(err)
 	}
-	c := none
-	if err := p.get(ctx, p.version, func(r io.Reader) (err error) { c.Version, err = readVersion(r, p.version); return err }); err != nil {
-		none.Error = err.Error()
-		return none
+	if err := p.learn(ctx); err != nil {
+		return failed(err)
+	}
+	c := p.known
+	c.Unhealthy = unhealthy
+	return c
+}
+
+// learn brings what is known of the process up to date. It waits for the pages as long as a look may take; a page that takes longer is there at a
+// later look. The belief to lead is only refreshed: nobody waits for it.
+func (p *componentProbe) learn(ctx context.Context) error {
+	fresh := p.known.Version != "" && p.dial == p.dials.Load()
+	if p.pending == nil && (!fresh || p.elects && time.Since(p.known.LeaderAt) > believeEvery) {
+		p.pending = make(chan reading, 1)
+		go func(done chan<- reading, dial int64) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageWithin)
+			defer cancel()
+			c, err := p.read(ctx)
+			done <- reading{Component: c, dial: dial, err: err}
+		}(p.pending, p.dials.Load())
+	}
+	if fresh {
+		select {
+		case r := <-p.pending: // nil when none is being read
+			p.take(r)
+		default:
+		}
+		return nil
+	}
+	select {
+	case r := <-p.pending:
+		return p.take(r)
+	case <-ctx.Done():
+		return fmt.Errorf("%s on %s answers, and has not told its version yet: %w", p.name, p.machine.Name(), ctx.Err())
+	}
+}
+
+// take keeps what was read, unless that was of a process before this one.
+func (p *componentProbe) take(r reading) error {
+	p.pending = nil
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.dial != p.dials.Load():
+		return fmt.Errorf("%s on %s has a new connection and has not told its version on it yet", p.name, p.machine.Name())
+	}
+	p.known, p.dial = r.Component, r.dial
+	return nil
+}
+
+// read asks for all that a process is known by.
+func (p *componentProbe) read(ctx context.Context) (Component, error) {
+	c := Component{Name: p.name, Machine: p.machine.Name()}
+	asked := time.Now()
+	page, err := p.metrics(ctx)
+	if err != nil {
+		return c, err
+	}
+	if c.Started, err = page.started(); err != nil {
+		return c, fmt.Errorf("%s: %w", c, err)
+	}
+	if c.Version, err = page.version(); err != nil {
+		return c, fmt.Errorf("%s: %w", c, err)
+	}
+	if p.elects {
+		c.Leader, c.LeaderAt = page.leader(p.name), asked
 	}
 	if p.kubeconfig != "" {
 		server, err := p.server(ctx)
 		if err != nil {
-			none.Error = err.Error()
-			return none
+			return c, err
 		}
 		c.Local = server == p.machine.Addr().String()
 	}
-	p.known, p.dial = c, p.dials.Load()
-	return c
+	if power, err := cluster.As[cluster.Power](p.machine); err == nil && p.name == Kubelet {
+		if c.BootID, err = power.BootID(ctx); err != nil {
+			return c, fmt.Errorf("boot id: %w", err)
+		}
+	}
+	return c, nil
 }
 
-// get reads a page whole, so that the connection is kept. An unhealthy component still answers.
-func (p *componentProbe) get(ctx context.Context, path string, read func(io.Reader) error) error {
+// get asks for a path; the caller closes the body.
+func (p *componentProbe) get(ctx context.Context, client *http.Client, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
 	if err != nil {
-		return fmt.Errorf("%s on %s: %w", p.name, p.machine.Name(), err)
+		return nil, fmt.Errorf("%s on %s: %w", p.name, p.machine.Name(), err)
 	}
-	resp, err := p.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s on %s: %w", p.name, p.machine.Name(), err)
+		return nil, fmt.Errorf("%s on %s: %w", p.name, p.machine.Name(), err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if path == p.version && resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s on %s: %s: %s", p.name, p.machine.Name(), path, resp.Status)
-	}
-	err = read(resp.Body)
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return err
+	return resp, nil
 }
 
-var buildInfo = regexp.MustCompile(`^kubernetes_build_info\{.*git_version="([^"]+)"`)
+// health asks the cheap path. Who answers with another status than 200 lives and is not well. The answer is read whole, so that the connection is kept.
+func (p *componentProbe) health(ctx context.Context) (unhealthy string, err error) {
+	resp, err := p.get(ctx, p.client, p.alive)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 300))
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s on %s: %s: %w", p.name, p.machine.Name(), p.alive, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		unhealthy = fmt.Sprintf("%s is %s: %s", p.alive, resp.Status, said)
+	}
+	return unhealthy, nil
+}
 
-// readVersion finds the version in /version or in the metrics.
-func readVersion(r io.Reader, path string) (string, error) {
-	if path == "/version" {
-		var v struct {
-			GitVersion string `json:"gitVersion"`
-		}
-		if err := json.NewDecoder(r).Decode(&v); err != nil {
-			return "", fmt.Errorf("version: %w", err)
-		}
-		return v.GitVersion, nil
+// metrics reads what the component tells of its process.
+func (p *componentProbe) metrics(ctx context.Context) (metrics, error) {
+	resp, err := p.get(ctx, p.pages, "/metrics")
+	if err != nil {
+		return nil, err
 	}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if m := buildInfo.FindSubmatch(lines.Bytes()); m != nil {
-			return string(m[1]), nil
-		}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s on %s: /metrics: %s", p.name, p.machine.Name(), resp.Status)
 	}
-	return "", fmt.Errorf("no kubernetes_build_info among the metrics: %w", lines.Err())
+	page, err := readMetrics(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s on %s: %w", p.name, p.machine.Name(), err)
+	}
+	return page, nil
 }
 
 // server is the host of the API server the component's kubeconfig names.
