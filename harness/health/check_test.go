@@ -137,21 +137,6 @@ func TestWritesStopAndContinue(t *testing.T) {
 	}
 }
 
-func TestOneLeader(t *testing.T) {
-	lease := func(holder string, acquired, renewed float64) observe.Observation {
-		return observe.Observation{Leases: []observe.Lease{{Component: "kube-scheduler", Holder: holder, Acquired: at(acquired), Renewed: at(renewed), Duration: 6 * time.Second}}}
-	}
-	r := three()
-	r.Observations = []observe.Observation{lease("a", 0, 10), lease("b", 17, 17)}
-	if c := judge(t, "oneLeader", r, nil, Params{}); c.Verdict != plan.Pass {
-		t.Fatalf("after expiry: %s %s", c.Verdict, c.Message)
-	}
-	r.Observations = []observe.Observation{lease("a", 0, 10), lease("b", 12, 12)}
-	if c := judge(t, "oneLeader", r, nil, Params{}); c.Verdict != plan.Fail {
-		t.Fatalf("before expiry: %s", c.Verdict)
-	}
-}
-
 func TestLeadersMove(t *testing.T) {
 	held := func(seconds float64, holder string, acquired float64) observe.Observation {
 		o := observe.Observation{Time: at(seconds)}

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,17 +53,24 @@ func leadersMove(r *Record, w *Window, p Params) (plan.Verdict, string) {
 	return plan.Pass, strings.Join(said, "; ")
 }
 
-// oneLeader: a lease that changes hands was expired, or given up by its holder (client-go's ReleaseOnCancel empties it).
+// oneLeader: a lease that changes hands was expired, or given up by its holder (client-go's ReleaseOnCancel empties it), and no process takes itself
+// for the leader while another does, or while the lease is renewed by another.
 func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	last, changes := map[string]observe.Lease{}, 0
+	last, first, changes := map[string]observe.Lease{}, map[string]observe.Lease{}, map[string]int32{}
 	for _, o := range r.Observations {
 		for _, l := range o.Leases {
 			before, ok := last[l.Component]
 			last[l.Component] = l
-			if !ok || before.Holder == l.Holder || before.Holder == "" || l.Holder == "" {
+			if !ok {
+				first[l.Component] = l
+			}
+			if !ok || before.Holder == l.Holder {
 				continue
 			}
-			changes++
+			changes[l.Component]++
+			if before.Holder == "" || l.Holder == "" {
+				continue
+			}
 			// The holder may have renewed once more after we looked, which only makes the true overlap smaller than seen; allow for clocks in whole seconds.
 			if l.Acquired.Before(before.Renewed.Add(before.Duration - time.Second)) {
 				return plan.Fail, fmt.Sprintf("%s: %s took the lease at %s, and %s had renewed it for %s at %s", l.Component, l.Holder, clock(l.Acquired),
@@ -70,8 +78,91 @@ func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			}
 		}
 	}
-	if len(last) == 0 {
-		return plan.Unknown, "no lease was seen"
+	if why := twoLeaders(r.Observations); why != "" {
+		return plan.Fail, why
 	}
-	return plan.Pass, fmt.Sprintf("%d changes of leader, each after the lease had expired", changes)
+	var said []string
+	for _, component := range kubeadm.Leases() {
+		l, ok := last[component]
+		if !ok {
+			return plan.Unknown, "the lease of " + component + " was never seen"
+		}
+		word := fmt.Sprintf("%s has changed hands %d times", component, changes[component])
+		if counted := l.Transitions - first[component].Transitions; counted > changes[component] {
+			word += fmt.Sprintf(" as seen, and %d times as it counts itself", counted)
+		}
+		said = append(said, word)
+	}
+	return plan.Pass, strings.Join(said, "; ") + "; nobody led beside the holder"
+}
+
+// reign is a time in which a process took itself for the leader: it said so at its begin and at its end, and nothing else between them.
+type reign struct {
+	observe.Component
+	begin, end time.Time
+}
+
+// unelectedFor is how long a process may be without a word on elections: it comes up before it stands for one.
+const unelectedFor = 5 * time.Second
+
+// reignGap is how far apart two of its words may be: who was stopped meanwhile says the old one once more when it goes on.
+const reignGap = 10 * time.Second
+
+// reigns lists them for each component. Who takes part in no election reigns all the time.
+func reigns(obs []observe.Observation) map[string][]reign {
+	out, current := map[string][]reign{}, map[string]*reign{}
+	end := func(key string) {
+		if g := current[key]; g != nil && g.end.After(g.begin) && (g.Leader != observe.Unelected || g.end.Sub(g.begin) >= unelectedFor) {
+			out[g.Name] = append(out[g.Name], *g)
+		}
+		delete(current, key)
+	}
+	for _, o := range obs {
+		for _, c := range o.Components {
+			if c.LeaderAt.IsZero() {
+				continue
+			}
+			g := current[c.String()]
+			switch {
+			case c.Leader == observe.Follows:
+				end(c.String())
+			case g != nil && g.Leader == c.Leader && g.Started.Equal(c.Started) && c.LeaderAt.Sub(g.end) <= reignGap:
+				g.end = c.LeaderAt
+			default:
+				end(c.String())
+				current[c.String()] = &reign{Component: c, begin: c.LeaderAt, end: c.LeaderAt}
+			}
+		}
+	}
+	for key := range current {
+		end(key)
+	}
+	for _, list := range out {
+		slices.SortFunc(list, func(a, b reign) int { return cmp.Or(a.begin.Compare(b.begin), strings.Compare(a.Machine, b.Machine)) })
+	}
+	return out
+}
+
+// twoLeaders says who led beside whom.
+func twoLeaders(obs []observe.Observation) string {
+	all := reigns(obs)
+	for _, component := range kubeadm.Leases() {
+		list := all[component]
+		for i, a := range list {
+			for _, b := range list[i+1:] {
+				if a.Machine != b.Machine && a.begin.Before(b.end) && b.begin.Before(a.end) {
+					return fmt.Sprintf("two leaders: %s %s from %s to %s, and %s %s from %s to %s", a, a.Leader, clock(a.begin), clock(a.end), b, b.Leader, clock(b.begin), clock(b.end))
+				}
+			}
+			for _, o := range obs {
+				for _, l := range o.Leases {
+					holder, _, _ := strings.Cut(l.Holder, "_")
+					if l.Component == component && holder != "" && holder != a.Machine && l.Renewed.After(a.begin) && l.Renewed.Before(a.end) {
+						return fmt.Sprintf("two leaders: %s %s from %s to %s, and %s renewed the lease at %s", a, a.Leader, clock(a.begin), clock(a.end), holder, clock(l.Renewed))
+					}
+				}
+			}
+		}
+	}
+	return ""
 }
