@@ -81,6 +81,7 @@ func (c *cellRun) load(ctx context.Context) error {
 		if target.Workload, err = load.StartWorkload(ctx, target.Client, w); err != nil {
 			return err
 		}
+		c.record.Budgets = append(c.record.Budgets, health.Budget{From: time.Now(), MinAvailable: int(w.MinAvailable)})
 	}
 	if c.watched, err = load.NewLoad(long, target, c.options.Seed); err != nil {
 		return err
@@ -210,7 +211,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	}
 	for _, it := range c.outline.items {
 		if len(it.kills) > 0 {
-			c.record.Windows = append(c.record.Windows, spans(upgradeWindows(it.steps, driverSteps(c.driverDir())))...)
+			c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, driverSteps(c.driverDir()))...)
 			continue
 		}
 		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)
@@ -230,7 +231,7 @@ func (c *cellRun) window(ch *choice) health.Window {
 		return w
 	}
 	r := g.Receipt()
-	w.Machines, w.Began, w.Effective, w.Recover = r.Machines, r.Armed, r.EffectiveAt, r.ClearedAt
+	w.Machines, w.Components, w.Began, w.Effective, w.Recover = r.Machines, ch.spec.Touches(), r.Armed, r.EffectiveAt, r.ClearedAt
 	w.Cleared, w.Refused = g.ClearedSeen(), g.Refused()
 	return w
 }

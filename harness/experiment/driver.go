@@ -217,7 +217,10 @@ func lastStep(dir string) string {
 	return last.Kind + " " + last.step.Name
 }
 
-// driverSteps reads when the process's steps began and ended; one that was killed ends when the next begins, or now.
+// killed is the status of a step whose process was killed in it.
+const killed = "killed"
+
+// driverSteps reads when the process's steps began, how and when they ended; one that was killed ends when the next begins, or now.
 func driverSteps(dir string) []plan.StepDone {
 	entries, err := driverEntries(dir)
 	if err != nil {
@@ -228,9 +231,14 @@ func driverSteps(dir string) []plan.StepDone {
 		if e.Kind != "step-started" {
 			continue
 		}
-		end := time.Now()
-		if i+1 < len(entries) {
-			end = entries[i+1].Time
+		later, end := entries[i+1:], time.Now()
+		if len(later) > 0 {
+			end = later[0].Time
+		}
+		e.step.Status = killed
+		own := func(o driverEntry) bool { return o.step.ID == e.step.ID }
+		if at := slices.IndexFunc(later, own); at >= 0 && later[at].Kind == "step" { // steps that run at the same time end in any order
+			e.step.Status, end = later[at].step.Status, later[at].Time
 		}
 		e.step.DurationSeconds = end.Sub(e.step.Started).Seconds()
 		out = append(out, e.step)

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -122,7 +123,7 @@ func place(p Placed, steps []*plan.Step, t cluster.Topology, rng *rand.Rand) ([]
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
 		spec.Version = p.Fault.Version
-		down := disrupted(s, phase, steps)
+		down := disrupted(s, phase, steps, t)
 		if missing := spec.ImpactWith(t, down); t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
 			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step has %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
 				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-len(down), t.EtcdMembers, none(down), cluster.Quorum(t.EtcdMembers))
@@ -139,20 +140,32 @@ func none(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// disrupted lists the machines that are down at a place in the plan: during a step those it and what it contains disrupts, between two steps
-// those the earlier one leaves behind.
-func disrupted(s *plan.Step, phase string, steps []*plan.Step) []string {
+// disrupted lists the machines whose members are down at a place in the plan: during a step those it and what it contains disrupts, between two steps
+// those the earlier one leaves behind. Of what disrupts one machine at a time nobody knows which it is then.
+func disrupted(s *plan.Step, phase string, steps []*plan.Step, t cluster.Topology) []string {
 	var out []string
+	add := func(c *plan.Step) {
+		for _, d := range c.Disrupts {
+			if d.AtMost > 0 || len(d.Components) > 0 && !slices.Contains(d.Components, etcd.Program) {
+				continue
+			}
+			for _, m := range d.Machines {
+				if slices.Contains(t.EtcdMachines(), m) {
+					out = append(out, m)
+				}
+			}
+		}
+	}
 	if phase == during {
-		(&plan.Plan{Steps: []*plan.Step{s}}).Walk(func(c *plan.Step) { out = append(out, c.Disrupts...) })
+		(&plan.Plan{Steps: []*plan.Step{s}}).Walk(add)
 	} else {
 		var last *plan.Step
 		(&plan.Plan{Steps: steps}).Walk(func(c *plan.Step) {
 			if c == s && phase == before && last != nil && last.Lingers {
-				out = append(out, last.Disrupts...)
+				add(last)
 			}
 			if c == s && phase == after && c.Lingers {
-				out = append(out, c.Disrupts...)
+				add(c)
 			}
 			if c.Run != nil && !c.Rollback {
 				last = c

@@ -162,7 +162,7 @@ func (c *cellRun) judge() *plan.Result {
 		res.Tolerance.Steps = toleranceBySteps(c.record.Observations, c.upgradeSteps())
 	}
 	s := c.scenario.Spec
-	for _, name := range health.Builtin() {
+	for _, name := range health.Builtin(c.topology()) {
 		res.Checks = append(res.Checks, c.check(Check{Name: name}, "always", nil))
 	}
 	for _, ch := range s.Always {

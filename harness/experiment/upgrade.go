@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -90,10 +92,12 @@ func (c *cellRun) refuse(ctx context.Context, it *item) error {
 // budget changes how many replicas the workload must keep.
 func (c *cellRun) budget(ctx context.Context, minAvailable int32) error {
 	patch := fmt.Sprintf(`{"spec":{"minAvailable":%d}}`, minAvailable)
+	begun := time.Now()
 	_, err := c.target.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Patch(ctx, observe.WorkloadName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("change the budget: %w", err)
 	}
+	c.record.Budgets = append(c.record.Budgets, health.Budget{From: begun, MinAvailable: int(minAvailable)})
 	return nil
 }
 
@@ -120,32 +124,50 @@ func (c *cellRun) mark(ctx context.Context) error {
 	return nil
 }
 
-// upgradeWindows are the times in which steps of an upgrade had machines' services down: members that restart then were not lost.
+// upgradeWindows are the times in which steps of an upgrade had something down: what restarts then was not lost. A step that was skipped, or never ran,
+// opens none. What a step has left half-done (it was killed, it failed, or it lingers) is the machine's state until the next step that touches the
+// machine begins, or has found it done.
 func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
-	disrupts := map[string][]string{}
-	(&plan.Plan{Steps: steps}).Walk(func(s *plan.Step) { disrupts[s.Name] = s.Disrupts })
-	var out []health.Window
+	known := map[string]*plan.Step{}
+	(&plan.Plan{Steps: steps}).Walk(func(s *plan.Step) { known[s.Name] = s })
+	var ran []plan.StepDone
 	for _, d := range done {
-		if machines := disrupts[d.Name]; len(machines) > 0 && !d.Started.IsZero() {
-			out = append(out, health.Window{ID: d.ID, Upgrade: true, Machines: machines, Began: d.Started, Effective: d.Started, Recover: d.Ended(), Cleared: d.Ended()})
+		if s := known[d.Name]; s != nil && len(s.Disrupts) > 0 && !d.Started.IsZero() {
+			ran = append(ran, d)
+		}
+	}
+	slices.SortStableFunc(ran, func(a, b plan.StepDone) int { return a.Started.Compare(b.Started) })
+	var out []health.Window
+	for i, d := range ran {
+		if d.Status == "skipped" {
+			continue
+		}
+		s := known[d.Name]
+		for _, x := range s.Disrupts {
+			end := d.Ended()
+			if s.Lingers || d.Status != "done" {
+				end = touchedNext(known, ran[i+1:], x.Machines)
+			}
+			out = append(out, health.Window{
+				ID: d.ID, Upgrade: true, Machines: x.Machines, Components: x.Components, AtMost: x.AtMost, Began: d.Started, Effective: d.Started, Recover: end, Cleared: end,
+			})
 		}
 	}
 	return out
 }
 
-// spans merges the windows of each machine into one: between two processes that upgrade it, a machine is as half-done as the first has left it.
-func spans(windows []health.Window) []health.Window {
-	var out []health.Window
-	at := map[string]int{}
-	for _, w := range windows {
-		name := strings.Join(w.Machines, ",")
-		i, seen := at[name]
-		if !seen {
-			at[name] = len(out)
-			out = append(out, w)
-			continue
+// touchedNext is when the next step that touches one of the machines began, or, where that was skipped, had found it done; zero when there is none.
+func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []string) time.Time {
+	for _, d := range later {
+		touches := slices.ContainsFunc(known[d.Name].Disrupts, func(x plan.Disruption) bool {
+			return slices.ContainsFunc(x.Machines, func(m string) bool { return slices.Contains(machines, m) })
+		})
+		switch {
+		case touches && d.Status == "skipped":
+			return d.Ended()
+		case touches:
+			return d.Started
 		}
-		out[i].Recover, out[i].Cleared = w.Recover, w.Cleared
 	}
-	return out
+	return time.Time{}
 }

@@ -12,6 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -49,18 +50,24 @@ type Kind struct {
 	Needs []string // names of capabilities
 	// Latent: the effect shows only in what an upgrade does while the fault holds.
 	Latent bool
-	New    func(s Spec) Fault
+	// Touches are the components it takes down or has started anew on its machines; empty: all that runs there, and the machine itself.
+	Touches []string
+	New     func(s Spec) Fault
 }
 
 // List is every fault there is.
 func List() []Kind {
+	// A stacked API server knows its own machine's member only, controller-manager and scheduler their own machine's API server: what takes the one
+	// down makes the others unready, lose their leases, end, and be started anew by their kubelet. The kubelet itself goes on.
+	server := []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}
+	member := append([]string{etcd.Program}, server...)
 	return []Kind{
-		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, false, func(Spec) Fault { return &memberCrash{} }},
-		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, false, func(Spec) Fault { return &memberFreeze{} }},
-		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, false, func(Spec) Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, false, func(Spec) Fault { return &machinePowerOff{} }},
-		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", []string{"Killer"}, true, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
-		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, false, func(Spec) Fault { return &machineIsolate{} }},
+		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, false, member, func(Spec) Fault { return &memberCrash{} }},
+		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, false, member, func(Spec) Fault { return &memberFreeze{} }},
+		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, false, member, func(Spec) Fault { return &memberDataLoss{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, false, nil, func(Spec) Fault { return &machinePowerOff{} }},
+		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", []string{"Killer"}, true, server, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
+		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, false, member, func(Spec) Fault { return &machineIsolate{} }},
 	}
 }
 
@@ -90,6 +97,15 @@ type Spec struct {
 func (s Spec) Latent() bool {
 	k, err := Find(s.Kind)
 	return err == nil && k.Latent
+}
+
+// Touches are the components the fault takes down on its machines; empty: everything.
+func (s Spec) Touches() []string {
+	k, err := Find(s.Kind)
+	if err != nil {
+		return nil
+	}
+	return k.Touches
 }
 
 // Targets that are resolved when the fault happens, and those resolved when it is planned.

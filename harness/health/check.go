@@ -30,10 +30,11 @@ func Checks() []CheckKind {
 	return []CheckKind{
 		{"etcdQuorum", "always", "a quorum of members answers at every observation, but where its loss is expected", etcdQuorum},
 		{"onlyPlannedLosses", "always", "no member is lost or restarts but by a fault of the scenario", onlyPlannedLosses},
+		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart},
 		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable},
 		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss},
 		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable},
-		{"oneLeader", "always", "no component's lease changes hands before it has expired", oneLeader},
+		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader},
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue},
 		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop},
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly},
@@ -51,8 +52,12 @@ func Checks() []CheckKind {
 }
 
 // Builtin are the checks every scenario makes whether it says so or not.
-func Builtin() []string {
-	return []string{"onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
+func Builtin(t cluster.Topology) []string {
+	out := []string{"onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
+	if t.Kubernetes() {
+		out = append(out, "noUnplannedRestart")
+	}
+	return out
 }
 
 // FindCheck returns a check of a list by name; the error lists the known for that place.

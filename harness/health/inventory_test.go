@@ -3,7 +3,6 @@ package health
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
@@ -61,25 +60,6 @@ func TestWhatAnUpgradeLosesAndLeaves(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestBudgetIsJudgedOutsideFaultsOnly(t *testing.T) {
-	at := time.Now()
-	short := observe.Observation{Time: at, Workload: &observe.WorkloadState{Replicas: 6, Ready: 4, MinAvailable: 5}}
-	for name, c := range map[string]struct {
-		windows []Window
-		want    plan.Verdict
-	}{
-		"nobody's fault":      {nil, plan.Fail},
-		"a fault's":           {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Second)}}, plan.Pass},
-		"just after":          {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Minute), Cleared: at.Add(-10 * time.Second)}}, plan.Pass},
-		"long after":          {[]Window{{Machines: []string{"worker-1"}, Began: at.Add(-time.Hour), Cleared: at.Add(-time.Minute)}}, plan.Fail},
-		"an upgrade's step's": {[]Window{{Upgrade: true, Machines: []string{"worker-1"}, Began: at.Add(-time.Second)}}, plan.Fail},
-	} {
-		if v, said := pdbRespected(&Record{Observations: []observe.Observation{short}, Windows: c.windows}, nil, Params{}); v != c.want {
-			t.Errorf("%s: %s (%s), want %s", name, v, said, c.want)
-		}
 	}
 }
 

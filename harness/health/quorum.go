@@ -24,7 +24,7 @@ func etcdQuorum(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 // onlyPlannedLosses looks for members that did not answer twice running, and for processes that started anew.
 func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(r.Observations) < 2 {
-		return plan.Unknown, fmt.Sprintf("%d observations", len(r.Observations))
+		return plan.Unknown, r.sparse()
 	}
 	missed, started, known := map[string]int{}, map[string]time.Time{}, map[string]bool{}
 	for _, o := range r.Observations {
@@ -41,7 +41,7 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 				continue
 			}
 			known[m.Machine] = true
-			if before := started[m.Machine]; !before.IsZero() && m.Started.Sub(before) > time.Second && !r.planned(m.Machine, m.Started) {
+			if before := started[m.Machine]; !before.IsZero() && m.Started.Sub(before) > time.Second && !r.excused(m.Machine, etcd.Program, m.Started) {
 				return plan.Fail, fmt.Sprintf("the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
 			}
 			started[m.Machine] = m.Started

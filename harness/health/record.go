@@ -14,6 +14,7 @@ type Record struct {
 	FinalError   string // why the cluster was not whole at the end; empty: it was
 	Samples      map[string][]load.Sample
 	Windows      []Window
+	Budgets      []Budget // of the workload, in the order of time
 	Hashes       map[string]uint32
 	HashError    string
 	Histories    []load.History

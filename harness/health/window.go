@@ -1,58 +1,155 @@
 package health
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 )
 
-// Window is a fault's time as checks need it.
+// Window is the time of a fault, or of a step that takes something down, as checks need it: what is excused, where, and from when to when.
 type Window struct {
-	ID        string
-	Machines  []string
-	Expected  bool      // the loss of quorum is what the scenario wants
-	Upgrade   bool      // no fault but a step of an upgrade that restarts what runs on the machines
-	Began     time.Time // from here on losses are the fault's
-	Effective time.Time // zero when its effect was never seen
-	Recover   time.Time // when undoing it began
-	Cleared   time.Time // when all was seen to be as before; zero when it was not
-	Refused   string    // why undoing it failed; empty when it did not
+	ID         string    `json:"id"`
+	Machines   []string  `json:"machines"`
+	Components []string  `json:"components,omitempty"` // what is excused on them; empty: all that runs there, and the machines themselves
+	AtMost     int       `json:"atMost,omitempty"`     // so many of the machines at any instant; 0: all of them
+	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
+	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
+	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
+	Effective  time.Time `json:"effective,omitzero"`   // zero when its effect was never seen
+	Recover    time.Time `json:"recover,omitzero"`     // when undoing it began
+	Cleared    time.Time `json:"cleared,omitzero"`     // when all was seen to be as before; zero when it was not
+	Refused    string    `json:"refused,omitempty"`    // why undoing it failed; empty when it did not
 }
 
-// settle is how long after a fault was seen to be over its late effects are still its own.
-const settle = 3 * time.Second
+// slack is for what is looked at every half second and takes up to one.
+const slack = 3 * time.Second
 
-func (r *Record) expected(t time.Time) bool {
-	for _, w := range r.Windows {
-		if w.Expected && w.covers(t) {
-			return true
-		}
+// Settle is how long after a fault was seen to be over what hangs on it may still come back. A controller-manager or scheduler that starts without an
+// API server waits 10 s for one and ends (k8s.io/kubernetes, WaitForAPIServer), and its kubelet starts it once more after its back-off: at most 3 s
+// with fast timing (fixtures/kubeadm), 10 s and then 20 s with production's.
+func Settle(t cluster.Timing) time.Duration {
+	if t == cluster.TimingFast {
+		return 15 * time.Second
 	}
-	return false
+	return 40 * time.Second
 }
 
-// replaceWithin is how long after a fault its lost pods may still be missing.
-const replaceWithin = 30 * time.Second
-
-func laterThan(t time.Time, d time.Duration) time.Time {
-	if t.IsZero() {
-		return t
+// settle is the time for one component. The end of a fault in etcd is seen on the members themselves, and the end of an upgrade's step by its gate.
+func (r *Record) settle(w Window, component string) time.Duration {
+	if w.Upgrade || component == etcd.Program {
+		return slack
 	}
-	return t.Add(d)
+	return Settle(r.Topology.Timing)
 }
 
-func (w Window) covers(t time.Time) bool {
+func (w Window) covers(t time.Time, settle time.Duration) bool {
 	return !w.Began.IsZero() && t.After(w.Began.Add(-observe.For)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
 }
 
-// planned reports whether a fault accounts for the loss of a machine's member at a time: it was the fault's
-// own, or the fault took the quorum and so everybody's health.
-func (r *Record) planned(machine string, t time.Time) bool {
+func (w Window) touches(machine, component string) bool {
+	return slices.Contains(w.Machines, machine) && (len(w.Components) == 0 || slices.Contains(w.Components, component))
+}
+
+func (r *Record) expected(t time.Time) bool {
 	for _, w := range r.Windows {
-		if w.covers(t) && (w.Expected || slices.Contains(w.Machines, machine)) {
+		if w.Expected && w.covers(t, slack) {
 			return true
 		}
 	}
 	return false
+}
+
+// withoutQuorum are the components that end when etcd has no quorum, on whatever machine they are: an API server's liveness probe asks etcd, and who
+// cannot renew the lease he leads by ends himself.
+func withoutQuorum(component string) bool {
+	return component == observe.APIServer || component == observe.ControllerManager || component == observe.Scheduler
+}
+
+// planned reports whether a fault or a step accounts for a machine's member not answering at a time: it was its own, or it took the quorum and so
+// everybody's health.
+func (r *Record) planned(machine string, t time.Time) bool {
+	return r.expected(t) || r.excused(machine, etcd.Program, t)
+}
+
+// excused reports whether a fault or a step accounts for a component of a machine being away, or starting anew, at a time.
+func (r *Record) excused(machine, component string, t time.Time) bool {
+	for _, w := range r.Windows {
+		if w.covers(t, r.settle(w, component)) && (w.touches(machine, component) || w.Expected && withoutQuorum(component)) {
+			return true
+		}
+	}
+	return false
+}
+
+// etcdTouched reports whether a fault or a step was on a member of etcd somewhere at a time: while etcd elects nobody can renew a lease, and a
+// controller-manager or scheduler that led ends itself.
+func (r *Record) etcdTouched(component string, t time.Time) bool {
+	if component != observe.ControllerManager && component != observe.Scheduler {
+		return false
+	}
+	return slices.ContainsFunc(r.Windows, func(w Window) bool {
+		return w.covers(t, r.settle(w, component)) && (len(w.Components) == 0 || slices.Contains(w.Components, etcd.Program)) &&
+			slices.ContainsFunc(w.Machines, func(m string) bool { return slices.Contains(r.Topology.EtcdMachines(), m) })
+	})
+}
+
+// excusedNode reports whether a fault or a step accounts for a node not being Ready: one on its machine, or one that left no API server its kubelet
+// could have told of itself.
+func (r *Record) excusedNode(machine string, t time.Time) bool {
+	servers := map[string]bool{}
+	for _, w := range r.Windows {
+		if !w.covers(t, Settle(r.Topology.Timing)) {
+			continue
+		}
+		if w.Expected || slices.Contains(w.Machines, machine) {
+			return true
+		}
+		for _, m := range r.Topology.ControlPlaneMachines() {
+			servers[m] = servers[m] || w.AtMost == 0 && w.touches(m, observe.APIServer)
+		}
+	}
+	for _, m := range r.Topology.ControlPlaneMachines() {
+		if !servers[m] {
+			return false
+		}
+	}
+	return len(servers) > 0
+}
+
+// excusedBoot reports whether a fault or a step was on the whole machine, as a power cut is.
+func (r *Record) excusedBoot(machine string, t time.Time) bool {
+	return slices.ContainsFunc(r.Windows, func(w Window) bool {
+		return len(w.Components) == 0 && w.covers(t, Settle(r.Topology.Timing)) && slices.Contains(w.Machines, machine)
+	})
+}
+
+// perMinute is how many observations a minute must have for its silence to mean anything: one is made every half second, and a sixth of that rate is
+// what a host with no time to spare still comes to.
+const perMinute = 20
+
+// sparse says where a run was observed too rarely for a check to trust that nothing happened; empty: nowhere.
+func (r *Record) sparse() string {
+	if len(r.Observations) < 2 {
+		return fmt.Sprintf("%d observations", len(r.Observations))
+	}
+	first, last := r.Observations[0].Time, r.Observations[len(r.Observations)-1].Time
+	i := 0
+	for from := first; from.Before(last); from = from.Add(time.Minute) {
+		to := from.Add(time.Minute)
+		if to.After(last) {
+			to = last
+		}
+		n := 0
+		for ; i < len(r.Observations) && r.Observations[i].Time.Before(to); i++ {
+			n++
+		}
+		if least := int(to.Sub(from).Minutes() * perMinute); n < least {
+			return fmt.Sprintf("only %d observations from %s to %s, at least %d are asked for", n, clock(from), clock(to), least)
+		}
+	}
+	return ""
 }

@@ -2,41 +2,81 @@ package health
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
-// pdbRespected counts ready pods itself: the budget's own status is its controller's word, and that may be down. A fault is no voluntary
-// disruption, so what is missing while one holds is not held against the budget.
+// Budget is what the scenario wants of the workload's PodDisruptionBudget, from a time on.
+type Budget struct {
+	From         time.Time `json:"from"`
+	MinAvailable int       `json:"minAvailable"`
+}
+
+// budget is what the scenario wanted at a time. While it is being changed the lesser of both holds.
+func (r *Record) budget(t time.Time) int {
+	want, changed := 0, false
+	for _, b := range r.Budgets {
+		switch {
+		case b.From.After(t.Add(slack)):
+		case changed && t.Sub(b.From) < slack:
+			want = min(want, b.MinAvailable)
+		default:
+			want = b.MinAvailable
+		}
+		changed = true
+	}
+	return want
+}
+
+// pdbRespected counts ready pods itself: the budget's own status is its controller's word, and that may be down. The budget is the scenario's: one
+// that is gone, or asks for less, is a failure of its own. A fault is no voluntary disruption, so what is missing while one holds on a machine
+// that carries replicas is not held against the budget.
 func pdbRespected(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	n, least := 0, 0
+	carried := map[string]bool{}
 	for _, o := range r.Observations {
 		if o.Workload == nil {
 			continue
 		}
-		if n == 0 || o.Workload.Spare() < least {
-			least = o.Workload.Spare()
+		s := *o.Workload
+		want := r.budget(o.Time)
+		switch {
+		case s.NoBudget:
+			return plan.Fail, fmt.Sprintf("at %s the workload had no PodDisruptionBudget, the scenario asks for one that keeps %d", clock(o.Time), want)
+		case s.MinAvailable < want:
+			return plan.Fail, fmt.Sprintf("at %s the PodDisruptionBudget asked for %d replicas, the scenario for %d, and no step had changed it", clock(o.Time), s.MinAvailable, want)
 		}
-		n++
-		if o.Workload.Spare() >= 0 || r.during(o) {
-			continue
+		if n++; n == 1 || s.Ready-want < least {
+			least = s.Ready - want
 		}
-		return plan.Fail, fmt.Sprintf("at %s only %d replicas were ready, the PodDisruptionBudget asks for %d", clock(o.Time), o.Workload.Ready, o.Workload.MinAvailable)
+		if s.Ready < want && !r.replicasLost(o, carried) {
+			return plan.Fail, fmt.Sprintf("at %s only %d replicas were ready, the PodDisruptionBudget asks for %d", clock(o.Time), s.Ready, want)
+		}
+		for _, m := range s.On {
+			carried[m] = true
+		}
 	}
-	if n == 0 {
+	if n == 0 || len(r.Budgets) == 0 {
 		return plan.Unknown, "the workload was never observed"
+	}
+	if why := r.sparse(); why != "" {
+		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("held at %d observations, at least %d replicas to spare outside faults", n, max(least, 0))
 }
 
-// during reports whether a fault that takes machines away held, or had held until a moment before: pods need time to be replaced.
-func (r *Record) during(o observe.Observation) bool {
-	for _, w := range r.Windows {
-		w.Cleared = laterThan(w.Cleared, replaceWithin)
-		if !w.Upgrade && len(w.Machines) > 0 && w.covers(o.Time) {
-			return true
-		}
-	}
-	return false
+// replaceWithin is how long after a fault its lost pods may still be missing.
+const replaceWithin = 30 * time.Second
+
+// replicasLost reports whether a fault on a worker, or on another machine that carried replicas, held, or had held until a moment before: pods need
+// time to be replaced.
+func (r *Record) replicasLost(o observe.Observation, carried map[string]bool) bool {
+	return slices.ContainsFunc(r.Windows, func(w Window) bool {
+		return !w.Upgrade && w.covers(o.Time, replaceWithin) && slices.ContainsFunc(w.Machines, func(m string) bool {
+			return carried[m] || slices.Contains(r.Topology.WorkerMachines(), m)
+		})
+	})
 }

@@ -6,7 +6,10 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -15,10 +18,12 @@ const WorkloadName = "drydock-workload"
 
 // WorkloadState is one reading of it.
 type WorkloadState struct {
-	Replicas           int `json:"replicas"` // wanted
-	Ready              int `json:"ready"`    // ready and not being deleted
-	MinAvailable       int `json:"minAvailable"`
-	DisruptionsAllowed int `json:"disruptionsAllowed"`
+	Replicas           int      `json:"replicas"` // wanted
+	Ready              int      `json:"ready"`    // ready and not being deleted
+	On                 []string `json:"on"`       // the nodes that carry those
+	NoBudget           bool     `json:"noBudget"` // an API server says that there is no PodDisruptionBudget
+	MinAvailable       int      `json:"minAvailable"`
+	DisruptionsAllowed int      `json:"disruptionsAllowed"`
 }
 
 // Spare is how many more replicas could have been lost without breaking the budget; negative when it was broken.
@@ -54,25 +59,47 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 		return nil
 	}
 	budget, err := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Get(ctx, WorkloadName, metav1.GetOptions{})
-	if err != nil {
+	s := &WorkloadState{Replicas: w.replicas, NoBudget: apierrors.IsNotFound(err)}
+	if err != nil && !s.NoBudget {
 		return nil
 	}
-	s := &WorkloadState{Replicas: w.replicas, DisruptionsAllowed: int(budget.Status.DisruptionsAllowed)}
-	if budget.Spec.MinAvailable != nil { // somebody may have relaxed it
-		s.MinAvailable = budget.Spec.MinAvailable.IntValue()
+	if !s.NoBudget {
+		s.DisruptionsAllowed, s.MinAvailable = int(budget.Status.DisruptionsAllowed), minAvailable(budget, w.replicas)
 	}
 	var endpoints []string
 	for i := range pods.Items {
 		if p := &pods.Items[i]; p.DeletionTimestamp == nil && PodReady(p) {
 			s.Ready++
+			s.On = append(s.On, p.Spec.NodeName)
 			endpoints = append(endpoints, p.Status.PodIP)
 		}
 	}
+	slices.Sort(s.On)
+	s.On = slices.Compact(s.On)
 	slices.Sort(endpoints)
 	w.mu.Lock()
 	w.endpoints = endpoints
 	w.mu.Unlock()
 	return s
+}
+
+// minAvailable is how many of the replicas a budget keeps; somebody may have written it in another way than we did.
+func minAvailable(b *policyv1.PodDisruptionBudget, replicas int) int {
+	scaled := func(v *intstr.IntOrString) int {
+		n, err := intstr.GetScaledValueFromIntOrPercent(v, replicas, true)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	switch {
+	case b.Spec.MinAvailable != nil:
+		return scaled(b.Spec.MinAvailable)
+	case b.Spec.MaxUnavailable != nil:
+		return replicas - scaled(b.Spec.MaxUnavailable)
+	default:
+		return 0
+	}
 }
 
 // PodReady reports whether a pod's Ready condition is true.

@@ -22,10 +22,17 @@ type Step struct {
 	Run      func(ctx context.Context) error // nil for a group
 	Cleanup  bool                            // runs also after a failure or an interrupt, on a context that is not cancelled
 	Rollback bool                            // runs only after a step before it in its group has failed, and not after an interrupt
-	Disrupts []string                        // machines whose services it takes down for a while
+	Disrupts []Disruption                    // what it takes down for a while
 	Lingers  bool                            // when it ends, what it disrupts may still be down
 	// Absorb judges a group's failure: nil means that it was what the plan wanted, and the run goes on.
 	Absorb func(err error) error
+}
+
+// Disruption is what a step takes down, or starts anew, on machines.
+type Disruption struct {
+	Machines   []string
+	Components []string // empty: all that runs on them, and the machines themselves
+	AtMost     int      // so many of the machines at any instant; 0: all of them
 }
 
 // ErrSkip is wrapped by a step that has a reason not to run; it is no failure.

@@ -6,9 +6,12 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/policy"
@@ -62,7 +65,7 @@ func (u *Upgrade) Steps() []*plan.Step {
 	if u.Spec.Strategy == Command {
 		return append(steps,
 			&plan.Step{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, u.Spec.To) }},
-			&plan.Step{Name: "command", About: strings.Join(u.Spec.Command, " "), Run: u.command, Disrupts: u.everybody()},
+			&plan.Step{Name: "command", About: strings.Join(u.Spec.Command, " "), Run: u.command, Disrupts: u.oneAtATime()},
 			&plan.Step{Name: "verify", About: "every machine runs " + u.Spec.To, Run: func(ctx context.Context) error { return u.verify(ctx, u.Spec.To) }},
 		)
 	}
@@ -87,10 +90,24 @@ func prefix(steps []*plan.Step, with string) {
 	}
 }
 
-func (u *Upgrade) everybody() []string {
-	var out []string
-	for _, m := range u.Topology.Machines() {
-		out = append(out, m.Name)
+// oneAtATime is what somebody else's program may take down: nobody knows when it is where, but never two control planes at once.
+func (u *Upgrade) oneAtATime() []plan.Disruption {
+	return []plan.Disruption{
+		{Machines: u.Topology.ControlPlaneMachines(), AtMost: 1},
+		{Machines: u.Topology.WorkerMachines(), AtMost: u.Spec.MaxUnavailable},
+	}
+}
+
+// static are the static pods of control planes.
+func (u *Upgrade) static(machines ...string) []plan.Disruption {
+	return []plan.Disruption{{Machines: machines, Components: kubeadm.StaticPods(u.Topology)}}
+}
+
+// node is a machine's kubelet, and on a control plane its static pods, which a new kubelet starts anew.
+func (u *Upgrade) node(machine string) []plan.Disruption {
+	out := []plan.Disruption{{Machines: []string{machine}, Components: []string{observe.Kubelet}}}
+	if slices.Contains(u.Topology.ControlPlaneMachines(), machine) {
+		out = append(out, u.static(machine)...)
 	}
 	return out
 }
@@ -137,28 +154,29 @@ func (u *Upgrade) workers(from, version string) []*plan.Step {
 // machineSteps takes one machine to the version and proves that it is well.
 func (u *Upgrade) machineSteps(id, machine, from, version string, drain bool) *plan.Step {
 	m := &machineUpgrade{Upgrade: u, machine: machine, from: from, version: version}
-	kubeadm := "kubeadm upgrade node"
+	command := "kubeadm upgrade node"
 	controlPlane := strings.HasPrefix(id, "control-plane")
 	if id == "control-plane/1" {
-		kubeadm = "kubeadm upgrade apply"
+		command = "kubeadm upgrade apply"
 	}
 	steps := []*plan.Step{}
 	if drain {
 		steps = append(steps, &plan.Step{Name: id + "/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: m.drain})
 	}
-	var disrupts []string
+	var static []plan.Disruption // of a worker kubeadm rewrites files only
 	if controlPlane {
-		disrupts = []string{machine} // kubeadm restarts its static pods, and the new kubelet restarts them once more
+		static = u.static(machine)
 	}
+	node := u.node(machine)
 	steps = append(steps,
-		&plan.Step{Name: id + "/kubeadm", About: kubeadm + " to " + version, Run: m.kubeadm, Disrupts: disrupts},
-		&plan.Step{Name: id + "/kubelet", About: "swap and restart the kubelet", Run: m.kubelet, Disrupts: disrupts, Lingers: true},
+		&plan.Step{Name: id + "/kubeadm", About: command + " to " + version, Run: m.kubeadm, Disrupts: static},
+		&plan.Step{Name: id + "/kubelet", About: "swap and restart the kubelet", Run: m.kubelet, Disrupts: node, Lingers: true},
 	)
 	if drain {
-		steps = append(steps, &plan.Step{Name: id + "/uncordon", Run: m.uncordon, Disrupts: disrupts, Lingers: true})
+		steps = append(steps, &plan.Step{Name: id + "/uncordon", Run: m.uncordon, Disrupts: node, Lingers: true})
 	}
-	steps = append(steps, &plan.Step{Name: id + "/gate", About: "well at the new version, or go no further", Run: m.gate, Disrupts: disrupts})
-	back := &plan.Step{Name: id + "/rollback", About: "when a step above fails: back to the version before", Run: m.rollback, Rollback: true, Disrupts: disrupts}
+	steps = append(steps, &plan.Step{Name: id + "/gate", About: "well at the new version, or go no further", Run: m.gate, Disrupts: node})
+	back := &plan.Step{Name: id + "/rollback", About: "when a step above fails: back to the version before", Run: m.rollback, Rollback: true, Disrupts: node}
 	if !controlPlane {
 		back.About = "when a step above fails: back to the version before, and uncordon"
 	}
@@ -166,7 +184,7 @@ func (u *Upgrade) machineSteps(id, machine, from, version string, drain bool) *p
 	if controlPlane && u.Spec.RestoreSnapshot {
 		steps = append(steps, &plan.Step{
 			Name: id + "/restore", About: "when the rollback does not make it well: etcd back to the snapshot, writes since are lost", Run: m.restoreEtcd,
-			Rollback: true, Disrupts: u.everybody(),
+			Rollback: true, Disrupts: append(u.static(u.Topology.ControlPlaneMachines()...), plan.Disruption{Machines: u.Topology.EtcdMachines(), Components: []string{etcd.Program}}),
 		})
 	}
 	return &plan.Step{Name: id, About: machine, Children: steps}

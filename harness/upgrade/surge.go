@@ -45,25 +45,26 @@ const keptDir = "replaced"
 // surge is the order of the steps: a new machine, every worker in turn, and the new machine away again.
 func (u *Upgrade) surge(from, version string) []*plan.Step {
 	extra := &replacement{&machineUpgrade{Upgrade: u, machine: SurgeMachine, from: from, version: version}}
+	whole := func(machine string) []plan.Disruption { return []plan.Disruption{{Machines: []string{machine}}} }
 	steps := []*plan.Step{{Name: "surge", About: SurgeMachine + ", for the time of the upgrade", Children: []*plan.Step{
-		{Name: "surge/add", About: "join a new machine at " + version, Run: extra.join},
-		{Name: "surge/gate", About: "well at the new version, or go no further", Run: extra.joined},
-		{Name: "surge/rollback", About: "when a step above fails: remove it", Run: extra.end, Rollback: true},
+		{Name: "surge/add", About: "join a new machine at " + version, Run: extra.join, Disrupts: whole(SurgeMachine), Lingers: true},
+		{Name: "surge/gate", About: "well at the new version, or go no further", Run: extra.joined, Disrupts: whole(SurgeMachine)},
+		{Name: "surge/rollback", About: "when a step above fails: remove it", Run: extra.end, Rollback: true, Disrupts: whole(SurgeMachine)},
 	}}}
 	for i, name := range u.Topology.WorkerMachines() {
 		r := &replacement{&machineUpgrade{Upgrade: u, machine: name, from: from, version: version}}
 		id := fmt.Sprintf("worker/%d", i+1)
 		steps = append(steps, &plan.Step{Name: id, About: name, Children: []*plan.Step{
 			{Name: id + "/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: r.drain},
-			{Name: id + "/remove", About: "take the machine and its Node away", Run: r.remove},
-			{Name: id + "/add", About: "join a new machine of that name at " + version, Run: r.add},
-			{Name: id + "/gate", About: "well at the new version, or go no further", Run: r.gate},
-			{Name: id + "/rollback", About: "when a step above fails: a machine at the version before", Run: r.rollback, Rollback: true},
+			{Name: id + "/remove", About: "take the machine and its Node away", Run: r.remove, Disrupts: whole(name), Lingers: true},
+			{Name: id + "/add", About: "join a new machine of that name at " + version, Run: r.add, Disrupts: whole(name), Lingers: true},
+			{Name: id + "/gate", About: "well at the new version, or go no further", Run: r.gate, Disrupts: whole(name)},
+			{Name: id + "/rollback", About: "when a step above fails: a machine at the version before", Run: r.rollback, Rollback: true, Disrupts: whole(name)},
 		}})
 	}
 	return append(steps, &plan.Step{Name: "surge/end", About: SurgeMachine, Children: []*plan.Step{
 		{Name: "surge/drain", About: fmt.Sprintf("cordon and evict within %s", u.Spec.DrainTimeout), Run: extra.empty},
-		{Name: "surge/remove", About: "take the machine and its Node away", Run: extra.end},
+		{Name: "surge/remove", About: "take the machine and its Node away", Run: extra.end, Disrupts: whole(SurgeMachine)},
 	}})
 }
 

@@ -1,0 +1,176 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// How many looks in a row must find nothing listening for a component to have been away, and how long it may give no answer at all before nobody can
+// say any more that it was there.
+const (
+	awayLooks  = 3
+	silentFor  = 20 * time.Second
+	startsSlip = 1500 * time.Millisecond // a process's start is told in the kernel's ticks since a boot that is told in whole seconds
+)
+
+// life is what is known of one component of one machine.
+type life struct {
+	started time.Time      // of the process last seen
+	leader  observe.Belief // what that said last
+	boot    string
+	away    int       // looks in a row that found nothing listening
+	silent  time.Time // since when it has not answered; zero: it has
+	told    bool      // the last answer had a start
+}
+
+// restarts is the state of noUnplannedRestart while it reads through the observations.
+type restarts struct {
+	*Record
+	lives map[string]*life
+	nodes map[string]string // boot ids
+	apart map[int]int       // window → looks in a row with more machines away than it may have
+	blind []string          // what could not be seen
+}
+
+// noUnplannedRestart: no component or kubelet starts anew, or is away, no node is not Ready and no machine boots, but by a fault or a step of the
+// scenario that is on that component of that machine.
+func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, apart: map[int]int{}}
+	looks := r.Observations
+	if !r.Final.Time.IsZero() {
+		looks = append(slices.Clone(looks), r.Final)
+	}
+	for _, o := range looks {
+		for _, c := range o.Components {
+			if why := s.component(c, o.Time); why != "" {
+				return plan.Fail, why
+			}
+		}
+		for _, n := range o.Nodes {
+			if why := s.node(n, o.Time); why != "" {
+				return plan.Fail, why
+			}
+		}
+		if why := s.together(o); why != "" {
+			return plan.Fail, why
+		}
+	}
+	if why := r.sparse(); why != "" {
+		return plan.Unknown, why
+	}
+	known := 0
+	for _, m := range r.Topology.Machines() {
+		for _, name := range observe.ComponentsOf(m.Role) {
+			known++
+			switch l := s.lives[name+" on "+m.Name]; {
+			case l == nil || l.started.IsZero():
+				s.blind = append(s.blind, fmt.Sprintf("%s on %s never told when it started", name, m.Name))
+			case !l.told:
+				s.blind = append(s.blind, fmt.Sprintf("%s on %s did not tell at the end when it started", name, m.Name))
+			}
+		}
+	}
+	if len(s.blind) > 0 {
+		return plan.Unknown, strings.Join(s.blind, "; ")
+	}
+	return plan.Pass, fmt.Sprintf("%d observations of %d processes, every start accounted for", len(looks), known)
+}
+
+// component says what is wrong with one reading of it.
+func (s *restarts) component(c observe.Component, t time.Time) string {
+	l := s.lives[c.String()]
+	if l == nil {
+		l = &life{told: true}
+		s.lives[c.String()] = l
+	}
+	if c.Error != "" {
+		return s.noAnswer(l, c, t)
+	}
+	l.away, l.silent, l.told = 0, time.Time{}, !c.Started.IsZero()
+	if !l.told {
+		return ""
+	}
+	if !l.started.IsZero() && c.Started.Sub(l.started) > startsSlip && !s.excused(c.Machine, c.Name, c.Started) &&
+		(l.leader != observe.Leads || !s.etcdTouched(c.Name, c.Started)) {
+		return fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
+	}
+	if l.boot != "" && c.BootID != "" && l.boot != c.BootID && !s.excusedBoot(c.Machine, t) {
+		return fmt.Sprintf("%s has booted before %s and no fault or step of the scenario did it: boot %s, before %s", c.Machine, clock(t), c.BootID, l.boot)
+	}
+	l.started, l.leader, l.boot = c.Started, c.Leader, c.BootID
+	return ""
+}
+
+// noAnswer: who is refused knows that nothing listens; who got no answer in time knows nothing.
+func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
+	if s.excused(c.Machine, c.Name, t) || l.leader == observe.Leads && s.etcdTouched(c.Name, t) {
+		l.away, l.silent = 0, time.Time{}
+		return ""
+	}
+	if l.silent.IsZero() {
+		l.silent = t
+	}
+	if so := t.Sub(l.silent); so > silentFor {
+		note := fmt.Sprintf("%s gave no answer from %s on: %s", c, clock(l.silent), c.Error)
+		if !slices.ContainsFunc(s.blind, func(b string) bool { return strings.HasPrefix(b, note[:strings.Index(note, ": ")]) }) {
+			s.blind = append(s.blind, note)
+		}
+	}
+	if c.Failure != cluster.Refused && c.Failure != cluster.Other {
+		return ""
+	}
+	if l.away++; l.away < awayLooks {
+		return ""
+	}
+	return fmt.Sprintf("%s was away at %s and no fault or step of the scenario did it: %s", c, clock(t), c.Error)
+}
+
+func (s *restarts) node(n observe.Node, t time.Time) string {
+	if !n.Ready && !s.excusedNode(n.Name, t) {
+		return fmt.Sprintf("node %s was not Ready at %s and no fault or step of the scenario did it", n.Name, clock(t))
+	}
+	before := s.nodes[n.Name]
+	s.nodes[n.Name] = n.BootID
+	if before != "" && n.BootID != before && !s.excusedBoot(n.Name, t) {
+		return fmt.Sprintf("node %s told of another boot at %s and no fault or step of the scenario did it: %s, before %s", n.Name, clock(t), n.BootID, before)
+	}
+	return ""
+}
+
+// together says where more machines were away at one time than a window allows. Two looks must agree: one is not taken at one instant.
+func (s *restarts) together(o observe.Observation) string {
+	for i, w := range s.Windows {
+		if w.AtMost == 0 || !w.covers(o.Time, 0) {
+			continue
+		}
+		var away []string
+		for _, m := range w.Machines {
+			if awayNow(o, m) {
+				away = append(away, m)
+			}
+		}
+		if len(away) <= w.AtMost {
+			s.apart[i] = 0
+			continue
+		}
+		if s.apart[i]++; s.apart[i] > 1 {
+			return fmt.Sprintf("%s were away at the same time, at %s, and at most %d of %s may be", strings.Join(away, " and "), clock(o.Time), w.AtMost, strings.Join(w.Machines, ", "))
+		}
+	}
+	return ""
+}
+
+// awayNow reports whether something that should run on a machine was seen not to.
+func awayNow(o observe.Observation, machine string) bool {
+	return slices.ContainsFunc(o.Components, func(c observe.Component) bool {
+		return c.Machine == machine && (c.Failure == cluster.Refused || c.Failure == cluster.Other)
+	}) || slices.ContainsFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine && !n.Ready }) ||
+		slices.ContainsFunc(o.Members, func(m etcd.Member) bool { return m.Machine == machine && m.Error != "" })
+}

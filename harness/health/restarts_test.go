@@ -1,0 +1,160 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// small is a cluster of one control plane and one worker, watched for a minute, in which nothing happens.
+func small(change ...func(o *observe.Observation, second float64)) *Record {
+	r := &Record{Topology: cluster.Topology{ControlPlanes: 1, Workers: 1, Etcd: cluster.EtcdStacked, EtcdMembers: 1, Timing: cluster.TimingFast}}
+	return watch(r, change...)
+}
+
+func watch(r *Record, change ...func(o *observe.Observation, second float64)) *Record {
+	for i := range 121 {
+		second := float64(i) / 2
+		o := observe.Observation{Time: at(second)}
+		for _, m := range r.Topology.Machines() {
+			for _, name := range observe.ComponentsOf(m.Role) {
+				c := observe.Component{Name: name, Machine: m.Name, Version: "v1", Started: at(-100)}
+				if name == observe.Kubelet {
+					c.BootID = "boot-1"
+				}
+				o.Components = append(o.Components, c)
+			}
+			o.Nodes = append(o.Nodes, observe.Node{Name: m.Name, Ready: true, BootID: "boot-1"})
+		}
+		for _, c := range change {
+			c(&o, second)
+		}
+		r.Observations = append(r.Observations, o)
+	}
+	return r
+}
+
+// from changes one component from a second on, before another.
+func from(begin, end float64, machine, name string, change func(c *observe.Component)) func(*observe.Observation, float64) {
+	return func(o *observe.Observation, second float64) {
+		for i := range o.Components {
+			if c := &o.Components[i]; c.Machine == machine && c.Name == name && second >= begin && second < end {
+				change(c)
+			}
+		}
+	}
+}
+
+func restart(second float64) func(*observe.Component) {
+	return func(c *observe.Component) { c.Started = at(second) }
+}
+
+func failing(f cluster.Failure) func(*observe.Component) {
+	return func(c *observe.Component) {
+		*c = observe.Component{Name: c.Name, Machine: c.Machine, Error: string(f), Failure: f}
+	}
+}
+
+const cp, worker, forever = "control-plane-1", "worker-1", 1e9
+
+func TestNoUnplannedRestart(t *testing.T) {
+	crash := Window{Machines: []string{cp}, Components: []string{"etcd", observe.APIServer, observe.ControllerManager, observe.Scheduler}, Began: at(10), Cleared: at(20)}
+	power := Window{Machines: []string{worker}, Began: at(10), Cleared: at(20)}
+	node := func(name string, begin, end float64, change func(n *observe.Node)) func(*observe.Observation, float64) {
+		return func(o *observe.Observation, second float64) {
+			for i := range o.Nodes {
+				if o.Nodes[i].Name == name && second >= begin && second < end {
+					change(&o.Nodes[i])
+				}
+			}
+		}
+	}
+	notReady := func(n *observe.Node) { n.Ready = false }
+	boot := func(c *observe.Component) { c.BootID, c.Started = "boot-2", at(15) }
+	led := from(0, 12, cp, observe.ControllerManager, func(c *observe.Component) { c.Leader = observe.Leads })
+	for name, c := range map[string]struct {
+		record  *Record
+		windows []Window
+		want    plan.Verdict
+		says    string
+	}{
+		"quiet":                              {small(), nil, plan.Pass, "121 observations of 5 processes"},
+		"an API server killed":               {small(from(12, forever, cp, observe.APIServer, restart(12))), nil, plan.Fail, "kube-apiserver on control-plane-1 was restarted at 00:00:12.0"},
+		"a kubelet killed":                   {small(from(12, forever, worker, observe.Kubelet, restart(12))), nil, plan.Fail, "kubelet on worker-1 was restarted"},
+		"in the fault":                       {small(from(12, forever, cp, observe.APIServer, restart(12))), []Window{crash}, plan.Pass, ""},
+		"another component than the fault's": {small(from(12, forever, cp, observe.Kubelet, restart(12))), []Window{crash}, plan.Fail, "kubelet on control-plane-1"},
+		"another machine than the fault's":   {small(from(12, forever, cp, observe.APIServer, restart(12))), []Window{power}, plan.Fail, "kube-apiserver"},
+		"when it settles":                    {small(from(34, forever, cp, observe.Scheduler, restart(34))), []Window{crash}, plan.Pass, ""},
+		"after it has settled":               {small(from(36, forever, cp, observe.Scheduler, restart(36))), []Window{crash}, plan.Fail, "kube-scheduler"},
+		"before it began":                    {small(from(8, forever, cp, observe.Scheduler, restart(8))), []Window{crash}, plan.Fail, "kube-scheduler"},
+		"refused for a while":                {small(from(12, 14, cp, observe.Scheduler, failing(cluster.Refused))), nil, plan.Fail, "kube-scheduler on control-plane-1 was away at 00:00:13.0"},
+		"refused once":                       {small(from(12, 13, cp, observe.Scheduler, failing(cluster.Refused))), nil, plan.Pass, ""},
+		"refused in the fault":               {small(from(12, 19, cp, observe.Scheduler, failing(cluster.Refused))), []Window{crash}, plan.Pass, ""},
+		"no answer for a while":              {small(from(12, 19, cp, observe.Scheduler, failing(cluster.Deadline))), nil, plan.Pass, ""},
+		"no answer for long":                 {small(from(12, 40, cp, observe.Scheduler, failing(cluster.Deadline))), nil, plan.Unknown, "kube-scheduler on control-plane-1 gave no answer from 00:00:12.0 on"},
+		"never a start":                      {small(from(0, forever, worker, observe.Kubelet, func(c *observe.Component) { c.Started = time.Time{} })), nil, plan.Unknown, "kubelet on worker-1 never told when it started"},
+		"no start at the end":                {small(from(59, forever, worker, observe.Kubelet, func(c *observe.Component) { c.Started = time.Time{} })), nil, plan.Unknown, "kubelet on worker-1 did not tell at the end"},
+		"never seen": {watch(&Record{Topology: cluster.Topology{ControlPlanes: 1, Workers: 1}}, func(o *observe.Observation, _ float64) { o.Components = o.Components[:4] }),
+			nil, plan.Unknown, "kubelet on worker-1 never told"},
+		"a node not ready":             {small(node(worker, 12, 12.5, notReady)), nil, plan.Fail, "node worker-1 was not Ready at 00:00:12.0"},
+		"a node not ready, its fault":  {small(node(worker, 12, 30, notReady)), []Window{power}, plan.Pass, ""},
+		"no API server to tell":        {small(node(worker, 12, 30, notReady)), []Window{crash}, plan.Pass, ""},
+		"a machine booted":             {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{{Machines: []string{worker}, Components: []string{observe.Kubelet}, Began: at(10), Cleared: at(20)}}, plan.Fail, "worker-1 has booted before 00:00:15.0"},
+		"a machine booted, its fault":  {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{power}, plan.Pass, ""},
+		"a node told of another boot":  {small(node(worker, 12, forever, func(n *observe.Node) { n.BootID = "x" })), nil, plan.Fail, "node worker-1 told of another boot"},
+		"a window that never closed":   {small(from(55, forever, cp, observe.APIServer, restart(55))), []Window{{Machines: []string{cp}, Began: at(10)}}, plan.Pass, ""},
+		"a fault that never began":     {small(from(55, forever, cp, observe.APIServer, restart(55))), []Window{{Machines: []string{cp}}}, plan.Fail, "kube-apiserver"},
+		"who led when etcd was away":   {small(led, from(12, forever, cp, observe.ControllerManager, restart(12))), []Window{{Machines: []string{cp}, Components: []string{"etcd"}, Began: at(10), Cleared: at(20)}}, plan.Pass, ""},
+		"who followed when it was so":  {small(from(12, forever, cp, observe.ControllerManager, restart(12))), []Window{{Machines: []string{cp}, Components: []string{"etcd"}, Began: at(10), Cleared: at(20)}}, plan.Fail, "kube-controller-manager"},
+		"a kubelet without the quorum": {small(from(12, forever, cp, observe.Kubelet, restart(12))), []Window{{Expected: true, Began: at(10), Cleared: at(20)}}, plan.Fail, "kubelet"},
+		"a server without the quorum":  {small(from(12, forever, cp, observe.APIServer, restart(12))), []Window{{Expected: true, Began: at(10), Cleared: at(20)}}, plan.Pass, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.record.Windows = c.windows
+			if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want || !strings.Contains(got.Message, c.says) {
+				t.Fatalf("%s: %s", got.Verdict, got.Message)
+			}
+		})
+	}
+}
+
+// TestAStrategyOfSomebodyElseTakesOneMachineAtATime: its window excuses every control plane, and never two at once.
+func TestAStrategyOfSomebodyElseTakesOneMachineAtATime(t *testing.T) {
+	three := func(change ...func(o *observe.Observation, second float64)) *Record {
+		r := &Record{Topology: cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingFast}}
+		r.Windows = []Window{{Upgrade: true, Machines: r.Topology.ControlPlaneMachines(), AtMost: 1, Began: at(5), Cleared: at(55)}}
+		return watch(r, change...)
+	}
+	away := func(machine int, begin, end float64) func(*observe.Observation, float64) {
+		return from(begin, end, fmt.Sprintf("control-plane-%d", machine), observe.APIServer, failing(cluster.Refused))
+	}
+	for name, c := range map[string]struct {
+		record *Record
+		want   plan.Verdict
+	}{
+		"one after another": {three(away(1, 10, 20), away(2, 20, 30), away(3, 30, 40)), plan.Pass},
+		"two at once":       {three(away(1, 10, 20), away(2, 15, 30)), plan.Fail},
+		"one, outside":      {three(away(1, 0, 10)), plan.Fail},
+	} {
+		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
+func TestSilenceOfTooFewObservationsMeansNothing(t *testing.T) {
+	r := small()
+	r.Observations = append(r.Observations[:20:20], r.Observations[115:]...)
+	if got := judge(t, "noUnplannedRestart", r, nil, Params{}); got.Verdict != plan.Pass {
+		t.Errorf("26 in a minute: %s %s", got.Verdict, got.Message)
+	}
+	r.Observations = append(r.Observations[:5:5], r.Observations[20:]...)
+	if got := judge(t, "noUnplannedRestart", r, nil, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "only 10 observations from 00:00:00.0 to 00:01:00.0") {
+		t.Errorf("11 in a minute: %s %s", got.Verdict, got.Message)
+	}
+}
