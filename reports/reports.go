@@ -168,6 +168,9 @@ func Markdown(w io.Writer, r *plan.Result) error {
 		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
 	}
 	fmt.Fprintf(&b, "\nTolerance: at the least %d more members could have been lost; for %.1f s none.\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	if r.Host != nil {
+		fmt.Fprintf(&b, "\nHost: %s.\n", r.Host)
+	}
 	if len(r.Tolerance.Steps) > 0 {
 		b.WriteString("\n## What more could have been lost, by step\n\n| step | what | members | API servers | replicas | seconds with nothing to spare |\n|---|---|---|---|---|---|\n")
 		for _, s := range r.Tolerance.Steps {
@@ -254,6 +257,9 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	}
 	if len(r.Cluster) > 0 {
 		fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	}
+	if r.Host != nil {
+		fmt.Fprintf(&b, "Host: %s\n", r.Host)
 	}
 	color := map[plan.Verdict]string{plan.Go: "32", plan.NoGo: "31"}[r.Verdict]
 	if color == "" {

@@ -25,6 +25,7 @@ func result() *plan.Result {
 		Receipts:  []plan.Receipt{{ID: "4", Fault: "etcdMemberCrash", Target: "leader", Machines: []string{"control-plane-1"}, State: plan.Confirmed, Evidence: []plan.Evidence{{Time: at, Observer: "lab network", Saw: "refused | dead"}}}},
 		Checks:    []plan.Check{{Name: "etcdQuorum", When: "always", Verdict: plan.Pass, Message: "held"}, {Name: "hashesEqual", When: "finally", Verdict: plan.Unknown, Message: "not read"}},
 		Probes:    []plan.Probe{{Name: "etcd write", Samples: 10, Failures: 1, LongestGapSeconds: 1.25}},
+		Host:      &plan.Host{Stalls: 2, LongestStallSeconds: 1.2, BlindSeconds: 3.4, MinAvailable: 3 << 30, Load: 15, CPU: 80, IO: 5, OOMKills: 1},
 		NotTested: []plan.NotTested{{What: "page cache", Why: "processes end, the kernel does not"}},
 	}
 	r.Judge()

@@ -136,17 +136,18 @@ func reconnect() grpc.ConnectParams {
 
 // Member is one member as its own machine and its own answers show it.
 type Member struct {
-	Machine  string    `json:"machine"`
-	Error    string    `json:"error,omitempty"` // why it did not answer; the rest is then zero
-	ID       uint64    `json:"id,omitempty"`
-	Leader   uint64    `json:"leader,omitempty"` // the member it takes for the leader; 0: none
-	Learner  bool      `json:"learner,omitempty"`
-	Term     uint64    `json:"term,omitempty"`
-	Revision int64     `json:"revision,omitempty"`
-	DBSize   int64     `json:"dbSize,omitempty"`
-	Version  string    `json:"version,omitempty"`
-	Alarms   []string  `json:"alarms,omitempty"`
-	Started  time.Time `json:"started,omitzero"` // when its process started; zero when its metrics did not answer
+	Machine  string          `json:"machine"`
+	Error    string          `json:"error,omitempty"`   // why it did not answer; the rest is then zero
+	Failure  cluster.Failure `json:"failure,omitempty"` // what kind of error that is
+	ID       uint64          `json:"id,omitempty"`
+	Leader   uint64          `json:"leader,omitempty"` // the member it takes for the leader; 0: none
+	Learner  bool            `json:"learner,omitempty"`
+	Term     uint64          `json:"term,omitempty"`
+	Revision int64           `json:"revision,omitempty"`
+	DBSize   int64           `json:"dbSize,omitempty"`
+	Version  string          `json:"version,omitempty"`
+	Alarms   []string        `json:"alarms,omitempty"`
+	Started  time.Time       `json:"started,omitzero"` // when its process started; zero when its metrics did not answer
 }
 
 // Healthy reports whether the member answered, follows a leader and votes.
@@ -213,11 +214,33 @@ func (w *Watcher) member(ctx context.Context, machine string) Member {
 		}
 	}
 	if err != nil {
-		m.Error = err.Error()
+		m.Error, m.Failure = err.Error(), FailureOf(err)
+		if m.Failure != cluster.Refused && w.access.refuses(ctx, machine) {
+			m.Failure = cluster.Refused
+		}
 		return m
 	}
 	m.Started, _ = w.access.started(ctx, machine) // a missing start time is seen as zero
 	return m
+}
+
+// refusalWithin is how long a look at a port may take: a kernel that refuses does so at once.
+const refusalWithin = 200 * time.Millisecond
+
+// refuses reports whether nothing listens on the member's port. A gRPC client that is refused tries again until its time is up, and then may
+// say that only.
+func (a *Access) refuses(ctx context.Context, machine string) bool {
+	m, err := a.cluster.Machine(machine)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalWithin)
+	defer cancel()
+	conn, err := a.cluster.Dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(ClientPort)))
+	if err == nil {
+		_ = conn.Close()
+	}
+	return cluster.FailureOf(err) == cluster.Refused
 }
 
 // started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.

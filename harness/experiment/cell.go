@@ -34,6 +34,7 @@ type cellRun struct {
 	runner   *plan.Runner
 	observer *observe.Observer
 	watched  *load.Load
+	host     *observe.HostWatch
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
@@ -100,6 +101,8 @@ func (c *cellRun) load(ctx context.Context) error {
 	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
+	c.host = observe.NewHostWatch(c.options.Out)
+	c.watching.Go(func() { c.host.Run(watch) })
 	c.watching.Go(func() { c.observer.Run(watch) })
 	c.watched.Start(long)
 	return nil
@@ -200,7 +203,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	stopErr := c.watched.Stop()
 	c.stop()
 	c.watching.Wait()
-	c.record.Observations = c.observer.Seen()
+	c.record.Observations, c.record.Host = c.observer.Seen(), c.host.Readings()
 	c.record.Said = c.target.LastWords(ctx, append(c.record.Observations, c.record.Final))
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
 	c.record.Ledgers = c.watched.Ledgers(ctx, c.target)

@@ -157,6 +157,7 @@ func (c *cellRun) judge() *plan.Result {
 	for _, p := range c.watched.Probes {
 		res.Probes = append(res.Probes, p.Sum())
 	}
+	res.Host = health.HostOf(&c.record)
 	res.Tolerance = tolerance(c.record.Observations)
 	if len(c.outline.upgrades) > 0 {
 		res.Tolerance.Steps = toleranceBySteps(c.record.Observations, c.upgradeSteps())

@@ -19,6 +19,7 @@ type Record struct {
 	HashError    string
 	Histories    []load.History
 	Ledgers      []load.Ledger
+	Host         []observe.HostReading
 	Before       *observe.Inventory // nil: not taken
 	After        *observe.Inventory
 	AfterError   string

@@ -34,6 +34,7 @@ type Result struct {
 	Checks          []Check     `json:"checks"`
 	Probes          []Probe     `json:"probes"`
 	Tolerance       Tolerance   `json:"tolerance"`
+	Host            *Host       `json:"host,omitempty"` // nil: not watched
 	NotTested       []NotTested `json:"notTested"`
 	Tables          []Table     `json:"tables,omitempty"` // what was measured, beyond the checks
 	Plots           []Plot      `json:"plots,omitempty"`
@@ -215,6 +216,7 @@ func (r *Result) Merge(label string, cell *Result) {
 	if len(r.Cluster) == len(cell.Cluster) || cell.Tolerance.Minimum < r.Tolerance.Minimum {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}
+	r.Host = r.Host.merge(cell.Host)
 	r.Tolerance.SecondsAtZero += cell.Tolerance.SecondsAtZero
 	for _, s := range cell.Tolerance.Steps {
 		s.ID = in(s.ID)

@@ -1,0 +1,94 @@
+package health
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
+)
+
+// stalled is a host that is read every second and did not let the harness see between the times.
+func stalled(spans ...float64) []observe.HostReading {
+	var out []observe.HostReading
+	for i := range 60 {
+		out = append(out, observe.HostReading{Time: at(float64(i)), Load: 1, Available: 1 << 30, OOMKills: 7})
+	}
+	for i := 0; i+1 < len(spans); i += 2 {
+		r := &out[int(spans[i+1])]
+		r.Stalls = append(r.Stalls, observe.Stall{From: at(spans[i]), To: at(spans[i+1]), Of: observe.StalledHarness})
+	}
+	return out
+}
+
+func TestBlind(t *testing.T) {
+	back := stalled()
+	back[20].Jump = -5 * time.Second
+	for name, c := range map[string]struct {
+		host []observe.HostReading
+		want Blind
+	}{
+		"not watched":        {nil, nil},
+		"quiet":              {stalled(), nil},
+		"a stall":            {stalled(10, 12), Blind{{at(9.5), at(12.5)}}},
+		"two that touch":     {stalled(10, 12, 12.8, 14), Blind{{at(9.5), at(14.5)}}},
+		"two apart":          {stalled(10, 12, 20, 21), Blind{{at(9.5), at(12.5)}, {at(19.5), at(21.5)}}},
+		"the clock put back": {back, Blind{{at(14), at(20)}}},
+	} {
+		r := &Record{Host: c.host}
+		if got := r.Blind(); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestEvidence: who is refused knows it however slow he is; who got no answer while he could not look knows nothing.
+func TestEvidence(t *testing.T) {
+	blind := (&Record{Host: stalled(10, 12)}).Blind()
+	for _, c := range []struct {
+		failure cluster.Failure
+		from    float64
+		want    bool
+	}{
+		{cluster.Refused, 10.5, true}, {cluster.Answered, 10.5, true}, {cluster.Deadline, 10.5, false}, {cluster.Reset, 10.5, false},
+		{cluster.Deadline, 12.2, false}, {cluster.Deadline, 20, true}, {cluster.Reset, 20, true},
+	} {
+		m := etcd.Member{Error: "x", Failure: c.failure}
+		if got := blind.Lost(observe.Observation{Time: at(c.from)}, m); got != c.want {
+			t.Errorf("%s at %g: %t", c.failure, c.from, got)
+		}
+	}
+}
+
+func TestHostOf(t *testing.T) {
+	if HostOf(&Record{}) != nil {
+		t.Error("a host nobody watched is told of")
+	}
+	host := stalled(10, 12, 20, 21)
+	host[30].Load, host[31].Available, host[59].OOMKills = 15, 1<<20, 8
+	h := HostOf(&Record{Host: host})
+	if h.Stalls != 2 || h.LongestStallSeconds != 2 || h.BlindSeconds != 5 || h.OOMKills != 1 || h.Load != 15 || h.MinAvailable != 1<<20 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestReadingsAndSamplesAreKept: what is judged again is what was judged.
+func TestReadingsAndSamplesAreKept(t *testing.T) {
+	type kept struct {
+		Host    []observe.HostReading
+		Samples []load.Sample
+	}
+	in := kept{Host: stalled(10, 12), Samples: []load.Sample{{Start: at(1), End: at(2), Err: "x", Class: cluster.Answered, Status: 403}}}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out kept
+	if err := json.Unmarshal(raw, &out); err != nil || !reflect.DeepEqual(in, out) {
+		t.Fatalf("%v", err)
+	}
+}
