@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"drydock.dev/drydock/harness/plan"
 )
 
 // TestNamesCannotLeaveTheStateDirectory: whatever takes a name refuses what is no name before it touches anything.
@@ -56,6 +58,27 @@ func TestAScenariosNameIsADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, said := command(t, "run", file, "--state-dir", t.TempDir()); code != exitUsage || !strings.Contains(said, "[a-z0-9]([-a-z0-9]") {
+		t.Fatalf("exit code %d, %q", code, said)
+	}
+}
+
+func TestDownWaitsForAnUpgrade(t *testing.T) {
+	state := t.TempDir()
+	dir := filepath.Join(state, "labs", "a", "upgrade")
+	j, err := plan.CreateJournal(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, said := command(t, "down", "a", "--state-dir", state); code != exitUsage || !strings.Contains(said, "being upgraded by process") {
+		t.Fatalf("exit code %d, %q", code, said)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := command(t, "down", "a", "--state-dir", state); code != exitGo {
 		t.Fatalf("exit code %d, %q", code, said)
 	}
 }

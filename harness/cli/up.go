@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
 )
@@ -95,9 +99,12 @@ func downCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(dir); err != nil {
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 				printf(cmd.OutOrStdout(), "No cluster %q: nothing to do\n", name)
 				return nil
+			}
+			if by, lives := plan.Living(filepath.Join(dir, upgradeDir)); lives {
+				return cluster.Usagef("cluster %q is being upgraded by %s: wait for it, or stop it", name, by)
 			}
 			if !lab.Running(dir) {
 				if err := lab.Discard(o.stateDir, name); err != nil {

@@ -43,11 +43,14 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce, upgrade.Surge}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// upgradeDir is where a lab keeps its upgrade.
+const upgradeDir = "upgrade"
+
 // place finds where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for this one's.
 func (f *upgradeFlags) place(o *options) error {
 	dir, err := lab.Dir(o.stateDir, f.name)
 	if f.out == "" {
-		f.out = filepath.Join(dir, "upgrade")
+		f.out = filepath.Join(dir, upgradeDir)
 	}
 	return err
 }

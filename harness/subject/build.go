@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
 )
 
 // Builder makes the programs of subjects.
@@ -43,10 +45,15 @@ func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
 	}
 	done := b.Progress.Phase("building subject %s (minutes, once)", name)
 	defer func() { done(err) }()
-	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
+	owner, err := lock.Wait(ctx, program+".lock", lock.Try, func(string) {})
+	if err != nil {
 		return "", fmt.Errorf("subject %s: %w", name, err)
 	}
-	fresh := fmt.Sprintf("%s.%d", program, os.Getpid())
+	defer func() { err = errors.Join(err, owner.Release()) }()
+	if _, err := os.Stat(program); err == nil { // somebody else has built it meanwhile
+		return program, nil
+	}
+	fresh := program + ".new" // what a killed build left by that name is written over
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", fresh, ".")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -46,7 +46,7 @@ func pruneLab(stateDir, name string, each func(what, path string, remove func() 
 
 func pruneImages(ctx context.Context, images string, unusedFor time.Duration, each func(what, path string, remove func() error) error) (err error) {
 	if _, err := os.Stat(images); err != nil {
-		return nil //nolint:nilerr // none was ever saved
+		return nil // none was ever saved
 	}
 	alone, err := (&image{dir: filepath.Join(images, "any")}).lock(ctx, lock.Try)
 	if err != nil {
