@@ -74,5 +74,15 @@ func FuzzRouter(f *testing.F) {
 		send(method, path, body)
 		clock.Advance(5 * time.Minute)
 		send("GET", vm+v, "")
+		for _, op := range twin.ops.byID { // a mistake made in an operation is told by it alone
+			if op.failure != nil && op.failure.Code == mistakeCode {
+				t.Fatalf("%s %s: %s of %s: %v", method, path, op.verb, op.target, op.failure)
+			}
+		}
+		for _, doc := range twin.State().Resources {
+			if strings.Contains(string(doc), mistakeCode) {
+				t.Fatalf("%s %s: %s", method, path, doc)
+			}
+		}
 	})
 }

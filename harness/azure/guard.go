@@ -45,9 +45,12 @@ func answerMistake(r *request) {
 	mistake(p).write(r.w)
 }
 
+// mistakeCode is of no service's: nobody takes it for a failure that Azure has.
+const mistakeCode = "TwinMistake"
+
 // mistake is the error for a panic, with the place it came from: nobody else writes that down.
 func mistake(p any) *Error {
-	return errorf(http.StatusInternalServerError, "InternalServerError", "The twin has made a mistake, please report it: %v (at %s)", p, panickedAt())
+	return errorf(http.StatusInternalServerError, mistakeCode, "The twin has made a mistake, please report it: %v (at %s)", p, panickedAt())
 }
 
 // panickedAt is the first of our lines below the panic that is being recovered from.
