@@ -172,6 +172,23 @@ func (c *cellRun) recovered(ctx context.Context, ch *choice) error {
 	return g.AwaitRecovered(ctx, c.env())
 }
 
+// lookWithin is how long a fault that is over is looked at while its step goes on.
+const lookWithin = time.Minute
+
+// seeRecovered learns when a fault is over while the step it happened in goes on. That step may have the machine down itself, so not to see it yet is
+// no failure: recovered, which comes after the step, decides.
+func (c *cellRun) seeRecovered(ctx context.Context, ch *choice) error {
+	g := c.guard(ch)
+	if g == nil {
+		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
+	}
+	err := cluster.Await(ctx, "recovery of "+ch.spec.Describe(), cluster.Wait{For: lookWithin}, func(ctx context.Context) error { return g.LookRecovered(ctx, c.env()) })
+	if err != nil {
+		return fmt.Errorf("%w: %w", plan.ErrSkip, err)
+	}
+	return nil
+}
+
 // settleWithin is how long the cluster may take to be whole again after the last fault. One whose recovery was awaited in vain has had that time
 // already: what is left is to look.
 func (c *cellRun) settleWithin() time.Duration {

@@ -227,7 +227,9 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	case c.until:
 		children = []*plan.Step{inject, effect, s, recoverStep, recovered}
 	default:
-		ending := &plan.Step{Name: "the fault", Children: []*plan.Step{hold, recoverStep}}
+		// The step may go on for minutes after the fault is over, which excuses nothing any more.
+		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
+		ending := &plan.Step{Name: "the fault", Children: []*plan.Step{hold, recoverStep, see}}
 		children = []*plan.Step{inject, effect, both("meanwhile", s, ending), recovered}
 	}
 	about := c.spec.Describe()

@@ -156,6 +156,7 @@ type actions interface {
 	hold(ctx context.Context, c *choice) error
 	recover(ctx context.Context, c *choice) error
 	recovered(ctx context.Context, c *choice) error
+	seeRecovered(ctx context.Context, c *choice) error
 	budget(ctx context.Context, minAvailable int32) error
 	refuse(ctx context.Context, it *item) error
 	drive(ctx context.Context, it *item, k *kill) error
@@ -208,6 +209,7 @@ func (*inert) effective(context.Context, *choice) error     { return nil }
 func (*inert) hold(context.Context, *choice) error          { return nil }
 func (*inert) recover(context.Context, *choice) error       { return nil }
 func (*inert) recovered(context.Context, *choice) error     { return nil }
+func (*inert) seeRecovered(context.Context, *choice) error  { return nil }
 func (*inert) budget(context.Context, int32) error          { return nil }
 func (*inert) refuse(context.Context, *item) error          { return nil }
 func (*inert) drive(context.Context, *item, *kill) error    { return nil }

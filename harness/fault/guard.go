@@ -209,11 +209,30 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 		}
 		return errors.Join(err, g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}))
 	}
-	g.receipt.Evidence, g.seen = append(g.receipt.Evidence, evidence...), time.Now()
+	g.receipt.Evidence = append(g.receipt.Evidence, evidence...)
+	if g.seen.IsZero() {
+		g.seen = time.Now()
+	}
 	if g.receipt.State == plan.Confirmed {
 		g.receipt.Error = ""
 	}
 	return g.enter(Cleared)
+}
+
+// LookRecovered looks once whether all is as before, and remembers when it first was. It closes nothing: AwaitRecovered does.
+func (g *Guard) LookRecovered(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.expect(Recovering); err != nil {
+		return err
+	}
+	if _, err := g.fault.Recovered(ctx, e, g.receipt.Machines); err != nil {
+		return err
+	}
+	if g.seen.IsZero() {
+		g.seen = time.Now()
+	}
+	return nil
 }
 
 // Receipt is the receipt as it stands.

@@ -18,6 +18,9 @@ func etcdQuorum(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			return plan.Fail, fmt.Sprintf("at %s only %d of %d members answered, a quorum is %d", clock(o.Time), o.Reachable(), len(o.Members), cluster.Quorum(len(o.Members)))
 		}
 	}
+	if why := r.sparse(); why != "" {
+		return plan.Unknown, why
+	}
 	return plan.Pass, fmt.Sprintf("held at %d observations", len(r.Observations))
 }
 
@@ -51,6 +54,9 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		if !known[m] {
 			return plan.Unknown, fmt.Sprintf("the member on %s never told when it started", m)
 		}
+	}
+	if why := r.sparse(); why != "" {
+		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("%d observations, every loss accounted for", len(r.Observations))
 }
