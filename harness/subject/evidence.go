@@ -2,7 +2,9 @@ package subject
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,39 +161,59 @@ func (s *story) checks() []plan.Check {
 		plan.Check{Name: "tokensTaken", When: s.subject.Name, Verdict: verdict(true), Message: message})
 }
 
-// faultReceipts are the faults as the twin's call log has them: which calls they struck, and that a call got through after their end.
+// faultReceipts are the faults as the twin's call log has them.
 func (s *story) faultReceipts() []plan.Receipt {
 	var out []plan.Receipt
 	for i, want := range s.run.Spec.Faults {
 		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
 		if i >= len(s.faults) {
-			r.Error = "it was not armed"
-			out = append(out, r)
-			continue
-		}
-		f := s.faults[i]
-		r.Armed = f.Began
-		struck := 0
-		for _, c := range s.mine(s.warm, 0) {
-			switch {
-			case c.Fault == f.ID || f.Kind == azure.FaultLoad && c.Throttled != "" && c.Time.Before(f.Began.Add(f.For)):
-				if struck++; struck == 1 {
-					r.EffectiveAt = c.Time
-				}
-			case c.Status > 0 && c.Status < http.StatusBadRequest && c.Time.After(f.Began.Add(f.For)) && r.ClearedAt.IsZero():
-				r.ClearedAt = c.Time
-			}
-		}
-		r.Evidence = append(r.Evidence, plan.Evidence{Time: r.EffectiveAt, Observer: "call log of the twin", Saw: fmt.Sprintf("%d calls of the subject struck", struck)})
-		switch {
-		case struck == 0:
-			r.State, r.Error = plan.Mismatch, "no call of the subject was struck"
-		case r.ClearedAt.IsZero():
-			r.Error = "no call got through after its end"
-		default:
-			r.State = plan.Confirmed
+			r.Error = "never injected: it was not armed"
+		} else {
+			proven(&r, s.faults[i], s.mine(s.warm, 0))
 		}
 		out = append(out, r)
 	}
 	return out
+}
+
+// proven fills a fault's receipt in from the calls of its subject: which it struck, and that after its end the operations it struck get through again,
+// as far as they were asked for. That other calls get through says nothing of it.
+func proven(r *plan.Receipt, f azure.Fault, calls []azure.Call) {
+	r.Armed = f.Began
+	end := f.Began.Add(f.For)
+	struck, again, n := map[string]bool{}, map[string]bool{}, 0
+	passed := map[string]time.Time{} // operation -> its first success after the end
+	for _, c := range calls {
+		ours := f.Kind == azure.FaultLoad && c.Throttled != "" && c.Time.After(f.Began) && c.Time.Before(end)
+		again[c.Operation] = again[c.Operation] || c.Time.After(end)
+		switch {
+		case c.Fault == f.ID && f.ID != "" || ours:
+			if n++; n == 1 {
+				r.EffectiveAt = c.Time
+			}
+			struck[c.Operation] = true
+		case c.Time.After(end) && passed[c.Operation].IsZero() && c.Status > 0 && c.Status < http.StatusBadRequest:
+			passed[c.Operation] = c.Time
+		}
+	}
+	r.Evidence = append(r.Evidence, plan.Evidence{Time: r.EffectiveAt, Observer: "call log of the twin", Saw: fmt.Sprintf("%d calls of the subject struck: %s", n, strings.Join(slices.Sorted(maps.Keys(struck)), ", "))})
+	if n == 0 {
+		r.State, r.Error = plan.Mismatch, "no call of the subject was struck"
+		return
+	}
+	for _, op := range slices.Sorted(maps.Keys(struck)) {
+		if again[op] && passed[op].IsZero() {
+			r.ClearedAt, r.Error = time.Time{}, "after its end no "+op+" got through"
+			return
+		}
+		if passed[op].After(r.ClearedAt) {
+			r.ClearedAt = passed[op]
+		}
+	}
+	if r.ClearedAt.IsZero() {
+		r.Error = "after its end nobody asked for what it struck: its end was not seen"
+		return
+	}
+	r.State = plan.Confirmed
+	r.Evidence = append(r.Evidence, plan.Evidence{Time: r.ClearedAt, Observer: "call log of the twin", Saw: "what it struck gets through again"})
 }
