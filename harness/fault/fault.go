@@ -37,17 +37,17 @@ type Fault interface {
 	Inject(ctx context.Context, e *Env, machines []string) error
 	// Recover undoes it: idempotent, and safe after half an Inject.
 	Recover(ctx context.Context, e *Env, machines []string) error
-	// Effective is one observation of the effect, from somewhere other than the injector; an error says what was seen instead.
+	// Effective is one observation of the effect, from somewhere other than the injector; an error says what was seen instead. It looks at the
+	// machines first and then, as the control of the experiment, at what should not be affected. It is asked before Inject too, one machine at a time.
 	Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error)
 	// Recovered is one observation that all is as before.
 	Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error)
 }
 
-// Kind is a fault in the list: how a scenario names it, what it needs and how it is made.
+// Kind is a fault in the list: how a scenario names it and how it is made.
 type Kind struct {
 	Name  string
 	About string
-	Needs []string // names of capabilities
 	// Latent: the effect shows only in what an upgrade does while the fault holds.
 	Latent bool
 	// Touches are the components it takes down or has started anew on its machines; empty: all that runs there, and the machine itself.
@@ -62,12 +62,12 @@ func List() []Kind {
 	server := []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}
 	member := append([]string{etcd.Program}, server...)
 	return []Kind{
-		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", []string{"Killer"}, false, member, func(Spec) Fault { return &memberCrash{} }},
-		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", []string{"Freezer"}, false, member, func(Spec) Fault { return &memberFreeze{} }},
-		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", []string{"Killer"}, false, member, func(Spec) Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", []string{"Power"}, false, nil, func(Spec) Fault { return &machinePowerOff{} }},
-		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", []string{"Killer"}, true, server, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
-		{"machineIsolate", "a machine is cut off from the network", []string{"Links"}, false, member, func(Spec) Fault { return &machineIsolate{} }},
+		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", false, member, func(Spec) Fault { return &memberCrash{} }},
+		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, func(Spec) Fault { return &memberFreeze{} }},
+		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, func(Spec) Fault { return &memberDataLoss{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, func(Spec) Fault { return &machinePowerOff{} }},
+		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
+		{"machineIsolate", "a machine is cut off from the network", false, member, func(Spec) Fault { return &machineIsolate{} }},
 	}
 }
 

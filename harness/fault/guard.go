@@ -42,17 +42,18 @@ type Guard struct {
 
 	mu      sync.Mutex
 	fault   Fault
+	within  time.Duration // for the effect to be seen, also when nothing is injected
 	state   State
 	receipt plan.Receipt
 	seen    time.Time // when the recovery was seen
 	refused string    // why undoing it failed
 }
 
-// How long an effect and its end may take to be seen.
+// How long it may take until a victim is seen to be well before the injection, and an effect and its end are seen.
 const (
-	effectiveWithin     = 20 * time.Second
-	latentWithin        = 5 * time.Minute // the step that shows it must come that far first
-	nullEffectiveWithin = 3 * time.Second
+	redWithin       = 5 * time.Second
+	effectiveWithin = 20 * time.Second
+	latentWithin    = 5 * time.Minute // the step that shows it must come that far first
 )
 
 // NewGuard makes a guard in state planned.
@@ -65,9 +66,18 @@ func NewGuard(s Spec, id string, j *plan.Journal) (*Guard, error) {
 }
 
 func newGuard(s Spec, id string, j *plan.Journal, f Fault) *Guard {
-	return &Guard{Spec: s, ID: id, Journal: j, fault: f, state: Planned, receipt: plan.Receipt{
-		ID: id, Fault: s.Kind, Target: s.Target, Machines: s.Machines, State: plan.NotInjected, Evidence: []plan.Evidence{}, Error: "not injected",
-	}}
+	within := effectiveWithin
+	if s.Latent() {
+		within = latentWithin
+	}
+	return &Guard{Spec: s, ID: id, Journal: j, fault: f, within: within, state: Planned, receipt: NeverInjected(s, id, "its turn did not come")}
+}
+
+// NeverInjected is the receipt of a planned fault that was not begun, and why not.
+func NeverInjected(s Spec, id, why string) plan.Receipt {
+	return plan.Receipt{
+		ID: id, Fault: s.Kind, Target: s.Target, Machines: append([]string{}, s.Machines...), State: plan.NotInjected, Evidence: []plan.Evidence{}, Error: "never injected: " + why,
+	}
 }
 
 // Journalled is what heal needs to undo a fault.
@@ -95,7 +105,8 @@ func (g *Guard) expect(want ...State) error {
 	return fmt.Errorf("fault %s is %s: %s", g.Spec.Kind, g.state, advice[g.state])
 }
 
-// Inject journals the fault with its resolved machines and then does it.
+// Inject sees that the machines are well, journals the fault with its resolved machines and then does it. What is so already is an error,
+// and nothing is done: what would be seen afterwards would not be the fault's.
 func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -106,7 +117,12 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	g.receipt.Machines, g.receipt.Armed = machines, time.Now()
+	g.receipt.Machines = machines
+	if err := g.wellBefore(ctx, e, machines); err != nil {
+		g.receipt.Error = err.Error()
+		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
+	}
+	g.receipt.Armed, g.receipt.Error = time.Now(), "it was not injected: a null test, or interrupted on the way"
 	if err := g.enter(Armed); err != nil {
 		return err
 	}
@@ -121,6 +137,46 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	return nil
 }
 
+// wellBefore looks for the effect on each machine by itself and wants to see it nowhere. A look that came late may pass for one: it is taken again.
+func (g *Guard) wellBefore(ctx context.Context, e *Env, machines []string) error {
+	for _, m := range machines {
+		err := cluster.Await(ctx, m+" well before "+g.Spec.Kind, cluster.Wait{For: redWithin}, func(ctx context.Context) error {
+			seen, err := g.fault.Effective(ctx, e, []string{m})
+			var control controlError
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err() // cut short: it says nothing
+			case err == nil:
+				return fmt.Errorf("the effect was seen: %v", seen)
+			case errors.As(err, &control): // which is looked at when the victim is as the fault would have it
+				return fmt.Errorf("the effect was seen, and besides: %w", err)
+			default:
+				return nil
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("%s was so before it was injected: %w", m, err)
+		}
+	}
+	return nil
+}
+
+// controlError is of what should not be affected by a fault and is not well: the fault's own machines are then seen to have the effect.
+type controlError struct{ error }
+
+// Unwrap gives what is wrong with it.
+func (e controlError) Unwrap() error { return e.error }
+
+// fresh refuses evidence that was there before something was done.
+func fresh(evidence []plan.Evidence, done time.Time, what string) error {
+	for _, v := range evidence {
+		if v.Time.Before(done) {
+			return fmt.Errorf("what %s saw at %s is older than the %s at %s: %s", v.Observer, v.Time.Format(time.TimeOnly), what, done.Format(time.TimeOnly), v.Saw)
+		}
+	}
+	return nil
+}
+
 // AwaitEffective observes the effect. When it cannot be seen the receipt says so and the run goes on: there is nothing to fail,
 // and nothing to trust. Only a broken precondition is an error.
 func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
@@ -129,17 +185,12 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 	if err := g.expect(Armed); err != nil {
 		return err
 	}
-	within := effectiveWithin
-	if g.Spec.Latent() {
-		within = latentWithin
-	}
-	if g.Null {
-		within = nullEffectiveWithin
-	}
 	var evidence []plan.Evidence
-	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: within}, func(ctx context.Context) (err error) {
-		evidence, err = g.fault.Effective(ctx, e, g.receipt.Machines)
-		return err
+	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: g.within}, func(ctx context.Context) (err error) {
+		if evidence, err = g.fault.Effective(ctx, e, g.receipt.Machines); err != nil {
+			return err
+		}
+		return fresh(evidence, g.receipt.Armed, "injection")
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -147,7 +198,7 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 		}
 		g.receipt.State, g.receipt.Error = plan.Mismatch, err.Error()
 		if g.Null {
-			g.receipt.State = plan.NotInjected
+			g.receipt.State, g.receipt.Error = plan.NotInjected, "nothing was injected, as asked for, and: "+err.Error()
 		}
 		return g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt})
 	}
@@ -199,8 +250,10 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 	}
 	var evidence []plan.Evidence
 	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: e.recoversWithin()}, func(ctx context.Context) (err error) {
-		evidence, err = g.fault.Recovered(ctx, e, g.receipt.Machines)
-		return err
+		if evidence, err = g.fault.Recovered(ctx, e, g.receipt.Machines); err != nil {
+			return err
+		}
+		return fresh(evidence, g.receipt.ClearedAt, "recovery")
 	})
 	if err != nil {
 		g.receipt.State, g.receipt.Error = plan.NotInjected, err.Error()

@@ -6,13 +6,17 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 )
 
-// fake is a fault whose calls fail at random.
-type fake struct{ rng *rand.Rand }
+// fake is a fault whose calls fail at random. Nobody is as it makes them before it was injected.
+type fake struct {
+	rng      *rand.Rand
+	injected *bool
+}
 
 func (f fake) err() error {
 	if f.rng.IntN(10) == 0 {
@@ -21,14 +25,17 @@ func (f fake) err() error {
 	return nil
 }
 
-func (f fake) Inject(context.Context, *Env, []string) error  { return f.err() }
+func (f fake) Inject(context.Context, *Env, []string) error  { *f.injected = true; return f.err() }
 func (f fake) Recover(context.Context, *Env, []string) error { return f.err() }
 func (f fake) Effective(context.Context, *Env, []string) ([]plan.Evidence, error) {
-	return []plan.Evidence{{Saw: "effect"}}, nil
+	if !*f.injected {
+		return nil, errors.New("well")
+	}
+	return []plan.Evidence{saw("test", "effect")}, nil
 }
 
 func (f fake) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) {
-	return []plan.Evidence{{Saw: "end"}}, nil
+	return []plan.Evidence{saw("test", "end")}, nil
 }
 
 // TestGuardLifecycle walks at random through the calls and compares each answer with the picture above State.
@@ -44,7 +51,7 @@ func TestGuardLifecycle(t *testing.T) {
 		"recovered": {Planned, Recovering, Cleared},
 	}
 	for range 60 {
-		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, fake{rng})
+		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, fake{rng, new(bool)})
 		seenEffect := false
 		for range 12 {
 			call := []string{"inject", "effective", "recover", "recovered"}[rng.IntN(4)]
@@ -85,13 +92,17 @@ func TestNullGuardIsNeverConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, never{})
-	g.Null = true
+	g.Null, g.within = true, 300*time.Millisecond
+	begun := time.Now()
 	ctx := context.Background()
 	if err := errors.Join(g.Inject(ctx, nil), g.AwaitEffective(ctx, nil), g.Recover(ctx, nil), g.AwaitRecovered(ctx, nil)); err != nil {
 		t.Fatal(err)
 	}
-	if r := g.Receipt(); r.State != plan.NotInjected {
-		t.Fatalf("receipt is %s", r.State)
+	if r := g.Receipt(); r.State != plan.NotInjected || !strings.Contains(r.Error, "nothing to see") {
+		t.Fatalf("receipt %+v", r)
+	}
+	if waited := time.Since(begun); waited < g.within { // evidence that comes late by itself must come in a null test too
+		t.Fatalf("the effect was awaited for %s, a real fault's for %s", waited, g.within)
 	}
 }
 
@@ -112,10 +123,8 @@ func TestOutstandingIsNewestFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	quiet := fake{rand.New(rand.NewPCG(3, 3))}
-	quiet.rng = rand.New(&zero{})
 	for _, id := range []string{"1", "2", "3"} {
-		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, id, j, quiet)
+		g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, id, j, fake{rand.New(&zero{}), new(bool)})
 		if err := g.Inject(ctx, nil); err != nil {
 			t.Fatal(err)
 		}

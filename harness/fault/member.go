@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -21,17 +22,20 @@ const look = 2 * time.Second // how long one observation may take
 type memberCrash struct{}
 
 func (*memberCrash) Inject(ctx context.Context, e *Env, machines []string) error {
-	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Killer) error {
-		return hold(ctx, k)
+	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
+		return hold(ctx, m.Name(), k)
 	})
 }
 
 // hold kills etcd so that it stays dead.
-func hold(ctx context.Context, k cluster.Killer) error {
+func hold(ctx context.Context, machine string, k cluster.Killer) error {
 	if err := k.Hold(ctx, etcd.Program); err != nil {
 		return err
 	}
-	_, err := k.Kill(ctx, etcd.Program)
+	n, err := k.Kill(ctx, etcd.Program)
+	if err == nil && n == 0 { // it was dead before, whoever did that
+		err = fmt.Errorf("no process named %s was there to kill on %s", etcd.Program, machine)
+	}
 	return err
 }
 
@@ -49,7 +53,7 @@ func (*memberCrash) Effective(ctx context.Context, e *Env, machines []string) ([
 		if err == nil {
 			return nil, fmt.Errorf("the member on %s still accepts connections", name)
 		}
-		if !strings.Contains(err.Error(), "refused") {
+		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, fmt.Errorf("the member on %s is not dead: %w", name, err)
 		}
 		out = append(out, saw("lab network", "the member on %s refuses connections: %v", name, err))
@@ -88,7 +92,7 @@ func others(ctx context.Context, e *Env, machines []string, out []plan.Evidence)
 			continue
 		}
 		if m.Error != "" {
-			return nil, fmt.Errorf("the member on %s should not be affected, and: %s", m.Machine, m.Error)
+			return nil, controlError{fmt.Errorf("the member on %s should not be affected, and: %s", m.Machine, m.Error)}
 		}
 		up = append(up, m.Machine)
 	}
@@ -150,7 +154,7 @@ type memberDataLoss struct{}
 
 func (*memberDataLoss) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		if err := hold(ctx, k); err != nil {
+		if err := hold(ctx, m.Name(), k); err != nil {
 			return err
 		}
 		return etcd.Wipe(ctx, m)

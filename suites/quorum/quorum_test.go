@@ -3,9 +3,11 @@ package quorum
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +15,9 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/gexec"
+	"golang.org/x/sync/errgroup"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/experiment"
@@ -68,14 +72,41 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.Confirmed)))
 			Expect(res.Receipts[0].Evidence).NotTo(BeEmpty())
 		}, NodeTimeout(5*time.Minute))
-
-		It("is red when nothing is injected: "+kind.Name, func(ctx context.Context) {
-			res, err := suite.Run(ctx, small(kind.Name, 100*time.Millisecond), experiment.Options{NullFaults: true})
-			Expect(err).NotTo(HaveOccurred())
-			Expect(res.Verdict).To(Equal(plan.Inconclusive))
-			Expect(res.Receipts).To(HaveExactElements(HaveField("State", plan.NotInjected)))
-		}, NodeTimeout(5*time.Minute))
 	}
+
+	// All at the same time: each waits as long for the effect as with a fault, and does nothing else.
+	It("is red when nothing is injected", func(ctx context.Context) {
+		var g errgroup.Group
+		for _, kind := range fault.List() {
+			if kind.Latent {
+				continue
+			}
+			sc := small(kind.Name, 100*time.Millisecond)
+			g.Go(func() error {
+				defer GinkgoRecover()
+				res, err := suite.Run(ctx, sc, experiment.Options{NullFaults: true})
+				Expect(err).NotTo(HaveOccurred(), kind.Name)
+				Expect(res.Verdict).To(Equal(plan.Inconclusive), kind.Name)
+				Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("nothing was injected, as asked for")))), kind.Name)
+				return nil
+			})
+		}
+		Expect(g.Wait()).To(Succeed())
+	}, NodeTimeout(5*time.Minute))
+
+	It("is not begun when its effect is there already, and says so", func(ctx context.Context) {
+		sc := small("etcdMemberCrash", 2*time.Second)
+		sc.Metadata.Name = "already"
+		sc.Spec.Steps[0].Observe = 10 * time.Second
+		sc.Spec.Steps[1].Fault.Target = "etcd-2"
+		killed := make(chan error, 1)
+		go func() { killed <- holdMember(ctx, sc.Metadata.Name, "etcd-2") }()
+		res, err := suite.Run(ctx, sc, experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(<-killed).NotTo(HaveOccurred())
+		Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("etcd-2 was so before it was injected")))))
+		Expect(res.Verdict).NotTo(Equal(plan.Go))
+	}, NodeTimeout(5*time.Minute))
 })
 
 var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), func() {
@@ -111,6 +142,44 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 		Expect(heal.Out).To(gbytes.Say("no process, mount, interface or port of the lab remains"))
 	}, NodeTimeout(5*time.Minute))
 })
+
+// holdMember kills a member for good while a run of the scenario observes.
+func holdMember(ctx context.Context, scenario, name string) error {
+	return cluster.Await(ctx, "kill the member on "+name, cluster.Wait{For: time.Minute}, func(ctx context.Context) error {
+		runs, err := filepath.Glob(filepath.Join(suite.Lab.StateDir, "runs", scenario+"-*"))
+		if err != nil || len(runs) != 1 {
+			return errors.Join(err, fmt.Errorf("%d runs", len(runs)))
+		}
+		entries, _, err := plan.ReadJournal(runs[0])
+		if err != nil || !slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "observation" }) {
+			return errors.Join(err, errors.New("nothing was observed"))
+		}
+		names := lab.List(suite.Lab.StateDir)
+		if len(names) != 1 {
+			return fmt.Errorf("%d labs", len(names))
+		}
+		l, err := lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store())
+		if err != nil {
+			return err
+		}
+		m, err := l.Machine(name)
+		if err != nil {
+			return err
+		}
+		k, err := cluster.As[cluster.Killer](m)
+		if err != nil {
+			return err
+		}
+		if err := k.Hold(ctx, etcd.Program); err != nil {
+			return err
+		}
+		n, err := k.Kill(ctx, etcd.Program)
+		if err == nil && n == 0 {
+			err = errors.New("there was none")
+		}
+		return err
+	})
+}
 
 // killSomebodyElse waits for the crash of one member and kills another by hand.
 func killSomebodyElse(ctx context.Context) error {
