@@ -237,8 +237,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)
 	}
 	if c.target.Client != nil {
-		c.record.After, err = c.target.TakeInventory(ctx, upgrade.Residue())
-		c.record.AfterError = describe(err)
+		c.lookForResidue(ctx)
 	}
 	return stopErr
 }

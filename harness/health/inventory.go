@@ -1,13 +1,16 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -18,7 +21,7 @@ func lostOf(what, node string, before, after map[string]string) []string {
 	for _, k := range slices.Sorted(maps.Keys(before)) {
 		now, there := after[k]
 		switch {
-		case observe.Transient(k) || there && now == before[k]:
+		case observe.ControllersOwn(k) || there && now == before[k]:
 		case !there:
 			out = append(out, fmt.Sprintf("node %s has lost the %s %s=%s", node, what, k, before[k]))
 		default:
@@ -41,7 +44,7 @@ func lost(in, after *observe.Inventory) []string {
 		out = append(out, lostOf("label", node, was.Labels, now.Labels)...)
 		out = append(out, lostOf("annotation", node, was.Annotations, now.Annotations)...)
 		for _, t := range was.Taints {
-			if !observe.Transient(t) && !slices.Contains(now.Taints, t) {
+			if !observe.ControllersOwn(t) && !slices.Contains(now.Taints, t) {
 				out = append(out, fmt.Sprintf("node %s has lost the taint %s", node, t))
 			}
 		}
@@ -87,6 +90,46 @@ func left(in, after *observe.Inventory) []string {
 	if after.Members != "" && after.Members != in.Members {
 		out = append(out, "etcd: "+after.Members)
 	}
+	return append(out, changedFiles(in.Files, after.Files)...)
+}
+
+// changedFiles lists paths that have come or gone. kubeadm's directory of backups stays behind, empty; what is in it counts.
+func changedFiles(before, after map[string][]string) []string {
+	var out []string
+	for _, m := range slices.Sorted(maps.Keys(after)) {
+		was, there := before[m]
+		if !there {
+			continue // a machine that was not there is a node that was not there
+		}
+		for _, f := range after[m] {
+			if !slices.Contains(was, f) && f != path.Dir(kubeadm.BackupPattern) && !strings.HasPrefix(f, path.Dir(kubeadm.BackupPattern)+"/") { // these are in Leftovers
+				out = append(out, fmt.Sprintf("left on %s: %s", m, f))
+			}
+		}
+		for _, f := range was {
+			if !slices.Contains(after[m], f) {
+				out = append(out, fmt.Sprintf("%s is gone from %s", f, m))
+			}
+		}
+	}
+	return out
+}
+
+// newObjects lists those that act on the cluster or stay in it though nobody's work needs them: pods without a controller, webhooks, kinds, API services, leases.
+func newObjects(diffs []difference) []string {
+	var out []string
+	for _, d := range diffs {
+		kind, _, _ := strings.Cut(d.object, " ")
+		if d.field != "" || d.is == "" {
+			continue
+		}
+		switch kind {
+		case "Pod", "ValidatingWebhookConfiguration.admissionregistration.k8s.io", "MutatingWebhookConfiguration.admissionregistration.k8s.io",
+			"ValidatingAdmissionPolicy.admissionregistration.k8s.io", "MutatingAdmissionPolicy.admissionregistration.k8s.io",
+			"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io", "Lease.coordination.k8s.io":
+			out = append(out, d.String())
+		}
+	}
 	return out
 }
 
@@ -104,10 +147,37 @@ func noResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}
-	if more := left(r.Before, r.After); len(more) > 0 {
+	more := left(r.Before, r.After)
+	objects, why := r.objectsRead()
+	if objects == plan.Pass {
+		diffs, known, err := r.objectDifferences()
+		if err != nil {
+			return plan.Unknown, err.Error()
+		}
+		if !known {
+			diffs, _ = splitBy(diffs, func(d difference) bool { return mayChange(d, r.Before.Objects.Items, r.After.Objects.Items) })
+		}
+		more = append(more, newObjects(diffs)...)
+	}
+	switch {
+	case len(more) > 0:
 		return plan.Fail, strings.Join(more, "; ")
+	case objects != plan.Pass:
+		return objects, why
+	case r.After.Unread != "":
+		return plan.Unknown, "the member list could not be read: " + r.After.Unread
 	}
 	return plan.Pass, "nothing is left that was not there before"
+}
+
+// Preserved says what is not as it was before: what may be in the middle of being collected is to be looked at again.
+func Preserved(r *Record) error {
+	for _, decide := range []func(*Record, *Window, Params) (plan.Verdict, string){objectsPreserved, labelsPreserved, noResidue} {
+		if v, why := decide(r, nil, Params{}); v == plan.Fail {
+			return errors.New(why)
+		}
+	}
+	return nil
 }
 
 func (r *Record) compared() (plan.Verdict, string) {

@@ -10,8 +10,8 @@ import (
 )
 
 func facts(change func(*observe.Inventory)) *observe.Inventory {
-	in := &observe.Inventory{Nodes: map[string]observe.NodeFacts{"worker-1": {
-		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"n": "o", "volumes.kubernetes.io/x": "1"}, Taints: []string{"t=v:NoSchedule"},
+	in := &observe.Inventory{Objects: someObjects(), Nodes: map[string]observe.NodeFacts{"worker-1": {
+		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"n": "o", "node.alpha.kubernetes.io/ttl": "0"}, Taints: []string{"t=v:NoSchedule"},
 	}}}
 	if change != nil {
 		change(in)

@@ -41,7 +41,7 @@ func Upgrade(ctx context.Context, t cluster.Topology, m cluster.Machine, version
 	if err != nil {
 		return err
 	}
-	const file = "/etc/kubernetes/drydock-upgrade.yaml"
+	const file = "/run/drydock-upgrade.yaml" // not where somebody could take it for the cluster's
 	if err := m.WriteFile(ctx, file, config, 0o600); err != nil {
 		return err
 	}

@@ -19,8 +19,11 @@ type Inventory struct {
 	Nodes     map[string]NodeFacts `json:"nodes"`
 	Leftovers []string             `json:"leftovers"` // MACHINE: FILE, of the places asked for
 	Members   string               `json:"members"`   // what is wrong with the member list; empty: nothing
+	Unread    string               `json:"unread"`    // why the member list could not be read; empty: it was
+	Files     map[string][]string  `json:"files"`     // by machine, all paths in the directories that configure it
 	Orphans   []string             `json:"orphans"`   // pods and heartbeats of nodes that are not there, pods that do not end
 	Scaled    []string             `json:"scaled"`    // Deployments that were scaled down for the time of the change
+	Objects   *Objects             `json:"objects"`
 }
 
 // NodeFacts are the parts of a Node that belong to its owner, not to its kubelet.
@@ -62,19 +65,37 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 			in.Scaled = append(in.Scaled, d.Namespace+"/"+d.Name)
 		}
 	}
-	for _, m := range t.Cluster.Machines() {
-		files, err := cluster.Glob(ctx, m, where.Files...)
-		if err != nil {
-			return nil, fmt.Errorf("inventory: %w", err)
-		}
-		for _, f := range files {
-			in.Leftovers = append(in.Leftovers, m.Name()+": "+f)
-		}
+	if err := t.files(ctx, in, where); err != nil {
+		return nil, err
 	}
 	if err := t.Etcd.ExactMembers(ctx); err != nil {
 		in.Members = err.Error()
 	}
+	in.Objects = ReadObjects(ctx, t.Config)
 	return in, nil
+}
+
+// configured are the directories whose listing is compared: what lies in them is run or read by somebody, a copy of a manifest as well as the manifest.
+const configured = "/etc/kubernetes /etc/systemd/system /etc/cni/net.d /etc/containerd /var/lib/kubelet/config.yaml /var/lib/kubelet/config.yaml.d /var/lib/kubelet/kubeadm-flags.env"
+
+func (t *Target) files(ctx context.Context, in *Inventory, where Residue) error {
+	in.Files = map[string][]string{}
+	for _, m := range t.Cluster.Machines() {
+		leftovers, err := cluster.Glob(ctx, m, where.Files...)
+		if err != nil {
+			return fmt.Errorf("inventory: %w", err)
+		}
+		for _, f := range leftovers {
+			in.Leftovers = append(in.Leftovers, m.Name()+": "+f)
+		}
+		paths, err := cluster.Shell(ctx, m, "for d in "+configured+`; do [ ! -e "$d" ] || find "$d"; done`)
+		if err != nil {
+			return fmt.Errorf("inventory: %w", err)
+		}
+		in.Files[m.Name()] = strings.Split(strings.TrimSpace(paths), "\n")
+		slices.Sort(in.Files[m.Name()])
+	}
+	return nil
 }
 
 func factsOf(n *corev1.Node) NodeFacts {
@@ -111,10 +132,4 @@ func (t *Target) orphans(ctx context.Context, in *Inventory) error {
 		}
 	}
 	return nil
-}
-
-// Transient reports whether a label, annotation or taint is the kubelet's or a controller's own: those come and go.
-func Transient(key string) bool {
-	return strings.HasPrefix(key, "node.kubernetes.io/") || strings.HasPrefix(key, "volumes.kubernetes.io/") || strings.HasPrefix(key, "node.alpha.kubernetes.io/") ||
-		strings.HasPrefix(key, "kubeadm.alpha.kubernetes.io/") || strings.HasPrefix(key, "csi.volume.kubernetes.io/") || strings.HasPrefix(key, "beta.kubernetes.io/")
 }

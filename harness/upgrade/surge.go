@@ -18,7 +18,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -170,14 +169,29 @@ func (r *replacement) drain(ctx context.Context) error {
 	return r.evict(ctx)
 }
 
+// ofMachine reports whether a label, annotation or taint says how the old machine fared, and so nothing of the new one. The check has a list of its own:
+// what is forgotten here must be missed there.
+func ofMachine(key string) bool {
+	switch key {
+	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeUnschedulable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
+		corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable, // set and taken away by the node life cycle controller
+		"node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
+		"node.alpha.kubernetes.io/ttl",           // the TTL controller's
+		"csi.volume.kubernetes.io/nodeid",        // the kubelet's: drivers give the machine's id
+		"kubeadm.alpha.kubernetes.io/cri-socket": // kubeadm join's, where it still writes it
+		return true
+	}
+	return false
+}
+
 // keep takes what belongs to the node's owner.
 func keep(n *corev1.Node, from string) kept {
 	k := kept{From: from, Labels: maps.Clone(n.Labels), Annotations: maps.Clone(n.Annotations)}
-	own := func(key, _ string) bool { return observe.Transient(key) || key == CordonedBy }
+	own := func(key, _ string) bool { return ofMachine(key) || key == CordonedBy }
 	maps.DeleteFunc(k.Labels, own)
 	maps.DeleteFunc(k.Annotations, own)
 	for _, t := range n.Spec.Taints {
-		if !observe.Transient(t.Key) {
+		if !ofMachine(t.Key) {
 			t.TimeAdded = nil
 			k.Taints = append(k.Taints, t)
 		}
