@@ -218,6 +218,8 @@ func mayChange(d difference, before, after fields) bool {
 		return d.field != "" && slices.Contains([]string{"kube-system/kubeadm-config", "kube-system/kubelet-config", "kube-system/extension-apiserver-authentication"}, name)
 	case "KubeletConfig", "Pod":
 		return d.field != "" && (kind == "KubeletConfig" || strings.HasPrefix(name, "kube-system/"))
+	case "ServiceAccount": // one for each of the controller manager's controllers
+		return d.is == "there" && strings.HasPrefix(name, "kube-system/")
 	case "Node":
 		return d.field == nodeKubelet || strings.Contains(d.field, "kubeadm.alpha.kubernetes.io")
 	}

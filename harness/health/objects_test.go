@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	deployment = "Deployment.apps default/web"
-	worker     = "Node worker-1"
+	workerNode = "Node worker-1"
 	adminRole  = "ClusterRole.rbac.authorization.k8s.io admin"
 	kubeletMap = "ConfigMap kube-system/kubelet-config"
 	kubeadmCRB = "ClusterRoleBinding.rbac.authorization.k8s.io kubeadm:kubelet-bootstrap"
@@ -28,8 +28,8 @@ const (
 func someObjects() *observe.Objects {
 	return &observe.Objects{Version: "v1.1.0", Items: fields{
 		deployment: {"spec.replicas": "2", "spec.template.spec.containers[web].args": `["--a","--b"]`},
-		worker:     {nodeUID: `"1"`, nodeBoot: `"1"`, nodeKubelet: `"v1.1.0"`, "spec.podCIDR": `"10.0.1.0/24"`, "metadata.labels.a": `"b"`},
-		adminRole:  {"metadata.labels[kubernetes.io/bootstrapping]": `"rbac-defaults"`, `rules[{"verbs":["get"]}]`: "*"},
+		workerNode: {nodeUID: `"1"`, nodeBoot: `"1"`, nodeKubelet: `"v1.1.0"`, "spec.podCIDR": `"10.0.1.0/24"`, "metadata.labels.a": `"b"`},
+		adminRole:  {"metadata.labels[kubernetes.io/bootstrapping]": `"rbac-defaults"`, `rules[{"verbs":["get"]}]`: "1"},
 		kubeletMap: {"data.kubelet.maxPods": "110"},
 		kubeadmCRB: {"roleRef.name": `"system:node-bootstrapper"`},
 		"Lease.coordination.k8s.io kube-system/kube-scheduler": {"spec.leaseDurationSeconds": "15"},
@@ -81,22 +81,22 @@ func TestObjectsPreserved(t *testing.T) {
 		"a binding is gone":    {false, gone(kubeadmCRB), plan.Fail, kubeadmCRB + " is gone"},
 		"a stray pod":          {false, set(pod, "spec.nodeName", `"worker-1"`), plan.Fail, pod + " was not there before"},
 		"a field":              {false, set(deployment, "spec.replicas", "1"), plan.Fail, deployment + ": spec.replicas is 1 instead of 2"},
-		"a lost field":         {false, func(o *observe.Objects) { delete(o.Items[worker], "metadata.labels.a") }, plan.Fail, `metadata.labels.a is gone, it was "b"`},
+		"a lost field":         {false, func(o *observe.Objects) { delete(o.Items[workerNode], "metadata.labels.a") }, plan.Fail, `metadata.labels.a is gone, it was "b"`},
 		"a lost flag":          {false, set(deployment, "spec.template.spec.containers[web].args", `["--a","--c"]`), plan.Fail, "has lost --b and gained --c"},
 		"flags in other order": {false, set(deployment, "spec.template.spec.containers[web].args", `["--b","--a"]`), plan.Fail, `is ["--b","--a"] instead of ["--a","--b"]`},
-		"a reboot":             {false, set(worker, nodeBoot, `"2"`), plan.Pass, ""},
-		"a Node deleted":       {false, set(worker, nodeUID, `"2"`), plan.Fail, worker + " was deleted and registered again"},
+		"a reboot":             {false, set(workerNode, nodeBoot, `"2"`), plan.Pass, ""},
+		"a Node deleted":       {false, set(workerNode, nodeUID, `"2"`), plan.Fail, workerNode + " was deleted and registered again"},
 		"a Node deleted in an upgrade": {
-			true, set(worker, nodeUID, `"2"`), plan.Fail, worker + " was deleted and registered again",
+			true, set(workerNode, nodeUID, `"2"`), plan.Fail, workerNode + " was deleted and registered again",
 		},
-		"a worker replaced":          {true, both(set(worker, nodeUID, `"2"`), set(worker, nodeBoot, `"2"`), set(worker, "spec.podCIDR", `"10.0.2.0/24"`)), plan.Pass, ""},
-		"a worker replaced, unasked": {false, both(set(worker, nodeUID, `"2"`), set(worker, nodeBoot, `"2"`)), plan.Fail, "registered again"},
-		"another range, same Node":   {true, set(worker, "spec.podCIDR", `"10.0.2.0/24"`), plan.Fail, "spec.podCIDR"},
-		"unlearned, system":          {true, both(newer, set(adminRole, `rules[{"verbs":["list"]}]`, "*"), set(worker, nodeKubelet, `"v1.2.0"`)), plan.Unknown, "--learn-objects"},
+		"a worker replaced":          {true, both(set(workerNode, nodeUID, `"2"`), set(workerNode, nodeBoot, `"2"`), set(workerNode, "spec.podCIDR", `"10.0.2.0/24"`)), plan.Pass, ""},
+		"a worker replaced, unasked": {false, both(set(workerNode, nodeUID, `"2"`), set(workerNode, nodeBoot, `"2"`)), plan.Fail, "registered again"},
+		"another range, same Node":   {true, set(workerNode, "spec.podCIDR", `"10.0.2.0/24"`), plan.Fail, "spec.podCIDR"},
+		"unlearned, system":          {true, both(newer, set(adminRole, `rules[{"verbs":["list"]}]`, "1"), set(workerNode, nodeKubelet, `"v1.2.0"`)), plan.Unknown, "--learn-objects"},
 		"unlearned, user's":          {true, both(newer, set(deployment, "spec.replicas", "1")), plan.Fail, "spec.replicas"},
 		"unlearned, ConfigMap gone":  {true, both(newer, gone(kubeletMap)), plan.Fail, "is gone"},
 		"unlearned, binding gone":    {true, both(newer, gone(kubeadmCRB)), plan.Fail, "is gone"},
-		"another version, unasked":   {false, both(newer, set(adminRole, `rules[{"verbs":["list"]}]`, "*")), plan.Fail, "is new"},
+		"another version, unasked":   {false, both(newer, set(adminRole, `rules[{"verbs":["list"]}]`, "1")), plan.Fail, "is new"},
 		"a kind could not be read": {false, func(o *observe.Objects) {
 			delete(o.Items, deployment)
 			o.Unread = map[string]string{"Deployment.apps": "no"}
@@ -163,7 +163,7 @@ func TestLearnedOnceTrueForAllMachines(t *testing.T) {
 		From: "v1.1.0", To: "v1.2.0",
 		Changed: fields{
 			"Node {worker}": {nodeKubelet: `"v1.2.0"`}, "KubeletConfig {worker}": {"newField": `"on {worker}"`, "oldField": "", "address": anything},
-			adminRole: {`rules[{"verbs":["list"]}]`: "*"},
+			adminRole: {`rules[{"verbs":["list"]}]`: "1"},
 		},
 		New: fields{"ClusterRole.rbac.authorization.k8s.io new": {"rules": "[]"}}, Gone: []string{"ClusterRole.rbac.authorization.k8s.io old"},
 	}
@@ -175,7 +175,7 @@ func TestLearnedOnceTrueForAllMachines(t *testing.T) {
 	after := fields{
 		"Node worker-1": {nodeKubelet: `"v1.2.0"`}, "KubeletConfig worker-1": {"newField": `"on worker-1"`, "address": `"b"`},
 		"Node worker-2": {nodeKubelet: `"v1.1.0"`}, "KubeletConfig worker-2": {"oldField": "1", "address": `"a"`},
-		adminRole: {`rules[{"verbs":["list"]}]`: "*"}, "ClusterRole.rbac.authorization.k8s.io new": {"rules": "[]"},
+		adminRole: {`rules[{"verbs":["list"]}]`: "1"}, "ClusterRole.rbac.authorization.k8s.io new": {"rules": "[]"},
 	}
 	wanted := clone(before)
 	c.apply(wanted, after, cluster.Topology{ControlPlanes: 1, Workers: 2})
@@ -207,7 +207,7 @@ func TestLearnedFilesAreWhatLearnWrites(t *testing.T) {
 	}
 	r := objectsRecord(true, func(o *observe.Objects) {
 		o.Version = "v1.2.0"
-		o.Items[worker][nodeKubelet] = `"v1.2.0"`
+		o.Items[workerNode][nodeKubelet] = `"v1.2.0"`
 		o.Items[pod] = map[string]string{"spec.nodeName": `"worker-1"`}
 		delete(o.Items, kubeadmCRB)
 	})
@@ -224,8 +224,8 @@ func TestTheMessageNamesObjectFieldAndBothValues(t *testing.T) {
 		o.Items[pod] = map[string]string{"spec.nodeName": `"worker-1"`}
 		o.Items[kubeletMap] = map[string]string{"data.kubelet.maxPods": "10", "data.kubelet.new": strings.Repeat("x", 200)}
 		o.Items[deployment]["spec.template.spec.containers[web].args"] = `["--a","--c"]`
-		delete(o.Items[worker], "metadata.labels.a")
-		o.Items[worker][nodeUID] = `"2"`
+		delete(o.Items[workerNode], "metadata.labels.a")
+		o.Items[workerNode][nodeUID] = `"2"`
 	}), nil, Params{})
 	golden(t, "differences.txt", []byte(strings.ReplaceAll(said, "; ", "\n")+"\n"))
 }

@@ -75,6 +75,14 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 	return in, nil
 }
 
+// Expect makes a field of an object what the scenario itself has made of it, so that nothing else is.
+func (in *Inventory) Expect(object, field, value string) {
+	if in == nil || in.Objects == nil || in.Objects.Items[object] == nil {
+		return
+	}
+	in.Objects.Items[object][field] = value
+}
+
 // configured are the directories whose listing is compared: what lies in them is run or read by somebody, a copy of a manifest as well as the manifest.
 const configured = "/etc/kubernetes /etc/systemd/system /etc/cni/net.d /etc/containerd /var/lib/kubelet/config.yaml /var/lib/kubelet/config.yaml.d /var/lib/kubelet/kubeadm-flags.env"
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -195,13 +196,16 @@ func flattenList(path string, list []any, into map[string]string) {
 		into[path] = text(list)
 		return
 	}
+	times := map[string]int{}
 	for _, x := range list {
 		if len(names) == len(list) {
 			name, _ := x.(map[string]any)["name"].(string)
 			flatten(path+"["+name+"]", x, into)
 			continue
 		}
-		into[path+"["+text(x)+"]"] += "*" // as often as it is there
+		member := path + "[" + text(x) + "]"
+		times[member]++
+		into[member] = strconv.Itoa(times[member])
 	}
 }
 

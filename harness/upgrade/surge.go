@@ -176,8 +176,8 @@ func ofMachine(key string) bool {
 	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeUnschedulable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
 		corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable, // set and taken away by the node life cycle controller
 		"node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
-		"node.alpha.kubernetes.io/ttl",           // the TTL controller's
-		"csi.volume.kubernetes.io/nodeid",        // the kubelet's: drivers give the machine's id
+		"node.alpha.kubernetes.io/ttl",                                                              // the TTL controller's
+		"csi.volume.kubernetes.io/nodeid", "volumes.kubernetes.io/controller-managed-attach-detach", // the new kubelet writes its own
 		"kubeadm.alpha.kubernetes.io/cri-socket": // kubeadm join's, where it still writes it
 		return true
 	}
