@@ -18,6 +18,7 @@ const (
 	awayLooks  = 3
 	silentFor  = 20 * time.Second
 	startsSlip = 1500 * time.Millisecond // a process's start is told in the kernel's ticks since a boot that is told in whole seconds
+	stallCosts = 2 * time.Second         // half of what the holder of a fast lease has to renew it
 )
 
 // life is what is known of one component of one machine.
@@ -28,21 +29,23 @@ type life struct {
 	away    int       // looks in a row that found nothing listening
 	silent  time.Time // since when it has not answered; zero: it has
 	told    bool      // the last answer had a start
+	seen    time.Time // when it last told one
 }
 
 // restarts is the state of noUnplannedRestart while it reads through the observations.
 type restarts struct {
 	*Record
-	lives map[string]*life
-	nodes map[string]string // boot ids
-	apart map[int]int       // window → looks in a row with more machines away than it may have
-	blind []string          // what could not be seen
+	lives  map[string]*life
+	nodes  map[string]string // boot ids
+	apart  map[int]int       // window → looks in a row with more machines away than it may have
+	stalls Blind             // of the host
+	blind  []string          // what could not be seen
 }
 
 // noUnplannedRestart: no component or kubelet starts anew, or is away, no node is not Ready and no machine boots, but by a fault or a step of the
 // scenario that is on that component of that machine.
 func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, apart: map[int]int{}}
+	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, apart: map[int]int{}, stalls: r.Blind()}
 	looks := r.Observations
 	if !r.Final.Time.IsZero() {
 		looks = append(slices.Clone(looks), r.Final)
@@ -97,31 +100,53 @@ func (s *restarts) component(c observe.Component, t time.Time) string {
 	if !l.told {
 		return ""
 	}
-	if !l.started.IsZero() && c.Started.Sub(l.started) > startsSlip && !s.excused(c.Machine, c.Name, c.Started) &&
-		(l.leader != observe.Leads || !s.etcdTouched(c.Name, c.Started)) {
-		return fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
+	if !l.started.IsZero() && c.Started.Sub(l.started) > startsSlip && !s.jumped(l.seen, t) && !s.accountedFor(l, c, c.Started) {
+		why := fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
+		if l.leader != observe.Leads || !s.strained(c.Started) {
+			return why
+		}
+		s.note(why + "; the host had stalled, and it led by a lease")
 	}
 	if l.boot != "" && c.BootID != "" && l.boot != c.BootID && !s.excusedBoot(c.Machine, t) {
 		return fmt.Sprintf("%s has booted before %s and no fault or step of the scenario did it: boot %s, before %s", c.Machine, clock(t), c.BootID, l.boot)
 	}
-	l.started, l.leader, l.boot = c.Started, c.Leader, c.BootID
+	l.started, l.leader, l.boot, l.seen = c.Started, c.Leader, c.BootID, t
 	return ""
+}
+
+// accountedFor reports whether a fault or a step was on the component at a time, or on etcd while the component led by a lease it had to renew there.
+func (s *restarts) accountedFor(l *life, c observe.Component, t time.Time) bool {
+	return s.excused(c.Machine, c.Name, t) || l.leader == observe.Leads && s.etcdTouched(c.Name, t)
+}
+
+// strained reports whether the host itself stood still not long before: who has a lease to renew loses it by that, and a node its heartbeat.
+func (s *restarts) strained(t time.Time) bool {
+	return s.stalls.Longest(t.Add(-Settle(s.Topology.Timing)), t) >= stallCosts
+}
+
+// jumped reports whether the host's clock did between two times: processes tell their start by it.
+func (s *restarts) jumped(from, to time.Time) bool {
+	return slices.ContainsFunc(s.Host, func(h observe.HostReading) bool { return h.Jump != 0 && !h.Time.Before(from) && !h.Time.After(to) })
+}
+
+// note keeps what makes the verdict unknown, each thing once.
+func (s *restarts) note(why string) {
+	if !slices.Contains(s.blind, why) {
+		s.blind = append(s.blind, why)
+	}
 }
 
 // noAnswer: who is refused knows that nothing listens; who got no answer in time knows nothing.
 func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
-	if s.excused(c.Machine, c.Name, t) || l.leader == observe.Leads && s.etcdTouched(c.Name, t) {
+	if s.accountedFor(l, c, t) {
 		l.away, l.silent = 0, time.Time{}
 		return ""
 	}
 	if l.silent.IsZero() {
 		l.silent = t
 	}
-	if so := t.Sub(l.silent); so > silentFor {
-		note := fmt.Sprintf("%s gave no answer from %s on: %s", c, clock(l.silent), c.Error)
-		if !slices.ContainsFunc(s.blind, func(b string) bool { return strings.HasPrefix(b, note[:strings.Index(note, ": ")]) }) {
-			s.blind = append(s.blind, note)
-		}
+	if t.Sub(l.silent) > silentFor {
+		s.note(fmt.Sprintf("%s gave no answer from %s on for more than %s", c, clock(l.silent), silentFor))
 	}
 	if c.Failure != cluster.Refused && c.Failure != cluster.Other {
 		return ""
@@ -134,7 +159,10 @@ func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
 
 func (s *restarts) node(n observe.Node, t time.Time) string {
 	if !n.Ready && !s.excusedNode(n.Name, t) {
-		return fmt.Sprintf("node %s was not Ready at %s and no fault or step of the scenario did it", n.Name, clock(t))
+		if !s.strained(t) {
+			return fmt.Sprintf("node %s was not Ready at %s and no fault or step of the scenario did it", n.Name, clock(t))
+		}
+		s.note(fmt.Sprintf("node %s was not Ready after the host had stalled", n.Name))
 	}
 	before := s.nodes[n.Name]
 	s.nodes[n.Name] = n.BootID

@@ -123,6 +123,29 @@ func TestNoUnplannedRestart(t *testing.T) {
 	}
 }
 
+// TestAHostThatStoodStill: who led lost its lease by that, and a node its heartbeat; an API server has no such excuse. A clock that jumps moves every start.
+func TestAHostThatStoodStill(t *testing.T) {
+	host := []observe.HostReading{{Time: at(0)}, {Time: at(12), Stalls: []observe.Stall{{From: at(8), To: at(11)}}}}
+	led := from(0, 12, cp, observe.ControllerManager, func(c *observe.Component) { c.Leader = observe.Leads })
+	for name, c := range map[string]struct {
+		record *Record
+		host   []observe.HostReading
+		want   plan.Verdict
+	}{
+		"who led":       {small(led, from(12, forever, cp, observe.ControllerManager, restart(12))), host, plan.Unknown},
+		"who followed":  {small(from(12, forever, cp, observe.ControllerManager, restart(12))), host, plan.Fail},
+		"long after it": {small(from(0, 40, cp, observe.Scheduler, func(c *observe.Component) { c.Leader = observe.Leads }), from(40, forever, cp, observe.Scheduler, restart(40))), host, plan.Fail},
+		"a node":        {small(func(o *observe.Observation, second float64) { o.Nodes[1].Ready = second < 12 || second > 14 }), host, plan.Unknown},
+		"a jump":        {small(from(12, forever, cp, observe.Scheduler, restart(-60))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: 40 * time.Second}}, plan.Pass},
+		"no jump":       {small(from(12, forever, cp, observe.Scheduler, restart(-60))), []observe.HostReading{{Time: at(0)}, {Time: at(12)}}, plan.Fail},
+	} {
+		c.record.Host = c.host
+		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
 // TestAStrategyOfSomebodyElseTakesOneMachineAtATime: its window excuses every control plane, and never two at once.
 func TestAStrategyOfSomebodyElseTakesOneMachineAtATime(t *testing.T) {
 	three := func(change ...func(o *observe.Observation, second float64)) *Record {

@@ -214,7 +214,7 @@ func (p *componentProbe) learn(ctx context.Context) error {
 	if fresh {
 		select {
 		case r := <-p.pending: // nil when none is being read
-			p.take(r)
+			_ = p.take(r) // what was known of the process still holds
 		default:
 		}
 		return nil

@@ -79,7 +79,7 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.pages.Add(1)
-	time.Sleep(time.Duration(s.slow.Load()) * time.Millisecond)
+	<-time.After(time.Duration(s.slow.Load()) * time.Millisecond)
 	_, _ = fmt.Fprintf(w, "kubernetes_build_info{git_version=\"v1.35.4\"} 1\nprocess_start_time_seconds %d\nleader_election_master_status{name=%q} 1\n", s.started.Load(), Scheduler)
 }
 
