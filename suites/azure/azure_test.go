@@ -33,9 +33,10 @@ var (
 
 func TestAzure(t *testing.T) { bootstrap.Run(t, "Azure", &suite) }
 
-// build makes a subject's program: a module of its own, so that what it imports is never linked into Drydock.
-func build(ctx context.Context, name string) {
+// build makes the SDK's program: a module of its own, so that what it imports is never linked into Drydock.
+func build(ctx context.Context) {
 	GinkgoHelper()
+	const name = "azcore"
 	if subjects[name] != "" {
 		return
 	}
@@ -76,7 +77,7 @@ var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "need
 	twins := make([]*twin, len(rows))
 
 	BeforeAll(func(ctx context.Context) {
-		build(ctx, "azcore")
+		build(ctx)
 		var all sync.WaitGroup
 		for i, r := range rows {
 			t := start(1)
@@ -109,7 +110,7 @@ var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "need
 
 var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 	It("the SDK reads, lists 10,000 machines by pages, deletes one, makes and deletes an address, and is not told to wait", func(ctx context.Context) {
-		build(ctx, "azcore")
+		build(ctx)
 		t := start(10_000)
 		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
 		Expect(t.drive(ctx, "get")).To(HaveField("Error", BeEmpty()))
@@ -123,7 +124,7 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 
 var _ = Describe("a clock that runs faster than the wall's", Label("tier: quick", "needs: arm"), func() {
 	It("is not the one the SDK's token lives by: it polls for five hours of the twin's and is never refused", func(ctx context.Context) {
-		build(ctx, "azcore")
+		build(ctx)
 		t := start(1, "--clock", "3600")
 		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "5h"}, nil)
 		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
@@ -149,7 +150,7 @@ var _ = Describe("the control listener", Label("tier: quick", "needs: arm"), fun
 
 var _ = Describe("through the proxy", Label("tier: quick", "needs: arm"), func() {
 	It("the SDK does the same, is counted and recorded without its secrets, and meets a fault", func(ctx context.Context) {
-		build(ctx, "azcore")
+		build(ctx)
 		real := start(3)
 		real.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
 		recording := filepath.Join(GinkgoT().TempDir(), "calls.jsonl")
