@@ -1,5 +1,5 @@
 // Package reports turns the result of a run into files: report.json for machines, junit.xml for CI, report.md and
-// report.html for people, and the summary on the console. It can do so again from an old journal.
+// report.html for people, and the summary on the console.
 package reports
 
 import (
@@ -19,30 +19,6 @@ import (
 
 	"drydock.dev/drydock/harness/plan"
 )
-
-// FromJournal finds the result in a run's journal; a run that did not end has none.
-func FromJournal(dir string) (*plan.Result, error) {
-	entries, damaged, err := plan.ReadJournal(dir)
-	if err != nil {
-		return nil, err
-	}
-	for i := len(entries) - 1; i >= 0; i-- {
-		if entries[i].Kind != "result" {
-			continue
-		}
-		var r plan.Result
-		if err := json.Unmarshal(entries[i].Data, &r); err != nil {
-			return nil, fmt.Errorf("report: %w", err)
-		}
-		r.Reasons = []string{}
-		r.Judge() // by the rules of this version
-		if len(damaged) > 0 {
-			r.NotTested = append(r.NotTested, plan.NotTested{What: fmt.Sprintf("what lines %v of the journal said", damaged), Why: "they are damaged"})
-		}
-		return &r, nil
-	}
-	return nil, fmt.Errorf("report: the journal in %s has no result: the run did not end; `drydock heal %s` tells what is left of it", dir, dir)
-}
 
 // Write writes all report files into the run's directory.
 func Write(dir string, r *plan.Result) error {
@@ -181,6 +157,9 @@ func Markdown(w io.Writer, r *plan.Result) error {
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "| %s | %s | %s | %.1f |\n", s.ID, s.Name, strings.TrimSpace(s.Status+" "+oneLine(s.Error)), s.DurationSeconds)
 	}
+	for _, k := range r.Kept {
+		fmt.Fprintf(&b, "\nEvidence: %s, %s. `drydock report DIR` judges from it again.\n", k.File, size(k.Bytes))
+	}
 	for _, n := range r.NotTested {
 		fmt.Fprintf(&b, "\nNot tested: %s: %s.\n", n.What, n.Why)
 	}
@@ -215,7 +194,7 @@ func HTML(w io.Writer, r *plan.Result) error {
 			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
 		}
 	}
-	t, err := template.New("report").Funcs(template.FuncMap{"count": count}).Parse(page)
+	t, err := template.New("report").Funcs(template.FuncMap{"count": count, "size": size}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -261,6 +240,9 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	if r.Host != nil {
 		fmt.Fprintf(&b, "Host: %s\n", r.Host)
 	}
+	for _, k := range r.Kept {
+		fmt.Fprintf(&b, "Evidence: %s, %s\n", k.File, size(k.Bytes))
+	}
 	color := map[plan.Verdict]string{plan.Go: "32", plan.NoGo: "31"}[r.Verdict]
 	if color == "" {
 		color = "33"
@@ -271,6 +253,13 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 	fmt.Fprintf(&b, "%s %s (%.0f s, seed %d)\n", paint(color, strings.ToUpper(string(r.Verdict))), r.Scenario, r.DurationSeconds, r.Seed)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func size(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", (bytes+1023)>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
 }
 
 // count is a number that may not have been observed.

@@ -99,23 +99,3 @@ func TestHTMLEscapes(t *testing.T) {
 		t.Fatal("the page is not what it should be")
 	}
 }
-
-func TestAnOldJournalIsJudgedAgain(t *testing.T) {
-	dir := t.TempDir()
-	j, err := plan.CreateJournal(dir, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := result()
-	old.Verdict = plan.Go // by rules that have since been mended
-	if err := j.Write("result", old); err != nil {
-		t.Fatal(err)
-	}
-	r, err := FromJournal(dir)
-	if err != nil || r.Verdict != plan.Inconclusive {
-		t.Fatalf("%v, %v", r, err)
-	}
-	if _, err := FromJournal(t.TempDir()); err == nil {
-		t.Fatal("a report was made of nothing")
-	}
-}

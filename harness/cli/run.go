@@ -260,9 +260,9 @@ func scenariosCommand(_ *options) *cobra.Command {
 
 func reportCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "report DIR", Short: "Judge a finished run again from its journal and write its reports anew", Args: cobra.ExactArgs(1),
+		Use: "report DIR", Short: "Judge a run again from its evidence, by today's checks, and write its reports anew", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			res, err := reports.FromJournal(args[0])
+			res, err := experiment.Judge(args[0])
 			if err != nil {
 				return err
 			}

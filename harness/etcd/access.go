@@ -274,30 +274,3 @@ func (a *Access) started(ctx context.Context, machine string) (time.Time, error)
 	}
 	return time.Time{}, fmt.Errorf("%s: no start time among the metrics", machine)
 }
-
-// Hashes compares the key-value stores of all members at one revision, which all of them must have.
-// HashKV at different revisions would differ among equal members.
-func (w *Watcher) Hashes(ctx context.Context) (map[string]uint32, int64, error) {
-	var rev int64
-	for _, m := range w.Members(ctx, 5*time.Second) {
-		if m.Error != "" {
-			return nil, 0, fmt.Errorf("etcd: hash: member on %s: %s", m.Machine, m.Error)
-		}
-		if rev == 0 || m.Revision < rev {
-			rev = m.Revision
-		}
-	}
-	out := map[string]uint32{}
-	for name, c := range w.clients {
-		endpoint, err := w.access.Endpoint(name)
-		if err != nil {
-			return nil, 0, err
-		}
-		h, err := c.HashKV(ctx, endpoint, rev)
-		if err != nil {
-			return nil, 0, fmt.Errorf("etcd: hash of the member on %s at revision %d: %w", name, rev, err)
-		}
-		out[name] = h.Hash
-	}
-	return out, rev, nil
-}

@@ -157,6 +157,8 @@ func Agree(members []Member) error {
 			return fmt.Errorf("member on %s knows no leader", m.Machine)
 		case m.Leader != members[0].Leader:
 			return fmt.Errorf("members on %s and %s follow different leaders", members[0].Machine, m.Machine)
+		case m.Term != members[0].Term:
+			return fmt.Errorf("members on %s and %s are in different terms: %d and %d", members[0].Machine, m.Machine, members[0].Term, m.Term)
 		case len(m.Alarms) > 0:
 			return fmt.Errorf("member on %s: %s", m.Machine, strings.Join(m.Alarms, ", "))
 		}

@@ -188,29 +188,5 @@ func (a *Access) ExactMembers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("member list: %w", err)
 	}
-	wanted := map[string]string{}
-	for _, name := range a.machines {
-		m, err := a.cluster.Machine(name)
-		if err != nil {
-			return err
-		}
-		wanted[peerURL(m, a.scheme())] = name
-	}
-	for _, m := range list.Members {
-		peer := ""
-		if len(m.PeerURLs) > 0 {
-			peer = m.PeerURLs[0]
-		}
-		switch {
-		case wanted[peer] == "":
-			return fmt.Errorf("member %x (%s, %s) belongs to no machine, or is there twice", m.ID, m.Name, peer)
-		case m.IsLearner:
-			return fmt.Errorf("the member on %s is a learner and has no vote", wanted[peer])
-		}
-		delete(wanted, peer)
-	}
-	for _, name := range wanted {
-		return fmt.Errorf("the machine %s has no member", name)
-	}
-	return nil
+	return Exact(a.listed(list), a.machines)
 }

@@ -11,6 +11,9 @@ import (
 	"drydock.dev/drydock/harness/subject"
 )
 
+// armProvider is where the subjects of such a scenario run: each against a twin of its own.
+const armProvider = "arm"
+
 // armPlan is the plan for printing.
 func (s *Scenario) armPlan(seed int64) *plan.Plan {
 	run := &subject.Run{Spec: s.Spec.ARM}
@@ -26,6 +29,10 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
+	begun := time.Now()
+	if err := journal.Write("run", Journalled{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
+		return nil, err
+	}
 	run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
 	p := &plan.Plan{Steps: run.Steps()}
 	p.Number()
@@ -34,7 +41,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 		r.Tell = func(id, name string) func(error) { return o.Tell("", id, name) }
 	}
 	res := &plan.Result{
-		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: "arm", Seed: o.Seed, Started: time.Now(),
+		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, Started: begun,
 		Cluster: []plan.Cluster{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{}, Reasons: []string{}, NotTested: s.notTested(),
 	}
 	runErr := r.Run(ctx, p)
@@ -45,5 +52,5 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	run.Report(res)
 	res.DurationSeconds = time.Since(res.Started).Seconds()
 	res.Judge()
-	return res, journal.Write("result", res)
+	return res, errors.Join(journal.Write("ended", ended{Seconds: res.DurationSeconds}), journal.Write("result", res))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type cellRun struct {
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
+	ailing   []string // pods and workloads that were not well before anything was done
 }
 
 var _ actions = (*cellRun)(nil)
@@ -98,6 +100,7 @@ func (c *cellRun) load(ctx context.Context) error {
 			return err
 		}
 	}
+	c.ailing = health.Ailing(c.observer.Observe(ctx))
 	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
@@ -203,29 +206,41 @@ func (c *cellRun) settleWithin() time.Duration {
 // lookFor is long enough for several readings of a cluster that answers slowly.
 const lookFor = 5 * time.Second
 
-// settle waits until the cluster is whole, ends the load and reads what the last checks need.
+// settleFor bounds all last readings together, whatever they wait for.
+const settleFor = 6 * time.Minute
+
+// settle waits until the cluster is whole and stays so, ends the load and reads what the last checks need. Whatever is missing then is missing in the
+// record, and a check says so; the step itself fails only when the load cannot be ended.
 func (c *cellRun) settle(ctx context.Context) error {
 	if c.watched == nil {
 		return fmt.Errorf("%w: nothing was started", plan.ErrSkip)
 	}
 	defer func() { _ = c.target.Members.Close() }()
-	err := cluster.Await(ctx, "the cluster whole", cluster.Wait{For: c.settleWithin(), Every: 500 * time.Millisecond}, func(ctx context.Context) error {
-		o := c.observer.Observe(ctx)
-		if c.record.Final.Time.IsZero() || ctx.Err() == nil { // a reading cut short by our own time-out says nothing about the cluster
-			c.record.Final = o
-		}
-		return health.Settled(o, c.topology())
-	})
-	c.record.FinalError = describe(err)
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	wanted, steady := health.Wanted{Topology: c.topology(), Ailing: c.ailing}, health.Steady(c.topology())
+	var err error
+	if c.observer != nil {
+		c.record.Final, err = c.observer.AwaitSteady(ctx, "the cluster whole", c.settleWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })
+		c.record.Unwhole = describe(err)
+	}
 	stopErr := c.watched.Stop()
-	c.stop()
+	if c.stop != nil {
+		c.stop()
+	}
 	c.watching.Wait()
-	c.record.Observations, c.record.Host = c.observer.Seen(), c.host.Readings()
-	c.record.Said = c.target.LastWords(ctx, append(c.record.Observations, c.record.Final))
+	c.gather(ctx)
+	return stopErr
+}
+
+// gather fills the record from what ran and with the last readings.
+func (c *cellRun) gather(ctx context.Context) {
+	if c.observer != nil {
+		c.record.Observations, c.record.Host = c.observer.Seen(), c.host.Readings()
+	}
+	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
 	c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
-	c.record.Hashes, _, err = c.target.Members.Hashes(ctx)
-	c.record.HashError = describe(err)
 	for _, ch := range c.outline.faults {
 		c.record.Windows = append(c.record.Windows, c.window(ch))
 	}
@@ -239,7 +254,6 @@ func (c *cellRun) settle(ctx context.Context) error {
 	if c.target.Client != nil {
 		c.lookForResidue(ctx)
 	}
-	return stopErr
 }
 
 // window is the fault's time from its receipt.

@@ -189,13 +189,18 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
-	case len(it.fault.spec.Machines) == 0 && it.fault.spec.Target == fault.Minority:
+	case it.fault.nobody():
 		why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
 		it.fault.step = &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}
 		return it.fault.step
 	default:
 		return faultSteps(it.fault, a)
 	}
+}
+
+// nobody reports whether a fault has no machine to happen to: a minority of members that tolerate no loss.
+func (c *choice) nobody() bool {
+	return len(c.spec.Machines) == 0 && c.spec.Target == fault.Minority
 }
 
 // inert does nothing.

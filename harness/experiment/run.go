@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
-	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -66,37 +65,27 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	res := &plan.Result{
-		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Seed: o.Seed, Started: time.Now(),
-		Cluster: []plan.Cluster{}, Steps: []plan.StepDone{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{},
-		Reasons: []string{}, NotTested: s.notTested(),
-	}
-	results := make([]*plan.Result, len(cells))
-	var mu sync.Mutex
-	var upErr error
+	begun := time.Now()
+	errs := make([]error, len(cells))
 	g := errgroup.Group{}
 	g.SetLimit(max(1, o.Parallel))
 	for i, ol := range outlines {
 		g.Go(func() error {
-			cell, err := s.runCell(ctx, ol, o, journal)
-			mu.Lock()
-			defer mu.Unlock()
-			results[i] = cell
-			if err != nil && upErr == nil {
-				upErr = err
-			}
+			errs[i] = s.runCell(ctx, ol, o, journal)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function returns an error
-	for i, cell := range results {
-		res.Merge(cells[i].Label, cell)
+	if !slices.Contains(errs, nil) {
+		return nil, errors.Join(errs...)
 	}
-	if upErr != nil {
-		return nil, upErr
+	if err := journal.Write("ended", ended{Seconds: time.Since(begun).Seconds()}); err != nil {
+		return nil, err
 	}
-	res.DurationSeconds = time.Since(res.Started).Seconds()
-	res.Judge()
+	res, err := Judge(o.Out)
+	if err != nil {
+		return nil, err
+	}
 	return res, journal.Write("result", res)
 }
 
@@ -109,15 +98,16 @@ func (s *Scenario) notTested() []plan.NotTested {
 	return out
 }
 
-func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal *plan.Journal) (*plan.Result, error) {
+// runCell runs one cell and keeps its evidence. An error says that nothing was tested: the cluster could not be made.
+func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal *plan.Journal) error {
 	c := &cellRun{scenario: s, outline: ol, options: o, journal: journal}
 	p := &plan.Plan{Steps: s.steps(ol, c)}
 	p.Number()
 	c.plan = p
 	if err := journal.Write("run", Journalled{
-		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed,
+		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed, NotTested: s.notTested(),
 	}); err != nil {
-		return &plan.Result{}, err
+		return err
 	}
 	r := &plan.Runner{Journal: journal}
 	c.runner = r
@@ -125,12 +115,10 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 		r.Tell = func(id, name string) func(error) { return o.Tell(ol.cell.Label, id, name) }
 	}
 	err := r.Run(ctx, p)
-	res := c.judge()
-	res.Steps = r.Done()
 	if c.cluster == nil { // nothing was tested: the environment is to blame
-		return res, err
+		return errors.Join(err, journal.Write("untested", untested{Label: ol.cell.Label, Why: describe(err)}))
 	}
-	return res, nil
+	return c.evidence().keep(o.Out, journal)
 }
 
 // Journalled is the first entry of a run: what heal needs to find the cluster.
@@ -140,56 +128,42 @@ type Journalled struct {
 	Cluster  string `json:"cluster"`
 	Label    string `json:"label"`
 	Seed     int64  `json:"seed"`
+
+	NotTested []plan.NotTested `json:"notTested"`
 }
 
-// judge makes the cell's part of the report from what was recorded.
-func (c *cellRun) judge() *plan.Result {
-	res := &plan.Result{Cluster: []plan.Cluster{{Topology: c.topology().String(), Versions: c.record.Final.Versions}}}
+// untested is the journal's word that a cell's cluster could not be made.
+type untested struct {
+	Label string `json:"label,omitempty"`
+	Why   string `json:"why"`
+}
+
+// ended is the journal's word that the run came to its end, and how long it took.
+type ended struct {
+	Seconds float64 `json:"seconds"`
+}
+
+// evidence is everything the cell has seen and done.
+func (c *cellRun) evidence() *Evidence {
+	e := &Evidence{
+		Schema: evidenceSchema, Label: c.outline.cell.Label, Always: c.scenario.Spec.Always, Finally: c.scenario.Spec.Finally,
+		Planned: []PlannedFault{}, Receipts: []plan.Receipt{}, Steps: c.runner.Done(), Record: c.record,
+	}
 	for _, ch := range c.outline.faults {
+		p := PlannedFault{ID: c.receiptID(ch), Step: ch.step.ID, Name: ch.spec.Describe(), During: ch.during}
+		if ch.nobody() {
+			p.Skip = fmt.Sprintf("%d members tolerate no loss", c.topology().EtcdMembers)
+		}
+		e.Planned = append(e.Planned, p)
 		if g := c.guard(ch); g != nil {
-			res.Receipts = append(res.Receipts, g.Receipt())
+			e.Receipts = append(e.Receipts, g.Receipt())
 		}
 	}
-	res.Receipts = append(res.Receipts, c.kills...)
-	if c.watched == nil {
-		return res
-	}
-	for _, p := range c.watched.Probes {
-		res.Probes = append(res.Probes, p.Sum())
-	}
-	res.Host = health.HostOf(&c.record)
-	res.Tolerance = tolerance(c.record.Observations)
+	e.Receipts = append(e.Receipts, c.kills...)
 	if len(c.outline.upgrades) > 0 {
-		res.Tolerance.Steps = toleranceBySteps(c.record.Observations, c.upgradeSteps())
+		e.Upgrade = c.upgradeSteps()
 	}
-	s := c.scenario.Spec
-	for _, name := range health.Builtin(c.topology()) {
-		res.Checks = append(res.Checks, c.check(Check{Name: name}, "always", nil))
-	}
-	for _, ch := range s.Always {
-		res.Checks = append(res.Checks, c.check(ch, "always", nil))
-	}
-	for _, f := range c.outline.faults {
-		if c.guard(f) == nil {
-			continue // a skipped fault has nothing to watch; its step says why
-		}
-		w := c.window(f)
-		for _, ch := range f.during {
-			res.Checks = append(res.Checks, c.check(ch, "during", &w))
-		}
-	}
-	for _, ch := range s.Finally {
-		res.Checks = append(res.Checks, c.check(ch, "finally", nil))
-	}
-	return res
-}
-
-func (c *cellRun) check(ch Check, when string, w *health.Window) plan.Check {
-	kind, err := health.FindCheck(AllChecks(), ch.Name, when)
-	if err != nil {
-		return plan.Check{Name: ch.Name, When: when, Verdict: plan.Unknown, Message: err.Error()}
-	}
-	return kind.Judge(&c.record, w, ch.Params)
+	return e
 }
 
 func describe(err error) string {

@@ -28,7 +28,8 @@ type CheckKind struct {
 // Checks is every check of a cluster's health; other packages have lists of their own.
 func Checks() []CheckKind {
 	return []CheckKind{
-		{"etcdQuorum", "always", "a quorum of members answers at every observation, but where its loss is expected", etcdQuorum},
+		{"whole", "finally", "the cluster is whole at the end and stays so: quorum, members, data, components, leases, nodes, pods", wholeAtEnd},
+		{"etcdQuorum", "always", "a quorum confirms linearizable reads with no gap above maxGap (5s), but where its loss is expected", etcdQuorum},
 		{"onlyPlannedLosses", "always", "no member is lost or restarts but by a fault of the scenario", onlyPlannedLosses},
 		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart},
 		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable},
@@ -52,13 +53,23 @@ func Checks() []CheckKind {
 	}
 }
 
-// Builtin are the checks every scenario makes whether it says so or not.
+// Builtin are the checks every scenario on a cluster of the topology makes whether it says so or not.
 func Builtin(t cluster.Topology) []string {
-	out := []string{"onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
+	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
 	if t.Kubernetes() {
 		out = append(out, "noUnplannedRestart")
 	}
 	return out
+}
+
+// WhenOf is when a check of the list is made.
+func WhenOf(name string) string {
+	for _, k := range Checks() {
+		if k.Name == name {
+			return k.When
+		}
+	}
+	return "always"
 }
 
 // FindCheck returns a check of a list by name; the error lists the known for that place.

@@ -87,15 +87,42 @@ func TestOnlyPlannedLosses(t *testing.T) {
 	}
 }
 
+// unconfirmed is an observation at which no quorum stood behind a read.
+func unconfirmed(seconds float64) observe.Observation {
+	o := seen(seconds)
+	o.Quorum.Error = "no linearizable read succeeded"
+	return o
+}
+
 func TestEtcdQuorum(t *testing.T) {
-	r := three()
-	r.Observations = []observe.Observation{seen(0), seen(1, "etcd-1", "etcd-2")}
-	if c := judge(t, "etcdQuorum", r, nil, Params{}); c.Verdict != plan.Fail {
-		t.Fatalf("two of three lost: %s", c.Verdict)
+	gone := func(from, to float64) (out []observe.Observation) {
+		out = append(out, seen(from-1))
+		for s := from; s < to; s++ {
+			out = append(out, unconfirmed(s))
+		}
+		return append(out, seen(to))
 	}
-	r.Windows = []Window{{Expected: true, Began: at(0.5)}}
-	if c := judge(t, "etcdQuorum", r, nil, Params{}); c.Verdict != plan.Pass {
-		t.Fatalf("expected: %s %s", c.Verdict, c.Message)
+	for name, c := range map[string]struct {
+		obs     []observe.Observation
+		windows []Window
+		params  Params
+		want    plan.Verdict
+	}{
+		"nothing":                            {nil, nil, Params{}, plan.Unknown},
+		"never":                              {[]observe.Observation{unconfirmed(0), unconfirmed(1)}, nil, Params{}, plan.Unknown},
+		"always":                             {[]observe.Observation{seen(0), seen(1)}, nil, Params{}, plan.Pass},
+		"one look":                           {gone(1, 2), nil, Params{}, plan.Pass},
+		"an election":                        {gone(1, 5), nil, Params{}, plan.Pass},
+		"members that answer and no quorum":  {gone(1, 20), nil, Params{}, plan.Fail},
+		"an election, where less is allowed": {gone(1, 5), nil, Params{MaxGap: 2 * time.Second}, plan.Fail},
+		"a loss that is wanted":              {gone(3, 20), []Window{{Expected: true, Began: at(2), Cleared: at(20)}}, Params{}, plan.Pass},
+		"another fault's":                    {gone(3, 20), []Window{{Machines: []string{"etcd-1"}, Began: at(2), Cleared: at(20)}}, Params{}, plan.Fail},
+	} {
+		r := three()
+		r.Observations, r.Windows = c.obs, c.windows
+		if got := judge(t, "etcdQuorum", r, nil, c.params); got.Verdict != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Message, c.want)
+		}
 	}
 }
 

@@ -1,27 +1,38 @@
 package health
 
 import (
+	"maps"
+	"slices"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 )
 
-// Record is everything a run has observed; checks read it and nothing else.
+// Record is everything a run has observed; checks read it and nothing else. It is kept as it is and judged again later: nothing in it is a verdict.
 type Record struct {
-	Topology     cluster.Topology
-	Observations []observe.Observation
-	Final        observe.Observation
-	FinalError   string // why the cluster was not whole at the end; empty: it was
-	Samples      map[string][]load.Sample
-	Windows      []Window
-	Budgets      []Budget // of the workload, in the order of time
-	Hashes       map[string]uint32
-	HashError    string
-	Histories    []load.History
-	Ledgers      []load.Ledger
-	Host         []observe.HostReading
-	Before       *observe.Inventory // nil: not taken
-	After        *observe.Inventory
-	AfterError   string
-	Said         []observe.Said // by what did not answer, while it did not
+	Topology     cluster.Topology         `json:"topology"`
+	Observations []observe.Observation    `json:"observations"`
+	Final        observe.Observation      `json:"final"`             // the last Look
+	Unwhole      string                   `json:"unwhole,omitempty"` // what Whole said when the time to settle was over; empty: the cluster was whole and stayed so
+	Samples      map[string][]load.Sample `json:"samples"`
+	Windows      []Window                 `json:"windows"`
+	Budgets      []Budget                 `json:"budgets,omitempty"` // of the workload, in the order of time
+	Histories    []load.History           `json:"histories"`
+	Ledgers      []load.Ledger            `json:"ledgers"`
+	Host         []observe.HostReading    `json:"host"`
+	Before       *observe.Inventory       `json:"before,omitempty"` // nil: not taken
+	After        *observe.Inventory       `json:"after,omitempty"`
+	AfterError   string                   `json:"afterError,omitempty"`
+	Said         []observe.Said           `json:"said,omitempty"` // by what did not answer, while it did not
+}
+
+// Probes sums the samples up.
+func Probes(r *Record) []plan.Probe {
+	out := []plan.Probe{}
+	for _, name := range slices.Sorted(maps.Keys(r.Samples)) {
+		out = append(out, load.Sum(name, r.Samples[name]))
+	}
+	return out
 }

@@ -2,7 +2,9 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -10,37 +12,141 @@ import (
 	"drydock.dev/drydock/harness/observe"
 )
 
-// Settled says why the cluster is not whole: members that do not agree, API servers or nodes that are not ready.
-func Settled(o observe.Observation, t cluster.Topology) error {
-	if err := etcd.Agree(o.Members); err != nil {
+// Wanted is what a well cluster is held against. The zero value of a field asks for less.
+type Wanted struct {
+	Topology cluster.Topology
+	Versions map[string]string // machine → version of its components; of a machine that is not there, any
+	Boots    map[string]string // machine → boot id it had; of a machine that is not there, any
+	Away     []string          // machines that may be away: somebody else is at work on them
+	Ailing   []string          // pods and workloads that were not well before, and are not held against the cluster now
+}
+
+// Whole is the only definition of a well cluster. It says what is wrong with one, as a Look has it, naming the offender first; nil means that
+//
+//   - a quorum stands behind the member list (it was read linearizably), and the list is one voting member a machine;
+//   - every member answers, votes, and agrees with the others on leader and term;
+//   - after a last write every member has come to it and holds the same;
+//   - every API server is ready and every component answers, calls itself healthy and has the version it should;
+//   - controller-manager and scheduler have one holder each, whose lease is renewed;
+//   - every node is Ready, with a heartbeat younger than its lease and the boot id its machine has;
+//   - no pod is pending, unready or crash-looping, and every workload has the replicas it wants.
+//
+// One such look is a blink: whoever decides by it holds it for Steady.
+func Whole(o observe.Observation, w Wanted) error {
+	if err := etcdWhole(o, w.Topology); err != nil {
 		return err
 	}
-	if !t.Kubernetes() {
+	if !w.Topology.Kubernetes() {
 		return nil
 	}
-	for _, s := range o.APIServers {
-		if s.Ready != "" {
-			return fmt.Errorf("API server: %s", s.Ready)
+	for _, m := range kubernetesMachines(w.Topology) {
+		if slices.Contains(w.Away, m) {
+			continue
+		}
+		if err := MachineWhole(o, m, w); err != nil {
+			return err
 		}
 	}
-	ready := 0
-	for _, n := range o.Nodes {
-		if !n.Ready {
-			return fmt.Errorf("node %s is not ready", n.Name)
-		}
-		ready++
+	if err := leasesWhole(o); err != nil {
+		return err
 	}
-	if want := t.ControlPlanes + t.Workers; ready != want {
-		return fmt.Errorf("%d of %d nodes are ready", ready, want)
+	if len(w.Away) > 0 { // their pods wait for them
+		return nil
+	}
+	return podsWhole(o, w)
+}
+
+// MachineWhole is the part of Whole that is one machine's own: its components, its Node, its API server and its member where it has them.
+func MachineWhole(o observe.Observation, machine string, w Wanted) error {
+	if err := At(o, machine, w.Versions[machine]); err != nil {
+		return err
+	}
+	for _, c := range o.Components {
+		if c.Machine == machine && c.Unhealthy != "" {
+			return fmt.Errorf("%s is not healthy: %s", c, c.Unhealthy)
+		}
+	}
+	if err := nodeWhole(o, machine, w); err != nil {
+		return err
+	}
+	if slices.Contains(w.Topology.ControlPlaneMachines(), machine) {
+		if err := serverWhole(o, machine); err != nil {
+			return err
+		}
+	}
+	for _, e := range o.Members {
+		if e.Machine == machine && !e.Healthy() {
+			return fmt.Errorf("the member on %s does not follow a leader or has no vote: %s", machine, e.Error)
+		}
 	}
 	return nil
 }
 
-// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
-func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }
+// Steady is how long a cluster must be whole to be called so: one term of a component's lease, within which a process that came up and falls again has
+// fallen, and within which a new kubelet has started the static pods anew (it does so about 8 s after its own start on production's clock). Without
+// Kubernetes two election time-outs do.
+func Steady(t cluster.Topology) time.Duration {
+	if !t.Kubernetes() {
+		return 2 * time.Second
+	}
+	return kubeadm.Lease(t.Timing).Duration
+}
 
-// LeasesHeld says which component has no leader now: its lease is missing, empty or run out.
-func LeasesHeld(o observe.Observation) error {
+func etcdWhole(o observe.Observation, t cluster.Topology) error {
+	if o.Quorum.Error != "" {
+		return fmt.Errorf("etcd: %s", o.Quorum.Error)
+	}
+	if err := etcd.Exact(o.Quorum.Members, t.EtcdMachines()); err != nil {
+		return fmt.Errorf("etcd: %w", err)
+	}
+	if err := etcd.Agree(o.Members); err != nil {
+		return err
+	}
+	if o.Synced == nil {
+		return fmt.Errorf("etcd: no last write was made: what members hold was not compared")
+	}
+	return o.Synced.Equal(t.EtcdMachines())
+}
+
+func serverWhole(o observe.Observation, machine string) error {
+	for _, s := range o.APIServers {
+		if s.Machine == machine {
+			if s.Ready != "" {
+				return fmt.Errorf("API server: %s", s.Ready)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("the API server on %s was not seen", machine)
+}
+
+// At says which component of a machine is not well at the version; an empty version is any.
+func At(o observe.Observation, machine, version string) error {
+	seen := 0
+	for _, c := range o.Components {
+		if c.Machine != machine {
+			continue
+		}
+		seen++
+		switch {
+		case c.Version == "":
+			return fmt.Errorf("%s does not answer: %s", c, c.Error)
+		case version != "" && !isVersion(c.Version, version):
+			return fmt.Errorf("%s is %s instead of %s", c, c.Version, version)
+		}
+	}
+	if seen == 0 {
+		return fmt.Errorf("no component of %s was observed", machine)
+	}
+	return nil
+}
+
+func kubernetesMachines(t cluster.Topology) []string {
+	return append(slices.Clone(t.ControlPlaneMachines()), t.WorkerMachines()...)
+}
+
+// leasesWhole says which component has no leader now: its lease is missing, empty or run out.
+func leasesWhole(o observe.Observation) error {
 	held := map[string]bool{}
 	for _, l := range o.Leases {
 		held[l.Component] = l.Holder != "" && o.Time.Sub(l.Renewed) <= l.Duration
@@ -52,3 +158,78 @@ func LeasesHeld(o observe.Observation) error {
 	}
 	return nil
 }
+
+func nodeWhole(o observe.Observation, machine string, w Wanted) error {
+	i := slices.IndexFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine })
+	if i < 0 {
+		return fmt.Errorf("node %s was not seen: no API server answered, or it is not registered", machine)
+	}
+	n := o.Nodes[i]
+	version, boot := w.Versions[machine], w.Boots[machine]
+	switch {
+	case !n.Ready:
+		return fmt.Errorf("node %s is not Ready", n.Name)
+	case n.Expires.IsZero():
+		return fmt.Errorf("node %s has no heartbeat", n.Name)
+	case o.Time.After(n.Expires):
+		return fmt.Errorf("the last heartbeat of %s is %s old", n.Name, o.Time.Sub(n.Renewed).Round(time.Second))
+	case n.Booted == "" || n.Booted != n.BootID:
+		return fmt.Errorf("node %s reports boot %q and its machine has %q: it speaks of a boot before this one", n.Name, n.BootID, n.Booted)
+	case boot != "" && n.BootID != boot:
+		return fmt.Errorf("node %s has booted anew: %s instead of %s", n.Name, n.BootID, boot)
+	case version != "" && !isVersion(n.Version, version):
+		return fmt.Errorf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, version)
+	}
+	return nil
+}
+
+// Ailing lists the pods and workloads of an observation that are not well, by what they are called in Wanted.Ailing.
+func Ailing(o observe.Observation) []string {
+	var out []string
+	for _, p := range o.Pods {
+		if podIll(p) != "" {
+			out = append(out, p.Name)
+		}
+	}
+	for _, x := range o.Wanted {
+		if x.Ready < x.Wanted {
+			out = append(out, x.Name)
+		}
+	}
+	return out
+}
+
+func podIll(p observe.Pod) string {
+	switch {
+	case p.Done:
+		return ""
+	case p.Ending:
+		return "is being deleted and not gone"
+	case p.Node == "":
+		return "is not scheduled: " + p.Waiting
+	case !p.Ready:
+		return strings.TrimSuffix(fmt.Sprintf("is %s and not ready on %s: %s", p.Phase, p.Node, p.Waiting), ": ")
+	default:
+		return ""
+	}
+}
+
+func podsWhole(o observe.Observation, w Wanted) error {
+	if len(o.Pods) == 0 {
+		return fmt.Errorf("no pod was seen: no API server answered in time")
+	}
+	for _, p := range o.Pods {
+		if ill := podIll(p); ill != "" && !slices.Contains(w.Ailing, p.Name) {
+			return fmt.Errorf("pod %s %s", p.Name, ill)
+		}
+	}
+	for _, x := range o.Wanted {
+		if x.Ready < x.Wanted && !slices.Contains(w.Ailing, x.Name) {
+			return fmt.Errorf("%s has %d of %d replicas ready", x.Name, x.Ready, x.Wanted)
+		}
+	}
+	return nil
+}
+
+// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
+func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }

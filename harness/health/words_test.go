@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -41,7 +42,9 @@ func TestANoGoQuotesWhoFailed(t *testing.T) {
 	if all := r.words("nothing answers on etcd-1"); !strings.Contains(all, "the kubelet's") || !strings.Contains(all, "nodeToMember") {
 		t.Errorf("where no program is named all are meant: %s", all)
 	}
-	r.Final.Members, r.Topology.EtcdMembers = []etcd.Member{{Machine: "etcd-1", ID: 1, Leader: 1}}, 1
+	r.Topology.Etcd, r.Topology.EtcdMembers = cluster.EtcdOnly, 1
+	r.Final.Members = []etcd.Member{{Machine: "etcd-1", ID: 1, Leader: 1}}
+	r.Final.Quorum.Members = []etcd.Listed{{ID: 1, Machine: "etcd-1"}}
 	if got := kind.Judge(r, nil, Params{}); got.Verdict != plan.Pass || strings.Contains(got.Message, "said") {
 		t.Errorf("%s: %s", got.Verdict, got.Message)
 	}

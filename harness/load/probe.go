@@ -82,10 +82,9 @@ func (p *Prober) Samples() []Sample {
 	return slices.Clone(p.samples)
 }
 
-// Sum is the probe in the report.
-func (p *Prober) Sum() plan.Probe {
-	samples := p.Samples()
-	out := plan.Probe{Name: p.Name, Samples: len(samples), LongestGapSeconds: LongestGap(samples).Seconds()}
+// Sum is a probe in the report.
+func Sum(name string, samples []Sample) plan.Probe {
+	out := plan.Probe{Name: name, Samples: len(samples), LongestGapSeconds: LongestGap(samples).Seconds()}
 	for _, s := range samples {
 		if !s.Good() {
 			out.Failures++

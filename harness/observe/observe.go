@@ -20,6 +20,8 @@ import (
 type Observation struct {
 	Time       time.Time         `json:"time"`
 	Members    []etcd.Member     `json:"members"`
+	Quorum     etcd.Membership   `json:"quorum"`           // the member list, by a linearizable read
+	Synced     *etcd.Synced      `json:"synced,omitempty"` // only of a Look
 	APIServers []ServerHealth    `json:"apiServers,omitempty"`
 	Nodes      []Node            `json:"nodes,omitempty"`  // empty when no API server answered
 	Leases     []Lease           `json:"leases,omitempty"` // empty when no API server answered
@@ -39,10 +41,13 @@ type ServerHealth struct {
 
 // Node is a Node object's state.
 type Node struct {
-	Name    string `json:"name"`
-	Ready   bool   `json:"ready"`
-	BootID  string `json:"bootID"`
-	Version string `json:"version"`
+	Name    string    `json:"name"`
+	Ready   bool      `json:"ready"`
+	BootID  string    `json:"bootID"`
+	Version string    `json:"version"`
+	Renewed time.Time `json:"renewed,omitzero"` // its heartbeat (the lease in kube-node-lease); only of a Look
+	Expires time.Time `json:"expires,omitzero"` // when that is too old
+	Booted  string    `json:"booted,omitempty"` // the boot id its machine has; only of a Look
 }
 
 // Lease is the leader election of a component.
@@ -55,11 +60,11 @@ type Lease struct {
 	Transitions int32         `json:"transitions"`
 }
 
-// Reachable counts the members that answered and vote.
+// Reachable counts the members that answered, vote and follow a leader.
 func (o Observation) Reachable() int {
 	n := 0
 	for _, m := range o.Members {
-		if m.Error == "" && !m.Learner {
+		if m.Healthy() {
 			n++
 		}
 	}
@@ -67,7 +72,13 @@ func (o Observation) Reachable() int {
 }
 
 // Margin is how many more members could have been lost; negative when there was no quorum.
-func (o Observation) Margin() int { return o.Reachable() - cluster.Quorum(len(o.Members)) }
+func (o Observation) Margin() int {
+	margin := o.Reachable() - cluster.Quorum(len(o.Members))
+	if o.Quorum.Error != "" { // members that answer for themselves are no quorum
+		return min(margin, -1)
+	}
+	return margin
+}
 
 // Observer reads a cluster again and again.
 type Observer struct {
@@ -142,6 +153,7 @@ func (o *Observer) read(ctx context.Context, withPods bool) Observation {
 	ob := Observation{Time: time.Now()}
 	var wg sync.WaitGroup
 	wg.Go(func() { ob.Members = o.members.Members(ctx, For) })
+	wg.Go(func() { ob.Quorum = o.members.Membership(ctx, For) })
 	if o.client != nil {
 		wg.Go(func() { ob.APIServers = o.apiServers(ctx) })
 		wg.Go(func() { ob.Nodes = o.nodes(ctx) })

@@ -25,7 +25,7 @@ const lockFile = ".lock"
 // Entry is one line of a journal.
 type Entry struct {
 	Time time.Time       `json:"time"`
-	Kind string          `json:"kind"` // run, step-started, step, receipt, observation, result
+	Kind string          `json:"kind"` // run, step-started, step, receipt, observation, evidence, result
 	Data json.RawMessage `json:"data"`
 }
 
@@ -118,7 +118,7 @@ func setAside(dir string) error {
 		return fmt.Errorf("journal: set the earlier run aside: %w", err)
 	}
 	// The journal is last: interrupted before, this is done again and the rest follows.
-	for _, name := range []string{"report.json", "junit.xml", "report.md", "report.html", "spec.json", "logs", "driver", "subjects", "snapshots", JournalFile} {
+	for _, name := range []string{"report.json", "junit.xml", "report.md", "report.html", "spec.json", "evidence", "logs", "driver", "subjects", "snapshots", JournalFile} {
 		err := os.Rename(filepath.Join(dir, name), filepath.Join(old, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("journal: set the earlier run aside: %w", err)

@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Verdict is the answer of a check or a run. There are three, because no data is never a pass.
 type Verdict string
@@ -36,8 +39,16 @@ type Result struct {
 	Tolerance       Tolerance   `json:"tolerance"`
 	Host            *Host       `json:"host,omitempty"` // nil: not watched
 	NotTested       []NotTested `json:"notTested"`
+	Gaps            []string    `json:"gaps,omitempty"`   // of the evidence: what is missing or damaged. Each makes the run inconclusive
+	Kept            []Kept      `json:"kept,omitempty"`   // the evidence, to judge again from
 	Tables          []Table     `json:"tables,omitempty"` // what was measured, beyond the checks
 	Plots           []Plot      `json:"plots,omitempty"`
+}
+
+// Kept is a file of evidence.
+type Kept struct {
+	File  string `json:"file"` // relative to the run's directory
+	Bytes int64  `json:"bytes"`
 }
 
 // Table is what was measured, for people to compare.
@@ -179,6 +190,9 @@ func (r *Result) Judge() {
 			r.worse(Inconclusive, "probe "+p.Name+" took no sample")
 		}
 	}
+	for _, g := range r.Gaps {
+		r.worse(Inconclusive, g)
+	}
 	if len(r.Checks) == 0 {
 		r.worse(Inconclusive, "no check was made")
 	}
@@ -213,6 +227,10 @@ func (r *Result) Merge(label string, cell *Result) {
 		p.Name = in(p.Name)
 		r.Probes = append(r.Probes, p)
 	}
+	for _, g := range cell.Gaps {
+		r.Gaps = append(r.Gaps, strings.TrimPrefix(label+": "+g, ": "))
+	}
+	r.Kept = append(r.Kept, cell.Kept...)
 	if len(r.Cluster) == len(cell.Cluster) || cell.Tolerance.Minimum < r.Tolerance.Minimum {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}

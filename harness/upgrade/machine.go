@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -54,7 +52,7 @@ func (m *machineUpgrade) skipIfDone(ctx context.Context) error {
 	if sh(ctx, machine, "test ! -e "+m.saved()) != nil {
 		return nil //nolint:nilerr // begun and not finished
 	}
-	if err := m.well(ctx, m.Observer.Observe(ctx), m.version); err != nil {
+	if err := m.well(ctx, m.Observer.Look(ctx), m.version); err != nil {
 		return nil //nolint:nilerr // not done: that is what the steps are for
 	}
 	return fmt.Errorf("%w: %s was observed at %s and well", plan.ErrSkip, m.machine, m.version)
@@ -177,38 +175,36 @@ func (m *machineUpgrade) gate(ctx context.Context) error {
 	return errors.Join(kubeadm.RemoveBackups(ctx, machine), sh(ctx, machine, "rm -rf "+m.saved()))
 }
 
-// steadyFor is how long a machine must stay well to pass. A new kubelet starts the static pods anew some seconds after it was started
-// itself; who looks before that sees the old ones, and lets the next member be taken down beside this one.
-const steadyFor = 6 * time.Second
-
+// awaitWell waits until the machine is well at the version and the cluster whole, for a steady time: a new kubelet starts the static pods anew some
+// seconds after it was started itself; who looks once before that sees the old ones, and lets the next member be taken down beside this one.
 func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
-	controlPlane := slices.Contains(m.Topology.ControlPlaneMachines(), m.machine)
-	steady := steadyFor
-	if !controlPlane {
-		steady = 0 // nothing on it is started anew
-	}
-	what := fmt.Sprintf("%s well at %s for %s", m.machine, version, steady)
-	var since time.Time
-	return cluster.Await(ctx, what, cluster.Wait{For: m.Spec.MachineTimeout, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
+	wanted := m.wanted(version, m.machine)
+	_, err := m.Observer.AwaitSteady(ctx, fmt.Sprintf("%s well at %s", m.machine, version), m.Spec.MachineTimeout, health.Steady(m.Topology), func(o observe.Observation) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		o := m.Observer.Observe(ctx)
-		err := m.well(ctx, o, version)
-		if err == nil && controlPlane {
-			err = errors.Join(m.controlPlaneWell(ctx, o), m.staticPodsReady(ctx))
-		}
-		switch {
-		case err != nil:
-			since = time.Time{}
+		if err := m.well(ctx, o, version); err != nil {
 			return err
-		case since.IsZero():
-			since = time.Now()
 		}
-		if so := time.Since(since); so < steady {
-			return fmt.Errorf("well for %s only", so.Round(100*time.Millisecond))
-		}
-		return nil
+		return health.Whole(o, wanted)
 	})
+	return err
+}
+
+// wanted is what a whole cluster is held against when the machines have come to the version. Where several workers are upgraded at the same time the
+// others of them may be away.
+func (u *Upgrade) wanted(version string, machines ...string) health.Wanted {
+	w := health.Wanted{Topology: u.Topology, Versions: map[string]string{}, Ailing: u.ailing}
+	for _, m := range machines {
+		w.Versions[m] = version
+	}
+	if u.Spec.Workers == AllAtOnce || u.Spec.MaxUnavailable > 1 {
+		for _, m := range u.Topology.WorkerMachines() {
+			if _, judged := w.Versions[m]; !judged {
+				w.Away = append(w.Away, m)
+			}
+		}
+	}
+	return w
 }
 
 // staticPodsReady: the kubelet reports every static pod of the machine as ready.
@@ -225,17 +221,14 @@ func (m *machineUpgrade) staticPodsReady(ctx context.Context) error {
 	return nil
 }
 
-// well says what is wrong with the machine itself: a component at another version, an API server that is not ready, a member that does not
-// vote, a node that is not Ready now. "Ready" of a Node object alone could be an old word.
+// well says what is wrong with the machine itself, and whether its manifests and static pods are the version's: health.MachineWhole cannot know what
+// kubeadm wrote.
 func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, version string) error {
 	machine, err := m.open()
 	if err != nil {
 		return err
 	}
-	if err := componentsAt(o, m.machine, version); err != nil {
-		return err
-	}
-	if err := m.nodeFresh(ctx, o, version); err != nil {
+	if err := health.MachineWhole(o, m.machine, m.wanted(version, m.machine)); err != nil {
 		return err
 	}
 	if machine.Role() != cluster.ControlPlane {
@@ -250,115 +243,28 @@ func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, versio
 			return fmt.Errorf("the manifest of %s on %s is of version %q", pod, m.machine, tags[pod])
 		}
 	}
-	for _, s := range o.APIServers {
-		if s.Machine == m.machine && s.Ready != "" {
-			return fmt.Errorf("API server: %s", s.Ready)
-		}
-	}
-	for _, e := range o.Members {
-		if e.Machine == m.machine && !e.Healthy() {
-			return fmt.Errorf("the member on %s does not follow a leader or has no vote: %s", m.machine, e.Error)
-		}
-	}
-	return nil
-}
-
-// componentsAt compares what the machine's components say of themselves.
-func componentsAt(o observe.Observation, machine, version string) error {
-	seen := 0
-	for _, c := range o.Components {
-		if c.Machine != machine {
-			continue
-		}
-		seen++
-		switch {
-		case c.Version == "":
-			return fmt.Errorf("%s does not answer: %s", c, c.Error)
-		case c.Version != version:
-			return fmt.Errorf("%s is %s", c, c.Version)
-		}
-	}
-	if seen == 0 {
-		return fmt.Errorf("no component of %s was observed", machine)
-	}
-	return nil
-}
-
-// nodeFresh: the Node is Ready, reports the kubelet's version, and its kubelet has renewed its lease within the lease's time.
-func (m *machineUpgrade) nodeFresh(ctx context.Context, o observe.Observation, version string) error {
-	for _, n := range o.Nodes {
-		if n.Name != m.machine {
-			continue
-		}
-		if !n.Ready || n.Version != version {
-			return fmt.Errorf("node %s: ready %v, kubelet %s", n.Name, n.Ready, n.Version)
-		}
-		l, err := m.Target.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, m.machine, metav1.GetOptions{})
-		if err != nil {
-			return fmt.Errorf("heartbeat of %s: %w", m.machine, err)
-		}
-		if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
-			return fmt.Errorf("node %s has no heartbeat", m.machine)
-		}
-		if age := time.Since(l.Spec.RenewTime.Time); age > time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
-			return fmt.Errorf("the last heartbeat of %s is %s old", m.machine, age.Round(time.Second))
-		}
-		return nil
-	}
-	return fmt.Errorf("node %s was not seen: no API server answered, or it is not registered", m.machine)
-}
-
-// controlPlaneWell looks at what the control planes have in common: the next machine may go only when nobody is missing.
-func (m *machineUpgrade) controlPlaneWell(ctx context.Context, o observe.Observation) error {
-	if err := health.Settled(o, m.Topology); err != nil {
-		return err
-	}
-	if held := health.LeasesHeld(o); held != nil {
-		return held
-	}
-	return m.etcdWell(ctx)
-}
-
-// etcdWell: as many members as there should be, all voting, with the same data at one revision.
-func (u *Upgrade) etcdWell(ctx context.Context) error {
-	if err := u.Target.Etcd.ExactMembers(ctx); err != nil {
-		return err
-	}
-	hashes, rev, err := u.Target.Members.Hashes(ctx)
-	if err != nil {
-		return err
-	}
-	first, seen := uint32(0), false
-	for machine, h := range hashes {
-		if seen && h != first {
-			return fmt.Errorf("the member on %s holds other data at revision %d: %v", machine, rev, hashes)
-		}
-		first, seen = h, true
-	}
-	return nil
+	return m.staticPodsReady(ctx)
 }
 
 // verify looks at the whole cluster once more.
 func (u *Upgrade) verify(ctx context.Context, version string) error {
-	return cluster.Await(ctx, "the whole cluster at "+version, cluster.Wait{For: u.Spec.MachineTimeout}, func(ctx context.Context) error {
-		o := u.Observer.Observe(ctx)
-		machines := u.Topology.ControlPlaneMachines()
-		if !u.Spec.ControlPlaneOnly {
-			machines = append(machines, u.Topology.WorkerMachines()...)
-		}
-		for _, name := range machines {
-			if err := componentsAt(o, name, version); err != nil {
-				return err
-			}
-		}
-		if err := health.Settled(o, u.Topology); err != nil {
+	machines := u.Topology.ControlPlaneMachines()
+	if !u.Spec.ControlPlaneOnly {
+		machines = append(machines, u.Topology.WorkerMachines()...)
+	}
+	wanted := u.wanted(version, machines...)
+	wanted.Away = nil
+	_, err := u.Observer.AwaitSteady(ctx, "the whole cluster at "+version, u.Spec.MachineTimeout, health.Steady(u.Topology), func(o observe.Observation) error {
+		if err := health.Whole(o, wanted); err != nil {
 			return err
 		}
-		if u.Spec.Strategy != Command {
-			if at, err := kubeadm.ClusterVersion(ctx, u.Target.Client); err != nil || at != version {
-				return fmt.Errorf("kubeadm-config says %q: %w", at, err)
-			}
+		if u.Spec.Strategy == Command {
+			return nil
 		}
-		return u.etcdWell(ctx)
+		if at, err := kubeadm.ClusterVersion(ctx, u.Target.Client); err != nil || at != version {
+			return fmt.Errorf("kubeadm-config says %q: %w", at, err)
+		}
+		return nil
 	})
+	return err
 }

@@ -27,6 +27,8 @@ type Upgrade struct {
 	Observer *observe.Observer
 	Dir      string   // where etcd snapshots are kept, and what replaced nodes carried
 	Env      []string // of the strategy command: KUBECONFIG and the like
+
+	ailing []string // pods and workloads that were not well before: preflight has seen them
 }
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/upgrade/policy"
 	"drydock.dev/drydock/harness/upgrade/preflight"
 )
@@ -23,6 +24,9 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]policy.Finding, error) {
 	}
 	if in.Unfinished, err = u.unfinished(ctx); err != nil {
 		return nil, err
+	}
+	if len(in.Unfinished) == 0 { // after an interruption what ails may be our own doing
+		u.ailing = health.Ailing(in.Observation)
 	}
 	return preflight.Look(ctx, in)
 }

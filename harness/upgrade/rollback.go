@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
@@ -42,7 +43,8 @@ func (m *machineUpgrade) rolledBack(ctx context.Context, machine cluster.Machine
 // restoreEtcd is the last resort, for whoever asked for it: when the old files and programs do not make the machine well, what is left to
 // differ is the data. It proves that the members are the ones they should be, that they hold the same, and that the machine is well.
 func (m *machineUpgrade) restoreEtcd(ctx context.Context) error {
-	if err := errors.Join(m.well(ctx, m.Observer.Observe(ctx), m.from), m.etcdWell(ctx)); err == nil {
+	o := m.Observer.Look(ctx)
+	if err := errors.Join(m.well(ctx, o, m.from), health.Whole(o, m.wanted(m.from, m.machine))); err == nil {
 		return fmt.Errorf("%w: the rollback made %s well", plan.ErrSkip, m.machine)
 	}
 	if err := kubeadm.RestoreEtcd(ctx, m.Target.Cluster, m.snapshotFile(m.version)); err != nil {

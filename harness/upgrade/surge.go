@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -144,7 +145,7 @@ func (r *replacement) skipIfDone(ctx context.Context) error {
 
 // at reports whether the machine is there and its kubelet answers with the version.
 func (r *replacement) at(ctx context.Context, version string) bool {
-	return componentsAt(r.Observer.Observe(ctx), r.machine, version) == nil
+	return health.At(r.Observer.Observe(ctx), r.machine, version) == nil
 }
 
 // drain keeps what the Node carries and evicts its pods. Of a replacement that was begun only a Node that is still there is drained.

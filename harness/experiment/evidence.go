@@ -1,0 +1,177 @@
+package experiment
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Evidence is all that the verdict on one cell of a run is made of: what was planned, done and seen, and never what was made of it. It is kept in the
+// run's directory, so that anybody can judge the run again, later, by the checks of another day.
+type Evidence struct {
+	Schema   string          `json:"schema"`
+	Label    string          `json:"label,omitempty"`
+	Always   []Check         `json:"always"` // what the scenario asks for
+	Finally  []Check         `json:"finally"`
+	Planned  []PlannedFault  `json:"planned"`
+	Receipts []plan.Receipt  `json:"receipts"`
+	Steps    []plan.StepDone `json:"steps"`
+	Upgrade  []plan.StepDone `json:"upgrade,omitempty"` // of them, or of another process, those of upgrades
+	Record   health.Record   `json:"record"`
+}
+
+// PlannedFault is a fault of the plan, whether it ever began or not.
+type PlannedFault struct {
+	ID     string  `json:"id"`   // of its receipt
+	Step   string  `json:"step"` // and of its window
+	Name   string  `json:"name"` // what would be done, to whom
+	During []Check `json:"during,omitempty"`
+	Skip   string  `json:"skip,omitempty"` // why it has nothing to do, known when the plan was made
+}
+
+// evidenceSchema names the shape; evidence of another one is not judged.
+const evidenceSchema = "drydock.dev/evidence/v1alpha1"
+
+// evidenceDir is below the run's directory.
+const evidenceDir = "evidence"
+
+// kept is the journal's word that a cell's evidence is whole and on the disk.
+type kept struct {
+	Label string `json:"label,omitempty"`
+	plan.Kept
+}
+
+// evidenceName is the file of a cell, relative to the run's directory.
+func evidenceName(label string) string {
+	if label == "" {
+		label = "run"
+	}
+	return filepath.Join(evidenceDir, label+".json.gz")
+}
+
+// keep writes the evidence, and then says so in the journal: a journal without that word is of a run that was cut off.
+func (e *Evidence) keep(dir string, journal *plan.Journal) (err error) {
+	k := kept{Label: e.Label, Kept: plan.Kept{File: evidenceName(e.Label)}}
+	path := filepath.Join(dir, k.File)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) // what clients wrote and what objects said
+	if err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	z := gzip.NewWriter(f)
+	if err := errors.Join(json.NewEncoder(z).Encode(e), z.Close(), f.Sync()); err != nil {
+		return fmt.Errorf("evidence: %s: %w", path, err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	k.Bytes = st.Size()
+	return journal.Write("evidence", k)
+}
+
+// readEvidence reads a cell's evidence of a run's directory.
+func readEvidence(dir, label string) (*Evidence, error) {
+	f, err := os.Open(filepath.Join(dir, evidenceName(label)))
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %s: %w", f.Name(), err)
+	}
+	var e Evidence
+	if err := json.NewDecoder(z).Decode(&e); err != nil {
+		return nil, fmt.Errorf("evidence: %s: %w", f.Name(), err)
+	}
+	if e.Schema != evidenceSchema {
+		return nil, fmt.Errorf("evidence: %s is of schema %q, this program judges %q", f.Name(), e.Schema, evidenceSchema)
+	}
+	return &e, nil
+}
+
+// Judge makes the cell's part of the result.
+func (e *Evidence) Judge() *plan.Result {
+	r := &e.Record
+	res := &plan.Result{
+		Cluster:  []plan.Cluster{{Topology: r.Topology.String(), Versions: r.Final.Versions}},
+		Receipts: e.receipts(), Steps: e.Steps, Probes: health.Probes(r), Host: health.HostOf(r),
+	}
+	if len(r.Observations) == 0 {
+		res.Gaps = append(res.Gaps, "nothing was observed: the load was never started")
+		return res
+	}
+	res.Tolerance = tolerance(r.Observations)
+	if len(e.Upgrade) > 0 {
+		res.Tolerance.Steps = toleranceBySteps(r.Observations, e.Upgrade)
+	}
+	asked := func(name string) bool { // with parameters of its own, perhaps
+		return slices.ContainsFunc(append(slices.Clone(e.Always), e.Finally...), func(c Check) bool { return c.Name == name })
+	}
+	for _, name := range health.Builtin(r.Topology) {
+		if asked(name) {
+			continue
+		}
+		res.Checks = append(res.Checks, e.check(Check{Name: name}, health.WhenOf(name), nil))
+	}
+	for _, ch := range e.Always {
+		res.Checks = append(res.Checks, e.check(ch, "always", nil))
+	}
+	for _, p := range e.Planned {
+		if p.Skip != "" {
+			continue
+		}
+		w := e.window(p.Step)
+		for _, ch := range p.During {
+			res.Checks = append(res.Checks, e.check(ch, "during", w))
+		}
+	}
+	for _, ch := range e.Finally {
+		res.Checks = append(res.Checks, e.check(ch, "finally", nil))
+	}
+	return res
+}
+
+// receipts are those there are, and for a planned fault that never began one that says so: it must not vanish.
+func (e *Evidence) receipts() []plan.Receipt {
+	there := map[string]bool{}
+	for _, r := range e.Receipts {
+		there[r.ID] = true
+	}
+	out := append([]plan.Receipt{}, e.Receipts...)
+	for _, p := range e.Planned {
+		if !there[p.ID] && p.Skip == "" {
+			out = append(out, plan.Receipt{ID: p.ID, Fault: p.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected, Error: "it was planned and never began"})
+		}
+	}
+	return out
+}
+
+// window is the time of a planned fault; one that never began has none, and its checks nothing to judge.
+func (e *Evidence) window(step string) *health.Window {
+	for i := range e.Record.Windows {
+		if e.Record.Windows[i].ID == step {
+			return &e.Record.Windows[i]
+		}
+	}
+	return &health.Window{ID: step}
+}
+
+func (e *Evidence) check(ch Check, when string, w *health.Window) plan.Check {
+	kind, err := health.FindCheck(AllChecks(), ch.Name, when)
+	if err != nil {
+		return plan.Check{Name: ch.Name, When: when, Verdict: plan.Unknown, Message: err.Error()}
+	}
+	return kind.Judge(&e.Record, w, ch.Params)
+}

@@ -1,0 +1,189 @@
+package experiment
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Judge makes a run's result of its directory, from the journal and the evidence alone and by the checks of this program: at the end of the run, and
+// again whenever somebody asks. A run that was cut off, or whose journal or evidence is damaged, is inconclusive and says what is missing.
+func Judge(dir string) (*plan.Result, error) {
+	entries, damaged, err := plan.ReadJournal(dir)
+	if err != nil {
+		return nil, err
+	}
+	j, err := readRun(entries)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.cells) == 0 {
+		return nil, cluster.Usagef("%s: its journal tells of no run", dir)
+	}
+	res := j.head()
+	if j.cells[0].Provider == armProvider {
+		j.told(res)
+	} else {
+		for _, c := range j.cells {
+			res.Merge(c.Label, j.cell(dir, c))
+		}
+	}
+	for _, line := range damaged {
+		res.Gaps = append(res.Gaps, fmt.Sprintf("line %d of the journal is damaged", line))
+	}
+	if !j.ended {
+		res.Gaps = append(res.Gaps, fmt.Sprintf("the run did not end: its journal stops at %s with %q", j.last.Time.Format(time.DateTime), j.last.Kind))
+	}
+	res.Judge()
+	return res, nil
+}
+
+// journalled is what a run's journal tells of its cells.
+type journalled struct {
+	cells    []Journalled
+	started  time.Time
+	seconds  float64
+	ended    bool
+	last     plan.Entry
+	kept     map[string]plan.Kept // by label
+	untested map[string]string
+	entries  []plan.Entry
+}
+
+func readRun(entries []plan.Entry) (*journalled, error) {
+	j := &journalled{kept: map[string]plan.Kept{}, untested: map[string]string{}, entries: entries}
+	for _, e := range entries {
+		var err error
+		switch e.Kind {
+		case "run":
+			var c Journalled
+			err = json.Unmarshal(e.Data, &c)
+			j.cells = append(j.cells, c)
+			if j.started.IsZero() {
+				j.started = e.Time
+			}
+		case "evidence":
+			var k kept
+			err = json.Unmarshal(e.Data, &k)
+			j.kept[k.Label] = k.Kept
+		case "untested":
+			var u untested
+			err = json.Unmarshal(e.Data, &u)
+			j.untested[u.Label] = u.Why
+		case "ended":
+			var d ended
+			err = json.Unmarshal(e.Data, &d)
+			j.ended, j.seconds = true, d.Seconds
+		}
+		if err != nil {
+			return nil, fmt.Errorf("journal: entry %q of %s: %w", e.Kind, e.Time.Format(time.DateTime), err)
+		}
+		j.last = e
+	}
+	if !j.ended {
+		j.seconds = j.last.Time.Sub(j.started).Seconds()
+	}
+	return j, nil
+}
+
+func (j *journalled) head() *plan.Result {
+	first := j.cells[0]
+	return &plan.Result{
+		Schema: plan.Schema, Scenario: first.Scenario, Provider: first.Provider, Seed: first.Seed, Started: j.started, DurationSeconds: j.seconds,
+		Cluster: []plan.Cluster{}, Steps: []plan.StepDone{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{},
+		Reasons: []string{}, NotTested: append([]plan.NotTested{}, first.NotTested...),
+	}
+}
+
+// told takes the checks of a story of subjects from the run's own result: what they were made of, the twins' call logs, is kept beside it and judged
+// by the story alone.
+func (j *journalled) told(res *plan.Result) {
+	var then plan.Result
+	if j.last.Kind != "result" || json.Unmarshal(j.last.Data, &then) != nil {
+		res.Gaps = append(res.Gaps, "the run told no result")
+		return
+	}
+	then.Reasons = []string{}
+	*res = then
+}
+
+// cell judges one cell, or says why it cannot be judged.
+func (j *journalled) cell(dir string, c Journalled) *plan.Result {
+	if why, there := j.untested[c.Label]; there {
+		return &plan.Result{Gaps: []string{"nothing was tested, the cluster could not be made: " + why}}
+	}
+	k, there := j.kept[c.Label]
+	if !there {
+		return j.partial(c, "the run was cut off before its evidence was kept")
+	}
+	e, err := readEvidence(dir, c.Label)
+	if err != nil {
+		return j.partial(c, err.Error())
+	}
+	res := e.Judge()
+	res.Kept = []plan.Kept{k}
+	return res
+}
+
+// partial is what is known of a cell without evidence: what the journal says was done, and the last known state. Nothing is judged by it.
+func (j *journalled) partial(c Journalled, why string) *plan.Result {
+	res := &plan.Result{Gaps: []string{why + "; " + lastKnown(j.entries)}}
+	if len(j.cells) > 1 {
+		return res // the journal's steps and receipts are of all cells
+	}
+	at := map[string]int{}
+	for _, e := range j.entries {
+		var step plan.StepDone
+		var g fault.Journalled
+		switch {
+		case e.Kind == "step" && json.Unmarshal(e.Data, &step) == nil:
+			res.Steps = append(res.Steps, step)
+		case e.Kind == "receipt" && json.Unmarshal(e.Data, &g) == nil:
+			if i, seen := at[g.Receipt.ID]; seen {
+				res.Receipts[i] = g.Receipt
+				continue
+			}
+			at[g.Receipt.ID] = len(res.Receipts)
+			res.Receipts = append(res.Receipts, g.Receipt)
+		}
+	}
+	return res
+}
+
+// lastKnown tells of the last observation in the journal.
+func lastKnown(entries []plan.Entry) string {
+	var o observe.Observation
+	for _, e := range entries {
+		if e.Kind == "observation" {
+			o = observe.Observation{}
+			if json.Unmarshal(e.Data, &o) != nil {
+				continue
+			}
+		}
+	}
+	if o.Time.IsZero() {
+		return "nothing was observed before"
+	}
+	var said []string
+	quorum := "a quorum stood behind the member list"
+	if o.Quorum.Error != "" {
+		quorum = "no quorum"
+	}
+	said = append(said, fmt.Sprintf("%d of %d members answered", o.Reachable(), len(o.Members)), quorum)
+	ready := 0
+	for _, n := range o.Nodes {
+		if n.Ready {
+			ready++
+		}
+	}
+	if len(o.Nodes) > 0 {
+		said = append(said, fmt.Sprintf("%d of %d nodes were Ready", ready, len(o.Nodes)))
+	}
+	return fmt.Sprintf("last seen at %s: %s", o.Time.Format(time.DateTime), strings.Join(said, ", "))
+}
