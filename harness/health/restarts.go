@@ -148,7 +148,7 @@ func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
 	if t.Sub(l.silent) > silentFor {
 		s.note(fmt.Sprintf("%s gave no answer from %s on for more than %s", c, clock(l.silent), silentFor))
 	}
-	if c.Failure != cluster.Refused && c.Failure != cluster.Other {
+	if l.started.IsZero() || c.Failure != cluster.Refused && c.Failure != cluster.Other { // who was never there has not gone away
 		return ""
 	}
 	if l.away++; l.away < awayLooks {
