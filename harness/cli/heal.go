@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/experiment"
@@ -47,7 +48,7 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, o.healLabs(cmd))
+	errs = append(errs, o.healLabs(ctx, cmd))
 	return errors.Join(errs...)
 }
 
@@ -136,11 +137,11 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 }
 
 // healLabs looks for what crashed labs could have left: processes, mounts, interfaces; and removes their directories.
-func (o *options) healLabs(cmd *cobra.Command) error {
+func (o *options) healLabs(ctx context.Context, cmd *cobra.Command) error {
 	out, names := cmd.OutOrStdout(), lab.All(o.stateDir)
 	var errs []error
 	for _, name := range names {
-		word, err := o.healLab(name)
+		word, err := o.healLab(ctx, name)
 		errs = append(errs, err)
 		if err == nil {
 			printf(out, "%s: %s\n", name, word)
@@ -152,7 +153,7 @@ func (o *options) healLabs(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-func (o *options) healLab(name string) (string, error) {
+func (o *options) healLab(ctx context.Context, name string) (string, error) {
 	dir, err := lab.Dir(o.stateDir, name)
 	if err != nil {
 		return "", err
@@ -160,10 +161,14 @@ func (o *options) healLab(name string) (string, error) {
 	if lab.Running(dir) {
 		return fmt.Sprintf("runs; remove it with `drydock down %s`", name), nil
 	}
-	left, err := lab.Residue(dir)
-	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("heal: of lab %s there remain: %s", name, strings.Join(left, "; "))
-	}
+	// Its owner may have ended this moment, and the kernel takes another to end all that it began.
+	err = cluster.Await(ctx, "the end of all that lab "+name+" began", cluster.Wait{For: 10 * time.Second, Every: 50 * time.Millisecond}, func(context.Context) error {
+		left, err := lab.Residue(dir)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("there remain: %s", strings.Join(left, "; "))
+		}
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

@@ -36,6 +36,17 @@ type Config struct {
 	Machines []Machine        `json:"machines"`
 	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
 	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
+	Trace    Trace            `json:"trace"`    // written by the lab before it makes anything
+}
+
+// Trace is what a lab can be told by when it should have ended: the inode numbers of its namespaces, and the start of its PID 1 in
+// clock ticks since the host's boot, because the kernel gives the number of a namespace that has ended to another (namespaces(7),
+// proc_pid_stat(5)).
+type Trace struct {
+	PID   uint64 `json:"pid"`
+	Net   uint64 `json:"net"`
+	Mount uint64 `json:"mount"`
+	Start uint64 `json:"start"`
 }
 
 // Machine is one machine of the lab.

@@ -57,6 +57,12 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	if err := enterRoot(dir, cfg.Releases); err != nil {
 		return nil, err
 	}
+	if cfg.Trace, err = trace(); err != nil {
+		return nil, err
+	}
+	if err := cfg.Write(home); err != nil {
+		return nil, err
+	}
 	if err := buildNetwork(); err != nil {
 		return nil, err
 	}
@@ -75,6 +81,23 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	go watchHome(ctx, done)
 	go func() { _ = control.Serve(l, handlers(board, done)) }()
 	return done, nil
+}
+
+// trace is this process's.
+func trace() (t Trace, err error) {
+	var st unix.Stat_t
+	for name, inode := range map[string]*uint64{"pid": &t.PID, "net": &t.Net, "mnt": &t.Mount} {
+		if err := unix.Stat("/proc/self/ns/"+name, &st); err != nil {
+			return t, fmt.Errorf("lab: its %s namespace: %w", name, err)
+		}
+		*inode = st.Ino
+	}
+	self, ok := process.Stat(os.Getpid())
+	if !ok {
+		return t, errors.New("lab: it cannot see itself in /proc")
+	}
+	t.Start = self.Start
+	return t, nil
 }
 
 // awaitOwner ends the lab with its owner, unless that has said that the lab is to be kept.

@@ -79,6 +79,7 @@ type Info struct {
 	Group  int
 	Ticks  uint64 // user and system time, in clock ticks (100 a second on every Linux Go runs on)
 	RSS    uint64 // bytes
+	Start  uint64 // clock ticks since the host's boot
 }
 
 // List reads all processes of this PID namespace; one that ends meanwhile is left out.
@@ -118,7 +119,7 @@ func parseStat(pid int, s string) (Info, bool) {
 	num := func(i int) uint64 { n, _ := strconv.ParseUint(f[i], 10, 64); return n }
 	return Info{
 		PID: pid, Name: s[open+1 : end], State: f[0], Parent: int(num(1)), Group: int(num(2)),
-		Ticks: num(11) + num(12), RSS: num(21) * uint64(os.Getpagesize()),
+		Ticks: num(11) + num(12), RSS: num(21) * uint64(os.Getpagesize()), Start: num(19),
 	}, true
 }
 
