@@ -37,7 +37,7 @@ func upCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range warnings {
+			for _, w := range append(warnings, lab.Warnings()...) {
 				printf(os.Stderr, "warning: %s\n", w)
 			}
 			l, err := o.lab()

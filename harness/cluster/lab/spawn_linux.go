@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -105,8 +106,8 @@ func keepProgram(program, own string) error {
 	return errors.Join(err, out.Close())
 }
 
-// attributes ask for all namespaces a lab needs. The user namespace maps the caller alone, to root: root of
-// the lab has no power outside it, and even a lab started by root owns none of the host's settings.
+// attributes ask for all namespaces a lab needs. The user namespace maps the caller alone, to root: root of the lab has no power over
+// what belongs to the host's namespaces. What goes by user number it has when root starts it: see Warnings.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Setsid: true, // Ctrl-C at the owner's terminal is the owner's to handle
@@ -115,6 +116,17 @@ func attributes() *syscall.SysProcAttr {
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
+}
+
+// Warnings say what a lab on this host would not keep its machines from. A lab that root starts maps its root to the host's: the kernel
+// lets that user number, with whatever rights, write those of its settings that are not a namespace's own (test_perm of proc_sysctl.c).
+func Warnings() []string {
+	raw, err := os.ReadFile("/proc/self/uid_map") // in a user namespace, root is not the host's
+	if f := strings.Fields(string(raw)); os.Geteuid() != 0 || err != nil || len(f) < 2 || f[1] != "0" {
+		return nil
+	}
+	return []string{"this is root, and so root of a machine has the host's user number 0: a hostile program there can change settings of the kernel " +
+		"(/proc/sys). Run what you do not trust as an ordinary user: a lab needs no rights"}
 }
 
 // end lets the owner's pipe go and waits until the kernel has ended the lab.

@@ -29,5 +29,8 @@ func (*owned) end(context.Context) error { return errNotLinux }
 
 func checkInotify(cluster.Topology) error { return errNotLinux }
 
+// Warnings has none: there is no lab.
+func Warnings() []string { return nil }
+
 // Residue finds nothing: no lab can have run.
 func Residue(string) ([]string, error) { return nil, nil }
