@@ -41,6 +41,8 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 		kubectl := own.Store().Path("kubernetes", "v1.0.0", "kubectl")
 		Expect(os.MkdirAll(filepath.Dir(kubectl), 0o755)).To(Succeed())
 		Expect(os.WriteFile(kubectl, []byte("#!/bin/sh\n"), 0o755)).To(Succeed())
+		own.Program = filepath.Join(state, "drydock")
+		Expect(os.Link(suite.Lab.Program, own.Program)).To(Succeed())
 		provider = own.Provider(t)
 		c, err := provider.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
@@ -109,6 +111,17 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 		inside(ctx, intruder, "change", "/opt/drydock/releases/kubernetes/v1.0.0/kubectl")
 		inside(ctx, intruder, "change", inside(ctx, "readlink", "-fn", "/opt/drydock/bin/drydock"))
 		Expect(look(programs)).To(Equal(before))
+	}, NodeTimeout(time.Minute))
+
+	It("runs the drydock it was started with, whatever is built meanwhile", func(ctx context.Context) {
+		built := filepath.Join(state, "built")
+		Expect(os.WriteFile(built, []byte("#!/bin/false\n"), 0o755)).To(Succeed())
+		Expect(os.Rename(built, provider.Program)).To(Succeed())
+		Expect(peer.Reboot(ctx)).To(Succeed())
+		Eventually(ctx, func() (string, error) {
+			out, err := peer.Exec(ctx, cluster.Command{Args: []string{"systemctl", "is-active", "etcd"}})
+			return out.Stdout, err
+		}).WithTimeout(20 * time.Second).Should(HavePrefix("active"))
 	}, NodeTimeout(time.Minute))
 
 	It("has no link on its disk followed by the host", func(ctx context.Context) {

@@ -42,7 +42,7 @@ func clone(path, at string, readOnly bool) (tree, error) {
 // enterRoot leaves the host's file systems for a root with what machines need, so that nothing that reaches the lab's PID 1 reaches
 // the host. All but the state directory is read-only there: machines inherit mounts as they are in their lab's root and cannot
 // change them from the user namespace that each has of its own.
-func enterRoot(dir, cache string) (err error) {
+func enterRoot(dir, cache string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("root: private mounts: %w", err)
 	}
@@ -52,42 +52,38 @@ func enterRoot(dir, cache string) (err error) {
 			_ = unix.Close(t.fd)
 		}
 	}()
-	take := func(path, at string, readOnly bool) error {
-		t, err := clone(path, at, readOnly)
-		if err == nil {
-			trees = append(trees, t)
-		}
-		return err
-	}
-	if err := take(dir, home, false); err != nil {
-		return err
-	}
-	if err := take(cache, releases, true); err != nil {
-		return err
-	}
-	if err := take("/sys", "/sys", true); err != nil {
-		return err
-	}
-	links := map[string]string{}
-	for _, path := range machineinit.HostPrograms() {
-		target, err := os.Readlink(path)
-		if err == nil {
-			links[path] = target
-			continue
-		}
-		if st, err := os.Lstat(path); err != nil || !st.IsDir() {
-			continue
-		}
-		if err := take(path, path, true); err != nil {
+	wanted, links := contents(dir, cache)
+	for _, w := range wanted {
+		t, err := clone(w.path, w.at, w.readOnly)
+		if err != nil {
 			return err
 		}
-	}
-	for _, name := range machineinit.Devices() {
-		if err := take("/dev/"+name, "/dev/"+name, false); err != nil {
-			return err
-		}
+		trees = append(trees, t)
 	}
 	return assemble(trees, links)
+}
+
+// content is one path of the host in the lab's root.
+type content struct {
+	path, at string
+	readOnly bool
+}
+
+// contents lists what is in the lab's root: mounts, and links by where they are.
+func contents(dir, cache string) (all []content, links map[string]string) {
+	all = []content{{dir, home, false}, {cache, releases, true}, {"/sys", "/sys", true}}
+	for _, name := range machineinit.Devices() {
+		all = append(all, content{"/dev/" + name, "/dev/" + name, false})
+	}
+	links = map[string]string{}
+	for _, path := range machineinit.HostPrograms() {
+		if target, err := os.Readlink(path); err == nil {
+			links[path] = target
+		} else if st, err := os.Stat(path); err == nil && st.IsDir() {
+			all = append(all, content{path, path, true})
+		}
+	}
+	return all, links
 }
 
 // assemble mounts the new root where the host surely has a directory (a clone of it was taken) and makes it the root.
