@@ -204,18 +204,19 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if f.planOnly {
 		return p.Print(cmd.OutOrStdout())
 	}
-	record, err := upgrade.OpenRecord(f.out, u.Spec)
+	claim, err := upgrade.TakeClaim(f.out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, record.Close()) }()
-	if record.Resumed {
+	defer func() { err = errors.Join(err, claim.Close()) }()
+	u.Accepted = func() error { return claim.Keep(u.Spec) }
+	if claim.Resumed {
 		printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
 	}
 	if err := o.provideFor(ctx, u, f.name); err != nil {
 		return err
 	}
-	runner := &plan.Runner{Journal: record.Journal, Tell: func(id, name string) func(error) { return o.progress.Phase("%s %s", id, name) }}
+	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) func(error) { return o.progress.Phase("%s %s", id, name) }}
 	if err := runner.Run(ctx, p); err != nil {
 		if errors.Is(err, policy.ErrRefused) {
 			return err
@@ -224,7 +225,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 		return codeError{exitNoGo}
 	}
 	printf(cmd.OutOrStdout(), "%s runs %s\n", f.name, u.Spec.To)
-	return record.Finish()
+	return claim.Finish()
 }
 
 // provideFor gets the programs of every version on the path, and what the user's own program needs.

@@ -28,7 +28,8 @@ type Upgrade struct {
 	Dir      string   // where etcd snapshots are kept, and what replaced nodes carried
 	Env      []string // of the strategy command: KUBECONFIG and the like
 
-	ailing []string // pods and workloads that were not well before: preflight has seen them
+	ailing   []string     // pods and workloads that were not well before: preflight has seen them
+	Accepted func() error // called when preflight has let the upgrade pass and nothing is touched yet; may be nil
 }
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.

@@ -1,12 +1,14 @@
 package upgrade
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -81,40 +83,72 @@ func TestSpecRefusesNonsense(t *testing.T) {
 	}
 }
 
-func TestRecordIsHeldByOneAndKeepsNoStaleSnapshot(t *testing.T) {
+func TestAClaimIsHeldByOneAndKeepsNoStaleSnapshot(t *testing.T) {
 	dir := t.TempDir()
-	r, err := OpenRecord(dir, Spec{To: "v1.36.3"})
+	c, err := TakeClaim(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenRecord(dir, Spec{}); err == nil || !strings.Contains(err.Error(), "belongs to process") {
+	if _, err := TakeClaim(dir); err == nil || !strings.Contains(err.Error(), "belongs to process") {
 		t.Fatalf("a second process got it: %v", err)
 	}
-	if err := r.Close(); err != nil {
+	if err := errors.Join(c.Keep(Spec{To: "v1.36.3"}), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = OpenRecord(dir, Spec{To: "v1.36.3"}); err != nil || !r.Resumed {
+	if c, err = TakeClaim(dir); err != nil || !c.Resumed {
 		t.Fatalf("not resumed: %v", err)
 	}
 	snapshots := filepath.Join(dir, "snapshots")
-	if err := os.MkdirAll(snapshots, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(snapshots, 0o755), c.Finish(), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if r, err = OpenRecord(dir, Spec{To: "v1.36.3"}); err != nil || r.Resumed {
+	if c, err = TakeClaim(dir); err != nil || c.Resumed {
 		t.Fatalf("resumed a finished upgrade: %v", err)
 	}
-	defer func() { _ = r.Close() }()
+	defer func() { _ = c.Close() }()
 	if _, err := os.Stat(snapshots); err == nil {
 		t.Fatal("the snapshots of a finished upgrade would pass for this one's")
 	}
-	s, err := ReadSpec(dir)
-	if err != nil || s.To != "v1.36.3" {
+}
+
+// What --resume goes on with is the upgrade that was begun, not a later one that was refused.
+func TestARefusedAttemptKeepsTheSettingsOfTheOneThatWasBegun(t *testing.T) {
+	dir := t.TempDir()
+	if c, err := TakeClaim(dir); err != nil || c.Resumed || c.Close() != nil { // refused before anything was begun
+		t.Fatalf("%+v, %v", c, err)
+	}
+	c, err := TakeClaim(dir)
+	if err != nil || c.Resumed {
+		t.Fatalf("an attempt that was refused is resumed: %v", err)
+	}
+	if err := errors.Join(c.Keep(Spec{To: "v1.36.3"}), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = TakeClaim(dir); err != nil || !c.Resumed || c.Close() != nil { // refused: Keep is not called
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if s, err := ReadSpec(dir); err != nil || s.To != "v1.36.3" {
 		t.Fatalf("spec %+v, %v", s, err)
+	}
+}
+
+func TestTheOldestVersionNeedsEverybodysWord(t *testing.T) {
+	both := []observe.Component{at(observe.APIServer, "c", "v1.36.3"), at(observe.Kubelet, "w", "v1.35.4")}
+	silent := []observe.Component{at(observe.APIServer, "c", "v1.36.3"), at(observe.Kubelet, "w", "")}
+	for name, c := range map[string]struct {
+		components []observe.Component
+		unfinished map[string]string
+		want, says string
+	}{
+		"all":                  {both, nil, "v1.35.4", ""},
+		"one is silent":        {silent, nil, "", "kubelet on w"},
+		"it is half-upgraded":  {silent, map[string]string{"w": "v1.35.4"}, "v1.35.4", ""},
+		"it has saved two":     {both, map[string]string{"w": "v1.35.4 v1.34.7"}, "v1.34.7", ""},
+		"nobody was looked at": {nil, nil, "", "no component told"},
+	} {
+		got, err := oldest(c.components, c.unfinished)
+		if got != c.want || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %q, %v; want %q, %q", name, got, err, c.want, c.says)
+		}
 	}
 }

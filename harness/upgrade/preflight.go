@@ -44,6 +44,9 @@ func (u *Upgrade) preflight(ctx context.Context) error {
 		}
 	}
 	if len(blocking) == 0 || u.Spec.Force {
+		if u.Accepted != nil {
+			return u.Accepted()
+		}
 		return nil
 	}
 	return &cluster.UsageError{Err: fmt.Errorf("%w: preflight refuses %s:\n  %s", policy.ErrRefused, u.Path, strings.Join(blocking, "\n  "))}

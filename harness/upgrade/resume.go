@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
 
@@ -26,86 +27,99 @@ func Observed(ctx context.Context, t *observe.Target, o *observe.Observer, dir s
 		return "", err
 	}
 	err = cluster.Await(ctx, "learn the cluster's version", cluster.Wait{For: preflight.ReadFor}, func(ctx context.Context) error {
-		var seen []string
-		for _, c := range o.Observe(ctx).Components {
-			if c.Version != "" {
-				seen = append(seen, c.Version)
-			}
-		}
-		for _, v := range unfinished {
-			seen = append(seen, v)
-		}
-		if len(seen) == 0 {
-			return errors.New("no component told its version")
-		}
-		slices.SortFunc(seen, func(a, b string) int {
-			if version.MustParseSemantic(a).LessThan(version.MustParseSemantic(b)) {
-				return -1
-			}
-			return 1
-		})
-		from = seen[0]
-		return nil
+		from, err = oldest(o.Observe(ctx).Components, unfinished)
+		return err
 	})
 	return from, err
+}
+
+// oldest needs everybody's word: the one who is not heard may be the oldest. A machine whose upgrade is not finished has saved what it was, and
+// what runs on it may be down.
+func oldest(components []observe.Component, unfinished map[string]string) (string, error) {
+	var seen, silent []string
+	for _, c := range components {
+		switch {
+		case c.Version != "":
+			seen = append(seen, c.Version)
+		case unfinished[c.Machine] == "":
+			silent = append(silent, fmt.Sprintf("%s (%s)", c, c.Error))
+		}
+	}
+	for _, v := range unfinished {
+		seen = append(seen, strings.Fields(v)...)
+	}
+	if len(silent) > 0 {
+		return "", fmt.Errorf("no word of its version from %s", strings.Join(silent, ", "))
+	}
+	if len(seen) == 0 {
+		return "", errors.New("no component told its version")
+	}
+	var least *version.Version
+	for _, text := range seen {
+		v, err := version.ParseSemantic(text)
+		if err != nil {
+			return "", fmt.Errorf("a component's version: %w", err)
+		}
+		if least == nil || v.LessThan(least) {
+			least = v
+		}
+	}
+	return "v" + least.String(), nil
 }
 
 // specFile is in an upgrade's directory, beside the journal and the snapshots.
 const specFile = "spec.json"
 
-// Record is the directory of one upgrade: what was asked for, the journal, the snapshots. One process at a time holds it.
-type Record struct {
+// Claim is the directory of one upgrade, held by one process: what was asked for, the journal, the snapshots.
+type Claim struct {
 	Dir     string
 	Journal *plan.Journal
 	Resumed bool // an upgrade was begun in it before and is not finished
 }
 
-// OpenRecord takes the directory. What a finished upgrade has left there is moved aside, so that its snapshot does not pass for this one's.
-func OpenRecord(dir string, spec Spec) (_ *Record, err error) {
-	r := &Record{Dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.Close())
-		}
-	}()
+// TakeClaim takes the directory. What a finished upgrade has left there is moved aside, so that its snapshot does not pass for this one's.
+func TakeClaim(dir string) (_ *Claim, err error) {
+	c := &Claim{Dir: dir}
 	// One that is finished is set aside; one that is not is gone on with.
-	r.Journal, err = plan.CreateJournal(dir, func(old []plan.Entry) error {
+	c.Journal, err = plan.CreateJournal(dir, func(old []plan.Entry) error {
 		if slices.ContainsFunc(old, func(e plan.Entry) bool { return e.Kind == "upgraded" }) {
 			return nil
 		}
 		return errUnfinished
 	})
 	if errors.Is(err, errUnfinished) {
-		r.Resumed = true
-		r.Journal, err = plan.AppendJournal(dir)
+		c.Journal, err = plan.AppendJournal(dir)
+		_, missing := os.Stat(filepath.Join(dir, specFile))
+		c.Resumed = missing == nil // an attempt that was refused has begun nothing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
+	return c, nil
+}
+
+// Keep writes what was asked for, which is what --resume goes on with. An attempt that is refused must not come this far.
+func (c *Claim) Keep(spec Spec) error {
 	raw, err := json.Marshal(spec)
 	if err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
+		return fmt.Errorf("upgrade: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, specFile), raw, 0o600); err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
+	file := filepath.Join(c.Dir, specFile)
+	if err := errors.Join(os.WriteFile(file+".new", raw, 0o600), os.Rename(file+".new", file)); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 var errUnfinished = errors.New("an upgrade was begun here and is not finished")
 
 // Finish writes that the upgrade has ended well.
-func (r *Record) Finish() error {
-	return r.Journal.Write("upgraded", map[string]string{"dir": r.Dir})
+func (c *Claim) Finish() error {
+	return c.Journal.Write("upgraded", map[string]string{"dir": c.Dir})
 }
 
 // Close lets go of the directory.
-func (r *Record) Close() error {
-	if r.Journal == nil {
-		return nil
-	}
-	return r.Journal.Close()
-}
+func (c *Claim) Close() error { return c.Journal.Close() }
 
 // ReadSpec reads what was asked for, of a directory or of a file.
 func ReadSpec(path string) (Spec, error) {
