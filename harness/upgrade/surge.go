@@ -143,11 +143,6 @@ func (r *replacement) skipIfDone(ctx context.Context) error {
 	return r.machineUpgrade.skipIfDone(ctx)
 }
 
-// at reports whether the machine is there and its kubelet answers with the version.
-func (r *replacement) at(ctx context.Context, version string) bool {
-	return health.At(r.Observer.Observe(ctx), r.machine, version) == nil
-}
-
 // drain keeps what the Node carries and evicts its pods. Of a replacement that was begun only a Node that is still there is drained.
 func (r *replacement) drain(ctx context.Context) error {
 	if err := r.skipIfDone(ctx); err != nil {
@@ -159,11 +154,12 @@ func (r *replacement) drain(ctx context.Context) error {
 		return fmt.Errorf("%w: the Node of %s is removed already", plan.ErrSkip, r.machine)
 	case err != nil:
 		return fmt.Errorf("drain %s: %w", r.machine, err)
-	case r.begun() && !r.Spec.Force && r.at(ctx, r.version):
-		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
-	}
-	if !r.begun() {
+	case !r.begun():
 		if err := r.write(keep(node, r.from)); err != nil {
+			return err
+		}
+	default:
+		if err := r.skipIfNew(ctx); err != nil {
 			return err
 		}
 	}
@@ -183,6 +179,18 @@ func ofMachine(key string) bool {
 		return true
 	}
 	return false
+}
+
+// skipIfNew is a skip when the machine is the new one already.
+func (r *replacement) skipIfNew(ctx context.Context) error {
+	if r.Spec.Force {
+		return nil
+	}
+	yes, err := r.at(ctx, r.version)
+	if err == nil && yes {
+		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
+	}
+	return err
 }
 
 // keep takes what belongs to the node's owner.
@@ -205,8 +213,8 @@ func (r *replacement) remove(ctx context.Context) error {
 	if err := r.skipIfDone(ctx); err != nil {
 		return err
 	}
-	if !r.Spec.Force && r.at(ctx, r.version) {
-		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
+	if err := r.skipIfNew(ctx); err != nil {
+		return err
 	}
 	return r.leave(ctx)
 }
@@ -236,7 +244,11 @@ func (r *replacement) add(ctx context.Context) error {
 }
 
 func (r *replacement) addAt(ctx context.Context, version string) error {
-	if !r.at(ctx, version) {
+	there, err := r.at(ctx, version)
+	if err != nil {
+		return err
+	}
+	if !there {
 		if err := r.leave(ctx); err != nil {
 			return err
 		}

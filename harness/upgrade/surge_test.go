@@ -1,10 +1,15 @@
 package upgrade
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 )
 
 func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
@@ -48,5 +53,55 @@ func TestReplacementsAreRememberedUntilTheGate(t *testing.T) {
 	}
 	if err := r.forget(); err != nil || r.begun() {
 		t.Errorf("not forgotten: %v", err)
+	}
+}
+
+// A machine is taken away on a no: silence is none.
+func TestASilentKubeletIsNotAnOldOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		components []observe.Component
+		want       string
+	}{
+		"it answers":            {[]observe.Component{at(observe.Kubelet, "w", "v1.35.4")}, "v1.35.4"},
+		"it is silent":          {[]observe.Component{at(observe.Kubelet, "w", "")}, ""},
+		"another answers":       {[]observe.Component{at(observe.Kubelet, "x", "v1.35.4")}, ""},
+		"another component":     {[]observe.Component{at(observe.APIServer, "w", "v1.35.4")}, ""},
+		"nothing was looked at": {[]observe.Component{{Error: "no machine"}}, ""},
+	} {
+		if got, err := kubeletVersion(c.components, "w"); got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// inside is a machine of which only the switch and the kubelet's unit are looked at.
+type inside struct {
+	cluster.Machine
+	cluster.Power
+	on    bool
+	state string
+	err   error
+}
+
+func (m inside) Powered(context.Context) (bool, error) { return m.on, nil }
+func (m inside) Exec(context.Context, cluster.Command) (cluster.Result, error) {
+	return cluster.Result{Stdout: m.state + "\n"}, m.err
+}
+
+func TestWhetherAKubeletIsDown(t *testing.T) {
+	for name, c := range map[string]struct {
+		machine inside
+		down    bool
+	}{
+		"off":                 {inside{on: false, err: errors.New("no answer")}, true},
+		"never started":       {inside{on: true, state: "inactive"}, true},
+		"failed":              {inside{on: true, state: "failed"}, true},
+		"runs and is silent":  {inside{on: true, state: "active"}, false},
+		"starts":              {inside{on: true, state: "activating"}, false},
+		"the machine is mute": {inside{on: true, err: errors.New("time-out")}, false},
+	} {
+		if err := kubeletDown(context.Background(), c.machine); (err == nil) != c.down {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
