@@ -244,6 +244,29 @@ func (a *Access) refuses(ctx context.Context, machine string) bool {
 	return cluster.FailureOf(err) == cluster.Refused
 }
 
+// Identity is the cluster's id and a revision it has, as a healthy member says.
+func (w *Watcher) Identity(ctx context.Context) (id uint64, revision int64, err error) {
+	var errs []error
+	for _, m := range w.Members(ctx, 5*time.Second) {
+		if !m.Healthy() {
+			errs = append(errs, fmt.Errorf("member on %s: %s", m.Machine, m.Error))
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		endpoint, err := w.access.Endpoint(m.Machine)
+		if err != nil {
+			return 0, 0, err
+		}
+		st, err := w.clients[m.Machine].Status(ctx, endpoint)
+		if err != nil {
+			return 0, 0, fmt.Errorf("etcd: member on %s: %w", m.Machine, err)
+		}
+		return st.Header.ClusterId, st.Header.Revision, nil
+	}
+	return 0, 0, fmt.Errorf("etcd: no healthy member says which cluster it is: %w", errors.Join(errs...))
+}
+
 // started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.
 func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
 	m, err := a.cluster.Machine(machine)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,29 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
 )
-
-func (u *Upgrade) snapshotFile(version string) string {
-	return filepath.Join(u.Dir, fmt.Sprintf("etcd-before-%s.db", version))
-}
-
-// snapshot saves etcd before a hop. One that is there already was saved before the hop began, and a later one would be of a half-upgraded
-// cluster, so it is kept.
-func (u *Upgrade) snapshot(ctx context.Context, version string) error {
-	file := u.snapshotFile(version)
-	err := etcd.CheckSnapshot(file)
-	if err == nil {
-		return fmt.Errorf("%w: %s was saved before", plan.ErrSkip, file)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		if err := os.Remove(file); err != nil {
-			return fmt.Errorf("snapshot: %w", err)
-		}
-	}
-	return u.Target.Etcd.Snapshot(ctx, u.Target.Members, file)
-}
 
 // The cluster autoscaler, where its own documentation puts it, and the annotation that remembers its replicas on the object itself.
 const (
@@ -94,14 +73,19 @@ func (u *Upgrade) scaleAutoscaler(ctx context.Context, patch func(d *appsv1.Depl
 	return err
 }
 
+// commandGrace is how long the user's program may take to end when it is asked to.
+const commandGrace = 30 * time.Second
+
 // command runs the user's own upgrade program. Its environment says what to do it to (docs: `drydock upgrade --help`).
 func (u *Upgrade) command(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, u.Spec.Command[0], u.Spec.Command[1:]...)
 	cmd.Env = append(append(os.Environ(), u.Env...),
 		"DRYDOCK_CLUSTER="+u.Topology.Name, "DRYDOCK_FROM="+u.Path.From, "DRYDOCK_TO="+u.Spec.To, "DRYDOCK_PATH="+strings.Join(u.Path.Hops, ","),
 		"DRYDOCK_CONTROL_PLANES="+strings.Join(u.Topology.ControlPlaneMachines(), ","), "DRYDOCK_WORKERS="+strings.Join(u.Topology.WorkerMachines(), ","))
-	// A program that starts others must not keep us waiting for its grandchildren's output after it was stopped.
-	cmd.WaitDelay = 10 * time.Second
+	// An upgrade that is killed leaves machines half-way: it is asked to end, and killed when it does not. Nor must a program that starts others
+	// keep us waiting for its grandchildren's output.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = commandGrace
 	out, err := cmd.CombinedOutput()
 	if writeErr := os.WriteFile(filepath.Join(u.Dir, "command.log"), out, 0o600); writeErr != nil {
 		err = errors.Join(err, writeErr)

@@ -115,6 +115,11 @@ func (m *machineUpgrade) kubeadm(ctx context.Context) error {
 		}
 		apply = at != m.version || m.Spec.Force
 	}
+	if apply {
+		if err := m.saveConfig(ctx, machine); err != nil {
+			return err
+		}
+	}
 	if err := kubeadm.Upgrade(ctx, m.Topology, machine, m.version, apply); err != nil {
 		return err
 	}

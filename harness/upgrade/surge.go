@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
