@@ -102,8 +102,8 @@ type reign struct {
 	begin, end time.Time
 }
 
-// unelectedFor is how long a process may be without a word on elections: it comes up before it stands for one.
-const unelectedFor = 5 * time.Second
+// unelectedFor is how long a process may be without a word on elections: it waits for an API server before it stands for one.
+const unelectedFor = 12 * time.Second
 
 // reignGap is how far apart two of its words may be: who was stopped meanwhile says the old one once more when it goes on.
 const reignGap = 10 * time.Second

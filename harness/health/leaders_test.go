@@ -47,7 +47,7 @@ func TestOneLeader(t *testing.T) {
 		"two that lead":           {[]observe.Observation{elected(10, "a", 0, leads, leads), elected(13, "a", 0, leads, leads)}, plan.Fail, "two leaders: kube-scheduler on a leads"},
 		"a second one, a moment":  {[]observe.Observation{elected(10, "a", 0, leads, leads), elected(13, "a", 0, leads, follows)}, plan.Pass, ""},
 		"beside the holder":       {[]observe.Observation{renewed(elected(10, "b", 0, leads, ""), 9), elected(13, "b", 0, leads, ""), renewed(elected(16, "b", 0, leads, ""), 15)}, plan.Fail, "and b renewed the lease at 00:00:13.0"},
-		"one that does not elect": {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(13, "a", 0, leads, unelected), elected(16, "a", 0, leads, unelected)}, plan.Fail, "kube-scheduler on b unelected"},
+		"one that does not elect": {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(18, "a", 0, leads, unelected), elected(26, "a", 0, leads, unelected)}, plan.Fail, "kube-scheduler on b unelected"},
 		"one that comes up":       {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(13, "a", 0, leads, unelected), elected(16, "a", 0, leads, follows)}, plan.Pass, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

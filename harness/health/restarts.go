@@ -17,8 +17,7 @@ import (
 const (
 	awayLooks  = 3
 	silentFor  = 20 * time.Second
-	startsSlip = 1500 * time.Millisecond // a process's start is told in the kernel's ticks since a boot that is told in whole seconds
-	stallCosts = 2 * time.Second         // half of what the holder of a fast lease has to renew it
+	stallCosts = 2 * time.Second // half of what the holder of a fast lease has to renew it
 )
 
 // life is what is known of one component of one machine.
@@ -93,14 +92,14 @@ func (s *restarts) component(c observe.Component, t time.Time) string {
 		l = &life{told: true}
 		s.lives[c.String()] = l
 	}
-	if c.Error != "" {
+	if c.Error != "" && c.Failure != cluster.Answered {
 		return s.noAnswer(l, c, t)
 	}
 	l.away, l.silent, l.told = 0, time.Time{}, !c.Started.IsZero()
 	if !l.told {
 		return ""
 	}
-	if !l.started.IsZero() && c.Started.Sub(l.started) > startsSlip && !s.jumped(l.seen, t) && !s.accountedFor(l, c, c.Started) {
+	if !l.started.IsZero() && c.Started.Sub(l.started) > early && !s.jumped(l.seen, t) && !s.accountedFor(l, c, c.Started) {
 		why := fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
 		if l.leader != observe.Leads || !s.strained(c.Started) {
 			return why
@@ -200,5 +199,5 @@ func awayNow(o observe.Observation, machine string) bool {
 	return slices.ContainsFunc(o.Components, func(c observe.Component) bool {
 		return c.Machine == machine && (c.Failure == cluster.Refused || c.Failure == cluster.Other)
 	}) || slices.ContainsFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine && !n.Ready }) ||
-		slices.ContainsFunc(o.Members, func(m etcd.Member) bool { return m.Machine == machine && m.Error != "" })
+		slices.ContainsFunc(o.Members, func(m etcd.Member) bool { return m.Machine == machine && m.Error != "" && m.Failure != cluster.Deadline })
 }

@@ -25,6 +25,9 @@ type Window struct {
 	Refused    string    `json:"refused,omitempty"`    // why undoing it failed; empty when it did not
 }
 
+// early is how much before its time a process's start may be told: the kernel tells the boot it is counted from in whole seconds.
+const early = 1500 * time.Millisecond
+
 // slack is for what is looked at every half second and takes up to one.
 const slack = 3 * time.Second
 
@@ -47,7 +50,7 @@ func (r *Record) settle(w Window, component string) time.Duration {
 }
 
 func (w Window) covers(t time.Time, settle time.Duration) bool {
-	return !w.Began.IsZero() && t.After(w.Began.Add(-observe.For)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
+	return !w.Began.IsZero() && t.After(w.Began.Add(-early)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
 }
 
 func (w Window) touches(machine, component string) bool {

@@ -39,7 +39,7 @@ type Component struct {
 	Version string          `json:"version,omitempty"` // empty: it did not answer
 	Local   bool            `json:"local,omitempty"`   // talks to its own machine's API server only, as its kubeconfig says
 	Error   string          `json:"error,omitempty"`
-	Failure cluster.Failure `json:"failure,omitempty"` // of which kind the error is
+	Failure cluster.Failure `json:"failure,omitempty"` // of which kind the error is; answered: it is there, and has not told its version
 	// Unhealthy is what it said when it answered and did not call itself healthy. Of an API server ServerHealth has that.
 	Unhealthy string    `json:"unhealthy,omitempty"`
 	Started   time.Time `json:"started,omitzero"`  // when its process started, from its own metrics; zero: not read
@@ -182,16 +182,14 @@ func (p *componentProbe) look(ctx context.Context) Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	none := Component{Name: p.name, Machine: p.machine.Name()}
-	failed := func(err error) Component {
+	unhealthy, err := p.health(ctx)
+	if err != nil {
 		none.Error, none.Failure = err.Error(), cluster.FailureOf(err)
 		return none
 	}
-	unhealthy, err := p.health(ctx)
-	if err != nil {
-		return failed(err)
-	}
-	if err := p.learn(ctx); err != nil {
-		return failed(err)
+	if err := p.learn(ctx); err != nil { // who it is is not known, but that it is there: whom it may tell more its API server has to say, and that may be away
+		none.Error, none.Failure = err.Error(), cluster.Answered
+		return none
 	}
 	c := p.known
 	c.Unhealthy = unhealthy

@@ -142,7 +142,7 @@ func TestASlowPageIsReadAllTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := look(t, p, 50*time.Millisecond); c.Version != "" || c.Failure != cluster.Deadline {
+	if c := look(t, p, 50*time.Millisecond); c.Version != "" || c.Failure != cluster.Answered {
 		t.Errorf("%+v", c)
 	}
 	if err := cluster.Await(t.Context(), "the page", cluster.Wait{For: 5 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
