@@ -34,35 +34,50 @@ type life struct {
 // restarts is the state of noUnplannedRestart while it reads through the observations.
 type restarts struct {
 	*Record
-	lives  map[string]*life
-	nodes  map[string]string // boot ids
-	apart  map[int]int       // window → looks in a row with more machines away than it may have
-	stalls Blind             // of the host
-	blind  []string          // what could not be seen
+	lives   map[string]*life
+	nodes   map[string]string // boot ids
+	unready map[string]bool   // nodes that were told of
+	apart   map[int]int       // window → looks in a row with more machines away than it may have
+	stalls  Blind             // of the host
+	blind   []string          // what could not be seen
+	found   []finding
+}
+
+// finding is something nobody planned.
+type finding struct {
+	time time.Time
+	why  string
+}
+
+func (s *restarts) fail(t time.Time, format string, args ...any) {
+	s.found = append(s.found, finding{t, fmt.Sprintf(format, args...)})
 }
 
 // noUnplannedRestart: no component or kubelet starts anew, or is away, no node is not Ready and no machine boots, but by a fault or a step of the
 // scenario that is on that component of that machine.
 func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, apart: map[int]int{}, stalls: r.Blind()}
+	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, unready: map[string]bool{}, apart: map[int]int{}, stalls: r.Blind()}
 	looks := r.Observations
 	if !r.Final.Time.IsZero() {
 		looks = append(slices.Clone(looks), r.Final)
 	}
 	for _, o := range looks {
 		for _, c := range o.Components {
-			if why := s.component(c, o.Time); why != "" {
-				return plan.Fail, why
-			}
+			s.component(c, o.Time)
 		}
 		for _, n := range o.Nodes {
-			if why := s.node(n, o.Time); why != "" {
-				return plan.Fail, why
-			}
+			s.node(n, o.Time)
 		}
-		if why := s.together(o); why != "" {
-			return plan.Fail, why
+		s.together(o)
+	}
+	if len(s.found) > 0 {
+		// What came first is the cause: an API server that was killed is seen again after those who lost their leases with it are gone.
+		slices.SortStableFunc(s.found, func(a, b finding) int { return a.time.Compare(b.time) })
+		why := s.found[0].why
+		if more := len(s.found) - 1; more > 0 {
+			why += fmt.Sprintf("; and %d more, the next: %s", more, s.found[1].why)
 		}
+		return plan.Fail, why
 	}
 	if why := r.sparse(); why != "" {
 		return plan.Unknown, why
@@ -85,32 +100,33 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	return plan.Pass, fmt.Sprintf("%d observations of %d processes, every start accounted for", len(looks), known)
 }
 
-// component says what is wrong with one reading of it.
-func (s *restarts) component(c observe.Component, t time.Time) string {
+// component takes in one reading of it.
+func (s *restarts) component(c observe.Component, t time.Time) {
 	l := s.lives[c.String()]
 	if l == nil {
 		l = &life{told: true}
 		s.lives[c.String()] = l
 	}
 	if c.Error != "" && c.Failure != cluster.Answered {
-		return s.noAnswer(l, c, t)
+		s.noAnswer(l, c, t)
+		return
 	}
 	l.away, l.silent, l.told = 0, time.Time{}, !c.Started.IsZero()
 	if !l.told {
-		return ""
+		return
 	}
 	if !l.started.IsZero() && c.Started.Sub(l.started) > early && !s.jumped(l.seen, t) && !s.accountedFor(l, c, c.Started) {
 		why := fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
-		if l.leader != observe.Leads || !s.strained(c.Started) {
-			return why
+		if l.leader == observe.Leads && s.strained(c.Started) {
+			s.note(why + "; the host had stalled, and it led by a lease")
+		} else {
+			s.fail(c.Started, "%s", why)
 		}
-		s.note(why + "; the host had stalled, and it led by a lease")
 	}
 	if l.boot != "" && c.BootID != "" && l.boot != c.BootID && !s.excusedBoot(c.Machine, t) {
-		return fmt.Sprintf("%s has booted before %s and no fault or step of the scenario did it: boot %s, before %s", c.Machine, clock(t), c.BootID, l.boot)
+		s.fail(c.Started, "%s has booted before %s and no fault or step of the scenario did it: boot %s, before %s", c.Machine, clock(t), c.BootID, l.boot)
 	}
 	l.started, l.leader, l.boot, l.seen = c.Started, c.Leader, c.BootID, t
-	return ""
 }
 
 // accountedFor reports whether a fault or a step was on the component at a time, or on etcd while the component led by a lease it had to renew there.
@@ -136,10 +152,10 @@ func (s *restarts) note(why string) {
 }
 
 // noAnswer: who is refused knows that nothing listens; who got no answer in time knows nothing.
-func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
+func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) {
 	if s.accountedFor(l, c, t) {
 		l.away, l.silent = 0, time.Time{}
-		return ""
+		return
 	}
 	if l.silent.IsZero() {
 		l.silent = t
@@ -148,31 +164,33 @@ func (s *restarts) noAnswer(l *life, c observe.Component, t time.Time) string {
 		s.note(fmt.Sprintf("%s gave no answer from %s on for more than %s", c, clock(l.silent), silentFor))
 	}
 	if l.started.IsZero() || c.Failure != cluster.Refused && c.Failure != cluster.Other { // who was never there has not gone away
-		return ""
+		return
 	}
-	if l.away++; l.away < awayLooks {
-		return ""
+	if l.away++; l.away == awayLooks { // told once
+		s.fail(t, "%s was away at %s and no fault or step of the scenario did it: %s", c, clock(t), c.Error)
 	}
-	return fmt.Sprintf("%s was away at %s and no fault or step of the scenario did it: %s", c, clock(t), c.Error)
 }
 
-func (s *restarts) node(n observe.Node, t time.Time) string {
-	if !n.Ready && !s.excusedNode(n.Name, t) {
-		if !s.strained(t) {
-			return fmt.Sprintf("node %s was not Ready at %s and no fault or step of the scenario did it", n.Name, clock(t))
-		}
+func (s *restarts) node(n observe.Node, t time.Time) {
+	switch {
+	case n.Ready:
+		s.unready[n.Name] = false
+	case s.unready[n.Name] || s.excusedNode(n.Name, t):
+	case s.strained(t):
 		s.note(fmt.Sprintf("node %s was not Ready after the host had stalled", n.Name))
+	default:
+		s.unready[n.Name] = true // told once
+		s.fail(t, "node %s was not Ready at %s and no fault or step of the scenario did it", n.Name, clock(t))
 	}
 	before := s.nodes[n.Name]
 	s.nodes[n.Name] = n.BootID
 	if before != "" && n.BootID != before && !s.excusedBoot(n.Name, t) {
-		return fmt.Sprintf("node %s told of another boot at %s and no fault or step of the scenario did it: %s, before %s", n.Name, clock(t), n.BootID, before)
+		s.fail(t, "node %s told of another boot at %s and no fault or step of the scenario did it: %s, before %s", n.Name, clock(t), n.BootID, before)
 	}
-	return ""
 }
 
 // together says where more machines were away at one time than a window allows. Two looks must agree: one is not taken at one instant.
-func (s *restarts) together(o observe.Observation) string {
+func (s *restarts) together(o observe.Observation) {
 	for i, w := range s.Windows {
 		if w.AtMost == 0 || !w.covers(o.Time, 0) {
 			continue
@@ -187,11 +205,10 @@ func (s *restarts) together(o observe.Observation) string {
 			s.apart[i] = 0
 			continue
 		}
-		if s.apart[i]++; s.apart[i] > 1 {
-			return fmt.Sprintf("%s were away at the same time, at %s, and at most %d of %s may be", strings.Join(away, " and "), clock(o.Time), w.AtMost, strings.Join(w.Machines, ", "))
+		if s.apart[i]++; s.apart[i] == 2 {
+			s.fail(o.Time, "%s were away at the same time, at %s, and at most %d of %s may be", strings.Join(away, " and "), clock(o.Time), w.AtMost, strings.Join(w.Machines, ", "))
 		}
 	}
-	return ""
 }
 
 // awayNow reports whether something that should run on a machine was seen not to.
@@ -199,5 +216,7 @@ func awayNow(o observe.Observation, machine string) bool {
 	return slices.ContainsFunc(o.Components, func(c observe.Component) bool {
 		return c.Machine == machine && (c.Failure == cluster.Refused || c.Failure == cluster.Other)
 	}) || slices.ContainsFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine && !n.Ready }) ||
-		slices.ContainsFunc(o.Members, func(m etcd.Member) bool { return m.Machine == machine && m.Error != "" && m.Failure != cluster.Deadline })
+		slices.ContainsFunc(o.Members, func(m etcd.Member) bool {
+			return m.Machine == machine && m.Error != "" && m.Failure != cluster.Deadline
+		})
 }
