@@ -96,7 +96,8 @@ type placement struct {
 }
 
 // place chooses the steps and the machines of an upgrade's faults, and refuses what would take more away than may be missing.
-func place(p Placed, steps []*plan.Step, t cluster.Topology, rng *rand.Rand) ([]placement, error) {
+// What the faults placed before take away at the same time counts as well.
+func place(p Placed, steps []*plan.Step, t cluster.Topology, earlier []placement, rng *rand.Rand) ([]placement, error) {
 	phase, pattern := selector(p.At)
 	var matched []*plan.Step
 	var names []string
@@ -123,8 +124,9 @@ func place(p Placed, steps []*plan.Step, t cluster.Topology, rng *rand.Rand) ([]
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
 		spec.Version = p.Fault.Version
-		down := disrupted(s, phase, steps, t)
-		if missing := spec.ImpactWith(t, down); t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
+		besides, some := held(s, phase, append(slices.Clone(earlier), out...))
+		down := append(disrupted(s, phase, steps, t), besides...)
+		if missing := spec.ImpactWith(t, down) + some; t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
 			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step has %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
 				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-len(down), t.EtcdMembers, none(down), cluster.Quorum(t.EtcdMembers))
 		}
@@ -174,6 +176,28 @@ func disrupted(s *plan.Step, phase string, steps []*plan.Step, t cluster.Topolog
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// held are the machines that earlier faults take away while one at the step does, and how many members more whose machine is chosen only then. Faults
+// before and after a step are over when the plan goes on; one during a step holds for all that is within it.
+func held(s *plan.Step, phase string, earlier []placement) (machines []string, some int) {
+	for _, e := range earlier {
+		apart := e.phase != during || phase != during && e.at == s
+		if apart || !contains(e.at, s) && (phase != during || !contains(s, e.at)) {
+			continue
+		}
+		machines = append(machines, e.spec.Machines...)
+		if len(e.spec.Machines) == 0 && e.spec.Target != fault.Minority {
+			some++
+		}
+	}
+	return machines, some
+}
+
+func contains(s, inner *plan.Step) bool {
+	found := false
+	(&plan.Plan{Steps: []*plan.Step{s}}).Walk(func(c *plan.Step) { found = found || c == inner })
+	return found
 }
 
 // weave puts the fault's steps into the tree. A fault before or after a step is over when the plan goes on; one during a step begins first, and

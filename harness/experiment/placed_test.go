@@ -19,6 +19,11 @@ spec:
   always: [versionSkew]
 `
 
+// twoAt is two crashes of different machines, placed.
+func twoAt(first, second string) string {
+	return first + ", etcdMemberCrash: {target: control-plane-1, for: 5s}}\n        - {at: " + second + ", etcdMemberCrash: {target: control-plane-3, for: 5s}}"
+}
+
 func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
 	for name, c := range map[string]struct {
 		old, new string
@@ -32,6 +37,9 @@ func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
 		"the same machine":                    {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader", "control-plane/2/during-kubelet, etcdMemberCrash: {target: control-plane-2", ""},
 		"when it is wanted":                   {"control-plane/2/before-kubelet,", "control-plane/2/during-kubelet, expect: quorumLost,", ""},
 		"a glob":                              {"control-plane/2/before-kubelet", "control-plane/*/before-kubelet", ""},
+		"two within one step, apart":          {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/1/before-drain", "worker/1/after-drain"), ""},
+		"two within one step, at once":        {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/1/during-drain", "worker/1/during-drain"), "a quorum is 2"},
+		"one within the other's group":        {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/during-1", "worker/1/before-drain"), "a quorum is 2"},
 		"an unknown step":                     {"before-kubelet", "before-coffee", `matches no step; known: preflight`},
 		"an unknown fault":                    {"etcdMemberCrash", "meteor", `unknown fault "meteor"`},
 		"no step":                             {"at: control-plane/2/before-kubelet, ", "", "at is missing"},

@@ -103,7 +103,7 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 		return from, err
 	}
 	for _, p := range it.step.Faults {
-		placed, err := place(p, steps, t, rng)
+		placed, err := place(p, steps, t, it.placed, rng)
 		if err != nil {
 			return from, err
 		}
