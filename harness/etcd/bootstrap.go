@@ -18,8 +18,6 @@ import (
 // initial cluster (etcd's clustering guide, "Static"). Peers and clients speak plain HTTP: the lab's network is its own.
 type Bootstrap struct{ Progress cluster.Progress }
 
-var _ cluster.Bootstrapper = Bootstrap{}
-
 // envFile holds a member's initial cluster; etcd reads it only while its data directory is empty.
 const envFile = "/etc/default/etcd"
 

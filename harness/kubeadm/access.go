@@ -160,68 +160,6 @@ func Health(ctx context.Context, c cluster.Cluster, machine, path string) error 
 	return nil
 }
 
-// readyWithin is how long a whole cluster may take to serve after its machines are on.
-const readyWithin = 5 * time.Minute
-
-// Ready returns when every API server is ready, every node is Ready with the boot id its machine has now, and
-// controller-manager and scheduler have leaders. A Node object alone could still be Ready from before a power cut.
-func (b Bootstrap) Ready(ctx context.Context, c cluster.Cluster) (err error) {
-	done := b.Progress.Phase("cluster ready")
-	defer func() { done(err) }()
-	client, err := AdminClient(ctx, c)
-	if err != nil {
-		return err
-	}
-	return cluster.Await(ctx, "cluster ready", cluster.Wait{For: readyWithin}, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		for _, name := range c.Topology().ControlPlaneMachines() {
-			if err := Health(ctx, c, name, "/readyz"); err != nil {
-				return err
-			}
-		}
-		if err := nodesReady(ctx, c, client); err != nil {
-			return err
-		}
-		return leadersElected(ctx, client)
-	})
-}
-
-func nodesReady(ctx context.Context, c cluster.Cluster, client kubernetes.Interface) error {
-	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("nodes: %w", err)
-	}
-	nodes := map[string]*corev1.Node{}
-	for i := range list.Items {
-		nodes[list.Items[i].Name] = &list.Items[i]
-	}
-	for _, m := range c.Machines() {
-		if m.Role() == cluster.Etcd {
-			continue
-		}
-		node := nodes[m.Name()]
-		if node == nil {
-			return fmt.Errorf("node %s is not registered", m.Name())
-		}
-		power, err := cluster.As[cluster.Power](m)
-		if err != nil {
-			return err
-		}
-		boot, err := power.BootID(ctx)
-		if err != nil {
-			return err
-		}
-		if node.Status.NodeInfo.BootID != boot {
-			return fmt.Errorf("node %s reports the boot before this one", m.Name())
-		}
-		if err := NodeReady(node); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // NodeReady says why a node is not Ready.
 func NodeReady(n *corev1.Node) error {
 	for _, cond := range n.Status.Conditions {
@@ -237,19 +175,3 @@ func NodeReady(n *corev1.Node) error {
 
 // Leases names the leader-election leases in kube-system.
 func Leases() []string { return []string{"kube-controller-manager", "kube-scheduler"} }
-
-func leadersElected(ctx context.Context, client kubernetes.Interface) error {
-	for _, name := range Leases() {
-		l, err := client.CoordinationV1().Leases("kube-system").Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return fmt.Errorf("lease %s: %w", name, err)
-		}
-		if l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity == "" || l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
-			return fmt.Errorf("%s has no leader", name)
-		}
-		if age := time.Since(l.Spec.RenewTime.Time); age > time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
-			return fmt.Errorf("%s: the lease of %s expired %s ago", name, *l.Spec.HolderIdentity, age.Round(time.Second))
-		}
-	}
-	return nil
-}

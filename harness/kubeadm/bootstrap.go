@@ -28,8 +28,6 @@ type Bootstrap struct {
 	Etcd     etcd.Bootstrap
 }
 
-var _ cluster.Bootstrapper = Bootstrap{}
-
 // Key names what shapes a booted cluster besides its topology. An empty key, when the templates cannot be read, means: do not save.
 func (Bootstrap) Key(cluster.Topology) string {
 	key, err := templates()

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 )
 
 // lookFor is how long the parts of a Look may take that an observation has not.
@@ -22,15 +23,26 @@ func (o *Observer) Look(ctx context.Context) Observation {
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s := o.members.Synced(ctx, lookFor)
-		ob.Synced = &s
-	})
+	wg.Go(func() { ob.Synced = o.synced(ctx, ob) })
 	if len(ob.Nodes) > 0 {
 		wg.Go(func() { o.heartbeats(ctx, ob.Nodes) })
 	}
 	wg.Wait()
 	return ob
+}
+
+// synced makes the last write where there is somebody to take it: members that do not answer would only be waited for.
+func (o *Observer) synced(ctx context.Context, ob Observation) *etcd.Synced {
+	if ob.Quorum.Error != "" {
+		return &etcd.Synced{Error: ob.Quorum.Error}
+	}
+	for _, m := range ob.Members {
+		if m.Error != "" {
+			return &etcd.Synced{Error: fmt.Sprintf("member on %s: %s", m.Machine, m.Error)}
+		}
+	}
+	s := o.members.Synced(ctx, lookFor)
+	return &s
 }
 
 // heartbeats fills in what the nodes' kubelets and machines say themselves. What cannot be read stays empty.

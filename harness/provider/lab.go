@@ -11,7 +11,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/subject"
@@ -119,12 +118,4 @@ func DefaultDir(env, below string) string {
 		return filepath.Join(os.TempDir(), "drydock")
 	}
 	return filepath.Join(home, below, "drydock")
-}
-
-// bootstrapper chooses how bare machines become the cluster the topology describes.
-func bootstrapper(t cluster.Topology, p cluster.Progress) cluster.Bootstrapper {
-	if !t.Kubernetes() {
-		return etcd.Bootstrap{Progress: p}
-	}
-	return kubeadm.Bootstrap{Progress: p, Etcd: etcd.Bootstrap{Progress: p}}
 }
