@@ -2,13 +2,15 @@ package preflight
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	certutil "k8s.io/client-go/util/cert"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -81,15 +83,21 @@ func sorted(m map[string][]string) string {
 // expiresWithin is how much of its life a certificate must have left to outlive an upgrade and a weekend.
 const expiresWithin = 7 * 24 * time.Hour
 
-// certificates reads those the control planes serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
+// certificates reads those that machines serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
 func certificates(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 	var out []policy.Finding
-	for _, m := range in.machines(cluster.ControlPlane) {
-		certs, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do test -e $f && echo \"# $f\" && cat $f; done; true")
+	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
+		text, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf /var/lib/kubelet/pki/kubelet-client-current.pem; do "+
+			"if test -e $f; then echo \"# $f\"; cat $f; echo; fi; done")
 		if err != nil {
 			return nil, err
 		}
-		for name, end := range expiries(certs) {
+		ends, err := expiries(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Name(), err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(ends)) {
+			end := ends[name]
 			left := time.Until(end)
 			if left > expiresWithin {
 				continue
@@ -107,20 +115,37 @@ func certificates(ctx context.Context, in *inventory) ([]policy.Finding, error) 
 	return out, nil
 }
 
-// expiries reads "# FILE" lines, each followed by its PEM.
-func expiries(text string) map[string]time.Time {
+// expiries reads "# FILE" lines, each followed by its PEM or its kubeconfig, and gives the first end of each file's certificates.
+func expiries(text string) (map[string]time.Time, error) {
 	out := map[string]time.Time{}
-	for _, part := range strings.Split(text, "# ")[1:] {
+	for _, part := range strings.Split("\n"+text, "\n# /")[1:] {
 		name, rest, _ := strings.Cut(part, "\n")
-		block, _ := pem.Decode([]byte(rest))
-		if block == nil {
-			continue
+		name = "/" + name
+		raw := []byte(rest)
+		if strings.HasSuffix(name, ".conf") {
+			cfg, err := clientcmd.Load(raw)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			raw = nil
+			for _, user := range cfg.AuthInfos {
+				raw = append(raw, user.ClientCertificateData...) // one that names a file has it read as that
+			}
+			if len(raw) == 0 {
+				continue
+			}
 		}
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-			out[name] = c.NotAfter
+		certs, err := certutil.ParseCertsPEM(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, c := range certs {
+			if end, seen := out[name]; !seen || c.NotAfter.Before(end) {
+				out[name] = c.NotAfter
+			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // spaceNeeded is what an upgrade writes on a machine: backups, a copy of etcd's data by kubeadm, new images.

@@ -165,6 +165,12 @@ func skewNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
 func etcdNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
 	var lost []string
 	for _, m := range in.Observation.Members {
+		if len(m.Alarms) > 0 {
+			return []policy.Finding{{
+				Check: "etcd", Severity: policy.Blocker, What: fmt.Sprintf("etcd has raised alarms: %s", strings.Join(m.Alarms, ", ")),
+				Why: "with NOSPACE it takes no writes, with CORRUPT its members hold different data; an upgrade needs both", Fix: "compact and defragment, or replace the corrupt member; then etcdctl alarm disarm",
+			}}, nil
+		}
 		if !m.Healthy() && in.Unfinished[m.Machine] == "" { // a member of a half-upgraded machine is what the upgrade will put right
 			lost = append(lost, fmt.Sprintf("%s (%s)", m.Machine, m.Error))
 		}

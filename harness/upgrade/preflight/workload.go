@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -83,8 +85,12 @@ func singles(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 	return out, nil
 }
 
-// hook is a webhook's service and what happens when it does not answer.
-type hook struct{ name, namespace, service, failure string }
+// hook is a webhook: where it is served and what happens when it does not answer.
+type hook struct {
+	name    string
+	client  admissionv1.WebhookClientConfig
+	failure *admissionv1.FailurePolicyType
+}
 
 func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 	var out []hook
@@ -94,9 +100,7 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 	}
 	for _, c := range validating.Items {
 		for _, w := range c.Webhooks {
-			if s := w.ClientConfig.Service; s != nil {
-				out = append(out, hook{w.Name, s.Namespace, s.Name, string(*w.FailurePolicy)})
-			}
+			out = append(out, hook{w.Name, w.ClientConfig, w.FailurePolicy})
 		}
 	}
 	mutating, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
@@ -105,9 +109,7 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 	}
 	for _, c := range mutating.Items {
 		for _, w := range c.Webhooks {
-			if s := w.ClientConfig.Service; s != nil {
-				out = append(out, hook{w.Name, s.Namespace, s.Name, string(*w.FailurePolicy)})
-			}
+			out = append(out, hook{w.Name, w.ClientConfig, w.FailurePolicy})
 		}
 	}
 	return out, nil
@@ -115,37 +117,65 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 
 // webhooks finds those served from one node only: while it is drained nobody answers, and what they guard (evictions perhaps) fails.
 func webhooks(ctx context.Context, in *inventory) ([]policy.Finding, error) {
-	all, err := hooks(ctx, in.Target.Client)
+	return findWebhooks(ctx, in.Target.Client)
+}
+
+func findWebhooks(ctx context.Context, client kubernetes.Interface) ([]policy.Finding, error) {
+	all, err := hooks(ctx, client)
 	if err != nil {
 		return nil, err
 	}
 	var out []policy.Finding
 	for _, h := range all {
-		slices, err := in.Target.Client.DiscoveryV1().EndpointSlices(h.namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + h.service})
+		if h.failure != nil && *h.failure == admissionv1.Ignore {
+			continue
+		}
+		if h.client.Service == nil {
+			url := "nowhere"
+			if h.client.URL != nil {
+				url = *h.client.URL
+			}
+			out = append(out, policy.Finding{
+				Check: "webhooks", Severity: policy.Warning, What: fmt.Sprintf("webhook %s is served from %s, and nobody knows on how many nodes", h.name, url),
+				Why: "if that is one of the nodes, its failurePolicy Fail refuses every request it guards while the node is drained", Fix: "see that it answers throughout, or set failurePolicy Ignore for the time of the upgrade",
+			})
+			continue
+		}
+		s := h.client.Service
+		nodes, err := readyNodes(ctx, client, s.Namespace, s.Name)
 		if err != nil {
 			return nil, err
 		}
-		nodes := map[string]bool{}
-		for _, s := range slices.Items {
-			for _, e := range s.Endpoints {
-				if e.NodeName != nil {
-					nodes[*e.NodeName] = true
-				}
-			}
-		}
-		if len(nodes) > 1 || h.failure == "Ignore" {
+		if len(nodes) > 1 {
 			continue
 		}
-		where := "nowhere"
+		where := "nowhere: no endpoint is ready"
 		for n := range nodes {
 			where = n + " only"
 		}
 		out = append(out, policy.Finding{
-			Check: "webhooks", Severity: policy.Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, h.namespace, h.service, where),
+			Check: "webhooks", Severity: policy.Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, s.Namespace, s.Name, where),
 			Why: "while that node is drained its failurePolicy Fail refuses every request it guards", Fix: "serve it from two nodes, or set failurePolicy Ignore for the time of the upgrade",
 		})
 	}
 	return out, nil
+}
+
+// readyNodes are those with a ready endpoint of a service; ready that is not said is yes, as the API has it.
+func readyNodes(ctx context.Context, client kubernetes.Interface, namespace, service string) (map[string]bool, error) {
+	slices, err := client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	if err != nil {
+		return nil, err
+	}
+	nodes := map[string]bool{}
+	for _, s := range slices.Items {
+		for _, e := range s.Endpoints {
+			if e.NodeName != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+				nodes[*e.NodeName] = true
+			}
+		}
+	}
+	return nodes, nil
 }
 
 var (

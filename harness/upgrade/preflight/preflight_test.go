@@ -1,0 +1,95 @@
+package preflight
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	certutil "k8s.io/client-go/util/cert"
+
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/upgrade/policy"
+)
+
+func TestOnlyReadyEndpointsServeAWebhook(t *testing.T) {
+	yes, no := true, false
+	endpoint := func(node string, ready *bool) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: ready}}
+	}
+	service := admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "ns", Name: "hook"}}
+	url := "https://10.0.0.1/validate"
+	ignore := admissionv1.Ignore
+	for name, c := range map[string]struct {
+		client    admissionv1.WebhookClientConfig
+		failure   *admissionv1.FailurePolicyType
+		endpoints []discoveryv1.Endpoint
+		want      policy.Severity
+		says      string
+	}{
+		"two nodes":              {service, nil, []discoveryv1.Endpoint{endpoint("a", &yes), endpoint("b", nil)}, "", ""},
+		"one of two is not well": {service, nil, []discoveryv1.Endpoint{endpoint("a", &yes), endpoint("b", &no)}, policy.Blocker, "a only"},
+		"none is well":           {service, nil, []discoveryv1.Endpoint{endpoint("a", &no)}, policy.Blocker, "no endpoint is ready"},
+		"none is well, ignored":  {service, &ignore, []discoveryv1.Endpoint{endpoint("a", &no)}, "", ""},
+		"a URL":                  {admissionv1.WebhookClientConfig{URL: &url}, nil, nil, policy.Warning, url},
+	} {
+		client := fake.NewClientset(
+			&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "v"}, Webhooks: []admissionv1.ValidatingWebhook{{Name: "v.example.com", ClientConfig: c.client, FailurePolicy: c.failure}}},
+			&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: "s", Namespace: "ns", Labels: map[string]string{discoveryv1.LabelServiceName: "hook"}}, Endpoints: c.endpoints})
+		found, err := findWebhooks(context.Background(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (len(found) > 0) != (c.want != "") || len(found) > 0 && (found[0].Severity != c.want || !strings.Contains(found[0].What, c.says)) {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+}
+
+func TestAnAlarmOfEtcdBlocks(t *testing.T) {
+	members := []etcd.Member{{Machine: "a", ID: 1, Leader: 1}, {Machine: "b", ID: 2, Leader: 1, Alarms: []string{"memberID:2 alarm:NOSPACE "}}, {Machine: "c", ID: 3, Leader: 1}}
+	in := &inventory{Input: Input{Observation: observe.Observation{Members: members}}}
+	found, err := etcdNow(context.Background(), in)
+	if err != nil || len(found) != 1 || !found[0].Blocks() || !strings.Contains(found[0].What, "NOSPACE") {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+func TestCertificatesOfKubeconfigsAreRead(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := certutil.NewSelfSignedCACert(certutil.Config{CommonName: "x"}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := certutil.EncodeCertificates(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := clientcmd.Write(clientcmdapi.Config{AuthInfos: map[string]*clientcmdapi.AuthInfo{"admin": {ClientCertificateData: pem}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubelet, err := clientcmd.Write(clientcmdapi.Config{AuthInfos: map[string]*clientcmdapi.AuthInfo{"node": {ClientCertificate: "/var/lib/kubelet/pki/kubelet-client-current.pem"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "# /etc/kubernetes/pki/ca.crt\n" + string(pem) + "\n# /etc/kubernetes/admin.conf\n" + string(admin) + "\n# /etc/kubernetes/kubelet.conf\n" + string(kubelet)
+	ends, err := expiries(text)
+	if err != nil || len(ends) != 2 || !ends["/etc/kubernetes/admin.conf"].Equal(cert.NotAfter) || !ends["/etc/kubernetes/pki/ca.crt"].Equal(cert.NotAfter) {
+		t.Errorf("%v, %v", ends, err)
+	}
+	if _, err := expiries("# /etc/kubernetes/pki/ca.crt\nnonsense"); err == nil {
+		t.Error("a file without a certificate is well")
+	}
+}
