@@ -194,7 +194,7 @@ func explain(err error) string {
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
 		{"load.WorkloadSpec", "replicas, minAvailable"},
-		{"health.Params", "maxGap, members, version, of"},
+		{"health.Params", "maxGap, maxErrors, members, version, of"},
 	} {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}

@@ -10,10 +10,11 @@ import (
 
 // Params of a check, from the scenario.
 type Params struct {
-	MaxGap  time.Duration `yaml:"maxGap"`
-	Members int           `yaml:"members"`
-	Version string        `yaml:"version"`
-	Of      string        `yaml:"of"` // versions: control-plane leaves the workers' kubelets out
+	MaxGap    time.Duration `yaml:"maxGap"`
+	MaxErrors float64       `yaml:"maxErrors"` // per cent: of the tries, or of the time beside the longest gap
+	Members   int           `yaml:"members"`
+	Version   string        `yaml:"version"`
+	Of        string        `yaml:"of"` // versions: control-plane leaves the workers' kubelets out
 }
 
 // CheckKind is a check in the list: how a scenario names it and how it judges. w is nil for always and finally.
@@ -34,6 +35,7 @@ func Checks() []CheckKind {
 		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart},
 		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable},
 		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss},
+		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections", requests},
 		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable},
 		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader},
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue},
@@ -57,7 +59,7 @@ func Checks() []CheckKind {
 func Builtin(t cluster.Topology) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
 	if t.Kubernetes() {
-		out = append(out, "noUnplannedRestart")
+		out = append(out, "noUnplannedRestart", "requests")
 	}
 	return out
 }

@@ -6,7 +6,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -92,14 +91,6 @@ func (b Blind) Evidence(f cluster.Failure, from, to time.Time) bool {
 // Lost reports whether a member's error in an observation is evidence that the member was lost.
 func (b Blind) Lost(o observe.Observation, m etcd.Member) bool {
 	return m.Error != "" && b.Evidence(m.Failure, o.Time, o.Time.Add(observe.For))
-}
-
-// counted are the samples that say something.
-func (b Blind) counted(samples []load.Sample) []load.Sample {
-	if len(b) == 0 {
-		return samples
-	}
-	return slices.DeleteFunc(slices.Clone(samples), func(s load.Sample) bool { return !s.Good() && !b.Evidence(s.Class, s.Start, s.End) })
 }
 
 // HostOf is the host in the report: how much the harness did not see, and why. It is nil when the host was not watched.

@@ -2,87 +2,227 @@ package health
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
-func gapWithin(samples []load.Sample, p Params, what string) (plan.Verdict, string) {
-	good := 0
-	for _, s := range samples {
-		if s.Good() {
-			good++
+// What requests to API servers may do where a scenario says nothing. A fault or a step on the control plane widens what is allowed while it
+// holds, and never takes it away.
+const (
+	quietGap    = 10 * time.Second // nothing answers, while nothing is done to the control plane: a slow host may be to blame
+	deniedGap   = 2 * time.Second  // nobody listens, or all is forbidden, which is no matter of time
+	troubledGap = 20 * time.Second // nothing answers while a fault or a step holds: elections, and clients that find the dead
+	quietErrors = 0.05             // of the tries while nothing is done
+	trouble     = 0.5              // of the time of a fault or a step, beside its longest gap
+)
+
+// requests judges what clients of the API got: reads and writes through the balancer, over a connection that is kept and over new ones, and past
+// it, of each API server. Through the balancer only the expected loss of quorum is excused, and what is on all control planes at once; of an
+// API server what is on itself.
+func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	c := newClients(r, p)
+	var direct *figures // the worst past the balancer
+	for _, probe := range []string{load.ProbeAPIRead, load.ProbeAPIWrite, load.ProbeAPINew} {
+		if fine := c.judge(probe, c.everywhere); fine != nil {
+			c.fine = append(c.fine, fine.what)
 		}
 	}
-	gap := load.LongestGap(samples)
-	switch {
-	case len(samples) == 0:
-		return plan.Unknown, "no sample was taken"
-	case p.MaxGap > 0 && gap > p.MaxGap:
-		return plan.Fail, fmt.Sprintf("%s had a gap of %s, above %s", what, gap.Round(100*time.Millisecond), p.MaxGap)
-	case good == 0:
-		return plan.Fail, fmt.Sprintf("%s failed all %d times: %s", what, len(samples), samples[len(samples)-1].Err)
+	for _, m := range r.Topology.ControlPlaneMachines() {
+		away := func(from, to time.Time) bool { return c.away(m, from) || c.away(m, to) }
+		for _, probe := range []string{load.ProbeAPIDirect + m, load.ProbeAPIDirectWrite + m} {
+			if fine := c.judge(probe, away); fine != nil && (direct == nil || fine.gap > direct.gap) {
+				direct = fine
+			}
+		}
+	}
+	if direct != nil {
+		c.fine = append(c.fine, direct.what)
+	}
+	v, said := worst(c.wrong, c.unclear, c.fine)
+	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s without any answer but refusals, %s during faults and steps on the control plane, and %.0f %% failures",
+		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors)
+}
+
+// clients is the state of the check.
+type clients struct {
+	*Record
+	blind                            Blind
+	until                            time.Time // the last try of any probe
+	quietGap, deniedGap, troubledGap time.Duration
+	errors                           float64
+
+	wrong, unclear, fine []string
+}
+
+func newClients(r *Record, p Params) *clients {
+	c := &clients{Record: r, blind: r.Blind(), quietGap: quietGap, deniedGap: deniedGap, troubledGap: troubledGap, errors: quietErrors}
+	if p.MaxGap > 0 {
+		c.quietGap, c.deniedGap, c.troubledGap = p.MaxGap, p.MaxGap, p.MaxGap
+	}
+	if p.MaxErrors > 0 {
+		c.errors = p.MaxErrors / 100
+	}
+	for _, samples := range r.Samples {
+		if n := len(samples); n > 0 && samples[n-1].End.After(c.until) {
+			c.until = samples[n-1].End
+		}
+	}
+	return c
+}
+
+// away reports whether a fault or a step accounts for a machine's API server, which a member beside it takes with it.
+func (c *clients) away(machine string, t time.Time) bool {
+	return c.excused(machine, observe.APIServer, t) || c.Topology.Etcd == cluster.EtcdStacked && c.excused(machine, etcd.Program, t)
+}
+
+// everywhere reports whether nobody can be asked to serve: the loss of quorum is expected, or something is on every control plane at once.
+func (c *clients) everywhere(from, to time.Time) bool {
+	machines := c.Topology.ControlPlaneMachines()
+	for _, t := range []time.Time{from, to} {
+		gone := map[string]bool{}
+		for _, w := range c.Windows {
+			if !w.covers(t, c.settle(w, observe.APIServer)) {
+				continue
+			}
+			if w.Expected {
+				return true
+			}
+			for _, m := range machines {
+				all := w.AtMost == 0 || w.AtMost >= len(machines)
+				gone[m] = gone[m] || all && (w.touches(m, observe.APIServer) || c.Topology.Etcd == cluster.EtcdStacked && w.touches(m, etcd.Program))
+			}
+		}
+		if !slices.ContainsFunc(machines, func(m string) bool { return !gone[m] }) {
+			return true
+		}
+	}
+	return false
+}
+
+// quiet reports whether nothing of the scenario was on a machine of the control plane or of etcd.
+func (c *clients) quiet(from, to time.Time) bool {
+	matter := append(c.Topology.ControlPlaneMachines(), c.Topology.EtcdMachines()...)
+	return !slices.ContainsFunc(c.Windows, func(w Window) bool {
+		settle := c.settle(w, observe.APIServer)
+		return (w.covers(from, settle) || w.covers(to, settle)) && slices.ContainsFunc(w.Machines, func(m string) bool { return slices.Contains(matter, m) })
+	})
+}
+
+// figures are what was measured of a probe that did nothing wrong.
+type figures struct {
+	gap  time.Duration
+	what string
+}
+
+// judge notes what is wrong or unclear of one probe; nil: something is.
+func (c *clients) judge(probe string, excused func(from, to time.Time) bool) *figures {
+	samples := c.Samples[probe]
+	if len(samples) == 0 {
+		c.unclear = append(c.unclear, probe+": no sample was taken")
+		return nil
+	}
+	ts := tries(samples, c.blind, excused, c.quiet)
+	if why := c.down(ts); why != "" {
+		c.wrong = append(c.wrong, probe+" "+why)
+		return nil
+	}
+	since, untried := untried(samples, c.blind, c.until)
+	switch blind := c.blind.Longest(samples[0].Start, c.until); {
+	case untried > c.quietGap:
+		c.unclear = append(c.unclear, fmt.Sprintf("%s: nothing was tried for %s from %s", probe, untried.Round(100*time.Millisecond), clock(since)))
+	case blind > c.quietGap:
+		c.unclear = append(c.unclear, fmt.Sprintf("%s: the harness was blind for %s", probe, blind.Round(100*time.Millisecond)))
+	case !slices.ContainsFunc(ts, func(t try) bool { return !t.unknown }):
+		c.unclear = append(c.unclear, probe+": no try says anything")
 	default:
-		return plan.Pass, fmt.Sprintf("%d of %d answered, longest gap %s", good, len(samples), gap.Round(100*time.Millisecond))
+		return c.figures(probe, samples, ts)
 	}
+	return nil
 }
 
-func apiAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.Samples[load.ProbeAPIRead], p, "API server read")
-}
-
-// inside are the samples that began and ended while the fault was seen to be effective.
-func (r *Record) inside(probe string, w *Window, skip time.Duration) []load.Sample {
-	var out []load.Sample
-	for _, s := range r.Samples[probe] {
-		if s.Start.After(w.Effective.Add(skip)) && s.End.Before(w.Recover) {
-			out = append(out, s)
+func (c *clients) figures(probe string, samples []load.Sample, ts []try) *figures {
+	failed := 0
+	for _, s := range samples {
+		if !s.Good() {
+			failed++
 		}
+	}
+	ms := func(q float64) string { return quantile(samples, c.blind, q).Round(time.Millisecond).String() }
+	gap := longest(gaps(ts)).took
+	return &figures{gap, fmt.Sprintf("%s: %.1f %% of %d failed, gap %s, p50 %s, p99 %s", probe, 100*float64(failed)/float64(len(samples)), len(samples),
+		gap.Round(100*time.Millisecond), ms(0.5), ms(0.99))}
+}
+
+// down says what was worse than allowed; empty: nothing.
+func (c *clients) down(ts []try) string {
+	for _, g := range gaps(ts) {
+		allowed := c.troubledGap
+		switch {
+		case g.quiet && g.denied:
+			allowed = c.deniedGap
+		case g.quiet:
+			allowed = c.quietGap
+		}
+		if g.took > allowed {
+			return fmt.Sprintf("failed for %s from %s, longer than %s: %s", g.took.Round(100*time.Millisecond), clock(g.began), allowed, g.last.Err)
+		}
+	}
+	if why := c.oftenQuiet(ts); why != "" {
+		return why
+	}
+	for _, stretch := range troubled(ts) {
+		if share := besides(stretch); share > trouble {
+			return fmt.Sprintf("failed %.0f %% of the time from %s to %s beside the longest gap, above %.0f %%: %s", 100*share, clock(stretch[0].Start),
+				clock(stretch[len(stretch)-1].End), 100*trouble, longest(gaps(stretch)).last.Err)
+		}
+	}
+	return ""
+}
+
+// few failures are never too many: a connection that is kept breaks when its other end restarts.
+const few = 3
+
+func (c *clients) oftenQuiet(ts []try) string {
+	var failed []string
+	n := 0
+	for _, t := range ts {
+		if !t.quiet || t.unknown {
+			continue
+		}
+		n++
+		if t.down() {
+			failed = append(failed, t.Err)
+		}
+	}
+	if share := float64(len(failed)) / float64(max(n, 1)); len(failed) > few && share > c.errors {
+		slices.Sort(failed)
+		return fmt.Sprintf("failed %d of %d times while nothing was done to the control plane, above %.0f %%: %s", len(failed), n, 100*c.errors,
+			strings.Join(slices.Compact(failed)[:1], ""))
+	}
+	return ""
+}
+
+// troubled are the stretches of tries in which something of the scenario was on the control plane.
+func troubled(ts []try) [][]try {
+	var out [][]try
+	in := false
+	for _, t := range ts {
+		if t.quiet {
+			in = false
+			continue
+		}
+		if !in {
+			out = append(out, nil)
+			in = true
+		}
+		out[len(out)-1] = append(out[len(out)-1], t)
 	}
 	return out
-}
-
-func writesContinue(r *Record, w *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.inside(load.ProbeEtcdWrite, w, 0), p, "etcd write")
-}
-
-// none says whether every sample of a probe failed.
-func none(samples []load.Sample, what string) (plan.Verdict, string) {
-	if len(samples) == 0 {
-		return plan.Unknown, "no sample was taken"
-	}
-	for _, s := range samples {
-		if s.Good() {
-			return plan.Fail, fmt.Sprintf("%s succeeded at %s", what, clock(s.Start))
-		}
-	}
-	return plan.Pass, fmt.Sprintf("%s failed all %d times, the last: %s", what, len(samples), samples[len(samples)-1].Err)
-}
-
-func writesStop(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(load.ProbeEtcdWrite, w, 0), "etcd write")
-}
-
-func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	v, said := none(r.inside(load.ProbeEtcdRead, w, 0), "linearizable read")
-	if v != plan.Pass {
-		return v, said
-	}
-	if len(w.Machines) == len(r.Topology.EtcdMachines()) {
-		return plan.Pass, said + "; no member is left to read from"
-	}
-	stale, more := gapWithin(r.inside(load.ProbeEtcdStaleRead, w, 0), Params{}, "serializable read")
-	return stale, said + "; serializable: " + more
-}
-
-// An API server may answer a write that waited at the moment quorum went; what began a second later may not.
-const inFlight = time.Second
-
-func apiRefuses(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(load.ProbeAPIWrite, w, inFlight), "API server write")
-}
-
-func workloadAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	return gapWithin(r.Samples[load.ProbeWorkload], p, "workload request")
 }

@@ -30,8 +30,12 @@ func (s *Sample) failed(err error) {
 	}
 	s.Err, s.Class = err.Error(), failureOf(err)
 	var status statusError
-	if errors.As(err, &status) {
+	var api apierrors.APIStatus
+	switch {
+	case errors.As(err, &status):
 		s.Status = status.code
+	case errors.As(err, &api):
+		s.Status = int(api.Status().Code)
 	}
 }
 

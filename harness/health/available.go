@@ -1,0 +1,112 @@
+package health
+
+import (
+	"fmt"
+	"time"
+
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// What availability means where a scenario says nothing: no gap above defaultGap, and of the time beside the longest gap at most so much without
+// answers.
+const (
+	defaultGap   = 15 * time.Second
+	besideAlways = 0.2
+	besideFault  = 0.5 // while a fault holds, clients find the dead again and again
+)
+
+// available judges tries of one thing: how long none succeeded, and how many failed beside that.
+func available(r *Record, samples []load.Sample, p Params, what string, beside float64) (plan.Verdict, string) {
+	if p.MaxGap == 0 {
+		p.MaxGap = defaultGap
+	}
+	if p.MaxErrors > 0 {
+		beside = p.MaxErrors / 100
+	}
+	blind := r.Blind()
+	ts := tries(samples, blind, nil, nil)
+	good := 0
+	for _, t := range ts {
+		if t.Good() {
+			good++
+		}
+	}
+	g, share := longest(gaps(ts)), besides(ts)
+	switch {
+	case len(samples) == 0:
+		return plan.Unknown, "no sample was taken"
+	case g.took > p.MaxGap:
+		return plan.Fail, fmt.Sprintf("%s had a gap of %s from %s, above %s: %s", what, g.took.Round(100*time.Millisecond), clock(g.began), p.MaxGap, g.last.Err)
+	case share > beside:
+		return plan.Fail, fmt.Sprintf("%s failed %.0f %% of the time beside the longest gap of %s, above %.0f %%: %s", what, 100*share, g.took.Round(100*time.Millisecond), 100*beside, g.last.Err)
+	case blind.Longest(samples[0].Start, samples[len(samples)-1].End) > p.MaxGap:
+		return plan.Unknown, fmt.Sprintf("%s: the harness was blind for longer than %s", what, p.MaxGap)
+	case good == 0 && g.took == 0:
+		return plan.Unknown, fmt.Sprintf("%s: all %d tries went unanswered while the harness was blind", what, len(samples))
+	case good == 0:
+		return plan.Fail, fmt.Sprintf("%s failed all %d times: %s", what, len(samples), samples[len(samples)-1].Err)
+	default:
+		return plan.Pass, fmt.Sprintf("%d of %d answered, longest gap %s of at most %s, beside it %.0f %% of the time without answers of at most %.0f %%",
+			good, len(samples), g.took.Round(100*time.Millisecond), p.MaxGap, 100*share, 100*beside)
+	}
+}
+
+func apiAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	return available(r, r.Samples[load.ProbeAPIRead], p, "API server read", besideAlways)
+}
+
+// inside are the samples that began and ended while the fault was seen to be effective.
+func (r *Record) inside(probe string, w *Window, skip time.Duration) []load.Sample {
+	var out []load.Sample
+	for _, s := range r.Samples[probe] {
+		if s.Start.After(w.Effective.Add(skip)) && s.End.Before(w.Recover) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func writesContinue(r *Record, w *Window, p Params) (plan.Verdict, string) {
+	return available(r, r.inside(load.ProbeEtcdWrite, w, 0), p, "etcd write", besideFault)
+}
+
+// none says whether every sample of a probe failed.
+func none(samples []load.Sample, what string) (plan.Verdict, string) {
+	if len(samples) == 0 {
+		return plan.Unknown, "no sample was taken"
+	}
+	for _, s := range samples {
+		if s.Good() {
+			return plan.Fail, fmt.Sprintf("%s succeeded at %s", what, clock(s.Start))
+		}
+	}
+	return plan.Pass, fmt.Sprintf("%s failed all %d times, the last: %s", what, len(samples), samples[len(samples)-1].Err)
+}
+
+func writesStop(r *Record, w *Window, _ Params) (plan.Verdict, string) {
+	return none(r.inside(load.ProbeEtcdWrite, w, 0), "etcd write")
+}
+
+func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
+	v, said := none(r.inside(load.ProbeEtcdRead, w, 0), "linearizable read")
+	if v != plan.Pass {
+		return v, said
+	}
+	if len(w.Machines) == len(r.Topology.EtcdMachines()) {
+		return plan.Pass, said + "; no member is left to read from"
+	}
+	stale, more := available(r, r.inside(load.ProbeEtcdStaleRead, w, 0), Params{}, "serializable read", besideFault)
+	return stale, said + "; serializable: " + more
+}
+
+// An API server may answer a write that waited at the moment quorum went; what began a second later may not.
+const inFlight = time.Second
+
+func apiRefuses(r *Record, w *Window, _ Params) (plan.Verdict, string) {
+	return none(r.inside(load.ProbeAPIWrite, w, inFlight), "API server write")
+}
+
+func workloadAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	return available(r, r.Samples[load.ProbeWorkload], p, "workload request", besideAlways)
+}

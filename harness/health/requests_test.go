@@ -1,0 +1,142 @@
+package health
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// outage is why tries of a probe failed between two times, every so many of them.
+type outage struct {
+	probe    string
+	from, to float64
+	class    cluster.Failure
+	status   int
+	every    int // 0: all
+}
+
+const minute = 60.0
+
+// served is a cluster of control planes and a worker that was used for a minute, five tries a second, but for the outages.
+func served(controlPlanes int, outages ...outage) *Record {
+	r := &Record{Topology: cluster.Topology{ControlPlanes: controlPlanes, Workers: 1, Timing: cluster.TimingFast}.Complete(), Samples: map[string][]load.Sample{}}
+	probes := []string{load.ProbeAPIRead, load.ProbeAPIWrite, load.ProbeAPINew}
+	for _, m := range r.Topology.ControlPlaneMachines() {
+		probes = append(probes, load.ProbeAPIDirect+m, load.ProbeAPIDirectWrite+m)
+	}
+	for _, p := range probes {
+		n := 0
+		for t := 0.0; t < minute; n++ {
+			s := load.Sample{Start: at(t), End: at(t + 0.01)}
+			next := t + 0.2
+			for _, o := range outages {
+				if !strings.HasPrefix(p, o.probe) || t < o.from || t >= o.to || o.every > 0 && n%o.every != 0 {
+					continue
+				}
+				s.Err, s.Class, s.Status = string("failed: "+o.class), o.class, o.status
+				if o.class == cluster.Deadline {
+					s.End, next = at(t+1), t+1
+				}
+			}
+			r.Samples[p] = append(r.Samples[p], s)
+			t = next
+		}
+	}
+	return r
+}
+
+func step(from, to float64, machines ...string) Window {
+	return Window{Machines: machines, Upgrade: true, Began: at(from), Effective: at(from), Recover: at(to), Cleared: at(to)}
+}
+
+func TestRequests(t *testing.T) {
+	direct := load.ProbeAPIDirect + "control-plane-1"
+	all := "API server"
+	for name, c := range map[string]struct {
+		r       *Record
+		windows []Window
+		host    []observe.HostReading
+		p       Params
+		want    plan.Verdict
+		says    string
+	}{
+		"quiet":                              {r: served(1), want: plan.Pass, says: "p99 10ms"},
+		"the only API server killed":         {r: served(1, outage{probe: all, from: 20, to: 24, class: cluster.Refused}), want: plan.Fail, says: "API server read failed for 4s from"},
+		"one of three killed":                {r: served(3, outage{probe: direct, from: 20, to: 24, class: cluster.Refused}), want: plan.Fail, says: "past the balancer, on control-plane-1 failed for 4s"},
+		"killed by a fault":                  {r: served(3, outage{probe: direct, from: 20, to: 45, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Pass},
+		"a fault on another":                 {r: served(3, outage{probe: direct, from: 20, to: 45, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-2")}, want: plan.Fail, says: "longer than 20s"},
+		"away for longer than the step":      {r: served(3, outage{probe: direct, from: 20, to: 55, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Fail},
+		"an upgrade, through the balancer":   {r: served(3, outage{probe: load.ProbeAPIRead, from: 20, to: 24.2, class: cluster.Reset}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Pass},
+		"the only control plane's upgrade":   {r: served(1, outage{probe: all, from: 20, to: 45, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Pass},
+		"a fault does not excuse all":        {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 45, class: cluster.Deadline}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Fail, says: "API server write failed for"},
+		"expected":                           {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 45, class: cluster.Deadline}), windows: []Window{{Machines: []string{"control-plane-1"}, Expected: true, Began: at(19), Cleared: at(46)}}, want: plan.Pass},
+		"all writes forbidden":               {r: served(1, outage{probe: load.ProbeAPIWrite, from: 20, to: 30, class: cluster.Answered, status: 403}), want: plan.Fail, says: "API server write failed for 10s"},
+		"one write in ten forbidden":         {r: served(1, outage{probe: load.ProbeAPIWrite, to: minute, class: cluster.Answered, status: 403, every: 10}), want: plan.Fail, says: "30 of 300 times"},
+		"one in ten, allowed":                {r: served(1, outage{probe: load.ProbeAPIWrite, to: minute, class: cluster.Answered, status: 403, every: 10}), p: Params{MaxErrors: 15}, want: plan.Pass},
+		"slow for a while":                   {r: served(1, outage{probe: all, from: 20, to: 22, class: cluster.Deadline}), want: plan.Pass},
+		"no answer for long":                 {r: served(1, outage{probe: all, from: 20, to: 35, class: cluster.Deadline}), want: plan.Fail, says: "longer than 10s"},
+		"no answer, but the harness stalled": {r: served(1, outage{probe: all, from: 20, to: 28, class: cluster.Deadline}), host: stalled(20, 28), want: plan.Pass},
+		"refused, though the harness stalled": {
+			r: served(3, outage{probe: direct, from: 15, to: 35, class: cluster.Refused}), host: stalled(20, 23), want: plan.Fail, says: "on control-plane-1 failed for",
+		},
+		"blind for longer than is allowed": {r: served(1), host: stalled(20, 40), want: plan.Unknown, says: "blind for 21s"},
+		"now and then during a fault": {
+			r: served(3, outage{probe: load.ProbeAPIWrite, from: 10, to: 24.1, class: cluster.Deadline}, outage{probe: load.ProbeAPIWrite, from: 24.2, to: 40, class: cluster.Deadline}),
+			windows: []Window{step(5, 41, "control-plane-2")}, want: plan.Fail, says: "beside the longest gap",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.r.Windows, c.r.Host = c.windows, c.host
+			got := judge(t, "requests", c.r, nil, c.p)
+			if got.Verdict != c.want || !strings.Contains(got.Message, c.says) {
+				t.Fatalf("%s: %s", got.Verdict, got.Message)
+			}
+			if !strings.Contains(got.Message, "allowed are gaps of ") {
+				t.Fatalf("does not say what is allowed: %s", got.Message)
+			}
+		})
+	}
+}
+
+func TestRequestsThatWereNotMade(t *testing.T) {
+	r := served(1)
+	delete(r.Samples, load.ProbeAPIWrite)
+	if got := judge(t, "requests", r, nil, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "API server write: no sample") {
+		t.Errorf("a probe that is missing: %s: %s", got.Verdict, got.Message)
+	}
+	r = served(1)
+	r.Samples[load.ProbeAPIRead] = r.Samples[load.ProbeAPIRead][:100]
+	if got := judge(t, "requests", r, nil, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "nothing was tried for") {
+		t.Errorf("a probe that was silenced: %s: %s", got.Verdict, got.Message)
+	}
+}
+
+func TestAvailable(t *testing.T) {
+	read := load.ProbeAPIRead
+	for name, c := range map[string]struct {
+		r    *Record
+		host []observe.HostReading
+		p    Params
+		want plan.Verdict
+		says string
+	}{
+		"quiet":                     {r: served(1), want: plan.Pass, says: "of at most 15s"},
+		"a gap":                     {r: served(1, outage{probe: read, from: 10, to: 22, class: cluster.Refused}), want: plan.Pass},
+		"too long a gap":            {r: served(1, outage{probe: read, from: 10, to: 22, class: cluster.Refused}), p: Params{MaxGap: 10 * time.Second}, want: plan.Fail, says: "gap of 12s"},
+		"too long by default":       {r: served(1, outage{probe: read, from: 10, to: 30, class: cluster.Deadline}), want: plan.Fail},
+		"one success a gap":         {r: served(1, outage{probe: read, to: 14, class: cluster.Deadline}, outage{probe: read, from: 14.2, to: 28, class: cluster.Deadline}, outage{probe: read, from: 29, to: minute - 4, class: cluster.Deadline, every: 1}), p: Params{MaxGap: 40 * time.Second}, want: plan.Fail, says: "beside the longest gap"},
+		"nothing ever":              {r: served(1, outage{probe: read, to: minute, class: cluster.Refused}), p: Params{MaxGap: time.Hour}, want: plan.Fail, says: "failed all"},
+		"a gap nobody could see":    {r: served(1, outage{probe: read, from: 10, to: 24, class: cluster.Deadline}), host: stalled(10, 24), want: plan.Pass},
+		"longer blind than allowed": {r: served(1), host: stalled(10, 30), want: plan.Unknown, says: "blind"},
+	} {
+		c.r.Host = c.host
+		if got := judge(t, "apiAvailable", c.r, nil, c.p); got.Verdict != c.want || !strings.Contains(got.Message, c.says) {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
+		}
+	}
+}

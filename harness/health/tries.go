@@ -1,0 +1,130 @@
+package health
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/load"
+)
+
+// try is a probe's try with the time it stands for: until the next one.
+type try struct {
+	load.Sample
+	stands  time.Duration // without what was not seen
+	unknown bool          // it failed and is no evidence, or it is excused
+	quiet   bool          // nothing of the scenario was on the control plane then
+}
+
+func (t try) down() bool { return !t.Good() && !t.unknown }
+
+// denied reports whether the failure can be nothing else: nobody listens, or the answer is that the request may not be made. A slow machine
+// brings about neither.
+func (t try) denied() bool {
+	return t.Class == cluster.Refused ||
+		t.Class == cluster.Answered && t.Status >= 400 && t.Status < 500 && t.Status != http.StatusRequestTimeout && t.Status != http.StatusTooManyRequests
+}
+
+// tries are the samples with what is known of their time. excused and quiet may be nil: nothing is excused, all is quiet.
+func tries(samples []load.Sample, blind Blind, excused, quiet func(from, to time.Time) bool) []try {
+	out := make([]try, 0, len(samples))
+	for i, s := range samples {
+		next := s.End
+		if i+1 < len(samples) {
+			next = samples[i+1].Start
+		}
+		t := try{Sample: s, stands: max(0, next.Sub(s.Start)-blind.Unseen(s.Start, next)), quiet: quiet == nil || quiet(s.Start, s.End)}
+		t.unknown = !s.Good() && (!blind.Evidence(s.Class, s.Start, s.End) || excused != nil && excused(s.Start, s.End))
+		out = append(out, t)
+	}
+	return out
+}
+
+// gap is a time in which all tries failed.
+type gap struct {
+	began  time.Time
+	took   time.Duration
+	quiet  bool // all of it
+	denied bool // every failure was a denial
+	last   load.Sample
+}
+
+// gaps are the times without a success. What is unknown neither ends one nor makes it longer.
+func gaps(ts []try) []gap {
+	var out []gap
+	open := false
+	for _, t := range ts {
+		switch {
+		case t.unknown:
+		case t.Good():
+			open = false
+		case !open:
+			out = append(out, gap{t.Start, t.stands, t.quiet, t.denied(), t.Sample})
+			open = true
+		default:
+			g := &out[len(out)-1]
+			g.took, g.last = g.took+t.stands, t.Sample
+			g.quiet, g.denied = g.quiet && t.quiet, g.denied && t.denied()
+		}
+	}
+	return out
+}
+
+func longest(gs []gap) gap {
+	if len(gs) == 0 {
+		return gap{}
+	}
+	return slices.MaxFunc(gs, func(a, b gap) int { return int(a.took - b.took) })
+}
+
+// besides is the share of the time beside the longest gap in which tries failed: one success now and then does not make something available.
+func besides(ts []try) float64 {
+	var down, all time.Duration
+	for _, t := range ts {
+		if t.unknown {
+			continue
+		}
+		all += t.stands
+		if t.down() {
+			down += t.stands
+		}
+	}
+	one := longest(gaps(ts)).took
+	if all-one < 2*time.Second { // there is no rest to speak of
+		return 0
+	}
+	return float64(down-one) / float64(all-one)
+}
+
+// untried is the longest time in which nothing was tried, and when it began, without what was not seen. until is when the last try should have
+// been.
+func untried(samples []load.Sample, blind Blind, until time.Time) (time.Time, time.Duration) {
+	var since time.Time
+	var most time.Duration
+	for i, s := range samples {
+		next := until
+		if i+1 < len(samples) {
+			next = samples[i+1].Start
+		}
+		if d := next.Sub(s.End) - blind.Unseen(s.End, next); d > most {
+			since, most = s.End, d
+		}
+	}
+	return since, most
+}
+
+// quantile of the times the good tries took.
+func quantile(samples []load.Sample, blind Blind, q float64) time.Duration {
+	var took []time.Duration
+	for _, s := range samples {
+		if s.Good() && blind.Unseen(s.Start, s.End) == 0 {
+			took = append(took, s.End.Sub(s.Start))
+		}
+	}
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[int(q*float64(len(took)-1))]
+}
