@@ -139,9 +139,9 @@ func Markdown(w io.Writer, r *plan.Result) error {
 	for _, c := range r.Checks {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, c.When, c.Verdict, oneLine(c.Message))
 	}
-	b.WriteString("\n## Probes\n\n| probe | samples | failures | longest gap |\n|---|---|---|---|\n")
+	b.WriteString("\n## Probes\n\n| probe | samples | failures | longest gap | p50 | p99 |\n|---|---|---|---|---|---|\n")
 	for _, p := range r.Probes {
-		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
+		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s | %.3f s | %.3f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds, p.P50Seconds, p.P99Seconds)
 	}
 	fmt.Fprintf(&b, "\nTolerance: at the least %d more members could have been lost; for %.1f s none.\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
 	if r.Host != nil {
@@ -232,7 +232,7 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 		b.WriteString("Probes\n")
 	}
 	for _, p := range r.Probes {
-		fmt.Fprintf(&b, "    %-40s %5d samples %5d failures, longest gap %.1f s\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds)
+		fmt.Fprintf(&b, "    %-40s %5d samples %5d failures, longest gap %.1f s, p50 %.3f s, p99 %.3f s\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds, p.P50Seconds, p.P99Seconds)
 	}
 	if len(r.Cluster) > 0 {
 		fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)

@@ -127,6 +127,7 @@ func (j *journalled) cell(dir string, c Journalled) *plan.Result {
 		return j.partial(c, err.Error())
 	}
 	res := e.Judge()
+	e.draw(dir, res)
 	res.Kept = []plan.Kept{k}
 	return res
 }

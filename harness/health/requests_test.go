@@ -86,7 +86,7 @@ func TestRequests(t *testing.T) {
 		},
 		"blind for longer than is allowed": {r: served(1), host: stalled(20, 40), want: plan.Unknown, says: "blind for 21s"},
 		"now and then during a fault": {
-			r: served(3, outage{probe: load.ProbeAPIWrite, from: 10, to: 24.1, class: cluster.Deadline}, outage{probe: load.ProbeAPIWrite, from: 24.2, to: 40, class: cluster.Deadline}),
+			r:       served(3, outage{probe: load.ProbeAPIWrite, from: 10, to: 24.1, class: cluster.Deadline}, outage{probe: load.ProbeAPIWrite, from: 24.2, to: 40, class: cluster.Deadline}),
 			windows: []Window{step(5, 41, "control-plane-2")}, want: plan.Fail, says: "beside the longest gap",
 		},
 	} {

@@ -122,9 +122,5 @@ func quantile(samples []load.Sample, blind Blind, q float64) time.Duration {
 			took = append(took, s.End.Sub(s.Start))
 		}
 	}
-	if len(took) == 0 {
-		return 0
-	}
-	slices.Sort(took)
-	return took[int(q*float64(len(took)-1))]
+	return load.Quantile(took, q)
 }

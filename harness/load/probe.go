@@ -85,11 +85,15 @@ func (p *Prober) Samples() []Sample {
 // Sum is a probe in the report.
 func Sum(name string, samples []Sample) plan.Probe {
 	out := plan.Probe{Name: name, Samples: len(samples), LongestGapSeconds: LongestGap(samples).Seconds()}
+	var took []time.Duration
 	for _, s := range samples {
-		if !s.Good() {
+		if s.Good() {
+			took = append(took, s.End.Sub(s.Start))
+		} else {
 			out.Failures++
 		}
 	}
+	out.P50Seconds, out.P99Seconds = Quantile(took, 0.5).Seconds(), Quantile(took, 0.99).Seconds()
 	return out
 }
 

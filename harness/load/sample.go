@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,4 +74,13 @@ func LongestGap(samples []Sample) time.Duration {
 		}
 	}
 	return max(longest, samples[len(samples)-1].End.Sub(last))
+}
+
+// Quantile is the time that so much of all took at most, 0.5 for half of them; nothing when there are none.
+func Quantile(took []time.Duration, q float64) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[int(q*float64(len(sorted)-1))]
 }

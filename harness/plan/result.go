@@ -136,6 +136,8 @@ type Probe struct {
 	Samples           int     `json:"samples"`
 	Failures          int     `json:"failures"`
 	LongestGapSeconds float64 `json:"longestGapSeconds"` // between two successes, or from a success to the end
+	P50Seconds        float64 `json:"p50Seconds"`        // of the successes
+	P99Seconds        float64 `json:"p99Seconds"`
 }
 
 // Tolerance is how many more etcd members could have been lost: the least at any observation, and for how long it was nothing.
