@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // Pod is one pod as its object says.
@@ -51,7 +52,7 @@ func (o *Observer) pods(ctx context.Context) ([]Pod, []Wanted) {
 
 func podOf(p *corev1.Pod) Pod {
 	out := Pod{
-		Name: p.Namespace + "/" + p.Name, Node: p.Spec.NodeName, Phase: string(p.Status.Phase), Ready: PodReady(p), Ending: p.DeletionTimestamp != nil,
+		Name: p.Namespace + "/" + p.Name, Node: p.Spec.NodeName, Phase: string(p.Status.Phase), Ready: podutils.IsPodReady(p), Ending: p.DeletionTimestamp != nil,
 		Done: p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed,
 	}
 	if c := metav1.GetControllerOf(p); c != nil {
@@ -130,7 +131,7 @@ func replicas(n *int32) int {
 func readyOf(pods []corev1.Pod, namespace string, s labels.Selector) int {
 	n := 0
 	for i := range pods {
-		if p := &pods[i]; p.Namespace == namespace && p.DeletionTimestamp == nil && PodReady(p) && s.Matches(labels.Set(p.Labels)) {
+		if p := &pods[i]; p.Namespace == namespace && p.DeletionTimestamp == nil && podutils.IsPodReady(p) && s.Matches(labels.Set(p.Labels)) {
 			n++
 		}
 	}

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"sync"
 
-	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // WorkloadName is the Deployment, its PodDisruptionBudget and the value of its label app, in the namespace default.
@@ -68,7 +68,7 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 	}
 	var endpoints []string
 	for i := range pods.Items {
-		if p := &pods.Items[i]; p.DeletionTimestamp == nil && PodReady(p) {
+		if p := &pods.Items[i]; p.DeletionTimestamp == nil && podutils.IsPodReady(p) {
 			s.Ready++
 			s.On = append(s.On, p.Spec.NodeName)
 			endpoints = append(endpoints, p.Status.PodIP)
@@ -100,11 +100,4 @@ func minAvailable(b *policyv1.PodDisruptionBudget, replicas int) int {
 	default:
 		return 0
 	}
-}
-
-// PodReady reports whether a pod's Ready condition is true.
-func PodReady(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }

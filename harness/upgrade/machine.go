@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
@@ -219,7 +220,7 @@ func (m *machineUpgrade) staticPodsReady(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("static pod: %w", err)
 		}
-		if !observe.PodReady(p) {
+		if !podutils.IsPodReady(p) {
 			return fmt.Errorf("static pod %s is %s and not ready", p.Name, p.Status.Phase)
 		}
 	}

@@ -93,3 +93,19 @@ func TestCertificatesOfKubeconfigsAreRead(t *testing.T) {
 		t.Error("a file without a certificate is well")
 	}
 }
+
+func TestDeprecatedAPIsAreReadFromTheMetrics(t *testing.T) {
+	page := `# TYPE apiserver_requested_deprecated_apis gauge
+apiserver_requested_deprecated_apis{group="policy",removed_release="1.36",resource="budgets",subresource="",version="v1beta1"} 1
+apiserver_requested_deprecated_apis{group="",removed_release="",resource="componentstatuses",subresource="",version="v1"} 1
+apiserver_requested_deprecated_apis{group="old",removed_release="1.36",resource="unused",subresource="",version="v1"} 0
+apiserver_request_total{verb="a\"b"} 5
+`
+	used, err := deprecatedUse([]byte(page))
+	if err != nil || len(used) != 2 || used["policy/v1beta1/budgets"] != "1.36" || used["v1/componentstatuses"] != "" {
+		t.Errorf("%v, %v", used, err)
+	}
+	if _, err := deprecatedUse([]byte("apiserver_requested_deprecated_apis{torn")); err == nil {
+		t.Error("a torn page is read")
+	}
+}

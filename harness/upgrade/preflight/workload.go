@@ -1,14 +1,15 @@
 package preflight
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -178,10 +179,34 @@ func readyNodes(ctx context.Context, client kubernetes.Interface, namespace, ser
 	return nodes, nil
 }
 
-var (
-	deprecatedUse = regexp.MustCompile(`^apiserver_requested_deprecated_apis\{(.*)\} 1$`)
-	label         = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
-)
+const metricDeprecated = "apiserver_requested_deprecated_apis"
+
+// deprecatedUse reads which deprecated APIs were asked for from an API server's metrics, and the release each is removed in, where that is known.
+func deprecatedUse(page []byte) (map[string]string, error) {
+	var kept bytes.Buffer // the page has megabytes
+	for line := range bytes.Lines(page) {
+		if bytes.HasPrefix(line, []byte(metricDeprecated+"{")) {
+			kept.Write(line)
+		}
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(&kept)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	used := map[string]string{}
+	for _, m := range families[metricDeprecated].GetMetric() {
+		if m.GetUntyped().GetValue() == 0 { // the lines that give it a type are not read
+			continue
+		}
+		l := map[string]string{}
+		for _, pair := range m.GetLabel() {
+			l[pair.GetName()] = pair.GetValue()
+		}
+		used[strings.Trim(l["group"]+"/"+l["version"]+"/"+l["resource"], "/")] = l["removed_release"]
+	}
+	return used, nil
+}
 
 // removedAPIs reads from every API server which deprecated APIs were asked for since it started, and keeps those the target no longer has.
 func removedAPIs(ctx context.Context, in *inventory) ([]policy.Finding, error) {
@@ -194,19 +219,11 @@ func removedAPIs(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 			}
 			return nil, err
 		}
-		lines := bufio.NewScanner(bytes.NewReader(raw))
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			m := deprecatedUse.FindStringSubmatch(lines.Text())
-			if m == nil {
-				continue
-			}
-			l := map[string]string{}
-			for _, kv := range label.FindAllStringSubmatch(m[1], -1) {
-				l[kv[1]] = kv[2]
-			}
-			used[strings.Trim(l["group"]+"/"+l["version"]+"/"+l["resource"], "/")] = l["removed_release"]
+		seen, err := deprecatedUse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		maps.Copy(used, seen)
 	}
 	target, err := version.ParseSemantic(in.Path.Hops[len(in.Path.Hops)-1])
 	if err != nil {
