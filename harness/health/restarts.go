@@ -17,6 +17,7 @@ import (
 const (
 	awayLooks  = 3
 	silentFor  = 20 * time.Second
+	toldOf     = 20              // so many of what was found are told one by one
 	stallCosts = 2 * time.Second // half of what the holder of a fast lease has to renew it
 )
 
@@ -73,11 +74,14 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(s.found) > 0 {
 		// What came first is the cause: an API server that was killed is seen again after those who lost their leases with it are gone.
 		slices.SortStableFunc(s.found, func(a, b finding) int { return a.time.Compare(b.time) })
-		why := s.found[0].why
-		if more := len(s.found) - 1; more > 0 {
-			why += fmt.Sprintf("; and %d more, the next: %s", more, s.found[1].why)
+		var why []string
+		for _, f := range s.found[:min(len(s.found), toldOf)] {
+			why = append(why, f.why)
 		}
-		return plan.Fail, why
+		if more := len(s.found) - len(why); more > 0 {
+			why = append(why, fmt.Sprintf("and %d times more", more))
+		}
+		return plan.Fail, strings.Join(why, "; ")
 	}
 	if why := r.sparse(); why != "" {
 		return plan.Unknown, why

@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/observe"
@@ -36,7 +37,14 @@ func (r *Record) budget(t time.Time) int {
 // that carries replicas is not held against the budget.
 func pdbRespected(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	n, least := 0, 0
-	carried := map[string]bool{}
+	carried, found := map[string]bool{}, map[string]bool{}
+	var why []string
+	fail := func(kind, format string, args ...any) { // each kind once
+		if !found[kind] {
+			found[kind] = true
+			why = append(why, fmt.Sprintf(format, args...))
+		}
+	}
 	for _, o := range r.Observations {
 		if o.Workload == nil {
 			continue
@@ -45,19 +53,22 @@ func pdbRespected(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		want := r.budget(o.Time)
 		switch {
 		case s.NoBudget:
-			return plan.Fail, fmt.Sprintf("at %s the workload had no PodDisruptionBudget, the scenario asks for one that keeps %d", clock(o.Time), want)
+			fail("gone", "at %s the workload had no PodDisruptionBudget, the scenario asks for one that keeps %d", clock(o.Time), want)
 		case s.MinAvailable < want:
-			return plan.Fail, fmt.Sprintf("at %s the PodDisruptionBudget asked for %d replicas, the scenario for %d, and no step had changed it", clock(o.Time), s.MinAvailable, want)
+			fail("lowered", "at %s the PodDisruptionBudget asked for %d replicas, the scenario for %d, and no step had changed it", clock(o.Time), s.MinAvailable, want)
 		}
 		if n++; n == 1 || s.Ready-want < least {
 			least = s.Ready - want
 		}
 		if s.Ready < want && !r.replicasLost(o, carried) {
-			return plan.Fail, fmt.Sprintf("at %s only %d replicas were ready, the PodDisruptionBudget asks for %d", clock(o.Time), s.Ready, want)
+			fail("short", "at %s only %d replicas were ready, the PodDisruptionBudget asks for %d", clock(o.Time), s.Ready, want)
 		}
 		for _, m := range s.On {
 			carried[m] = true
 		}
+	}
+	if len(why) > 0 {
+		return plan.Fail, strings.Join(why, "; ")
 	}
 	if n == 0 || len(r.Budgets) == 0 {
 		return plan.Unknown, "the workload was never observed"
