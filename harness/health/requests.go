@@ -17,7 +17,7 @@ import (
 // holds, and never takes it away.
 const (
 	quietGap    = 10 * time.Second // nothing answers, while nothing is done to the control plane: a slow host may be to blame
-	deniedGap   = 2 * time.Second  // nobody listens, or all is forbidden, which is no matter of time
+	deniedGap   = time.Second      // the same where somebody was refused or forbidden meanwhile: that is no matter of time
 	troubledGap = 20 * time.Second // nothing answers while a fault or a step holds: elections, and clients that find the dead
 	quietErrors = 0.05             // of the tries while nothing is done
 	trouble     = 0.5              // of the time of a fault or a step, beside its longest gap
@@ -46,7 +46,7 @@ func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		c.fine = append(c.fine, direct.what)
 	}
 	v, said := worst(c.wrong, c.unclear, c.fine)
-	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s without any answer but refusals, %s during faults and steps on the control plane, and %.0f %% failures",
+	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, and %.0f %% failures",
 		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors)
 }
 

@@ -65,8 +65,15 @@ func TestRequests(t *testing.T) {
 		want    plan.Verdict
 		says    string
 	}{
-		"quiet":                              {r: served(1), want: plan.Pass, says: "p99 10ms"},
-		"the only API server killed":         {r: served(1, outage{probe: all, from: 20, to: 24, class: cluster.Refused}), want: plan.Fail, says: "API server read failed for 4s from"},
+		"quiet":                      {r: served(1), want: plan.Pass, says: "p99 10ms"},
+		"the only API server killed": {r: served(1, outage{probe: all, from: 20, to: 24, class: cluster.Refused}), want: plan.Fail, says: "API server read failed for 4s from"},
+		// As seen: connections break, nobody listens, no answer comes, and the first that come know of no permissions yet.
+		"a kill that takes three seconds": {
+			r: served(1, outage{probe: direct, from: 20, to: 20.2, class: cluster.Reset}, outage{probe: direct, from: 20.2, to: 20.6, class: cluster.Refused},
+				outage{probe: direct, from: 20.6, to: 21.6, class: cluster.Deadline}, outage{probe: direct, from: 21.6, to: 22.8, class: cluster.Answered, status: 403}),
+			want: plan.Fail, says: "past the balancer, on control-plane-1 failed for",
+		},
+		"one refusal":                        {r: served(1, outage{probe: direct, from: 20, to: 20.2, class: cluster.Refused}), want: plan.Pass},
 		"one of three killed":                {r: served(3, outage{probe: direct, from: 20, to: 24, class: cluster.Refused}), want: plan.Fail, says: "past the balancer, on control-plane-1 failed for 4s"},
 		"killed by a fault":                  {r: served(3, outage{probe: direct, from: 20, to: 45, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-1")}, want: plan.Pass},
 		"a fault on another":                 {r: served(3, outage{probe: direct, from: 20, to: 45, class: cluster.Refused}), windows: []Window{step(19, 46, "control-plane-2")}, want: plan.Fail, says: "longer than 20s"},

@@ -46,7 +46,7 @@ type gap struct {
 	began  time.Time
 	took   time.Duration
 	quiet  bool // all of it
-	denied bool // every failure was a denial
+	denied bool // a failure in it was a denial: time is not what was wanting
 	last   load.Sample
 }
 
@@ -65,7 +65,7 @@ func gaps(ts []try) []gap {
 		default:
 			g := &out[len(out)-1]
 			g.took, g.last = g.took+t.stands, t.Sample
-			g.quiet, g.denied = g.quiet && t.quiet, g.denied && t.denied()
+			g.quiet, g.denied = g.quiet && t.quiet, g.denied || t.denied()
 		}
 	}
 	return out
