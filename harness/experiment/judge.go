@@ -120,11 +120,11 @@ func (j *journalled) cell(dir string, c Journalled) *plan.Result {
 	}
 	k, there := j.kept[c.Label]
 	if !there {
-		return j.partial(c, "the run was cut off before its evidence was kept")
+		return j.partial("the run was cut off before its evidence was kept")
 	}
 	e, err := readEvidence(dir, c.Label)
 	if err != nil {
-		return j.partial(c, err.Error())
+		return j.partial(err.Error())
 	}
 	res := e.Judge()
 	e.draw(dir, res)
@@ -133,7 +133,7 @@ func (j *journalled) cell(dir string, c Journalled) *plan.Result {
 }
 
 // partial is what is known of a cell without evidence: what the journal says was done, and the last known state. Nothing is judged by it.
-func (j *journalled) partial(c Journalled, why string) *plan.Result {
+func (j *journalled) partial(why string) *plan.Result {
 	res := &plan.Result{Gaps: []string{why + "; " + lastKnown(j.entries)}}
 	if len(j.cells) > 1 {
 		return res // the journal's steps and receipts are of all cells
