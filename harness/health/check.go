@@ -59,7 +59,7 @@ func Checks() []CheckKind {
 func Builtin(t cluster.Topology) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
 	if t.Kubernetes() {
-		out = append(out, "noUnplannedRestart", "requests")
+		out = append(out, "noUnplannedRestart", "requests", "objectsPreserved", "noResidue")
 	}
 	return out
 }

@@ -112,7 +112,13 @@ func TestObjectsPreserved(t *testing.T) {
 			}
 		})
 	}
-	r := objectsRecord(false, nil)
+	r := objectsRecord(false, set(workloadBudget, "spec.minAvailable", "1"))
+	r.Before.Objects.Items[workloadBudget] = map[string]string{"spec.minAvailable": "2"}
+	r.Budgets = []Budget{{MinAvailable: 2}, {MinAvailable: 1}}
+	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Pass {
+		t.Errorf("a budget the scenario itself has lowered: %s: %s", v, said)
+	}
+	r = objectsRecord(false, nil)
 	r.Before.Objects = nil
 	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Unknown {
 		t.Errorf("without a reading before: %s: %s", v, said)

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 )
 
 // Inventory is what a change to a cluster should leave as it was: taken before and after, and compared.
@@ -39,6 +41,9 @@ type Residue struct {
 	Files      []string
 	Annotation string
 }
+
+// membersFor is how long the member list may take.
+const membersFor = 5 * time.Second
 
 // TakeInventory reads it; an error says what could not be read, and then the inventory proves nothing.
 func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, error) {
@@ -68,19 +73,13 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 	if err := t.files(ctx, in, where); err != nil {
 		return nil, err
 	}
-	if err := t.Etcd.ExactMembers(ctx); err != nil {
+	if list := t.Members.Membership(ctx, membersFor); list.Error != "" {
+		in.Unread = list.Error
+	} else if err := etcd.Exact(list.Members, t.Etcd.Machines()); err != nil {
 		in.Members = err.Error()
 	}
 	in.Objects = ReadObjects(ctx, t.Config)
 	return in, nil
-}
-
-// Expect makes a field of an object what the scenario itself has made of it, so that nothing else is.
-func (in *Inventory) Expect(object, field, value string) {
-	if in == nil || in.Objects == nil || in.Objects.Items[object] == nil {
-		return
-	}
-	in.Objects.Items[object][field] = value
 }
 
 // configured are the directories whose listing is compared: what lies in them is run or read by somebody, a copy of a manifest as well as the manifest.
