@@ -42,6 +42,7 @@ func written(kind string) [][]string {
 //   - of every object uid, resourceVersion, generation, creationTimestamp, managedFields, ownerReferences and status;
 //   - objects that have a controller: that makes and removes them, and is compared itself. A static pod's mirror has its Node for one, and stays;
 //   - bootstrap tokens, what they sign in cluster-info, and kubeadm's uploaded certificates: they expire by themselves;
+//   - how an etcd member first joined;
 //   - all that the clients of a run write, in their namespace; the namespace itself stays.
 //
 // Values of Secrets become hashes.
@@ -65,8 +66,11 @@ func normalise(kind string, u *unstructured.Unstructured) bool {
 			}
 		}
 	}
-	if kind == "Node" {
+	switch kind {
+	case "Node":
 		normaliseNode(o)
+	case "Pod":
+		normaliseMember(o)
 	}
 	drop := append(written(kind), []string{"apiVersion"}, []string{"kind"}, []string{"status"})
 	for _, f := range []string{"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences", "selfLink", "generateName"} {
@@ -109,6 +113,24 @@ func normaliseNode(o map[string]any) {
 		return
 	}
 	_ = unstructured.SetNestedSlice(o, taints, "spec", "taints")
+}
+
+// normaliseMember drops the flags that say how an etcd member first joined: it ignores them once it has data (etcd's clustering guide), and whoever puts a
+// member back that has lost its data must write others.
+func normaliseMember(o map[string]any) {
+	containers, _, _ := unstructured.NestedSlice(o, "spec", "containers")
+	for _, c := range containers {
+		m, ok := c.(map[string]any)
+		if !ok || m["name"] != "etcd" {
+			continue
+		}
+		command, _ := m["command"].([]any)
+		m["command"] = slices.DeleteFunc(command, func(a any) bool {
+			flag, _, _ := strings.Cut(fmt.Sprint(a), "=")
+			return flag == "--initial-cluster" || flag == "--initial-cluster-state"
+		})
+		_ = unstructured.SetNestedSlice(o, containers, "spec", "containers")
+	}
 }
 
 // ControllersOwn reports whether a label, annotation or taint of a Node is set and removed by a controller, as the node fares. All others are compared.

@@ -38,6 +38,10 @@ func TestWhatIsComparedOfAnObject(t *testing.T) {
 			"Pod", "{metadata: {name: p, annotations: {kubernetes.io/config.hash: x}, ownerReferences: [{apiVersion: v1, kind: Node, name: n, uid: u, controller: true}]}, spec: {a: b}, status: {}}",
 			map[string]string{"spec.a": `"b"`},
 		},
+		"how a member first joined is history": {
+			"Pod", "{metadata: {name: etcd-a}, spec: {containers: [{name: etcd, command: [etcd, --initial-cluster=a=b, --initial-cluster-state=existing, --name=a]}]}}",
+			map[string]string{"spec.containers[etcd].name": `"etcd"`, "spec.containers[etcd].command": `["etcd","--name=a"]`},
+		},
 		"the clients' objects are theirs": {"ConfigMap", "{metadata: {name: probe, namespace: drydock-clients}}", nil},
 		"of a Node the owner's part, and who it is": {
 			"Node", `{metadata: {name: n, uid: u, labels: {a: b}, annotations: {node.alpha.kubernetes.io/ttl: "0", node.kubernetes.io/mine: x}},
