@@ -18,22 +18,29 @@ func versionsAre(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		workers[m.Name] = m.Role == cluster.Worker && p.Of == "control-plane"
 	}
 	seen := map[string]bool{}
+	var wrong, silent []string
 	for _, c := range r.Final.Components {
 		if workers[c.Machine] {
 			continue
 		}
 		switch {
 		case c.Version == "":
-			return plan.Unknown, fmt.Sprintf("%s did not tell its version: %s", c, c.Error)
+			silent = append(silent, fmt.Sprintf("%s did not tell its version: %s", c, c.Error))
 		case !isVersion(c.Version, want):
-			return plan.Fail, fmt.Sprintf("%s is %s instead of %s", c, c.Version, want)
+			wrong = append(wrong, fmt.Sprintf("%s is %s instead of %s", c, c.Version, want))
 		}
 		seen[c.Machine] = true
 	}
 	for _, n := range r.Final.Nodes {
 		if !workers[n.Name] && !isVersion(n.Version, want) {
-			return plan.Fail, fmt.Sprintf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, want)
+			wrong = append(wrong, fmt.Sprintf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, want))
 		}
+	}
+	switch {
+	case len(wrong) > 0:
+		return plan.Fail, some(wrong)
+	case len(silent) > 0:
+		return plan.Unknown, some(silent)
 	}
 	for _, m := range r.Topology.Machines() {
 		if m.Role != cluster.Etcd && !workers[m.Name] && !seen[m.Name] {

@@ -73,3 +73,14 @@ func partOfAnother(lines []observe.Line, i int) bool {
 	text := strings.TrimPrefix(lines[i].Text, "panic: ")
 	return slices.ContainsFunc(append(slices.Clone(lines[:i]), lines[i+1:]...), func(l observe.Line) bool { return strings.Contains(l.Text, text) })
 }
+
+// named is how many offenders a message names.
+const named = 6
+
+// some joins what is wrong with several offenders: all of them, or as many as a reader takes in and how many more there are.
+func some(wrong []string) string {
+	if len(wrong) > named {
+		wrong = append(slices.Clone(wrong[:named]), fmt.Sprintf("and %d more", len(wrong)-named))
+	}
+	return strings.Join(wrong, "; ")
+}
