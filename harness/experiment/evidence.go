@@ -149,6 +149,7 @@ func (e *Evidence) Judge() *plan.Result {
 		res.Gaps = append(res.Gaps, "nothing was observed: the load was never started")
 		return res
 	}
+	res.Gaps = append(res.Gaps, health.Silence(r)...)
 	res.Tolerance = tolerance(r.Observations)
 	if len(e.Upgrade) > 0 {
 		res.Tolerance.Steps = toleranceBySteps(r.Observations, e.Upgrade)
@@ -180,13 +181,21 @@ func (e *Evidence) Judge() *plan.Result {
 	return res
 }
 
-// receipts are those there are, and for a planned fault that never began one that says so: it must not vanish.
+// receipts are those there are, as far as they can be believed, and for a planned fault that never began one that says so: it must not vanish.
 func (e *Evidence) receipts() []plan.Receipt {
 	there := map[string]bool{}
 	for _, r := range e.Receipts {
 		there[r.ID] = true
 	}
 	out := append([]plan.Receipt{}, e.Receipts...)
+	for i, r := range out {
+		if r.State != plan.Confirmed {
+			continue
+		}
+		if why := doubt(r); why != "" {
+			out[i].State, out[i].Error = plan.NotInjected, why
+		}
+	}
 	for _, p := range e.Planned {
 		if !there[p.ID] && p.Skip == "" {
 			out = append(out, plan.Receipt{ID: p.ID, Fault: p.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected, Error: "it was planned and never began"})

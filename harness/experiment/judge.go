@@ -37,6 +37,9 @@ func Judge(dir string) (*plan.Result, error) {
 	for _, line := range damaged {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("line %d of the journal is damaged", line))
 	}
+	if why := disordered(entries); why != "" {
+		res.Gaps = append(res.Gaps, why)
+	}
 	if !j.ended {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("the run did not end: its journal stops at %s with %q", j.last.Time.Format(time.DateTime), j.last.Kind))
 	}

@@ -138,12 +138,12 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 	if err != nil {
 		return fmt.Errorf("journal: %s: %w", kind, err)
 	}
-	line, err := json.Marshal(Entry{Time: time.Now(), Kind: kind, Data: raw})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	line, err := json.Marshal(Entry{Time: time.Now(), Kind: kind, Data: raw}) // told in the order they are written in
 	if err != nil {
 		return fmt.Errorf("journal: %s: %w", kind, err)
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	line = append(line, '\n')
 	if j.torn {
 		line = append([]byte{'\n'}, line...)

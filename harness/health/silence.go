@@ -1,0 +1,71 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"drydock.dev/drydock/harness/load"
+)
+
+// quietFor is how long nothing at all may come from whoever looks every half second and takes some seconds for it on a busy host.
+const quietFor = 15 * time.Second
+
+// Silence says where somebody who should have looked all through the run did not: a probe that is missing or stopped, an observer that stopped, or who
+// tells of times that cannot be. What was not looked at has not gone well. Times in which the harness itself stood still are accounted for elsewhere.
+func Silence(r *Record) []string {
+	var out []string
+	blind := r.Blind()
+	quiet := func(from, to time.Time) bool { return to.Sub(from)-blind.Unseen(from, to) > quietFor }
+	end := r.Final.Time
+	for _, samples := range r.Samples {
+		if n := len(samples); n > 0 && samples[n-1].End.After(end) {
+			end = samples[n-1].End
+		}
+	}
+	var last time.Time
+	for _, o := range r.Observations {
+		switch {
+		case last.IsZero():
+		case o.Time.Before(last.Add(-time.Second)) && blind.Unseen(o.Time, last) == 0:
+			out = append(out, fmt.Sprintf("the observation of %s follows that of %s", clock(o.Time), clock(last)))
+		case quiet(last, o.Time):
+			out = append(out, fmt.Sprintf("nothing was observed from %s to %s", clock(last), clock(o.Time)))
+		}
+		last = o.Time
+	}
+	if !last.IsZero() && quiet(last, end) {
+		out = append(out, fmt.Sprintf("the observer stopped at %s, the run went on until %s", clock(last), clock(end)))
+	}
+	for _, name := range missingProbes(r) {
+		out = append(out, fmt.Sprintf("the probe %q is missing", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Samples)) {
+		samples := r.Samples[name]
+		for i, s := range samples {
+			if i > 0 && quiet(samples[i-1].End, s.Start) {
+				out = append(out, fmt.Sprintf("the probe %q was silent from %s to %s", name, clock(samples[i-1].End), clock(s.Start)))
+			}
+		}
+		if n := len(samples); n > 0 && quiet(samples[n-1].End, end) {
+			out = append(out, fmt.Sprintf("the probe %q stopped at %s, the run went on until %s", name, clock(samples[n-1].End), clock(end)))
+		}
+	}
+	return out
+}
+
+// missingProbes are those that every load on such a cluster has.
+func missingProbes(r *Record) []string {
+	want := []string{load.ProbeEtcdWrite, load.ProbeEtcdRead, load.ProbeEtcdStaleRead}
+	if r.Topology.Kubernetes() {
+		want = append(want, load.ProbeAPIRead, load.ProbeAPIWrite, load.ProbeAPINew)
+		for _, m := range r.Topology.ControlPlaneMachines() {
+			want = append(want, load.ProbeAPIDirect+m)
+		}
+	}
+	return slices.DeleteFunc(want, func(name string) bool {
+		_, there := r.Samples[name]
+		return there
+	})
+}
