@@ -3,7 +3,6 @@ package health
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -20,6 +19,7 @@ const (
 	deniedGap   = time.Second      // the same where somebody was refused or forbidden meanwhile: that is no matter of time
 	troubledGap = 20 * time.Second // nothing answers while a fault or a step holds: elections, and clients that find the dead
 	quietErrors = 0.05             // of the tries while nothing is done
+	quietLate   = 0.2              // the same of those that were not answered within a second, as on a slow host
 	trouble     = 0.5              // of the time of a fault or a step, beside its longest gap
 )
 
@@ -46,8 +46,8 @@ func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		c.fine = append(c.fine, direct.what)
 	}
 	v, said := worst(c.wrong, c.unclear, c.fine)
-	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, and %.0f %% failures",
-		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors)
+	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, %.0f %% failures and %.0f %% without an answer",
+		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors, 100*c.late)
 }
 
 // clients is the state of the check.
@@ -56,18 +56,18 @@ type clients struct {
 	blind                            Blind
 	until                            time.Time // the last try of any probe
 	quietGap, deniedGap, troubledGap time.Duration
-	errors                           float64
+	errors, late                     float64
 
 	wrong, unclear, fine []string
 }
 
 func newClients(r *Record, p Params) *clients {
-	c := &clients{Record: r, blind: r.Blind(), quietGap: quietGap, deniedGap: deniedGap, troubledGap: troubledGap, errors: quietErrors}
+	c := &clients{Record: r, blind: r.Blind(), quietGap: quietGap, deniedGap: deniedGap, troubledGap: troubledGap, errors: quietErrors, late: quietLate}
 	if p.MaxGap > 0 {
 		c.quietGap, c.deniedGap, c.troubledGap = p.MaxGap, p.MaxGap, p.MaxGap
 	}
 	if p.MaxErrors > 0 {
-		c.errors = p.MaxErrors / 100
+		c.errors, c.late = p.MaxErrors/100, p.MaxErrors/100
 	}
 	for _, samples := range r.Samples {
 		if n := len(samples); n > 0 && samples[n-1].End.After(c.until) {
@@ -190,21 +190,28 @@ func (c *clients) down(ts []try) string {
 const few = 3
 
 func (c *clients) oftenQuiet(ts []try) string {
-	var failed []string
-	n := 0
+	all := 0
+	var failed, late []try
 	for _, t := range ts {
 		if !t.quiet || t.unknown {
 			continue
 		}
-		n++
-		if t.down() {
-			failed = append(failed, t.Err)
+		all++
+		switch {
+		case !t.down():
+		case t.Class == cluster.Deadline:
+			late = append(late, t)
+		default:
+			failed = append(failed, t)
 		}
 	}
-	if share := float64(len(failed)) / float64(max(n, 1)); len(failed) > few && share > c.errors {
-		slices.Sort(failed)
-		return fmt.Sprintf("failed %d of %d times while nothing was done to the control plane, above %.0f %%: %s", len(failed), n, 100*c.errors,
-			strings.Join(slices.Compact(failed)[:1], ""))
+	for _, of := range []struct {
+		tries   []try
+		allowed float64
+	}{{failed, c.errors}, {late, c.late}} {
+		if n := len(of.tries); n > few && float64(n) > of.allowed*float64(all) {
+			return fmt.Sprintf("failed %d of %d times while nothing was done to the control plane, above %.0f %%: %s", n, all, 100*of.allowed, of.tries[n-1].Err)
+		}
 	}
 	return ""
 }
