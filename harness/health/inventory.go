@@ -93,24 +93,26 @@ func left(in, after *observe.Inventory) []string {
 	return append(out, changedFiles(in.Files, after.Files)...)
 }
 
-// changedFiles lists paths that have come or gone. kubeadm's directory of backups stays behind, empty; what is in it counts.
+// changedFiles lists paths that have come or gone. What kubeadm puts aside is in Leftovers, and its directory stays behind, empty.
 func changedFiles(before, after map[string][]string) []string {
+	aside := path.Dir(kubeadm.BackupPattern)
+	missing := func(from, in []string, say func(f string) string) []string {
+		var out []string
+		for _, f := range from {
+			if !slices.Contains(in, f) && f != aside && !strings.HasPrefix(f, aside+"/") {
+				out = append(out, say(f))
+			}
+		}
+		return out
+	}
 	var out []string
 	for _, m := range slices.Sorted(maps.Keys(after)) {
 		was, there := before[m]
 		if !there {
 			continue // a machine that was not there is a node that was not there
 		}
-		for _, f := range after[m] {
-			if !slices.Contains(was, f) && f != path.Dir(kubeadm.BackupPattern) && !strings.HasPrefix(f, path.Dir(kubeadm.BackupPattern)+"/") { // these are in Leftovers
-				out = append(out, fmt.Sprintf("left on %s: %s", m, f))
-			}
-		}
-		for _, f := range was {
-			if !slices.Contains(after[m], f) {
-				out = append(out, fmt.Sprintf("%s is gone from %s", f, m))
-			}
-		}
+		out = append(out, missing(after[m], was, func(f string) string { return "left on " + m + ": " + f })...)
+		out = append(out, missing(was, after[m], func(f string) string { return f + " is gone from " + m })...)
 	}
 	return out
 }
