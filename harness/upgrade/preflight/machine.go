@@ -18,7 +18,7 @@ import (
 )
 
 // earlierUpgrade finds an upgrade that was begun and not finished: mixed versions, or files kubeadm has put aside.
-func earlierUpgrade(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func earlierUpgrade(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	var out []policy.Finding
 	u := in.Input
 	versions := map[string][]string{}
@@ -84,7 +84,7 @@ func sorted(m map[string][]string) string {
 const expiresWithin = 7 * 24 * time.Hour
 
 // certificates reads those that machines serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
-func certificates(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func certificates(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	var out []policy.Finding
 	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
 		text, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf /var/lib/kubelet/pki/kubelet-client-current.pem; do "+
@@ -151,7 +151,7 @@ func expiries(text string) (map[string]time.Time, error) {
 // spaceNeeded is what an upgrade writes on a machine: backups, a copy of etcd's data by kubeadm, new images.
 const spaceNeeded = 2 << 30
 
-func diskSpace(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func diskSpace(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	var out []policy.Finding
 	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
 		r, err := m.Exec(ctx, cluster.Command{Args: []string{"df", "-Pk", "/var/lib"}})

@@ -28,8 +28,8 @@ type Input struct {
 	OwnCordon        string            // the annotation of nodes that the upgrade itself has cordoned
 }
 
-// inventory is what preflight has read of the cluster; the checks look at nothing else.
-type inventory struct {
+// reading is what preflight has read of the cluster; the checks look at nothing else.
+type reading struct {
 	Input
 	nodes []corev1.Node
 	pods  []corev1.Pod
@@ -38,7 +38,7 @@ type inventory struct {
 // check is one look at the cluster.
 type check struct {
 	name string
-	look func(ctx context.Context, in *inventory) ([]policy.Finding, error)
+	look func(ctx context.Context, in *reading) ([]policy.Finding, error)
 }
 
 // checks is everything that is looked at.
@@ -54,11 +54,11 @@ func checks() []check {
 		{"single replicas", singles},
 		{"webhooks", webhooks},
 		{"removed APIs", removedAPIs},
-		{"memory budget", func(_ context.Context, in *inventory) ([]policy.Finding, error) {
+		{"memory budget", func(_ context.Context, in *reading) ([]policy.Finding, error) {
 			return memoryBudget(in.nodes, in.pods), nil
 		}},
 		{"surge", surgePossible},
-		{"known issues", func(_ context.Context, in *inventory) ([]policy.Finding, error) {
+		{"known issues", func(_ context.Context, in *reading) ([]policy.Finding, error) {
 			return policy.Advice(in.Path, in.cloud())
 		}},
 	}
@@ -66,7 +66,7 @@ func checks() []check {
 
 // Look looks at everything. The findings come in the order of the list.
 func Look(ctx context.Context, input Input) ([]policy.Finding, error) {
-	in := &inventory{Input: input}
+	in := &reading{Input: input}
 	if err := in.read(ctx); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func Look(ctx context.Context, input Input) ([]policy.Finding, error) {
 }
 
 // surgePossible: new machines have to come from somewhere.
-func surgePossible(_ context.Context, in *inventory) ([]policy.Finding, error) {
+func surgePossible(_ context.Context, in *reading) ([]policy.Finding, error) {
 	if !in.Surge || in.ControlPlaneOnly {
 		return nil, nil
 	}
@@ -101,7 +101,7 @@ func surgePossible(_ context.Context, in *inventory) ([]policy.Finding, error) {
 // ReadFor is how long preflight may take to read the cluster at all.
 const ReadFor = 20 * time.Second
 
-func (in *inventory) read(ctx context.Context) error {
+func (in *reading) read(ctx context.Context) error {
 	client := in.Target.Client
 	err := cluster.Await(ctx, "read the cluster", cluster.Wait{For: ReadFor}, func(ctx context.Context) error {
 		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -121,7 +121,7 @@ func (in *inventory) read(ctx context.Context) error {
 	return nil
 }
 
-func (in *inventory) cloud() string {
+func (in *reading) cloud() string {
 	for i := range in.nodes {
 		if provider, _, ok := strings.Cut(in.nodes[i].Spec.ProviderID, "://"); ok {
 			return provider
@@ -130,7 +130,7 @@ func (in *inventory) cloud() string {
 	return ""
 }
 
-func skewNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+func skewNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	var out []policy.Finding
 	for _, v := range policy.Skew(in.Observation.Components) {
 		out = append(out, policy.Finding{
@@ -162,7 +162,7 @@ func skewNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
 	return out, nil
 }
 
-func etcdNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+func etcdNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	var lost []string
 	for _, m := range in.Observation.Members {
 		if len(m.Alarms) > 0 {
@@ -192,7 +192,7 @@ func etcdNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
 	}
 }
 
-func nodesNow(_ context.Context, in *inventory) ([]policy.Finding, error) {
+func nodesNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	var out []policy.Finding
 	seen := map[string]bool{}
 	for _, n := range in.Observation.Nodes {

@@ -56,7 +56,7 @@ func TestOnlyReadyEndpointsServeAWebhook(t *testing.T) {
 
 func TestAnAlarmOfEtcdBlocks(t *testing.T) {
 	members := []etcd.Member{{Machine: "a", ID: 1, Leader: 1}, {Machine: "b", ID: 2, Leader: 1, Alarms: []string{"memberID:2 alarm:NOSPACE "}}, {Machine: "c", ID: 3, Leader: 1}}
-	in := &inventory{Input: Input{Observation: observe.Observation{Members: members}}}
+	in := &reading{Input: Input{Observation: observe.Observation{Members: members}}}
 	found, err := etcdNow(context.Background(), in)
 	if err != nil || len(found) != 1 || !found[0].Blocks() || !strings.Contains(found[0].What, "NOSPACE") {
 		t.Errorf("%+v, %v", found, err)

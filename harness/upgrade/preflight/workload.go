@@ -24,7 +24,7 @@ import (
 )
 
 // budgets finds PodDisruptionBudgets that no drain can pass.
-func budgets(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func budgets(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	list, err := in.Target.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func budgets(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 }
 
 // drained reports whether a pod that matches will have to move.
-func (in *inventory) drained(match func(p *corev1.Pod) bool) bool {
+func (in *reading) drained(match func(p *corev1.Pod) bool) bool {
 	if in.ControlPlaneOnly {
 		return false
 	}
@@ -55,7 +55,7 @@ func (in *inventory) drained(match func(p *corev1.Pod) bool) bool {
 }
 
 // singles finds workloads a drain interrupts or kills.
-func singles(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func singles(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	if in.ControlPlaneOnly {
 		return nil, nil
 	}
@@ -117,7 +117,7 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 }
 
 // webhooks finds those served from one node only: while it is drained nobody answers, and what they guard (evictions perhaps) fails.
-func webhooks(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func webhooks(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	return findWebhooks(ctx, in.Target.Client)
 }
 
@@ -209,7 +209,7 @@ func deprecatedUse(page []byte) (map[string]string, error) {
 }
 
 // removedAPIs reads from every API server which deprecated APIs were asked for since it started, and keeps those the target no longer has.
-func removedAPIs(ctx context.Context, in *inventory) ([]policy.Finding, error) {
+func removedAPIs(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	used := map[string]string{} // API -> release it is removed in
 	for _, name := range in.Target.Cluster.Topology().ControlPlaneMachines() {
 		raw, err := in.Target.Metrics(ctx, name)
@@ -245,7 +245,7 @@ func removedAPIs(ctx context.Context, in *inventory) ([]policy.Finding, error) {
 }
 
 // controlPlanes are the machines with certificates and static pods of their own.
-func (in *inventory) machines(role cluster.Role) []cluster.Machine {
+func (in *reading) machines(role cluster.Role) []cluster.Machine {
 	var out []cluster.Machine
 	for _, m := range in.Target.Cluster.Machines() {
 		if _, away := in.Replacing[m.Name()]; m.Role() == role && !away {
