@@ -103,7 +103,7 @@ func clusterOf(entries []plan.Entry, id string) string {
 	label, _, labelled := strings.Cut(id, "/")
 	name := ""
 	for _, e := range entries {
-		var j experiment.Journalled
+		var j experiment.Opening
 		if e.Kind != "run" || json.Unmarshal(e.Data, &j) != nil {
 			continue
 		}

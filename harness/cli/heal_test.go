@@ -20,7 +20,7 @@ func TestHealMindsTheFaultsOfAFinishedRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	armed := fault.Journalled{Spec: fault.Spec{Kind: "etcdMemberCrash"}, State: fault.Armed, Receipt: plan.Receipt{ID: "3.1", Machines: []string{"etcd-1"}}}
-	if err := errors.Join(j.Write("run", experiment.Journalled{Cluster: "gone"}), j.Write("receipt", armed), j.Write("result", plan.Result{}), j.Close()); err != nil {
+	if err := errors.Join(j.Write("run", experiment.Opening{Cluster: "gone"}), j.Write("receipt", armed), j.Write("result", plan.Result{}), j.Close()); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, plan.JournalFile), os.O_APPEND|os.O_WRONLY, 0)

@@ -30,7 +30,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	begun := time.Now()
-	if err := journal.Write("run", Journalled{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
+	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
 		return nil, err
 	}
 	run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}

@@ -47,9 +47,9 @@ func Judge(dir string) (*plan.Result, error) {
 	return res, nil
 }
 
-// journalled is what a run's journal tells of its cells.
-type journalled struct {
-	cells    []Journalled
+// chronicle is what a run's journal tells of its cells.
+type chronicle struct {
+	cells    []Opening
 	started  time.Time
 	seconds  float64
 	ended    bool
@@ -59,13 +59,13 @@ type journalled struct {
 	entries  []plan.Entry
 }
 
-func readRun(entries []plan.Entry) (*journalled, error) {
-	j := &journalled{kept: map[string]plan.Kept{}, untested: map[string]string{}, entries: entries}
+func readRun(entries []plan.Entry) (*chronicle, error) {
+	j := &chronicle{kept: map[string]plan.Kept{}, untested: map[string]string{}, entries: entries}
 	for _, e := range entries {
 		var err error
 		switch e.Kind {
 		case "run":
-			var c Journalled
+			var c Opening
 			err = json.Unmarshal(e.Data, &c)
 			j.cells = append(j.cells, c)
 			if j.started.IsZero() {
@@ -95,7 +95,7 @@ func readRun(entries []plan.Entry) (*journalled, error) {
 	return j, nil
 }
 
-func (j *journalled) head() *plan.Result {
+func (j *chronicle) head() *plan.Result {
 	first := j.cells[0]
 	return &plan.Result{
 		Schema: plan.Schema, Scenario: first.Scenario, Provider: first.Provider, Seed: first.Seed, Started: j.started, DurationSeconds: j.seconds,
@@ -106,7 +106,7 @@ func (j *journalled) head() *plan.Result {
 
 // told takes the checks of a story of subjects from the run's own result: what they were made of, the twins' call logs, is kept beside it and judged
 // by the story alone.
-func (j *journalled) told(res *plan.Result) {
+func (j *chronicle) told(res *plan.Result) {
 	var then plan.Result
 	if j.last.Kind != "result" || json.Unmarshal(j.last.Data, &then) != nil {
 		res.Gaps = append(res.Gaps, "the run told no result")
@@ -117,7 +117,7 @@ func (j *journalled) told(res *plan.Result) {
 }
 
 // cell judges one cell, or says why it cannot be judged.
-func (j *journalled) cell(dir string, c Journalled) *plan.Result {
+func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 	if why, there := j.untested[c.Label]; there {
 		return &plan.Result{Gaps: []string{"nothing was tested, the cluster could not be made: " + why}}
 	}
@@ -136,7 +136,7 @@ func (j *journalled) cell(dir string, c Journalled) *plan.Result {
 }
 
 // partial is what is known of a cell without evidence: what the journal says was done, and the last known state. Nothing is judged by it.
-func (j *journalled) partial(why string) *plan.Result {
+func (j *chronicle) partial(why string) *plan.Result {
 	res := &plan.Result{Gaps: []string{why + "; " + lastKnown(j.entries)}}
 	if len(j.cells) > 1 {
 		return res // the journal's steps and receipts are of all cells

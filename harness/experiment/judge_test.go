@@ -36,7 +36,7 @@ func runOf(t *testing.T, change func(*Evidence)) string {
 		change(e)
 	}
 	for _, err := range []error{
-		j.Write("run", Journalled{Scenario: "quiet", Provider: "lab", Seed: 3}), j.Sample("observation", e.Record.Observations[0]),
+		j.Write("run", Opening{Scenario: "quiet", Provider: "lab", Seed: 3}), j.Sample("observation", e.Record.Observations[0]),
 		e.keep(dir, j), j.Write("ended", ended{Seconds: 10}), j.Close(),
 	} {
 		if err != nil {

@@ -26,7 +26,7 @@ func TestNothingIsLearnedOfARunThatWasNotClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(j.Write("run", Journalled{}), j.Close()); err != nil {
+	if err := errors.Join(j.Write("run", Opening{}), j.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Learn(dir); err == nil || !strings.Contains(err.Error(), "one whole run") {

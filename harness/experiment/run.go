@@ -107,7 +107,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	p := &plan.Plan{Steps: s.steps(ol, c)}
 	p.Number()
 	c.plan = p
-	if err := journal.Write("run", Journalled{
+	if err := journal.Write("run", Opening{
 		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed, NotTested: s.notTested(),
 	}); err != nil {
 		return err
@@ -124,8 +124,8 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	return c.evidence().keep(o.Out, journal)
 }
 
-// Journalled is the first entry of a run: what heal needs to find the cluster.
-type Journalled struct {
+// Opening is the first entry of a run: what heal needs to find the cluster.
+type Opening struct {
 	Scenario string `json:"scenario"`
 	Provider string `json:"provider"`
 	Cluster  string `json:"cluster"`
