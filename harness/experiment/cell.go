@@ -39,7 +39,6 @@ type cellRun struct {
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
-	ailing   []string // pods and workloads that were not well before anything was done
 }
 
 var _ actions = (*cellRun)(nil)
@@ -92,6 +91,7 @@ func (c *cellRun) load(ctx context.Context) error {
 	if c.observer, err = observe.NewObserver(target); err != nil {
 		return err
 	}
+	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started
 	if target.Client != nil {
 		if err := errors.Join(c.arm(ctx), c.mark(ctx)); err != nil {
 			return err
@@ -100,11 +100,10 @@ func (c *cellRun) load(ctx context.Context) error {
 			return err
 		}
 	}
-	c.ailing = health.Ailing(c.observer.Observe(ctx))
+	c.record.Ailing = health.Ailing(c.observer.Observe(ctx))
 	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
-	c.host = observe.NewHostWatch(c.options.Out)
 	c.watching.Go(func() { c.host.Run(watch) })
 	c.watching.Go(func() { c.observer.Run(watch) })
 	c.watched.Start(long)
@@ -218,7 +217,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	defer func() { _ = c.target.Members.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, settleFor)
 	defer cancel()
-	wanted, steady := health.Wanted{Topology: c.topology(), Ailing: c.ailing}, health.Steady(c.topology())
+	wanted, steady := health.Wanted{Topology: c.topology(), Ailing: c.record.Ailing}, health.Steady(c.topology())
 	var err error
 	if c.observer != nil {
 		c.record.Final, err = c.observer.AwaitSteady(ctx, "the cluster whole", c.settleWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })

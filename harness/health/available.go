@@ -56,23 +56,33 @@ func apiAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	return available(r, r.Samples[load.ProbeAPIRead], p, "API server read", besideAlways)
 }
 
-// inside are the samples that began and ended while the fault was seen to be effective.
-func (r *Record) inside(probe string, w *Window, skip time.Duration) []load.Sample {
-	var out []load.Sample
+// inside judges the samples that began and ended while the fault was seen to be effective. They pass only where somebody tried all the time.
+func (r *Record) inside(probe string, w *Window, skip time.Duration, judge func(samples []load.Sample) (plan.Verdict, string)) (plan.Verdict, string) {
+	var in []load.Sample
+	from := w.Effective.Add(skip)
+	around := []load.Sample{{Start: from, End: from}}
 	for _, s := range r.Samples[probe] {
-		if s.Start.After(w.Effective.Add(skip)) && s.End.Before(w.Recover) {
-			out = append(out, s)
+		if s.Start.After(from) && s.End.Before(w.Recover) {
+			in = append(in, s)
 		}
 	}
-	return out
+	v, said := judge(in)
+	if since, untried := untried(append(around, in...), r.Blind(), w.Recover); v == plan.Pass && untried > slack {
+		return plan.Unknown, fmt.Sprintf("nothing was tried for %s from %s, while the fault held; %s", untried.Round(100*time.Millisecond), clock(since), said)
+	}
+	return v, said
 }
 
 func writesContinue(r *Record, w *Window, p Params) (plan.Verdict, string) {
-	return available(r, r.inside(load.ProbeEtcdWrite, w, 0), p, "etcd write", besideFault)
+	return r.inside(load.ProbeEtcdWrite, w, 0, func(s []load.Sample) (plan.Verdict, string) { return available(r, s, p, "etcd write", besideFault) })
 }
 
 // none says whether every sample of a probe failed.
-func none(samples []load.Sample, what string) (plan.Verdict, string) {
+func none(what string) func(samples []load.Sample) (plan.Verdict, string) {
+	return func(samples []load.Sample) (plan.Verdict, string) { return noneOf(samples, what) }
+}
+
+func noneOf(samples []load.Sample, what string) (plan.Verdict, string) {
 	if len(samples) == 0 {
 		return plan.Unknown, "no sample was taken"
 	}
@@ -85,18 +95,20 @@ func none(samples []load.Sample, what string) (plan.Verdict, string) {
 }
 
 func writesStop(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(load.ProbeEtcdWrite, w, 0), "etcd write")
+	return r.inside(load.ProbeEtcdWrite, w, 0, none("etcd write"))
 }
 
 func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	v, said := none(r.inside(load.ProbeEtcdRead, w, 0), "linearizable read")
+	v, said := r.inside(load.ProbeEtcdRead, w, 0, none("linearizable read"))
 	if v != plan.Pass {
 		return v, said
 	}
 	if len(w.Machines) == len(r.Topology.EtcdMachines()) {
 		return plan.Pass, said + "; no member is left to read from"
 	}
-	stale, more := available(r, r.inside(load.ProbeEtcdStaleRead, w, 0), Params{}, "serializable read", besideFault)
+	stale, more := r.inside(load.ProbeEtcdStaleRead, w, 0, func(s []load.Sample) (plan.Verdict, string) {
+		return available(r, s, Params{}, "serializable read", besideFault)
+	})
 	return stale, said + "; serializable: " + more
 }
 
@@ -104,7 +116,7 @@ func staleOnly(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 const inFlight = time.Second
 
 func apiRefuses(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return none(r.inside(load.ProbeAPIWrite, w, inFlight), "API server write")
+	return r.inside(load.ProbeAPIWrite, w, inFlight, none("API server write"))
 }
 
 func workloadAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {

@@ -140,7 +140,7 @@ func samples(results ...error) []load.Sample {
 
 func TestWritesStopAndContinue(t *testing.T) {
 	bad := errors.New("no quorum")
-	w := &Window{Effective: at(9), Recover: at(20)}
+	w := &Window{Effective: at(9), Recover: at(14)}
 	r := three()
 	for name, c := range map[string]struct {
 		samples    []load.Sample

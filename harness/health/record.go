@@ -16,6 +16,7 @@ type Record struct {
 	Observations []observe.Observation    `json:"observations"`
 	Final        observe.Observation      `json:"final"`             // the last Look
 	Unwhole      string                   `json:"unwhole,omitempty"` // what Whole said when the time to settle was over; empty: the cluster was whole and stayed so
+	Ailing       []string                 `json:"ailing,omitempty"`  // pods and workloads that were not well before anything was done
 	Samples      map[string][]load.Sample `json:"samples"`
 	Windows      []Window                 `json:"windows"`
 	Budgets      []Budget                 `json:"budgets,omitempty"` // of the workload, in the order of time

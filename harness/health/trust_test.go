@@ -1,0 +1,129 @@
+package health
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// fill puts something into every field there is.
+func fill(v reflect.Value, n *int) {
+	*n++
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(epoch.Add(time.Duration(*n)*time.Second + 123456789)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				panic(fmt.Sprintf("%s.%s is lost", v.Type(), v.Type().Field(i).Name))
+			}
+			fill(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, n)
+		fill(value, n)
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString(fmt.Sprint("s", *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(*n) + 0.1)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v.SetInt(int64(*n))
+	case reflect.Uint32, reflect.Uint64:
+		v.SetUint(1<<31 + uint64(*n))
+	default:
+		panic(fmt.Sprintf("%s in a record", v.Type()))
+	}
+}
+
+// TestARecordSurvivesBeingKept: what is judged later must be what was seen.
+func TestARecordSurvivesBeingKept(t *testing.T) {
+	var r, back Record
+	n := 0
+	fill(reflect.ValueOf(&r).Elem(), &n)
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(r, back) {
+		t.Errorf("%+v\n%+v", r, back)
+	}
+}
+
+func TestAStallOfTheHarnessIsNoLoss(t *testing.T) {
+	r := three()
+	for i := range 30 {
+		r.Observations = append(r.Observations, seen(float64(i)))
+	}
+	for i := 10; i < 13; i++ {
+		m := &r.Observations[i].Members[1]
+		m.Error, m.Failure = "deadline exceeded", cluster.Deadline
+	}
+	r.Host = stalled(10, 13)
+	if c := judge(t, "onlyPlannedLosses", r, nil, Params{}); c.Verdict != plan.Pass {
+		t.Errorf("%s: %s", c.Verdict, c.Message)
+	}
+}
+
+func TestOneSampleIsNotEnough(t *testing.T) {
+	r := three()
+	w := &Window{ID: "3", Machines: []string{"etcd-1"}, Began: at(0), Effective: at(1), Recover: at(60), Cleared: at(61)}
+	s := load.Sample{Start: at(2), End: at(2.5)}
+	r.Samples = map[string][]load.Sample{load.ProbeEtcdWrite: {s}, load.ProbeWorkload: {s}}
+	if c := judge(t, "etcdWritesContinue", r, w, Params{}); c.Verdict != plan.Unknown {
+		t.Errorf("%s: %s", c.Verdict, c.Message)
+	}
+	r.Samples[load.ProbeEtcdWrite][0].Err = "no"
+	if c := judge(t, "etcdWritesStop", r, w, Params{}); c.Verdict != plan.Unknown {
+		t.Errorf("%s: %s", c.Verdict, c.Message)
+	}
+}
+
+func TestWholeIsFoundAgain(t *testing.T) {
+	r := three()
+	r.Final = seen(60, "etcd-2")
+	if c := judge(t, "whole", r, nil, Params{}); c.Verdict != plan.Fail {
+		t.Errorf("%s: %s", c.Verdict, c.Message)
+	}
+}
+
+func TestAMemberThatIsSlowIsNotLostUntilItIsSilent(t *testing.T) {
+	for _, c := range []struct {
+		seconds int
+		want    plan.Verdict
+	}{{3, plan.Pass}, {8, plan.Fail}} {
+		r := three()
+		for i := range 30 {
+			r.Observations = append(r.Observations, seen(float64(i)))
+		}
+		for i := 10; i < 10+c.seconds; i++ {
+			m := &r.Observations[i].Members[1]
+			m.Error, m.Failure = "deadline exceeded", cluster.Deadline
+		}
+		if got := judge(t, "onlyPlannedLosses", r, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%d s: %s: %s", c.seconds, got.Verdict, got.Message)
+		}
+	}
+}
