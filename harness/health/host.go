@@ -1,6 +1,7 @@
 package health
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -91,6 +92,30 @@ func (b Blind) Evidence(f cluster.Failure, from, to time.Time) bool {
 // Lost reports whether a member's error in an observation is evidence that the member was lost.
 func (b Blind) Lost(o observe.Observation, m etcd.Member) bool {
 	return m.Error != "" && b.Evidence(m.Failure, o.Time, o.Time.Add(observe.For))
+}
+
+// overloadedFrom is the load a processor has to bear from which on a cluster on this host does not keep its own times: seen at 22, where controller-managers
+// lost their leases and etcd answered after seconds with nobody at fault; at 17 clusters did well.
+const overloadedFrom = 20
+
+// overloaded says that the host could not keep up, and how much was asked of it; empty: it could.
+func (r *Record) overloaded() string {
+	for _, h := range r.Host {
+		if h.Cores > 0 && h.Load/float64(h.Cores) >= overloadedFrom {
+			return fmt.Sprintf("the host could not keep up (load %.0f on %d processors at %s), and whatever came late may be its doing", h.Load, h.Cores, clock(h.Time))
+		}
+	}
+	return ""
+}
+
+// timely reports whether a check judges by what was in time. The others judge what is there: a starved host changes no object and loses no write.
+func timely(check string) bool {
+	switch check {
+	case "objectsPreserved", "noResidue", "labelsPreserved", "noAcknowledgedWriteLost", "linearizable", "hashesEqual", "versions", "versionSkew", "oneLeader":
+		return false
+	default:
+		return true
+	}
 }
 
 // HostOf is the host in the report: how much the harness did not see, and why. It is nil when the host was not watched.

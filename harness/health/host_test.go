@@ -10,6 +10,7 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // stalled is a host that is read every second and did not let the harness see between the times.
@@ -90,5 +91,31 @@ func TestReadingsAndSamplesAreKept(t *testing.T) {
 	var out kept
 	if err := json.Unmarshal(raw, &out); err != nil || !reflect.DeepEqual(in, out) {
 		t.Fatalf("%v", err)
+	}
+}
+
+type ledger = load.Ledger
+
+func TestAHostThatCannotKeepUpIsNoVerdictOnACluster(t *testing.T) {
+	lost := func(load float64) *Record {
+		r := three()
+		for s := range 20 {
+			o := seen(float64(s))
+			if s > 3 {
+				o.Quorum.Error = "context deadline exceeded"
+			}
+			r.Observations = append(r.Observations, o)
+			r.Host = append(r.Host, observe.HostReading{Time: at(float64(s)), Load: load, Cores: 2})
+		}
+		r.Ledgers = []ledger{{Name: "etcd", Acknowledged: []string{"a"}}}
+		return r
+	}
+	for load, want := range map[float64]plan.Verdict{1: plan.Fail, 34: plan.Fail, 44: plan.Unknown} {
+		if got := judge(t, "etcdQuorum", lost(load), nil, Params{}); got.Verdict != want {
+			t.Errorf("load %.0f: %s (%s), want %s", load, got.Verdict, got.Message, want)
+		}
+		if got := judge(t, "noAcknowledgedWriteLost", lost(load), nil, Params{}); got.Verdict != plan.Fail {
+			t.Errorf("load %.0f: a lost write is %s", load, got.Verdict)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ type HostReading struct {
 	Stalls    []Stall       `json:"stalls,omitempty"`    // seen since the reading before
 	Jump      time.Duration `json:"jump,omitempty"`      // of the host's clock since the reading before, against the one that never jumps
 	Load      float64       `json:"load"`                // of the last minute
+	Cores     int           `json:"cores"`               // processors there are to share it
 	CPU       float64       `json:"cpu,omitempty"`       // per cent of the last 10 s in which something waited for a processor
 	IO        float64       `json:"io,omitempty"`        // the same for disks
 	Memory    float64       `json:"memory,omitempty"`    // the same for memory
@@ -161,7 +163,7 @@ func (w *HostWatch) write(ctx context.Context) {
 // readHost reads what Linux tells of itself; proc(5), and Documentation/accounting/psi.rst of the kernel.
 func readHost() HostReading {
 	r := HostReading{
-		Load: number(field("/proc/loadavg", "", 0)), CPU: pressure("cpu"), IO: pressure("io"), Memory: pressure("memory"),
+		Load: number(field("/proc/loadavg", "", 0)), Cores: runtime.NumCPU(), CPU: pressure("cpu"), IO: pressure("io"), Memory: pressure("memory"),
 		OOMKills: uint64(number(field("/proc/vmstat", "oom_kill", 1))),
 	}
 	const kibibyte = 1024
