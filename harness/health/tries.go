@@ -45,6 +45,7 @@ func tries(samples []load.Sample, blind Blind, excused, quiet func(from, to time
 type gap struct {
 	began  time.Time
 	took   time.Duration
+	tries  int
 	quiet  bool // all of it
 	denied bool // a failure in it was a denial: time is not what was wanting
 	last   load.Sample
@@ -60,11 +61,11 @@ func gaps(ts []try) []gap {
 		case t.Good():
 			open = false
 		case !open:
-			out = append(out, gap{t.Start, t.stands, t.quiet, t.denied(), t.Sample})
+			out = append(out, gap{t.Start, t.stands, 1, t.quiet, t.denied(), t.Sample})
 			open = true
 		default:
 			g := &out[len(out)-1]
-			g.took, g.last = g.took+t.stands, t.Sample
+			g.took, g.tries, g.last = g.took+t.stands, g.tries+1, t.Sample
 			g.quiet, g.denied = g.quiet && t.quiet, g.denied || t.denied()
 		}
 	}
@@ -78,24 +79,31 @@ func longest(gs []gap) gap {
 	return slices.MaxFunc(gs, func(a, b gap) int { return int(a.took - b.took) })
 }
 
-// besides is the share of the time beside the longest gap in which tries failed: one success now and then does not make something available.
+// besides is the share of the time beside the longest gap in which tries failed: one success now and then does not make something available. Few
+// failures in a row count as tries, however long each took: a client takes its servers in turn, and of three of which one is frozen that one costs it two
+// thirds of its time.
 func besides(ts []try) float64 {
-	var down, all time.Duration
-	for _, t := range ts {
-		if t.unknown {
-			continue
+	var down, one, all time.Duration
+	for _, g := range gaps(ts) {
+		if g.tries <= few {
+			g.took = min(g.took, time.Duration(g.tries)*tryEvery)
 		}
-		all += t.stands
-		if t.down() {
-			down += t.stands
+		down += g.took
+		one = max(one, g.took)
+	}
+	for _, t := range ts {
+		if t.Good() {
+			all += t.stands
 		}
 	}
-	one := longest(gaps(ts)).took
-	if all-one < 2*time.Second { // there is no rest to speak of
+	if all += down; all-one < 2*time.Second { // there is no rest to speak of
 		return 0
 	}
 	return float64(down-one) / float64(all-one)
 }
+
+// tryEvery is what a try stands for where nothing takes long: the time between two of a probe.
+const tryEvery = 200 * time.Millisecond
 
 // untried is the longest time in which nothing was tried, and when it began, without what was not seen. until is when the last try should have
 // been.

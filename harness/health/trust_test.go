@@ -127,3 +127,30 @@ func TestAMemberThatIsSlowIsNotLostUntilItIsSilent(t *testing.T) {
 		}
 	}
 }
+
+// TestOneFrozenServerOfThreeIsNoOutage: as seen while the leader of three members was stopped, every third write waits for it in vain.
+func TestOneFrozenServerOfThreeIsNoOutage(t *testing.T) {
+	for _, c := range []struct {
+		bad, of int
+		want    plan.Verdict
+	}{{1, 3, plan.Pass}, {2, 5, plan.Pass}, {3, 4, plan.Fail}} {
+		r := three()
+		w := &Window{ID: "3", Machines: []string{"etcd-1"}, Began: at(0), Effective: at(1), Recover: at(31), Cleared: at(32)}
+		now := 1.01
+		for i := 0; now < 30; i++ {
+			s := load.Sample{Start: at(now), End: at(now + 0.01)}
+			now += 0.2
+			if i%c.of < c.bad {
+				s.Err, s.Class, s.End = "deadline exceeded", cluster.Deadline, s.Start.Add(time.Second)
+				now += 0.8
+			}
+			if r.Samples == nil {
+				r.Samples = map[string][]load.Sample{}
+			}
+			r.Samples[load.ProbeEtcdWrite] = append(r.Samples[load.ProbeEtcdWrite], s)
+		}
+		if got := judge(t, "etcdWritesContinue", r, w, Params{}); got.Verdict != c.want {
+			t.Errorf("%d of %d: %s: %s", c.bad, c.of, got.Verdict, got.Message)
+		}
+	}
+}
