@@ -48,7 +48,7 @@ func Checks() []CheckKind {
 		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved},
 		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue},
 		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved},
-		{"etcdHealthy", "finally", "all members answer, vote and follow one leader", etcdHealthy},
+		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy},
 		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual},
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady},
 		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre},

@@ -117,6 +117,23 @@ func changedFiles(before, after map[string][]string) []string {
 	return out
 }
 
+// changedContents lists files that say something else than before, on machines that no fault and no step has touched: repairs and upgrades write some anew.
+func (r *Record) changedContents() []string {
+	var out []string
+	for _, m := range slices.Sorted(maps.Keys(r.After.Contents)) {
+		if slices.ContainsFunc(r.Windows, func(w Window) bool { return slices.Contains(w.Machines, m) }) {
+			continue
+		}
+		was, is := r.Before.Contents[m], r.After.Contents[m]
+		for _, f := range slices.Sorted(maps.Keys(was)) {
+			if now, there := is[f]; there && now != was[f] {
+				out = append(out, fmt.Sprintf("%s on %s is not what it was", f, m))
+			}
+		}
+	}
+	return out
+}
+
 // newObjects lists those that act on the cluster or stay in it though nobody's work needs them: pods without a controller, webhooks, kinds, API services, leases.
 func newObjects(diffs []difference) []string {
 	var out []string
@@ -149,7 +166,7 @@ func noResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}
-	more := left(r.Before, r.After)
+	more := append(left(r.Before, r.After), r.changedContents()...)
 	objects, why := r.objectsRead()
 	if objects == plan.Pass {
 		diffs, known, err := r.objectDifferences()

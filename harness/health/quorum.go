@@ -122,21 +122,29 @@ func etcdHealthy(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if len(r.Final.Members) == 0 {
 		return plan.Unknown, "nothing was observed at the end"
 	}
+	var wrong []string
 	if err := etcd.Agree(r.Final.Members); err != nil {
-		return plan.Fail, err.Error()
+		wrong = append(wrong, err.Error())
 	}
 	if r.Final.Quorum.Error != "" {
-		return plan.Fail, r.Final.Quorum.Error
-	}
-	if err := etcd.Exact(r.Final.Quorum.Members, r.Topology.EtcdMachines()); err != nil {
-		return plan.Fail, err.Error()
+		wrong = append(wrong, r.Final.Quorum.Error)
+	} else if err := etcd.Exact(r.Final.Quorum.Members, r.Topology.EtcdMachines()); err != nil {
+		wrong = append(wrong, err.Error())
 	}
 	want := p.Members
 	if want == 0 {
 		want = r.Topology.EtcdMembers
 	}
-	if len(r.Final.Quorum.Members) != want {
-		return plan.Fail, fmt.Sprintf("%d members instead of %d", len(r.Final.Quorum.Members), want)
+	if n := len(r.Final.Quorum.Members); n != want && r.Final.Quorum.Error == "" {
+		wrong = append(wrong, fmt.Sprintf("%d members instead of %d", n, want))
+	}
+	for _, m := range r.Final.Members {
+		if first := r.Final.Members[0]; m.Version != "" && first.Version != "" && m.Version != first.Version {
+			wrong = append(wrong, fmt.Sprintf("the member on %s runs %s and the one on %s %s", m.Machine, m.Version, first.Machine, first.Version))
+		}
+	}
+	if len(wrong) > 0 {
+		return plan.Fail, some(wrong)
 	}
 	return plan.Pass, fmt.Sprintf("all %d members follow one leader", want)
 }

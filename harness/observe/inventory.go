@@ -18,14 +18,15 @@ import (
 
 // Inventory is what a change to a cluster should leave as it was: taken before and after, and compared.
 type Inventory struct {
-	Nodes     map[string]NodeFacts `json:"nodes"`
-	Leftovers []string             `json:"leftovers"` // MACHINE: FILE, of the places asked for
-	Members   string               `json:"members"`   // what is wrong with the member list; empty: nothing
-	Unread    string               `json:"unread"`    // why the member list could not be read; empty: it was
-	Files     map[string][]string  `json:"files"`     // by machine, all paths in the directories that configure it
-	Orphans   []string             `json:"orphans"`   // pods and heartbeats of nodes that are not there, pods that do not end
-	Scaled    []string             `json:"scaled"`    // Deployments that were scaled down for the time of the change
-	Objects   *Objects             `json:"objects"`
+	Nodes     map[string]NodeFacts         `json:"nodes"`
+	Leftovers []string                     `json:"leftovers"`          // MACHINE: FILE, of the places asked for
+	Members   string                       `json:"members"`            // what is wrong with the member list; empty: nothing
+	Unread    string                       `json:"unread"`             // why the member list could not be read; empty: it was
+	Files     map[string][]string          `json:"files"`              // by machine, all paths in the directories that configure it
+	Contents  map[string]map[string]string `json:"contents,omitempty"` // by machine, hashes of the files among them; nil: not read
+	Orphans   []string                     `json:"orphans"`            // pods and heartbeats of nodes that are not there, pods that do not end
+	Scaled    []string                     `json:"scaled"`             // Deployments that were scaled down for the time of the change
+	Objects   *Objects                     `json:"objects"`
 }
 
 // NodeFacts are the parts of a Node that belong to its owner, not to its kubelet.
@@ -86,7 +87,7 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 const configured = "/etc/kubernetes /etc/systemd/system /etc/cni/net.d /etc/containerd /var/lib/kubelet/config.yaml /var/lib/kubelet/config.yaml.d /var/lib/kubelet/kubeadm-flags.env"
 
 func (t *Target) files(ctx context.Context, in *Inventory, where Residue) error {
-	in.Files = map[string][]string{}
+	in.Files, in.Contents = map[string][]string{}, map[string]map[string]string{}
 	for _, m := range t.Cluster.Machines() {
 		leftovers, err := cluster.Glob(ctx, m, where.Files...)
 		if err != nil {
@@ -101,8 +102,26 @@ func (t *Target) files(ctx context.Context, in *Inventory, where Residue) error 
 		}
 		in.Files[m.Name()] = strings.Split(strings.TrimSpace(paths), "\n")
 		slices.Sort(in.Files[m.Name()])
+		if in.Contents[m.Name()], err = contents(ctx, m); err != nil {
+			return fmt.Errorf("inventory: %w", err)
+		}
 	}
 	return nil
+}
+
+// contents are the hashes of the configured files: what is read once, at a start, does no harm until then, and nobody else looks.
+func contents(ctx context.Context, m cluster.Machine) (map[string]string, error) {
+	sums, err := cluster.Shell(ctx, m, "for d in "+configured+`; do [ ! -e "$d" ] || find "$d" -type f -exec sha256sum {} +; done`)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(sums) {
+		if sum, file, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
+			out[file] = sum
+		}
+	}
+	return out, nil
 }
 
 func factsOf(n *corev1.Node) NodeFacts {
