@@ -234,11 +234,14 @@ func mayChange(d difference, before, after fields) bool {
 
 // How many differences a message has, and how much of a value.
 const (
-	shownDifferences = 10
+	shownDifferences = 20
 	shownOfValue     = 160
 )
 
+// describeAll names whole objects first: where the message is cut, no object that came or went is hidden by the fields of another.
 func describeAll(diffs []difference) string {
+	whole, fields := splitBy(diffs, func(d difference) bool { return d.field != "" })
+	diffs = slices.Concat(whole, fields)
 	var out []string
 	for i, d := range diffs {
 		if i == shownDifferences {

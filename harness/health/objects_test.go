@@ -2,6 +2,7 @@ package health
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -250,5 +251,16 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if string(got) != string(want) {
 		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+func TestNoObjectThatCameOrWentIsHiddenByFieldsOfOthers(t *testing.T) {
+	diffs := []difference{}
+	for i := range 2 * shownDifferences {
+		diffs = append(diffs, difference{object: "Node worker-1", field: fmt.Sprint("metadata.labels[", i, "]"), wanted: "1"})
+	}
+	said := describeAll(append(diffs, difference{object: "Namespace left", is: "there"}))
+	if !strings.HasPrefix(said, "Namespace left was not there before") || !strings.HasSuffix(said, fmt.Sprintf("and %d more", shownDifferences+1)) {
+		t.Error(said)
 	}
 }
