@@ -52,5 +52,5 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	run.Report(res)
 	res.DurationSeconds = time.Since(res.Started).Seconds()
 	res.Judge()
-	return res, errors.Join(journal.Write("ended", ended{Seconds: res.DurationSeconds}), journal.Write("result", res))
+	return res, errors.Join(journal.Write("ended", ended{Seconds: res.DurationSeconds, Cells: 1}), journal.Write("result", res))
 }

@@ -40,6 +40,9 @@ func Judge(dir string) (*plan.Result, error) {
 	if why := disordered(entries); why != "" {
 		res.Gaps = append(res.Gaps, why)
 	}
+	if j.ended && j.planned != len(j.cells) {
+		res.Gaps = append(res.Gaps, fmt.Sprintf("the run had %d cells, its journal tells of %d", j.planned, len(j.cells)))
+	}
 	if !j.ended {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("the run did not end: its journal stops at %s with %q", j.last.Time.Format(time.DateTime), j.last.Kind))
 	}
@@ -53,6 +56,7 @@ type chronicle struct {
 	started  time.Time
 	seconds  float64
 	ended    bool
+	planned  int // cells
 	last     plan.Entry
 	kept     map[string]plan.Kept // by label
 	untested map[string]string
@@ -82,7 +86,7 @@ func readRun(entries []plan.Entry) (*chronicle, error) {
 		case "ended":
 			var d ended
 			err = json.Unmarshal(e.Data, &d)
-			j.ended, j.seconds = true, d.Seconds
+			j.ended, j.seconds, j.planned = true, d.Seconds, d.Cells
 		}
 		if err != nil {
 			return nil, fmt.Errorf("journal: entry %q of %s: %w", e.Kind, e.Time.Format(time.DateTime), err)

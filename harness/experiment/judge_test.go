@@ -37,7 +37,7 @@ func runOf(t *testing.T, change func(*Evidence)) string {
 	}
 	for _, err := range []error{
 		j.Write("run", Opening{Scenario: "quiet", Provider: "lab", Seed: 3}), j.Sample("observation", e.Record.Observations[0]),
-		e.keep(dir, j), j.Write("ended", ended{Seconds: 10}), j.Close(),
+		e.keep(dir, j), j.Write("ended", ended{Seconds: 10, Cells: 1}), j.Close(),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -106,6 +106,9 @@ func TestWhatIsLeftOfARunIsInconclusiveAndSaysSo(t *testing.T) {
 			lines := bytes.SplitAfter(j, []byte("\n"))
 			return bytes.Join(lines[:3], nil)
 		}, "the run did not end"},
+		"a cell without a word": {func(_ string, j []byte) []byte {
+			return bytes.Replace(j, []byte(`"cells":1`), []byte(`"cells":2`), 1)
+		}, "the run had 2 cells, its journal tells of 1"},
 		"the evidence is gone": {func(dir string, j []byte) []byte {
 			_ = os.Remove(filepath.Join(dir, evidenceName("")))
 			return j

@@ -79,7 +79,7 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 	if !slices.Contains(errs, nil) {
 		return nil, errors.Join(errs...)
 	}
-	if err := journal.Write("ended", ended{Seconds: time.Since(begun).Seconds()}); err != nil {
+	if err := journal.Write("ended", ended{Seconds: time.Since(begun).Seconds(), Cells: len(outlines)}); err != nil {
 		return nil, err
 	}
 	res, err := Judge(o.Out)
@@ -141,9 +141,10 @@ type untested struct {
 	Why   string `json:"why"`
 }
 
-// ended is the journal's word that the run came to its end, and how long it took.
+// ended is the journal's word that the run came to its end, how long it took, and of how many cells it was.
 type ended struct {
 	Seconds float64 `json:"seconds"`
+	Cells   int     `json:"cells"`
 }
 
 // evidence is everything the cell has seen and done.

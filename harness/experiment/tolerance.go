@@ -7,7 +7,7 @@ import (
 
 // tolerance is the least margin and how long it was nothing, each observation standing for the time to the next.
 func tolerance(obs []observe.Observation) plan.Tolerance {
-	var t plan.Tolerance
+	t := plan.Tolerance{Observations: len(obs)}
 	for i, o := range obs {
 		if m := max(o.Margin(), 0); i == 0 || m < t.Minimum {
 			t.Minimum = m

@@ -285,3 +285,20 @@ func TestAbsorbDoesNotExcuseAFailedRollback(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+// TestACellThatWasNotTestedLowersNothing: nothing was seen of it, so nothing was lost in it.
+func TestACellThatWasNotTestedLowersNothing(t *testing.T) {
+	seen := func(least int) *Result {
+		return &Result{Cluster: []Cluster{{}}, Tolerance: Tolerance{Observations: 9, Minimum: least}}
+	}
+	untested, unseen := &Result{}, &Result{Cluster: []Cluster{{}}}
+	for _, cells := range [][]*Result{{untested, seen(2), seen(1)}, {seen(1), untested}, {unseen, seen(1), seen(2), unseen}} {
+		var r Result
+		for _, c := range cells {
+			r.Merge("x", c)
+		}
+		if r.Tolerance.Minimum != 1 {
+			t.Errorf("%+v", r.Tolerance)
+		}
+	}
+}

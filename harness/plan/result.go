@@ -142,6 +142,7 @@ type Probe struct {
 
 // Tolerance is how many more etcd members could have been lost: the least at any observation, and for how long it was nothing.
 type Tolerance struct {
+	Observations  int             `json:"observations"` // without any the rest says nothing
 	Minimum       int             `json:"minimum"`
 	SecondsAtZero float64         `json:"secondsAtZero"`
 	Steps         []StepTolerance `json:"steps,omitempty"` // of an upgrade
@@ -233,9 +234,10 @@ func (r *Result) Merge(label string, cell *Result) {
 		r.Gaps = append(r.Gaps, strings.TrimPrefix(label+": "+g, ": "))
 	}
 	r.Kept = append(r.Kept, cell.Kept...)
-	if len(r.Cluster) == len(cell.Cluster) || cell.Tolerance.Minimum < r.Tolerance.Minimum {
+	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}
+	r.Tolerance.Observations += cell.Tolerance.Observations
 	r.Host = r.Host.merge(cell.Host)
 	r.Tolerance.SecondsAtZero += cell.Tolerance.SecondsAtZero
 	for _, s := range cell.Tolerance.Steps {
