@@ -9,6 +9,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -151,6 +152,45 @@ func TestOneFrozenServerOfThreeIsNoOutage(t *testing.T) {
 		}
 		if got := judge(t, "etcdWritesContinue", r, w, Params{}); got.Verdict != c.want {
 			t.Errorf("%d of %d: %s: %s", c.bad, c.of, got.Verdict, got.Message)
+		}
+	}
+}
+
+func TestDataThatIsNotKeptIsMissed(t *testing.T) {
+	whole := func() *Record {
+		r := three()
+		r.Final.Time = at(60)
+		h, l := load.History{Name: load.LedgerEtcd}, load.Ledger{Name: load.LedgerEtcd}
+		var s []load.Sample
+		for i := range 60 {
+			h.Ops = append(h.Ops, load.Op{Kind: "put", Key: "k", To: fmt.Sprint(i), Call: at(float64(i)).UnixNano(), Return: at(float64(i) + 0.1).UnixNano()})
+			l.Acknowledged = append(l.Acknowledged, fmt.Sprint(i))
+			s = append(s, load.Sample{Start: at(float64(i)), End: at(float64(i) + 0.1)})
+		}
+		l.Found = l.Acknowledged
+		r.Histories, r.Ledgers, r.Samples = []load.History{h}, []load.Ledger{l}, map[string][]load.Sample{load.ProbeEtcdWrite: s}
+		return r
+	}
+	for name, c := range map[string]struct {
+		change        func(r *Record)
+		history, loss plan.Verdict
+	}{
+		"all kept":          {func(*Record) {}, plan.Pass, plan.Pass},
+		"half a history":    {func(r *Record) { r.Histories[0].Ops = r.Histories[0].Ops[:20] }, plan.Unknown, plan.Pass},
+		"half a ledger":     {func(r *Record) { r.Ledgers[0].Acknowledged = r.Ledgers[0].Acknowledged[:30] }, plan.Pass, plan.Unknown},
+		"none of the API's": {func(r *Record) { r.Topology = cluster.Topology{ControlPlanes: 1}.Complete() }, plan.Unknown, plan.Unknown},
+		"half, after a jump": {func(r *Record) {
+			r.Histories[0].Ops, r.Host = r.Histories[0].Ops[:20], []observe.HostReading{{Jump: time.Minute}}
+		}, plan.Pass, plan.Pass},
+		"half, and lost as well": {func(r *Record) { r.Ledgers[0].Acknowledged, r.Ledgers[0].Found = r.Ledgers[0].Acknowledged[:30], nil }, plan.Pass, plan.Fail},
+	} {
+		r := whole()
+		c.change(r)
+		if got := judge(t, "linearizable", r, nil, Params{}); got.Verdict != c.history {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
+		}
+		if got := judge(t, "noAcknowledgedWriteLost", r, nil, Params{}); got.Verdict != c.loss {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
 		}
 	}
 }
