@@ -97,6 +97,7 @@ type Runner struct {
 
 	mu   sync.Mutex
 	done []StepDone
+	cut  bool // a step was left out because of an interrupt, and that is recorded
 }
 
 // Run does the steps in order. After a failure only cleanup steps run; the first error is returned with what cleanup added.
@@ -169,13 +170,13 @@ func (r *Runner) excuse(group *Step) error {
 
 func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 	if failed == nil && ctx.Err() != nil {
-		failed = fmt.Errorf("interrupted before step %s %s: %w", s.ID, s.Name, context.Cause(ctx))
+		failed = interruptedError{fmt.Errorf("interrupted before step %s %s: %w", s.ID, s.Name, context.Cause(ctx))}
 	}
 	if s.Run == nil {
 		return r.group(ctx, s, failed)
 	}
 	if failed != nil && !s.Cleanup {
-		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "skipped", Error: "an earlier step failed"})
+		r.leaveOut(s, failed)
 		return failed
 	}
 	if s.Cleanup {
@@ -204,6 +205,24 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 		return failed
 	}
 	return errors.Join(failed, fmt.Errorf("step %s %s: %w", s.ID, s.Name, err))
+}
+
+// interruptedError says that a run ended before its end, though no step of it need have failed: what undoes things is not interrupted.
+type interruptedError struct{ error }
+
+// Unwrap gives what was said, and why.
+func (e interruptedError) Unwrap() error { return e.error }
+
+// leaveOut records a step that does not run. The first that an interrupt left out counts as failed: nothing else may tell of it.
+func (r *Runner) leaveOut(s *Step, failed error) {
+	d := StepDone{ID: s.ID, Name: s.Name, Status: "skipped", Error: "an earlier step failed"}
+	r.mu.Lock()
+	var cut interruptedError
+	if errors.As(failed, &cut) && !r.cut {
+		r.cut, d.Status, d.Error = true, "failed", cut.Error()
+	}
+	r.mu.Unlock()
+	r.record(d)
 }
 
 func (r *Runner) record(d StepDone) {

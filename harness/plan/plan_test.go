@@ -302,3 +302,31 @@ func TestACellThatWasNotTestedLowersNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAnInterruptWhileSomethingIsUndoneIsNoSuccess: what undoes things is not interrupted and does not fail, so nothing but the steps that were left out
+// tells of it.
+func TestAnInterruptWhileSomethingIsUndoneIsNoSuccess(t *testing.T) {
+	j, err := CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	for name, undo := range map[string]bool{"undone": true, "done": false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &Plan{Steps: []*Step{
+			{Name: "recover", Cleanup: undo, Run: func(context.Context) error { cancel(); return nil }},
+			{Name: "await recovery", Cleanup: undo, Run: func(context.Context) error { return nil }},
+			{Name: "upgrade", Run: func(context.Context) error { return nil }},
+			{Name: "observe", Run: func(context.Context) error { return nil }},
+		}}
+		p.Number()
+		r := &Runner{Journal: j}
+		if err := r.Run(ctx, p); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		res := &Result{Steps: r.Done(), Checks: []Check{{Name: "c", Verdict: Pass}}}
+		if res.Judge(); res.Verdict != Inconclusive || len(res.Reasons) != 1 {
+			t.Errorf("%s: %s %v", name, res.Verdict, res.Steps)
+		}
+	}
+}
