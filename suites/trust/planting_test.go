@@ -41,7 +41,8 @@ type bed struct {
 	scenario string // its spec
 	labels   Labels
 	plants   []plant
-	atOnce   bool // the order does not matter
+	atOnce   bool                            // the order does not matter
+	prepare  func(ctx context.Context) error // before the run: programs that are not there yet take minutes
 }
 
 // specs are one for each plant of the bed, after one run of its scenario.
@@ -52,6 +53,9 @@ func (b bed) specs() {
 		BeforeAll(func(ctx context.Context) {
 			sc, err := experiment.Parse(b.name+".yaml", []byte("apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: "+b.name+"}\nspec:\n"+b.scenario))
 			Expect(err).NotTo(HaveOccurred())
+			if b.prepare != nil {
+				Expect(b.prepare(ctx)).To(Succeed())
+			}
 			planted := make(chan error, 1)
 			go func() { planted <- b.plantAll(ctx, culprits, failed) }()
 			res, err = suite.Run(ctx, sc, experiment.Options{})
@@ -60,7 +64,7 @@ func (b bed) specs() {
 			for _, c := range res.Checks {
 				AddReportEntry("check", fmt.Sprintf("%s %s: %s", c.Name, c.Verdict, c.Message), ReportEntryVisibilityFailureOrVerbose)
 			}
-		}, NodeTimeout(12*time.Minute))
+		}, NodeTimeout(40*time.Minute))
 		for _, p := range b.plants {
 			It(p.name+" is found by "+p.check, func() {
 				Expect(failed[p.name]).NotTo(HaveOccurred(), "it could not be planted")

@@ -41,8 +41,42 @@ func members() []plant {
 	return []plant{
 		{"an acknowledged key deleted", "noAcknowledgedWriteLost", deletedKey},
 		{"kill -9 of a member", "onlyPlannedLosses", then(kill("etcd-1", etcd.Program, ""), wait(gone), on("etcd-1", "the member"))},
+		{"another version of a member", "etcdHealthy", then(anotherEtcd("etcd-2"), wait(gone), none("the member on etcd-2 runs "+otherEtcdVersion[1:]))},
 		{"a member with other data", "hashesEqual", then(otherData("etcd-3"), wait(gone), on("etcd-3", "the member"))},
 		{"a learner left", "etcdHealthy", strayLearner},
+	}
+}
+
+// Versions that no machine of a bed has.
+const (
+	otherEtcdVersion       = "v3.6.11"
+	otherKubernetesVersion = "v1.36.3"
+)
+
+func otherEtcd(ctx context.Context) error {
+	v, err := release.Resolve(release.Etcd, otherEtcdVersion)
+	if err != nil {
+		return err
+	}
+	return suite.Lab.Store().Ensure(ctx, v, etcd.Program)
+}
+
+func otherKubernetes(ctx context.Context) error {
+	return suite.Lab.Provide(ctx, otherKubernetesVersion)
+}
+
+// anotherEtcd replaces a member's program, and has it started anew.
+func anotherEtcd(machine string) planting {
+	return func(ctx context.Context, p *planter) (string, error) {
+		m, err := p.machine(machine)
+		if err != nil {
+			return "", err
+		}
+		if err := m.Install(ctx, release.Etcd, otherEtcdVersion, etcd.Program); err != nil {
+			return "", err
+		}
+		_, err = m.Kill(ctx, etcd.Program)
+		return machine, err
 	}
 }
 
@@ -75,7 +109,7 @@ func otherData(machine string) planting {
 			return "", err
 		}
 		db := path.Join(etcd.DataDir, "member/snap/db")
-		if _, err := cluster.Shell(ctx, m, "grep -q the-value-that-was-written "+db+"; LC_ALL=C sed -i s/the-value-that-was-written/the-value-that-was-tampered/g "+db); err != nil {
+		if _, err := cluster.Shell(ctx, m, "grep -q the-value-that-was-written "+db+"; LC_ALL=C sed -i s/the-value-that-was-written/the-value-that-was-altered/g "+db); err != nil {
 			return "", err
 		}
 		return machine, m.Release(ctx, etcd.Program)
@@ -155,18 +189,18 @@ func admission() []plant {
 func versions() []plant {
 	var out []plant
 	for _, c := range []string{observe.ControllerManager, observe.Scheduler, observe.APIServer} {
-		out = append(out, plant{"another version of " + c, "versions", shell("control-plane-1", "sed -i 's/:v1.35.4/:v1.36.3/' "+manifests+"/"+c+".yaml", c+" on control-plane-1 is v1.36.3 instead of v1.35.4")})
+		out = append(out, plant{"another version of " + c, "versions", shell("control-plane-1", "sed -i 's/:v1.35.4/:"+otherKubernetesVersion+"/' "+manifests+"/"+c+".yaml", c+" on control-plane-1 is "+otherKubernetesVersion+" instead of v1.35.4")})
 	}
 	return append(out, plant{"another version of a kubelet", "versions", func(ctx context.Context, p *planter) (string, error) {
 		m, err := p.machine("worker-1")
 		if err != nil {
 			return "", err
 		}
-		if err := m.Install(ctx, release.Kubernetes, "v1.36.3", observe.Kubelet); err != nil {
+		if err := m.Install(ctx, release.Kubernetes, otherKubernetesVersion, observe.Kubelet); err != nil {
 			return "", err
 		}
 		_, err = m.Kill(ctx, observe.Kubelet)
-		return "kubelet on worker-1 is v1.36.3 instead of v1.35.4", err
+		return "kubelet on worker-1 is " + otherKubernetesVersion + " instead of v1.35.4", err
 	}})
 }
 
@@ -175,6 +209,7 @@ func three() []plant {
 	return []plant{
 		{"two leaders", "oneLeader", then(shell("control-plane-2", "sed -i s/--leader-elect=true/--leader-elect=false/ "+manifests+"/kube-scheduler.yaml", ""), wait(3*gone), on("control-plane-2", observe.Scheduler))},
 		{"kill -9 of one API server of three", "noUnplannedRestart", kill("control-plane-3", observe.APIServer, "kube-apiserver on control-plane-3")},
+		{"a node deleted and registered again", "objectsPreserved", then(api("DELETE", worker, "", ""), none("Node worker-1 was deleted and registered again"))}, // by its next boot
 		{"a machine that has lost its power and came back, its node still Ready", "noUnplannedRestart", func(ctx context.Context, p *planter) (string, error) {
 			m, err := p.machine("worker-1")
 			if err != nil {

@@ -20,11 +20,11 @@ var _ = func() bool {
 	for _, b := range []bed{
 		{name: "plants-objects", scenario: quiet, labels: Label("tier: quick", "needs: kubernetes"), plants: objects(), atOnce: true},
 		{name: "plants-processes", scenario: quiet, labels: Label("tier: quick", "needs: kubernetes"), plants: processes()},
-		{name: "plants-members", scenario: quietEtcd, labels: Label("tier: nightly", "needs: etcd"), plants: members()},
+		{name: "plants-members", scenario: quietEtcd, labels: Label("tier: nightly", "needs: etcd"), plants: members(), prepare: otherEtcd},
 		{name: "plants-alarm", scenario: quietEtcd, labels: Label("tier: nightly", "needs: etcd"), plants: alarm()},
 		{name: "plants-files", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: files()},
 		{name: "plants-admission", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: admission()},
-		{name: "plants-versions", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: versions()},
+		{name: "plants-versions", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: versions(), prepare: otherKubernetes},
 		{name: "plants-three", scenario: quietThree, labels: Label("tier: nightly", "needs: kubernetes"), plants: three()},
 		{name: "plants-upgrade", scenario: upgrading, labels: Label("tier: nightly", "needs: kubernetes"), plants: duringUpgrade(), atOnce: true},
 	} {
