@@ -140,6 +140,8 @@ func alarm() []plant {
 // files are changed on a machine: some are read once, at the next start, and do no harm until then.
 func files() []plant {
 	return []plant{
+		{"an aggregated API down", "noResidue", api("POST", "/apis/apiregistration.k8s.io/v1/apiservices", `{"metadata":{"name":"v1.left.example.com"},"spec":{"group":"left.example.com","version":"v1",
+			"groupPriorityMinimum":100,"versionPriority":100,"service":{"name":"nobody","namespace":"default"},"insecureSkipTLSVerify":true}}`, "APIService.apiregistration.k8s.io v1.left.example.com was not there before")},
 		{"an expired certificate", "noResidue", expired},
 		{"the kubeconfig of a component swapped", "noResidue", shell("control-plane-1", "cd /etc/kubernetes; cp scheduler.conf controller-manager.conf", "/etc/kubernetes/controller-manager.conf on control-plane-1 is not what it was")},
 		{"a kubelet's flags changed", "noResidue", shell("worker-1", "echo '# changed' >> /var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/kubeadm-flags.env on worker-1 is not what it was")},
@@ -147,8 +149,6 @@ func files() []plant {
 			wait(gone), none("has lost --enable-bootstrap-token-auth=true"))},
 		{"the scheduler's manifest moved away everywhere", "whole", shell("control-plane-1", "mv "+manifests+"/kube-scheduler.yaml /root", "kube-scheduler on control-plane-1 does not answer")},
 		{"a kubelet stopped", "noUnplannedRestart", held("worker-1", observe.Kubelet)},
-		{"an aggregated API down", "noResidue", api("POST", "/apis/apiregistration.k8s.io/v1/apiservices", `{"metadata":{"name":"v1.left.example.com"},"spec":{"group":"left.example.com","version":"v1",
-			"groupPriorityMinimum":100,"versionPriority":100,"service":{"name":"nobody","namespace":"default"},"insecureSkipTLSVerify":true}}`, "APIService.apiregistration.k8s.io v1.left.example.com was not there before")},
 	}
 }
 
