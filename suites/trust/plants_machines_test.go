@@ -137,7 +137,8 @@ func alarm() []plant {
 	}}}
 }
 
-// files are changed on a machine: some are read once, at the next start, and do no harm until then.
+// files are changed on a machine that are read once, at the next start, and do no harm until then: no process may start anew here. (The API server
+// did once, and ended itself over the certificate.)
 func files() []plant {
 	return []plant{
 		{"an aggregated API down", "noResidue", api("POST", "/apis/apiregistration.k8s.io/v1/apiservices", `{"metadata":{"name":"v1.left.example.com"},"spec":{"group":"left.example.com","version":"v1",
@@ -145,6 +146,12 @@ func files() []plant {
 		{"an expired certificate", "noResidue", expired},
 		{"the kubeconfig of a component swapped", "noResidue", shell("control-plane-1", "cd /etc/kubernetes; cp scheduler.conf controller-manager.conf", "/etc/kubernetes/controller-manager.conf on control-plane-1 is not what it was")},
 		{"a kubelet's flags changed", "noResidue", shell("worker-1", "echo '# changed' >> /var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/kubeadm-flags.env on worker-1 is not what it was")},
+	}
+}
+
+// changed are what a control plane and a kubelet run, on the spot.
+func changed() []plant {
+	return []plant{
 		{"an API server's flag lost", "objectsPreserved", then(shell("control-plane-1", "cd "+manifests+"; grep -q enable-bootstrap-token-auth kube-apiserver.yaml; sed -i /enable-bootstrap-token-auth/d kube-apiserver.yaml", ""),
 			wait(gone), none("has lost --enable-bootstrap-token-auth=true"))},
 		{"the scheduler's manifest moved away everywhere", "whole", shell("control-plane-1", "mv "+manifests+"/kube-scheduler.yaml /root", "kube-scheduler on control-plane-1 does not answer")},
