@@ -35,7 +35,7 @@ func Checks() []CheckKind {
 		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart},
 		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable},
 		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss},
-		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections", requests},
+		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections; of etcd where it stands alone", requests},
 		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable},
 		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader},
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue},
@@ -57,9 +57,9 @@ func Checks() []CheckKind {
 
 // Builtin are the checks every scenario on a cluster of the topology makes whether it says so or not.
 func Builtin(t cluster.Topology) []string {
-	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost"}
+	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost", "requests"}
 	if t.Kubernetes() {
-		out = append(out, "noUnplannedRestart", "requests", "objectsPreserved", "noResidue")
+		out = append(out, "noUnplannedRestart", "objectsPreserved", "noResidue")
 	}
 	return out
 }

@@ -23,11 +23,14 @@ const (
 	trouble     = 0.5              // of the time of a fault or a step, beside its longest gap
 )
 
-// requests judges what clients of the API got: reads and writes through the balancer, over a connection that is kept and over new ones, and past
+// requests judges what clients of etcd got where it stands alone, and else what clients of the API got: reads and writes through the balancer, over a connection that is kept and over new ones, and past
 // it, of each API server. Through the balancer only the expected loss of quorum is excused, and what is on all control planes at once; of an
 // API server what is on itself.
 func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	c := newClients(r, p)
+	if !r.Topology.Kubernetes() {
+		return c.ofEtcd()
+	}
 	var direct *figures // the worst past the balancer
 	for _, probe := range []string{load.ProbeAPIRead, load.ProbeAPIWrite, load.ProbeAPINew} {
 		if fine := c.judge(probe, c.everywhere); fine != nil {
@@ -45,6 +48,20 @@ func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if direct != nil {
 		c.fine = append(c.fine, direct.what)
 	}
+	return c.verdict()
+}
+
+// ofEtcd judges what clients of etcd got, where it stands alone: only the expected loss of quorum is excused.
+func (c *clients) ofEtcd() (plan.Verdict, string) {
+	for _, probe := range []string{load.ProbeEtcdRead, load.ProbeEtcdWrite} {
+		if fine := c.judge(probe, func(from, to time.Time) bool { return c.expected(from) || c.expected(to) }); fine != nil {
+			c.fine = append(c.fine, fine.what)
+		}
+	}
+	return c.verdict()
+}
+
+func (c *clients) verdict() (plan.Verdict, string) {
 	v, said := worst(c.wrong, c.unclear, c.fine)
 	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, %.0f %% failures and %.0f %% without an answer",
 		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors, 100*c.late)
@@ -210,7 +227,7 @@ func (c *clients) oftenQuiet(ts []try) string {
 		allowed float64
 	}{{failed, c.errors}, {late, c.late}} {
 		if n := len(of.tries); n > few && float64(n) > of.allowed*float64(all) {
-			return fmt.Sprintf("failed %d of %d times while nothing was done to the control plane, above %.0f %%: %s", n, all, 100*of.allowed, of.tries[n-1].Err)
+			return fmt.Sprintf("failed %d of %d times while nothing was done to the servers, above %.0f %%: %s", n, all, 100*of.allowed, of.tries[n-1].Err)
 		}
 	}
 	return ""

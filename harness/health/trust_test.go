@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -190,6 +191,38 @@ func TestDataThatIsNotKeptIsMissed(t *testing.T) {
 			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
 		}
 		if got := judge(t, "noAcknowledgedWriteLost", r, nil, Params{}); got.Verdict != c.loss {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
+// TestEtcdThatTakesNoWritesIsAnOutage: with an alarm of no space a quorum reads on, members answer, and nothing can be written.
+func TestEtcdThatTakesNoWritesIsAnOutage(t *testing.T) {
+	if !slices.Contains(Builtin(three().Topology), "requests") {
+		t.Error("nobody asks whether etcd takes writes")
+	}
+	for name, c := range map[string]struct {
+		from, to float64
+		windows  []Window
+		want     plan.Verdict
+	}{
+		"quiet":                {0, 0, nil, plan.Pass},
+		"20 s of no space":     {20, 40, nil, plan.Fail},
+		"a short election":     {20, 23, nil, plan.Pass},
+		"the loss was planned": {20, 40, []Window{{Machines: []string{"etcd-1", "etcd-2"}, Expected: true, Began: at(19), Effective: at(21), Recover: at(39), Cleared: at(40)}}, plan.Pass},
+		"one of three is lost": {20, 50, []Window{{Machines: []string{"etcd-1"}, Began: at(19), Effective: at(21), Recover: at(39), Cleared: at(40)}}, plan.Fail},
+	} {
+		r := three()
+		r.Windows, r.Samples = c.windows, map[string][]load.Sample{}
+		for now := 0.0; now < 60; now += 0.2 {
+			s := load.Sample{Start: at(now), End: at(now + 0.01)}
+			r.Samples[load.ProbeEtcdRead] = append(r.Samples[load.ProbeEtcdRead], s)
+			if now >= c.from && now < c.to {
+				s.Err, s.Class = "etcdserver: mvcc: database space exceeded", cluster.Answered
+			}
+			r.Samples[load.ProbeEtcdWrite] = append(r.Samples[load.ProbeEtcdWrite], s)
+		}
+		if got := judge(t, "requests", r, nil, Params{}); got.Verdict != c.want {
 			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
 		}
 	}
