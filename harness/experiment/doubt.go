@@ -2,6 +2,8 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/plan"
@@ -40,4 +42,23 @@ func disordered(entries []plan.Entry) string {
 		}
 	}
 	return ""
+}
+
+// strange lists the windows that are not those of the receipts: what is excused is what was done, to whom and when, and nothing besides.
+func (e *Evidence) strange() []string {
+	var out []string
+	for _, w := range e.Record.Windows {
+		if w.Upgrade || w.Began.IsZero() {
+			continue
+		}
+		own := slices.ContainsFunc(e.Planned, func(p PlannedFault) bool {
+			return p.Step == w.ID && slices.ContainsFunc(e.Receipts, func(r plan.Receipt) bool {
+				return r.ID == p.ID && slices.Equal(r.Machines, w.Machines) && r.Armed.Equal(w.Began) && r.EffectiveAt.Equal(w.Effective) && r.ClearedAt.Equal(w.Recover)
+			})
+		})
+		if !own {
+			out = append(out, fmt.Sprintf("what is excused as fault %s, on %s from %s on, is not what a receipt tells of", w.ID, strings.Join(w.Machines, ", "), w.Began.Format(time.TimeOnly)))
+		}
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -31,6 +32,26 @@ func TestAReceiptIsBelievedByWhatItHolds(t *testing.T) {
 	} {
 		if got := doubt(c.receipt); c.says == "" && got != "" || !strings.Contains(got, c.says) {
 			t.Errorf("%s: %q, want %q", name, got, c.says)
+		}
+	}
+}
+
+func TestNothingIsExcusedButWhatAReceiptTellsOf(t *testing.T) {
+	at := time.Now()
+	r := plan.Receipt{ID: "x/3", Machines: []string{"etcd-1"}, Armed: at, EffectiveAt: at.Add(time.Second), ClearedAt: at.Add(2 * time.Second)}
+	own := health.Window{ID: "3", Machines: r.Machines, Began: r.Armed, Effective: r.EffectiveAt, Recover: r.ClearedAt}
+	wider, earlier, another := own, own, own
+	wider.Machines, earlier.Began, another.ID = []string{"etcd-1", "etcd-2"}, at.Add(-time.Minute), "4"
+	for name, c := range map[string]struct {
+		window health.Window
+		want   int
+	}{
+		"its own": {own, 0}, "never began": {health.Window{ID: "4"}, 0}, "an upgrade's": {health.Window{ID: "5", Upgrade: true, Began: at}, 0},
+		"more machines": {wider, 1}, "from before": {earlier, 1}, "of no fault": {another, 1},
+	} {
+		e := Evidence{Planned: []PlannedFault{{ID: r.ID, Step: "3"}}, Receipts: []plan.Receipt{r}, Record: health.Record{Windows: []health.Window{c.window}}}
+		if got := e.strange(); len(got) != c.want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (e *Evidence) Judge() *plan.Result {
 		res.Gaps = append(res.Gaps, "nothing was observed: the load was never started")
 		return res
 	}
-	res.Gaps = append(res.Gaps, health.Silence(r)...)
+	res.Gaps = append(append(res.Gaps, health.Silence(r)...), e.strange()...)
 	res.Tolerance = tolerance(r.Observations)
 	if len(e.Upgrade) > 0 {
 		res.Tolerance.Steps = toleranceBySteps(r.Observations, e.Upgrade)
