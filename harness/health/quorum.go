@@ -77,6 +77,13 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	}
 	missed, started, known := map[string]int{}, map[string]time.Time{}, map[string]bool{}
 	blind, since := r.Blind(), map[string]time.Time{}
+	var wrong []string // the first of each member
+	told := map[string]bool{}
+	fail := func(machine, format string, args ...any) {
+		if !told[machine] {
+			told[machine], wrong = true, append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
 	for _, o := range r.Observations {
 		for _, m := range o.Members {
 			if m.Error != "" {
@@ -92,7 +99,7 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 				}
 				slow := m.Failure == cluster.Deadline && o.Time.Sub(since[m.Machine]) < electionGap // a busy host answers late as well
 				if missed[m.Machine] >= 2 && !slow {
-					return plan.Fail, fmt.Sprintf("the member on %s was lost at %s and no fault of the scenario did it: %s", m.Machine, clock(o.Time), m.Error)
+					fail(m.Machine, "the member on %s was lost at %s and no fault of the scenario did it: %s", m.Machine, clock(o.Time), m.Error)
 				}
 				continue
 			}
@@ -102,10 +109,13 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			}
 			known[m.Machine] = true
 			if before := started[m.Machine]; !before.IsZero() && m.Started.Sub(before) > time.Second && !r.excused(m.Machine, etcd.Program, m.Started) {
-				return plan.Fail, fmt.Sprintf("the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
+				fail(m.Machine, "the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
 			}
 			started[m.Machine] = m.Started
 		}
+	}
+	if len(wrong) > 0 {
+		return plan.Fail, some(wrong)
 	}
 	for _, m := range r.Topology.EtcdMachines() {
 		if !known[m] {

@@ -70,3 +70,21 @@ func TestEtcdHealthyNamesEverythingThatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryMemberThatWasLostIsNamed(t *testing.T) {
+	r := &Record{Topology: cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 2}}
+	begun := time.Now()
+	for i := range 20 {
+		started := begun.Add(-time.Hour)
+		if i > 10 {
+			started = begun.Add(5 * time.Second)
+		}
+		r.Observations = append(r.Observations, observe.Observation{Time: begun.Add(time.Duration(i) * time.Second / 2), Members: []etcd.Member{
+			{Machine: "etcd-1", ID: 1, Leader: 1, Started: started}, {Machine: "etcd-2", ID: 2, Leader: 1, Started: started},
+		}})
+	}
+	v, said := onlyPlannedLosses(r, nil, Params{})
+	if v != plan.Fail || !strings.Contains(said, "etcd-1 was restarted") || !strings.Contains(said, "etcd-2 was restarted") {
+		t.Errorf("%s %q", v, said)
+	}
+}
