@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
@@ -44,9 +45,8 @@ func (e codeError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the first interrupt undoes what was done; a second one ends the program at once, and heal does the rest
-	klog.SetOutput(io.Discard)   // client-go's own words about connections that we break on purpose
-	klog.LogToStderr(false)
+	context.AfterFunc(ctx, stop)   // the first interrupt undoes what was done; a second one ends the program at once, and heal does the rest
+	klog.SetLogger(logr.Discard()) // client-go's own words about connections that we break on purpose
 	switch filepath.Base(args[0]) {
 	case "systemctl":
 		code, err := systemctl(ctx, args[1:], os.Stdout)

@@ -28,6 +28,7 @@ type Evidence struct {
 	Steps    []plan.StepDone `json:"steps"`
 	Upgrade  []plan.StepDone `json:"upgrade,omitempty"` // of them, or of another process, those of upgrades
 	Record   health.Record   `json:"record"`
+	Broken   bool            `json:"broken,omitempty"` // off, by an interrupt: what it did not come to it has not shown
 }
 
 // PlannedFault is a fault of the plan, whether it ever began or not.
@@ -219,5 +220,9 @@ func (e *Evidence) check(ch Check, when string, w *health.Window) plan.Check {
 	if err != nil {
 		return plan.Check{Name: ch.Name, When: when, Verdict: plan.Unknown, Message: err.Error()}
 	}
-	return kind.Judge(&e.Record, w, ch.Params)
+	c := kind.Judge(&e.Record, w, ch.Params)
+	if e.Broken && when == "finally" && c.Verdict == plan.Fail { // what was half done was not put back: rollback does not run after an interrupt
+		c.Verdict, c.Message = plan.Unknown, "the run was interrupted: "+c.Message
+	}
+	return c
 }

@@ -144,3 +144,15 @@ func TestADirectoryWithoutARunIsAMistake(t *testing.T) {
 		t.Error("a result was made of nothing")
 	}
 }
+
+func TestWhatAnInterruptLeftHalfDoneIsNoNoGo(t *testing.T) {
+	for broken, want := range map[bool]plan.Verdict{false: plan.Fail, true: plan.Unknown} {
+		r, err := Judge(runOf(t, func(e *Evidence) { e.Broken, e.Record.Unwhole = broken, "node worker-1 is not Ready" }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := verdictOf(r, "whole"); got != want {
+			t.Errorf("interrupted %v: %s, want %s", broken, got, want)
+		}
+	}
+}

@@ -121,7 +121,9 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	if c.cluster == nil { // nothing was tested: the environment is to blame
 		return errors.Join(err, journal.Write("untested", untested{Label: ol.cell.Label, Why: describe(err)}))
 	}
-	return c.evidence().keep(o.Out, journal)
+	e := c.evidence()
+	e.Broken = ctx.Err() != nil
+	return e.keep(o.Out, journal)
 }
 
 // Opening is the first entry of a run: what heal needs to find the cluster.

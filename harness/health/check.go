@@ -59,7 +59,7 @@ func Checks() []CheckKind {
 func Builtin(t cluster.Topology) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost", "requests"}
 	if t.Kubernetes() {
-		out = append(out, "noUnplannedRestart", "objectsPreserved", "noResidue")
+		out = append(out, "noUnplannedRestart", "oneLeader", "objectsPreserved", "noResidue")
 	}
 	return out
 }
