@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 )
 
 // quietFor is how long nothing at all may come from whoever looks every half second and takes some seconds for it on a busy host.
@@ -28,7 +29,7 @@ func Silence(r *Record) []string {
 	for _, o := range r.Observations {
 		switch {
 		case last.IsZero():
-		case o.Time.Before(last.Add(-time.Second)) && blind.Unseen(o.Time, last) == 0:
+		case o.Time.Before(last.Add(-time.Second)) && !setBack(r, last.Sub(o.Time)):
 			out = append(out, fmt.Sprintf("the observation of %s follows that of %s", clock(o.Time), clock(last)))
 		case quiet(last, o.Time):
 			out = append(out, fmt.Sprintf("nothing was observed from %s to %s", clock(last), clock(o.Time)))
@@ -53,6 +54,11 @@ func Silence(r *Record) []string {
 		}
 	}
 	return out
+}
+
+// setBack reports whether the host's clock was seen to be set back by about so much. A stall is no reason for a time that runs backwards.
+func setBack(r *Record, by time.Duration) bool {
+	return slices.ContainsFunc(r.Host, func(h observe.HostReading) bool { return h.Jump < 0 && -h.Jump >= by-time.Second })
 }
 
 // missingProbes are those that every load on such a cluster has.

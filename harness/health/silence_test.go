@@ -39,7 +39,12 @@ func TestSilence(t *testing.T) {
 			r.Observations = append(r.Observations[:20:20], r.Observations[40:]...)
 			r.Host = []observe.HostReading{{Time: to, Stalls: []observe.Stall{{From: from, To: to}}}}
 		}, ""},
-		"a clock":         {func(r *Record) { r.Observations[30].Time = r.Observations[5].Time }, "follows that of"},
+		"a clock": {func(r *Record) { r.Observations[30].Time = r.Observations[5].Time }, "follows that of"},
+		"a clock, while the host stood still": {func(r *Record) {
+			r.Observations[30].Time = r.Observations[5].Time
+			at := r.Observations[10].Time
+			r.Host = []observe.HostReading{{Time: at, Stalls: []observe.Stall{{From: at.Add(-time.Second), To: at}}}}
+		}, "follows that of"},
 		"a probe missing": {func(r *Record) { delete(r.Samples, load.ProbeEtcdRead) }, `the probe "etcd linearizable read" is missing`},
 		"a probe stopped": {func(r *Record) { r.Samples[load.ProbeEtcdRead] = r.Samples[load.ProbeEtcdRead][:30] }, `the probe "etcd linearizable read" stopped`},
 		"a probe silent": {func(r *Record) {
