@@ -195,17 +195,14 @@ func killSomebodyElse(ctx context.Context) error {
 			return err
 		}
 	}
-	for {
-		for _, m := range l.Machines() {
-			machine, ok := m.(*lab.Machine)
-			if !ok {
-				return fmt.Errorf("%T is not a machine of a lab", m)
-			}
-			state, err := machine.State(ctx, etcd.Program)
-			if err != nil || state != "" {
-				continue
-			}
-			if n, err := other(l, m.Name()).Kill(ctx, etcd.Program); err != nil || n == 1 {
+	for up := false; ; { // one that is down before all were up is still being brought up
+		down, err := whoIsDown(ctx, l)
+		if err != nil {
+			return err
+		}
+		up = up || down == ""
+		if up && down != "" {
+			if n, err := other(l, down).Kill(ctx, etcd.Program); err != nil || n == 1 {
 				return err
 			}
 		}
@@ -213,6 +210,20 @@ func killSomebodyElse(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// whoIsDown names a machine whose member does not run; nobody when all do. A machine that does not answer counts as down.
+func whoIsDown(ctx context.Context, l *lab.Lab) (string, error) {
+	for _, m := range l.Machines() {
+		machine, ok := m.(*lab.Machine)
+		if !ok {
+			return "", fmt.Errorf("%T is not a machine of a lab", m)
+		}
+		if state, err := machine.State(ctx, etcd.Program); err != nil || state == "" {
+			return m.Name(), nil //nolint:nilerr // who does not answer is down
+		}
+	}
+	return "", nil
 }
 
 func other(l *lab.Lab, name string) *lab.Machine {
