@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -9,10 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"drydock.dev/drydock/harness/health"
-	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -86,11 +83,7 @@ func (e *Evidence) keep(dir string, journal *plan.Journal) (err error) {
 
 // readEvidence reads a cell's evidence of a run's directory.
 func readEvidence(dir, label string) (*Evidence, error) {
-	return readEvidenceFile(filepath.Join(dir, evidenceName(label)))
-}
-
-func readEvidenceFile(path string) (*Evidence, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(filepath.Join(dir, evidenceName(label)))
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
@@ -107,36 +100,6 @@ func readEvidenceFile(path string) (*Evidence, error) {
 		return nil, fmt.Errorf("evidence: %s is of schema %q, this program judges %q", f.Name(), e.Schema, evidenceSchema)
 	}
 	return &e, nil
-}
-
-// drawHistories draws the histories that no order of their operations explains, for people to see where it went wrong.
-func drawHistories(dir string, res *plan.Result) error {
-	if !slices.ContainsFunc(res.Checks, func(c plan.Check) bool { return c.Name == "linearizable" && c.Verdict == plan.Fail }) {
-		return nil
-	}
-	var drawn []plan.Kept
-	for _, k := range res.Kept {
-		e, err := readEvidenceFile(filepath.Join(dir, k.File))
-		if err != nil {
-			return err
-		}
-		for _, h := range e.Record.Histories {
-			var page bytes.Buffer
-			if err := load.Visualise(h.Ops, &page); err != nil {
-				return fmt.Errorf("history %s: %w", h.Name, err)
-			}
-			if page.Len() == 0 {
-				continue
-			}
-			name := strings.TrimSuffix(k.File, ".json.gz") + "-" + strings.ReplaceAll(h.Name, " ", "-") + ".html"
-			if err := os.WriteFile(filepath.Join(dir, name), page.Bytes(), 0o600); err != nil {
-				return fmt.Errorf("history %s: %w", h.Name, err)
-			}
-			drawn = append(drawn, plan.Kept{File: name, Bytes: int64(page.Len())})
-		}
-	}
-	res.Kept = append(res.Kept, drawn...)
-	return nil
 }
 
 // Judge makes the cell's part of the result.

@@ -26,5 +26,4 @@ func (c *cellRun) lookForResidue(ctx context.Context) {
 		}
 		return health.Preserved(&c.record)
 	})
-
 }

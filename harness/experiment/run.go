@@ -86,9 +86,6 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 	if err != nil {
 		return nil, err
 	}
-	if err := drawHistories(o.Out, res); err != nil {
-		return nil, err
-	}
 	return res, journal.Write("result", res)
 }
 
