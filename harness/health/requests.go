@@ -18,9 +18,15 @@ const (
 	quietGap    = 10 * time.Second // nothing answers, while nothing is done to the control plane: a slow host may be to blame
 	deniedGap   = time.Second      // the same where somebody was refused or forbidden meanwhile: that is no matter of time
 	troubledGap = 20 * time.Second // nothing answers while a fault or a step holds: elections, and clients that find the dead
-	quietErrors = 0.05             // of the tries while nothing is done
-	quietLate   = 0.2              // the same of those that were not answered within a second, as on a slow host
-	trouble     = 0.5              // of the time of a fault or a step, beside its longest gap
+	// Of a gap during a fault or a step, how long tries may be refused or forbidden: an API server that comes up serves before it knows what anybody may
+	// do, and forbids for some seconds (kubectl drain was seen to fail by it; in an upgrade here it was never more than 2 s).
+	troubledDenied = 5 * time.Second
+	// And how long they may be answered with errors: while etcd elects (electionGap) and until a balancer has taken out who lost his member: two failed
+	// looks at 2 s each with kind's.
+	troubledErrors = 10 * time.Second
+	quietErrors    = 0.05 // of the tries while nothing is done
+	quietLate      = 0.2  // the same of those that were not answered within a second, as on a slow host
+	trouble        = 0.5  // of the time of a fault or a step, beside its longest gap
 )
 
 // requests judges what clients of etcd got where it stands alone, and else what clients of the API got: reads and writes through the balancer, over a connection that is kept and over new ones, and past
@@ -63,25 +69,28 @@ func (c *clients) ofEtcd() (plan.Verdict, string) {
 
 func (c *clients) verdict() (plan.Verdict, string) {
 	v, said := worst(c.wrong, c.unclear, c.fine)
-	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, %.0f %% failures and %.0f %% without an answer",
-		c.quietGap, c.deniedGap, c.troubledGap, 100*c.errors, 100*c.late)
+	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, of it %s refused or forbidden and %s answered with errors, %.0f %% failures and %.0f %% without an answer",
+		c.quietGap, c.deniedGap, c.troubledGap, c.troubledDenied, c.troubledErrors, 100*c.errors, 100*c.late)
 }
 
 // clients is the state of the check.
 type clients struct {
 	*Record
-	blind                            Blind
-	until                            time.Time // the last try of any probe
-	quietGap, deniedGap, troubledGap time.Duration
-	errors, late                     float64
+	blind                                                            Blind
+	until                                                            time.Time // the last try of any probe
+	quietGap, deniedGap, troubledGap, troubledDenied, troubledErrors time.Duration
+	errors, late                                                     float64
 
 	wrong, unclear, fine []string
 }
 
 func newClients(r *Record, p Params) *clients {
-	c := &clients{Record: r, blind: r.Blind(), quietGap: quietGap, deniedGap: deniedGap, troubledGap: troubledGap, errors: quietErrors, late: quietLate}
+	c := &clients{
+		Record: r, blind: r.Blind(), quietGap: quietGap, deniedGap: deniedGap, troubledGap: troubledGap, troubledDenied: troubledDenied, troubledErrors: troubledErrors,
+		errors: quietErrors, late: quietLate,
+	}
 	if p.MaxGap > 0 {
-		c.quietGap, c.deniedGap, c.troubledGap = p.MaxGap, p.MaxGap, p.MaxGap
+		c.quietGap, c.deniedGap, c.troubledGap, c.troubledDenied, c.troubledErrors = p.MaxGap, p.MaxGap, p.MaxGap, p.MaxGap, p.MaxGap
 	}
 	if p.MaxErrors > 0 {
 		c.errors, c.late = p.MaxErrors/100, p.MaxErrors/100
@@ -180,21 +189,29 @@ func (c *clients) figures(probe string, samples []load.Sample, ts []try) *figure
 // down says what was worse than allowed; empty: nothing.
 func (c *clients) down(ts []try) string {
 	for _, g := range gaps(ts) {
-		allowed := c.troubledGap
+		how, of, allowed := "failed", part{g.took, g.last.Err}, c.troubledGap
 		switch {
-		case g.quiet && g.denied:
+		case g.quiet && g.denied.took > 0:
 			allowed = c.deniedGap
 		case g.quiet:
 			allowed = c.quietGap
+		case g.took > allowed:
+		case g.denied.took > c.troubledDenied:
+			how, of, allowed = "was refused or forbidden", g.denied, c.troubledDenied
+		case g.erred.took > c.troubledErrors:
+			how, of, allowed = "was answered with errors", g.erred, c.troubledErrors
 		}
-		if g.took > allowed {
-			return fmt.Sprintf("failed for %s from %s, longer than %s: %s", g.took.Round(100*time.Millisecond), clock(g.began), allowed, g.last.Err)
+		if of.took > allowed {
+			return fmt.Sprintf("%s for %s from %s, longer than %s: %s", how, of.took.Round(100*time.Millisecond), clock(g.began), allowed, of.said)
 		}
 	}
 	if why := c.oftenQuiet(ts); why != "" {
 		return why
 	}
 	for _, stretch := range troubled(ts) {
+		if why := c.oftenDenied(stretch); why != "" {
+			return why
+		}
 		if share := besides(stretch); share > trouble {
 			return fmt.Sprintf("failed %.0f %% of the time from %s to %s beside the longest gap, above %.0f %%: %s", 100*share, clock(stretch[0].Start),
 				clock(stretch[len(stretch)-1].End), 100*trouble, longest(gaps(stretch)).last.Err)
@@ -231,6 +248,23 @@ func (c *clients) oftenQuiet(ts []try) string {
 		}
 	}
 	return ""
+}
+
+// oftenDenied: beside what one gap may have, a fault gives no more room for denials than quiet time has.
+func (c *clients) oftenDenied(stretch []try) string {
+	var denied, all time.Duration
+	var last try
+	for _, t := range stretch {
+		all += t.stands
+		if t.down() && t.denied() {
+			denied, last = denied+t.stands, t
+		}
+	}
+	if denied <= max(c.troubledDenied, time.Duration(c.errors*float64(all))) {
+		return ""
+	}
+	return fmt.Sprintf("was refused or forbidden for %s in all from %s to %s, longer than %s and above %.0f %% of the time: %s", denied.Round(100*time.Millisecond),
+		clock(stretch[0].Start), clock(last.End), c.troubledDenied, 100*c.errors, last.Err)
 }
 
 // troubled are the stretches of tries in which something of the scenario was on the control plane.

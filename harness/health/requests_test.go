@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,8 @@ type outage struct {
 	from, to float64
 	class    cluster.Failure
 	status   int
-	every    int // 0: all
+	every    int    // 0: all
+	says     string // empty: the class
 }
 
 const minute = 60.0
@@ -38,7 +40,7 @@ func served(controlPlanes int, outages ...outage) *Record {
 				if !strings.HasPrefix(p, o.probe) || t < o.from || t >= o.to || o.every > 0 && n%o.every != 0 {
 					continue
 				}
-				s.Err, s.Class, s.Status = string("failed: "+o.class), o.class, o.status
+				s.Err, s.Class, s.Status = "failed: "+cmp.Or(o.says, string(o.class)), o.class, o.status
 				if o.class == cluster.Deadline {
 					s.End, next = at(t+1), t+1
 				}
@@ -57,6 +59,7 @@ func step(from, to float64, machines ...string) Window {
 func TestRequests(t *testing.T) {
 	direct := load.ProbeAPIDirect + "control-plane-1"
 	all := "API server"
+	fault := []Window{{Machines: []string{"control-plane-2"}, Began: at(15), Effective: at(16), Recover: at(45), Cleared: at(46)}}
 	for name, c := range map[string]struct {
 		r       *Record
 		windows []Window
@@ -95,6 +98,20 @@ func TestRequests(t *testing.T) {
 			r: served(3, outage{probe: direct, from: 15, to: 35, class: cluster.Refused}), host: stalled(20, 23), want: plan.Fail, says: "on control-plane-1 failed for",
 		},
 		"blind for longer than is allowed": {r: served(1), host: stalled(20, 40), want: plan.Unknown, says: "blind for 21s"},
+		// A fault on one of three is no reason for the others to refuse or to forbid: that is no matter of time, so it has less of it.
+		"forbidden during a fault":              {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 403}), windows: fault, want: plan.Fail, says: "API server write was refused or forbidden for 12s"},
+		"a conflict during a fault":             {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 409}), windows: fault, want: plan.Fail, says: "longer than 5s"},
+		"forbidden during a step":               {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 403}), windows: []Window{step(19, 46, "control-plane-2")}, want: plan.Fail, says: "refused or forbidden"},
+		"a webhook nobody can call, a fault":    {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 500, says: `Internal error occurred: failed calling webhook "x"`}), windows: fault, want: plan.Fail, says: "failed calling webhook"},
+		"the balancer refuses during a fault":   {r: served(3, outage{probe: load.ProbeAPINew, from: 20, to: 32, class: cluster.Refused}), windows: fault, want: plan.Fail, says: "refused or forbidden for 12s"},
+		"another server refuses, a fault":       {r: served(3, outage{probe: direct, from: 20, to: 32, class: cluster.Refused}), windows: fault, want: plan.Fail, says: "past the balancer, on control-plane-1 was refused"},
+		"errors for longer than elections":      {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 500}), windows: fault, want: plan.Fail, says: "was answered with errors for 12s"},
+		"an election's errors":                  {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 28, class: cluster.Answered, status: 500}), windows: fault, want: plan.Pass},
+		"no permissions known yet, for a while": {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 27, class: cluster.Deadline}, outage{probe: load.ProbeAPIWrite, from: 27, to: 31, class: cluster.Answered, status: 403}), windows: fault, want: plan.Pass},
+		"late for as long":                      {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Deadline}), windows: fault, want: plan.Pass},
+		"forbidden, and allowed to be":          {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 32, class: cluster.Answered, status: 403}), windows: fault, p: Params{MaxGap: 15 * time.Second}, want: plan.Pass},
+		"one of three forbids all through":      {r: served(3, outage{probe: load.ProbeAPIWrite, from: 20, to: 50, class: cluster.Answered, status: 403, every: 3}), windows: fault, want: plan.Fail, says: "refused or forbidden for 10s in all"},
+		"the only control plane's own restart":  {r: served(1, outage{probe: all, from: 20, to: 45, class: cluster.Refused}), windows: []Window{{Machines: []string{cp}, Began: at(19), Effective: at(19), Recover: at(45), Cleared: at(46)}}, want: plan.Pass},
 		"now and then during a fault": {
 			r:       served(3, outage{probe: load.ProbeAPIWrite, from: 10, to: 24.1, class: cluster.Deadline}, outage{probe: load.ProbeAPIWrite, from: 24.2, to: 40, class: cluster.Deadline}),
 			windows: []Window{step(5, 41, "control-plane-2")}, want: plan.Fail, says: "beside the longest gap",

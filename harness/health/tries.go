@@ -3,6 +3,7 @@ package health
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -22,9 +23,16 @@ func (t try) down() bool { return !t.Good() && !t.unknown }
 // denied reports whether the failure can be nothing else: nobody listens, or the answer is that the request may not be made. A slow machine
 // brings about neither.
 func (t try) denied() bool {
-	return t.Class == cluster.Refused ||
-		t.Class == cluster.Answered && t.Status >= 400 && t.Status < 500 && t.Status != http.StatusRequestTimeout && t.Status != http.StatusTooManyRequests
+	return t.Class == cluster.Refused || t.Class == cluster.Answered && (strings.Contains(t.Err, uncalledWebhook) ||
+		t.Status >= 400 && t.Status < 500 && t.Status != http.StatusRequestTimeout && t.Status != http.StatusTooManyRequests)
 }
+
+// uncalledWebhook is how an API server says that it let a webhook decide which could not be asked: k8s.io/apiserver, admission/plugin/webhook. It
+// answers 500 then, as it does while etcd elects; the one ends by itself and the other does not.
+const uncalledWebhook = "failed calling webhook"
+
+// erred reports whether an answer came that the server could not do it now.
+func (t try) erred() bool { return t.Class == cluster.Answered && !t.denied() }
 
 // tries are the samples with what is known of their time. excused and quiet may be nil: nothing is excused, all is quiet.
 func tries(samples []load.Sample, blind Blind, excused, quiet func(from, to time.Time) bool) []try {
@@ -47,8 +55,15 @@ type gap struct {
 	took   time.Duration
 	tries  int
 	quiet  bool // all of it
-	denied bool // a failure in it was a denial: time is not what was wanting
+	denied part // of it: time is not what was wanting
+	erred  part // of it
 	last   load.Sample
+}
+
+// part of a gap is how long some of its tries stood for, and what the last of them said.
+type part struct {
+	took time.Duration
+	said string
 }
 
 // gaps are the times without a success. What is unknown neither ends one nor makes it longer.
@@ -61,15 +76,24 @@ func gaps(ts []try) []gap {
 		case t.Good():
 			open = false
 		case !open:
-			out = append(out, gap{t.Start, t.stands, 1, t.quiet, t.denied(), t.Sample})
+			out = append(out, gap{began: t.Start, quiet: true})
 			open = true
+			fallthrough
 		default:
-			g := &out[len(out)-1]
-			g.took, g.tries, g.last = g.took+t.stands, g.tries+1, t.Sample
-			g.quiet, g.denied = g.quiet && t.quiet, g.denied || t.denied()
+			out[len(out)-1].add(t)
 		}
 	}
 	return out
+}
+
+func (g *gap) add(t try) {
+	g.took, g.tries, g.last, g.quiet = g.took+t.stands, g.tries+1, t.Sample, g.quiet && t.quiet
+	switch {
+	case t.denied():
+		g.denied = part{g.denied.took + t.stands, t.Err}
+	case t.erred():
+		g.erred = part{g.erred.took + t.stands, t.Err}
+	}
 }
 
 func longest(gs []gap) gap {
