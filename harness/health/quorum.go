@@ -75,7 +75,7 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(r.Observations) < 2 {
 		return plan.Unknown, r.sparse()
 	}
-	missed, started, known := map[string]int{}, map[string]time.Time{}, map[string]bool{}
+	missed, started, seen := map[string]int{}, map[string]time.Time{}, map[string]time.Time{}
 	blind, since := r.Blind(), map[string]time.Time{}
 	var wrong []string // the first of each member
 	told := map[string]bool{}
@@ -107,18 +107,17 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			if m.Started.IsZero() {
 				continue
 			}
-			known[m.Machine] = true
-			if before := started[m.Machine]; !before.IsZero() && m.Started.Sub(before) > time.Second && !r.excused(m.Machine, etcd.Program, m.Started) {
+			if before := started[m.Machine]; !before.IsZero() && r.anew(before, m.Started, seen[m.Machine], o.Time) && !r.excused(m.Machine, etcd.Program, m.Started) {
 				fail(m.Machine, "the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
 			}
-			started[m.Machine] = m.Started
+			started[m.Machine], seen[m.Machine] = m.Started, o.Time
 		}
 	}
 	if len(wrong) > 0 {
 		return plan.Fail, some(wrong)
 	}
 	for _, m := range r.Topology.EtcdMachines() {
-		if !known[m] {
+		if seen[m].IsZero() {
 			return plan.Unknown, fmt.Sprintf("the member on %s never told when it started", m)
 		}
 	}

@@ -119,7 +119,7 @@ func (s *restarts) component(c observe.Component, t time.Time) {
 	if !l.told {
 		return
 	}
-	if !l.started.IsZero() && c.Started.Sub(l.started) > early && !s.jumped(l.seen, t) && !s.accountedFor(l, c, c.Started) {
+	if !l.started.IsZero() && s.anew(l.started, c.Started, l.seen, t) && !s.accountedFor(l, c, c.Started) {
 		why := fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
 		if l.leader == observe.Leads && s.strained(c.Started) {
 			s.note(why + "; the host had stalled, and it led by a lease")
@@ -143,9 +143,31 @@ func (s *restarts) strained(t time.Time) bool {
 	return s.stalls.Longest(t.Add(-Settle(s.Topology.Timing)), t) >= stallCosts
 }
 
-// jumped reports whether the host's clock did between two times: processes tell their start by it.
-func (s *restarts) jumped(from, to time.Time) bool {
-	return slices.ContainsFunc(s.Host, func(h observe.HostReading) bool { return h.Jump != 0 && !h.Time.Before(from) && !h.Time.After(to) })
+// jumpSeen is how long after a jump of the host's clock it may be noticed, and a reading that was on its way may still tell of the time before it.
+const jumpSeen = 2 * time.Second
+
+// anew reports whether two starts a process told of, at two times, are of two processes. Starts are told by the host's clock: one that has moved by as
+// much as that jumped meanwhile is the same.
+func (r *Record) anew(before, after, seenBefore, seen time.Time) bool {
+	moved := after.Sub(before)
+	if moved.Abs() <= early {
+		return false
+	}
+	var jumps []time.Duration // that may lie between the two
+	for _, h := range r.Host {
+		if h.Jump != 0 && h.Time.After(seenBefore.Add(min(h.Jump, 0)-jumpSeen)) && h.Time.Before(seen.Add(max(h.Jump, 0)+jumpSeen)) {
+			jumps = append(jumps, h.Jump)
+		}
+	}
+	for i := range jumps {
+		sum := time.Duration(0)
+		for _, j := range jumps[i:] {
+			if sum += j; (moved - sum).Abs() <= early {
+				return false
+			}
+		}
+	}
+	return moved > 0 || len(jumps) > 0
 }
 
 // note keeps what makes the verdict unknown, each thing once.

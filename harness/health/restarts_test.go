@@ -142,7 +142,14 @@ func TestAHostThatStoodStill(t *testing.T) {
 		"long after it": {small(from(0, 40, cp, observe.Scheduler, func(c *observe.Component) { c.Leader = observe.Leads }), from(40, forever, cp, observe.Scheduler, restart(40))), host, plan.Fail},
 		"a node":        {small(func(o *observe.Observation, second float64) { o.Nodes[1].Ready = second < 12 || second > 14 }), host, plan.Unknown},
 		"a jump":        {small(from(12, forever, cp, observe.Scheduler, restart(-60))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: 40 * time.Second}}, plan.Pass},
-		"no jump":       {small(from(12, forever, cp, observe.Scheduler, restart(-60))), []observe.HostReading{{Time: at(0)}, {Time: at(12)}}, plan.Fail},
+		"a jump back":   {small(from(12, forever, cp, observe.Scheduler, restart(-140))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: -40 * time.Second}}, plan.Pass},
+		"two jumps":     {small(from(12, forever, cp, observe.Scheduler, restart(-70))), []observe.HostReading{{Time: at(0)}, {Time: at(11.5), Jump: 10 * time.Second}, {Time: at(12), Jump: 20 * time.Second}}, plan.Pass},
+		// A jump excuses nothing but itself.
+		"a restart beside a small jump":      {small(from(12, forever, cp, observe.Scheduler, restart(11))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: 150 * time.Millisecond}}, plan.Fail},
+		"a restart beside a jump":            {small(from(12, forever, cp, observe.Scheduler, restart(11))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: 40 * time.Second}}, plan.Fail},
+		"a restart beside a jump back":       {small(from(12, forever, cp, observe.Scheduler, restart(-10))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: -40 * time.Second}}, plan.Fail},
+		"a start moved back by another jump": {small(from(12, forever, cp, observe.Scheduler, restart(-120))), []observe.HostReading{{Time: at(0)}, {Time: at(12), Jump: -40 * time.Second}}, plan.Fail},
+		"no jump":                            {small(from(12, forever, cp, observe.Scheduler, restart(-60))), []observe.HostReading{{Time: at(0)}, {Time: at(12)}}, plan.Fail},
 	} {
 		c.record.Host = c.host
 		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want {
