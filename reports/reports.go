@@ -51,6 +51,7 @@ type junitCase struct {
 	Class   string        `xml:"classname,attr"`
 	Failure *junitMessage `xml:"failure,omitempty"`
 	Error   *junitMessage `xml:"error,omitempty"`
+	Skipped *junitMessage `xml:"skipped,omitempty"`
 	Output  string        `xml:"system-out,omitempty"`
 }
 
@@ -66,6 +67,7 @@ func JUnit(w io.Writer, r *plan.Result) error {
 		Tests    int         `xml:"tests,attr"`
 		Failures int         `xml:"failures,attr"`
 		Errors   int         `xml:"errors,attr"`
+		Skipped  int         `xml:"skipped,attr"`
 		Time     float64     `xml:"time,attr"`
 		Stamp    string      `xml:"timestamp,attr"`
 		Cases    []junitCase `xml:"testcase"`
@@ -78,6 +80,9 @@ func JUnit(w io.Writer, r *plan.Result) error {
 			c.Failure = &junitMessage{message}
 		case plan.Pass:
 			c.Output = message
+		case plan.Skipped:
+			suite.Skipped++
+			c.Skipped = &junitMessage{message}
 		default:
 			suite.Errors++
 			c.Error = &junitMessage{"inconclusive: " + message}
@@ -207,7 +212,7 @@ var page string
 // Summary writes what a person wants to know at the end of a run.
 func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) error {
 	var b strings.Builder
-	mark := map[string]string{"pass": paint("32", "✓"), "confirmed": paint("32", "✓"), "fail": paint("31", "✗"), "mismatch": paint("31", "✗"), "inconclusive": paint("33", "?")}
+	mark := map[string]string{"pass": paint("32", "✓"), "confirmed": paint("32", "✓"), "fail": paint("31", "✗"), "mismatch": paint("31", "✗"), "inconclusive": paint("33", "?"), "skipped": "–"}
 	b.WriteString("\nReceipts\n")
 	for _, rc := range r.Receipts {
 		where := ""

@@ -23,7 +23,7 @@ func result() *plan.Result {
 		Cluster:   []plan.Cluster{{Topology: "3+0 v1.35.4 (stacked etcd, fast timing)", Versions: map[string]string{"etcd/control-plane-1": "v3.6.16"}}},
 		Steps:     []plan.StepDone{{ID: "1", Name: "bring up", Status: "done", Started: at, DurationSeconds: 20}, {ID: "2", Name: "<b>", Status: "skipped", Error: "why"}},
 		Receipts:  []plan.Receipt{{ID: "4", Fault: "etcdMemberCrash", Target: "leader", Machines: []string{"control-plane-1"}, State: plan.Confirmed, Evidence: []plan.Evidence{{Time: at, Observer: "lab network", Saw: "refused | dead"}}}},
-		Checks:    []plan.Check{{Name: "etcdQuorum", When: "always", Verdict: plan.Pass, Message: "held"}, {Name: "hashesEqual", When: "finally", Verdict: plan.Unknown, Message: "not read"}},
+		Checks:    []plan.Check{{Name: "etcdQuorum", When: "always", Verdict: plan.Pass, Message: "held"}, {Name: "hashesEqual", When: "finally", Verdict: plan.Unknown, Message: "not read"}, {Name: "leadersMove", When: "during 4", Verdict: plan.Skipped, Message: "nothing was there to move"}},
 		Probes:    []plan.Probe{{Name: "etcd write", Samples: 10, Failures: 1, LongestGapSeconds: 1.25}},
 		Host:      &plan.Host{Stalls: 2, LongestStallSeconds: 1.2, BlindSeconds: 3.4, MinAvailable: 3 << 30, Load: 15, CPU: 80, IO: 5, OOMKills: 1},
 		NotTested: []plan.NotTested{{What: "page cache", Why: "processes end, the kernel does not"}},

@@ -172,6 +172,7 @@ func TestLeadersMove(t *testing.T) {
 		}
 		return o
 	}
+	mixed := func(a, b observe.Observation) observe.Observation { a.Leases[1] = b.Leases[1]; return a }
 	w := &Window{Machines: []string{"m1"}, Began: at(2), Effective: at(3), Recover: at(30)}
 	for name, c := range map[string]struct {
 		obs  []observe.Observation
@@ -180,7 +181,8 @@ func TestLeadersMove(t *testing.T) {
 		"moved in time": {[]observe.Observation{held(1, "m1", 0), held(9, "m2", 8)}, plan.Pass},
 		"moved late":    {[]observe.Observation{held(1, "m1", 0), held(25, "m2", 24)}, plan.Fail},
 		"never moved":   {[]observe.Observation{held(1, "m1", 0), held(25, "m1", 0)}, plan.Fail},
-		"was elsewhere": {[]observe.Observation{held(1, "m2", 0), held(9, "m2", 0)}, plan.Pass},
+		"was elsewhere": {[]observe.Observation{held(1, "m2", 0), held(9, "m2", 0)}, plan.Skipped},
+		"one of two":    {[]observe.Observation{mixed(held(1, "m1", 0), held(1, "m2", 0)), held(9, "m2", 8)}, plan.Pass},
 		"not seen":      {[]observe.Observation{held(9, "m2", 8)}, plan.Unknown},
 	} {
 		r := &Record{Topology: cluster.Topology{Timing: cluster.TimingFast}, Observations: c.obs}

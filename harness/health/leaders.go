@@ -13,11 +13,12 @@ import (
 )
 
 // leadersMove: after the machine's loss, each lease is held elsewhere within lease + retry, and some time for the API server to
-// be found again through the balancer, which election needs to write.
+// be found again through the balancer, which election needs to write. Where the machine held none there was nothing to move.
 func leadersMove(r *Record, w *Window, p Params) (plan.Verdict, string) {
 	timing := kubeadm.Lease(r.Topology.Timing)
 	limit := timing.Duration + timing.Retry + p.MaxGap
 	var said []string
+	held := false
 	for _, component := range kubeadm.Leases() {
 		before, moved := "", time.Time{}
 		for _, o := range r.Observations {
@@ -47,8 +48,12 @@ func leadersMove(r *Record, w *Window, p Params) (plan.Verdict, string) {
 		case !slices.Contains(w.Machines, before):
 			said = append(said, fmt.Sprintf("%s stayed on %s", component, before))
 		default:
+			held = true
 			said = append(said, fmt.Sprintf("%s left %s after %s", component, before, moved.Sub(w.Began).Round(100*time.Millisecond)))
 		}
+	}
+	if !held {
+		return plan.Skipped, fmt.Sprintf("nothing was there to move, no lease was held on %s: %s", strings.Join(w.Machines, ", "), strings.Join(said, "; "))
 	}
 	return plan.Pass, strings.Join(said, "; ")
 }

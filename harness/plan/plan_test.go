@@ -195,6 +195,8 @@ func TestJudge(t *testing.T) {
 		"a probe without sample": {func(r *Result) { r.Probes[0].Samples = 0 }, Inconclusive},
 		"a failed step":          {func(r *Result) { r.Steps = []StepDone{{Status: "failed"}} }, Inconclusive},
 		"no check at all":        {func(r *Result) { r.Checks = nil }, Inconclusive},
+		"one had nothing to ask": {func(r *Result) { r.Checks = append(r.Checks, Check{Name: "d", Verdict: Skipped}) }, Go},
+		"none had":               {func(r *Result) { r.Checks[0].Verdict = Skipped }, Inconclusive},
 		"no-go beats the rest": {func(r *Result) {
 			r.Receipts[0].State = Mismatch
 			r.Checks = append(r.Checks, Check{Verdict: Fail}, Check{Verdict: Unknown})
@@ -206,6 +208,11 @@ func TestJudge(t *testing.T) {
 			if r.Judge(); r.Verdict != c.want {
 				t.Fatalf("verdict %s, want %s (%v)", r.Verdict, c.want, r.Reasons)
 			}
+			skipped := slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Verdict == Skipped })
+			if r.Judge(); skipped != (len(r.NotTested) == 1) { // judged twice, it was not tested once
+				t.Fatalf("not tested: %v", r.NotTested)
+			}
+			r.Reasons = r.Reasons[:len(r.Reasons)/2]
 			if (r.Verdict == Go) != (len(r.Reasons) == 0) {
 				t.Fatalf("verdict %s with reasons %q", r.Verdict, r.Reasons)
 			}

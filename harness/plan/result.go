@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,6 +14,7 @@ const (
 	Pass         Verdict = "pass"
 	Fail         Verdict = "fail"
 	Unknown      Verdict = "inconclusive"
+	Skipped      Verdict = "skipped" // of a check: what it asks of did not come about. It lowers nothing, shows nothing, and is listed as not tested
 	Go           Verdict = "go"
 	NoGo         Verdict = "no-go"
 	Inconclusive Verdict = "inconclusive"
@@ -169,6 +171,7 @@ type NotTested struct {
 // without checks has shown nothing.
 func (r *Result) Judge() {
 	r.Verdict = Go
+	made := 0
 	for _, s := range r.Steps {
 		if s.Status == "failed" {
 			r.worse(Inconclusive, "step "+s.ID+" "+s.Name+" failed: "+s.Error)
@@ -180,10 +183,14 @@ func (r *Result) Judge() {
 		}
 	}
 	for _, c := range r.Checks {
+		made++
 		switch c.Verdict {
 		case Fail:
 			r.worse(NoGo, c.Name+" ("+c.When+"): "+c.Message)
 		case Pass:
+		case Skipped:
+			made--
+			r.untested(NotTested{What: c.Name + " (" + c.When + ")", Why: c.Message})
 		default:
 			r.worse(Inconclusive, c.Name+" ("+c.When+"): "+c.Message)
 		}
@@ -196,8 +203,15 @@ func (r *Result) Judge() {
 	for _, g := range r.Gaps {
 		r.worse(Inconclusive, g)
 	}
-	if len(r.Checks) == 0 {
+	if made == 0 {
 		r.worse(Inconclusive, "no check was made")
+	}
+}
+
+// untested adds something that was not tested, once.
+func (r *Result) untested(n NotTested) {
+	if !slices.Contains(r.NotTested, n) {
+		r.NotTested = append(r.NotTested, n)
 	}
 }
 
