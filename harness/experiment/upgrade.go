@@ -2,28 +2,17 @@ package experiment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/upgrade"
-	"drydock.dev/drydock/harness/upgrade/policy"
-)
-
-// What an upgrade may be expected to do instead of succeeding. The error must then contain the text of says.
-const (
-	ExpectRefused = "refused" // not begun: nothing was touched
-	ExpectFailed  = "failed"  // stopped, and the machine it failed on rolled back
 )
 
 // upgradeStep is the upgrade with its faults woven in, or the process that does it and is killed.
@@ -47,46 +36,9 @@ func (it *item) upgradeStep(a actions) *plan.Step {
 	}
 	if it.step.Expect != "" {
 		group.About += "; must be " + it.step.Expect + ", saying: " + it.step.Says
-		group.Absorb = it.absorb
+		group.Absorb = func(err error, done []plan.StepDone) error { return it.absorb(group, err, done) }
 	}
 	return group
-}
-
-// absorb turns the failure that was wanted into a success, and everything else into a failure.
-func (it *item) absorb(err error) error {
-	switch {
-	case err == nil:
-		return fmt.Errorf("the upgrade should have been %s, and succeeded", it.step.Expect)
-	case it.step.Expect == ExpectRefused && !errors.Is(err, policy.ErrRefused):
-		return fmt.Errorf("the upgrade should have been refused before anything was touched: %w", err)
-	case !strings.Contains(err.Error(), it.step.Says):
-		return fmt.Errorf("the upgrade was %s as expected, but does not say %q: %w", it.step.Expect, it.step.Says, err)
-	default:
-		return nil
-	}
-}
-
-// refuse proves that what the policy refuses is refused for the right reason and touches nothing.
-func (c *cellRun) refuse(ctx context.Context, it *item) error {
-	before := c.observer.Observe(ctx).Versions
-	spec, err := it.step.Upgrade.Complete()
-	if err != nil {
-		return err
-	}
-	_, err = upgrade.New(spec, it.from, c.topology())
-	var usage *cluster.UsageError
-	if err == nil || !errors.As(err, &usage) {
-		return fmt.Errorf("the upgrade to %s was not refused: %w", it.step.Upgrade.To, err)
-	}
-	if !strings.Contains(err.Error(), it.step.Says) {
-		return fmt.Errorf("the refusal does not say %q: %w", it.step.Says, err)
-	}
-	for component, v := range c.observer.Observe(ctx).Versions {
-		if old := before[component]; old != "" && old != v {
-			return fmt.Errorf("%s was %s before the refusal and is %s", component, old, v)
-		}
-	}
-	return nil
 }
 
 // budget changes how many replicas the workload must keep.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +25,8 @@ type Step struct {
 	Rollback bool                            // runs only after a step before it in its group has failed, and not after an interrupt
 	Disrupts []Disruption                    // what it takes down for a while
 	Lingers  bool                            // when it ends, what it disrupts may still be down
-	// Absorb judges a group's failure: nil means that it was what the plan wanted, and the run goes on.
-	Absorb func(err error) error
+	// Absorb judges a group's failure by the error and by what its steps came to: nil means that it was what the plan wanted, and the run goes on.
+	Absorb func(err error, done []StepDone) error
 }
 
 // Disruption is what a step takes down, or starts anew, on machines.
@@ -142,10 +143,17 @@ func (r *Runner) group(ctx context.Context, s *Step, failed error) error {
 	if s.Absorb == nil || failed != nil || ctx.Err() != nil {
 		return err
 	}
-	if err = errors.Join(s.Absorb(err), r.excuse(s)); err != nil {
+	if err = errors.Join(s.Absorb(err, r.doneIn(s)), r.excuse(s)); err != nil {
 		r.record(StepDone{ID: s.ID, Name: s.Name, Status: "failed", Error: err.Error()})
 	}
 	return err
+}
+
+// doneIn lists the steps of a group that have ended.
+func (r *Runner) doneIn(group *Step) []StepDone {
+	inside := map[string]bool{}
+	walk(group.Children, func(s *Step) { inside[s.ID] = true })
+	return slices.DeleteFunc(r.Done(), func(d StepDone) bool { return !inside[d.ID] })
 }
 
 // excuse takes the failures of a group's steps for what was wanted. What undoes things must not fail, whatever was wanted.

@@ -257,9 +257,12 @@ func TestAbsorbJudgesAFailureThatWasWanted(t *testing.T) {
 		err  error
 		want bool // the run fails
 	}{"the failure": {errors.New("the wanted one"), false}, "another": {errors.New("another"), true}, "none": {nil, true}} {
-		p := &Plan{Steps: []*Step{{
+		p := &Plan{Steps: []*Step{{Name: "before", Run: func(context.Context) error { return nil }}, {
 			Name: "group", Parallel: true, Children: []*Step{{Name: "a", Run: func(context.Context) error { return c.err }}, {Name: "b", Run: func(context.Context) error { return nil }}},
-			Absorb: func(err error) error {
+			Absorb: func(err error, done []StepDone) error {
+				if len(done) != 2 {
+					return fmt.Errorf("told of %v", done)
+				}
 				if err != nil && strings.Contains(err.Error(), "wanted") {
 					return nil
 				}
@@ -283,7 +286,7 @@ func TestAbsorbDoesNotExcuseAFailedRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Plan{Steps: []*Step{{Name: "group", Absorb: func(error) error { return nil }, Children: []*Step{
+	p := &Plan{Steps: []*Step{{Name: "group", Absorb: func(error, []StepDone) error { return nil }, Children: []*Step{
 		{Name: "a", Run: func(context.Context) error { return errors.New("wanted") }},
 		{Name: "undo", Rollback: true, Run: func(context.Context) error { return errors.New("cannot go back") }},
 	}}}}
