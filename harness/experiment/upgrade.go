@@ -101,7 +101,7 @@ func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
 				end = touchedNext(known, ran[i+1:], x.Machines)
 			}
 			out = append(out, health.Window{
-				ID: d.ID, Upgrade: true, Machines: x.Machines, Components: x.Components, AtMost: x.AtMost, Began: d.Started, Effective: d.Started, Recover: end, Cleared: end,
+				ID: d.ID, Upgrade: true, Machines: x.Machines, Components: x.Components, AtMost: x.AtMost, Until: x.Until, Began: d.Started, Effective: d.Started, Recover: end, Cleared: end,
 			})
 		}
 	}

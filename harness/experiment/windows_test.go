@@ -44,6 +44,9 @@ func told(w health.Window) string {
 	if w.AtMost > 0 {
 		what += fmt.Sprintf(" %d at a time", w.AtMost)
 	}
+	if w.Until != "" {
+		what += " until " + w.Until
+	}
 	end := "open"
 	if !w.Cleared.IsZero() {
 		end = fmt.Sprint(w.Cleared.Sub(epoch).Seconds())
@@ -82,9 +85,15 @@ func TestWindowsAreAsNarrowAsTheirSteps(t *testing.T) {
 			[]plan.StepDone{ran("worker/1/drain", "done", 0, 1), ran("worker/1/remove", "done", 1, 2), ran("worker/1/add", "done", 3, 8), ran("worker/1/gate", "done", 8, 9)},
 			[]string{"worker-1 all 1-3", "worker-1 all 3-8", "worker-1 all 8-9"},
 		},
+		"somebody else's program, for control planes": {
+			func(s *upgrade.Spec) {
+				s.Strategy, s.Command, s.ControlPlaneOnly = upgrade.Command, []string{"x"}, true
+			},
+			[]plan.StepDone{ran("command", "done", 1, 60)}, []string{"control-plane-1 all 1 at a time until v1.36.3 1-60"},
+		},
 		"somebody else's program": {
 			func(s *upgrade.Spec) { s.Strategy, s.Command = upgrade.Command, []string{"x"} },
-			[]plan.StepDone{ran("command", "done", 1, 60)}, []string{"control-plane-1 all 1 at a time 1-60", "worker-1+worker-2 all 1 at a time 1-60"},
+			[]plan.StepDone{ran("command", "done", 1, 60)}, []string{"control-plane-1 all 1 at a time until v1.36.3 1-60", "worker-1+worker-2 all 1 at a time until v1.36.3 1-60"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

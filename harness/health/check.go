@@ -99,6 +99,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 			return c
 		}
 	}
+	r = r.narrowed()
 	c.Verdict, c.Message = k.Decide(r, w, p)
 	if c.Verdict == plan.Fail {
 		c.Message += r.words(c.Message)

@@ -101,7 +101,7 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(s.blind) > 0 {
 		return plan.Unknown, strings.Join(s.blind, "; ")
 	}
-	return plan.Pass, fmt.Sprintf("%d observations of %d processes, every start accounted for", len(looks), known)
+	return plan.Pass, fmt.Sprintf("%d observations of %d processes, every start accounted for%s", len(looks), known, r.excuses())
 }
 
 // component takes in one reading of it.
@@ -218,7 +218,7 @@ func (s *restarts) node(n observe.Node, t time.Time) {
 // together says where more machines were away at one time than a window allows. Two looks must agree: one is not taken at one instant.
 func (s *restarts) together(o observe.Observation) {
 	for i, w := range s.Windows {
-		if w.AtMost == 0 || !w.covers(o.Time, 0) {
+		if w.AtMost == 0 || !w.spans(o.Time, 0) {
 			continue
 		}
 		var away []string

@@ -158,25 +158,69 @@ func TestAHostThatStoodStill(t *testing.T) {
 	}
 }
 
-// TestAStrategyOfSomebodyElseTakesOneMachineAtATime: its window excuses every control plane, and never two at once.
+// TestAClockThatJumpsRestartsNoMember: members tell their start by the host's clock as everybody does.
+func TestAClockThatJumpsRestartsNoMember(t *testing.T) {
+	for name, c := range map[string]struct {
+		started float64
+		want    plan.Verdict
+	}{"moved as the clock did": {-60, plan.Pass}, "restarted then": {15, plan.Fail}} {
+		r := three()
+		for i := range 60 {
+			o := seen(float64(i) / 2)
+			for j := range o.Members {
+				if o.Members[j].Started = at(-100); i >= 30 {
+					o.Members[j].Started = at(c.started)
+				}
+			}
+			r.Observations = append(r.Observations, o)
+		}
+		r.Host = []observe.HostReading{{Time: at(0)}, {Time: at(15), Jump: 40 * time.Second}}
+		if got := judge(t, "onlyPlannedLosses", r, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
+// TestAStrategyOfSomebodyElseTakesOneMachineAtATime: its window excuses every control plane until that is at the version, and never two at once.
 func TestAStrategyOfSomebodyElseTakesOneMachineAtATime(t *testing.T) {
-	three := func(change ...func(o *observe.Observation, second float64)) *Record {
+	three := func(until string, change ...func(o *observe.Observation, second float64)) *Record {
 		r := &Record{Topology: cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingFast}}
-		r.Windows = []Window{{Upgrade: true, Machines: r.Topology.ControlPlaneMachines(), AtMost: 1, Began: at(5), Cleared: at(55)}}
+		r.Windows = []Window{{ID: "4.3", Upgrade: true, Machines: r.Topology.ControlPlaneMachines(), AtMost: 1, Until: until, Began: at(5), Cleared: at(55)}}
 		return watch(r, change...)
 	}
+	name := func(machine int) string { return fmt.Sprintf("control-plane-%d", machine) }
 	away := func(machine int, begin, end float64) func(*observe.Observation, float64) {
-		return from(begin, end, fmt.Sprintf("control-plane-%d", machine), observe.APIServer, failing(cluster.Refused))
+		return from(begin, end, name(machine), observe.APIServer, failing(cluster.Refused))
+	}
+	new := func(machine int, since float64) func(*observe.Observation, float64) { // all its components at v2
+		return func(o *observe.Observation, second float64) {
+			for i := range o.Components {
+				if c := &o.Components[i]; c.Machine == name(machine) && second >= since {
+					c.Version = "v2"
+				}
+			}
+		}
 	}
 	for name, c := range map[string]struct {
 		record *Record
 		want   plan.Verdict
+		says   string
 	}{
-		"one after another": {three(away(1, 10, 20), away(2, 20, 30), away(3, 30, 40)), plan.Pass},
-		"two at once":       {three(away(1, 10, 20), away(2, 15, 30)), plan.Fail},
-		"one, outside":      {three(away(1, 1, 10)), plan.Fail},
+		"one after another": {three("", away(1, 10, 20), away(2, 20, 30), away(3, 30, 40)), plan.Pass, ""},
+		"two at once":       {three("", away(1, 10, 20), away(2, 15, 30)), plan.Fail, "at the same time"},
+		"one, outside":      {three("", away(1, 1, 10)), plan.Fail, "was away"},
+
+		"one after another, each to the version": {three("v2", away(1, 6, 8), new(1, 8), away(2, 10, 14), new(2, 14), away(3, 20, 24), new(3, 24)), plan.Pass,
+			"step 4.3 excused at most 1 at a time, until it stays at v2: control-plane-1 for 24s, control-plane-2 for 30s, control-plane-3 for 40s"},
+		"two at once, on the way":              {three("v2", away(1, 10, 20), away(2, 15, 30)), plan.Fail, "at the same time"},
+		"again, soon after it":                 {three("v2", new(1, 8), away(1, 20, 23)), plan.Pass, ""},
+		"again, when it was done":              {three("v2", new(1, 8), away(1, 45, 48)), plan.Fail, "kube-apiserver on control-plane-1 was away"},
+		"started anew, when it was done":       {three("v2", new(1, 8), from(45, forever, "control-plane-1", observe.APIServer, restart(45))), plan.Fail, "kube-apiserver on control-plane-1 was restarted"},
+		"another, which was not":               {three("v2", new(1, 8), away(2, 45, 48)), plan.Pass, ""},
+		"again and again at the new version":   {three("v2", new(1, 8), away(1, 20, 23), away(1, 35, 38)), plan.Pass, ""},
+		"never at the version, the whole time": {three("v2", away(1, 10, 13), away(1, 45, 48)), plan.Pass, "control-plane-1 for 50s"},
 	} {
-		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want {
+		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want || !strings.Contains(got.Message, c.says) {
 			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
 		}
 	}

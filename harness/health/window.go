@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -16,6 +17,7 @@ type Window struct {
 	Machines   []string  `json:"machines"`
 	Components []string  `json:"components,omitempty"` // what is excused on them; empty: all that runs there, and the machines themselves
 	AtMost     int       `json:"atMost,omitempty"`     // so many of the machines at any instant; 0: all of them
+	Until      string    `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
 	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
 	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
 	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
@@ -49,8 +51,80 @@ func (r *Record) settle(w Window, component string) time.Duration {
 	return Settle(r.Topology.Timing)
 }
 
+// covers reports whether the window excuses at a time.
 func (w Window) covers(t time.Time, settle time.Duration) bool {
+	return w.Until == "" && w.spans(t, settle)
+}
+
+// spans reports whether the window was open at a time.
+func (w Window) spans(t time.Time, settle time.Duration) bool {
 	return !w.Began.IsZero() && t.After(w.Began.Add(-early)) && (w.Cleared.IsZero() || t.Before(w.Cleared.Add(settle)))
+}
+
+// narrowed gives the record as checks want it. What somebody else's program did while nobody knew when it was where excuses each machine only until that
+// is done with: for a while every look has found all its components at the version. The window of all of them stays, for how many were away at a time, and
+// excuses nobody.
+func (r *Record) narrowed() *Record {
+	out := *r
+	out.Windows = nil
+	for _, w := range r.Windows {
+		out.Windows = append(out.Windows, w)
+		for _, m := range w.Machines {
+			if w.Until == "" {
+				break
+			}
+			own := w
+			own.Machines, own.Until = []string{m}, ""
+			if done := r.doneWith(m, w); !done.IsZero() {
+				own.Recover, own.Cleared = done, done
+			}
+			out.Windows = append(out.Windows, own)
+		}
+	}
+	return &out
+}
+
+// doneWith is when a machine had stayed at the window's version for so long that whatever hangs on its restarts has had its time: static pods that a new
+// kubelet starts anew, and who leans on them. Zero: not within the window.
+func (r *Record) doneWith(machine string, w Window) time.Time {
+	stays := Steady(r.Topology) + Settle(r.Topology.Timing)
+	var since time.Time
+	for _, o := range r.Observations {
+		switch {
+		case o.Time.Before(w.Began):
+		case !w.Cleared.IsZero() && o.Time.After(w.Cleared):
+			return time.Time{}
+		case At(o, machine, w.Until) != nil:
+			since = time.Time{}
+		case since.IsZero():
+			since = o.Time
+		case o.Time.Sub(since) >= stays:
+			return o.Time
+		}
+	}
+	return time.Time{}
+}
+
+// excuses says how wide the excuse of somebody else's program was, of a narrowed record; empty where there was none.
+func (r *Record) excuses() string {
+	var out []string
+	for _, w := range r.Windows {
+		if w.Until == "" {
+			continue
+		}
+		var each []string
+		for _, own := range r.Windows {
+			if own.ID == w.ID && own.Until == "" && len(own.Machines) == 1 && slices.Contains(w.Machines, own.Machines[0]) {
+				end := own.Cleared
+				if end.IsZero() && len(r.Observations) > 0 {
+					end = r.Observations[len(r.Observations)-1].Time
+				}
+				each = append(each, fmt.Sprintf("%s for %s", own.Machines[0], end.Sub(own.Began).Round(time.Second)))
+			}
+		}
+		out = append(out, fmt.Sprintf("; step %s excused at most %d at a time, until it stays at %s: %s", w.ID, w.AtMost, w.Until, strings.Join(each, ", ")))
+	}
+	return strings.Join(out, "")
 }
 
 func (w Window) touches(machine, component string) bool {

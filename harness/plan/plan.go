@@ -34,6 +34,7 @@ type Disruption struct {
 	Machines   []string
 	Components []string // empty: all that runs on them, and the machines themselves
 	AtMost     int      // so many of the machines at any instant; 0: all of them
+	Until      string   // a version: a machine whose components have stayed at it for a while is done with; empty: when the step ends
 }
 
 // ErrSkip is wrapped by a step that has a reason not to run; it is no failure.

@@ -93,12 +93,14 @@ func prefix(steps []*plan.Step, with string) {
 	}
 }
 
-// oneAtATime is what somebody else's program may take down: nobody knows when it is where, but never two control planes at once.
+// oneAtATime is what somebody else's program may take down: nobody knows when it is where, but never two control planes at once, no more workers than the
+// spec says, and no machine any more that it has brought to the version.
 func (u *Upgrade) oneAtATime() []plan.Disruption {
-	return []plan.Disruption{
-		{Machines: u.Topology.ControlPlaneMachines(), AtMost: 1},
-		{Machines: u.Topology.WorkerMachines(), AtMost: u.Spec.MaxUnavailable},
+	out := []plan.Disruption{{Machines: u.Topology.ControlPlaneMachines(), AtMost: 1, Until: u.Spec.To}}
+	if workers := u.Topology.WorkerMachines(); !u.Spec.ControlPlaneOnly && len(workers) > 0 {
+		out = append(out, plan.Disruption{Machines: workers, AtMost: u.Spec.MaxUnavailable, Until: u.Spec.To})
 	}
+	return out
 }
 
 // static are the static pods of control planes.
