@@ -19,7 +19,7 @@ const (
 	deniedGap   = time.Second      // the same where somebody was refused or forbidden meanwhile: that is no matter of time
 	troubledGap = 20 * time.Second // nothing answers while a fault or a step holds: elections, and clients that find the dead
 	// Of a gap during a fault or a step, how long tries may be refused or forbidden: an API server that comes up serves before it knows what anybody may
-	// do, and forbids for some seconds (kubectl drain was seen to fail by it; in an upgrade here it was never more than 2 s).
+	// do, and forbids for some seconds (a kubectl drain was seen to fail by it; after a power cut, on a host with a load of 19 a processor, it was 2.1 s).
 	troubledDenied = 5 * time.Second
 	// And how long they may be answered with errors: while etcd elects (electionGap) and until a balancer has taken out who lost his member: two failed
 	// looks at 2 s each with kind's.
