@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -23,9 +26,13 @@ type progress struct {
 	begun  map[string]time.Time
 }
 
+// phase is something that takes a while and is shown meanwhile.
 type phase struct {
+	*progress
 	label string
 	begun time.Time
+	seen  string // what it waits for
+	stop  chan struct{}
 }
 
 const (
@@ -43,29 +50,37 @@ func newProgress(f *os.File, quiet bool) *progress {
 
 // Phase begins something that takes a while; done ends it.
 func (p *progress) Phase(format string, args ...any) func(error) {
-	ph := &phase{label: fmt.Sprintf(format, args...), begun: time.Now()}
-	stop := make(chan struct{})
+	return p.begin(fmt.Sprintf(format, args...)).Done
+}
+
+func (p *progress) begin(label string) *phase {
+	ph := &phase{progress: p, label: label, begun: time.Now(), stop: make(chan struct{})}
 	p.mu.Lock()
 	p.phases = append(p.phases, ph)
 	p.mu.Unlock()
-	go p.animate(ph, stop)
-	return func(err error) {
-		close(stop)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for i, other := range p.phases {
-			if other == ph {
-				p.phases = append(p.phases[:i], p.phases[i+1:]...)
-				break
-			}
-		}
-		mark, why := p.paint("32", "✓"), ""
-		if err != nil {
-			mark, why = p.paint("31", "✗"), ": failed"
-		}
-		p.clear()
-		printf(p.out, " %s %s%s (%s)\n", mark, ph.label, why, time.Since(ph.begun).Round(100*time.Millisecond))
+	go p.animate(ph, ph.stop)
+	return ph
+}
+
+// Seen is shown beside the phase from now on; of several lines the first.
+func (ph *phase) Seen(why string) {
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	ph.seen, _, _ = strings.Cut(why, "\n")
+}
+
+// Done ends the phase.
+func (ph *phase) Done(err error) {
+	close(ph.stop)
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	ph.phases = slices.DeleteFunc(ph.phases, func(other *phase) bool { return other == ph })
+	mark, why := ph.paint("32", "✓"), ""
+	if err != nil {
+		mark, why = ph.paint("31", "✗"), ": failed"
 	}
+	ph.clear()
+	printf(ph.out, " %s %s%s (%s)\n", mark, ph.label, why, time.Since(ph.begun).Round(100*time.Millisecond))
 }
 
 // animate redraws the live line, or prints a plain one now and then for something slow.
@@ -84,15 +99,29 @@ func (p *progress) animate(ph *phase, stop <-chan struct{}) {
 		}
 		p.mu.Lock()
 		elapsed := time.Since(ph.begun).Round(time.Second)
+		seen := ""
+		if ph.seen != "" {
+			seen = ": " + ph.seen
+		}
 		switch {
 		case !p.live:
-			printf(p.out, " … %s (%s so far)\n", ph.label, elapsed)
+			printf(p.out, " … %s (%s so far)%s\n", ph.label, elapsed, seen)
 		case len(p.phases) > 0 && p.phases[len(p.phases)-1] == ph:
 			p.clear()
-			printf(p.out, " … %s (%s)", ph.label, elapsed)
+			printf(p.out, "%s", p.fit(fmt.Sprintf(" … %s (%s)%s", ph.label, elapsed, seen)))
 		}
 		p.mu.Unlock()
 	}
+}
+
+// fit cuts a live line at the terminal's edge: what has wrapped is not cleared.
+func (p *progress) fit(line string) string {
+	if f, ok := p.out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 1 && utf8.RuneCountInString(line) >= width {
+			return string([]rune(line)[:width-2]) + "…"
+		}
+	}
+	return line
 }
 
 func (p *progress) clear() {

@@ -187,8 +187,8 @@ func (o *options) runOptions(f runFlags, out string) (experiment.Options, error)
 	l.NoImage = f.noImage
 	return experiment.Options{
 		Provider: l, Subjects: l.Subjects(), Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
-		Tell: func(label, id, name string) func(error) {
-			return o.progress.Phase("%s", strings.TrimSpace(label+" "+id+" "+name))
+		Tell: func(label, id, name string) plan.Teller {
+			return o.progress.begin(strings.TrimSpace(label + " " + id + " " + name))
 		},
 	}, nil
 }

@@ -216,7 +216,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if err := o.provideFor(ctx, u, f.name); err != nil {
 		return err
 	}
-	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) func(error) { return o.progress.Phase("%s %s", id, name) }}
+	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
 	if err := runner.Run(ctx, p); err != nil {
 		if errors.Is(err, policy.ErrRefused) {
 			return err

@@ -31,6 +31,9 @@ func Await(ctx context.Context, what string, w Wait, look func(ctx context.Conte
 			return nil
 		}
 		if last == nil || ctx.Err() == nil { // an error of our own time-out says less than the one before it
+			if last == nil || last.Error() != err.Error() {
+				saw(ctx, what, err)
+			}
 			last = err
 		}
 		select {
@@ -41,6 +44,21 @@ func Await(ctx context.Context, what string, w Wait, look func(ctx context.Conte
 			return fmt.Errorf("%s: %w; last seen: %w", what, context.Cause(ctx), last)
 		case <-tick.C:
 		}
+	}
+}
+
+// watcher is the key of what Watched keeps in a context.
+type watcher struct{}
+
+// Watched returns a context below which every Await tells what it waits for and what it saw last, whenever that is something else than before. Whoever
+// carries out a step knows it only as one that takes long; why is known to the look. It may be called from several goroutines.
+func Watched(ctx context.Context, tell func(what string, last error)) context.Context {
+	return context.WithValue(ctx, watcher{}, tell)
+}
+
+func saw(ctx context.Context, what string, last error) {
+	if tell, ok := ctx.Value(watcher{}).(func(what string, last error)); ok {
+		tell(what, last)
 	}
 }
 

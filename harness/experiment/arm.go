@@ -38,7 +38,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	p.Number()
 	r := &plan.Runner{Journal: journal}
 	if o.Tell != nil {
-		r.Tell = func(id, name string) func(error) { return o.Tell("", id, name) }
+		r.Tell = func(id, name string) plan.Teller { return o.Tell("", id, name) }
 	}
 	res := &plan.Result{
 		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, Started: begun,

@@ -41,7 +41,7 @@ type Options struct {
 	Provider   Provider
 	Subjects   subject.Builder
 	Suffix     string // makes the cluster's name unique
-	Tell       func(label, id, name string) func(error)
+	Tell       func(label, id, name string) plan.Teller
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
@@ -112,7 +112,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	r := &plan.Runner{Journal: journal}
 	c.runner = r
 	if o.Tell != nil {
-		r.Tell = func(id, name string) func(error) { return o.Tell(ol.cell.Label, id, name) }
+		r.Tell = func(id, name string) plan.Teller { return o.Tell(ol.cell.Label, id, name) }
 	}
 	err := r.Run(ctx, p)
 	if c.cluster == nil { // nothing was tested: the environment is to blame

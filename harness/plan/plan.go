@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // Step is one action, or a group of them.
@@ -95,11 +97,30 @@ func walk(steps []*Step, visit func(s *Step)) {
 // Runner carries a plan out.
 type Runner struct {
 	Journal *Journal
-	Tell    func(id, name string) (done func(error)) // progress; may be nil
+	Tell    func(id, name string) Teller // progress; may be nil
 
 	mu   sync.Mutex
 	done []StepDone
 	cut  bool // a step was left out because of an interrupt, and that is recorded
+}
+
+// Teller shows one step while it is carried out.
+type Teller interface {
+	Seen(why string) // what it waits for, whenever that changes
+	Done(err error)  // how it ended, once
+}
+
+// untold is the Teller of who does not listen.
+type untold struct{}
+
+func (untold) Seen(string) {}
+func (untold) Done(error)  {}
+
+// Waiting is why a step has not ended yet: what it waits for and what was seen of that last.
+type Waiting struct {
+	ID   string `json:"id"`
+	For  string `json:"for"`
+	Seen string `json:"seen"`
 }
 
 // Run does the steps in order. After a failure only cleanup steps run; the first error is returned with what cleanup added.
@@ -191,10 +212,14 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 	if s.Cleanup {
 		ctx = context.WithoutCancel(ctx)
 	}
-	tell := func(error) {}
+	var tell Teller = untold{}
 	if r.Tell != nil {
 		tell = r.Tell(s.ID, s.Name)
 	}
+	ctx = cluster.Watched(ctx, func(what string, last error) {
+		tell.Seen(last.Error())
+		_ = r.Journal.Sample("waiting", Waiting{ID: s.ID, For: what, Seen: last.Error()}) // as with record
+	})
 	d := StepDone{ID: s.ID, Name: s.Name, Status: "done", Started: time.Now()}
 	err := r.Journal.Write("step-started", d)
 	if err == nil || s.Cleanup || s.Rollback { // what cannot be journalled is not done, but it is undone
@@ -208,7 +233,7 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 	case err != nil:
 		d.Status, d.Error = "failed", err.Error()
 	}
-	tell(err)
+	tell.Done(err)
 	r.record(d)
 	if err == nil {
 		return failed

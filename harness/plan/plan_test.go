@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -338,5 +340,51 @@ func TestAnInterruptWhileSomethingIsUndoneIsNoSuccess(t *testing.T) {
 		if res.Judge(); res.Verdict != Inconclusive || len(res.Reasons) != 1 {
 			t.Errorf("%s: %s %v", name, res.Verdict, res.Steps)
 		}
+	}
+}
+
+// told collects what a step was told of.
+type told struct{ seen []string }
+
+func (t *told) Seen(why string) { t.seen = append(t.seen, why) }
+func (t *told) Done(error)      { t.seen = append(t.seen, "done") }
+
+func TestWhatAStepWaitsForIsToldAndKept(t *testing.T) {
+	dir := t.TempDir()
+	j, err := CreateJournal(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks, listener := 0, &told{}
+	r := &Runner{Journal: j, Tell: func(string, string) Teller { return listener }}
+	p := &Plan{Steps: []*Step{{Name: "gate", Run: func(ctx context.Context) error {
+		return cluster.Await(ctx, "the gate", cluster.Wait{For: time.Minute, Every: time.Millisecond}, func(context.Context) error {
+			if looks++; looks > 4 {
+				return nil
+			}
+			return fmt.Errorf("open for %d", looks/2)
+		})
+	}}}}
+	p.Number()
+	if err := errors.Join(r.Run(t.Context(), p), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"open for 0", "open for 1", "open for 2"}
+	if got := append(slices.Clone(want), "done"); !slices.Equal(listener.seen, got) {
+		t.Errorf("told %q, want %q", listener.seen, got)
+	}
+	entries, _, err := ReadJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for _, e := range entries {
+		var w Waiting
+		if e.Kind == "waiting" && json.Unmarshal(e.Data, &w) == nil && w.For == "the gate" && w.ID == p.Steps[0].ID {
+			kept = append(kept, w.Seen)
+		}
+	}
+	if !slices.Equal(kept, want) {
+		t.Errorf("kept %q, want %q", kept, want)
 	}
 }
