@@ -103,7 +103,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 	c.Verdict, c.Message = k.Decide(r, w, p)
 	if c.Verdict == plan.Fail {
 		c.Message += r.words(c.Message)
-		if why := r.overloaded(); why != "" && timely(k.Name) {
+		if why := r.overloaded(); why != "" && timely(k.Name) && !r.crashed(c.Message) {
 			c.Verdict, c.Message = plan.Unknown, why+": "+c.Message
 		}
 	}

@@ -119,3 +119,22 @@ func TestAHostThatCannotKeepUpIsNoVerdictOnACluster(t *testing.T) {
 		}
 	}
 }
+
+func TestAPanicOfAMemberIsNoMatterOfTheHostsLoad(t *testing.T) {
+	crashing := func(program string, fatal bool) *Record {
+		r := three()
+		r.Final, r.Unwhole = seen(1), "member on etcd-1: context deadline exceeded"
+		r.Host = []observe.HostReading{{Time: at(0), Load: 44, Cores: 2}}
+		r.Said = []observe.Said{{Program: program, Machine: "etcd-1", Lines: []observe.Line{{Text: "panic: no such member", Fatal: fatal, Times: 28, Last: at(1)}}}}
+		return r
+	}
+	for _, c := range []struct {
+		program string
+		fatal   bool
+		want    plan.Verdict
+	}{{"etcd", true, plan.Fail}, {"etcd", false, plan.Unknown}, {"kube-scheduler", true, plan.Unknown}} {
+		if got := judge(t, "whole", crashing(c.program, c.fatal), nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%+v: %s (%s)", c, got.Verdict, got.Message)
+		}
+	}
+}

@@ -30,6 +30,14 @@ func (r *Record) words(message string) string {
 	return out.String()
 }
 
+// crashed reports whether a member on a machine that the message names ended its own process, as its log says. No lateness makes etcd do that:
+// it panics over what it finds. Who holds a lease ends itself as soon as it renews that too late, and is not asked here.
+func (r *Record) crashed(message string) bool {
+	return slices.ContainsFunc(r.Said, func(s observe.Said) bool {
+		return s.Program == etcd.Program && names(message, s.Machine) && slices.ContainsFunc(s.Lines, func(l observe.Line) bool { return l.Fatal })
+	})
+}
+
 // namesAny reports whether the message speaks of a certain program of the machine; otherwise all of them are meant.
 func (r *Record) namesAny(message, machine string) bool {
 	return slices.ContainsFunc(r.Said, func(s observe.Said) bool { return s.Machine == machine && names(message, called(s.Program)) })
