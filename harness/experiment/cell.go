@@ -143,11 +143,14 @@ func (c *cellRun) inject(ctx context.Context, ch *choice) error {
 }
 
 // receiptID is unique in the journal, which all cells share.
-func (c *cellRun) receiptID(ch *choice) string {
+func (c *cellRun) receiptID(ch *choice) string { return c.own(ch.step.ID) }
+
+// own makes an id of this cell one of the run.
+func (c *cellRun) own(id string) string {
 	if c.outline.cell.Label == "" {
-		return ch.step.ID
+		return id
 	}
-	return c.outline.cell.Label + "/" + ch.step.ID
+	return c.outline.cell.Label + "/" + id
 }
 
 func (c *cellRun) effective(ctx context.Context, ch *choice) error {

@@ -27,9 +27,10 @@ type KillDriver struct {
 
 // kill is one SIGKILL of the process: a while after a step has begun, or as soon as it has ended.
 type kill struct {
-	step  string
-	ended bool
-	delay time.Duration
+	number int // in the cell, from 1
+	step   string
+	ended  bool
+	delay  time.Duration
 }
 
 func (k kill) String() string {
@@ -38,6 +39,24 @@ func (k kill) String() string {
 	}
 	return fmt.Sprintf("run it until %s after the begin of %s, then kill -9", k.delay, k.step)
 }
+
+// killID is the kill's receipt: unique in the journal, which all cells share.
+func (c *cellRun) killID(k *kill) string { return c.own(fmt.Sprintf("kill-%d", k.number)) }
+
+// plannedKills are faults as any other: one that leaves no receipt was not tested.
+func (c *cellRun) plannedKills() []PlannedFault {
+	var out []PlannedFault
+	for _, it := range c.outline.items {
+		for i := range it.kills {
+			k := &it.kills[i]
+			out = append(out, PlannedFault{ID: c.killID(k), Step: c.killID(k), Name: driverKill + ": " + k.String()})
+		}
+	}
+	return out
+}
+
+// driverKill is the fault's name in receipts.
+const driverKill = "driverKill"
 
 // longest is how long after a step's begin a random kill may come: kubeadm on a control plane takes a minute and more, the rest moments. A step that
 // is over by then is followed by the next.
@@ -130,7 +149,7 @@ const driverWithin = 30 * time.Minute
 // killDriver waits for the moment and kills. The receipt says what was seen: the last step in the process's journal, and its end by the signal.
 func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan error, k *kill, begun time.Time) error {
 	receipt := plan.Receipt{
-		ID: fmt.Sprintf("kill-%d", len(c.kills)+1), Fault: "driverKill", Target: k.step, Machines: []string{}, State: plan.NotInjected, Evidence: []plan.Evidence{}, Armed: begun,
+		ID: c.killID(k), Fault: driverKill, Target: k.step, Machines: []string{}, State: plan.NotInjected, Evidence: []plan.Evidence{}, Armed: begun,
 	}
 	finished := false
 	err := cluster.Await(ctx, k.String(), cluster.Wait{For: driverWithin, Every: 50 * time.Millisecond}, func(context.Context) error {
@@ -156,12 +175,15 @@ func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan erro
 		endErr := <-ended
 		receipt.Error = "the process had ended before its moment came"
 		c.kills = append(c.kills, receipt)
-		return c.driverEnded(endErr)
+		return errors.Join(c.driverEnded(endErr), c.journal.Write("receipt-driver", receipt))
 	}
 	killErr := cmd.Process.Kill()
 	endErr := <-ended
 	var exit *exec.ExitError
-	if errors.As(endErr, &exit) {
+	switch {
+	case err != nil: // it ends as well, but not where it was to
+		receipt.Error = err.Error()
+	case errors.As(endErr, &exit):
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			receipt.State, receipt.EffectiveAt, receipt.ClearedAt = plan.Confirmed, time.Now(), time.Now()
 			receipt.Evidence = append(receipt.Evidence, plan.Evidence{Time: time.Now(), Observer: "wait", Saw: fmt.Sprintf("process %d ended by SIGKILL, the last entry of its journal is %s", cmd.Process.Pid, lastStep(c.driverDir()))})

@@ -19,6 +19,7 @@ type outline struct {
 	items    []item    // one a step of the scenario
 	faults   []*choice // in the order of the plan
 	upgrades []*upgrade.Upgrade
+	kills    int // of the processes that upgrade
 }
 
 // item is one step of the scenario with its choices.
@@ -101,6 +102,10 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 	steps := it.upgrade.Steps()
 	if it.kills, err = chooseKills(it.step.KillDriver, steps, rng); err != nil {
 		return from, err
+	}
+	for i := range it.kills {
+		o.kills++
+		it.kills[i].number = o.kills
 	}
 	for _, p := range it.step.Faults {
 		placed, err := place(p, steps, t, it.placed, rng)

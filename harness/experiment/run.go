@@ -162,7 +162,7 @@ func (c *cellRun) evidence() *Evidence {
 			e.Receipts = append(e.Receipts, g.Receipt())
 		}
 	}
-	e.Receipts = append(e.Receipts, c.kills...)
+	e.Planned, e.Receipts = append(e.Planned, c.plannedKills()...), append(e.Receipts, c.kills...)
 	if len(c.outline.upgrades) > 0 {
 		e.Upgrade = c.upgradeSteps()
 	}
