@@ -63,7 +63,7 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if unseen := blind.Longest(r.Observations[0].Time, r.Observations[len(r.Observations)-1].Time); unseen > limit {
 		return plan.Unknown, fmt.Sprintf("for %s nothing was seen, above %s: the harness was stalled", unseen.Round(100*time.Millisecond), limit)
 	}
-	if why := r.sparse(); why != "" {
+	if why := r.sparse(limit); why != "" {
 		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("confirmed at %d of %d observations, longest gap %s", good, len(r.Observations), longest.Round(100*time.Millisecond))
@@ -73,7 +73,7 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 // started anew.
 func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(r.Observations) < 2 {
-		return plan.Unknown, r.sparse()
+		return plan.Unknown, r.sparse(lookedAway)
 	}
 	missed, started, seen := map[string]int{}, map[string]time.Time{}, map[string]time.Time{}
 	blind, since := r.Blind(), map[string]time.Time{}
@@ -121,7 +121,7 @@ func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			return plan.Unknown, fmt.Sprintf("the member on %s never told when it started", m)
 		}
 	}
-	if why := r.sparse(); why != "" {
+	if why := r.sparse(lookedAway); why != "" {
 		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("%d observations, every loss accounted for", len(r.Observations))

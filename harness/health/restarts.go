@@ -83,7 +83,7 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		}
 		return plan.Fail, strings.Join(why, "; ")
 	}
-	if why := r.sparse(); why != "" {
+	if why := r.sparse(lookedAway); why != "" {
 		return plan.Unknown, why
 	}
 	known := 0

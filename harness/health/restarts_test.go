@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -226,14 +227,36 @@ func TestAStrategyOfSomebodyElseTakesOneMachineAtATime(t *testing.T) {
 	}
 }
 
-func TestSilenceOfTooFewObservationsMeansNothing(t *testing.T) {
-	r := small()
-	r.Observations = append(r.Observations[:20:20], r.Observations[115:]...)
-	if got := judge(t, "noUnplannedRestart", r, nil, Params{}); got.Verdict != plan.Pass {
-		t.Errorf("26 in a minute: %s %s", got.Verdict, got.Message)
-	}
-	r.Observations = append(r.Observations[:5:5], r.Observations[20:]...)
-	if got := judge(t, "noUnplannedRestart", r, nil, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "only 10 observations from 00:00:00.0 to 00:01:00.0") {
-		t.Errorf("11 in a minute: %s %s", got.Verdict, got.Message)
+// TestWhoDidNotLookSawNothing: many looks at one time make up for none at another, and each check says for how long none may be missing.
+func TestWhoDidNotLookSawNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to int // observations that are missing, two a second
+		p        Params
+		quorum   plan.Verdict
+		others   plan.Verdict
+	}{
+		"none":                    {0, 0, Params{}, plan.Pass, plan.Pass},
+		"four seconds":            {20, 27, Params{}, plan.Pass, plan.Pass},
+		"seven seconds":           {20, 33, Params{}, plan.Unknown, plan.Unknown},
+		"seven, and more allowed": {20, 33, Params{MaxGap: 10 * time.Second}, plan.Pass, plan.Unknown},
+		"four, and less allowed":  {20, 27, Params{MaxGap: 2 * time.Second}, plan.Unknown, plan.Pass},
+		"until the end":           {100, 121, Params{}, plan.Unknown, plan.Unknown},
+	} {
+		r := small(func(o *observe.Observation, _ float64) {
+			o.Members = []etcd.Member{{Machine: cp, ID: 1, Leader: 1, Started: at(-100)}}
+			o.Workload = &observe.WorkloadState{Ready: 2, MinAvailable: 1}
+		})
+		r.Budgets = []Budget{{From: at(-1), MinAvailable: 1}}
+		r.Final = r.Observations[120]
+		r.Observations = append(r.Observations[:c.from:c.from], r.Observations[c.to:]...)
+		for _, check := range []string{"etcdQuorum", "onlyPlannedLosses", "noUnplannedRestart", "pdbRespected"} {
+			want := c.others
+			if check == "etcdQuorum" {
+				want = c.quorum
+			}
+			if got := judge(t, check, r, nil, c.p); got.Verdict != want {
+				t.Errorf("%s: %s is %s: %s", name, check, got.Verdict, got.Message)
+			}
+		}
 	}
 }

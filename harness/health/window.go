@@ -203,30 +203,3 @@ func (r *Record) excusedBoot(machine string, t time.Time) bool {
 		return len(w.Components) == 0 && w.covers(t, Settle(r.Topology.Timing)) && slices.Contains(w.Machines, machine)
 	})
 }
-
-// perMinute is how many observations a minute must have for its silence to mean anything: one is made every half second, and a sixth of that rate is
-// what a host with no time to spare still comes to.
-const perMinute = 20
-
-// sparse says where a run was observed too rarely for a check to trust that nothing happened; empty: nowhere.
-func (r *Record) sparse() string {
-	if len(r.Observations) < 2 {
-		return fmt.Sprintf("%d observations", len(r.Observations))
-	}
-	first, last := r.Observations[0].Time, r.Observations[len(r.Observations)-1].Time
-	i := 0
-	for from := first; from.Before(last); from = from.Add(time.Minute) {
-		to := from.Add(time.Minute)
-		if to.After(last) {
-			to = last
-		}
-		n := 0
-		for ; i < len(r.Observations) && r.Observations[i].Time.Before(to); i++ {
-			n++
-		}
-		if least := int(to.Sub(from).Minutes() * perMinute); n < least {
-			return fmt.Sprintf("only %d observations from %s to %s, at least %d are asked for", n, clock(from), clock(to), least)
-		}
-	}
-	return ""
-}
