@@ -148,7 +148,7 @@ func Markdown(w io.Writer, r *plan.Result) error {
 	for _, p := range r.Probes {
 		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s | %.3f s | %.3f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds, p.P50Seconds, p.P99Seconds)
 	}
-	fmt.Fprintf(&b, "\nTolerance: at the least %d more members could have been lost; for %.1f s none.\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+	fmt.Fprintf(&b, "\nTolerance: %s.\n", r.Tolerance)
 	if r.Host != nil {
 		fmt.Fprintf(&b, "\nHost: %s.\n", r.Host)
 	}
@@ -240,7 +240,7 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 		fmt.Fprintf(&b, "    %-40s %5d samples %5d failures, longest gap %.1f s, p50 %.3f s, p99 %.3f s\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds, p.P50Seconds, p.P99Seconds)
 	}
 	if len(r.Cluster) > 0 {
-		fmt.Fprintf(&b, "Tolerance: at the least %d more members could have been lost; for %.1f s none\n", r.Tolerance.Minimum, r.Tolerance.SecondsAtZero)
+		fmt.Fprintf(&b, "Tolerance: %s\n", r.Tolerance)
 	}
 	if r.Host != nil {
 		fmt.Fprintf(&b, "Host: %s\n", r.Host)

@@ -114,10 +114,7 @@ func (e *Evidence) Judge() *plan.Result {
 		return res
 	}
 	res.Gaps = append(append(res.Gaps, health.Silence(r)...), e.strange()...)
-	res.Tolerance = tolerance(r.Observations)
-	if len(e.Upgrade) > 0 {
-		res.Tolerance.Steps = toleranceBySteps(r.Observations, e.Upgrade)
-	}
+	res.Tolerance = health.Tolerance(r, e.Upgrade)
 	asked := func(name string) bool { // with parameters of its own, perhaps
 		return slices.ContainsFunc(append(slices.Clone(e.Always), e.Finally...), func(c Check) bool { return c.Name == name })
 	}

@@ -123,3 +123,21 @@ func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []
 	}
 	return time.Time{}
 }
+
+// upgradeSteps are the steps of the run's upgrades that have run, whichever process did them.
+func (c *cellRun) upgradeSteps() []plan.StepDone {
+	names := map[string]bool{}
+	var out []plan.StepDone
+	for _, it := range c.outline.items {
+		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { names[s.Name] = s.Run != nil })
+		if len(it.kills) > 0 {
+			out = append(out, driverSteps(c.driverDir())...)
+		}
+	}
+	for _, d := range c.runner.Done() {
+		if names[d.Name] && d.Status != "skipped" {
+			out = append(out, d)
+		}
+	}
+	return out
+}

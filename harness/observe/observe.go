@@ -37,6 +37,8 @@ type ServerHealth struct {
 	Machine string `json:"machine"`
 	Live    string `json:"live"`  // empty: /livez answered 200; else why not
 	Ready   string `json:"ready"` // the same of /readyz
+	// Failure is of which kind the error of /readyz is.
+	Failure cluster.Failure `json:"failure,omitempty"`
 }
 
 // Node is a Node object's state.
@@ -69,15 +71,6 @@ func (o Observation) Reachable() int {
 		}
 	}
 	return n
-}
-
-// Margin is how many more members could have been lost; negative when there was no quorum.
-func (o Observation) Margin() int {
-	margin := o.Reachable() - cluster.Quorum(len(o.Members))
-	if o.Quorum.Error != "" { // members that answer for themselves are no quorum
-		return min(margin, -1)
-	}
-	return margin
 }
 
 // Observer reads a cluster again and again.
@@ -184,7 +177,7 @@ func (o *Observer) apiServers(ctx context.Context) []ServerHealth {
 				out[i].Live = err.Error()
 			}
 			if err := kubeadm.Health(ctx, o.cluster, name, "/readyz"); err != nil {
-				out[i].Ready = err.Error()
+				out[i].Ready, out[i].Failure = err.Error(), cluster.FailureOf(err)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -144,10 +145,11 @@ type Probe struct {
 
 // Tolerance is how many more etcd members could have been lost: the least at any observation, and for how long it was nothing.
 type Tolerance struct {
-	Observations  int             `json:"observations"` // without any the rest says nothing
-	Minimum       int             `json:"minimum"`
-	SecondsAtZero float64         `json:"secondsAtZero"`
-	Steps         []StepTolerance `json:"steps,omitempty"` // of an upgrade
+	Observations   int             `json:"observations"` // without any the rest says nothing
+	Minimum        int             `json:"minimum"`      // of what is known: who answered late is not known to have been lost
+	SecondsAtZero  float64         `json:"secondsAtZero"`
+	SecondsUnknown float64         `json:"secondsUnknown,omitempty"` // in which it would have been nothing, had they been
+	Steps          []StepTolerance `json:"steps,omitempty"`          // of an upgrade
 }
 
 // StepTolerance is how many more of each kind could have been lost while a step ran: the least at any observation. A kind that was not
@@ -159,6 +161,15 @@ type StepTolerance struct {
 	APIServers    *int    `json:"apiServers,omitempty"`
 	Replicas      *int    `json:"replicas,omitempty"`
 	SecondsAtZero float64 `json:"secondsAtZero"`
+}
+
+// String is the tolerance in a sentence.
+func (t Tolerance) String() string {
+	out := fmt.Sprintf("at the least %d more members could have been lost; for %.1f s none", t.Minimum, t.SecondsAtZero)
+	if t.SecondsUnknown > 0 {
+		out += fmt.Sprintf("; for %.1f s nobody can say, answers came late", t.SecondsUnknown)
+	}
+	return out
 }
 
 // NotTested is something a reader might take for tested.
@@ -254,6 +265,7 @@ func (r *Result) Merge(label string, cell *Result) {
 	r.Tolerance.Observations += cell.Tolerance.Observations
 	r.Host = r.Host.merge(cell.Host)
 	r.Tolerance.SecondsAtZero += cell.Tolerance.SecondsAtZero
+	r.Tolerance.SecondsUnknown += cell.Tolerance.SecondsUnknown
 	for _, s := range cell.Tolerance.Steps {
 		s.ID = in(s.ID)
 		r.Tolerance.Steps = append(r.Tolerance.Steps, s)
