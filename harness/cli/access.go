@@ -15,9 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
 )
 
@@ -37,11 +35,11 @@ func kubectlCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := o.attach(name)
+			l, err := o.attach(cmd.Context(), name)
 			if err != nil {
 				return err
 			}
-			path, err := provider.Kubeconfig(cmd.Context(), l)
+			path, err := cluster.KubeconfigFile(cmd.Context(), l)
 			if err != nil {
 				return err
 			}
@@ -58,8 +56,8 @@ func kubectlCommand(o *options) *cobra.Command {
 
 // kubectl is the program of the version the API servers run now; of the one they began with while none answers, and of that as well
 // where the cache has no other.
-func (o *options) kubectl(ctx context.Context, l *lab.Lab) (string, error) {
-	at, err := o.lab()
+func (o *options) kubectl(ctx context.Context, l cluster.Cluster) (string, error) {
+	at, err := o.host()
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +125,7 @@ func shellCommand(o *options) *cobra.Command {
 		Example: "  drydock shell control-plane-1\n  drydock shell control-plane-1 -- journalctl -u kubelet -n 50\n  drydock shell etcd-1 --name five -- systemctl status etcd",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := o.attach(name)
+			l, err := o.attach(cmd.Context(), name)
 			if err != nil {
 				return err
 			}
@@ -135,9 +133,9 @@ func shellCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			machine, ok := m.(*lab.Machine)
-			if !ok {
-				return fmt.Errorf("%T has no shell", m)
+			machine, err := cluster.As[cluster.Terminal](m)
+			if err != nil {
+				return err
 			}
 			command := args[1:]
 			if len(command) == 0 {
@@ -154,8 +152,8 @@ func shellCommand(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&name, "name", defaultName, "name of the cluster")
-	c.ValidArgsFunction = func(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		l, err := o.attach(name)
+	c.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		l, err := o.attach(cmd.Context(), name)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -170,7 +168,7 @@ func shellCommand(o *options) *cobra.Command {
 
 // shell runs a command on the caller's streams. A terminal gets a pseudo-terminal of its own, because a
 // terminal can control one session only, and the machine's processes are not in the caller's.
-func shell(ctx context.Context, m *lab.Machine, command []string) (int, error) {
+func shell(ctx context.Context, m cluster.Terminal, command []string) (int, error) {
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return m.Shell(ctx, command, false, os.Stdin, os.Stdout, os.Stderr)

@@ -117,7 +117,7 @@ func (f *armFlags) wait(ctx context.Context, s *azure.Server) error {
 
 // drive makes a lab's machines the twin's virtual machines.
 func (o *options) drive(cmd *cobra.Command, twin *azure.Twin, f *armFlags) error {
-	l, err := o.attach(f.lab)
+	l, err := o.attach(cmd.Context(), f.lab)
 	if err != nil {
 		return err
 	}

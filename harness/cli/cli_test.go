@@ -100,7 +100,7 @@ func TestBadInput(t *testing.T) {
 		"upgrade to nowhere":       {[]string{"upgrade"}, []string{"to is missing"}},
 		"upgrade of no cluster":    {[]string{"upgrade", "--to", "v1.36", "--name", "nope"}, []string{"nope", "running: none"}},
 		"preflight of no cluster":  {[]string{"preflight", "--to", "v1.36", "--name", "nope"}, []string{"nope", "running: none"}},
-		"nothing to resume":        {[]string{"upgrade", "--resume", "--name", "nope"}, []string{"no upgrade to resume"}},
+		"nothing to resume":        {[]string{"upgrade", "--resume", "--name", "nope"}, []string{"nope", "running: none"}},
 		"workers sideways":         {[]string{"upgrade", "--to", "v1.36", "--workers", "sideways"}, []string{"rolling, all-at-once"}},
 		"targets of nonsense":      {[]string{"versions", "--from", "latest"}, []string{"want vX.Y.Z"}},
 		"fixed, and no exhibit":    {[]string{"run", "etcd-leader-crash", "--fixed"}, []string{"no exhibit", "museum/etcd-20340"}},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
@@ -48,7 +48,7 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, o.healLabs(ctx, cmd))
+	errs = append(errs, o.sweep(ctx, cmd))
 	return errors.Join(errs...)
 }
 
@@ -79,43 +79,59 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 	}
 	for _, g := range guards {
 		g.Journal = journal
-		name := clusterOf(entries, g.ID)
-		at, err := lab.Dir(o.stateDir, name)
+		run := openingOf(entries, g.ID)
+		if err := cluster.CheckName("cluster", run.Cluster); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		p, err := o.of(run.Provider)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
-		if !lab.Running(at) {
-			if err := g.Gone("its lab ended with its owner"); err != nil {
+		running, err := p.List(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if !slices.Contains(running, run.Cluster) {
+			if err := g.Gone("its " + p.Name() + " ended with its owner"); err != nil {
 				return err
 			}
-			printf(cmd.OutOrStdout(), "%s: %s on %s: the lab %s ended with its owner, the fault is gone with it\n", dir, g.Spec.Kind,
-				strings.Join(g.Receipt().Machines, ", "), name)
+			printf(cmd.OutOrStdout(), "%s: %s on %s: the %s %s ended with its owner, the fault is gone with it\n", dir, g.Spec.Kind,
+				strings.Join(g.Receipt().Machines, ", "), p.Name(), run.Cluster)
 			continue
 		}
-		if err := o.recover(ctx, cmd, g, name); err != nil {
+		if err := o.recover(ctx, cmd, g, p, run.Cluster); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func clusterOf(entries []plan.Entry, id string) string {
+// of is the provider a run had.
+func (o *options) of(name string) (cluster.Provider, error) {
+	h, err := o.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Open(cmp.Or(name, o.provider))
+}
+
+// openingOf is the first word of the run's cell that a receipt belongs to.
+func openingOf(entries []plan.Entry, id string) (run experiment.Opening) {
 	label, _, labelled := strings.Cut(id, "/")
-	name := ""
 	for _, e := range entries {
 		var j experiment.Opening
 		if e.Kind != "run" || json.Unmarshal(e.Data, &j) != nil {
 			continue
 		}
 		if !labelled || j.Label == label {
-			name = j.Cluster
+			run = j
 		}
 	}
-	return name
+	return run
 }
 
-func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, name string) error {
-	l, err := o.attach(name)
+func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, p cluster.Provider, name string) error {
+	l, err := p.Attach(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -136,46 +152,21 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	return nil
 }
 
-// healLabs looks for what crashed labs could have left: processes, mounts, interfaces; and removes their directories.
-func (o *options) healLabs(ctx context.Context, cmd *cobra.Command) error {
-	out, names := cmd.OutOrStdout(), lab.All(o.stateDir)
-	var errs []error
-	for _, name := range names {
-		word, err := o.healLab(ctx, name)
-		errs = append(errs, err)
-		if err == nil {
-			printf(out, "%s: %s\n", name, word)
-		}
-	}
-	if len(names) == 0 {
-		printf(out, "Nothing to heal: no lab has left anything\n")
-	}
-	return errors.Join(errs...)
-}
-
-func (o *options) healLab(ctx context.Context, name string) (string, error) {
-	dir, err := lab.Dir(o.stateDir, name)
+// sweep has the provider look for what clusters of killed makers could have left, and remove it.
+func (o *options) sweep(ctx context.Context, cmd *cobra.Command) error {
+	p, err := o.open()
 	if err != nil {
-		return "", err
-	}
-	if lab.Running(dir) {
-		return fmt.Sprintf("runs; remove it with `drydock down %s`", name), nil
-	}
-	// Its owner may have ended this moment, and the kernel takes another to end all that it began.
-	err = cluster.Await(ctx, "the end of all that lab "+name+" began", cluster.Wait{For: 10 * time.Second, Every: 50 * time.Millisecond}, func(context.Context) error {
-		left, err := lab.Residue(dir)
-		if err == nil && len(left) > 0 {
-			err = fmt.Errorf("there remain: %s", strings.Join(left, "; "))
-		}
 		return err
-	})
-	if err != nil {
-		return "", err
 	}
-	err = lab.Discard(o.stateDir, name)
-	var held *lock.HeldError
-	if errors.As(err, &held) { // it comes up, or goes down
-		return "it belongs to " + held.Holder + ": left alone", nil
+	out, found := cmd.OutOrStdout(), 0
+	if s, ok := p.(cluster.Sweeper); ok {
+		err = s.Sweep(ctx, func(name, word string) {
+			found++
+			printf(out, "%s: %s\n", name, word)
+		})
 	}
-	return "no process, mount, interface or port of the lab remains; its directory is removed", err
+	if found == 0 && err == nil {
+		printf(out, "Nothing to heal: no %s has left anything\n", p.Name())
+	}
+	return err
 }

@@ -19,6 +19,7 @@ func insideCommands() []*cobra.Command {
 	}
 	return []*cobra.Command{
 		{Use: "lab-init DIR", Hidden: true, Args: cobra.ExactArgs(1), RunE: run(labInit)},
+		{Use: "lab-try", Hidden: true, Args: cobra.NoArgs, RunE: run(labTry)},
 		{Use: "machine-init", Hidden: true, Args: cobra.NoArgs, RunE: run(machineInit)},
 		{Use: "container-init", Hidden: true, Args: cobra.NoArgs, RunE: run(containerInit)},
 	}

@@ -12,6 +12,8 @@ var errNotLinux = errors.New("this runs inside a lab, which needs Linux")
 
 func labInit(context.Context, []string) error { return errNotLinux }
 
+func labTry(context.Context, []string) error { return errNotLinux }
+
 func machineInit(context.Context, []string) error { return errNotLinux }
 
 func containerInit(context.Context, []string) error { return errNotLinux }

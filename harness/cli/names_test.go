@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/lock"
 )
 
 // TestNamesCannotLeaveTheStateDirectory: whatever takes a name refuses what is no name before it touches anything.
@@ -62,20 +62,23 @@ func TestAScenariosNameIsADirectory(t *testing.T) {
 	}
 }
 
-func TestDownWaitsForAnUpgrade(t *testing.T) {
+func TestDownWaitsForWhomTheClusterBelongsTo(t *testing.T) {
 	state := t.TempDir()
 	dir := filepath.Join(state, "labs", "a", "upgrade")
-	j, err := plan.CreateJournal(dir, nil)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := lock.Try(filepath.Join(state, "locks", "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, said := command(t, "down", "a", "--state-dir", state); code != exitUsage || !strings.Contains(said, "being upgraded by process") {
+	if code, said := command(t, "down", "a", "--state-dir", state); code != exitUsage || !strings.Contains(said, "belongs to process") {
 		t.Fatalf("exit code %d, %q", code, said)
 	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Close(); err != nil {
+	if err := claim.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if code, said := command(t, "down", "a", "--state-dir", state); code != exitGo {

@@ -23,7 +23,7 @@ func pruneCommand(o *options) *cobra.Command {
 interrupted downloads, builds and copies have left. It leaves alone what runs, what belongs to a living process, runs with their reports, and
 the programs of Kubernetes and etcd.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := o.lab()
+			at, err := o.host()
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ the programs of Kubernetes and etcd.`,
 				count, total = count+1, total+size
 				return nil
 			}
-			err = errors.Join(lab.Prune(cmd.Context(), at.StateDir, filepath.Join(at.CacheDir, "images"), unusedFor, each), at.Store().Prune(each))
+			err = errors.Join(lab.Prune(cmd.Context(), at.StateDir, at.Images(), unusedFor, each), at.Store().Prune(each))
 			verb := "removed"
 			if dryRun {
 				verb = "to remove"

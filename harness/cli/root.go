@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/provider"
 )
 
@@ -32,6 +34,7 @@ type options struct {
 	stateDir string
 	cacheDir string
 	binDir   string
+	provider string
 	quiet    bool
 	progress *progress
 }
@@ -95,9 +98,11 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&o.stateDir, "state-dir", dirOr("DRYDOCK_STATE_DIR", provider.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
-	f.StringVar(&o.cacheDir, "cache-dir", dirOr("DRYDOCK_CACHE_DIR", provider.DefaultDir("XDG_CACHE_HOME", ".cache")), "where binaries and saved clusters are kept, or $DRYDOCK_CACHE_DIR")
+	f.StringVar(&o.stateDir, "state-dir", envOr("DRYDOCK_STATE_DIR", provider.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
+	f.StringVar(&o.cacheDir, "cache-dir", envOr("DRYDOCK_CACHE_DIR", provider.DefaultDir("XDG_CACHE_HOME", ".cache")), "where binaries and saved clusters are kept, or $DRYDOCK_CACHE_DIR")
 	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
+	f.StringVar(&o.provider, "provider", envOr("DRYDOCK_PROVIDER", provider.Names()[0]), "where clusters come from: "+strings.Join(provider.Names(), ", ")+", or $DRYDOCK_PROVIDER")
+	_ = root.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(provider.Names(), cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		o.progress = newProgress(os.Stderr, o.quiet)
@@ -109,33 +114,51 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	return root
 }
 
-// dirOr is a directory from the environment: that is how a user's upgrade program finds the labs its own parent has made.
-func dirOr(env, or string) string {
-	if dir := os.Getenv(env); dir != "" {
-		return dir
+// envOr is a default from the environment: that is how a user's upgrade program finds the clusters its own parent has made.
+func envOr(env, or string) string {
+	if v := os.Getenv(env); v != "" {
+		return v
 	}
 	return or
 }
 
-// lab is where the lab provider finds and keeps things.
-func (o *options) lab() (provider.Lab, error) {
+// host is where providers find and keep things.
+func (o *options) host() (provider.Host, error) {
 	program, err := os.Executable()
 	if err != nil {
-		return provider.Lab{}, fmt.Errorf("where is this program? %w", err)
+		return provider.Host{}, fmt.Errorf("where is this program? %w", err)
 	}
-	l := provider.Lab{Program: program, Progress: o.progress}
+	h := provider.Host{Program: program, Progress: o.progress}
 	for _, d := range []struct {
 		from string
 		to   *string
-	}{{o.stateDir, &l.StateDir}, {o.cacheDir, &l.CacheDir}, {o.binDir, &l.BinDir}} {
+	}{{o.stateDir, &h.StateDir}, {o.cacheDir, &h.CacheDir}, {o.binDir, &h.BinDir}} {
 		if d.from == "" {
 			continue
 		}
 		if *d.to, err = filepath.Abs(d.from); err != nil { // a lab's processes have another working directory
-			return l, fmt.Errorf("%s: %w", d.from, err)
+			return h, fmt.Errorf("%s: %w", d.from, err)
 		}
 	}
-	return l, nil
+	return h, nil
+}
+
+// open is the provider that was asked for.
+func (o *options) open() (cluster.Provider, error) {
+	h, err := o.host()
+	if err != nil {
+		return nil, err
+	}
+	return h.Open(o.provider)
+}
+
+// attach finds the cluster a command is about.
+func (o *options) attach(ctx context.Context, name string) (cluster.Cluster, error) {
+	p, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	return p.Attach(ctx, name)
 }
 
 func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -22,12 +24,10 @@ import (
 	"drydock.dev/drydock/scenarios"
 )
 
-// providers are those of this build, by name.
-var providers = []string{"lab"} //nolint:gochecknoglobals // a constant list
-
 type runFlags struct {
-	provider   string
 	out        string
+	on         string
+	keep       bool
 	seed       int64
 	json       bool
 	nullFaults bool
@@ -46,21 +46,25 @@ func runCommand(o *options) *cobra.Command {
 A directory belongs to the run that writes into it, as long as that lives. An earlier run in DIR is moved to DIR/TIME, the time of its last
 entry; one that has left faults is not: drydock heal comes first (exit code 2).
 
+With --on the scenario runs on a cluster that is up: one that is not what the scenario asks for, is not whole or belongs to another process is
+refused (exit code 2). It is not taken down, and what the run has put into it is removed.
+
 The scenarios below museum/ are published bugs of real releases. They run on the release that has the bug and are for ending NO-GO; --fixed runs
 them on the release that has the fix.
 
 Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkProvider(f.provider); err != nil {
-				return err
-			}
 			var all []*experiment.Scenario
 			for _, a := range args { // every mistake is found before anything is touched
 				s, err := loadScenario(a, f.fixed)
 				if err != nil {
 					return err
 				}
-				if _, err := s.Plan(f.seed); err != nil {
+				opts, err := o.runOptions(f, "")
+				if err != nil {
+					return err
+				}
+				if _, err := s.PlanFor(cmd.Context(), opts); err != nil {
 					return err
 				}
 				all = append(all, s)
@@ -80,7 +84,9 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 		},
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.provider, "provider", "lab", "where the cluster comes from: "+strings.Join(providers, ", "))
+	fl.StringVar(&f.on, "on", "", "run on the cluster of this name, which is up, if it is what the scenario asks for, and leave it")
+	fl.BoolVar(&f.keep, "keep-on-failure", false, "keep the cluster of a run that does not end GO, and say how to reach it")
+	c.MarkFlagsMutuallyExclusive("on", "keep-on-failure")
 	fl.StringVar(&f.out, "out", "", "directory for journal and reports (default below --state-dir); an earlier run in it is moved to DIR/TIME")
 	fl.Int64Var(&f.seed, "seed", 1, "seed of every random choice: the same seed makes the same plan")
 	fl.BoolVar(&f.json, "json", false, "print report.json on standard output")
@@ -89,7 +95,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 	fl.BoolVar(&f.fixed, "fixed", false, fixedHelp)
 	fl.BoolVar(&f.nullFaults, "null-faults", false, "inject nothing: the verdict must then be inconclusive")
 	_ = fl.MarkHidden("null-faults")
-	_ = c.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providers, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("on", o.completeClusters)
 	return c
 }
 
@@ -104,15 +110,6 @@ func loadScenario(nameOrFile string, fixed bool) (*experiment.Scenario, error) {
 	return s.Fixed()
 }
 
-func checkProvider(name string) error {
-	for _, p := range providers {
-		if p == name {
-			return nil
-		}
-	}
-	return cluster.Usagef("provider %q is not in this build; known: %s", name, strings.Join(providers, ", "))
-}
-
 // worse orders the exit codes: a NO-GO is worse than an INCONCLUSIVE.
 func worse(a, b int) int {
 	rank := map[int]int{exitGo: 0, exitInconclusive: 1, exitNoGo: 2, exitUsage: 3}
@@ -123,24 +120,6 @@ func worse(a, b int) int {
 }
 
 func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, several bool) (int, error) {
-	p, err := s.Plan(f.seed)
-	if err != nil {
-		return 0, err
-	}
-	if !f.json {
-		if err := p.Print(cmd.OutOrStdout()); err != nil {
-			return 0, err
-		}
-	}
-	cells, err := s.Cells()
-	if err != nil {
-		return 0, err
-	}
-	for _, c := range cells {
-		for _, w := range c.Warnings {
-			printf(os.Stderr, "warning: %s\n", w)
-		}
-	}
 	out := f.out
 	switch {
 	case out == "":
@@ -151,6 +130,26 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 	opts, err := o.runOptions(f, out)
 	if err != nil {
 		return 0, err
+	}
+	cells, err := s.Cells()
+	if err != nil {
+		return 0, err
+	}
+	kept := make(chan cluster.Cluster, len(cells)) // of several cells more than one may fail
+	opts.Kept = func(c cluster.Cluster) { kept <- c }
+	p, err := s.PlanFor(cmd.Context(), opts)
+	if err != nil {
+		return 0, err
+	}
+	if !f.json {
+		if err := p.Print(cmd.OutOrStdout()); err != nil {
+			return 0, err
+		}
+	}
+	for _, c := range cells {
+		for _, w := range c.Warnings {
+			printf(os.Stderr, "warning: %s\n", w)
+		}
 	}
 	res, err := s.Run(cmd.Context(), opts)
 	if err != nil {
@@ -164,6 +163,11 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 	} else {
 		err = reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout))
 		printf(cmd.OutOrStdout(), "Reports: %s\n\n", out)
+	}
+	close(kept)
+	for c := range kept {
+		printf(os.Stderr, "The run has failed, and its cluster is kept (`drydock heal %s` undoes what is still broken in it).\n", out)
+		err = errors.Join(err, describeUp(context.WithoutCancel(cmd.Context()), os.Stderr, c))
 	}
 	return exitOf(res.Verdict), err
 }
@@ -180,13 +184,18 @@ func exitOf(v plan.Verdict) int {
 }
 
 func (o *options) runOptions(f runFlags, out string) (experiment.Options, error) {
-	l, err := o.lab()
+	h, err := o.host()
 	if err != nil {
 		return experiment.Options{}, err
 	}
-	l.NoImage = f.noImage
+	h.NoImage = f.noImage
+	p, err := h.Open(o.provider)
+	if err != nil {
+		return experiment.Options{}, err
+	}
 	return experiment.Options{
-		Provider: l, Subjects: l.Subjects(), Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
+		Provider: p, On: f.on, KeepOnFailure: f.keep, Drydock: h.Drydock(o.provider), Env: h.Env(o.provider), Subjects: h.Subjects(),
+		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
 		Tell: func(label, id, name string) plan.Teller {
 			return o.progress.begin(strings.TrimSpace(label + " " + id + " " + name))
 		},

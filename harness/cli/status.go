@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 )
@@ -16,9 +16,16 @@ import (
 func statusCommand(o *options) *cobra.Command {
 	usage := false
 	c := &cobra.Command{
-		Use: "status [NAME]", Short: "Show the running clusters, their machines and members", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeLabs,
+		Use: "status [NAME]", Short: "Show the running clusters, their machines and members", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeClusters,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names := lab.List(o.stateDir)
+			p, err := o.open()
+			if err != nil {
+				return err
+			}
+			names, err := p.List(cmd.Context())
+			if err != nil {
+				return err
+			}
 			if len(args) > 0 {
 				names = args
 			}
@@ -26,7 +33,7 @@ func statusCommand(o *options) *cobra.Command {
 				printf(cmd.OutOrStdout(), "No clusters are running. Make one with: drydock up\n")
 			}
 			for _, name := range names {
-				if err := o.status(cmd, name, usage); err != nil {
+				if err := o.status(cmd, p, name, usage); err != nil {
 					return err
 				}
 			}
@@ -37,8 +44,8 @@ func statusCommand(o *options) *cobra.Command {
 	return c
 }
 
-func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
-	l, err := o.attach(name)
+func (o *options) status(cmd *cobra.Command, p cluster.Provider, name string, usage bool) error {
+	l, err := p.Attach(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -51,11 +58,11 @@ func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
 		kubelets, _ = kubeadm.KubeletVersions(ctx, l) // no answer: a dash
 	}
 	printf(out, "%s: %s\n", name, t)
-	if l.HostEndpoint() != "" {
-		printf(out, "API server: https://%s\n", l.HostEndpoint())
+	if at := server(ctx, l); at != "" {
+		printf(out, "API server: %s\n", at)
 	}
-	if usage {
-		u, err := l.Usage(ctx)
+	if metered, ok := l.(cluster.Metered); ok && usage {
+		u, err := metered.Usage(ctx)
 		if err != nil {
 			return err
 		}
@@ -74,7 +81,20 @@ func (o *options) status(cmd *cobra.Command, name string, usage bool) error {
 	return nil
 }
 
-func observeMembers(ctx context.Context, l *lab.Lab) ([]etcd.Member, error) {
+// server is where this host finds the API server, as the cluster's kubeconfig says.
+func server(ctx context.Context, c cluster.Cluster) string {
+	raw, err := c.Kubeconfig(ctx)
+	if err != nil {
+		return ""
+	}
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(raw)
+	if err != nil {
+		return ""
+	}
+	return cfg.Host
+}
+
+func observeMembers(ctx context.Context, l cluster.Cluster) ([]etcd.Member, error) {
 	a, err := etcd.Open(ctx, l)
 	if err != nil {
 		return nil, err

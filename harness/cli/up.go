@@ -1,18 +1,16 @@
 package cli
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
-	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
 )
 
@@ -37,20 +35,29 @@ func upCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range append(warnings, lab.Warnings()...) {
+			if o.provider == "lab" {
+				warnings = append(warnings, lab.Warnings()...)
+			}
+			for _, w := range warnings {
 				printf(os.Stderr, "warning: %s\n", w)
 			}
-			l, err := o.lab()
+			h, err := o.host()
 			if err != nil {
 				return err
 			}
-			p := l.Provider(full)
-			p.Keep, p.APIPort, p.NoImage = true, apiPort, noImage
+			h.APIPort, h.NoImage = apiPort, noImage
+			p, err := h.Open(o.provider)
+			if err != nil {
+				return err
+			}
 			up, err := p.Up(cmd.Context(), full)
 			if err != nil {
 				return err
 			}
-			return describeUp(cmd, up)
+			if err := up.Release(cmd.Context()); err != nil { // from here on it outlives this process
+				return errors.Join(err, p.Down(context.WithoutCancel(cmd.Context()), full.Name))
+			}
+			return describeUp(cmd.Context(), cmd.OutOrStdout(), up)
 		},
 	}
 	f := c.Flags()
@@ -69,71 +76,59 @@ func upCommand(o *options) *cobra.Command {
 }
 
 // describeUp says how to use the new cluster.
-func describeUp(cmd *cobra.Command, up cluster.Cluster) error {
-	l, ok := up.(*lab.Lab)
-	if !ok {
-		return fmt.Errorf("up: %T is not a lab", up)
-	}
-	out, name := cmd.OutOrStdout(), l.Topology().Name
-	printf(out, "Cluster %q is up: %s\n", name, l.Topology())
-	if l.Topology().Kubernetes() {
-		path, err := provider.Kubeconfig(cmd.Context(), l)
+func describeUp(ctx context.Context, out io.Writer, up cluster.Cluster) error {
+	t := up.Topology()
+	printf(out, "Cluster %q is up: %s\n", t.Name, t)
+	if t.Kubernetes() {
+		path, err := cluster.KubeconfigFile(ctx, up)
 		if err != nil {
 			return err
 		}
-		printf(out, "  export KUBECONFIG=%s     or: drydock kubectl get nodes --name %s\n", path, name)
+		printf(out, "  export KUBECONFIG=%s     or: drydock kubectl get nodes --name %s\n", path, t.Name)
 	}
-	printf(out, "  drydock shell %s --name %s\n  drydock down %s\n", l.Machines()[0].Name(), name, name)
+	printf(out, "  drydock shell %s --name %s\n  drydock down %s\n", up.Machines()[0].Name(), t.Name, t.Name)
 	return nil
 }
 
 func downCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "down [NAME]", Short: "Remove a cluster", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeLabs,
+		Use: "down [NAME]", Short: "Remove a cluster", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeClusters,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := defaultName
 			if len(args) > 0 {
 				name = args[0]
 			}
-			dir, err := lab.Dir(o.stateDir, name)
+			p, err := o.open()
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-				printf(cmd.OutOrStdout(), "No cluster %q: nothing to do\n", name)
-				return nil
-			}
-			if by, lives := plan.Living(filepath.Join(dir, upgradeDir)); lives {
-				return cluster.Usagef("cluster %q is being upgraded by %s: wait for it, or stop it", name, by)
-			}
-			if !lab.Running(dir) {
-				if err := lab.Discard(o.stateDir, name); err != nil {
-					return err
-				}
-				printf(cmd.OutOrStdout(), "Cluster %q was not running; its directory is removed\n", name)
-				return nil
-			}
-			l, err := o.attach(name)
+			running, err := p.List(cmd.Context())
 			if err != nil {
+				return err
+			}
+			if !slices.Contains(running, name) { // there may be what a dead one has left
+				err := p.Down(cmd.Context(), name)
+				if err == nil {
+					printf(cmd.OutOrStdout(), "No cluster %q is running, and nothing of one is left\n", name)
+				}
 				return err
 			}
 			done := o.progress.Phase("removing cluster %q", name)
-			err = (&lab.Provider{StateDir: o.stateDir}).Down(cmd.Context(), l)
+			err = p.Down(cmd.Context(), name)
 			done(err)
 			return err
 		},
 	}
 }
 
-func (o *options) completeLabs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return lab.List(o.stateDir), cobra.ShellCompDirectiveNoFileComp
-}
-
-// attach finds the lab a command is about.
-func (o *options) attach(name string) (*lab.Lab, error) {
-	l, err := o.lab()
+func (o *options) completeClusters(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	p, err := o.open()
 	if err != nil {
-		return nil, err
+		return nil, cobra.ShellCompDirectiveError
 	}
-	return lab.Attach(l.StateDir, name, l.Store())
+	names, err := p.List(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
@@ -25,6 +24,7 @@ type upgradeFlags struct {
 	out      string
 	resume   bool
 	planOnly bool
+	ofRun    bool
 	json     bool
 }
 
@@ -46,13 +46,19 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 // upgradeDir is where a lab keeps its upgrade.
 const upgradeDir = "upgrade"
 
-// place finds where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for this one's.
-func (f *upgradeFlags) place(o *options) error {
-	dir, err := lab.Dir(o.stateDir, f.name)
-	if f.out == "" {
-		f.out = filepath.Join(dir, upgradeDir)
+// attach finds the cluster, and where the upgrade's journal is. It goes with the cluster: one of an earlier cluster by that name must not pass for
+// this one's.
+func (f *upgradeFlags) attach(ctx context.Context, o *options) (cluster.Cluster, error) {
+	if !f.resume && f.specFile == "" { // a mistake in it is a mistake on whatever cluster
+		if _, err := f.spec.Complete(); err != nil {
+			return nil, err
+		}
 	}
-	return err
+	c, err := o.attach(ctx, f.name)
+	if err == nil && f.out == "" {
+		f.out = filepath.Join(c.Dir(), upgradeDir)
+	}
+	return c, err
 }
 
 func (f *upgradeFlags) snapshots() string { return filepath.Join(f.out, "snapshots") }
@@ -82,7 +88,8 @@ and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its envir
 	c.Flags().BoolVar(&f.planOnly, "plan", false, "print the plan and touch nothing")
 	c.Flags().StringVar(&f.out, "out", "", "directory for the journal and the etcd snapshots (default in the cluster's own, which goes with it)")
 	c.Flags().StringVar(&f.specFile, "spec", "", "file with the settings")
-	_ = c.Flags().MarkHidden("spec")
+	c.Flags().BoolVar(&f.ofRun, "of-run", false, "the cluster belongs to the run that has started this")
+	_ = errors.Join(c.Flags().MarkHidden("spec"), c.Flags().MarkHidden("of-run"))
 	return c
 }
 
@@ -93,7 +100,11 @@ func preflightCommand(o *options) *cobra.Command {
 		Example: "  drydock preflight --to v1.36\n  drydock preflight --to v1.36 --json",
 		Long:    "Preflight looks at everything an upgrade would refuse for. Exit codes: 0 nothing blocks, 1 something does, 2 usage or environment error.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			u, err := o.openUpgrade(cmd.Context(), &f)
+			c, err := f.attach(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			u, err := openUpgrade(cmd.Context(), c, &f)
 			if err != nil {
 				return err
 			}
@@ -141,12 +152,8 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []policy.Finding
 	return nil
 }
 
-// openUpgrade attaches to the cluster, looks which version it has, and asks the policy for the path.
-func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Upgrade, error) {
-	err := f.place(o)
-	if err != nil {
-		return nil, err
-	}
+// openUpgrade looks which version the cluster has, and asks the policy for the path.
+func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *upgrade.Upgrade, err error) {
 	if f.specFile != "" {
 		if f.spec, err = upgrade.ReadSpec(f.specFile); err != nil {
 			return nil, err
@@ -156,14 +163,13 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, err
 	}
-	l, err := o.attach(f.name)
-	if err != nil {
-		return nil, err
+	if why := c.Lacks().Why(spec.Needs()...); why != "" {
+		return nil, cluster.Usagef("cluster %q cannot be upgraded by Drydock, %s; your own program can, behind --", f.name, why)
 	}
-	if !l.Topology().Kubernetes() {
+	if !c.Topology().Kubernetes() {
 		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
 	}
-	target, err := observe.Open(ctx, l)
+	target, err := observe.Open(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +181,7 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 	if err != nil {
 		return nil, err
 	}
-	u, err := upgrade.New(spec, from, l.Topology())
+	u, err := upgrade.New(spec, from, c.Topology())
 	if err != nil {
 		return nil, errors.Join(err, target.Members.Close())
 	}
@@ -185,13 +191,14 @@ func (o *options) openUpgrade(ctx context.Context, f *upgradeFlags) (*upgrade.Up
 
 func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	ctx := cmd.Context()
-	if err := f.place(o); err != nil {
+	c, err := f.attach(ctx, o)
+	if err != nil {
 		return err
 	}
 	if f.resume {
 		f.specFile = f.out
 	}
-	u, err := o.openUpgrade(ctx, &f)
+	u, err := openUpgrade(ctx, c, &f)
 	if err != nil {
 		return err
 	}
@@ -204,6 +211,12 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if f.planOnly {
 		return p.Print(cmd.OutOrStdout())
 	}
+	if !f.ofRun { // else it is the run's already
+		if err := c.Claim(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Release(context.WithoutCancel(ctx))) }()
+	}
 	claim, err := upgrade.TakeClaim(f.out)
 	if err != nil {
 		return err
@@ -213,7 +226,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if claim.Resumed {
 		printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
 	}
-	if err := o.provideFor(ctx, u, f.name); err != nil {
+	if err := o.provideFor(ctx, u, c); err != nil {
 		return err
 	}
 	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
@@ -229,20 +242,24 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 }
 
 // provideFor gets the programs of every version on the path, and what the user's own program needs.
-func (o *options) provideFor(ctx context.Context, u *upgrade.Upgrade, name string) error {
-	at, err := o.lab()
+func (o *options) provideFor(ctx context.Context, u *upgrade.Upgrade, c cluster.Cluster) error {
+	h, err := o.host()
+	if err != nil {
+		return err
+	}
+	p, err := h.Open(o.provider)
 	if err != nil {
 		return err
 	}
 	for _, v := range u.Path.Hops {
-		if err := lab.Provide(ctx, at.Store(), v); err != nil {
+		if err := p.Provide(ctx, v); err != nil {
 			return err
 		}
 	}
-	l, err := o.attach(name)
+	kubeconfig, err := cluster.KubeconfigFile(ctx, c)
 	if err != nil {
 		return err
 	}
-	u.Env, err = at.Env(ctx, l)
-	return err
+	u.Env = append([]string{"KUBECONFIG=" + kubeconfig}, h.Env(o.provider)...)
+	return nil
 }

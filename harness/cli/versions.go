@@ -19,7 +19,7 @@ func versionsCommand(o *options) *cobra.Command {
 			if from != "" {
 				return showTargets(cmd, from)
 			}
-			at, err := o.lab()
+			at, err := o.host()
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -65,10 +64,16 @@ type Machine interface {
 	WriteFile(ctx context.Context, path string, data []byte, mode fs.FileMode) error
 }
 
-// Cluster is a set of machines that were brought up together.
+// Cluster is a set of machines that were brought up together, or found together.
 type Cluster interface {
+	// Topology is what the cluster was made or found to be. Its machines are named one by one (Topology.Named): all that belong to it, also one
+	// that is away for the moment, and none that was added for a time.
 	Topology() Topology
-	// Machines lists the machines in the topology's order.
+	// Profile is what its machines are like.
+	Profile() Profile
+	// Lacks are the capabilities its machines do not have, asked when it was brought up or attached to.
+	Lacks() Lacks
+	// Machines lists the machines there are now, those of the topology first and in its order.
 	Machines() []Machine
 	// Machine finds one by name; the error lists the known names.
 	Machine(name string) (Machine, error)
@@ -76,6 +81,17 @@ type Cluster interface {
 	Endpoint() string
 	// Dial connects from a place outside the machines that reaches their addresses.
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+	// Kubeconfig is the administrator's, for programs of this host; a UsageError for etcd-only.
+	Kubeconfig(ctx context.Context) ([]byte, error)
+	// Dir is this host's own directory of the cluster: it goes with the cluster, so that what is kept there never passes for another's by that name.
+	Dir() string
+	// CollectLogs copies the machines' logs to dir/MACHINE; also from a half-broken cluster.
+	CollectLogs(ctx context.Context, dir string) error
+	// Claim makes a cluster that was attached to this process's own until Release or Down; a second claim, of whatever process, is a UsageError that
+	// says whose it is. A cluster that Up made is its maker's from the beginning.
+	Claim(ctx context.Context) error
+	// Release lets it go: it goes on without this process, and whoever comes may attach to it, claim it and remove it. Idempotent.
+	Release(ctx context.Context) error
 }
 
 // Scaler is a cluster that machines can be added to and taken from while it runs. What they run is the caller's business.
@@ -86,85 +102,15 @@ type Scaler interface {
 	RemoveMachine(ctx context.Context, name string) error
 }
 
-// Provider makes clusters.
-type Provider interface {
-	// Up makes a cluster; on error nothing is left behind.
-	Up(ctx context.Context, t Topology) (Cluster, error)
-	// Down removes it; idempotent, and undoes only what Up did.
-	Down(ctx context.Context, c Cluster) error
-	// CollectLogs copies the machines' logs to dir/MACHINE; also from a half-broken cluster.
-	CollectLogs(ctx context.Context, c Cluster, dir string) error
+// Metered is a cluster that tells what it takes of this host.
+type Metered interface {
+	Usage(ctx context.Context) (Usage, error)
 }
 
-// Bootstrapper turns bare machines into a working cluster. A provider calls it from Up.
-type Bootstrapper interface {
-	// Key names everything that shapes the outcome besides the topology; equal keys may share a saved cluster.
-	Key(t Topology) string
-	// Bootstrap runs on bare machines that are powered on.
-	Bootstrap(ctx context.Context, c Cluster) error
-	// Ready returns when the cluster serves, on machines that booted from bootstrapped disks as well.
-	Ready(ctx context.Context, c Cluster) error
-}
-
-// Progress is told of the phases of something slow; the returned function ends the phase.
-type Progress interface {
-	Phase(format string, args ...any) (done func(err error))
-}
-
-// Power is a machine's switch. Off is a power cut: nothing gets to flush or to say goodbye.
-type Power interface {
-	Off(ctx context.Context) error    // idempotent
-	On(ctx context.Context) error     // idempotent; returns when the machine answers, not when its services do
-	Reboot(ctx context.Context) error // Off, On
-	// BootID is /proc/sys/kernel/random/boot_id as the machine's programs see it.
-	BootID(ctx context.Context) (string, error)
-	// Powered reports whether the machine runs, seen from outside it.
-	Powered(ctx context.Context) (bool, error)
-}
-
-// Links are the machine's connections to its peers.
-type Links interface {
-	// Cut drops all packets from and to the peers; no peers means everybody.
-	Cut(ctx context.Context, peers ...netip.Addr) error
-	// HealLinks undoes every Cut; idempotent.
-	HealLinks(ctx context.Context) error
-	// Dropped counts the packets the cuts have dropped since they were made.
-	Dropped(ctx context.Context) (uint64, error)
-}
-
-// Freezer stops a process without ending it: alive to the kernel, dead to its peers (SIGSTOP, SIGCONT).
-type Freezer interface {
-	Freeze(ctx context.Context, process string) error
-	Thaw(ctx context.Context, process string) error // idempotent
-	// State is the process's state letter of proc(5): R, S, D, T, ...; empty when there is none.
-	State(ctx context.Context, process string) (string, error)
-}
-
-// Killer ends a process at once (SIGKILL), and can keep its supervisor from starting it again.
-type Killer interface {
-	Kill(ctx context.Context, process string) (killed int, err error)
-	// Hold makes every start of the program fail until Release. It is kept on the machine's disk, so that it can be
-	// undone by somebody who does not remember it. Whoever supervises the program goes on trying, as after any crash.
-	// PROGRAM@VERSION holds one version only.
-	Hold(ctx context.Context, process string) error
-	Release(ctx context.Context, process string) error // idempotent
-}
-
-// Dialer connects from the machine itself, so that its loopback is reachable.
-type Dialer interface {
-	Dial(ctx context.Context, network, addr string) (net.Conn, error)
-}
-
-// ErrUnsupported is wrapped by As when a machine lacks a capability.
-var ErrUnsupported = errors.New("not supported by this provider")
-
-// As asks a machine for a capability.
-func As[T any](m Machine) (T, error) {
-	if c, ok := m.(T); ok {
-		return c, nil
-	}
-	var zero T
-	return zero, fmt.Errorf("machine %s: capability %T: %w", m.Name(), (*T)(nil), ErrUnsupported)
+// Usage is what a cluster's processes take.
+type Usage struct {
+	Processes int    `json:"processes"`
+	PSS       uint64 `json:"pss"` // bytes, shared pages divided among their users
 }
 
 // UsageError marks a mistake of the caller: exit code 2, nothing was touched.
@@ -178,10 +124,4 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Usagef makes a UsageError.
 func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
-}
-
-// Installer puts programs of a product's version ("kubernetes", "v1.35.4") on the machine's PATH, or all there are when none is named.
-// It starts nothing.
-type Installer interface {
-	Install(ctx context.Context, product, version string, programs ...string) error
 }

@@ -19,6 +19,7 @@ const (
 	Reset    Failure = "reset"    // the connection ended before the answer
 	Deadline Failure = "deadline" // no answer in time
 	Answered Failure = "answered" // an answer came, and it was no
+	Unasked  Failure = "unasked"  // nobody could ask: nothing is known of it
 	Other    Failure = "other"
 )
 

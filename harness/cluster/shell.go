@@ -2,6 +2,9 @@ package cluster
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -15,4 +18,23 @@ func Shell(ctx context.Context, m Machine, script string) (string, error) {
 func Glob(ctx context.Context, m Machine, patterns ...string) ([]string, error) {
 	out, err := Shell(ctx, m, "ls -d "+strings.Join(patterns, " ")+" 2>/dev/null || true")
 	return strings.Fields(out), err
+}
+
+// KernelBootID is the boot id that the machine's programs see, its kubelet among them. Machines that share a kernel share it.
+func KernelBootID(ctx context.Context, m Machine) (string, error) {
+	raw, err := m.ReadFile(ctx, "/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(raw)), err
+}
+
+// KubeconfigFile writes the administrator's kubeconfig into the cluster's directory and returns its path.
+func KubeconfigFile(ctx context.Context, c Cluster) (string, error) {
+	raw, err := c.Kubeconfig(ctx)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir(), "kubeconfig")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return "", fmt.Errorf("kubeconfig: %w", err)
+	}
+	return path, nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type Topology struct {
 	Version       string     `json:"version"`     // Kubernetes, vX.Y or vX.Y.Z; empty for etcd-only
 	EtcdVersion   string     `json:"etcdVersion"` // vX.Y or vX.Y.Z
 	Timing        Timing     `json:"timing"`
+	// Named are the machines one by one, of a cluster that was offered or is up. Of one that is asked for there are only the counts.
+	Named []MachineSpec `json:"machines,omitempty"`
 }
 
 // MachineSpec is one machine of a topology before it exists.
@@ -135,8 +138,12 @@ func (t Topology) Validate() (warnings []string, err error) {
 	return warnings, nil
 }
 
-// Machines lists the machines of the topology in the order they are made: etcd, control planes, workers.
+// Machines lists the machines of the topology in the order they are made: etcd, control planes, workers. Where none is named they are called as
+// the lab calls them: control-plane-1 and so on.
 func (t Topology) Machines() []MachineSpec {
+	if len(t.Named) > 0 {
+		return slices.Clone(t.Named)
+	}
 	var out []MachineSpec
 	add := func(n int, r Role) {
 		for i := 1; i <= n; i++ {

@@ -25,7 +25,7 @@ const envFile = "/etc/default/etcd"
 const DataDir = "/var/lib/etcd"
 
 // Key is empty: a bare etcd cluster starts faster than its disks could be copied.
-func (Bootstrap) Key(cluster.Topology) string { return "" }
+func (Bootstrap) Key(cluster.Cluster) string { return "" }
 
 // Bootstrap writes the units and starts all members at once.
 func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) (err error) {
@@ -47,7 +47,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) (err error)
 			if err != nil {
 				return err
 			}
-			return startMember(ctx, c.Topology(), m, version.Version, initial, "new")
+			return startMember(ctx, c, m, version.Version, initial, "new")
 		})
 	}
 	return g.Wait()
@@ -70,7 +70,7 @@ func peerURL(m cluster.Machine, scheme string) string {
 	return scheme + "://" + net.JoinHostPort(m.Addr().String(), strconv.Itoa(PeerPort))
 }
 
-func startMember(ctx context.Context, t cluster.Topology, m cluster.Machine, version, initial, state string) error {
+func startMember(ctx context.Context, c cluster.Cluster, m cluster.Machine, version, initial, state string) error {
 	inst, err := cluster.As[cluster.Installer](m)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func startMember(ctx context.Context, t cluster.Topology, m cluster.Machine, ver
 	if err := inst.Install(ctx, release.Etcd, version); err != nil {
 		return err
 	}
-	if err := m.WriteFile(ctx, "/etc/systemd/system/etcd.service", []byte(unitFile(t, m)), 0o644); err != nil {
+	if err := m.WriteFile(ctx, "/etc/systemd/system/etcd.service", []byte(unitFile(c, m)), 0o644); err != nil {
 		return err
 	}
 	if err := writeInitial(ctx, m, initial, state); err != nil {
@@ -99,10 +99,10 @@ func writeInitial(ctx context.Context, m cluster.Machine, initial, state string)
 
 // unitFile is a member's service. Fast timing changes nothing here: etcd's defaults (100 ms, 1 s) are fast already, and a busy
 // machine with a shorter election time-out elects leaders for no reason. Production names them.
-func unitFile(t cluster.Topology, m cluster.Machine) string {
+func unitFile(c cluster.Cluster, m cluster.Machine) string {
 	client := net.JoinHostPort(m.Addr().String(), strconv.Itoa(ClientPort))
 	timing := ""
-	if t.Timing == cluster.TimingProduction {
+	if c.Topology().Timing == cluster.TimingProduction {
 		timing = " --heartbeat-interval=100 --election-timeout=1000"
 	}
 	return fmt.Sprintf(`[Unit]
@@ -110,13 +110,13 @@ Description=etcd member %[1]s
 
 [Service]
 EnvironmentFile=%[2]s
-ExecStart=/opt/drydock/bin/etcd --name=%[1]s --data-dir=%[3]s --listen-client-urls=http://%[4]s,http://127.0.0.1:%[5]d --advertise-client-urls=http://%[4]s --listen-peer-urls=%[6]s --initial-advertise-peer-urls=%[6]s --listen-metrics-urls=http://127.0.0.1:%[7]d%[8]s
+ExecStart=%[9]s/etcd --name=%[1]s --data-dir=%[3]s --listen-client-urls=http://%[4]s,http://127.0.0.1:%[5]d --advertise-client-urls=http://%[4]s --listen-peer-urls=%[6]s --initial-advertise-peer-urls=%[6]s --listen-metrics-urls=http://127.0.0.1:%[7]d%[8]s
 Restart=always
 RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
-`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing)
+`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing, c.Profile().Programs)
 }
 
 // readyWithin is how long a fresh member may take to elect a leader and answer.

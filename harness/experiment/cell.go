@@ -26,7 +26,6 @@ type cellRun struct {
 	journal  *plan.Journal
 	plan     *plan.Plan
 
-	provider cluster.Provider
 	cluster  cluster.Cluster
 	target   *observe.Target
 	guards   map[*choice]*fault.Guard
@@ -43,32 +42,33 @@ type cellRun struct {
 
 var _ actions = (*cellRun)(nil)
 
-func (c *cellRun) topology() cluster.Topology {
-	t := c.outline.cell.Topology
-	if c.options.Suffix != "" {
-		t.Name += "-" + c.options.Suffix
-	}
-	return t
-}
+func (c *cellRun) topology() cluster.Topology { return c.outline.cell.Topology }
 
-func (c *cellRun) up(ctx context.Context) (err error) {
+// logs is where the machines' logs go.
+func (c *cellRun) logs() string { return filepath.Join(c.options.Out, "logs", c.outline.cell.Label) }
+
+func (c *cellRun) up(ctx context.Context) error {
 	c.record.Topology = c.topology()
 	c.guards = map[*choice]*fault.Guard{}
-	if c.provider, err = c.options.Provider.For(c.topology()); err != nil {
-		return err
-	}
+	provider := c.options.Provider
 	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
 		for _, v := range u.Path.Hops {
-			if err := c.options.Provider.Provide(ctx, v); err != nil {
+			if err := provider.Provide(ctx, v); err != nil {
 				return err
 			}
 		}
 	}
-	up, err := c.provider.Up(ctx, c.topology())
+	if on := c.outline.cell.On; on != nil {
+		return c.attach(ctx, on)
+	}
+	up, err := provider.Up(ctx, c.topology())
 	if err != nil {
 		return err
 	}
 	c.cluster = up
+	if made, offered := up.Topology().Machines(), c.topology().Machines(); !slices.Equal(made, offered) {
+		return fmt.Errorf("provider %s has made the machines %v and had offered %v", provider.Name(), made, offered)
+	}
 	return nil
 }
 
@@ -269,12 +269,4 @@ func (c *cellRun) window(ch *choice) health.Window {
 	w.Machines, w.Components, w.Began, w.Effective, w.Recover = r.Machines, ch.spec.Touches(), r.Armed, r.EffectiveAt, r.ClearedAt
 	w.Cleared, w.Refused = g.ClearedSeen(), g.Refused()
 	return w
-}
-
-func (c *cellRun) down(ctx context.Context) error {
-	if c.cluster == nil {
-		return fmt.Errorf("%w: nothing was made", plan.ErrSkip)
-	}
-	logs := filepath.Join(c.options.Out, "logs", c.outline.cell.Label)
-	return errors.Join(c.provider.CollectLogs(ctx, c.cluster, logs), c.provider.Down(ctx, c.cluster))
 }

@@ -115,7 +115,7 @@ func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(specFile, spec, 0o600)); err != nil {
 		return fmt.Errorf("driver: %w", err)
 	}
-	cmd := c.options.Provider.Driver(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--out", dir)
+	cmd := c.options.Drydock(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--of-run", "--out", dir)
 	out, err := os.OpenFile(filepath.Join(dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,8 @@ type PlannedFault struct {
 	Step   string  `json:"step"` // and of its window
 	Name   string  `json:"name"` // what would be done, to whom
 	During []Check `json:"during,omitempty"`
-	Skip   string  `json:"skip,omitempty"` // why it has nothing to do, known when the plan was made
+	Skip   string  `json:"skip,omitempty"`  // why it has nothing to do, known when the plan was made
+	Lacks  string  `json:"lacks,omitempty"` // why it could not be done there, known when the plan was made: it was to show something, and has not
 }
 
 // evidenceSchema names the shape; evidence of another one is not judged.
@@ -159,7 +161,7 @@ func (e *Evidence) receipts() []plan.Receipt {
 	}
 	for _, p := range e.Planned {
 		if !there[p.ID] && p.Skip == "" {
-			out = append(out, plan.Receipt{ID: p.ID, Fault: p.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected, Error: "it was planned and never began"})
+			out = append(out, plan.Receipt{ID: p.ID, Fault: p.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected, Error: cmp.Or(p.Lacks, "it was planned and never began")})
 		}
 	}
 	return out

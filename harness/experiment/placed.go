@@ -86,6 +86,7 @@ type choice struct {
 	during []Check
 	step   *plan.Step // the group of its steps
 	until  bool       // it holds until the step it was placed at has ended
+	lacks  string     // why it cannot be done where the run is; empty: it can
 }
 
 // placement is a choice bound to a step of an upgrade.
@@ -97,7 +98,8 @@ type placement struct {
 
 // place chooses the steps and the machines of an upgrade's faults, and refuses what would take more away than may be missing.
 // What the faults placed before take away at the same time counts as well.
-func place(p Placed, steps []*plan.Step, t cluster.Topology, earlier []placement, rng *rand.Rand) ([]placement, error) {
+func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *rand.Rand) ([]placement, error) {
+	t := cell.Topology
 	phase, pattern := selector(p.At)
 	var matched []*plan.Step
 	var names []string
@@ -124,6 +126,10 @@ func place(p Placed, steps []*plan.Step, t cluster.Topology, earlier []placement
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
 		spec.Version = p.Fault.Version
+		if lacks := spec.Lacking(cell.Lacks); lacks != "" {
+			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
+			continue
+		}
 		besides, some := held(s, phase, append(slices.Clone(earlier), out...))
 		down := append(disrupted(s, phase, steps, t), besides...)
 		if missing := spec.ImpactWith(t, down) + some; t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
@@ -183,7 +189,7 @@ func disrupted(s *plan.Step, phase string, steps []*plan.Step, t cluster.Topolog
 func held(s *plan.Step, phase string, earlier []placement) (machines []string, some int) {
 	for _, e := range earlier {
 		apart := e.phase != during || phase != during && e.at == s
-		if apart || !contains(e.at, s) && (phase != during || !contains(s, e.at)) {
+		if apart || e.lacks != "" || !contains(e.at, s) && (phase != during || !contains(s, e.at)) {
 			continue
 		}
 		machines = append(machines, e.spec.Machines...)
@@ -210,10 +216,12 @@ func weave(steps []*plan.Step, p placement, a actions) []*plan.Step {
 			out = append(out, s)
 			continue
 		}
-		switch p.phase {
-		case before:
+		switch {
+		case p.lacks != "":
+			out = append(out, lacking(p.choice), s)
+		case p.phase == before:
 			out = append(out, faultSteps(p.choice, a), s)
-		case after:
+		case p.phase == after:
 			out = append(out, s, faultSteps(p.choice, a))
 		default:
 			out = append(out, around(s, p.choice, a))

@@ -45,7 +45,7 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 		var err error
 		switch {
 		case st.Fault != nil:
-			it.fault, err = chooseFault(st, t, rng)
+			it.fault, err = chooseFault(st, cell, rng)
 		case st.Upgrade != nil:
 			version, err = o.chooseUpgrade(&it, version, rng)
 		}
@@ -63,7 +63,8 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	return o, nil
 }
 
-func chooseFault(st Step, t cluster.Topology, rng *rand.Rand) (*choice, error) {
+func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
+	t := cell.Topology
 	spec, err := fault.NewSpec(st.Fault.Kind, st.Fault.Target, st.Fault.For, t, rng)
 	if err != nil {
 		return nil, err
@@ -72,12 +73,16 @@ func chooseFault(st Step, t cluster.Topology, rng *rand.Rand) (*choice, error) {
 	if spec.Latent() {
 		return nil, cluster.Usagef("%s shows only in what an upgrade does: place it with `at:` under an upgrade's faults", spec.Kind)
 	}
+	c := &choice{spec: spec, expect: st.Expect, during: st.During, lacks: spec.Lacking(cell.Lacks)}
+	if c.lacks != "" {
+		return c, nil
+	}
 	missing := spec.ImpactWith(t, nil)
 	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > 0 && st.Expect != ExpectQuorumLost {
 		return nil, cluster.Usagef("%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
 			spec.Describe(), left, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
 	}
-	return &choice{spec: spec, expect: st.Expect, during: st.During}, nil
+	return c, nil
 }
 
 // chooseUpgrade builds the upgrade from the version the cluster has by then, and says which it has afterwards.
@@ -98,6 +103,9 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 		it.refused = err
 		return from, nil
 	}
+	if why := o.cell.Lacks.Why(spec.Needs()...); why != "" {
+		return from, cluster.Usagef("the upgrade cannot be done here, %s; with strategy: command your own program does it", why)
+	}
 	o.upgrades = append(o.upgrades, it.upgrade)
 	steps := it.upgrade.Steps()
 	if it.kills, err = chooseKills(it.step.KillDriver, steps, rng); err != nil {
@@ -108,7 +116,7 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 		it.kills[i].number = o.kills
 	}
 	for _, p := range it.step.Faults {
-		placed, err := place(p, steps, t, it.placed, rng)
+		placed, err := place(p, steps, o.cell, it.placed, rng)
 		if err != nil {
 			return from, err
 		}
@@ -121,7 +129,8 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 	return from, nil
 }
 
-// Plan is the plan of every cell, without anything to run in it: for printing.
+// Plan is the plan of every cell, without anything to run in it: for printing. It is of no provider: machines are called as the lab's and can do
+// everything.
 func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
 	if s.Spec.ARM != nil {
 		return s.armPlan(seed), nil
@@ -130,6 +139,25 @@ func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.plan(cells, seed)
+}
+
+// PlanFor is the plan as Run would carry it out with the options: on the machines the provider offers, or on the cluster that is up.
+func (s *Scenario) PlanFor(ctx context.Context, o Options) (*plan.Plan, error) {
+	if s.Spec.ARM != nil {
+		if o.On != "" {
+			return nil, cluster.Usagef("scenario %s runs against the twin and on no cluster", s.Metadata.Name)
+		}
+		return s.armPlan(o.Seed), nil
+	}
+	cells, err := s.sited(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.plan(cells, o.Seed)
+}
+
+func (s *Scenario) plan(cells []Cell, seed int64) (*plan.Plan, error) {
 	p := &plan.Plan{Header: []string{
 		fmt.Sprintf("scenario %s, seed %d", s.Metadata.Name, seed), "  " + s.Metadata.About,
 	}}
@@ -171,8 +199,9 @@ type actions interface {
 
 // steps is the outline of a run.
 func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
+	begin, end := o.ends()
 	out := []*plan.Step{
-		{Name: "bring up " + o.cell.Topology.String(), Run: a.up},
+		{Name: begin, Run: a.up},
 		{Name: "start probes and recorded clients", Run: a.load},
 	}
 	for i := range o.items {
@@ -180,7 +209,7 @@ func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	}
 	return append(out,
 		&plan.Step{Name: "let it settle, stop the load, look once more", Run: a.settle, Cleanup: true},
-		&plan.Step{Name: "take down", Run: a.down, Cleanup: true},
+		&plan.Step{Name: end, Run: a.down, Cleanup: true},
 	)
 }
 
@@ -194,6 +223,8 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
+	case it.fault.lacks != "":
+		return lacking(it.fault)
 	case it.fault.nobody():
 		why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
 		it.fault.step = &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}

@@ -19,29 +19,25 @@ import (
 	"drydock.dev/drydock/harness/subject"
 )
 
-// Provider is where the clusters of a run come from, and what else a run needs to know of that place.
-type Provider interface {
-	Name() string
-	// For makes the provider for one cell's topology.
-	For(t cluster.Topology) (cluster.Provider, error)
-	// Provide makes the programs of a Kubernetes version available; upgrades need it.
-	Provide(ctx context.Context, version string) error
-	// Env is the environment of a user's upgrade program: KUBECONFIG and what it needs besides.
-	Env(ctx context.Context, c cluster.Cluster) ([]string, error)
-	// Driver makes the command that runs drydock with the arguments and this run's directories.
-	Driver(ctx context.Context, args ...string) *exec.Cmd
-}
-
 // Options of a run.
 type Options struct {
 	Seed       int64
 	Out        string // the run's directory
 	NullFaults bool   // inject nothing, to see that the evidence is red
 	Parallel   int    // cells of a matrix at a time
-	Provider   Provider
+	Suffix     string // makes the names of clusters unique
+	Provider   cluster.Provider
 	Subjects   subject.Builder
-	Suffix     string // makes the cluster's name unique
-	Tell       func(label, id, name string) plan.Teller
+	// On names a cluster that is up. The scenario runs on it, if it is what the scenario asks for, and leaves it as it was.
+	On string
+	// KeepOnFailure keeps the cluster of a cell that does not end GO; Kept is told of it, and may be nil.
+	KeepOnFailure bool
+	Kept          func(c cluster.Cluster)
+	// Drydock makes the command that runs drydock with the arguments and this run's directories; Env is the environment of a user's upgrade program
+	// besides KUBECONFIG.
+	Drydock func(ctx context.Context, args ...string) *exec.Cmd
+	Env     []string
+	Tell    func(label, id, name string) plan.Teller
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
@@ -50,7 +46,7 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 	if s.Spec.ARM != nil {
 		return s.runARM(ctx, o)
 	}
-	cells, err := s.Cells()
+	cells, err := s.sited(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +150,9 @@ func (c *cellRun) evidence() *Evidence {
 	}
 	for _, ch := range c.outline.faults {
 		p := PlannedFault{ID: c.receiptID(ch), Step: ch.step.ID, Name: ch.spec.Describe(), During: ch.during}
+		if ch.lacks != "" {
+			p.Lacks = "it cannot be done here: " + ch.lacks
+		}
 		if ch.nobody() {
 			p.Skip = fmt.Sprintf("%d members tolerate no loss", c.topology().EtcdMembers)
 		}

@@ -317,6 +317,8 @@ type Cell struct {
 	Label    string // empty without a matrix
 	Topology cluster.Topology
 	Warnings []string
+	Lacks    cluster.Lacks   // what the machines cannot do where it runs
+	On       cluster.Cluster // that is up already; nil: one is made
 }
 
 // Cells multiplies the scenario out.

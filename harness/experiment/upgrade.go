@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -55,23 +56,16 @@ func (c *cellRun) budget(ctx context.Context, minAvailable int32) error {
 
 // arm gives the upgrades what they need of the running cluster.
 func (c *cellRun) arm(ctx context.Context) error {
+	if len(c.outline.upgrades) == 0 {
+		return nil
+	}
+	kubeconfig, err := cluster.KubeconfigFile(ctx, c.cluster)
+	if err != nil {
+		return err
+	}
 	for _, u := range c.outline.upgrades {
 		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
-		var err error
-		if u.Env, err = c.options.Provider.Env(ctx, c.cluster); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mark puts a label, an annotation and a harmless taint on every worker, so that there is something to lose.
-func (c *cellRun) mark(ctx context.Context) error {
-	patch := []byte(`{"metadata":{"labels":{"example.com/marked":"yes"},"annotations":{"example.com/note":"kept"}},"spec":{"taints":[{"key":"example.com/marked","value":"yes","effect":"PreferNoSchedule"}]}}`)
-	for _, m := range c.topology().WorkerMachines() {
-		if _, err := c.target.Client.CoreV1().Nodes().Patch(ctx, m, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
-			return fmt.Errorf("mark node %s: %w", m, err)
-		}
+		u.Env = append([]string{"KUBECONFIG=" + kubeconfig}, c.options.Env...)
 	}
 	return nil
 }

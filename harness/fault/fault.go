@@ -52,7 +52,9 @@ type Kind struct {
 	Latent bool
 	// Touches are the components it takes down or has started anew on its machines; empty: all that runs there, and the machine itself.
 	Touches []string
-	New     func(s Spec) Fault
+	// Needs are the capabilities of machines it is done, seen and undone by.
+	Needs []cluster.Capability
+	New   func(s Spec) Fault
 }
 
 // List is every fault there is.
@@ -61,13 +63,14 @@ func List() []Kind {
 	// down makes the others unready, lose their leases, end, and be started anew by their kubelet. The kubelet itself goes on.
 	server := []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}
 	member := append([]string{etcd.Program}, server...)
+	needs := func(c ...cluster.Capability) []cluster.Capability { return c }
 	return []Kind{
-		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", false, member, func(Spec) Fault { return &memberCrash{} }},
-		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, func(Spec) Fault { return &memberFreeze{} }},
-		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, func(Spec) Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, func(Spec) Fault { return &machinePowerOff{} }},
-		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
-		{"machineIsolate", "a machine is cut off from the network", false, member, func(Spec) Fault { return &machineIsolate{} }},
+		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberCrash{} }},
+		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, needs(cluster.CanFreeze), func(Spec) Fault { return &memberFreeze{} }},
+		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberDataLoss{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, needs(cluster.CanPower), func(Spec) Fault { return &machinePowerOff{} }},
+		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, needs(cluster.CanKill, cluster.CanHoldStarts), func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
+		{"machineIsolate", "a machine is cut off from the network", false, member, needs(cluster.CanLinks, cluster.CanDial), func(Spec) Fault { return &machineIsolate{} }},
 	}
 }
 
@@ -106,6 +109,15 @@ func (s Spec) Touches() []string {
 		return nil
 	}
 	return k.Touches
+}
+
+// Lacking says which of the capabilities that the fault needs are missing, and why; empty: none is.
+func (s Spec) Lacking(l cluster.Lacks) string {
+	k, err := Find(s.Kind)
+	if err != nil {
+		return ""
+	}
+	return l.Why(k.Needs...)
 }
 
 // Targets that are resolved when the fault happens, and those resolved when it is planned.

@@ -29,7 +29,7 @@ func (*memberCrash) Inject(ctx context.Context, e *Env, machines []string) error
 
 // hold kills etcd so that it stays dead.
 func hold(ctx context.Context, machine string, k cluster.Killer) error {
-	if err := k.Hold(ctx, etcd.Program); err != nil {
+	if _, err := k.Hold(ctx, etcd.Program); err != nil { // one way or the other: it stays down
 		return err
 	}
 	n, err := k.Kill(ctx, etcd.Program)

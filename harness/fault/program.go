@@ -30,7 +30,11 @@ func (f *apiServerCrashLoop) Inject(ctx context.Context, e *Env, machines []stri
 		return cluster.Usagef("apiServerCrashLoop: version is missing: the version that crashes")
 	}
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Killer) error {
-		return k.Hold(ctx, f.program())
+		how, err := k.Hold(ctx, f.program())
+		if err == nil && how != cluster.HeldStarts {
+			err = fmt.Errorf("%s does not crash in a loop: %s", f.program(), how)
+		}
+		return err
 	})
 }
 

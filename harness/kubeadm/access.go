@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,45 +21,9 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-const adminConf = "/etc/kubernetes/admin.conf"
-
-// AdminKubeconfig is the admin's kubeconfig with the server replaced, read from the first control plane that answers.
-func AdminKubeconfig(ctx context.Context, c cluster.Cluster, server string) ([]byte, error) {
-	if !c.Topology().Kubernetes() {
-		return nil, cluster.Usagef("cluster %q is etcd-only: it has no API server", c.Topology().Name)
-	}
-	var raw []byte
-	var errs []error
-	for _, name := range c.Topology().ControlPlaneMachines() {
-		m, err := c.Machine(name)
-		if err == nil {
-			raw, err = m.ReadFile(ctx, adminConf)
-		}
-		if err == nil {
-			break
-		}
-		errs = append(errs, err)
-	}
-	if raw == nil {
-		return nil, fmt.Errorf("kubeconfig: %w", errors.Join(errs...))
-	}
-	cfg, err := clientcmd.Load(raw)
-	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
-	}
-	for _, cl := range cfg.Clusters {
-		cl.Server = server
-	}
-	out, err := clientcmd.Write(*cfg)
-	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
-	}
-	return out, nil
-}
-
 // RESTConfig is the admin's configuration for clients in this process, through the cluster's balancer.
 func RESTConfig(ctx context.Context, c cluster.Cluster) (*rest.Config, error) {
-	raw, err := AdminKubeconfig(ctx, c, "https://"+c.Endpoint())
+	raw, err := c.Kubeconfig(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +31,7 @@ func RESTConfig(ctx context.Context, c cluster.Cluster) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
+	cfg.Host = "https://" + c.Endpoint() // the kubeconfig's own may be a way that only this host has
 	cfg.Dial = c.Dial
 	cfg.QPS, cfg.Burst = -1, -1 // a probe that waits for a client-side limit measures nothing
 	return cfg, nil

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/release"
@@ -29,8 +28,8 @@ type Bootstrap struct {
 }
 
 // Key names what shapes a booted cluster besides its topology. An empty key, when the templates cannot be read, means: do not save.
-func (Bootstrap) Key(cluster.Topology) string {
-	key, err := templates()
+func (Bootstrap) Key(c cluster.Cluster) string {
+	key, err := shape(c.Profile())
 	if err != nil {
 		return ""
 	}
@@ -51,7 +50,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	if err := prepareAll(ctx, c); err != nil {
+	if err := prepareAll(ctx, c, p); err != nil {
 		return err
 	}
 	controlPlanes, workers := byRole(c)
@@ -117,28 +116,22 @@ func byRole(c cluster.Cluster) (controlPlanes, workers []cluster.Machine) {
 }
 
 // prepareAll installs the programs and the kubelet's unit on every Kubernetes machine.
-func prepareAll(ctx context.Context, c cluster.Cluster) error {
-	unit, err := kubeletUnit()
-	if err != nil {
-		return err
-	}
+func prepareAll(ctx context.Context, c cluster.Cluster, p params) error {
 	g, ctx := errgroup.WithContext(ctx)
 	controlPlanes, workers := byRole(c)
 	for _, m := range append(controlPlanes, workers...) {
-		g.Go(func() error { return prepare(ctx, c.Topology(), m, unit) })
+		g.Go(func() error { return prepare(ctx, c.Topology(), m, p) })
 	}
 	return g.Wait()
 }
 
-func kubeletUnit() ([]byte, error) {
-	unit, err := fixtures.Kubeadm.ReadFile("kubeadm/kubelet.service")
-	if err != nil {
-		return nil, fmt.Errorf("kubelet unit: %w", err)
-	}
-	return unit, nil
-}
+const unitTemplate = "kubelet.service.tmpl"
 
-func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, unit []byte) error {
+func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, p params) error {
+	unit, err := render(p, unitTemplate)
+	if err != nil {
+		return err
+	}
 	inst, err := cluster.As[cluster.Installer](m)
 	if err != nil {
 		return err
@@ -169,15 +162,11 @@ const tokenLife = "15m"
 func Join(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string) error {
 	t := c.Topology()
 	t.Version = version
-	unit, err := kubeletUnit()
-	if err != nil {
-		return err
-	}
-	if err := prepare(ctx, t, m, unit); err != nil {
-		return err
-	}
 	p, err := newParams(c)
 	if err != nil {
+		return err
+	}
+	if err := prepare(ctx, t, m, p); err != nil {
 		return err
 	}
 	var errs []error

@@ -6,11 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"strconv"
 	"text/template"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
@@ -20,11 +23,10 @@ import (
 // APIPort is where every API server listens.
 const APIPort = 6443
 
-// The networks of a cluster, and the socket of the runtime on each machine.
+// The networks of a cluster.
 const (
 	podNet     = "10.244.0.0/16"
 	serviceNet = "10.96.0.0/12"
-	criSocket  = "/run/drydock/cri.sock"
 )
 
 // LeaderLease is how controller-manager and scheduler elect a leader (--leader-elect-lease-duration and so on).
@@ -40,20 +42,21 @@ func Lease(t cluster.Timing) LeaderLease {
 
 // params are what the templates are filled with.
 type params struct {
-	Version, Endpoint, PodNet, ServiceNet, CRISocket string
-	Fast                                             bool
-	Lease                                            LeaderLease
-	EtcdEndpoints                                    []string
-	Token, CertificateKey, CAHash                    string
-	Name, Address                                    string
-	ControlPlane                                     bool
+	Version, Endpoint, PodNet, ServiceNet string
+	Profile                               cluster.Profile
+	Fast                                  bool
+	Lease                                 LeaderLease
+	EtcdEndpoints                         []string
+	Token, CertificateKey, CAHash         string
+	Name, Address                         string
+	ControlPlane                          bool
 }
 
 // newParams holds the secrets of one bring-up.
 func newParams(c cluster.Cluster) (params, error) {
 	t := c.Topology()
 	p := params{
-		Version: t.Version, Endpoint: c.Endpoint(), PodNet: podNet, ServiceNet: serviceNet, CRISocket: criSocket,
+		Version: t.Version, Endpoint: c.Endpoint(), PodNet: podNet, ServiceNet: serviceNet, Profile: c.Profile(),
 		Fast: t.Timing == cluster.TimingFast, Lease: Lease(t.Timing),
 	}
 	secret := make([]byte, 32+8)
@@ -83,7 +86,7 @@ func (p params) of(m cluster.Machine) params {
 func render(p params, names ...string) ([]byte, error) {
 	var out bytes.Buffer
 	for _, n := range names {
-		t, err := template.New(n).Option("missingkey=error").ParseFS(fixtures.Kubeadm, "kubeadm/"+n)
+		t, err := template.New(n).Option("missingkey=error").Funcs(template.FuncMap{"json": asJSON, "yaml": asYAML}).ParseFS(fixtures.Kubeadm, "kubeadm/"+n)
 		if err != nil {
 			return nil, fmt.Errorf("kubeadm configuration: %w", err)
 		}
@@ -94,10 +97,30 @@ func render(p params, names ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// templates lists everything a bring-up is made of, for the key of a saved cluster.
-func templates() (string, error) {
+// asJSON is a list in the flow style of YAML; none is an empty one.
+func asJSON(list []string) (string, error) {
+	raw, err := json.Marshal(append([]string{}, list...))
+	return string(raw), err
+}
+
+// asYAML is a map's fields, one or more lines each; nothing for an empty map.
+func asYAML(fields map[string]any) (string, error) {
+	if len(fields) == 0 {
+		return "", nil
+	}
+	raw, err := yaml.Marshal(fields)
+	return string(raw), err
+}
+
+// shape hashes everything a bring-up is made of, for the key of a saved cluster.
+func shape(p cluster.Profile) (string, error) {
+	profile, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("kubeadm configuration: %w", err)
+	}
 	h := sha256.New()
-	for _, n := range []string{"init.yaml.tmpl", "cluster.yaml.tmpl", "join.yaml.tmpl", "kubelet.service"} {
+	_, _ = h.Write(profile)
+	for _, n := range []string{"init.yaml.tmpl", "cluster.yaml.tmpl", "join.yaml.tmpl", unitTemplate} {
 		raw, err := fixtures.Kubeadm.ReadFile("kubeadm/" + n)
 		if err != nil {
 			return "", fmt.Errorf("kubeadm configuration: %w", err)

@@ -36,8 +36,8 @@ func StaticPods(t cluster.Topology) []string {
 }
 
 // Upgrade runs `kubeadm upgrade`: apply on the control plane that takes the cluster to the version, node on every other machine.
-func Upgrade(ctx context.Context, t cluster.Topology, m cluster.Machine, version string, apply bool) error {
-	config, err := render(params{Version: version, Fast: t.Timing == cluster.TimingFast}, "upgrade.yaml.tmpl")
+func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string, apply bool) error {
+	config, err := render(params{Version: version, Profile: c.Profile(), Fast: c.Topology().Timing == cluster.TimingFast}, "upgrade.yaml.tmpl")
 	if err != nil {
 		return err
 	}

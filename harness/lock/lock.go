@@ -47,17 +47,6 @@ func Wait(ctx context.Context, path string, try func(path string) (*Lock, error)
 	}
 }
 
-// Holder says who has the lock of a file alone; false when nobody has, or there is no such file. It makes none.
-func Holder(path string) (by string, held bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", false
-	}
-	defer func() { _ = f.Close() }()
-	held = errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
-	return readHolder(f), held
-}
-
 func take(path string, how int) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)

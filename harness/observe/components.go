@@ -60,6 +60,7 @@ type componentProbe struct {
 	alive      string // a cheap path
 	elects     bool
 	kubeconfig string
+	unasked    error        // why nobody can ask it; nil: it can be asked
 	client     *http.Client // of the connection that is watched
 	pages      *http.Client // of the pages, which may take longer than a look
 	dials      *atomic.Int64
@@ -102,13 +103,11 @@ func newComponentProbes(c cluster.Cluster, cfg *rest.Config) (*componentProbes, 
 	if err != nil {
 		return nil, fmt.Errorf("components: admin's certificate: %w", err)
 	}
-	p := &componentProbes{cluster: c, pair: pair, known: map[cluster.Machine][]*componentProbe{}}
-	_, err = p.all()
-	return p, err
+	return &componentProbes{cluster: c, pair: pair, known: map[cluster.Machine][]*componentProbe{}}, nil
 }
 
 // all lists the probes of the machines there are now; a machine that is gone loses its own.
-func (p *componentProbes) all() ([]*componentProbe, error) {
+func (p *componentProbes) all() []*componentProbe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := map[cluster.Machine][]*componentProbe{}
@@ -117,18 +116,14 @@ func (p *componentProbes) all() ([]*componentProbe, error) {
 		probes, known := p.known[m]
 		if !known {
 			for _, name := range ComponentsOf(m.Role()) {
-				probe, err := newComponentProbe(m, name, p.pair)
-				if err != nil {
-					return nil, err
-				}
-				probes = append(probes, probe)
+				probes = append(probes, newComponentProbe(m, name, p.pair))
 			}
 		}
 		now[m] = probes
 		out = append(out, probes...)
 	}
 	p.known = now
-	return out, nil
+	return out
 }
 
 // ComponentsOf names what runs on a machine of a role and tells its version, besides etcd.
@@ -143,14 +138,15 @@ func ComponentsOf(r cluster.Role) []string {
 	}
 }
 
-func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) (*componentProbe, error) {
-	d, err := cluster.As[cluster.Dialer](m)
-	if err != nil {
-		return nil, err
-	}
+func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) *componentProbe {
 	p := &componentProbe{
 		machine: m, name: name, dials: &atomic.Int64{}, alive: "/healthz",
 		base: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(componentPorts[name])),
+	}
+	d, err := cluster.As[cluster.Dialer](m)
+	if err != nil {
+		p.unasked = err
+		return p
 	}
 	switch name {
 	case APIServer:
@@ -174,7 +170,7 @@ func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) (*c
 		p.dials.Add(1)
 		return d.Dial(ctx, network, addr)
 	})
-	return p, nil
+	return p
 }
 
 // look asks the component; what its process is known by is read again when the connection is a new one.
@@ -182,6 +178,10 @@ func (p *componentProbe) look(ctx context.Context) Component {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	none := Component{Name: p.name, Machine: p.machine.Name()}
+	if p.unasked != nil {
+		none.Error, none.Failure = p.unasked.Error(), cluster.Unasked
+		return none
+	}
 	unhealthy, err := p.health(ctx)
 	if err != nil {
 		none.Error, none.Failure = err.Error(), cluster.FailureOf(err)
@@ -262,8 +262,8 @@ func (p *componentProbe) read(ctx context.Context) (Component, error) {
 		}
 		c.Local = server == p.machine.Addr().String()
 	}
-	if power, err := cluster.As[cluster.Power](p.machine); err == nil && p.name == Kubelet {
-		if c.BootID, err = power.BootID(ctx); err != nil {
+	if p.name == Kubelet {
+		if c.BootID, err = cluster.KernelBootID(ctx, p.machine); err != nil {
 			return c, fmt.Errorf("boot id: %w", err)
 		}
 	}
@@ -344,10 +344,7 @@ func (p *componentProbe) server(ctx context.Context) (string, error) {
 func (o *Observer) Components(ctx context.Context) []Component {
 	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
-	probes, err := o.components.all()
-	if err != nil {
-		return []Component{{Error: err.Error()}}
-	}
+	probes := o.components.all()
 	out := make([]Component, len(probes))
 	var wg sync.WaitGroup
 	for i, p := range probes {

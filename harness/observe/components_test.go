@@ -104,12 +104,22 @@ func look(t *testing.T, p *componentProbe, within time.Duration) Component {
 	return p.look(ctx)
 }
 
+// mute is a machine that nobody can dial from.
+type mute struct{ cluster.Machine }
+
+func (mute) Name() string { return "worker-1" }
+
+// TestWhoCannotBeAskedIsUnknown: neither well nor lost, and the reason is told.
+func TestWhoCannotBeAskedIsUnknown(t *testing.T) {
+	c := look(t, newComponentProbe(mute{}, Kubelet, tls.Certificate{}), time.Second)
+	if c.Failure != cluster.Unasked || !strings.Contains(c.Error, cluster.ErrUnsupported.Error()) || c.Version != "" || c.Machine != "worker-1" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestAComponentTellsOnceAConnectionWhoItIs(t *testing.T) {
 	s := newStand(t)
-	p, err := newComponentProbe(s, Scheduler, tls.Certificate{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newComponentProbe(s, Scheduler, tls.Certificate{})
 	for range 3 {
 		if c := look(t, p, time.Second); c.Error != "" || c.Version != "v1.35.4" || !c.Started.Equal(time.Unix(1000, 0)) || c.Leader != Leads || !c.Local {
 			t.Fatalf("%+v", c)
@@ -138,10 +148,7 @@ func TestAComponentTellsOnceAConnectionWhoItIs(t *testing.T) {
 func TestASlowPageIsReadAllTheSame(t *testing.T) {
 	s := newStand(t)
 	s.slow.Store(300)
-	p, err := newComponentProbe(s, Scheduler, tls.Certificate{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newComponentProbe(s, Scheduler, tls.Certificate{})
 	if c := look(t, p, 50*time.Millisecond); c.Version != "" || c.Failure != cluster.Answered {
 		t.Errorf("%+v", c)
 	}

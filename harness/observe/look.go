@@ -68,11 +68,7 @@ func (o *Observer) booted(ctx context.Context, machine string) string {
 	if err != nil {
 		return ""
 	}
-	p, err := cluster.As[cluster.Power](m)
-	if err != nil {
-		return ""
-	}
-	id, err := p.BootID(ctx)
+	id, err := cluster.KernelBootID(ctx, m)
 	if err != nil {
 		return ""
 	}

@@ -104,9 +104,6 @@ func endsTorn(f *os.File) (bool, error) {
 	return last[0] != '\n', nil
 }
 
-// Living says which process the directory's journal belongs to; false when it is nobody's.
-func Living(dir string) (by string, lives bool) { return lock.Holder(filepath.Join(dir, lockFile)) }
-
 // setAside moves a run into a directory of its own, named after its time. What is not a run's is left where it is.
 func setAside(dir string) error {
 	st, err := os.Stat(filepath.Join(dir, JournalFile))

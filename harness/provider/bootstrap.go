@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -13,7 +14,7 @@ import (
 )
 
 // bootstrapper chooses how bare machines become the cluster the topology describes.
-func bootstrapper(t cluster.Topology, p cluster.Progress) cluster.Bootstrapper {
+func bootstrapper(t cluster.Topology, p cluster.Progress) lab.Bootstrapper {
 	if !t.Kubernetes() {
 		return whole{etcd.Bootstrap{Progress: p}, p}
 	}
@@ -22,7 +23,7 @@ func bootstrapper(t cluster.Topology, p cluster.Progress) cluster.Bootstrapper {
 
 // maker makes a cluster of bare machines.
 type maker interface {
-	Key(t cluster.Topology) string
+	Key(c cluster.Cluster) string
 	Bootstrap(ctx context.Context, c cluster.Cluster) error
 }
 

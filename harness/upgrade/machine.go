@@ -121,7 +121,7 @@ func (m *machineUpgrade) kubeadm(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := kubeadm.Upgrade(ctx, m.Topology, machine, m.version, apply); err != nil {
+	if err := kubeadm.Upgrade(ctx, m.Target.Cluster, machine, m.version, apply); err != nil {
 		return err
 	}
 	return machine.WriteFile(ctx, m.marker(), nil, 0o644)

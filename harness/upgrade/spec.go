@@ -42,6 +42,18 @@ func (Spec) Fields() string {
 	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout"
 }
 
+// Needs are the capabilities that the machines of such an upgrade must have.
+func (s Spec) Needs() []cluster.Capability {
+	switch {
+	case s.Strategy == Command:
+		return nil
+	case s.Workers == Surge:
+		return []cluster.Capability{cluster.CanInstall, cluster.CanScale}
+	default:
+		return []cluster.Capability{cluster.CanInstall}
+	}
+}
+
 // Complete fills in defaults, resolves the versions and says what is wrong.
 func (s Spec) Complete() (Spec, error) {
 	if s.To == "" {

@@ -40,7 +40,7 @@ func build(ctx context.Context) {
 	if subjects[name] != "" {
 		return
 	}
-	program := filepath.Join(suite.Lab.StateDir, "subjects", name)
+	program := filepath.Join(suite.Host.StateDir, "subjects", name)
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
 	cmd.Dir = filepath.Join("..", "..", "hack", "subjects", name)
 	out, err := cmd.CombinedOutput()

@@ -20,10 +20,10 @@ var _ = Describe("virtual machines that are machines of a lab", Label("tier: ful
 	It("boot and join by a PUT, act on power, and go by a DELETE", func(ctx context.Context) {
 		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("arm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 1, Version: "v1.35"})
 		Expect(err).NotTo(HaveOccurred())
-		p := suite.Lab.Provider(t)
+		p := suite.Host.Lab()
 		c, err := p.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, c) }, NodeTimeout(2*time.Minute))
+		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
 		machines, err := azure.NewClusterMachines(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
 		policy, err := azure.LoadPolicy("current")

@@ -41,7 +41,7 @@ func (t *twin) furnish(ctx context.Context, admin *azure.Client) {
 
 var _ = DescribeTable("a real cloud provider attaches a disk and reconciles a load balancer", Label("tier: full", "needs: subjects"),
 	func(ctx context.Context, subject string) {
-		program, err := suite.Lab.Subjects().Build(ctx, subject)
+		program, err := suite.Host.Subjects().Build(ctx, subject)
 		Expect(err).NotTo(HaveOccurred())
 		t := start(0)
 		admin := t.as(ctx, "admin")

@@ -61,7 +61,7 @@ func behind(real *twin, args ...string) *twin {
 // run starts the program and waits for its ready file.
 func (t *twin) run(what string, args ...string) {
 	GinkgoHelper()
-	cmd := exec.Command(suite.Lab.Program, append([]string{"arm", what, "--ca-out", t.file("ca.pem"), "--ready-file", t.file("ready.json")}, args...)...) //nolint:noctx // ended by DeferCleanup
+	cmd := exec.Command(suite.Host.Program, append([]string{"arm", what, "--ca-out", t.file("ca.pem"), "--ready-file", t.file("ready.json")}, args...)...) //nolint:noctx // ended by DeferCleanup
 	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
 	Expect(cmd.Start()).To(Succeed())
 	DeferCleanup(func() {

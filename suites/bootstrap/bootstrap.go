@@ -2,6 +2,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -36,18 +37,25 @@ func Run(t *testing.T, name string, s *Suite) {
 		state, err := os.MkdirTemp("", "drydock-suite-")
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
-		s.Lab = provider.Lab{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
+		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
 	})
 	ginkgo.RunSpecs(t, name)
 }
 
+// Provider is the name of the one the suites run on: $DRYDOCK_PROVIDER, or the default.
+func Provider() string { return cmp.Or(os.Getenv("DRYDOCK_PROVIDER"), provider.Names()[0]) }
+
 // Suite is what the specs of a suite share.
-type Suite struct{ Lab provider.Lab }
+type Suite struct{ Host provider.Host }
 
 // Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel and seed are the caller's; without a seed it is Ginkgo's.
 func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.Options) (*plan.Result, error) {
-	o.Provider, o.Subjects = s.Lab, s.Lab.Subjects()
-	o.Out = filepath.Join(s.Lab.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Label(), time.Now().UnixNano()))
+	p, err := s.Host.Open(Provider())
+	if err != nil {
+		return nil, err
+	}
+	o.Provider, o.Drydock, o.Env, o.Subjects = p, s.Host.Drydock(p.Name()), s.Host.Env(p.Name()), s.Host.Subjects()
+	o.Out = filepath.Join(s.Host.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Label(), time.Now().UnixNano()))
 	o.Suffix = fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
 	if o.Seed == 0 {
 		o.Seed = ginkgo.GinkgoRandomSeed()

@@ -121,22 +121,22 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 	}, NodeTimeout(5*time.Minute))
 
 	It("leaves nothing behind: drydock killed in the middle of a fault", func(ctx context.Context) {
-		out := filepath.Join(suite.Lab.StateDir, "runs", "killed")
-		cmd := exec.CommandContext(ctx, suite.Lab.Program, "run", "etcd-quorum-table", "--out", out, "--state-dir", suite.Lab.StateDir,
-			"--cache-dir", suite.Lab.CacheDir, "--quiet")
+		out := filepath.Join(suite.Host.StateDir, "runs", "killed")
+		cmd := exec.CommandContext(ctx, suite.Host.Program, "run", "etcd-quorum-table", "--out", out, "--state-dir", suite.Host.StateDir,
+			"--cache-dir", suite.Host.CacheDir, "--quiet")
 		session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, func() ([]plan.Entry, error) { e, _, err := plan.ReadJournal(out); return e, err }).WithTimeout(2 * time.Minute).
 			Should(ContainElement(And(HaveField("Kind", "receipt"), HaveField("Data", ContainSubstring(`"state":"effective"`)))))
-		labs := lab.List(suite.Lab.StateDir)
+		labs := lab.List(suite.Host.StateDir)
 		Expect(labs).NotTo(BeEmpty())
 		session.Kill().Wait(10 * time.Second)
 		for _, name := range labs {
-			dir, err := lab.Dir(suite.Lab.StateDir, name)
+			dir, err := lab.Dir(suite.Host.StateDir, name)
 			Expect(err).NotTo(HaveOccurred())
 			Eventually(ctx, func() ([]string, error) { return lab.Residue(dir) }).WithTimeout(10 * time.Second).Should(BeEmpty())
 		}
-		heal, err := gexec.Start(exec.CommandContext(ctx, suite.Lab.Program, "heal", "--state-dir", suite.Lab.StateDir), GinkgoWriter, GinkgoWriter)
+		heal, err := gexec.Start(exec.CommandContext(ctx, suite.Host.Program, "heal", "--state-dir", suite.Host.StateDir), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, heal).WithTimeout(time.Minute).Should(gexec.Exit(0))
 		Expect(heal.Out).To(gbytes.Say("no process, mount, interface or port of the lab remains"))
@@ -146,7 +146,7 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 // holdMember kills a member for good while a run of the scenario observes.
 func holdMember(ctx context.Context, scenario, name string) error {
 	return cluster.Await(ctx, "kill the member on "+name, cluster.Wait{For: time.Minute}, func(ctx context.Context) error {
-		runs, err := filepath.Glob(filepath.Join(suite.Lab.StateDir, "runs", scenario+"-*"))
+		runs, err := filepath.Glob(filepath.Join(suite.Host.StateDir, "runs", scenario+"-*"))
 		if err != nil || len(runs) != 1 {
 			return errors.Join(err, fmt.Errorf("%d runs", len(runs)))
 		}
@@ -154,11 +154,11 @@ func holdMember(ctx context.Context, scenario, name string) error {
 		if err != nil || !slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "observation" }) {
 			return errors.Join(err, errors.New("nothing was observed"))
 		}
-		names := lab.List(suite.Lab.StateDir)
+		names := lab.List(suite.Host.StateDir)
 		if len(names) != 1 {
 			return fmt.Errorf("%d labs", len(names))
 		}
-		l, err := lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store())
+		l, err := suite.Host.Lab().Find(names[0])
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func holdMember(ctx context.Context, scenario, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := k.Hold(ctx, etcd.Program); err != nil {
+		if _, err := k.Hold(ctx, etcd.Program); err != nil {
 			return err
 		}
 		n, err := k.Kill(ctx, etcd.Program)
@@ -185,9 +185,9 @@ func holdMember(ctx context.Context, scenario, name string) error {
 func killSomebodyElse(ctx context.Context) error {
 	var l *lab.Lab
 	for l == nil {
-		if names := lab.List(suite.Lab.StateDir); len(names) > 0 {
+		if names := lab.List(suite.Host.StateDir); len(names) > 0 {
 			var err error
-			if l, err = lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store()); err != nil {
+			if l, err = suite.Host.Lab().Find(names[0]); err != nil {
 				return err
 			}
 		}

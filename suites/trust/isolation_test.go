@@ -35,18 +35,18 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 		Expect(os.Chmod(state, 0o755)).To(Succeed()) // its own, and never what it lies in
 		t, _, err := release.CompleteTopology(cluster.Topology{Name: "hostile", Etcd: cluster.EtcdOnly, EtcdMembers: 2})
 		Expect(err).NotTo(HaveOccurred())
-		own := suite.Lab
+		own := suite.Host
 		own.StateDir, own.CacheDir = filepath.Join(state, "state"), filepath.Join(state, "cache")
-		copyEtcd(ctx, suite.Lab.Store(), own.Store(), t.EtcdVersion)
+		copyEtcd(ctx, suite.Host.Store(), own.Store(), t.EtcdVersion)
 		kubectl := own.Store().Path("kubernetes", "v1.0.0", "kubectl")
 		Expect(os.MkdirAll(filepath.Dir(kubectl), 0o755)).To(Succeed())
 		Expect(os.WriteFile(kubectl, []byte("#!/bin/sh\n"), 0o755)).To(Succeed())
 		own.Program = filepath.Join(state, "drydock")
-		Expect(os.Link(suite.Lab.Program, own.Program)).To(Succeed())
-		provider = own.Provider(t)
+		Expect(os.Link(suite.Host.Program, own.Program)).To(Succeed())
+		provider = own.Lab()
 		c, err := provider.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, c) }, NodeTimeout(time.Minute))
+		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
 		up = c.(*lab.Lab)
 		hostile, peer = up.Machines()[0].(*lab.Machine), up.Machines()[1].(*lab.Machine)
 		program, err := gexec.BuildWithEnvironment("drydock.dev/drydock/suites/trust/intruder", []string{"CGO_ENABLED=0"})
@@ -106,7 +106,7 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 
 	It("changes neither the programs of the cache nor drydock", func(ctx context.Context) {
 		kubectl := filepath.Join(provider.Store.Root(), "kubernetes/v1.0.0/kubectl")
-		programs := []string{kubectl, suite.Lab.Program}
+		programs := []string{kubectl, suite.Host.Program}
 		before := look(programs)
 		inside(ctx, intruder, "change", "/opt/drydock/releases/kubernetes/v1.0.0/kubectl")
 		inside(ctx, intruder, "change", inside(ctx, "readlink", "-fn", "/opt/drydock/bin/drydock"))
@@ -137,7 +137,7 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 		Expect(os.ReadDir(host)).To(HaveLen(1))
 
 		logs := filepath.Join(state, "logs")
-		Expect(provider.CollectLogs(ctx, up, logs)).To(Succeed())
+		Expect(up.CollectLogs(ctx, logs)).To(Succeed())
 		Expect(filepath.Join(logs, hostile.Name(), "pods", "victim")).NotTo(BeAnExistingFile())
 
 		bin := filepath.Join(up.Dir(), "disks", hostile.Name(), "opt/drydock/bin")

@@ -24,7 +24,7 @@ import (
 // start runs drydock as a process of its own.
 func start(ctx context.Context, args ...string) *gexec.Session {
 	GinkgoHelper()
-	cmd := exec.CommandContext(ctx, suite.Lab.Program, append(args, "--state-dir", suite.Lab.StateDir, "--cache-dir", suite.Lab.CacheDir, "--quiet")...)
+	cmd := exec.CommandContext(ctx, suite.Host.Program, append(args, "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir, "--quiet")...)
 	session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	return session
@@ -75,11 +75,11 @@ var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"
 	}, NodeTimeout(3*time.Minute))
 
 	It("is a run's while it lives: its faults, its lab and its directory", func(ctx context.Context) {
-		out, dead := filepath.Join(suite.Lab.StateDir, "runs", "living"), filepath.Join(suite.Lab.StateDir, "labs", "dead")
+		out, dead := filepath.Join(suite.Host.StateDir, "runs", "living"), filepath.Join(suite.Host.StateDir, "labs", "dead")
 		Expect(os.MkdirAll(dead, 0o755)).To(Succeed())
 		run := start(ctx, "run", crash(10*time.Second), "--out", out)
 		broken(ctx, out)
-		name := lab.List(suite.Lab.StateDir)[0]
+		name := lab.List(suite.Host.StateDir)[0]
 
 		heal := start(ctx, "heal")
 		Eventually(ctx, heal).WithTimeout(time.Minute).Should(gexec.Exit(0))
@@ -97,7 +97,7 @@ var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"
 	}, NodeTimeout(3*time.Minute))
 
 	It("is nobody's when the run was killed, and is not lost", func(ctx context.Context) {
-		out := filepath.Join(suite.Lab.StateDir, "runs", "killed")
+		out := filepath.Join(suite.Host.StateDir, "runs", "killed")
 		run := start(ctx, "run", crash(time.Minute), "--out", out)
 		broken(ctx, out)
 		run.Kill().Wait(10 * time.Second)
@@ -119,7 +119,7 @@ var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"
 
 	It("is no lab when up was killed before it was done", func(ctx context.Context) {
 		up := start(ctx, "up", "--etcd", "only", "--etcd-members", "7", "--name", "unfinished")
-		running := func() []string { return lab.List(suite.Lab.StateDir) }
+		running := func() []string { return lab.List(suite.Host.StateDir) }
 		Eventually(ctx, running).WithPolling(5 * time.Millisecond).Should(ContainElement("unfinished"))
 		up.Kill().Wait(10 * time.Second)
 		Eventually(ctx, running).ShouldNot(ContainElement("unfinished"))
@@ -128,7 +128,7 @@ var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"
 
 	It("is no lab when its directory was removed", func(ctx context.Context) {
 		Eventually(ctx, start(ctx, "up", "--etcd", "only", "--etcd-members", "1", "--name", "homeless")).WithTimeout(time.Minute).Should(gexec.Exit(0))
-		dir, err := lab.Dir(suite.Lab.StateDir, "homeless")
+		dir, err := lab.Dir(suite.Host.StateDir, "homeless")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(os.RemoveAll(dir)).To(Succeed())
 		Eventually(ctx, func() ([]string, error) { return lab.Residue(dir) }).WithTimeout(10 * time.Second).Should(BeEmpty())
@@ -143,7 +143,7 @@ type moody struct {
 	made    int
 }
 
-func (*moody) Key(cluster.Topology) string { return "moody" }
+func (*moody) Key(cluster.Cluster) string { return "moody" }
 
 func (m *moody) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	if m.lazy {
@@ -168,14 +168,14 @@ var _ = Describe("a saved cluster", Label("tier: quick", "needs: etcd"), func() 
 		t := cluster.Topology{Name: "saved", Etcd: cluster.EtcdOnly, EtcdMembers: 1, EtcdVersion: version.Version}.Complete()
 		images := GinkgoT().TempDir()
 		up := func(m *moody) error {
-			m.etcd.Progress = suite.Lab.Progress
-			p := suite.Lab.Provider(t)
-			p.Images, p.Bootstrap = images, m
-			c, err := p.Up(ctx, t)
+			m.etcd.Progress = suite.Host.Progress
+			p := suite.Host.Lab()
+			p.Images, p.Bootstrap = images, func(cluster.Topology) lab.Bootstrapper { return m }
+			_, err := p.Up(ctx, t)
 			if err != nil {
 				return err
 			}
-			return p.Down(ctx, c)
+			return p.Down(ctx, t.Name)
 		}
 		first := &moody{}
 		Expect(up(first)).To(Succeed())

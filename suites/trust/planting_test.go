@@ -131,7 +131,7 @@ type planter struct {
 func follow(ctx context.Context, scenario string) (*planter, error) {
 	p := &planter{}
 	err := cluster.Await(ctx, "a run of "+scenario+" that observes", cluster.Wait{For: 8 * time.Minute, Every: 500 * time.Millisecond}, func(context.Context) error {
-		runs, err := filepath.Glob(filepath.Join(suite.Lab.StateDir, "runs", scenario+"-*"))
+		runs, err := filepath.Glob(filepath.Join(suite.Host.StateDir, "runs", scenario+"-*"))
 		if err != nil || len(runs) == 0 {
 			return errors.Join(err, errors.New("there is no run"))
 		}
@@ -153,7 +153,7 @@ func follow(ctx context.Context, scenario string) (*planter, error) {
 		if observations < 4 {
 			return fmt.Errorf("%d observations", observations)
 		}
-		p.lab, err = lab.Attach(suite.Lab.StateDir, run.Cluster, suite.Lab.Store())
+		p.lab, err = suite.Host.Lab().Find(run.Cluster)
 		return err
 	})
 	if err != nil {

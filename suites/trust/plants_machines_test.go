@@ -58,11 +58,11 @@ func otherEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return suite.Lab.Store().Ensure(ctx, v, etcd.Program)
+	return suite.Host.Store().Ensure(ctx, v, etcd.Program)
 }
 
 func otherKubernetes(ctx context.Context) error {
-	return suite.Lab.Provide(ctx, otherKubernetesVersion)
+	return suite.Host.Lab().Provide(ctx, otherKubernetesVersion)
 }
 
 // anotherEtcd replaces a member's program, and has it started anew.
@@ -102,7 +102,7 @@ func otherData(machine string) planting {
 		if err != nil {
 			return "", err
 		}
-		if err := m.Hold(ctx, etcd.Program); err != nil {
+		if _, err := m.Hold(ctx, etcd.Program); err != nil {
 			return "", err
 		}
 		if _, err := m.Kill(ctx, etcd.Program); err != nil {
@@ -179,7 +179,7 @@ func held(machine, program string) planting {
 		if err != nil {
 			return "", err
 		}
-		if err := m.Hold(ctx, program); err != nil {
+		if _, err := m.Hold(ctx, program); err != nil {
 			return "", err
 		}
 		_, err = m.Kill(ctx, program)

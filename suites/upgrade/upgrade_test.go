@@ -34,7 +34,7 @@ func cached(versions ...string) {
 	for _, want := range versions {
 		v, err := release.Resolve(release.Kubernetes, want)
 		Expect(err).NotTo(HaveOccurred())
-		if missing := suite.Lab.Store().Missing(v, "kube-apiserver", "kubelet", "kubeadm"); len(missing) > 0 {
+		if missing := suite.Host.Store().Missing(v, "kube-apiserver", "kubelet", "kubeadm"); len(missing) > 0 {
 			Skip(fmt.Sprintf("Kubernetes %s is not in the cache (%v is missing): drydock up --version %s fetches it", v.Version, missing, want))
 		}
 	}
@@ -139,7 +139,7 @@ func swapKubelet(minor string) defect {
 		if err != nil {
 			return err
 		}
-		if err := suite.Lab.Provide(ctx, v.Version); err != nil {
+		if err := suite.Host.Lab().Provide(ctx, v.Version); err != nil {
 			return err
 		}
 		inst, err := cluster.As[cluster.Installer](m)
@@ -174,12 +174,12 @@ func nothing(context.Context, *lab.Lab, *observe.Target) error { return nil }
 func plant(ctx context.Context, do defect) error {
 	var l *lab.Lab
 	err := cluster.Await(ctx, "the lab observed", cluster.Wait{For: 15 * time.Minute}, func(ctx context.Context) error {
-		names := lab.List(suite.Lab.StateDir)
+		names := lab.List(suite.Host.StateDir)
 		if len(names) == 0 {
 			return fmt.Errorf("no lab runs")
 		}
 		var err error
-		if l, err = lab.Attach(suite.Lab.StateDir, names[0], suite.Lab.Store()); err != nil {
+		if l, err = suite.Host.Lab().Find(names[0]); err != nil {
 			return err
 		}
 		t, err := observe.Open(ctx, l)

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/lock"
 )
 
@@ -49,10 +48,9 @@ type record struct {
 }
 
 // image names the image of a topology; nil when none is wanted.
-func (p *Provider) image(t cluster.Topology) *image {
-	shape := t
-	shape.Name = ""
-	key := p.Bootstrap.Key(t)
+func (p *Provider) image(c *Lab, key string) *image {
+	shape := c.topology
+	shape.Name, shape.Named = "", nil
 	if p.Images == "" || key == "" {
 		return nil
 	}
@@ -108,7 +106,7 @@ func (p *Provider) boot(ctx context.Context, c *Lab) error {
 	if err := c.each(ctx, func(ctx context.Context, m *Machine) error { return m.On(ctx) }); err != nil {
 		return err
 	}
-	return p.Bootstrap.Ready(ctx, c)
+	return p.Bootstrap(c.topology).Ready(ctx, c)
 }
 
 // wipe empties all disks.
@@ -128,7 +126,7 @@ func (c *Lab) wipe() error {
 // save stops the cluster in order, copies its disks and boots it from the copy, so that the first run and all later ones start alike. Only what
 // has booted takes the place of an earlier image.
 func (p *Provider) save(ctx context.Context, c *Lab, img *image) (err error) {
-	if err := p.Bootstrap.Ready(ctx, c); err != nil {
+	if err := p.Bootstrap(c.topology).Ready(ctx, c); err != nil {
 		return err
 	}
 	done := p.Progress.Phase("saving the cluster for the next time")

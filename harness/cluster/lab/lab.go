@@ -14,34 +14,38 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
 	"drydock.dev/drydock/harness/lock"
-	"drydock.dev/drydock/harness/release"
 )
 
 // Lab is a running cluster of the provider.
 type Lab struct {
+	provider *Provider
 	dir      string
 	topology cluster.Topology
+	lacks    cluster.Lacks
 	apiPort  int
-	store    *release.Store
-	owned    *owned     // nil for a lab another process started
-	owner    *lock.Lock // of its name; nil for a lab that is not this process's
+	owned    *owned // nil for a lab another process started
 
 	mu       sync.Mutex
 	machines []*Machine
-	written  time.Time // when the lab.json was written that machines are from
+	written  time.Time  // when the lab.json was written that machines are from
+	owner    *lock.Lock // of its name; nil for a lab that is not this process's
 }
 
 var (
 	_ cluster.Cluster = (*Lab)(nil)
 	_ cluster.Scaler  = (*Lab)(nil)
+	_ cluster.Metered = (*Lab)(nil)
 )
 
-func newLab(dir string, cfg labinit.Config, store *release.Store, o *owned) *Lab {
-	c := &Lab{dir: dir, topology: cfg.Topology, apiPort: cfg.APIPort, store: store, owned: o}
+func newLab(p *Provider, dir string, cfg labinit.Config, o *owned) *Lab {
+	c := &Lab{provider: p, dir: dir, topology: cfg.Topology, lacks: cfg.Lacks, apiPort: cfg.APIPort, owned: o}
+	c.topology.Named = c.topology.Machines()
 	c.know(cfg.Machines)
 	return c
 }
@@ -90,31 +94,14 @@ func (c *Lab) RemoveMachine(ctx context.Context, name string) error {
 	return c.call(ctx, "remove", labinit.MachineParams{Name: name}, nil)
 }
 
-// Attach finds a running lab by name; the error lists those that run.
-func Attach(stateDir, name string, store *release.Store) (*Lab, error) {
-	dir, err := Dir(stateDir, name)
-	if err != nil {
-		return nil, err
-	}
-	if !Running(dir) {
-		names := "none"
-		if all := List(stateDir); len(all) > 0 {
-			names = strings.Join(all, ", ")
-		}
-		return nil, cluster.Usagef("no lab named %q is running; running: %s", name, names)
-	}
-	cfg, err := labinit.ReadConfig(dir)
-	if err != nil {
-		return nil, fmt.Errorf("lab %s: %w", name, err)
-	}
-	return newLab(dir, cfg, store, nil), nil
-}
-
 // Dir is the lab's state directory.
 func (c *Lab) Dir() string { return c.dir }
 
-// Topology is what the lab was asked to be.
+// Topology is what the lab was asked to be, with the machines it was made of.
 func (c *Lab) Topology() cluster.Topology { return c.topology }
+
+// Lacks is what the host's kernel does not let machines do.
+func (c *Lab) Lacks() cluster.Lacks { return c.lacks }
 
 // Machines lists the machines in the topology's order.
 func (c *Lab) Machines() []cluster.Machine {
@@ -145,12 +132,65 @@ func (c *Lab) Endpoint() string {
 	return net.JoinHostPort(labinit.Gateway, strconv.Itoa(labinit.APIPort))
 }
 
-// HostEndpoint is the balanced API server on the host's loopback; empty for etcd-only.
-func (c *Lab) HostEndpoint() string {
+// Kubeconfig is the administrator's, from the first control plane that answers, with the balanced API server's port on the host's loopback.
+func (c *Lab) Kubeconfig(ctx context.Context) ([]byte, error) {
 	if !c.topology.Kubernetes() {
-		return ""
+		return nil, cluster.Usagef("cluster %q is etcd-only: it has no API server", c.topology.Name)
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.apiPort))
+	var errs []error
+	for _, m := range c.all() {
+		if m.role != cluster.ControlPlane {
+			continue
+		}
+		raw, err := m.ReadFile(ctx, "/etc/kubernetes/admin.conf")
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		cfg, err := clientcmd.Load(raw)
+		if err != nil {
+			return nil, fmt.Errorf("kubeconfig: %w", err)
+		}
+		for _, cl := range cfg.Clusters {
+			cl.Server = "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(c.apiPort))
+		}
+		return clientcmd.Write(*cfg)
+	}
+	return nil, fmt.Errorf("kubeconfig: no control plane has one: %w", errors.Join(errs...))
+}
+
+// Claim takes the lab's name for this process.
+func (c *Lab) Claim(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owner != nil {
+		return nil
+	}
+	owner, err := own(c.provider.StateDir, c.topology.Name)
+	if err != nil {
+		return err
+	}
+	c.owner = owner
+	c.provider.remember(c)
+	return nil
+}
+
+// Release lets the lab outlive this process, and its name go.
+func (c *Lab) Release(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owner == nil {
+		return nil
+	}
+	if c.owned != nil { // from here on it outlives this process, and nobody owns it
+		if err := c.owned.keep(); err != nil {
+			return fmt.Errorf("lab %s: %w", c.topology.Name, err)
+		}
+	}
+	c.provider.forget(c)
+	err := c.owner.Release()
+	c.owner = nil
+	return err
 }
 
 // Dial connects from the lab's own network namespace, where the balancer is.
@@ -159,8 +199,8 @@ func (c *Lab) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 }
 
 // Usage is what the lab's processes take.
-func (c *Lab) Usage(ctx context.Context) (labinit.Usage, error) {
-	var u labinit.Usage
+func (c *Lab) Usage(ctx context.Context) (cluster.Usage, error) {
+	var u cluster.Usage
 	return u, c.call(ctx, "usage", struct{}{}, &u)
 }
 

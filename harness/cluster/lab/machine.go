@@ -37,6 +37,8 @@ var (
 	_ cluster.Killer    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
+	_ cluster.Terminal  = (*Machine)(nil)
+	_ cluster.Limited   = (*Machine)(nil)
 )
 
 // Name is the machine's host name.
@@ -47,6 +49,9 @@ func (m *Machine) Role() cluster.Role { return m.role }
 
 // Addr is the machine's address on the lab's network.
 func (m *Machine) Addr() netip.Addr { return m.addr }
+
+// Lacks is what the host's kernel does not let it do.
+func (m *Machine) Lacks() cluster.Lacks { return m.lab.lacks }
 
 func (m *Machine) socket() string { return filepath.Join(m.lab.dir, "run", m.name, "machine.sock") }
 
@@ -161,8 +166,7 @@ func (m *Machine) Powered(ctx context.Context) (on bool, err error) {
 
 // BootID is the machine's own.
 func (m *Machine) BootID(ctx context.Context) (string, error) {
-	raw, err := m.ReadFile(ctx, "/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(raw)), err
+	return cluster.KernelBootID(ctx, m)
 }
 
 // Cut drops packets with nftables rules inside the machine.
@@ -212,8 +216,8 @@ func (m *Machine) Kill(ctx context.Context, process string) (int, error) {
 }
 
 // Hold leaves a file that the process runtime and the service manager look for before they start a program.
-func (m *Machine) Hold(ctx context.Context, process string) error {
-	return m.WriteFile(ctx, machineinit.HeldDir+"/"+process, nil, 0o644)
+func (m *Machine) Hold(ctx context.Context, process string) (cluster.Holding, error) {
+	return cluster.HeldStarts, m.WriteFile(ctx, machineinit.HeldDir+"/"+process, nil, 0o644)
 }
 
 // Release removes it.
@@ -232,10 +236,10 @@ func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, err
 }
 
 // Install links the programs of a cached release into the machine's PATH; it acts on the disk, so the machine may be off. A link that
-// the machine has put in the way is followed on its disk and not out of it.
+// the machine has put in the way is followed on its disk and not out of it. Images are the cache itself: the runtime has those of every release in it.
 func (m *Machine) Install(_ context.Context, product, version string, programs ...string) (err error) {
 	if len(programs) == 0 {
-		entries, err := os.ReadDir(filepath.Join(m.lab.store.Root(), product, version))
+		entries, err := os.ReadDir(filepath.Join(m.lab.provider.Store.Root(), product, version))
 		if err != nil {
 			return fmt.Errorf("%s: install %s %s: %w", m.name, product, version, err)
 		}
@@ -254,7 +258,7 @@ func (m *Machine) Install(_ context.Context, product, version string, programs .
 	}
 	for _, p := range programs {
 		link, tmp := filepath.Join(bin, p), filepath.Join(bin, "."+p)
-		_, err := os.Stat(filepath.Join(m.lab.store.Root(), product, version, p))
+		_, err := os.Stat(filepath.Join(m.lab.provider.Store.Root(), product, version, p))
 		if err == nil {
 			_ = disk.Remove(tmp) // of an install that was killed
 			err = disk.Symlink(filepath.Join(machineinit.Releases, product, version, p), tmp)

@@ -1,13 +1,16 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
@@ -42,7 +45,7 @@ func own(stateDir, name string) (*lock.Lock, error) {
 	var held *lock.HeldError
 	switch {
 	case errors.As(err, &held):
-		return nil, cluster.Usagef("lab %q: %w: wait for that process, or stop it, and what it made goes with it", name, err)
+		return nil, cluster.Usagef("lab %q: %w: wait for that process, or stop it", name, err)
 	case err != nil:
 		return nil, cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", stateDir, err)
 	}
@@ -100,4 +103,44 @@ func discard(dir, name string) error {
 		return fmt.Errorf("lab %s: remove what it left: %w", name, err)
 	}
 	return nil
+}
+
+// Sweep looks for what crashed labs could have left, processes, mounts, interfaces, and removes their directories.
+func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
+	var errs []error
+	for _, name := range All(p.StateDir) {
+		found, err := p.sweep(ctx, name)
+		if err == nil {
+			tell(name, found)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
+	dir, err := Dir(p.StateDir, name)
+	if err != nil {
+		return "", err
+	}
+	if Running(dir) {
+		return fmt.Sprintf("runs; remove it with `drydock down %s`", name), nil
+	}
+	// Its owner may have ended this moment, and the kernel takes another to end all that it began.
+	err = cluster.Await(ctx, "the end of all that lab "+name+" began", cluster.Wait{For: 10 * time.Second, Every: 50 * time.Millisecond}, func(context.Context) error {
+		left, err := Residue(dir)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("there remain: %s", strings.Join(left, "; "))
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	err = Discard(p.StateDir, name)
+	var held *lock.HeldError
+	if errors.As(err, &held) { // it comes up, or goes down
+		return "it belongs to " + held.Holder + ": left alone", nil
+	}
+	return "no process, mount, interface or port of the lab remains; its directory is removed", err
 }

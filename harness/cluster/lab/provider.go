@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -22,20 +24,114 @@ import (
 	"drydock.dev/drydock/harness/release"
 )
 
-// Provider makes labs.
+// Provider makes labs. It must not be copied once it is used.
 type Provider struct {
 	StateDir  string // labs live in StateDir/labs/NAME
 	Images    string // saved clusters; empty: none are saved or used
 	Program   string // the drydock binary
 	Store     *release.Store
-	Bootstrap cluster.Bootstrapper
+	Bootstrap func(t cluster.Topology) Bootstrapper
 	Progress  cluster.Progress
-	Keep      bool // the lab outlives this process, until Down
 	APIPort   int  // loopback port on the host for the API server: 0 chooses a free one
 	NoImage   bool // always bootstrap, and save afresh
+
+	mu    sync.Mutex
+	mine  map[string]*Lab // the labs that are this process's, by name
+	lacks cluster.Lacks   // nil: not tried yet
 }
 
-var _ cluster.Provider = (*Provider)(nil)
+var (
+	_ cluster.Provider = (*Provider)(nil)
+	_ cluster.Sweeper  = (*Provider)(nil)
+)
+
+// Bootstrapper turns bare machines into a working cluster.
+type Bootstrapper interface {
+	// Key names everything that shapes the outcome besides the topology; equal keys may share a saved cluster. An empty one: do not save it.
+	Key(c cluster.Cluster) string
+	// Bootstrap runs on bare machines that are powered on.
+	Bootstrap(ctx context.Context, c cluster.Cluster) error
+	// Ready returns when the cluster serves, on machines that booted from bootstrapped disks as well.
+	Ready(ctx context.Context, c cluster.Cluster) error
+}
+
+// Name is lab.
+func (*Provider) Name() string { return "lab" }
+
+// Offer says which machines a lab of the topology has, and what the kernel does not let them do.
+func (p *Provider) Offer(ctx context.Context, t cluster.Topology) (cluster.Offer, error) {
+	if _, err := t.Validate(); err != nil {
+		return cluster.Offer{}, &cluster.UsageError{Err: err}
+	}
+	if err := CheckHost(); err != nil {
+		return cluster.Offer{}, err
+	}
+	lacks, err := p.try(ctx)
+	t.Named = nil
+	return cluster.Offer{Machines: t.Machines(), Lacks: lacks}, err
+}
+
+// try asks the kernel, once, by doing in namespaces like a machine's what a machine would be asked to do.
+func (p *Provider) try(ctx context.Context) (cluster.Lacks, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lacks != nil {
+		return p.lacks, nil
+	}
+	lacks, err := tryHost(ctx, p.Program)
+	if err != nil {
+		return nil, err
+	}
+	p.lacks = lacks
+	return lacks, nil
+}
+
+// Attach finds a running lab.
+func (p *Provider) Attach(_ context.Context, name string) (cluster.Cluster, error) {
+	c, err := p.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Find finds a running lab by name; the error lists those that run.
+func (p *Provider) Find(name string) (*Lab, error) {
+	dir, err := Dir(p.StateDir, name)
+	if err != nil {
+		return nil, err
+	}
+	if !Running(dir) {
+		names := "none"
+		if all := List(p.StateDir); len(all) > 0 {
+			names = strings.Join(all, ", ")
+		}
+		return nil, cluster.Usagef("no lab named %q is running; running: %s", name, names)
+	}
+	cfg, err := labinit.ReadConfig(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lab %s: %w", name, err)
+	}
+	return newLab(p, dir, cfg, nil), nil
+}
+
+// List names the labs that run.
+func (p *Provider) List(context.Context) ([]string, error) { return List(p.StateDir), nil }
+
+func (p *Provider) remember(c *Lab) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mine == nil {
+		p.mine = map[string]*Lab{}
+	}
+	p.mine[c.topology.Name] = c
+}
+
+func (p *Provider) forget(c *Lab) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.mine, c.topology.Name)
+}
 
 // spaceNeeded is what a machine's disk may take; a lab on a fuller file system would fail half-way.
 const spaceNeeded = 200 << 20
@@ -57,22 +153,16 @@ func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluste
 		return nil, errors.Join(err, owner.Release())
 	}
 	c.owner = owner
+	p.remember(c)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.saveFailure(c), p.Down(context.WithoutCancel(ctx), c))
+			err = errors.Join(err, p.saveFailure(c), p.Down(context.WithoutCancel(ctx), t.Name))
 		}
 	}()
 	if err := p.populate(ctx, c); err != nil {
 		return nil, err
 	}
-	if !p.Keep {
-		return c, nil
-	}
-	if err := c.owned.keep(); err != nil { // from here on it outlives this process, and nobody owns it
-		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
-	}
-	c.owner = nil
-	return c, owner.Release()
+	return c, nil
 }
 
 // prepare finds everything that could stop a lab before anything is made.
@@ -118,16 +208,16 @@ func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
 	if !t.Kubernetes() {
 		return nil
 	}
-	return Provide(ctx, p.Store, t.Version)
+	return p.Provide(ctx, t.Version)
 }
 
-// Provide gets the programs a lab's machines need of a Kubernetes version. Running labs see them at once.
-func Provide(ctx context.Context, store *release.Store, version string) error {
+// Provide gets the programs a lab's machines need of a Kubernetes version, which are its images as well. Running labs see them at once.
+func (p *Provider) Provide(ctx context.Context, version string) error {
 	kubernetes, err := release.Resolve(release.Kubernetes, version)
 	if err != nil {
 		return err
 	}
-	return store.Ensure(ctx, kubernetes,
+	return p.Store.Ensure(ctx, kubernetes,
 		"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
 }
 
@@ -140,6 +230,8 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 	if err := p.prepare(ctx, dir, t); err != nil {
 		return nil, err
 	}
+	t.Named = nil
+	t.Named = t.Machines()
 	cfg := labinit.Config{Topology: t, Releases: p.Store.Root()}
 	for _, spec := range t.Machines() {
 		m, err := cfg.Place(spec)
@@ -170,6 +262,9 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 		}
 		defer func() { _ = listener.Close() }()
 	}
+	if cfg.Lacks, err = p.try(ctx); err != nil {
+		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
+	}
 	if err := cfg.Write(dir); err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
@@ -177,7 +272,7 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
-	return newLab(dir, cfg, p.Store, owned), nil
+	return newLab(p, dir, cfg, owned), nil
 }
 
 // listenAPI takes the host's loopback port; the lab inherits the listener and so keeps it in the host's network namespace.
@@ -204,7 +299,8 @@ func listenAPI(ctx context.Context, port int) (*os.File, int, error) {
 
 // populate gives the machines their disks and brings the cluster up.
 func (p *Provider) populate(ctx context.Context, c *Lab) error {
-	img := p.image(c.topology)
+	bootstrap := p.Bootstrap(c.topology)
+	img := p.image(c, bootstrap.Key(c))
 	if img != nil && !p.NoImage {
 		ok, err := p.fromImage(ctx, c, img)
 		if ok || err != nil {
@@ -217,94 +313,47 @@ func (p *Provider) populate(ctx context.Context, c *Lab) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Bootstrap.Bootstrap(ctx, c); err != nil {
+	if err := bootstrap.Bootstrap(ctx, c); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
 	if img == nil {
-		return p.Bootstrap.Ready(ctx, c)
+		return bootstrap.Ready(ctx, c)
 	}
 	return p.save(ctx, c, img)
 }
 
 // Down ends the lab and removes its directory; idempotent. It refuses a lab that belongs to another process.
-func (p *Provider) Down(ctx context.Context, cl cluster.Cluster) (err error) {
-	c, ok := cl.(*Lab)
-	if !ok {
-		return fmt.Errorf("down: %T is not a lab", cl)
-	}
-	if c.owner == nil {
-		if c.owner, err = own(p.StateDir, c.topology.Name); err != nil {
-			return err
-		}
-	}
-	defer func() { err = errors.Join(err, c.owner.Release()); c.owner = nil }()
-	if err := c.shutdown(ctx); err != nil {
+func (p *Provider) Down(ctx context.Context, name string) (err error) {
+	dir, err := Dir(p.StateDir, name)
+	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(c.dir); err != nil {
+	p.mu.Lock()
+	c := p.mine[name]
+	p.mu.Unlock()
+	if c == nil {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		owner, err := own(p.StateDir, name)
+		if err != nil {
+			return err
+		}
+		c = &Lab{provider: p, dir: dir, topology: cluster.Topology{Name: name}, owner: owner}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.shutdown(ctx); err != nil {
+		return err // it stays this process's
+	}
+	err = os.RemoveAll(dir)
+	p.forget(c)
+	err = errors.Join(err, c.owner.Release())
+	c.owner = nil
+	if err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
 	return nil
-}
-
-// CollectLogs copies each machine's service and container logs and the lab's own.
-func (p *Provider) CollectLogs(_ context.Context, cl cluster.Cluster, dir string) error {
-	c, ok := cl.(*Lab)
-	if !ok {
-		return fmt.Errorf("logs: %T is not a lab", cl)
-	}
-	return collectLogs(c, dir)
-}
-
-// saveFailure keeps the logs of a lab that did not come up, next to where it was.
-func (p *Provider) saveFailure(c *Lab) error {
-	dir := filepath.Join(p.StateDir, failedDir, c.topology.Name)
-	if err := errors.Join(os.RemoveAll(dir), collectLogs(c, dir)); err != nil {
-		return err
-	}
-	return fmt.Errorf("its logs are kept in %s", dir)
-}
-
-func collectLogs(c *Lab, dir string) error {
-	errs := []error{copyLogs(filepath.Join(dir, "lab"), filepath.Join(c.dir, "logs"), ".")}
-	for _, m := range c.all() {
-		for _, sub := range []string{"var/log/units", "var/log/pods"} {
-			errs = append(errs, copyLogs(filepath.Join(dir, m.Name(), filepath.Base(sub)), filepath.Join(c.dir, "disks", m.Name()), sub))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("logs: %w", err)
-	}
-	return nil
-}
-
-// copyLogs copies the regular files below sub, a directory of disk; a log that is rotated away meanwhile is left out. Programs of the
-// machine write there as they like: a link of theirs is followed on the disk and not out of it.
-func copyLogs(dst, disk, sub string) error {
-	root, err := os.OpenRoot(disk)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	from, err := root.OpenRoot(sub)
-	if err != nil {
-		return nil // a machine without such logs
-	}
-	defer func() { _ = from.Close() }()
-	return fs.WalkDir(from.FS(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		raw, err := from.ReadFile(path)
-		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		to := filepath.Join(dst, path)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		return os.WriteFile(to, raw, 0o644)
-	})
 }
 
 // each does something on all machines at once and joins what went wrong.

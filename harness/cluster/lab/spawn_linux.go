@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,30 @@ func spawn(dir, program string, listener *os.File) (_ *owned, err error) {
 		return nil, explainStart(fmt.Errorf("%s (its log: %s)", said, log.Name()))
 	}
 	return o, nil
+}
+
+// tryWithin bounds a trial of what the kernel lets machines do.
+const tryWithin = 20 * time.Second
+
+// tryHost runs the trial in namespaces like a lab's.
+func tryHost(ctx context.Context, program string) (cluster.Lacks, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "lab-try")
+	cmd.SysProcAttr = attributes()
+	out, err := cmd.Output()
+	var lacks cluster.Lacks
+	if err == nil {
+		err = json.Unmarshal(out, &lacks)
+	}
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return nil, fmt.Errorf("try what this host's kernel lets a machine do: %w", explainStart(err))
+	}
+	return lacks, nil
 }
 
 // keep tells the lab that it is to outlive this process. Until then it ends with it, however far its bring-up has come.

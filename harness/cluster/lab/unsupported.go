@@ -23,6 +23,8 @@ type owned struct{}
 
 func spawn(string, string, *os.File) (*owned, error) { return nil, errNotLinux }
 
+func tryHost(context.Context, string) (cluster.Lacks, error) { return nil, errNotLinux }
+
 func (*owned) keep() error { return errNotLinux }
 
 func (*owned) end(context.Context) error { return errNotLinux }

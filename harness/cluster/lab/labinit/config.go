@@ -36,6 +36,7 @@ type Config struct {
 	Machines []Machine        `json:"machines"`
 	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
 	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
+	Lacks    cluster.Lacks    `json:"lacks"`    // what the host's kernel does not let machines do
 	Trace    Trace            `json:"trace"`    // written by the lab before it makes anything
 }
 
@@ -123,10 +124,4 @@ const MaxMachines = 254
 // MachineParams name a machine in a request.
 type MachineParams struct {
 	Name string `json:"name"`
-}
-
-// Usage is what the lab's processes take.
-type Usage struct {
-	Processes int    `json:"processes"`
-	PSS       uint64 `json:"pss"` // bytes, shared pages divided among their users
 }

@@ -205,8 +205,8 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 }
 
 // usage sums the proportional set sizes of everything in the lab (smaps_rollup of proc(5)).
-func usage() Usage {
-	var u Usage
+func usage() cluster.Usage {
+	var u cluster.Usage
 	for _, p := range process.List() {
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
 		if err != nil {

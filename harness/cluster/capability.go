@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Capability is something a machine may be able to do beside what each must. Whether it can is known before bring-up (Offer), because a machine may
+// have the methods and its kernel not what they need.
+type Capability string
+
+// The capabilities, each with its interface.
+const (
+	CanPower      Capability = "power"       // Power
+	CanLinks      Capability = "links"       // Links
+	CanFreeze     Capability = "freeze"      // Freezer
+	CanKill       Capability = "kill"        // Killer
+	CanHoldStarts Capability = "hold-starts" // Killer, whose Hold is HeldStarts
+	CanDial       Capability = "dial"        // Dialer
+	CanInstall    Capability = "install"     // Installer
+	CanTerminal   Capability = "terminal"    // Terminal
+	CanScale      Capability = "scale"       // Scaler, of the cluster
+)
+
+// Capabilities lists them all.
+func Capabilities() []Capability {
+	return []Capability{CanPower, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale}
+}
+
+// Lacks says of the capabilities that are missing why they are; what is not in it is there.
+type Lacks map[Capability]string
+
+// Why says which of the needs are missing and why; empty: none is.
+func (l Lacks) Why(needs ...Capability) string {
+	var out []string
+	for _, c := range needs {
+		if why, missing := l[c]; missing && !slices.Contains(out, string(c)+": "+why) {
+			out = append(out, string(c)+": "+why)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Power is a machine's switch. Off is a power cut: nothing gets to flush or to say goodbye.
+type Power interface {
+	Off(ctx context.Context) error    // idempotent
+	On(ctx context.Context) error     // idempotent; returns when the machine answers, not when its services do
+	Reboot(ctx context.Context) error // Off, On
+	// BootID tells one boot of the machine from another, by whatever does there: the kernel's boot id where each machine has one of its own.
+	BootID(ctx context.Context) (string, error)
+	// Powered reports whether the machine runs, seen from outside it.
+	Powered(ctx context.Context) (bool, error)
+}
+
+// Links are the machine's connections to its peers.
+type Links interface {
+	// Cut drops all packets from and to the peers; no peers means everybody.
+	Cut(ctx context.Context, peers ...netip.Addr) error
+	// HealLinks undoes every Cut; idempotent.
+	HealLinks(ctx context.Context) error
+	// Dropped counts the packets the cuts have dropped since they were made.
+	Dropped(ctx context.Context) (uint64, error)
+}
+
+// Freezer stops a process without ending it: alive to the kernel, dead to its peers (SIGSTOP, SIGCONT).
+type Freezer interface {
+	Freeze(ctx context.Context, process string) error
+	Thaw(ctx context.Context, process string) error // idempotent
+	// State is the process's state letter of proc(5): R, S, D, T, ...; empty when there is none.
+	State(ctx context.Context, process string) (string, error)
+}
+
+// Holding is how a program is kept from running.
+type Holding string
+
+// The ways of holding.
+const (
+	// HeldStarts: every start of the program fails, and whoever supervises it goes on trying, as after any crash.
+	HeldStarts Holding = "every start of it fails"
+	// HeldAway: whoever supervises it was told to leave it, as by taking a static pod's manifest away. Nobody tries to start it.
+	HeldAway Holding = "its supervisor was told to leave it"
+)
+
+// Killer ends a process at once (SIGKILL), and can keep it from running again.
+type Killer interface {
+	Kill(ctx context.Context, process string) (killed int, err error)
+	// Hold keeps the program down until Release, and says how. It is kept on the machine's disk, so that it can be undone by somebody who does not
+	// remember it. PROGRAM@VERSION holds one version only, which needs HeldStarts.
+	Hold(ctx context.Context, process string) (Holding, error)
+	Release(ctx context.Context, process string) error // idempotent
+}
+
+// Dialer connects from the machine itself, so that its loopback is reachable. What only such a connection could tell of a machine without one is
+// unknown: neither well nor lost.
+type Dialer interface {
+	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Installer puts programs of a product's version ("kubernetes", "v1.35.4") on the machine's PATH, or all there are when none is named. Of
+// Kubernetes the images come with them: when it returns, the machine's runtime has those that the version's kubeadm asks for. It starts nothing.
+type Installer interface {
+	Install(ctx context.Context, product, version string, programs ...string) error
+}
+
+// Terminal runs a command on the caller's own streams (stdin, stdout, stderr); with tty the first is a terminal to become the controlling one. It
+// returns the exit code.
+type Terminal interface {
+	Shell(ctx context.Context, args []string, tty bool, streams ...*os.File) (code int, err error)
+}
+
+// Limited is a machine, or a cluster, that has the methods of more capabilities than it can use.
+type Limited interface {
+	Lacks() Lacks
+}
+
+// ErrUnsupported is wrapped by As when a machine lacks a capability.
+var ErrUnsupported = errors.New("not supported by this provider")
+
+// As asks a machine for a capability: its interface, of a machine that can use it.
+func As[T any](m Machine) (T, error) {
+	var zero T
+	c, ok := m.(T)
+	if !ok {
+		return zero, fmt.Errorf("machine %s: capability %T: %w", m.Name(), (*T)(nil), ErrUnsupported)
+	}
+	if l, limited := m.(Limited); limited {
+		if why := l.Lacks().Why(capabilityOf[T]()); why != "" {
+			return zero, fmt.Errorf("machine %s: %w: %s", m.Name(), ErrUnsupported, why)
+		}
+	}
+	return c, nil
+}
+
+func capabilityOf[T any]() Capability {
+	switch any((*T)(nil)).(type) {
+	case *Power:
+		return CanPower
+	case *Links:
+		return CanLinks
+	case *Freezer:
+		return CanFreeze
+	case *Killer:
+		return CanKill
+	case *Dialer:
+		return CanDial
+	case *Installer:
+		return CanInstall
+	case *Terminal:
+		return CanTerminal
+	default:
+		return "" // of a provider's own type
+	}
+}
