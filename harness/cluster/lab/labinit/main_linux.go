@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/balancer"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/process"
 )
@@ -137,6 +138,10 @@ func listen(file string) (*net.UnixListener, error) {
 	return l, nil
 }
 
+func apiPolicy() balancer.Policy {
+	return balancer.Policy{Path: "/readyz", Every: 500 * time.Millisecond, Timeout: time.Second, Strikes: 2, Dial: time.Second, DropLost: true}
+}
+
 // startBalancer serves the API endpoint inside the lab and, on the inherited listener, on the host's loopback.
 func startBalancer(ctx context.Context, cfg Config) error {
 	var addrs []string
@@ -150,7 +155,7 @@ func startBalancer(ctx context.Context, cfg Config) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	b := newBalancer(addrs)
+	b := balancer.New(addrs, apiPolicy())
 	inside, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(Gateway, strconv.Itoa(APIPort)))
 	if err != nil {
 		return fmt.Errorf("lab: balancer: %w", err)
@@ -163,9 +168,9 @@ func startBalancer(ctx context.Context, cfg Config) error {
 		}
 		listeners = append(listeners, outside)
 	}
-	b.watch(ctx)
+	b.Watch(ctx)
 	for _, l := range listeners {
-		go func() { _ = b.serve(ctx, l) }()
+		go func() { _ = b.Serve(ctx, l) }()
 	}
 	return nil
 }

@@ -1,4 +1,6 @@
-package labinit
+// Package balancer is a TCP load balancer for API servers, as small as a test cluster can do with: it asks each server whether it is ready and forwards
+// connections to those that are, in turn.
+package balancer
 
 import (
 	"context"
@@ -12,16 +14,22 @@ import (
 	"time"
 )
 
-// How the balancer judges a backend: two failed probes take it out, one good one brings it back.
-const (
-	probeEvery   = 500 * time.Millisecond
-	probeTimeout = time.Second
-	probeStrikes = 2
-	dialTimeout  = time.Second
-)
+// Policy is how a balancer judges its backends and what it does to connections.
+type Policy struct {
+	Path     string        // of the HTTPS request a ready backend answers with 200
+	Every    time.Duration // from probe to probe of a backend
+	Timeout  time.Duration // of a probe
+	Strikes  int           // that many failed probes take a backend out, one good one brings it back
+	Dial     time.Duration // time-out of a connection to a backend
+	Attempts int           // backends a client's connection is tried with; 0 is all of them
+	// DropLost closes the connections to a backend that is taken out when another is ready: a client that keeps a connection to a
+	// server cut off from the network would otherwise wait for TCP to give up, many minutes.
+	DropLost bool
+}
 
-// balancer forwards TCP to the API servers that are ready, or to any that accepts when none is.
-type balancer struct {
+// Balancer forwards TCP to the API servers that are ready, or to any that accepts when none is.
+type Balancer struct {
+	policy Policy
 	client *http.Client
 
 	mu       sync.Mutex
@@ -36,9 +44,10 @@ type backend struct {
 	conns   map[net.Conn]struct{}
 }
 
-func newBalancer(addrs []string) *balancer {
-	b := &balancer{client: &http.Client{
-		Timeout: probeTimeout,
+// New makes a balancer of backends HOST:PORT.
+func New(addrs []string, p Policy) *Balancer {
+	b := &Balancer{policy: p, client: &http.Client{
+		Timeout: p.Timeout,
 		Transport: &http.Transport{
 			// The balancer forwards bytes and only asks for readiness; clients verify the server themselves.
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
@@ -51,11 +60,11 @@ func newBalancer(addrs []string) *balancer {
 	return b
 }
 
-// watch probes every backend until the context ends.
-func (b *balancer) watch(ctx context.Context) {
+// Watch probes every backend until the context ends.
+func (b *Balancer) Watch(ctx context.Context) {
 	for _, be := range b.backends {
 		go func() {
-			tick := time.NewTicker(probeEvery)
+			tick := time.NewTicker(b.policy.Every)
 			defer tick.Stop()
 			for {
 				b.judge(be, b.probe(ctx, be.addr))
@@ -69,8 +78,8 @@ func (b *balancer) watch(ctx context.Context) {
 	}
 }
 
-func (b *balancer) probe(ctx context.Context, addr string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/readyz", nil)
+func (b *Balancer) probe(ctx context.Context, addr string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+b.policy.Path, nil)
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
@@ -85,9 +94,8 @@ func (b *balancer) probe(ctx context.Context, addr string) error {
 	return nil
 }
 
-// judge takes a backend out after enough strikes. Its connections are closed when another is ready: a client that keeps
-// a connection to a server cut off from the network would otherwise wait for TCP to give up, many minutes.
-func (b *balancer) judge(be *backend, err error) {
+// judge takes a backend out after enough strikes.
+func (b *Balancer) judge(be *backend, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == nil {
@@ -95,10 +103,13 @@ func (b *balancer) judge(be *backend, err error) {
 		return
 	}
 	be.strikes++
-	if be.strikes < probeStrikes {
+	if be.strikes < b.policy.Strikes {
 		return
 	}
 	be.ready = false
+	if !b.policy.DropLost {
+		return
+	}
 	for _, other := range b.backends {
 		if other.ready {
 			for c := range be.conns {
@@ -110,7 +121,7 @@ func (b *balancer) judge(be *backend, err error) {
 }
 
 // order lists the backends to try: the ready ones in turn, then the others.
-func (b *balancer) order() []*backend {
+func (b *Balancer) order() []*backend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
@@ -126,7 +137,8 @@ func (b *balancer) order() []*backend {
 	return append(ready, rest...)
 }
 
-func (b *balancer) serve(ctx context.Context, l net.Listener) error {
+// Serve forwards what the listener accepts, until that is closed.
+func (b *Balancer) Serve(ctx context.Context, l net.Listener) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -135,14 +147,19 @@ func (b *balancer) serve(ctx context.Context, l net.Listener) error {
 			}
 			return fmt.Errorf("balancer: %w", err)
 		}
-		go b.forward(ctx, conn)
+		go b.Forward(ctx, conn)
 	}
 }
 
-func (b *balancer) forward(ctx context.Context, client net.Conn) {
+// Forward connects one client, until it or its backend has had enough.
+func (b *Balancer) Forward(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	for _, be := range b.order() {
-		server, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", be.addr)
+	backends := b.order()
+	if b.policy.Attempts > 0 {
+		backends = backends[:min(b.policy.Attempts, len(backends))]
+	}
+	for _, be := range backends {
+		server, err := (&net.Dialer{Timeout: b.policy.Dial}).DialContext(ctx, "tcp", be.addr)
 		if err != nil {
 			continue
 		}
@@ -151,7 +168,7 @@ func (b *balancer) forward(ctx context.Context, client net.Conn) {
 	}
 }
 
-func (b *balancer) splice(be *backend, client, server net.Conn) {
+func (b *Balancer) splice(be *backend, client, server net.Conn) {
 	b.mu.Lock()
 	be.conns[server] = struct{}{}
 	b.mu.Unlock()
