@@ -22,6 +22,26 @@ func (s *Scenario) armPlan(seed int64) *plan.Plan {
 	return p
 }
 
+// subjectEvidence is all that the verdict on a story of subjects is made of.
+type subjectEvidence struct {
+	Schema string          `json:"schema"`
+	Steps  []plan.StepDone `json:"steps"`
+	subject.Evidence
+}
+
+// subjectSchema names the shape.
+const subjectSchema = "drydock.dev/subjects/v1alpha1"
+
+func judgeSubjects(dir, label string) (*plan.Result, error) {
+	var e subjectEvidence
+	if err := errors.Join(loadEvidence(dir, label, &e), schemaIs(e.Schema, subjectSchema)); err != nil {
+		return nil, err
+	}
+	res := &plan.Result{Steps: e.Steps}
+	e.Report(res)
+	return res, nil
+}
+
 // runARM carries it out and judges it.
 func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err error) {
 	journal, err := plan.CreateJournal(o.Out, fault.Settled)
@@ -40,17 +60,17 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	if o.Tell != nil {
 		r.Tell = func(id, name string) plan.Teller { return o.Tell("", id, name) }
 	}
-	res := &plan.Result{
-		Schema: plan.Schema, Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, Started: begun,
-		Cluster: []plan.Cluster{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{}, Reasons: []string{}, NotTested: s.notTested(),
-	}
 	runErr := r.Run(ctx, p)
 	if !run.Tested() {
 		return nil, runErr // nothing was tested: the environment is to blame
 	}
-	res.Steps = r.Done()
-	run.Report(res)
-	res.DurationSeconds = time.Since(res.Started).Seconds()
-	res.Judge()
-	return res, errors.Join(journal.Write("ended", ended{Seconds: res.DurationSeconds, Cells: 1}), journal.Write("result", res))
+	e := subjectEvidence{Schema: subjectSchema, Steps: r.Done(), Evidence: *run.Evidence()}
+	if err := errors.Join(keepEvidence(o.Out, "", e, journal), journal.Write("ended", ended{Seconds: time.Since(begun).Seconds(), Cells: 1})); err != nil {
+		return nil, err
+	}
+	res, err := Judge(o.Out)
+	if err != nil {
+		return nil, err
+	}
+	return res, journal.Write("result", res)
 }

@@ -59,9 +59,14 @@ func evidenceName(label string) string {
 	return filepath.Join(evidenceDir, label+".json.gz")
 }
 
-// keep writes the evidence, and then says so in the journal: a journal without that word is of a run that was cut off.
-func (e *Evidence) keep(dir string, journal *plan.Journal) (err error) {
-	k := kept{Label: e.Label, Kept: plan.Kept{File: evidenceName(e.Label)}}
+// keep writes the evidence, and then says so in the journal.
+func (e *Evidence) keep(dir string, journal *plan.Journal) error {
+	return keepEvidence(dir, e.Label, e, journal)
+}
+
+// keepEvidence writes a file of evidence, and then says so in the journal: a journal without that word is of a run that was cut off.
+func keepEvidence(dir, label string, evidence any, journal *plan.Journal) (err error) {
+	k := kept{Label: label, Kept: plan.Kept{File: evidenceName(label)}}
 	path := filepath.Join(dir, k.File)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("evidence: %w", err)
@@ -72,7 +77,7 @@ func (e *Evidence) keep(dir string, journal *plan.Journal) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	z := gzip.NewWriter(f)
-	if err := errors.Join(json.NewEncoder(z).Encode(e), z.Close(), f.Sync()); err != nil {
+	if err := errors.Join(json.NewEncoder(z).Encode(evidence), z.Close(), f.Sync()); err != nil {
 		return fmt.Errorf("evidence: %s: %w", path, err)
 	}
 	st, err := f.Stat()
@@ -85,23 +90,34 @@ func (e *Evidence) keep(dir string, journal *plan.Journal) (err error) {
 
 // readEvidence reads a cell's evidence of a run's directory.
 func readEvidence(dir, label string) (*Evidence, error) {
+	var e Evidence
+	if err := loadEvidence(dir, label, &e); err != nil {
+		return nil, err
+	}
+	return &e, schemaIs(e.Schema, evidenceSchema)
+}
+
+func loadEvidence(dir, label string, into any) error {
 	f, err := os.Open(filepath.Join(dir, evidenceName(label)))
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+		return fmt.Errorf("evidence: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %s: %w", f.Name(), err)
+		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
 	}
-	var e Evidence
-	if err := json.NewDecoder(z).Decode(&e); err != nil {
-		return nil, fmt.Errorf("evidence: %s: %w", f.Name(), err)
+	if err := json.NewDecoder(z).Decode(into); err != nil {
+		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
 	}
-	if e.Schema != evidenceSchema {
-		return nil, fmt.Errorf("evidence: %s is of schema %q, this program judges %q", f.Name(), e.Schema, evidenceSchema)
+	return nil
+}
+
+func schemaIs(schema, want string) error {
+	if schema != want {
+		return fmt.Errorf("evidence: it is of schema %q, this program judges %q", schema, want)
 	}
-	return &e, nil
+	return nil
 }
 
 // Judge makes the cell's part of the result.

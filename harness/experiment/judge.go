@@ -27,12 +27,8 @@ func Judge(dir string) (*plan.Result, error) {
 		return nil, cluster.Usagef("%s: its journal tells of no run", dir)
 	}
 	res := j.head()
-	if j.cells[0].Provider == armProvider {
-		j.told(res)
-	} else {
-		for _, c := range j.cells {
-			res.Merge(c.Label, j.cell(dir, c))
-		}
+	for _, c := range j.cells {
+		res.Merge(c.Label, j.cell(dir, c))
 	}
 	for _, line := range damaged {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("line %d of the journal is damaged", line))
@@ -108,18 +104,6 @@ func (j *chronicle) head() *plan.Result {
 	}
 }
 
-// told takes the checks of a story of subjects from the run's own result: what they were made of, the twins' call logs, is kept beside it and judged
-// by the story alone.
-func (j *chronicle) told(res *plan.Result) {
-	var then plan.Result
-	if j.last.Kind != "result" || json.Unmarshal(j.last.Data, &then) != nil {
-		res.Gaps = append(res.Gaps, "the run told no result")
-		return
-	}
-	then.Reasons = []string{}
-	*res = then
-}
-
 // cell judges one cell, or says why it cannot be judged.
 func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 	if why, there := j.untested[c.Label]; there {
@@ -129,14 +113,26 @@ func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 	if !there {
 		return j.partial("the run was cut off before its evidence was kept")
 	}
-	e, err := readEvidence(dir, c.Label)
+	judge := judgeCluster
+	if c.Provider == armProvider {
+		judge = judgeSubjects
+	}
+	res, err := judge(dir, c.Label)
 	if err != nil {
 		return j.partial(err.Error())
 	}
-	res := e.Judge()
-	e.draw(dir, res)
 	res.Kept = []plan.Kept{k}
 	return res
+}
+
+func judgeCluster(dir, label string) (*plan.Result, error) {
+	e, err := readEvidence(dir, label)
+	if err != nil {
+		return nil, err
+	}
+	res := e.Judge()
+	e.draw(dir, res)
+	return res, nil
 }
 
 // partial is what is known of a cell without evidence: what the journal says was done, and the last known state. Nothing is judged by it.

@@ -259,6 +259,7 @@ func (r *Result) Merge(label string, cell *Result) {
 		r.Gaps = append(r.Gaps, strings.TrimPrefix(label+": "+g, ": "))
 	}
 	r.Kept = append(r.Kept, cell.Kept...)
+	r.Tables, r.Plots = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}

@@ -135,7 +135,7 @@ type Run struct {
 func (r *Run) Tested() bool { return r.programs[r.Spec.Subjects[len(r.Spec.Subjects)-1].Name] != "" }
 
 func (r *Run) story(s ARMSubject) *story {
-	told := &story{run: r, subject: s}
+	told := &story{run: r, told: Told{Subject: s}}
 	r.stories = append(r.stories, told)
 	return told
 }
@@ -152,23 +152,16 @@ func (r *Run) build(ctx context.Context) error {
 	return nil
 }
 
-// Report judges every subject and lays what was measured side by side.
-func (r *Run) Report(res *plan.Result) {
-	table := plan.Table{
-		Title:   fmt.Sprintf("%d scale sets, %d nodes replaced, %s policy", r.Spec.ScaleSets, r.Spec.Nodes, r.Spec.Policy),
-		Columns: columns(),
-	}
-	lines := plan.Plot{Title: "Collections read, and where the policy stopped it", X: "minutes of the twin's clock", Y: "calls"}
+// Evidence is what the run has seen.
+func (r *Run) Evidence() *Evidence {
+	e := &Evidence{Spec: r.Spec, Subjects: []Told{}}
 	for _, s := range r.stories {
-		table.Rows = append(table.Rows, s.row())
-		lines.Lines = append(lines.Lines, s.line())
-		res.Receipts = append(append(res.Receipts, s.receipt()), s.faultReceipts()...)
-		res.Checks = append(res.Checks, s.checks()...)
+		e.Subjects = append(e.Subjects, s.tell())
 	}
-	res.Tables, res.Plots = append(res.Tables, table), append(res.Plots, lines)
+	return e
 }
 
 // dir is where a subject's twin writes its files.
 func (s *story) dir() string {
-	return filepath.Join(s.run.Out, "subjects", strings.ReplaceAll(s.subject.Name, "/", "-"))
+	return filepath.Join(s.run.Out, "subjects", strings.ReplaceAll(s.told.Subject.Name, "/", "-"))
 }

@@ -12,16 +12,64 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// What a subject did, as its twin's call log has it.
+// Evidence is all that the verdict on such a run is made of: what was asked of the subjects, what they answered and what their twins saw. It is kept, so
+// that the run can be judged again.
+type Evidence struct {
+	Spec     *ARM   `json:"spec"`
+	Subjects []Told `json:"subjects"`
+}
+
+// Told is what is known of one subject. Times are of its twin's clock.
+type Told struct {
+	Subject ARMSubject    `json:"subject"`
+	Asked   int           `json:"asked"` // lookups
+	Answers []Answer      `json:"answers"`
+	Faults  []azure.Fault `json:"faults"` // as they were armed
+	Calls   []azure.Call  `json:"calls"`  // the twin's log
+
+	Begun  time.Time     `json:"begun"` // of the events
+	Last   time.Time     `json:"last"`  // the last event
+	Warm   int           `json:"warm"`  // calls in the log when the events began
+	First  int           `json:"first"` // and after the first event was answered
+	Again  time.Duration `json:"again"` // after the last event a new node was found
+	Served bool          `json:"served"`
+	Factor float64       `json:"factor"` // how many times as fast as the wall's the clock went
+}
+
+// Answer is a line of the subject's.
+type Answer struct {
+	Command string  `json:"command"`
+	Error   string  `json:"error"`
+	Seconds float64 `json:"seconds"` // of the wall's clock
+}
+
+// judged is a subject with what was asked of all of them.
+type judged struct {
+	*Told
+	spec *ARM
+}
+
+// Report judges every subject and lays what was measured side by side.
+func (e *Evidence) Report(res *plan.Result) {
+	table := plan.Table{
+		Title:   fmt.Sprintf("%d scale sets, %d nodes replaced, %s policy", e.Spec.ScaleSets, e.Spec.Nodes, e.Spec.Policy),
+		Columns: columns(),
+	}
+	lines := plan.Plot{Title: "Collections read, and where the policy stopped it", X: "minutes of the twin's clock", Y: "calls"}
+	for i := range e.Subjects {
+		s := judged{&e.Subjects[i], e.Spec}
+		table.Rows = append(table.Rows, s.row())
+		lines.Lines = append(lines.Lines, s.line())
+		res.Receipts = append(append(res.Receipts, s.receipt()), s.faultReceipts()...)
+		res.Checks = append(res.Checks, s.checks()...)
+	}
+	res.Tables, res.Plots = append(res.Tables, table), append(res.Plots, lines)
+}
 
 // mine are the subject's calls from a number on.
-func (s *story) mine(from, to int) []azure.Call {
-	if s.twin == nil {
-		return nil
-	}
-	calls, _ := s.twin.Calls().Since(0)
+func (s *Told) mine(from, to int) []azure.Call {
 	var out []azure.Call
-	for i, c := range calls {
+	for i, c := range s.Calls {
 		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal {
 			out = append(out, c)
 		}
@@ -49,12 +97,8 @@ func throttledCalls(calls []azure.Call) (out []azure.Call) {
 
 // refused are the subject's calls whose token was not taken, but for those a fault refused; one without a readable token is the subject's as well, for the
 // twin is its alone. They cost no budget and bring nothing, so that with such calls the other figures say little of the subject.
-func (s *story) refused() (out []azure.Call) {
-	if s.twin == nil {
-		return nil
-	}
-	calls, _ := s.twin.Calls().Since(0)
-	for _, c := range calls {
+func (s *Told) refused() (out []azure.Call) {
+	for _, c := range s.Calls {
 		if c.Status == http.StatusUnauthorized && c.Fault == "" && (c.Principal == subjectPrincipal || c.Principal == "") {
 			out = append(out, c)
 		}
@@ -68,46 +112,43 @@ func columns() []string {
 }
 
 // servesAgain is how long after the last event a new node was found.
-func (s *story) servesAgain() string {
-	if s.served {
-		return s.again.Round(time.Second).String()
+func (s judged) servesAgain() string {
+	if s.Served {
+		return s.Again.Round(time.Second).String()
 	}
-	return "not within " + s.run.Spec.Patience.String()
+	return "not within " + s.spec.Patience.String()
 }
 
-func (s *story) row() []string {
-	events := s.mine(s.warm, 0)
+func (s judged) row() []string {
+	events := s.mine(s.Warm, 0)
 	stopped := throttledCalls(events)
 	first := "–"
 	if len(stopped) > 0 {
-		first = stopped[0].Time.Sub(s.begun).Round(time.Second).String()
+		first = stopped[0].Time.Sub(s.Begun).Round(time.Second).String()
 	}
-	s.mu.Lock()
-	bad, slowest := s.asked, 0.0 // a lookup that was never answered has failed
-	for _, a := range s.answers {
+	bad, slowest := s.Asked, 0.0 // a lookup that was never answered has failed
+	for _, a := range s.Answers {
 		if a.Error == "" && strings.HasPrefix(a.Command, "node ") {
 			bad--
 		}
 		slowest = max(slowest, a.Seconds)
 	}
-	s.mu.Unlock()
-	factor := float64(time.Second) / float64(s.clock.Wall(time.Second))
 	return []string{
-		s.subject.Name, fmt.Sprint(lists(s.mine(0, s.warm))), fmt.Sprint(lists(s.mine(s.warm, s.first))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
-		fmt.Sprint(len(s.refused())), fmt.Sprint(bad), (time.Duration(slowest * factor * float64(time.Second))).Round(time.Second).String(), s.servesAgain(),
+		s.Subject.Name, fmt.Sprint(lists(s.mine(0, s.Warm))), fmt.Sprint(lists(s.mine(s.Warm, s.First))), fmt.Sprint(len(events)), fmt.Sprint(len(stopped)), first,
+		fmt.Sprint(len(s.refused())), fmt.Sprint(bad), (time.Duration(slowest * s.Factor * float64(time.Second))).Round(time.Second).String(), s.servesAgain(),
 	}
 }
 
 // line counts the collections it read, with marks where it was throttled.
-func (s *story) line() plan.Line {
-	l := plan.Line{Name: s.subject.Name, Points: [][2]float64{{0, 0}}}
+func (s judged) line() plan.Line {
+	l := plan.Line{Name: s.Subject.Name, Points: [][2]float64{{0, 0}}}
 	n := 0.0
-	for _, c := range s.mine(s.warm, 0) {
+	for _, c := range s.mine(s.Warm, 0) {
 		if !strings.HasPrefix(c.Operation, "LIST ") {
 			continue
 		}
 		n++
-		at := [2]float64{c.Time.Sub(s.begun).Minutes(), n}
+		at := [2]float64{c.Time.Sub(s.Begun).Minutes(), n}
 		l.Points = append(l.Points, at)
 		if c.Throttled != "" {
 			l.Marks = append(l.Marks, at)
@@ -117,59 +158,59 @@ func (s *story) line() plan.Line {
 }
 
 // receipt is the throttling as the twin's call log has it.
-func (s *story) receipt() plan.Receipt {
-	stopped := throttledCalls(s.mine(s.warm, 0))
-	r := plan.Receipt{ID: "arm-" + s.subject.Name, Fault: "armPolicy", Target: s.subject.Name, Machines: []string{}, State: plan.Confirmed, Armed: s.begun}
-	saw := fmt.Sprintf("%d calls counted, none throttled", len(s.mine(s.warm, 0)))
+func (s judged) receipt() plan.Receipt {
+	stopped := throttledCalls(s.mine(s.Warm, 0))
+	r := plan.Receipt{ID: "arm-" + s.Subject.Name, Fault: "armPolicy", Target: s.Subject.Name, Machines: []string{}, State: plan.Confirmed, Armed: s.Begun}
+	saw := fmt.Sprintf("%d calls counted, none throttled", len(s.mine(s.Warm, 0)))
 	if len(stopped) > 0 {
 		r.EffectiveAt = stopped[0].Time
 		saw = fmt.Sprintf("%d calls throttled by %s", len(stopped), stopped[0].Throttled)
 	}
-	r.Evidence = []plan.Evidence{{Time: s.last, Observer: "call log of the twin", Saw: saw}}
-	if len(s.mine(s.warm, 0)) == 0 {
+	r.Evidence = []plan.Evidence{{Time: s.Last, Observer: "call log of the twin", Saw: saw}}
+	if len(s.mine(s.Warm, 0)) == 0 {
 		r.State, r.Error = plan.NotInjected, "the subject made no call"
 	}
 	return r
 }
 
-func (s *story) checks() []plan.Check {
+func (s judged) checks() []plan.Check {
 	refused := s.refused()
 	verdict := func(ok bool) plan.Verdict {
 		switch {
-		case s.first == 0 || len(refused) > 0:
+		case s.First == 0 || len(refused) > 0:
 			return plan.Unknown
 		case ok:
 			return plan.Pass
 		}
 		return plan.Fail
 	}
-	got, stopped := lists(s.mine(s.warm, s.first)), len(throttledCalls(s.mine(s.warm, 0)))
+	got, stopped := lists(s.mine(s.Warm, s.First)), len(throttledCalls(s.mine(s.Warm, 0)))
 	wanted := "not be throttled"
-	if s.subject.Throttled {
+	if s.Subject.Throttled {
 		wanted = "be throttled"
 	}
 	out := []plan.Check{
-		{Name: "listsPerMiss", When: s.subject.Name, Verdict: verdict(got == s.subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.subject.ListsPerMiss)},
-		{Name: "throttled", When: s.subject.Name, Verdict: verdict((stopped > 0) == s.subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
+		{Name: "listsPerMiss", When: s.Subject.Name, Verdict: verdict(got == s.Subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.Subject.ListsPerMiss)},
+		{Name: "throttled", When: s.Subject.Name, Verdict: verdict((stopped > 0) == s.Subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
 	}
 	message := "no call answered 401"
 	if n := len(refused); n > 0 {
 		message = fmt.Sprintf("%d of %d calls answered 401, the first %s: what was measured is not what the subject does with a good token", n, len(s.mine(0, 0)), refused[0].Operation)
 	}
 	return append(out,
-		plan.Check{Name: "servesAgain", When: s.subject.Name, Verdict: verdict(s.served), Message: "a new node was found " + s.servesAgain() + " after the last event"},
-		plan.Check{Name: "tokensTaken", When: s.subject.Name, Verdict: verdict(true), Message: message})
+		plan.Check{Name: "servesAgain", When: s.Subject.Name, Verdict: verdict(s.Served), Message: "a new node was found " + s.servesAgain() + " after the last event"},
+		plan.Check{Name: "tokensTaken", When: s.Subject.Name, Verdict: verdict(true), Message: message})
 }
 
 // faultReceipts are the faults as the twin's call log has them.
-func (s *story) faultReceipts() []plan.Receipt {
+func (s judged) faultReceipts() []plan.Receipt {
 	var out []plan.Receipt
-	for i, want := range s.run.Spec.Faults {
-		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
-		if i >= len(s.faults) {
+	for i, want := range s.spec.Faults {
+		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.Subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.Subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+		if i >= len(s.Faults) {
 			r.Error = "never injected: it was not armed"
 		} else {
-			proven(&r, s.faults[i], s.mine(s.warm, 0))
+			proven(&r, s.Faults[i], s.mine(s.Warm, 0))
 		}
 		out = append(out, r)
 	}

@@ -23,7 +23,7 @@ func told(t *testing.T) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{run: &Run{Spec: &ARM{Patience: time.Minute}}, subject: ARMSubject{Name: "s", ListsPerMiss: 1}, clock: azure.NewVirtualClock(time.Now()), first: 1 << 30, served: true}
+	s := &story{run: &Run{Spec: &ARM{Patience: time.Minute}}, told: Told{Subject: ARMSubject{Name: "s", ListsPerMiss: 1}, First: 1 << 30, Served: true}, clock: azure.NewVirtualClock(time.Now())}
 	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy}); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func told(t *testing.T) *story {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.server.Close() })
-	s.begun = s.clock.Now()
+	s.told.Begun = s.clock.Now()
 	return s
 }
 
@@ -59,19 +59,24 @@ func TestRefusedTokensAreShownAndProveNothing(t *testing.T) {
 		t.Errorf("with a call that was answered 401: %v", v)
 	}
 	var said string
-	for _, c := range s.checks() {
+	for _, c := range s.judged().checks() {
 		said += c.Message + "\n"
 	}
 	if !strings.Contains(said, "1 of 2 calls answered 401") {
 		t.Errorf("what was seen: %s", said)
 	}
-	if row := s.row(); row[slices.Index(columns(), "answered 401")] != "1" || len(row) != len(columns()) {
+	if row := s.judged().row(); row[slices.Index(columns(), "answered 401")] != "1" || len(row) != len(columns()) {
 		t.Errorf("the row is %q", row)
 	}
 }
 
+func (s *story) judged() judged {
+	t := s.tell()
+	return judged{&t, s.run.Spec}
+}
+
 func verdicts(s *story) (out []plan.Verdict) {
-	for _, c := range s.checks() {
+	for _, c := range s.judged().checks() {
 		out = append(out, c.Verdict)
 	}
 	return out

@@ -22,8 +22,8 @@ import (
 
 // story is one subject against its twin.
 type story struct {
-	run     *Run
-	subject ARMSubject
+	run  *Run
+	told Told // but for the calls
 
 	twin   *azure.Twin
 	server *azure.Server
@@ -32,26 +32,23 @@ type story struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 
-	mu      sync.Mutex
-	asked   int // lookups
-	answers []answer
-	ended   chan struct{} // the subject's output has ended
-
-	faults []azure.Fault // as they were armed
-
-	begun  time.Time // of the events, by the twin's clock
-	last   time.Time // the last event
-	warm   int       // calls in the log when the events began
-	first  int       // and after the first event was answered
-	again  time.Duration
-	served bool
+	mu    sync.Mutex    // of what was asked and answered
+	ended chan struct{} // the subject's output has ended
 }
 
-// answer is a line of the subject's.
-type answer struct {
-	Command string  `json:"command"`
-	Error   string  `json:"error"`
-	Seconds float64 `json:"seconds"`
+// tell gives what is known by now.
+func (s *story) tell() Told {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.told
+	t.Answers, t.Faults = slices.Clone(t.Answers), slices.Clone(t.Faults)
+	if s.twin != nil {
+		t.Calls, _ = s.twin.Calls().Since(0)
+		if wall := s.clock.Wall(time.Second); wall > 0 { // a clock that stands still has none
+			t.Factor = float64(time.Second) / float64(wall)
+		}
+	}
+	return t
 }
 
 // subjectPrincipal is who the subject is to the twin.
@@ -71,7 +68,7 @@ func (s *story) start(ctx context.Context) error {
 		return err
 	}
 	if err := os.MkdirAll(s.dir(), 0o755); err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	s.server, err = s.twin.Serve(ctx, azure.Listen{Address: "127.0.0.1:0", CAOut: filepath.Join(s.dir(), "ca.pem"), ReadyFile: filepath.Join(s.dir(), "ready.json")})
 	if err != nil {
@@ -125,32 +122,32 @@ func (s *story) scale(ctx context.Context, set, capacity int) error {
 // spawn starts the subject and reads what it says.
 func (s *story) spawn() error {
 	// adfs: the authority of a private cloud. Today's provider asks login.microsoftonline.com about any other that it does not know.
-	s.cmd = exec.Command(s.run.programs[s.subject.Name], "--ready-file", filepath.Join(s.dir(), "ready.json"), "--principal", subjectPrincipal, "--tenant", "adfs") //nolint:noctx // ended by stop
+	s.cmd = exec.Command(s.run.programs[s.told.Subject.Name], "--ready-file", filepath.Join(s.dir(), "ready.json"), "--principal", subjectPrincipal, "--tenant", "adfs") //nolint:noctx // ended by stop
 	s.cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.dir(), "ca.pem"))
 	log, err := os.Create(filepath.Join(s.dir(), "subject.log"))
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	defer func() { _ = log.Close() }()
 	s.cmd.Stderr = log
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var a answer
+			var a Answer
 			if json.Unmarshal(lines.Bytes(), &a) == nil {
 				s.mu.Lock()
-				s.answers = append(s.answers, a)
+				s.told.Answers = append(s.told.Answers, a)
 				s.mu.Unlock()
 			}
 		}
@@ -158,24 +155,24 @@ func (s *story) spawn() error {
 	return nil
 }
 
-func (s *story) answer(command string) (answer, bool) {
+func (s *story) answer(command string) (Answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range slices.Backward(s.answers) {
-		if s.answers[i].Command == command {
-			return s.answers[i], true
+	for i := range slices.Backward(s.told.Answers) {
+		if s.told.Answers[i].Command == command {
+			return s.told.Answers[i], true
 		}
 	}
-	return answer{}, false
+	return Answer{}, false
 }
 
 // send gives the subject a command.
 func (s *story) send(command string) error {
 	s.mu.Lock()
-	s.asked++
+	s.told.Asked++
 	s.mu.Unlock()
 	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
-		return fmt.Errorf("%s: %w (its log: %s)", s.subject.Name, err, filepath.Join(s.dir(), "subject.log"))
+		return fmt.Errorf("%s: %w (its log: %s)", s.told.Subject.Name, err, filepath.Join(s.dir(), "subject.log"))
 	}
 	return nil
 }
@@ -186,7 +183,7 @@ func (s *story) ask(ctx context.Context, node string) error {
 	if err := s.send(command); err != nil {
 		return err
 	}
-	return cluster.Await(ctx, s.subject.Name+" finds "+node, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
+	return cluster.Await(ctx, s.told.Subject.Name+" finds "+node, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
 		a, ok := s.answer(command)
 		switch {
 		case !ok:
@@ -205,7 +202,7 @@ func (s *story) pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", s.subject.Name, context.Cause(ctx))
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, context.Cause(ctx))
 	}
 }
 
@@ -221,8 +218,8 @@ func (s *story) replace(ctx context.Context, n int) (string, error) {
 
 // replaceNodes lets a node come every so often and asks the provider about it, as a controller does: without waiting for the one before.
 func (s *story) replaceNodes(ctx context.Context) error {
-	_, s.warm = s.twin.Calls().Since(0)
-	s.begun = s.clock.Now()
+	_, s.told.Warm = s.twin.Calls().Since(0)
+	s.told.Begun = s.clock.Now()
 	for n := range s.run.Spec.Nodes {
 		if err := s.arm(n + 1); err != nil {
 			return err
@@ -235,11 +232,11 @@ func (s *story) replaceNodes(ctx context.Context) error {
 			if err := s.ask(ctx, node); err != nil {
 				return err
 			}
-			_, s.first = s.twin.Calls().Since(0)
+			_, s.told.First = s.twin.Calls().Since(0)
 		} else if err := s.send("&node " + node); err != nil {
 			return err
 		}
-		s.last = s.clock.Now()
+		s.told.Last = s.clock.Now()
 		if err := s.pause(ctx, s.run.Spec.Every); err != nil {
 			return err
 		}
@@ -257,7 +254,7 @@ func (s *story) arm(node int) error {
 		if err != nil {
 			return err
 		}
-		s.faults = append(s.faults, armed)
+		s.told.Faults = append(s.told.Faults, armed)
 	}
 	return nil
 }
@@ -268,9 +265,9 @@ func (s *story) after(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for s.clock.Now().Sub(s.last) < s.run.Spec.Patience {
+	for s.clock.Now().Sub(s.told.Last) < s.run.Spec.Patience {
 		if s.ask(ctx, node) == nil {
-			s.served, s.again = true, s.clock.Now().Sub(s.last)
+			s.told.Served, s.told.Again = true, s.clock.Now().Sub(s.told.Last)
 			return nil
 		}
 		s.forget("node " + node)
@@ -284,7 +281,7 @@ func (s *story) after(ctx context.Context) error {
 func (s *story) forget(command string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answers = slices.DeleteFunc(s.answers, func(a answer) bool { return a.Command == command })
+	s.told.Answers = slices.DeleteFunc(s.told.Answers, func(a Answer) bool { return a.Command == command })
 }
 
 // stop ends the subject and the twin.
@@ -306,14 +303,14 @@ func (s *story) stop(context.Context) error {
 func (s *story) keepCalls() (err error) {
 	f, err := os.Create(filepath.Join(s.dir(), "calls.jsonl"))
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.subject.Name, err)
+		return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	calls, _ := s.twin.Calls().Since(0)
 	e := json.NewEncoder(f)
 	for _, c := range calls {
 		if err := e.Encode(c); err != nil {
-			return fmt.Errorf("%s: %w", s.subject.Name, err)
+			return fmt.Errorf("%s: %w", s.told.Subject.Name, err)
 		}
 	}
 	return nil
