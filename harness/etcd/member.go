@@ -174,19 +174,3 @@ func (a *Access) promote(ctx context.Context, c *clientv3.Client, peer string) e
 		return err
 	})
 }
-
-// ExactMembers says why the member list is not one voting member a machine: a stray or duplicate member, a missing one, a learner.
-func (a *Access) ExactMembers(ctx context.Context) error {
-	c, err := a.Client(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	list, err := c.MemberList(ctx)
-	if err != nil {
-		return fmt.Errorf("member list: %w", err)
-	}
-	return Exact(a.listed(list), a.machines)
-}

@@ -70,14 +70,9 @@ func newGuard(s Spec, id string, j *plan.Journal, f Fault) *Guard {
 	if s.Latent() {
 		within = latentWithin
 	}
-	return &Guard{Spec: s, ID: id, Journal: j, fault: f, within: within, state: Planned, receipt: NeverInjected(s, id, "its turn did not come")}
-}
-
-// NeverInjected is the receipt of a planned fault that was not begun, and why not.
-func NeverInjected(s Spec, id, why string) plan.Receipt {
-	return plan.Receipt{
-		ID: id, Fault: s.Kind, Target: s.Target, Machines: append([]string{}, s.Machines...), State: plan.NotInjected, Evidence: []plan.Evidence{}, Error: "never injected: " + why,
-	}
+	return &Guard{Spec: s, ID: id, Journal: j, fault: f, within: within, state: Planned, receipt: plan.Receipt{
+		ID: id, Fault: s.Kind, Target: s.Target, Machines: append([]string{}, s.Machines...), State: plan.NotInjected, Evidence: []plan.Evidence{}, Error: "never injected: its turn did not come",
+	}}
 }
 
 // Journalled is what heal needs to undo a fault.

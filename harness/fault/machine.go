@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -162,7 +161,7 @@ func (*machineIsolate) Effective(ctx context.Context, e *Env, machines []string)
 		if err == nil {
 			return nil, fmt.Errorf("%s still reaches %s", peer.Name(), name)
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		if cluster.FailureOf(err) == cluster.Refused {
 			return nil, fmt.Errorf("%s is not cut off, it refuses %s: %w", name, peer.Name(), err)
 		}
 		out = append(out, saw(peer.Name(), "%s cannot be reached: %v", name, err))

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -53,7 +52,7 @@ func (*memberCrash) Effective(ctx context.Context, e *Env, machines []string) ([
 		if err == nil {
 			return nil, fmt.Errorf("the member on %s still accepts connections", name)
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
+		if cluster.FailureOf(err) != cluster.Refused {
 			return nil, fmt.Errorf("the member on %s is not dead: %w", name, err)
 		}
 		out = append(out, saw("lab network", "the member on %s refuses connections: %v", name, err))

@@ -86,8 +86,8 @@ func TestEvidenceIsNewerThanTheInjection(t *testing.T) {
 }
 
 func TestAFaultThatNeverBeganHasAReceipt(t *testing.T) {
-	r := NeverInjected(Spec{Kind: "etcdMemberCrash", Target: Leader}, "4.2", "the step before it failed")
-	if r.State != plan.NotInjected || r.Error != "never injected: the step before it failed" || r.ID != "4.2" || r.Fault != "etcdMemberCrash" || r.Machines == nil || r.Evidence == nil {
+	r := newGuard(Spec{Kind: "etcdMemberCrash", Target: Leader}, "4.2", nil, nil).Receipt()
+	if r.State != plan.NotInjected || !strings.Contains(r.Error, "never injected") || r.ID != "4.2" || r.Fault != "etcdMemberCrash" || r.Machines == nil || r.Evidence == nil {
 		t.Errorf("receipt %+v", r)
 	}
 }

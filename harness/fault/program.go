@@ -2,14 +2,12 @@ package fault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -70,7 +68,7 @@ func (f *apiServerCrashLoop) Effective(ctx context.Context, e *Env, machines []s
 		if restarts < crashLoop {
 			return nil, fmt.Errorf("the kubelet on %s has restarted the API server %s %d times, and a healthy one once", m.Name(), f.version, max(restarts, 0))
 		}
-		if err = livez(ctx, e, m.Name()); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err = livez(ctx, e, m.Name()); cluster.FailureOf(err) != cluster.Refused {
 			return nil, fmt.Errorf("the API server on %s does not refuse connections, it answers: %v", m.Name(), err) //nolint:errorlint // may be nil
 		}
 		out = append(out,

@@ -24,34 +24,36 @@ type CheckKind struct {
 	About string
 	// Decide makes the verdict of what was observed, and says why.
 	Decide func(r *Record, w *Window, p Params) (plan.Verdict, string)
+	// Lasting: it judges what is there, not what was in time. A starved host changes no object and loses no write.
+	Lasting bool
 }
 
 // Checks is every check of a cluster's health; other packages have lists of their own.
 func Checks() []CheckKind {
 	return []CheckKind{
-		{"whole", "finally", "the cluster is whole at the end and stays so: quorum, members, data, components, leases, nodes, pods", wholeAtEnd},
-		{"etcdQuorum", "always", "a quorum confirms linearizable reads with no gap above maxGap (5s), but where its loss is expected", etcdQuorum},
-		{"onlyPlannedLosses", "always", "no member is lost or restarts but by a fault of the scenario", onlyPlannedLosses},
-		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart},
-		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable},
-		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss},
-		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections; of etcd where it stands alone", requests},
-		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable},
-		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader},
-		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue},
-		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop},
-		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly},
-		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses},
-		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove},
-		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable},
-		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected},
-		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved},
-		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue},
-		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved},
-		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy},
-		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual},
-		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady},
-		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre},
+		{"whole", "finally", "the cluster is whole at the end and stays so: quorum, members, data, components, leases, nodes, pods", wholeAtEnd, false},
+		{"etcdQuorum", "always", "a quorum confirms linearizable reads with no gap above maxGap (5s), but where its loss is expected", etcdQuorum, false},
+		{"onlyPlannedLosses", "always", "no member is lost or restarts but by a fault of the scenario", onlyPlannedLosses, false},
+		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart, false},
+		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable, true},
+		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss, true},
+		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections; of etcd where it stands alone", requests, false},
+		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable, false},
+		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader, true},
+		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue, false},
+		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop, false},
+		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly, false},
+		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses, false},
+		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove, false},
+		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable, false},
+		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected, false},
+		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved, true},
+		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue, true},
+		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved, true},
+		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy, false},
+		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual, true},
+		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
+		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre, true},
 	}
 }
 
@@ -103,7 +105,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 	c.Verdict, c.Message = k.Decide(r, w, p)
 	if c.Verdict == plan.Fail {
 		c.Message += r.words(c.Message)
-		if why := r.overloaded(); why != "" && timely(k.Name) && !r.crashed(c.Message) {
+		if why := r.overloaded(); why != "" && !k.Lasting && !r.crashed(c.Message) {
 			c.Verdict, c.Message = plan.Unknown, why+": "+c.Message
 		}
 	}

@@ -108,16 +108,6 @@ func (r *Record) overloaded() string {
 	return ""
 }
 
-// timely reports whether a check judges by what was in time. The others judge what is there: a starved host changes no object and loses no write.
-func timely(check string) bool {
-	switch check {
-	case "objectsPreserved", "noResidue", "labelsPreserved", "noAcknowledgedWriteLost", "linearizable", "hashesEqual", "versions", "versionSkew", "oneLeader":
-		return false
-	default:
-		return true
-	}
-}
-
 // HostOf is the host in the report: how much the harness did not see, and why. It is nil when the host was not watched.
 func HostOf(r *Record) *plan.Host {
 	if len(r.Host) == 0 {

@@ -16,7 +16,6 @@ import (
 type Wanted struct {
 	Topology cluster.Topology
 	Versions map[string]string // machine → version of its components; of a machine that is not there, any
-	Boots    map[string]string // machine → boot id it had; of a machine that is not there, any
 	Away     []string          // machines that may be away: somebody else is at work on them
 	Ailing   []string          // pods and workloads that were not well before, and are not held against the cluster now
 }
@@ -165,7 +164,7 @@ func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 		return fmt.Errorf("node %s was not seen: no API server answered, or it is not registered", machine)
 	}
 	n := o.Nodes[i]
-	version, boot := w.Versions[machine], w.Boots[machine]
+	version := w.Versions[machine]
 	switch {
 	case !n.Ready:
 		return fmt.Errorf("node %s is not Ready", n.Name)
@@ -175,8 +174,6 @@ func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 		return fmt.Errorf("the last heartbeat of %s is %s old", n.Name, o.Time.Sub(n.Renewed).Round(time.Second))
 	case n.Booted == "" || n.Booted != n.BootID:
 		return fmt.Errorf("node %s reports boot %q and its machine has %q: it speaks of a boot before this one", n.Name, n.BootID, n.Booted)
-	case boot != "" && n.BootID != boot:
-		return fmt.Errorf("node %s has booted anew: %s instead of %s", n.Name, n.BootID, boot)
 	case version != "" && !isVersion(n.Version, version):
 		return fmt.Errorf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, version)
 	}

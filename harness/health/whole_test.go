@@ -41,7 +41,7 @@ func well() observe.Observation {
 }
 
 func TestWholeNamesWhatIsNot(t *testing.T) {
-	if err := Whole(well(), Wanted{Topology: pairTopology(), Versions: map[string]string{"worker-1": "v1.35"}, Boots: map[string]string{"worker-1": "b-worker-1"}}); err != nil {
+	if err := Whole(well(), Wanted{Topology: pairTopology(), Versions: map[string]string{"worker-1": "v1.35"}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -85,7 +85,6 @@ func TestWholeNamesWhatIsNot(t *testing.T) {
 		}, "CrashLoopBackOff"},
 		"a pod on its way":     {func(o *observe.Observation, _ *Wanted) { o.Pods[0].Ending = true }, "being deleted"},
 		"a replica missing":    {func(o *observe.Observation, _ *Wanted) { o.Wanted[0].Ready = 0 }, "0 of 1 replicas"},
-		"a boot nobody wanted": {func(_ *observe.Observation, w *Wanted) { w.Boots = map[string]string{"worker-1": "other"} }, "booted anew"},
 	} {
 		o, w := well(), Wanted{Topology: pairTopology()}
 		c.change(&o, &w)

@@ -13,7 +13,7 @@ import (
 // Checks are those that need the version policy.
 func Checks() []health.CheckKind {
 	return []health.CheckKind{
-		{Name: "versionSkew", When: "always", About: "no component is ever outside the version skew policy", Decide: versionSkew},
+		{Name: "versionSkew", When: "always", About: "no component is ever outside the version skew policy", Decide: versionSkew, Lasting: true},
 	}
 }
 

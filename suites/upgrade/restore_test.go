@@ -86,7 +86,9 @@ var _ = Describe("the last resort of a rollback", Label("tier: full", "needs: ku
 		Expect(err).NotTo(HaveOccurred())
 		_, err = maps.Get(ctx, "after", metav1.GetOptions{})
 		Expect(err).To(MatchError(apierrors.IsNotFound, "not found"), "a write after the snapshot")
-		Expect(u.Target.Etcd.ExactMembers(ctx)).To(Succeed())
+		list := u.Target.Members.Membership(ctx, 5*time.Second)
+		Expect(list.Error).To(BeEmpty())
+		Expect(etcd.Exact(list.Members, u.Topology.EtcdMachines())).To(Succeed())
 	}, NodeTimeout(20*time.Minute))
 })
 
