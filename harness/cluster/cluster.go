@@ -56,7 +56,8 @@ type Machine interface {
 	Name() string
 	Role() Role
 	Addr() netip.Addr
-	// Exec runs a command to its end. A command that fails is an *ExecError.
+	// Exec runs a command to its end and reads its output to the end. A command that fails is an *ExecError. When the context ends the command is
+	// killed and Exec returns, also where a child of the command that went on by itself still holds its output.
 	Exec(ctx context.Context, cmd Command) (Result, error)
 	// ReadFile reads a file of the machine; fs.ErrNotExist when there is none.
 	ReadFile(ctx context.Context, path string) ([]byte, error)

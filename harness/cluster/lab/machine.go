@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
@@ -77,7 +78,11 @@ func (m *Machine) Exec(ctx context.Context, cmd cluster.Command) (cluster.Result
 	return out, nil
 }
 
-// run passes pipes as the command's streams and copies what comes through them.
+// lastWords is how long a command that was killed with its context may still be heard.
+const lastWords = time.Second
+
+// run passes pipes as the command's streams and copies what comes through them, until all have let go of them or the context ends: a child of the
+// command that went on by itself may hold them for ever.
 func (m *Machine) run(ctx context.Context, cmd cluster.Command, stdout, stderr io.Writer) (machineinit.ExecResult, error) {
 	res := machineinit.ExecResult{Code: -1}
 	stdin := cmd.Stdin
@@ -93,18 +98,27 @@ func (m *Machine) run(ctx context.Context, cmd cluster.Command, stdout, stderr i
 		_ = inWrite.Close()
 	}()
 	var copies sync.WaitGroup
+	var reads []*os.File
 	files := []*os.File{inRead}
 	for _, w := range []io.Writer{stdout, stderr} {
 		r, end, err := os.Pipe()
 		if err != nil {
 			return res, fmt.Errorf("%s: %w", m.name, err)
 		}
-		files = append(files, end)
+		files, reads = append(files, end), append(reads, r)
 		copies.Go(func() {
 			_, _ = io.Copy(w, r)
 			_ = r.Close()
 		})
 	}
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(lastWords, func() {
+			for _, r := range reads {
+				_ = r.Close() // ends the copy; the second time nothing
+			}
+		})
+	})
+	defer stop()
 	_, err = control.Call(ctx, m.socket(), "exec", machineinit.ExecParams{Args: cmd.Args, Env: cmd.Env}, &res, files...)
 	for _, f := range files {
 		_ = f.Close()
