@@ -158,6 +158,18 @@ func (t Topology) Machines() []MachineSpec {
 	return out
 }
 
+// Find is the machine that somebody means by a name: its own, or ROLE-N, which is the Nth of that role whatever it is called.
+func (t Topology) Find(name string) (machine string, ok bool) {
+	nth := map[Role]int{}
+	for _, m := range t.Machines() {
+		nth[m.Role]++
+		if name == m.Name || name == fmt.Sprintf("%s-%d", m.Role, nth[m.Role]) {
+			return m.Name, true
+		}
+	}
+	return "", false
+}
+
 // EtcdMachines names the machines that carry an etcd member.
 func (t Topology) EtcdMachines() []string {
 	role := ControlPlane

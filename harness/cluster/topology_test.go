@@ -60,6 +60,19 @@ func TestMachinesAreNamedInOrder(t *testing.T) {
 	}
 }
 
+// TestAMachineIsFoundByItsPlace: a scenario says control-plane-2 on every provider.
+func TestAMachineIsFoundByItsPlace(t *testing.T) {
+	top := Topology{Etcd: EtcdStacked, Named: []MachineSpec{{"x-control-plane", ControlPlane}, {"x-control-plane2", ControlPlane}, {"x-worker", Worker}}}
+	for name, want := range map[string]string{"control-plane-2": "x-control-plane2", "x-worker": "x-worker", "worker-1": "x-worker", "worker-2": "", "etcd-1": ""} {
+		if got, _ := top.Find(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := strings.Join(top.EtcdMachines(), " "); got != "x-control-plane x-control-plane2" {
+		t.Errorf("members on %s", got)
+	}
+}
+
 func TestAwaitSaysWhatItSawLast(t *testing.T) {
 	n := 0
 	err := Await(context.Background(), "the thing", Wait{For: 30 * time.Millisecond, Every: 5 * time.Millisecond}, func(context.Context) error {

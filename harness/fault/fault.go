@@ -148,12 +148,9 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 	case Majority:
 		s.Machines = shuffled[:cluster.Tolerance(len(members))+1]
 	default:
-		for _, m := range t.Machines() {
-			if m.Name == target {
-				s.Machines = []string{target}
-			}
-		}
-		if len(s.Machines) == 0 {
+		if m, ok := t.Find(target); ok {
+			s.Machines = []string{m}
+		} else {
 			var names []string
 			for _, m := range t.Machines() {
 				names = append(names, m.Name)
@@ -176,6 +173,10 @@ func (s Spec) Describe() string {
 		on = fmt.Sprintf("%s (%s)", s.Target, strings.Join(s.Machines, ", "))
 		if len(s.Machines) == 0 {
 			on = s.Target + " (none)"
+		}
+	default:
+		if len(s.Machines) == 1 && s.Machines[0] != s.Target {
+			on = fmt.Sprintf("%s (%s)", s.Target, s.Machines[0])
 		}
 	}
 	kind := s.Kind
