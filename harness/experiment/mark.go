@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 )
 
 // What every worker carries during a run, so that there is something to lose.
@@ -22,7 +23,7 @@ const (
 // mark puts it on every worker.
 func (c *cellRun) mark(ctx context.Context) error {
 	taint := corev1.Taint{Key: markKey, Value: "yes", Effect: corev1.TaintEffectPreferNoSchedule}
-	return c.eachWorker(ctx, "mark", func(n *corev1.Node) {
+	return c.eachWorker(ctx, c.target, "mark", func(n *corev1.Node) {
 		metav1.SetMetaDataLabel(&n.ObjectMeta, markKey, "yes")
 		metav1.SetMetaDataAnnotation(&n.ObjectMeta, noteKey, "kept")
 		if !slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
@@ -32,11 +33,11 @@ func (c *cellRun) mark(ctx context.Context) error {
 }
 
 // unmark takes it away again. A worker that is gone has nothing to be taken away.
-func (c *cellRun) unmark(ctx context.Context) error {
-	if c.target.Client == nil {
+func (c *cellRun) unmark(ctx context.Context, t *observe.Target) error {
+	if t.Client == nil {
 		return nil
 	}
-	return c.eachWorker(ctx, "take the mark from", func(n *corev1.Node) {
+	return c.eachWorker(ctx, t, "take the mark from", func(n *corev1.Node) {
 		delete(n.Labels, markKey)
 		delete(n.Annotations, noteKey)
 		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == markKey })
@@ -44,8 +45,8 @@ func (c *cellRun) unmark(ctx context.Context) error {
 }
 
 // eachWorker changes the Node of every worker that has one, whatever else changes it meanwhile.
-func (c *cellRun) eachWorker(ctx context.Context, verb string, change func(n *corev1.Node)) error {
-	nodes := c.target.Client.CoreV1().Nodes()
+func (c *cellRun) eachWorker(ctx context.Context, t *observe.Target, verb string, change func(n *corev1.Node)) error {
+	nodes := t.Client.CoreV1().Nodes()
 	var errs []error
 	for _, m := range c.topology().WorkerMachines() {
 		errs = append(errs, cluster.Await(ctx, verb+" node "+m, cluster.Wait{For: 30 * time.Second}, func(ctx context.Context) error {

@@ -140,6 +140,10 @@ func (c *cellRun) wholeBefore(ctx context.Context, up cluster.Cluster) error {
 		return err
 	}
 	defer func() { _ = target.Members.Close() }()
+	// What a run that was killed or kept has left: values from before would stand in no order with those that clients write.
+	if err := c.tidy(ctx, target); err != nil {
+		return err
+	}
 	observer, err := observe.NewObserver(target)
 	if err != nil {
 		return err
@@ -163,7 +167,7 @@ func (c *cellRun) down(ctx context.Context) error {
 	err := c.cluster.CollectLogs(ctx, c.logs())
 	switch {
 	case c.options.On != "":
-		return errors.Join(err, c.tidy(ctx), c.cluster.Release(ctx))
+		return errors.Join(err, c.tidy(ctx, c.target), c.cluster.Release(ctx))
 	case c.options.KeepOnFailure && c.failed():
 		if c.options.Kept != nil {
 			c.options.Kept(c.cluster)
@@ -182,12 +186,12 @@ func (c *cellRun) failed() bool {
 	return res.Verdict != plan.Go
 }
 
-// tidy removes from a cluster that was up what the run has put there.
-func (c *cellRun) tidy(ctx context.Context) error {
-	if c.target == nil {
+// tidy removes from a cluster that was up what runs put there.
+func (c *cellRun) tidy(ctx context.Context, t *observe.Target) error {
+	if t == nil { // the run did not come so far
 		return nil
 	}
-	return errors.Join(c.unmark(ctx), load.Tidy(ctx, c.target))
+	return errors.Join(c.unmark(ctx, t), load.Tidy(ctx, t))
 }
 
 // lacking are the steps' words for what cannot be done where the cell runs.
