@@ -4,6 +4,7 @@ package bootstrap
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,8 +43,12 @@ func Run(t *testing.T, name string, s *Suite) {
 	ginkgo.RunSpecs(t, name)
 }
 
-// Provider is the name of the one the suites run on: $DRYDOCK_PROVIDER, or the default.
-func Provider() string { return cmp.Or(os.Getenv("DRYDOCK_PROVIDER"), provider.Names()[0]) }
+var chosen = flag.String("drydock.provider", "", "provider to run on (default $DRYDOCK_PROVIDER, else lab)") //nolint:gochecknoglobals // flags of a test binary must be known before it is run
+
+// Provider is the name of the one the suites run on: -drydock.provider, $DRYDOCK_PROVIDER, or the default.
+func Provider() string {
+	return cmp.Or(*chosen, os.Getenv("DRYDOCK_PROVIDER"), provider.Names()[0])
+}
 
 // Suite is what the specs of a suite share.
 type Suite struct{ Host provider.Host }

@@ -1,0 +1,308 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/release"
+)
+
+// capabilities are what machines must do that say they can.
+func capabilities() []must {
+	return []must{
+		{"capabilities are told truly", nil, truthful},
+		{"profile is one for kubeadm to go by", nil, profiled},
+		{"dialer reaches the machine's own loopback", []cluster.Capability{cluster.CanDial}, dials},
+		{"killer kills, holds, says how, and releases", []cluster.Capability{cluster.CanKill}, kills},
+		{"freezer stops a process and lets it go on", []cluster.Capability{cluster.CanFreeze}, freezes},
+		{"links are cut, counted and healed", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cuts},
+		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
+		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
+		{"installer puts a version on the path", []cluster.Capability{cluster.CanInstall}, installs},
+		{"terminal passes streams and the exit code", []cluster.Capability{cluster.CanTerminal}, shells},
+		{"machines are added and removed", []cluster.Capability{cluster.CanScale}, scales},
+	}
+}
+
+// has asks for each capability of a machine as everybody does.
+func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
+	var err error
+	switch c {
+	case cluster.CanPower:
+		_, err = cluster.As[cluster.Power](m)
+	case cluster.CanLinks:
+		_, err = cluster.As[cluster.Links](m)
+	case cluster.CanFreeze:
+		_, err = cluster.As[cluster.Freezer](m)
+	case cluster.CanKill, cluster.CanHoldStarts: // the latter is told by Hold
+		_, err = cluster.As[cluster.Killer](m)
+	case cluster.CanDial:
+		_, err = cluster.As[cluster.Dialer](m)
+	case cluster.CanInstall:
+		_, err = cluster.As[cluster.Installer](m)
+	case cluster.CanTerminal:
+		_, err = cluster.As[cluster.Terminal](m)
+	case cluster.CanScale:
+		if _, ok := of.(cluster.Scaler); !ok {
+			err = cluster.ErrUnsupported
+		}
+	default:
+		err = fmt.Errorf("capability %q is unknown to this suite", c)
+	}
+	return err
+}
+
+func truthful(_ context.Context, b *bed) {
+	Expect(b.cluster.Lacks()).To(Equal(b.offer.Lacks), "the cluster is what was offered")
+	for _, c := range cluster.Capabilities() {
+		why, lacking := b.offer.Lacks[c]
+		for _, m := range b.cluster.Machines() {
+			err := has(c, m, b.cluster)
+			switch {
+			case !lacking:
+				Expect(err).NotTo(HaveOccurred(), "%s of %s is not said to be missing", c, m.Name())
+			case c != cluster.CanHoldStarts && c != cluster.CanScale:
+				Expect(err).To(MatchError(cluster.ErrUnsupported), "%s of %s is said to be missing", c, m.Name())
+			}
+		}
+		if lacking {
+			Expect(why).NotTo(BeEmpty(), "why %s is missing", c)
+		}
+	}
+}
+
+func profiled(ctx context.Context, b *bed) {
+	p := b.cluster.Profile()
+	Expect(p.CRISocket).To(HavePrefix("unix:///"))
+	Expect(filepath.IsAbs(p.Programs)).To(Equal(true), p.Programs+" is a path")
+	if b.provider.Name() != "lab" {
+		Expect(p.IgnorePreflight).NotTo(ContainElement("all"))
+	}
+	for _, m := range b.cluster.Machines() {
+		program := filepath.Join(p.Programs, service(m))
+		_, err := cluster.Shell(ctx, m, "test -x "+program)
+		Expect(err).NotTo(HaveOccurred(), "%s of %s", program, m.Name())
+	}
+}
+
+// port is one that the machine's service serves on its address while it runs.
+func port(m cluster.Machine) string {
+	if m.Role() == cluster.Etcd {
+		return "2379"
+	}
+	return "10250"
+}
+
+// loopback is one that it serves on the loopback only.
+func loopback(m cluster.Machine) string {
+	if m.Role() == cluster.Etcd {
+		return "2381"
+	}
+	return "10248"
+}
+
+type dial = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// reach connects with a time limit of its own.
+func reach(ctx context.Context, d dial, host, port string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := d(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func dials(ctx context.Context, b *bed) {
+	m := b.victim()
+	d := as[cluster.Dialer](m).Dial
+	Expect(reach(ctx, d, "127.0.0.1", loopback(m))).To(Succeed())
+	Expect(reach(ctx, d, b.peer().Addr().String(), port(b.peer()))).To(Succeed())
+	Expect(cluster.FailureOf(reach(ctx, d, "127.0.0.1", "9"))).To(Equal(cluster.Refused), "a refusal is told as one")
+	Expect(reach(ctx, b.cluster.Dial, m.Addr().String(), port(m))).To(Succeed(), "and from outside the machines")
+	Expect(cluster.FailureOf(reach(ctx, b.cluster.Dial, m.Addr().String(), "9"))).To(Equal(cluster.Refused))
+}
+
+// serving waits for the machine's service to be reachable from outside.
+func serving(ctx context.Context, b *bed, m cluster.Machine) {
+	GinkgoHelper()
+	Eventually(ctx, func() error { return reach(ctx, b.cluster.Dial, m.Addr().String(), port(m)) }).WithTimeout(2 * time.Minute).Should(Succeed())
+}
+
+func kills(ctx context.Context, b *bed) {
+	m := b.victim()
+	k, process := as[cluster.Killer](m), service(m)
+	n, err := k.Kill(ctx, process)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(n).To(BeNumerically(">=", 1))
+	serving(ctx, b, m)
+	n, err = k.Kill(ctx, "no-such-process")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(n).To(BeZero())
+
+	DeferCleanup(func(ctx context.Context) error { return k.Release(ctx, process) }, NodeTimeout(time.Minute))
+	how, err := k.Hold(ctx, process)
+	Expect(err).NotTo(HaveOccurred())
+	want := cluster.HeldStarts
+	if b.offer.Lacks.Why(cluster.CanHoldStarts) != "" {
+		want = cluster.HeldAway
+	}
+	Expect(how).To(Equal(want))
+	_, err = k.Kill(ctx, process)
+	Expect(err).NotTo(HaveOccurred())
+	down := func() error { return reach(ctx, b.cluster.Dial, m.Addr().String(), port(m)) }
+	Eventually(ctx, down).WithTimeout(30 * time.Second).ShouldNot(Succeed())
+	Consistently(ctx, down).WithTimeout(4*time.Second).ShouldNot(Succeed(), "it is held")
+	Expect(k.Release(ctx, process)).To(Succeed())
+	Expect(k.Release(ctx, process)).To(Succeed(), "twice")
+	serving(ctx, b, m)
+}
+
+func freezes(ctx context.Context, b *bed) {
+	m := b.victim()
+	f, process := as[cluster.Freezer](m), service(m)
+	DeferCleanup(func(ctx context.Context) error { return f.Thaw(ctx, process) }, NodeTimeout(time.Minute))
+	Expect(f.Freeze(ctx, process)).To(Succeed())
+	Eventually(ctx, func() (string, error) { return f.State(ctx, process) }).Should(Equal("T"))
+	Expect(reach(ctx, b.cluster.Dial, m.Addr().String(), port(m))).To(Succeed(), "its sockets stay open")
+	Expect(f.Thaw(ctx, process)).To(Succeed())
+	Expect(f.Thaw(ctx, process)).To(Succeed(), "twice")
+	Eventually(ctx, func() (string, error) { return f.State(ctx, process) }).Should(BeElementOf("R", "S", "D"))
+	Expect(f.State(ctx, "no-such-process")).To(BeEmpty())
+	Expect(f.Freeze(ctx, "no-such-process")).NotTo(Succeed())
+}
+
+func cuts(ctx context.Context, b *bed) {
+	m, from := b.victim(), as[cluster.Dialer](b.peer()).Dial
+	l := as[cluster.Links](m)
+	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
+	Expect(l.Dropped(ctx)).To(BeZero())
+	Expect(l.Cut(ctx)).To(Succeed())
+	err := reach(ctx, from, m.Addr().String(), port(m))
+	Expect(cluster.FailureOf(err)).To(Equal(cluster.Deadline), fmt.Sprintf("%v is silence, not a refusal", err))
+	Expect(l.Dropped(ctx)).To(BeNumerically(">", 0))
+	_, err = exec(ctx, m, "true")
+	Expect(err).NotTo(HaveOccurred(), "the harness does not come by the links")
+	Expect(l.HealLinks(ctx)).To(Succeed())
+	Expect(l.HealLinks(ctx)).To(Succeed(), "twice")
+	Expect(reach(ctx, from, m.Addr().String(), port(m))).To(Succeed())
+	Expect(l.Dropped(ctx)).To(BeZero())
+}
+
+func cutsOne(ctx context.Context, b *bed) {
+	all := b.cluster.Machines()
+	if len(all) < 3 {
+		Skip("there is no third machine")
+	}
+	m, peer, third := b.victim(), all[0], all[1]
+	l := as[cluster.Links](m)
+	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
+	Expect(l.Cut(ctx, peer.Addr())).To(Succeed())
+	Expect(reach(ctx, as[cluster.Dialer](peer).Dial, m.Addr().String(), port(m))).NotTo(Succeed())
+	Expect(reach(ctx, as[cluster.Dialer](m).Dial, peer.Addr().String(), port(peer))).NotTo(Succeed(), "the other way")
+	Expect(reach(ctx, as[cluster.Dialer](third).Dial, m.Addr().String(), port(m))).To(Succeed(), "and nobody else")
+	Expect(l.HealLinks(ctx)).To(Succeed())
+	Expect(reach(ctx, as[cluster.Dialer](peer).Dial, m.Addr().String(), port(m))).To(Succeed())
+}
+
+func powers(ctx context.Context, b *bed) {
+	m := b.victim()
+	p, addr := as[cluster.Power](m), m.Addr()
+	DeferCleanup(p.On, NodeTimeout(2*time.Minute))
+	DeferCleanup(func(ctx context.Context) error { _, err := exec(ctx, m, "rm", "-rf", scratch); return err }, NodeTimeout(time.Minute))
+	before, err := p.BootID(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(before).NotTo(BeEmpty())
+	Expect(m.WriteFile(ctx, scratch+"/kept", []byte("kept"), 0o600)).To(Succeed())
+	Expect(p.Powered(ctx)).To(Equal(true))
+	Expect(p.Off(ctx)).To(Succeed())
+	Expect(p.Off(ctx)).To(Succeed(), "twice")
+	Expect(p.Powered(ctx)).To(Equal(false))
+	short, cancel := context.WithTimeout(ctx, soon)
+	defer cancel()
+	_, err = exec(short, m, "true")
+	Expect(err).To(HaveOccurred(), "a machine without power runs nothing")
+	Expect(reach(ctx, b.cluster.Dial, addr.String(), port(m))).NotTo(Succeed())
+	Expect(b.cluster.Machines()).To(HaveLen(len(b.offer.Machines)), "it is a machine of the cluster all the same")
+	Expect(p.On(ctx)).To(Succeed())
+	Expect(p.On(ctx)).To(Succeed(), "twice")
+	_, err = exec(ctx, m, "true")
+	Expect(err).NotTo(HaveOccurred(), "On returns when it answers")
+	Expect(p.BootID(ctx)).NotTo(Equal(before))
+	Expect(m.ReadFile(ctx, scratch+"/kept")).To(Equal([]byte("kept")))
+	found, err := b.cluster.Machine(m.Name())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(found.Addr()).To(Equal(addr), "etcd knows its members by their addresses")
+	serving(ctx, b, m)
+	second, err := p.BootID(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(p.Reboot(ctx)).To(Succeed())
+	Expect(p.BootID(ctx)).NotTo(Equal(second))
+	serving(ctx, b, m)
+}
+
+func installs(ctx context.Context, b *bed) {
+	m, t := b.victim(), b.cluster.Topology()
+	product, version, program := release.Kubernetes, t.Version, "kubectl"
+	if !t.Kubernetes() {
+		product, version, program = release.Etcd, t.EtcdVersion, "etcd"
+	}
+	i := as[cluster.Installer](m)
+	Expect(i.Install(ctx, product, version, program)).To(Succeed())
+	Expect(i.Install(ctx, product, version, program)).To(Succeed(), "twice")
+	out, err := cluster.Shell(ctx, m, program+" version --client 2>&1 || "+program+" --version 2>&1")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(out).To(ContainSubstring(strings.TrimPrefix(version, "v")))
+	Expect(i.Install(ctx, product, "v0.0.1", program)).NotTo(Succeed())
+}
+
+func shells(ctx context.Context, b *bed) {
+	read, write, err := os.Pipe()
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = read.Close() }()
+	in, err := os.Open(os.DevNull)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = in.Close() }()
+	code, err := as[cluster.Terminal](b.victim()).Shell(ctx, []string{"sh", "-c", "echo here; exit 5"}, false, in, write, write)
+	Expect(errors.Join(err, write.Close())).To(Succeed())
+	Expect(code).To(Equal(5))
+	said := make([]byte, 100)
+	n, err := read.Read(said)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(string(said[:n])).To(Equal("here\n"))
+}
+
+func scales(ctx context.Context, b *bed) {
+	s, ok := b.cluster.(cluster.Scaler)
+	Expect(ok).To(Equal(true), "a Scaler")
+	spec := cluster.MachineSpec{Name: "extra-" + strconv.Itoa(len(b.offer.Machines)), Role: cluster.Worker}
+	DeferCleanup(func(ctx context.Context) error { return s.RemoveMachine(ctx, spec.Name) }, NodeTimeout(time.Minute))
+	m, err := s.AddMachine(ctx, spec)
+	Expect(err).NotTo(HaveOccurred())
+	_, err = exec(ctx, m, "true")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(m.Name()).To(Equal(spec.Name))
+	_, err = s.AddMachine(ctx, spec)
+	Expect(err).To(HaveOccurred(), "there is one of that name")
+	named := func() bool {
+		return slices.ContainsFunc(b.cluster.Machines(), func(m cluster.Machine) bool { return m.Name() == spec.Name })
+	}
+	Expect(named()).To(Equal(true), "it is among the machines")
+	Expect(b.cluster.Topology().Machines()).To(Equal(b.offer.Machines), "and not one of the topology")
+	Expect(s.RemoveMachine(ctx, spec.Name)).To(Succeed())
+	Expect(s.RemoveMachine(ctx, spec.Name)).To(Succeed(), "twice")
+	Expect(named()).To(Equal(false), "it is gone")
+}
