@@ -78,6 +78,14 @@ func newParams(c cluster.Cluster) (params, error) {
 	return p, nil
 }
 
+// Cluster is the configuration that a timing and the machines ask of a cluster, for who has kubeadm run by somebody else: documents of YAML, with a
+// ClusterConfiguration and a KubeletConfiguration among them.
+func Cluster(t cluster.Topology, p cluster.Profile) ([]byte, error) {
+	return render(params{
+		Version: t.Version, PodNet: podNet, ServiceNet: serviceNet, Profile: p, Fast: t.Timing == cluster.TimingFast, Lease: Lease(t.Timing),
+	}, "cluster.yaml.tmpl")
+}
+
 func (p params) of(m cluster.Machine) params {
 	p.Name, p.Address, p.ControlPlane = m.Name(), m.Addr().String(), m.Role() == cluster.ControlPlane
 	return p

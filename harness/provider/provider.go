@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/kind"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -25,6 +27,7 @@ type wiring struct {
 func wired() []wiring {
 	return []wiring{
 		{"lab", func(h Host) (cluster.Provider, error) { return h.Lab(), nil }},
+		{"kind", func(h Host) (cluster.Provider, error) { return h.Kind(), nil }},
 	}
 }
 
@@ -71,6 +74,14 @@ func (h Host) Lab() *lab.Provider {
 	return &lab.Provider{
 		StateDir: h.StateDir, Images: h.Images(), Program: h.Program, Store: h.Store(), Progress: h.Progress, NoImage: h.NoImage, APIPort: h.APIPort,
 		Bootstrap: func(t cluster.Topology) lab.Bootstrapper { return bootstrapper(t, h.Progress) },
+	}
+}
+
+// Kind makes the provider of kind's clusters.
+func (h Host) Kind() *kind.Provider {
+	return &kind.Provider{
+		StateDir: h.StateDir, CacheDir: h.CacheDir, Program: h.Program, Store: h.Store(), Progress: h.Progress,
+		Config: kubeadm.Cluster, Ready: whole{progress: h.Progress}.Ready,
 	}
 }
 

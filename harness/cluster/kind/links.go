@@ -1,0 +1,80 @@
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// The table that holds cuts, as a lab's machine has it. It goes with the node's network namespace, or with HealLinks.
+const cutTable = "drydock-cut"
+
+// Cut drops packets on eth0 from and to the peers, or all of them, counting what it drops, also those of the node's pods.
+func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(cutRules(peers))})
+	return err
+}
+
+func cutRules(peers []netip.Addr) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table ip %s {\n", cutTable)
+	for _, dir := range []struct{ name, hook, device, peer string }{{"in", "prerouting", "iifname", "saddr"}, {"out", "postrouting", "oifname", "daddr"}} {
+		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n", dir.name, dir.hook)
+		if len(peers) == 0 {
+			fmt.Fprintf(&b, "\t\t%s \"eth0\" counter drop\n", dir.device)
+		}
+		for _, p := range peers {
+			fmt.Fprintf(&b, "\t\t%s \"eth0\" ip %s %s counter drop\n", dir.device, dir.peer, p)
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// HealLinks removes all cuts.
+func (m *Machine) HealLinks(ctx context.Context) error {
+	_, err := cluster.Shell(ctx, m, "nft add table ip "+cutTable+"; nft delete table ip "+cutTable)
+	return err
+}
+
+// Dropped sums the packets the cuts have dropped; none when nothing is cut.
+func (m *Machine) Dropped(ctx context.Context) (uint64, error) {
+	out, err := cluster.Shell(ctx, m, "nft -j list ruleset ip")
+	if err != nil {
+		return 0, err
+	}
+	return countDropped([]byte(out))
+}
+
+func countDropped(raw []byte) (uint64, error) {
+	var ruleset struct {
+		Nftables []struct {
+			Rule *struct {
+				Table string
+				Expr  []struct {
+					Counter *struct{ Packets uint64 }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(raw, &ruleset); err != nil {
+		return 0, fmt.Errorf("dropped: nft: %w", err)
+	}
+	var sum uint64
+	for _, o := range ruleset.Nftables {
+		if o.Rule == nil || o.Rule.Table != cutTable {
+			continue
+		}
+		for _, e := range o.Rule.Expr {
+			if e.Counter != nil {
+				sum += e.Counter.Packets
+			}
+		}
+	}
+	return sum, nil
+}

@@ -1,0 +1,109 @@
+package kind
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// saveFailure keeps the logs of a cluster that did not come up.
+func (p *Provider) saveFailure(ctx context.Context, c *Cluster) error {
+	dir := filepath.Join(p.StateDir, "failed", c.record.Topology.Name)
+	if len(c.machines) == 0 { // not known yet: kind's names are
+		for _, m := range c.record.Topology.Machines() {
+			c.machines = append(c.machines, &Machine{cluster: c, name: m.Name, role: m.Role, inside: &namespace{docker: p.cli(), container: m.Name}})
+		}
+	}
+	if err := errors.Join(os.RemoveAll(dir), c.CollectLogs(ctx, dir)); err != nil {
+		return err
+	}
+	return fmt.Errorf("its logs are kept in %s", dir)
+}
+
+// CollectLogs copies the pods' and containers' logs of every node, also of one that is off, and the journal of those that answer.
+func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
+	var errs []error
+	for _, m := range c.machines {
+		errs = append(errs, m.collectLogs(ctx, filepath.Join(dir, m.name)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("logs: %w", err)
+	}
+	return nil
+}
+
+func (m *Machine) collectLogs(ctx context.Context, dir string) error {
+	_, there, err := m.docker().inspect(ctx, m.name)
+	if err != nil || !there {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	said, err := m.docker().out(ctx, "logs", m.name)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "container.log"), []byte(said), 0o644)
+	}
+	for _, unit := range []string{"kubelet", "containerd"} {
+		r, jerr := m.Exec(ctx, cluster.Command{Args: []string{"journalctl", "--no-pager", "--unit", unit}})
+		if jerr == nil { // one that is off has its journal in memory that is gone
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, unit+".log"), []byte(r.Stdout), 0o644))
+		}
+	}
+	return errors.Join(err, m.copyLogs(ctx, "/var/log/pods", dir))
+}
+
+// copyLogs unpacks a directory of the node; a node without it has none. What a pod has put there in the way is followed in dir and not out of it.
+func (m *Machine) copyLogs(ctx context.Context, from, dir string) (err error) {
+	read, write := io.Pipe()
+	go func() {
+		var complaints strings.Builder
+		err := m.docker()(ctx, streams{nil, write, &complaints}, "cp", m.name+":"+from, "-")
+		if err != nil && strings.Contains(complaints.String(), "Could not find the file") {
+			err = nil
+		}
+		write.CloseWithError(err)
+	}()
+	defer func() { err = errors.Join(err, read.Close()) }()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	files := tar.NewReader(read)
+	for {
+		h, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := unpack(root, h.Name, files); err != nil {
+			return err
+		}
+	}
+}
+
+func unpack(root *os.Root, name string, from io.Reader) (err error) {
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := root.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = io.Copy(f, from)
+	return err
+}

@@ -1,0 +1,138 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func machine(t *testing.T, answers map[string]answer) (*Machine, *fake) {
+	t.Helper()
+	p, f := provider(t, answers)
+	c := newCluster(p, t.TempDir(), record{Topology: topology("one", 1, 0), Machines: []place{{Name: "m", Role: cluster.ControlPlane, Addr: "10.0.0.7"}}})
+	return c.machines[0], f
+}
+
+func TestExecTellsCommandFromDocker(t *testing.T) {
+	m, f := machine(t, map[string]answer{"exec": {out: "o", err: "e", code: 7}})
+	r, err := m.Exec(t.Context(), cluster.Command{Args: []string{"false"}, Env: []string{"A=b c"}, Stdin: strings.NewReader("in")})
+	var failed *cluster.ExecError
+	if !errors.As(err, &failed) || failed.Code != 7 || failed.Cause != nil || r.Stdout != "o" || r.Stderr != "e" {
+		t.Errorf("got %+v %v", r, err)
+	}
+	if f.input[0] != "in" || !strings.Contains(f.asked[0], "--env A=b c --interactive m false") {
+		t.Errorf("asked %q with %q", f.asked, f.input)
+	}
+	m, _ = machine(t, map[string]answer{"exec": {err: "Error response from daemon: container m is not running", code: 1}})
+	if _, err = m.Exec(t.Context(), cluster.Command{Args: []string{"true"}}); !errors.As(err, &failed) || failed.Code != -1 {
+		t.Errorf("a machine that is off ran nothing: %v", err)
+	}
+}
+
+func TestOnAsksForTheAddressItHad(t *testing.T) {
+	m, f := machine(t, map[string]answer{"container inspect": {out: `[{"Name":"/m","State":{"Running":false}}]`}})
+	err := m.On(shortly(t))
+	if err == nil || !strings.Contains(err.Error(), `has the address "" and not its own, 10.0.0.7`) {
+		t.Errorf("got %v; want a refusal of the other address", err)
+	}
+	var made []string
+	for _, a := range f.asked {
+		if !strings.HasPrefix(a, "container inspect") {
+			made = append(made, a)
+		}
+	}
+	want := []string{"network disconnect drydock-one m", "network connect --ip 10.0.0.7 drydock-one m", "start m"}
+	if len(made) < 3 || !slices.Equal(made[:3], want) {
+		t.Errorf("asked %q; want %q", made, want)
+	}
+}
+
+func TestPowerOffTwice(t *testing.T) {
+	m, _ := machine(t, map[string]answer{
+		"kill":              {err: "Error response from daemon: Cannot kill container: m: Container abc is not running", code: 1},
+		"container inspect": {out: `[{"Name":"/m","State":{"Running":false}}]`},
+	})
+	if err := m.Off(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCuts(t *testing.T) {
+	rules := cutRules([]netip.Addr{netip.MustParseAddr("10.0.0.1")})
+	for _, want := range []string{`iifname "eth0" ip saddr 10.0.0.1 counter drop`, `oifname "eth0" ip daddr 10.0.0.1 counter drop`} {
+		if !strings.Contains(rules, want) {
+			t.Errorf("no %q in\n%s", want, rules)
+		}
+	}
+	if all := cutRules(nil); strings.Contains(all, "addr") || strings.Count(all, "counter drop") != 2 {
+		t.Errorf("everybody:\n%s", all)
+	}
+	const listed = `{"nftables":[{"metainfo":{"version":"1.0.6"}},{"table":{"name":"drydock-cut"}},
+{"rule":{"table":"drydock-cut","expr":[{"match":{}},{"counter":{"packets":3,"bytes":9}},{"drop":null}]}},
+{"rule":{"table":"nat","expr":[{"counter":{"packets":100,"bytes":9}}]}},
+{"rule":{"table":"drydock-cut","expr":[{"counter":{"packets":4,"bytes":9}}]}}]}`
+	if n, err := countDropped([]byte(listed)); err != nil || n != 7 {
+		t.Errorf("dropped %d %v; want 7", n, err)
+	}
+}
+
+func TestSocatSaysWhy(t *testing.T) {
+	for line, want := range map[string]error{
+		"socat[9] E connect(5, AF=2 127.0.0.1:9, 16): Connection refused": syscall.ECONNREFUSED,
+		"socat[9] N starting data transfer loop with FDs [0,1] and [5,5]": nil,
+	} {
+		if err := connected(strings.NewReader("socat[9] N opening connection\n" + line + "\n")); !errors.Is(err, want) {
+			t.Errorf("%s: got %v", line, err)
+		}
+	}
+	if connected(strings.NewReader("")) == nil {
+		t.Error("who says nothing is not connected")
+	}
+}
+
+const documents = `
+kind: ClusterConfiguration
+networking: {podSubnet: 10.244.0.0/16}
+apiServer: {extraArgs: [{name: request-timeout, value: 5s}]}
+controllerManager: {extraArgs: [{name: node-monitor-period, value: 1s}]}
+scheduler: {extraArgs: [{name: leader-elect-retry-period, value: 1s}]}
+---
+kind: KubeletConfiguration
+syncFrequency: 1s
+`
+
+func TestPatches(t *testing.T) {
+	merge, ops, err := patches([]byte(documents), "v1.35.4")
+	if err != nil || len(merge) != 2 || len(ops) != 0 {
+		t.Fatalf("%q %v %v", merge, ops, err)
+	}
+	for _, want := range []string{"request-timeout: 5s", "node-monitor-period: 1s", "leader-elect-retry-period: 1s"} {
+		if !strings.Contains(merge[0], want) {
+			t.Errorf("before v1.36 arguments are a map: no %q in\n%s", want, merge[0])
+		}
+	}
+	if strings.Contains(merge[0], "podSubnet") {
+		t.Error("the networks are kind's")
+	}
+	merge, ops, err = patches([]byte(documents), "v1.36.3")
+	if err != nil || len(merge) != 2 || len(ops) != 1 {
+		t.Fatalf("%q %v %v", merge, ops, err)
+	}
+	if strings.Contains(merge[0], "apiServer") || !strings.Contains(ops[0].Patch, `"/apiServer/extraArgs/-"`) {
+		t.Errorf("kind's own list is appended to:\n%s\n%s", merge[0], ops[0].Patch)
+	}
+}
+
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}

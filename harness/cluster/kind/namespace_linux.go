@@ -1,0 +1,101 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// process gives the container's first process, as this host has it: false when it cannot be entered from here.
+func (n *namespace) process(ctx context.Context) (pid int, ok bool, err error) {
+	if os.Geteuid() != 0 {
+		return 0, false, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.pid != 0 {
+		if at, err := netOf(n.pid); err == nil && at == n.net {
+			return n.pid, true, nil
+		}
+	}
+	c, there, err := n.docker.inspect(ctx, n.container)
+	if err != nil || !there || !c.State.Running {
+		n.pid = 0
+		return 0, true, fmt.Errorf("container %s does not run (there: %t): %w", n.container, there, errOr(err, unix.EHOSTDOWN))
+	}
+	at, err := netOf(c.State.Pid)
+	if err != nil {
+		return 0, false, nil //nolint:nilerr // Docker's processes are another machine's
+	}
+	n.pid, n.net = c.State.Pid, at
+	return n.pid, true, nil
+}
+
+func errOr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+func netOf(pid int) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st)
+	return st.Ino, err
+}
+
+// inside does something on a thread that is thrown away afterwards: what it has entered nobody else is to be in.
+func inside(do func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		done <- do()
+	}()
+	return <-done
+}
+
+func (n *namespace) dialInside(ctx context.Context, network, addr string) (conn net.Conn, err error, entered bool) {
+	pid, ok, err := n.process(ctx)
+	if !ok || err != nil {
+		return nil, err, ok
+	}
+	err = inside(func() error {
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = ns.Close() }()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter %s: %w", n.container, err)
+		}
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, addr)
+		return err
+	})
+	if err != nil {
+		return nil, err, true
+	}
+	return conn, nil, true
+}
+
+// readFile reads as a program of the container does, its links followed in it.
+func (n *namespace) readFile(ctx context.Context, name string) (raw []byte, err error, entered bool) {
+	pid, ok, err := n.process(ctx)
+	if !ok || err != nil {
+		return nil, err, ok
+	}
+	err = inside(func() error {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("enter %s: %w", n.container, err)
+		}
+		if err := unix.Chroot(fmt.Sprintf("/proc/%d/root", pid)); err != nil {
+			return fmt.Errorf("enter %s: %w", n.container, err)
+		}
+		raw, err = os.ReadFile(name)
+		return err
+	})
+	return raw, err, true
+}

@@ -1,0 +1,233 @@
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
+)
+
+// A cluster has a directory of this host, StateDir/kind/clusters/NAME, from before its first container until after its last. What Docker has and no
+// directory speaks of was not made by us, and is left alone. Its owner is as the lab's: who makes or removes it, and until it is released its maker.
+
+const recordFile = "cluster.json"
+
+// record is what is kept of a cluster.
+type record struct {
+	Topology cluster.Topology `json:"topology"`
+	Lacks    cluster.Lacks    `json:"lacks,omitempty"`
+	Profile  cluster.Profile  `json:"profile"`
+	Image    string           `json:"image"`
+	Machines []place          `json:"machines,omitempty"` // none: it is not made yet
+	Balancer *place           `json:"balancer,omitempty"` // of several control planes
+	Kept     bool             `json:"kept"`               // it was released: it goes on without its maker
+}
+
+// place is a container and the address it has for good.
+type place struct {
+	Name string       `json:"name"`
+	Role cluster.Role `json:"role,omitempty"`
+	Addr string       `json:"addr"`
+}
+
+func (p *Provider) dir(name string) (string, error) {
+	if err := cluster.CheckName("cluster", name); err != nil {
+		return "", err
+	}
+	return filepath.Join(p.StateDir, "kind", "clusters", name), nil
+}
+
+// own takes a name for this process; a UsageError says who has it.
+func (p *Provider) own(name string) (*lock.Lock, error) {
+	if err := cluster.CheckName("cluster", name); err != nil {
+		return nil, err
+	}
+	l, err := lock.Try(filepath.Join(p.StateDir, "kind", "locks", name))
+	var held *lock.HeldError
+	switch {
+	case errors.As(err, &held):
+		return nil, cluster.Usagef("cluster %q: %w: wait for that process, or stop it", name, err)
+	case err != nil:
+		return nil, cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", p.StateDir, err)
+	}
+	return l, nil
+}
+
+func readRecord(dir string) (record, error) {
+	var r record
+	raw, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", filepath.Join(dir, recordFile), err)
+	}
+	return r, nil
+}
+
+func (r record) write(dir string) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", recordFile, err)
+	}
+	tmp := filepath.Join(dir, "."+recordFile)
+	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, recordFile))
+}
+
+// all names the clusters that have a directory.
+func (p *Provider) all() []string {
+	entries, _ := os.ReadDir(filepath.Join(p.StateDir, "kind", "clusters")) // none was ever made
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && cluster.CheckName("cluster", e.Name()) == nil {
+			out = append(out, e.Name())
+		}
+	}
+	return out
+}
+
+// List names the clusters that have containers.
+func (p *Provider) List(ctx context.Context) ([]string, error) {
+	ours := p.all()
+	if len(ours) == 0 {
+		return nil, nil
+	}
+	raw, err := p.cli().out(ctx, "ps", "--all", "--filter", "label="+kindLabel, "--format", `{{.Label "`+kindLabel+`"}}`)
+	if err != nil {
+		return nil, err
+	}
+	there := strings.Fields(raw)
+	return slices.DeleteFunc(ours, func(name string) bool { return !slices.Contains(there, prefix+name) }), nil
+}
+
+// Sweep removes what killed makers have left: clusters that were never released and belong to nobody.
+func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
+	var errs []error
+	for _, name := range p.all() {
+		found, err := p.sweep(ctx, name)
+		if err == nil {
+			tell(name, found)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
+	dir, err := p.dir(name)
+	if err != nil {
+		return "", err
+	}
+	if r, err := readRecord(dir); err == nil && r.Kept {
+		return fmt.Sprintf("runs; remove it with `drydock down %s --provider kind`", name), nil
+	}
+	err = p.Down(ctx, name)
+	var held *lock.HeldError
+	if errors.As(err, &held) {
+		return "it belongs to " + held.Holder + ": left alone", nil
+	}
+	return "its maker is gone: its containers, network and directory are removed", err
+}
+
+// Down removes the containers, the network and the directory of a cluster, or what is left of them.
+func (p *Provider) Down(ctx context.Context, name string) (err error) {
+	dir, err := p.dir(name)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	c := p.mine[name]
+	p.mu.Unlock()
+	if c == nil {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return p.notOurs(ctx, name)
+		}
+		owner, err := p.own(name)
+		if err != nil {
+			return err
+		}
+		c = &Cluster{provider: p, dir: dir, record: record{Topology: cluster.Topology{Name: name}}, owner: owner}
+	}
+	if err := p.remove(ctx, dir, name); err != nil {
+		return errors.Join(fmt.Errorf("down: %w", err), p.letGoUnlessMine(c))
+	}
+	p.forget(name)
+	err = c.owner.Release()
+	c.owner = nil
+	return err
+}
+
+// letGoUnlessMine gives back a name that was taken only to remove the cluster.
+func (p *Provider) letGoUnlessMine(c *Cluster) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mine[c.record.Topology.Name] == c {
+		return nil
+	}
+	return c.owner.Release()
+}
+
+// notOurs refuses a cluster that has containers of the name and no directory; nothing of that name is nothing to do.
+func (p *Provider) notOurs(ctx context.Context, name string) error {
+	there, err := p.cli().named(ctx, kindLabel+"="+prefix+name)
+	if err != nil || len(there) == 0 {
+		return nil //nolint:nilerr // without Docker there is no such cluster either
+	}
+	return cluster.Usagef("cluster %q was not made from the state directory %s: use the one it was made from, or `kind delete cluster --name %s`", name, p.StateDir, prefix+name)
+}
+
+// remove looks again until nothing comes any more: docker commands of a maker that was killed go on without it.
+func (p *Provider) remove(ctx context.Context, dir, name string) error {
+	r, err := readRecord(dir)
+	quiet := 1
+	if err != nil || len(r.Machines) == 0 {
+		quiet = 8
+	}
+	err = cluster.Await(ctx, "the end of the containers of cluster "+name, cluster.Wait{For: removeWithin}, func(ctx context.Context) error {
+		gone, err := p.removeContainers(ctx, name)
+		if err != nil {
+			return err
+		}
+		if quiet--; gone > 0 || quiet > 0 {
+			return fmt.Errorf("%d containers were removed this moment", gone)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := p.cli().out(ctx, "network", "rm", prefix+name); err != nil && !said(err, "not found", "no such network") {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func (p *Provider) removeContainers(ctx context.Context, name string) (int, error) {
+	var there []string
+	for _, label := range []string{kindLabel + "=" + prefix + name, ownLabel + "=" + name} {
+		some, err := p.cli().named(ctx, label)
+		if err != nil {
+			return 0, err
+		}
+		there = append(there, some...)
+	}
+	if len(there) == 0 {
+		return 0, nil
+	}
+	_, err := p.cli().out(ctx, append([]string{"rm", "--force", "--volumes"}, there...)...)
+	if said(err, "no such container", "already in progress") {
+		err = nil
+	}
+	return len(there), err
+}
