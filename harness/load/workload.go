@@ -63,7 +63,8 @@ func (s WorkloadSpec) deployment() *appsv1.Deployment {
 					LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
 				}},
 				Containers: []corev1.Container{{
-					Name: "serve", Image: "drydock/workload", Args: []string{"serve", "--listen", ":" + workloadPort},
+					// The provider has put it there: no registry knows it.
+					Name: "serve", Image: "drydock/workload", ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"serve", "--listen", ":" + workloadPort},
 					ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.Parse(workloadPort)}}},
 					// Who still has the address serves it until everybody has heard: the usual answer to the race between endpoints and SIGTERM.
 					Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}},
