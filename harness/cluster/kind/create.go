@@ -155,21 +155,25 @@ func (c *Cluster) create(ctx context.Context) error {
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		err = context.Cause(ctx)
-		for alive := true; alive; {
-			_, gone := p.removeContainers(context.WithoutCancel(ctx), t.Name)
-			select {
-			case <-ended:
-				alive = false
-			case <-time.After(time.Second):
-			}
-			err = errors.Join(err, gone)
-		}
+		err = errors.Join(context.Cause(ctx), c.cancelled(context.WithoutCancel(ctx), ended))
 	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, told.tail())
 	}
 	return nil
+}
+
+// cancelled takes the containers away until kind's library has noticed.
+func (c *Cluster) cancelled(ctx context.Context, ended <-chan error) error {
+	return cluster.Await(ctx, "the end of kind's create", cluster.Wait{For: removeWithin, Every: time.Second}, func(ctx context.Context) error {
+		_, err := c.provider.removeContainers(ctx, c.record.Topology.Name)
+		select {
+		case <-ended: // with an error, over what was taken away
+			return err
+		default:
+			return errors.Join(err, errors.New("it goes on"))
+		}
+	})
 }
 
 // config is kind's configuration of the cluster.

@@ -119,7 +119,7 @@ const noSuchFile = 44 // an exit code that cat has not
 
 // ReadFile reads a file as the node's programs see it.
 func (m *Machine) ReadFile(ctx context.Context, name string) ([]byte, error) {
-	if raw, err, done := m.inside.readFile(ctx, name); done {
+	if raw, err := m.inside.readFile(ctx, name); !errors.Is(err, errOutside) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}

@@ -10,29 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process gives the container's first process, as this host has it: false when it cannot be entered from here.
-func (n *namespace) process(ctx context.Context) (pid int, ok bool, err error) {
+// process gives the container's first process, as this host has it; errOutside when it cannot be entered from here.
+func (n *namespace) process(ctx context.Context) (int, error) {
 	if os.Geteuid() != 0 {
-		return 0, false, nil
+		return 0, errOutside
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.pid != 0 {
 		if at, err := netOf(n.pid); err == nil && at == n.net {
-			return n.pid, true, nil
+			return n.pid, nil
 		}
 	}
 	c, there, err := n.docker.inspect(ctx, n.container)
 	if err != nil || !there || !c.State.Running {
 		n.pid = 0
-		return 0, true, fmt.Errorf("container %s does not run (there: %t): %w", n.container, there, errOr(err, unix.EHOSTDOWN))
+		return 0, fmt.Errorf("container %s does not run (there: %t): %w", n.container, there, errOr(err, unix.EHOSTDOWN))
 	}
 	at, err := netOf(c.State.Pid)
 	if err != nil {
-		return 0, false, nil //nolint:nilerr // Docker's processes are another machine's
+		return 0, errOutside // Docker's processes are another machine's
 	}
 	n.pid, n.net = c.State.Pid, at
-	return n.pid, true, nil
+	return n.pid, nil
 }
 
 func errOr(err, other error) error {
@@ -58,10 +58,10 @@ func inside(do func() error) error {
 	return <-done
 }
 
-func (n *namespace) dialInside(ctx context.Context, network, addr string) (conn net.Conn, err error, entered bool) {
-	pid, ok, err := n.process(ctx)
-	if !ok || err != nil {
-		return nil, err, ok
+func (n *namespace) dialInside(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+	pid, err := n.process(ctx)
+	if err != nil {
+		return nil, err
 	}
 	err = inside(func() error {
 		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
@@ -76,16 +76,16 @@ func (n *namespace) dialInside(ctx context.Context, network, addr string) (conn 
 		return err
 	})
 	if err != nil {
-		return nil, err, true
+		return nil, err
 	}
-	return conn, nil, true
+	return conn, nil
 }
 
 // readFile reads as a program of the container does, its links followed in it.
-func (n *namespace) readFile(ctx context.Context, name string) (raw []byte, err error, entered bool) {
-	pid, ok, err := n.process(ctx)
-	if !ok || err != nil {
-		return nil, err, ok
+func (n *namespace) readFile(ctx context.Context, name string) (raw []byte, err error) {
+	pid, err := n.process(ctx)
+	if err != nil {
+		return nil, err
 	}
 	err = inside(func() error {
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -97,5 +97,5 @@ func (n *namespace) readFile(ctx context.Context, name string) (raw []byte, err 
 		raw, err = os.ReadFile(name)
 		return err
 	})
-	return raw, err, true
+	return raw, err
 }
