@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -108,21 +109,38 @@ func (c *Cluster) stepOutside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return cluster.Await(ctx, "routes to the pods of every node", cluster.Wait{For: podNetworksWithin}, func(ctx context.Context) error {
+		routes, err := c.podRoutes(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = cli.out(ctx, "exec", outsideName(t.Name), "/bin/sh", "-ec", routes)
+		return err
+	})
+}
+
+// podNetworksWithin is how long the controller-manager may take to give every node its pod network; it does so when it first sees the node.
+const podNetworksWithin = 2 * time.Minute
+
+// podRoutes is the script that routes each node's pod network to the node.
+func (c *Cluster) podRoutes(ctx context.Context) (string, error) {
 	raw, err := cluster.Shell(ctx, c.machines[0], `kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR}{"\n"}{end}'`)
 	if err != nil {
-		return err
+		return "", err
+	}
+	nets := map[string]string{}
+	for line := range strings.Lines(raw) {
+		node, net, _ := strings.Cut(strings.TrimSpace(line), " ")
+		nets[node] = net
 	}
 	var script strings.Builder
-	for line := range strings.Lines(raw) {
-		node, net, ok := strings.Cut(strings.TrimSpace(line), " ")
-		m, err := c.machine(node)
-		if err != nil || !ok {
-			return fmt.Errorf("node %q has no pod network, or no machine: %w", line, err)
+	for _, m := range c.machines {
+		if nets[m.name] == "" {
+			return "", fmt.Errorf("node %s has no pod network; those there are: %q", m.name, raw)
 		}
-		fmt.Fprintf(&script, "ip route replace %s via %s\n", net, m.addr)
+		fmt.Fprintf(&script, "ip route replace %s via %s\n", nets[m.name], m.addr)
 	}
-	_, err = cli.out(ctx, "exec", outsideName(t.Name), "/bin/sh", "-ec", script.String())
-	return err
+	return script.String(), nil
 }
 
 // Dir is its directory on this host.

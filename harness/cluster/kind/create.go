@@ -116,8 +116,8 @@ func (p *Provider) network(ctx context.Context, name string) error {
 	return last
 }
 
-// readyWithin is how long kind waits for its control planes to be ready; what is whole is for Ready to say.
-const readyWithin = 5 * time.Minute
+// noticesWithin is how long kind's library may take to notice that its containers are gone: the docker command it waits for ends with them.
+const noticesWithin = 30 * time.Second
 
 // create lets kind's library make the nodes. The library knows no context: when ours ends, its containers are taken away, and it ends over that.
 func (c *Cluster) create(ctx context.Context) error {
@@ -148,8 +148,8 @@ func (c *Cluster) create(ctx context.Context) error {
 	go func() {
 		ended <- kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(told)).Create(prefix+t.Name,
 			kindcluster.CreateWithV1Alpha4Config(config), kindcluster.CreateWithKubeconfigPath(filepath.Join(c.dir, adminFile)),
-			kindcluster.CreateWithRetain(true), // a failure's logs are collected first
-			kindcluster.CreateWithWaitForReady(readyWithin),
+			kindcluster.CreateWithRetain(true),    // a failure's logs are collected first
+			kindcluster.CreateWithWaitForReady(0), // Ready waits, and ends with its context
 			kindcluster.CreateWithDisplayUsage(false), kindcluster.CreateWithDisplaySalutation(false))
 	}()
 	select {
@@ -165,7 +165,7 @@ func (c *Cluster) create(ctx context.Context) error {
 
 // cancelled takes the containers away until kind's library has noticed.
 func (c *Cluster) cancelled(ctx context.Context, ended <-chan error) error {
-	return cluster.Await(ctx, "the end of kind's create", cluster.Wait{For: removeWithin, Every: time.Second}, func(ctx context.Context) error {
+	return cluster.Await(ctx, "the end of kind's create", cluster.Wait{For: noticesWithin, Every: time.Second}, func(ctx context.Context) error {
 		_, err := c.provider.removeContainers(ctx, c.record.Topology.Name)
 		select {
 		case <-ended: // with an error, over what was taken away
