@@ -5,7 +5,6 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -150,15 +149,12 @@ func crashes(ctx context.Context, b *bed) {
 	Expect(cmd.Start()).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	there := func() (bool, error) {
-		all, err := b.other.List(ctx)
-		return slices.Contains(all, name), err
-	}
-	Eventually(ctx, there).WithTimeout(3 * time.Minute).WithPolling(5 * time.Millisecond).Should(Equal(true))
+	running := func() ([]string, error) { return b.other.List(ctx) }
+	Eventually(ctx, running).WithTimeout(3 * time.Minute).WithPolling(5 * time.Millisecond).Should(ContainElement(name))
 	Expect(cmd.Process.Signal(syscall.SIGKILL)).To(Succeed())
 	var exit *osexec.ExitError
 	Eventually(ctx, ended).WithTimeout(soon).Should(Receive(BeAssignableToTypeOf(exit)), "it was killed in time")
 	Expect(b.other.Down(ctx, name)).To(Succeed())
 	Expect(b.other.Down(ctx, name)).To(Succeed(), "twice")
-	Eventually(ctx, there).WithTimeout(soon).Should(Equal(false))
+	Eventually(ctx, running).WithTimeout(soon).ShouldNot(ContainElement(name))
 }

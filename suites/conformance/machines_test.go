@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -36,7 +35,7 @@ func named(_ context.Context, b *bed) {
 	var made []cluster.MachineSpec
 	for _, m := range b.cluster.Machines() {
 		Expect(cluster.CheckName("machine", m.Name())).To(Succeed())
-		Expect(m.Addr().IsValid()).To(Equal(true), m.Name()+" has an address")
+		Expect(m.Addr()).NotTo(BeZero(), "the address of %s", m.Name())
 		made = append(made, cluster.MachineSpec{Name: m.Name(), Role: m.Role()})
 		found, err := b.cluster.Machine(m.Name())
 		Expect(err).NotTo(HaveOccurred())
@@ -57,12 +56,12 @@ func executes(ctx context.Context, b *bed) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(r).To(Equal(cluster.Result{Stdout: "in\na b\n", Stderr: "wrong\n"}))
 	r, err = exec(ctx, m, "sh", "-c", "echo before; exit 7")
-	var failed *cluster.ExecError
-	Expect(errors.As(err, &failed)).To(Equal(true), fmt.Sprintf("%v is an ExecError", err))
-	Expect(failed).To(And(HaveField("Code", 7), HaveField("Machine", m.Name()), HaveField("Args", HaveLen(3))))
+	failed := &cluster.ExecError{}
+	Expect(err).To(BeAssignableToTypeOf(failed))
+	Expect(err).To(And(HaveField("Code", 7), HaveField("Machine", m.Name()), HaveField("Args", HaveLen(3))))
 	Expect(r.Stdout).To(Equal("before\n"))
 	_, err = exec(ctx, m, "no-such-program-anywhere")
-	Expect(errors.As(err, &failed)).To(Equal(true), fmt.Sprintf("%v is an ExecError", err))
+	Expect(err).To(BeAssignableToTypeOf(failed))
 	r, err = exec(ctx, m, "hostname")
 	Expect(err).NotTo(HaveOccurred())
 	Expect(strings.TrimSpace(r.Stdout)).To(Equal(m.Name()), "a Node has its machine's name")
@@ -154,7 +153,9 @@ func replaces(ctx context.Context, b *bed) {
 	for reads := 0; ; reads++ {
 		raw, err := m.ReadFile(ctx, path)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(bytes.Equal(raw, one) || bytes.Equal(raw, two)).To(Equal(true), fmt.Sprintf("read %d is of one writing", reads))
+		if !bytes.Equal(raw, one) && !bytes.Equal(raw, two) {
+			Fail(fmt.Sprintf("read %d, %d bytes, is of no one writing", reads, len(raw)))
+		}
 		select {
 		case <-done:
 			return
@@ -174,7 +175,10 @@ func service(m cluster.Machine) string {
 func services(ctx context.Context, b *bed) {
 	m := b.victim()
 	unit := service(m)
-	is := func() string { r, _ := exec(ctx, m, "systemctl", "is-active", unit); return strings.TrimSpace(r.Stdout) }
+	is := func() string {
+		r, _ := exec(ctx, m, "systemctl", "is-active", unit)
+		return strings.TrimSpace(r.Stdout)
+	}
 	Expect(is()).To(Equal("active"))
 	_, err := exec(ctx, m, "systemctl", "stop", unit)
 	Expect(err).NotTo(HaveOccurred())
