@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/release"
 )
@@ -112,17 +114,51 @@ func (m *Machine) installProgram(ctx context.Context, from, name string) error {
 	return m.put(ctx, f, to, m.cluster.record.Profile.Programs+"/."+name+".drydock-new", 0o755)
 }
 
-// installImages imports a version's archives once; those of the version that the node was made of are in its image.
+// installImages imports a version's archives where they are not yet. What is not of the control plane goes to every node at once: kubeadm's health check
+// is a Job that any node may run, and the addons of the version go to all of them before they are upgraded themselves.
 func (m *Machine) installImages(ctx context.Context, version string) error {
-	marker := "/var/lib/drydock/images/" + version
+	all := m.cluster.provider.cachedArchives(version)
+	everywhere := slices.DeleteFunc(slices.Clone(all), ofControlPlane)
+	g, each := errgroup.WithContext(ctx)
+	for _, other := range m.cluster.machines {
+		if other == m {
+			continue
+		}
+		g.Go(func() error {
+			if on, err := other.Powered(each); err != nil || !on {
+				return err // it runs no Job either, and gets them with its own upgrade
+			}
+			return other.importOnce(each, version, "everywhere", everywhere)
+		})
+	}
+	g.Go(func() error {
+		if m.role != cluster.ControlPlane {
+			return m.importOnce(each, version, "everywhere", everywhere)
+		}
+		return m.importOnce(each, version, "all", all)
+	})
+	return g.Wait()
+}
+
+func ofControlPlane(archive string) bool {
+	for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		if strings.Contains(filepath.Base(archive), pod) {
+			return true
+		}
+	}
+	return false
+}
+
+// importOnce leaves a marker on the node's disk; those of the version that the node was made of are in its image.
+func (m *Machine) importOnce(ctx context.Context, version, set string, archives []string) error {
+	marker := "/var/lib/drydock/images/" + version + "-" + set
 	if _, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", `[ -e "$0" ] || [ "$(cat /kind/version)" = "$1" ]`, marker, version}}); err == nil {
 		return nil
 	}
-	all := m.cluster.provider.cachedArchives(version)
-	if len(all) == 0 {
-		return fmt.Errorf("%s has none: Provide was not called", m.cluster.provider.archives(version))
+	if len(archives) == 0 {
+		return fmt.Errorf("%s: %s has no images: Provide was not called", m.name, m.cluster.provider.archives(version))
 	}
-	for _, archive := range all {
+	for _, archive := range archives {
 		if err := m.importImages(ctx, archive); err != nil {
 			return err
 		}

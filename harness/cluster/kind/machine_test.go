@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/release"
 )
 
 func machine(t *testing.T, answers map[string]answer) (*Machine, *fake) {
@@ -135,4 +138,56 @@ func shortly(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestInstallGivesEveryNodeWhatAnyMayRun(t *testing.T) {
+	const version = "v1.36.3"
+	p, f := provider(t, map[string]answer{"exec": {}})
+	f.answers["exec"] = answer{code: 1} // nothing is there yet
+	f.answers["container inspect"] = answer{out: `[{"State":{"Running":true}}]`}
+	p.docker = func(ctx context.Context, s streams, args ...string) error {
+		if line := strings.Join(args, " "); strings.Contains(line, "images import") || strings.Contains(line, "mv -f") {
+			f.mu.Lock()
+			f.asked = append(f.asked, line)
+			f.mu.Unlock()
+			return nil
+		}
+		return f.docker(ctx, s, args...)
+	}
+	p.Store = &release.Store{Dir: t.TempDir()}
+	if err := os.MkdirAll(p.archives(version), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"etcd", "registry.k8s.io_kube-apiserver_v1.36.3", "pause", "kube-proxy"} {
+		if err := os.WriteFile(filepath.Join(p.archives(version), name+".tar"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	programs := filepath.Join(p.Store.Root(), release.Kubernetes, version)
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(programs, "kubeadm"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newCluster(p, t.TempDir(), record{Topology: topology("one", 1, 1), Profile: cluster.Profile{Programs: "/usr/bin"}, Machines: []place{
+		{Name: "cp", Role: cluster.ControlPlane, Addr: "10.0.0.7"}, {Name: "w", Role: cluster.Worker, Addr: "10.0.0.8"},
+	}})
+	if err := c.machines[0].Install(t.Context(), release.Kubernetes, version, "kubeadm"); err != nil {
+		t.Fatal(err)
+	}
+	imports := map[string]int{}
+	for _, line := range f.asked {
+		for _, name := range []string{" cp ", " w "} {
+			if strings.Contains(line, name+"ctr") {
+				imports[name]++
+			}
+		}
+	}
+	if imports[" cp "] != 4 || imports[" w "] != 2 {
+		t.Errorf("imports %v; want all four on the control plane and what is not of it on the worker", imports)
+	}
+	if err := c.machines[0].Install(t.Context(), release.Kubernetes, "v0.0.1", "kubeadm"); err == nil {
+		t.Error("a version that is not there was installed")
+	}
 }
