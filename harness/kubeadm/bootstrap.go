@@ -189,7 +189,11 @@ func newToken(ctx context.Context, m cluster.Machine) (string, error) {
 }
 
 func run(ctx context.Context, m cluster.Machine, p params, verb string, files []string, flags ...string) error {
-	config, err := render(p.of(m), files...)
+	p, err := p.of(m).patched(ctx, m)
+	if err != nil {
+		return err
+	}
+	config, err := render(p, files...)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type params struct {
 	Token, CertificateKey, CAHash         string
 	Name, Address                         string
 	ControlPlane                          bool
+	Patches                               string // directory of kubeadm's patches on the machine; empty: there are none
 }
 
 // newParams holds the secrets of one bring-up.
@@ -128,7 +129,7 @@ func shape(p cluster.Profile) (string, error) {
 	}
 	h := sha256.New()
 	_, _ = h.Write(profile)
-	for _, n := range []string{"init.yaml.tmpl", "cluster.yaml.tmpl", "join.yaml.tmpl", unitTemplate} {
+	for _, n := range []string{"init.yaml.tmpl", "cluster.yaml.tmpl", "join.yaml.tmpl", patchTemplate, unitTemplate} {
 		raw, err := fixtures.Kubeadm.ReadFile("kubeadm/" + n)
 		if err != nil {
 			return "", fmt.Errorf("kubeadm configuration: %w", err)

@@ -35,9 +35,14 @@ func StaticPods(t cluster.Topology) []string {
 	return pods
 }
 
-// Upgrade runs `kubeadm upgrade`: apply on the control plane that takes the cluster to the version, node on every other machine.
+// Upgrade runs `kubeadm upgrade`: apply on the control plane that takes the cluster to the version, node on every other machine. Where that is
+// Hastened it restarts the kubelet of a control plane up to once for each static pod.
 func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string, apply bool) error {
-	config, err := render(params{Version: version, Profile: c.Profile(), Fast: c.Topology().Timing == cluster.TimingFast}, "upgrade.yaml.tmpl")
+	p, err := params{Version: version, Profile: c.Profile(), Fast: c.Topology().Timing == cluster.TimingFast}.of(m).patched(ctx, m)
+	if err != nil {
+		return err
+	}
+	config, err := render(p, "upgrade.yaml.tmpl")
 	if err != nil {
 		return err
 	}
@@ -49,7 +54,11 @@ func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version 
 	if apply {
 		verb = "apply"
 	}
-	_, err = m.Exec(ctx, cluster.Command{Args: []string{"kubeadm", "upgrade", verb, "--config", file}})
+	args := []string{"kubeadm", "upgrade", verb, "--config", file}
+	if m.Role() == cluster.ControlPlane && Hastened(c.Topology()) {
+		args = hasten(c.Topology(), args)
+	}
+	_, err = m.Exec(ctx, cluster.Command{Args: args})
 	return err
 }
 

@@ -173,8 +173,13 @@ func (u *Upgrade) machineSteps(id, machine, from, version string, drain bool) *p
 		static = u.static(machine)
 	}
 	node := u.node(machine)
+	about := command + " to " + version
+	if controlPlane && kubeadm.Hastened(u.Topology) {
+		static = node
+		about += ", the kubelet restarted as soon as an old static pod has ended"
+	}
 	steps = append(steps,
-		&plan.Step{Name: id + "/kubeadm", About: command + " to " + version, Run: m.kubeadm, Disrupts: static},
+		&plan.Step{Name: id + "/kubeadm", About: about, Run: m.kubeadm, Disrupts: static},
 		&plan.Step{Name: id + "/kubelet", About: "swap and restart the kubelet", Run: m.kubelet, Disrupts: node, Lingers: true},
 	)
 	if drain {
