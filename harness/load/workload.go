@@ -43,7 +43,7 @@ func StartWorkload(ctx context.Context, client kubernetes.Interface, spec Worklo
 	return w, cluster.Await(ctx, "the workload ready", cluster.Wait{For: workloadWithin}, func(ctx context.Context) error {
 		s := w.Observe(ctx)
 		if s == nil || s.Ready < int(spec.Replicas) || s.DisruptionsAllowed != int(spec.Replicas-spec.MinAvailable) {
-			return fmt.Errorf("of %d replicas: %+v", spec.Replicas, s)
+			return fmt.Errorf("%s", w.Unready(ctx, s))
 		}
 		return nil
 	})

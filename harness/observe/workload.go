@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -81,6 +82,24 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 	w.endpoints = endpoints
 	w.mu.Unlock()
 	return s
+}
+
+// Unready says in words what of the workload is not as it should be yet, by what was observed of it, with the first of its pods that is not ready.
+func (w *Workload) Unready(ctx context.Context, s *WorkloadState) string {
+	if s == nil {
+		return "no API server answered"
+	}
+	out := fmt.Sprintf("%d of %d replicas are ready, and its budget allows %d to be evicted", s.Ready, s.Replicas, s.DisruptionsAllowed)
+	pods, err := w.client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + WorkloadName})
+	if err != nil {
+		return out
+	}
+	for i := range pods.Items {
+		if p := podOf(&pods.Items[i]); !p.Ready {
+			return fmt.Sprintf("%s; pod %s on %q is %s: %s", out, p.Name, p.Node, p.Phase, p.Waiting)
+		}
+	}
+	return out
 }
 
 // minAvailable is how many of the replicas a budget keeps; somebody may have written it in another way than we did.
