@@ -107,7 +107,8 @@ type reign struct {
 	begin, end time.Time
 }
 
-// unelectedFor is how long a process may be without a word on elections: it waits for an API server before it stands for one.
+// unelectedFor is how long a process may be without a word on elections while its machine's API server is ready: it waits for that one, and for its
+// caches, before it stands for election, and rules nothing before.
 const unelectedFor = 12 * time.Second
 
 // reignGap is how far apart two of its words may be: who was stopped meanwhile says the old one once more when it goes on.
@@ -128,8 +129,12 @@ func reigns(obs []observe.Observation) map[string][]reign {
 				continue
 			}
 			g := current[c.String()]
+			if g != nil && g.Leader == observe.Unelected && c.Leader != observe.Unelected && g.Started.Equal(c.Started) {
+				delete(current, c.String()) // it does elect, and had waited for its turn to
+				g = nil
+			}
 			switch {
-			case c.Leader == observe.Follows:
+			case c.Leader == observe.Follows || c.Leader == observe.Unelected && unserved(o, c.Machine):
 				end(c.String())
 			case g != nil && g.Leader == c.Leader && g.Started.Equal(c.Started) && c.LeaderAt.Sub(g.end) <= reignGap:
 				g.end = c.LeaderAt
@@ -146,6 +151,11 @@ func reigns(obs []observe.Observation) map[string][]reign {
 		slices.SortFunc(list, func(a, b reign) int { return cmp.Or(a.begin.Compare(b.begin), strings.Compare(a.Machine, b.Machine)) })
 	}
 	return out
+}
+
+// unserved reports whether the API server of a machine was seen not to be ready.
+func unserved(o observe.Observation, machine string) bool {
+	return slices.ContainsFunc(o.APIServers, func(s observe.ServerHealth) bool { return s.Machine == machine && s.Ready != "" })
 }
 
 // twoLeaders says who led beside whom.

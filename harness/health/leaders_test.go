@@ -29,6 +29,10 @@ func TestOneLeader(t *testing.T) {
 	const leads, follows, unelected = observe.Leads, observe.Follows, observe.Unelected
 	one := func(o observe.Observation) observe.Observation { o.Leases = o.Leases[:1]; return o }
 	counted := func(o observe.Observation, n int32) observe.Observation { o.Leases[1].Transitions = n; return o }
+	unready := func(o observe.Observation) observe.Observation {
+		o.APIServers = []observe.ServerHealth{{Machine: "a"}, {Machine: "b", Ready: "etcd failed"}}
+		return o
+	}
 	renewed := func(o observe.Observation, second float64) observe.Observation {
 		o.Leases[0].Renewed = at(second)
 		o.Leases[1].Renewed = at(second)
@@ -48,6 +52,8 @@ func TestOneLeader(t *testing.T) {
 		"a second one, a moment":  {[]observe.Observation{elected(10, "a", 0, leads, leads), elected(13, "a", 0, leads, follows)}, plan.Pass, ""},
 		"beside the holder":       {[]observe.Observation{renewed(elected(10, "b", 0, leads, ""), 9), elected(13, "b", 0, leads, ""), renewed(elected(16, "b", 0, leads, ""), 15)}, plan.Fail, "and b renewed the lease at 00:00:13.0"},
 		"one that does not elect": {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(18, "a", 0, leads, unelected), elected(26, "a", 0, leads, unelected)}, plan.Fail, "kube-scheduler on b unelected"},
+		"one that waits to elect": {[]observe.Observation{unready(elected(10, "a", 0, leads, unelected)), unready(elected(18, "a", 0, leads, unelected)), elected(26, "a", 0, leads, unelected), elected(29, "a", 0, leads, follows)}, plan.Pass, ""},
+		"one that elects late":    {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(18, "a", 0, leads, unelected), elected(26, "a", 0, leads, unelected), elected(29, "a", 0, leads, follows)}, plan.Pass, ""},
 		"one that comes up":       {[]observe.Observation{elected(10, "a", 0, leads, unelected), elected(13, "a", 0, leads, unelected), elected(16, "a", 0, leads, follows)}, plan.Pass, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
