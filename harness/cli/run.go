@@ -211,7 +211,7 @@ func suffix() string {
 	return hex.EncodeToString(b)
 }
 
-func planCommand(_ *options) *cobra.Command {
+func planCommand(o *options) *cobra.Command {
 	var seed int64
 	var fixed bool
 	c := &cobra.Command{
@@ -221,7 +221,7 @@ func planCommand(_ *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := s.Plan(seed)
+			p, err := o.plan(cmd, s, seed)
 			if err != nil {
 				return err
 			}
@@ -231,6 +231,19 @@ func planCommand(_ *options) *cobra.Command {
 	c.Flags().Int64Var(&seed, "seed", 1, "seed of every random choice")
 	c.Flags().BoolVar(&fixed, "fixed", false, fixedHelp)
 	return c
+}
+
+// plan is of no provider unless one is asked for: then with its names of machines, and without what they cannot do.
+func (o *options) plan(cmd *cobra.Command, s *experiment.Scenario, seed int64) (*plan.Plan, error) {
+	if !cmd.Flags().Changed("provider") {
+		return s.Plan(seed)
+	}
+	opts, err := o.runOptions(runFlags{seed: seed}, "")
+	if err != nil {
+		return nil, err
+	}
+	opts.Suffix = "" // a run's is another each time
+	return s.PlanFor(cmd.Context(), opts)
 }
 
 func completeScenarios(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

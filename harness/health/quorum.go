@@ -12,10 +12,15 @@ import (
 // wholeAtEnd: Whole held for its steady time after the last step. That it held is what the run said; of the last look it is found again here. Where
 // nothing was upgraded the components must have the version they began with.
 func wholeAtEnd(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	switch {
-	case r.Final.Time.IsZero():
+	if r.Final.Time.IsZero() {
 		return plan.Unknown, "nothing was looked at, at the end"
-	case r.Unwhole != "":
+	}
+	for _, c := range r.Final.Components {
+		if c.Failure == cluster.Unasked {
+			return plan.Unknown, fmt.Sprintf("%s cannot be asked: %s", c, c.Error)
+		}
+	}
+	if r.Unwhole != "" {
 		return plan.Fail, r.Unwhole
 	}
 	w := Wanted{Topology: r.Topology, Ailing: r.Ailing, Versions: map[string]string{}}

@@ -83,8 +83,8 @@ func TestWholeNamesWhatIsNot(t *testing.T) {
 		"a crash loop": {func(o *observe.Observation, _ *Wanted) {
 			o.Pods[0].Ready, o.Pods[0].Waiting = false, "serve: CrashLoopBackOff"
 		}, "CrashLoopBackOff"},
-		"a pod on its way":     {func(o *observe.Observation, _ *Wanted) { o.Pods[0].Ending = true }, "being deleted"},
-		"a replica missing":    {func(o *observe.Observation, _ *Wanted) { o.Wanted[0].Ready = 0 }, "0 of 1 replicas"},
+		"a pod on its way":  {func(o *observe.Observation, _ *Wanted) { o.Pods[0].Ending = true }, "being deleted"},
+		"a replica missing": {func(o *observe.Observation, _ *Wanted) { o.Wanted[0].Ready = 0 }, "0 of 1 replicas"},
 	} {
 		o, w := well(), Wanted{Topology: pairTopology()}
 		c.change(&o, &w)
