@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
@@ -144,16 +145,19 @@ func (c *Cluster) create(ctx context.Context) error {
 		}
 	}()
 	told := &kindLog{}
-	ended := make(chan error, 1)
+	var failed error // for who has seen ended
+	ended := make(chan struct{})
 	go func() {
-		ended <- kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(told)).Create(prefix+t.Name,
+		defer close(ended)
+		failed = kindcluster.NewProvider(kindcluster.ProviderWithDocker(), kindcluster.ProviderWithLogger(told)).Create(prefix+t.Name,
 			kindcluster.CreateWithV1Alpha4Config(config), kindcluster.CreateWithKubeconfigPath(filepath.Join(c.dir, adminFile)),
 			kindcluster.CreateWithRetain(true),    // a failure's logs are collected first
 			kindcluster.CreateWithWaitForReady(0), // Ready waits, and ends with its context
 			kindcluster.CreateWithDisplayUsage(false), kindcluster.CreateWithDisplaySalutation(false))
 	}()
 	select {
-	case err = <-ended:
+	case <-ended:
+		err = failed
 	case <-ctx.Done():
 		err = errors.Join(context.Cause(ctx), c.cancelled(context.WithoutCancel(ctx), ended))
 	}
@@ -164,11 +168,11 @@ func (c *Cluster) create(ctx context.Context) error {
 }
 
 // cancelled takes the containers away until kind's library has noticed.
-func (c *Cluster) cancelled(ctx context.Context, ended <-chan error) error {
+func (c *Cluster) cancelled(ctx context.Context, ended <-chan struct{}) error {
 	return cluster.Await(ctx, "the end of kind's create", cluster.Wait{For: noticesWithin, Every: time.Second}, func(ctx context.Context) error {
 		_, err := c.provider.removeContainers(ctx, c.record.Topology.Name)
 		select {
-		case <-ended: // with an error, over what was taken away
+		case <-ended: // over what was taken away
 			return err
 		default:
 			return errors.Join(err, errors.New("it goes on"))
@@ -194,8 +198,11 @@ func (c *Cluster) config() (*v1alpha4.Cluster, error) {
 	return out, err
 }
 
-// kindLog keeps what kind tells, for an error to quote.
-type kindLog struct{ said bytes.Buffer }
+// kindLog keeps what kind tells, from several goroutines, for an error to quote.
+type kindLog struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
 
 func (l *kindLog) Warn(m string)                  { l.Info(m) }
 func (l *kindLog) Warnf(format string, a ...any)  { l.Infof(format, a...) }
@@ -207,12 +214,19 @@ func (l *kindLog) V(level log.Level) log.InfoLogger {
 	}
 	return l
 }
-func (l *kindLog) Info(m string)                 { l.said.WriteString(strings.TrimSpace(m) + "\n") }
+func (l *kindLog) Info(m string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said.WriteString(strings.TrimSpace(m) + "\n")
+}
+
 func (l *kindLog) Infof(format string, a ...any) { l.Info(fmt.Sprintf(format, a...)) }
 func (l *kindLog) Enabled() bool                 { return true }
 
 func (l *kindLog) tail() string {
 	const most = 2000
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	s := strings.TrimSpace(l.said.String())
 	if len(s) > most {
 		s = "…" + s[len(s)-most:]
