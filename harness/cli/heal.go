@@ -91,7 +91,7 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
-		if !slices.Contains(running, run.Cluster) {
+		if !slices.Contains(running, run.Cluster) && !lasts(p) {
 			if err := g.Gone("its " + p.Name() + " ended with its owner"); err != nil {
 				return err
 			}
@@ -104,6 +104,12 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 		}
 	}
 	return nil
+}
+
+// lasts reports whether clusters of the provider go on without it: one that is not found is then another, or away, and its faults are not gone.
+func lasts(p cluster.Provider) bool {
+	l, ok := p.(cluster.Lasting)
+	return ok && l.Lasts()
 }
 
 // of is the provider a run had.

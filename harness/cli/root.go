@@ -37,6 +37,9 @@ type options struct {
 	provider string
 	quiet    bool
 	progress *progress
+
+	inventory string // of staging
+	typed     string // the name of the cluster that is staging
 }
 
 // codeError carries an exit code that is not a failure to explain.
@@ -103,12 +106,14 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	f.StringVar(&o.binDir, "bin-dir", "", "directory with your own kube-apiserver, kubelet, etcd, …")
 	f.StringVar(&o.provider, "provider", envOr("DRYDOCK_PROVIDER", provider.Names()[0]), "where clusters come from: "+strings.Join(provider.Names(), ", ")+", or $DRYDOCK_PROVIDER")
 	_ = root.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(provider.Names(), cobra.ShellCompDirectiveNoFileComp))
+	f.StringVar(&o.inventory, "inventory", os.Getenv("DRYDOCK_INVENTORY"), "of staging: file that says how the cluster is reached and what may be done to it, or $DRYDOCK_INVENTORY")
+	f.StringVar(&o.typed, "i-know-this-is-staging", "", "of staging: the cluster's own name, typed by whoever may have it broken")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		o.progress = newProgress(os.Stderr, o.quiet)
 		return nil
 	}
-	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(o), reportCommand(o), healCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o))
+	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(o), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o))
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), kubectlCommand(o), versionsCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
 	return root
@@ -128,11 +133,11 @@ func (o *options) host() (provider.Host, error) {
 	if err != nil {
 		return provider.Host{}, fmt.Errorf("where is this program? %w", err)
 	}
-	h := provider.Host{Program: program, Progress: o.progress}
+	h := provider.Host{Program: program, Progress: o.progress, Typed: o.typed}
 	for _, d := range []struct {
 		from string
 		to   *string
-	}{{o.stateDir, &h.StateDir}, {o.cacheDir, &h.CacheDir}, {o.binDir, &h.BinDir}} {
+	}{{o.stateDir, &h.StateDir}, {o.cacheDir, &h.CacheDir}, {o.binDir, &h.BinDir}, {o.inventory, &h.Inventory}} {
 		if d.from == "" {
 			continue
 		}

@@ -31,6 +31,7 @@ type runFlags struct {
 	seed       int64
 	json       bool
 	nullFaults bool
+	readOnly   bool
 	noImage    bool
 	parallel   int
 	fixed      bool
@@ -193,8 +194,11 @@ func (o *options) runOptions(f runFlags, out string) (experiment.Options, error)
 	if err != nil {
 		return experiment.Options{}, err
 	}
+	if f.on == "" && lasts(p) { // it makes no cluster: the one that was named is meant
+		f.on = o.typed
+	}
 	return experiment.Options{
-		Provider: p, On: f.on, KeepOnFailure: f.keep, Drydock: h.Drydock(o.provider), Env: h.Env(o.provider), Subjects: h.Subjects(),
+		Provider: p, On: f.on, KeepOnFailure: f.keep, ReadOnly: f.readOnly, Drydock: h.Drydock(o.provider), Env: h.Env(o.provider), Subjects: h.Subjects(),
 		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
 		Tell: func(label, id, name string) plan.Teller {
 			return o.progress.begin(strings.TrimSpace(label + " " + id + " " + name))

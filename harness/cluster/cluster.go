@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Command is a program to run on a machine.
@@ -101,6 +102,22 @@ type Scaler interface {
 	AddMachine(ctx context.Context, spec MachineSpec) (Machine, error)
 	// RemoveMachine cuts a machine's power and drops its disk for good; idempotent.
 	RemoveMachine(ctx context.Context, name string) error
+}
+
+// Reserved is a cluster that does not let everything be done to it.
+type Reserved interface {
+	// Allow refuses, with a UsageError, a plan that holds something that may not be done here. It is asked with all of it, before anything is done.
+	Allow(acts []Act) error
+	// Free refuses, with a UsageError that says whose it is, where somebody else has claimed it: what is seen of the cluster then is what he does.
+	Free(ctx context.Context) error
+}
+
+// Act is something that a plan is to break.
+type Act struct {
+	Fault    string        // its kind
+	Machines int           // that are broken at that time, by this and by what else is broken then
+	Members  int           // of etcd that are away then
+	For      time.Duration // how long it holds
 }
 
 // Metered is a cluster that tells what it takes of this host.

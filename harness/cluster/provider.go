@@ -35,6 +35,12 @@ type Sweeper interface {
 	Sweep(ctx context.Context, tell func(name, found string)) error
 }
 
+// Lasting is a provider whose clusters may have been there before it and stay when everybody has gone.
+type Lasting interface {
+	// Lasts reports whether they do: one that cannot be found has then not ended.
+	Lasts() bool
+}
+
 // Progress is told of the phases of something slow; the returned function ends the phase.
 type Progress interface {
 	Phase(format string, args ...any) (done func(err error))

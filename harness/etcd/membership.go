@@ -110,26 +110,45 @@ type Synced struct {
 // Synced writes once and compares the members at that revision: one that does not apply has not got there, however healthy it calls itself.
 // (The raft index itself moves on with every client's write between two looks; a revision that all must have stands still.)
 func (w *Watcher) Synced(ctx context.Context, timeout time.Duration) Synced {
+	return w.compare(ctx, timeout, func(ctx context.Context, c *clientv3.Client) (int64, error) {
+		put, err := c.Put(ctx, lastKey, time.Now().UTC().Format(time.RFC3339Nano))
+		if err != nil {
+			return 0, fmt.Errorf("a last write: %w", err)
+		}
+		return put.Header.Revision, nil
+	})
+}
+
+// Compared compares the members at the revision that a quorum confirms, and writes nothing: whether the next write would get to all it cannot say.
+func (w *Watcher) Compared(ctx context.Context, timeout time.Duration) Synced {
+	return w.compare(ctx, timeout, func(ctx context.Context, c *clientv3.Client) (int64, error) {
+		got, err := c.Get(ctx, lastKey)
+		if err != nil {
+			return 0, fmt.Errorf("the revision to compare at: %w", err)
+		}
+		return got.Header.Revision, nil
+	})
+}
+
+func (w *Watcher) compare(ctx context.Context, timeout time.Duration, mark func(ctx context.Context, c *clientv3.Client) (int64, error)) Synced {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := Synced{Applied: map[string]int64{}, Hashes: map[string]uint32{}}
-	if err := w.sync(ctx, &s); err != nil {
+	if err := w.sync(ctx, &s, mark); err != nil {
 		s.Error = err.Error()
 	}
 	return s
 }
 
-func (w *Watcher) sync(ctx context.Context, s *Synced) error {
+func (w *Watcher) sync(ctx context.Context, s *Synced, mark func(ctx context.Context, c *clientv3.Client) (int64, error)) error {
 	c, err := w.access.Client(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	put, err := c.Put(ctx, lastKey, time.Now().UTC().Format(time.RFC3339Nano))
-	if err != nil {
-		return fmt.Errorf("a last write: %w", err)
+	if s.Revision, err = mark(ctx, c); err != nil {
+		return err
 	}
-	s.Revision = put.Header.Revision
 	for machine, c := range w.clients {
 		endpoint, err := w.access.Endpoint(machine)
 		if err != nil {

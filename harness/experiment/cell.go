@@ -79,6 +79,9 @@ func (c *cellRun) load(ctx context.Context) error {
 		return err
 	}
 	c.target = target
+	if c.options.ReadOnly {
+		return c.look(long)
+	}
 	if w := c.scenario.Spec.Workload; w.Replicas > 0 {
 		if target.Workload, err = load.StartWorkload(ctx, target.Client, w); err != nil {
 			return err
@@ -101,13 +104,33 @@ func (c *cellRun) load(ctx context.Context) error {
 		}
 	}
 	c.record.Ailing = health.Ailing(c.observer.Observe(ctx))
+	c.watch(long)
+	return nil
+}
+
+// look begins what only reads. What was ailing before is not excused: it is what is looked for.
+func (c *cellRun) look(long context.Context) (err error) {
+	c.record.ReadOnly = true
+	if c.watched, err = load.NewReads(long, c.target); err != nil {
+		return err
+	}
+	if c.observer, err = observe.NewObserver(c.target); err != nil {
+		return err
+	}
+	c.observer.ReadOnly = true
+	c.host = observe.NewHostWatch(c.options.Out)
+	c.watch(long)
+	return nil
+}
+
+// watch sets observer and load going; the settle step ends them.
+func (c *cellRun) watch(long context.Context) {
 	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
 	c.watching.Go(func() { c.host.Run(watch) })
 	c.watching.Go(func() { c.observer.Run(watch) })
 	c.watched.Start(long)
-	return nil
 }
 
 func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
@@ -242,7 +265,9 @@ func (c *cellRun) gather(ctx context.Context) {
 	}
 	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
-	c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
+	if !c.options.ReadOnly {
+		c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
+	}
 	for _, ch := range c.outline.faults {
 		c.record.Windows = append(c.record.Windows, c.window(ch))
 	}
@@ -253,7 +278,7 @@ func (c *cellRun) gather(ctx context.Context) {
 		}
 		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)
 	}
-	if c.target.Client != nil {
+	if c.target.Client != nil && !c.options.ReadOnly {
 		c.lookForResidue(ctx)
 	}
 }

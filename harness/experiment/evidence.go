@@ -136,7 +136,11 @@ func (e *Evidence) Judge() *plan.Result {
 	asked := func(name string) bool { // with parameters of its own, perhaps
 		return slices.ContainsFunc(append(slices.Clone(e.Always), e.Finally...), func(c Check) bool { return c.Name == name })
 	}
-	for _, name := range health.Builtin(r.Topology) {
+	builtin := health.Builtin(r.Topology)
+	if r.ReadOnly {
+		builtin = health.Looking(r.Topology)
+	}
+	for _, name := range builtin {
 		if asked(name) {
 			continue
 		}

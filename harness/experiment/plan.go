@@ -60,7 +60,36 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 		}
 		o.items = append(o.items, it)
 	}
-	return o, nil
+	return o, o.allowed()
+}
+
+// allowed asks the cluster that is up whether all that is planned may be done to it.
+func (o *outline) allowed() error {
+	c, reserved := o.cell.On.(cluster.Reserved)
+	if !reserved {
+		return nil
+	}
+	var acts []cluster.Act
+	for _, it := range o.items {
+		if it.fault != nil {
+			acts = append(acts, act(o.cell.Topology, it.fault, 0, 0))
+		}
+		machines, members := 0, 0 // of all that an upgrade may have broken at a time, whatever its steps
+		for _, p := range it.placed {
+			a := act(o.cell.Topology, p.choice, machines, members)
+			machines, members = a.Machines, a.Members
+			acts = append(acts, a)
+		}
+	}
+	return c.Allow(acts)
+}
+
+func act(t cluster.Topology, c *choice, machines, members int) cluster.Act {
+	n := len(c.spec.Machines)
+	if c.spec.Target == fault.Leader || c.spec.Target == fault.Follower {
+		n = 1
+	}
+	return cluster.Act{Fault: c.spec.Kind, Machines: machines + n, Members: members + c.spec.ImpactWith(t, nil), For: c.spec.For}
 }
 
 func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
@@ -202,7 +231,7 @@ func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	begin, end := o.ends()
 	out := []*plan.Step{
 		{Name: begin, Run: a.up},
-		{Name: "start probes and recorded clients", Run: a.load},
+		{Name: o.begins(), Run: a.load},
 	}
 	for i := range o.items {
 		out = append(out, o.itemStep(&o.items[i], a))

@@ -30,6 +30,8 @@ type Options struct {
 	Subjects   subject.Builder
 	// On names a cluster that is up. The scenario runs on it, if it is what the scenario asks for, and leaves it as it was.
 	On string
+	// ReadOnly looks at the cluster that is up, claims nothing and writes nothing. The scenario has nothing but time to pass.
+	ReadOnly bool
 	// KeepOnFailure keeps the cluster of a cell that does not end GO; Kept is told of it, and may be nil.
 	KeepOnFailure bool
 	Kept          func(c cluster.Cluster)

@@ -319,6 +319,7 @@ type Cell struct {
 	Warnings []string
 	Lacks    cluster.Lacks   // what the machines cannot do where it runs
 	On       cluster.Cluster // that is up already; nil: one is made
+	ReadOnly bool            // On is looked at only
 }
 
 // Cells multiplies the scenario out.

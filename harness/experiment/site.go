@@ -48,6 +48,14 @@ func (s *Scenario) on(ctx context.Context, cells []Cell, o Options) ([]Cell, err
 	if err != nil {
 		return nil, err
 	}
+	if o.ReadOnly { // whatever it is, and in whatever state: that is what is to be seen
+		return []Cell{{Topology: up.Topology(), Lacks: up.Lacks(), On: up, ReadOnly: true}}, nil
+	}
+	if c, reserved := up.(cluster.Reserved); reserved {
+		if err := c.Free(ctx); err != nil {
+			return nil, err
+		}
+	}
 	have, err := running(ctx, up)
 	if err != nil {
 		return nil, err
@@ -124,6 +132,10 @@ func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, w
 
 // attach takes the cluster that is up. One that is not whole already would be judged for what the run did not do.
 func (c *cellRun) attach(ctx context.Context, up cluster.Cluster) error {
+	if c.options.ReadOnly {
+		c.cluster = up
+		return nil
+	}
 	if err := up.Claim(ctx); err != nil {
 		return err
 	}
@@ -163,6 +175,9 @@ func (c *cellRun) down(ctx context.Context) error {
 	if c.cluster == nil {
 		return fmt.Errorf("%w: nothing was made", plan.ErrSkip)
 	}
+	if c.options.ReadOnly { // not even logs: what makes an archive of them writes
+		return nil
+	}
 	name := c.topology().Name
 	err := c.cluster.CollectLogs(ctx, c.logs())
 	switch {
@@ -201,9 +216,20 @@ func lacking(c *choice) *plan.Step {
 	return c.step
 }
 
+// begins is the name of the step that sets everything going that looks.
+func (o *outline) begins() string {
+	if o.cell.ReadOnly {
+		return "start probes that only read"
+	}
+	return "start probes and recorded clients"
+}
+
 // ends are the names of the first and the last step.
 func (o *outline) ends() (begin, end string) {
 	t := o.cell.Topology
+	if o.cell.ReadOnly {
+		return fmt.Sprintf("find cluster %s, %s", t.Name, t), "leave the cluster"
+	}
 	if o.cell.On != nil {
 		return fmt.Sprintf("take cluster %s, %s, and see that it is whole", t.Name, t), "remove what the run has put there, and leave the cluster"
 	}

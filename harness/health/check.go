@@ -66,6 +66,15 @@ func Builtin(t cluster.Topology) []string {
 	return out
 }
 
+// Looking are those of them that need nobody who writes, of a cluster that others use meanwhile: what they change there is their business.
+func Looking(t cluster.Topology) []string {
+	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "etcdHealthy", "hashesEqual"}
+	if t.Kubernetes() {
+		out = append(out, "noUnplannedRestart", "oneLeader", "apiAvailable", "nodesReady")
+	}
+	return out
+}
+
 // WhenOf is when a check of the list is made.
 func WhenOf(name string) string {
 	for _, k := range Checks() {

@@ -13,6 +13,7 @@ import (
 // Record is everything a run has observed; checks read it and nothing else. It is kept as it is and judged again later: nothing in it is a verdict.
 type Record struct {
 	Topology     cluster.Topology         `json:"topology"`
+	ReadOnly     bool                     `json:"readOnly,omitempty"` // nobody wrote, and nothing was broken: it was looked at only
 	Observations []observe.Observation    `json:"observations"`
 	Final        observe.Observation      `json:"final"`             // the last Look
 	Unwhole      string                   `json:"unwhole,omitempty"` // what Whole said when the time to settle was over; empty: the cluster was whole and stayed so

@@ -41,7 +41,12 @@ func (o *Observer) synced(ctx context.Context, ob Observation) *etcd.Synced {
 			return &etcd.Synced{Error: fmt.Sprintf("member on %s: %s", m.Machine, m.Error)}
 		}
 	}
-	s := o.members.Synced(ctx, lookFor)
+	s := etcd.Synced{}
+	if o.ReadOnly {
+		s = o.members.Compared(ctx, lookFor)
+	} else {
+		s = o.members.Synced(ctx, lookFor)
+	}
 	return &s
 }
 

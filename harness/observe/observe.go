@@ -79,6 +79,8 @@ type Observer struct {
 	members *etcd.Watcher
 	client  kubernetes.Interface // nil for etcd-only
 	Keep    func(Observation)    // told of every observation; may be nil
+	// ReadOnly: a Look writes nothing, and compares what members hold at a revision that is there.
+	ReadOnly bool
 
 	components *componentProbes
 	workload   *Workload // nil: none was started

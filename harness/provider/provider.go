@@ -12,6 +12,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/kind"
 	"drydock.dev/drydock/harness/cluster/lab"
+	"drydock.dev/drydock/harness/cluster/staging"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/subject"
@@ -28,6 +29,9 @@ func wired() []wiring {
 	return []wiring{
 		{"lab", func(h Host) (cluster.Provider, error) { return h.Lab(), nil }},
 		{"kind", func(h Host) (cluster.Provider, error) { return h.Kind(), nil }},
+		{"staging", func(h Host) (cluster.Provider, error) {
+			return &staging.Provider{Inventory: h.Inventory, Typed: h.Typed, StateDir: h.StateDir}, nil
+		}},
 	}
 }
 
@@ -51,6 +55,10 @@ type Host struct {
 	// Of the lab alone:
 	NoImage bool // run kubeadm even where a saved cluster could be booted
 	APIPort int  // loopback port for the API server; 0 chooses a free one
+
+	// Of staging alone:
+	Inventory string // file that says how the cluster is reached and what may be done to it
+	Typed     string // the cluster's own name, typed by whoever knows what may be broken
 }
 
 // Progress is told of the phases of a bring-up and of the making of binaries.
@@ -109,8 +117,10 @@ func (h Host) Subjects() subject.Builder {
 func (h Host) Drydock(provider string) func(ctx context.Context, args ...string) *exec.Cmd {
 	return func(ctx context.Context, args ...string) *exec.Cmd {
 		args = append(args, "--state-dir", h.StateDir, "--cache-dir", h.CacheDir, "--provider", provider)
-		if h.BinDir != "" {
-			args = append(args, "--bin-dir", h.BinDir)
+		for _, f := range []struct{ flag, value string }{{"--bin-dir", h.BinDir}, {"--inventory", h.Inventory}, {"--i-know-this-is-staging", h.Typed}} {
+			if f.value != "" {
+				args = append(args, f.flag, f.value)
+			}
 		}
 		return exec.CommandContext(ctx, h.Program, args...)
 	}
@@ -121,6 +131,7 @@ func (h Host) Drydock(provider string) func(ctx context.Context, args ...string)
 func (h Host) Env(provider string) []string {
 	return []string{
 		"DRYDOCK=" + h.Program, "DRYDOCK_STATE_DIR=" + h.StateDir, "DRYDOCK_CACHE_DIR=" + h.CacheDir, "DRYDOCK_PROVIDER=" + provider,
+		"DRYDOCK_INVENTORY=" + h.Inventory,
 	}
 }
 

@@ -1,0 +1,293 @@
+package staging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
+	"sigs.k8s.io/e2e-framework/klient/wait"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Of the maintenance lock. It is renewed often and lasts long: the API server may be what is broken, and a process that was killed must not keep
+// everybody out for ever.
+const (
+	leaseName      = "drydock"
+	leaseNamespace = "kube-system"
+	leaseFor       = 90 * time.Second
+	leaseEvery     = 10 * time.Second
+	leaseTry       = 5 * time.Second
+)
+
+// claim is the cluster held by this process.
+type claim struct {
+	holder string
+	lost   atomic.Bool // somebody else holds it now
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+// keeper is where the lock is: take takes or renews it for the holder, drop lets it go, and free says who else has it.
+type keeper interface {
+	free(ctx context.Context, holder string) error
+	take(ctx context.Context, holder string) error
+	drop(ctx context.Context, holder string) error
+}
+
+func (c *Cluster) keeper() (keeper, error) {
+	if c.kube == nil {
+		return machineLock{c}, nil
+	}
+	r, err := resources.New(c.kube.config)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return leaseLock{r}, nil
+}
+
+// whoami names this process to people.
+func whoami() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	name := strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return fmt.Sprintf("%s@%s/drydock-%d", name, host, os.Getpid())
+}
+
+// Claim takes the maintenance lock: the Lease drydock in kube-system or, of etcd alone, a file on every machine.
+func (c *Cluster) Claim(ctx context.Context) error {
+	if err := c.named(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claim != nil {
+		return nil
+	}
+	k, err := c.keeper()
+	if err != nil {
+		return err
+	}
+	holder := whoami()
+	if err := k.take(ctx, holder); err != nil {
+		return err
+	}
+	renew, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.claim = &claim{holder: holder, stop: stop, ended: make(chan struct{})}
+	go c.claim.renew(renew, k)
+	return nil
+}
+
+func (cl *claim) renew(ctx context.Context, k keeper) {
+	defer close(cl.ended)
+	tick := time.NewTicker(leaseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		try, cancel := context.WithTimeout(ctx, leaseTry)
+		err := k.take(try, cl.holder)
+		cancel()
+		var usage *cluster.UsageError
+		if errors.As(err, &usage) { // what cannot be renewed because nobody answers is tried again
+			cl.lost.Store(true)
+		}
+	}
+}
+
+// releaseWithin is how long the API server may take to be back for the lock to be given up; after that it runs out by itself.
+const releaseWithin = 30 * time.Second
+
+// Release lets it go.
+func (c *Cluster) Release(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claim == nil {
+		return nil
+	}
+	c.claim.stop()
+	<-c.claim.ended
+	holder := c.claim.holder
+	c.claim = nil
+	k, err := c.keeper()
+	if err != nil {
+		return err
+	}
+	var last error
+	err = wait.For(func(ctx context.Context) (bool, error) {
+		last = k.drop(ctx, holder)
+		return last == nil, nil
+	}, wait.WithContext(ctx), wait.WithTimeout(releaseWithin), wait.WithInterval(time.Second), wait.WithImmediate())
+	if err != nil {
+		return fmt.Errorf("cluster %q: the maintenance lock is not given up and runs out in %s: %w; last seen: %w", c.topology.Name, leaseFor, err, last)
+	}
+	return nil
+}
+
+// Free says who else has claimed the cluster.
+func (c *Cluster) Free(ctx context.Context) error {
+	k, err := c.keeper()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	return k.free(ctx, whoami())
+}
+
+// mine refuses to break what this process does not hold.
+func (c *Cluster) mine() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.claim == nil:
+		return cluster.Usagef("cluster %q was not claimed: nothing is broken on it", c.topology.Name)
+	case c.claim.lost.Load():
+		return cluster.Usagef("cluster %q: the maintenance lock was lost to somebody else: nothing more is broken on it", c.topology.Name)
+	default:
+		return nil
+	}
+}
+
+func heldBy(holder string, until time.Time) error {
+	return cluster.Usagef("the cluster is being worked on by %s (until %s, if that does not go on): two at once would judge each other's faults", holder, until.Format(time.TimeOnly))
+}
+
+// leaseLock is the Lease.
+type leaseLock struct{ r *resources.Resources }
+
+// read gives the Lease as it is, refusing one that somebody else holds.
+func (l leaseLock) read(ctx context.Context, holder string) (lease coordinationv1.Lease, fresh bool, err error) {
+	err = l.r.Get(ctx, leaseName, leaseNamespace, &lease)
+	if apierrors.IsNotFound(err) {
+		return lease, true, nil
+	}
+	if err != nil {
+		return lease, false, fmt.Errorf("maintenance lease: %w", err)
+	}
+	if s := lease.Spec; ptr.Deref(s.HolderIdentity, "") != "" && *s.HolderIdentity != holder && s.RenewTime != nil {
+		if until := s.RenewTime.Add(time.Duration(ptr.Deref(s.LeaseDurationSeconds, 0)) * time.Second); until.After(time.Now()) {
+			return lease, false, heldBy(*s.HolderIdentity, until)
+		}
+	}
+	return lease, false, nil
+}
+
+func (l leaseLock) free(ctx context.Context, holder string) error {
+	_, _, err := l.read(ctx, holder)
+	return err
+}
+
+func (l leaseLock) take(ctx context.Context, holder string) error {
+	lease, fresh, err := l.read(ctx, holder)
+	if err != nil {
+		return err
+	}
+	now := metav1.NowMicro()
+	if ptr.Deref(lease.Spec.HolderIdentity, "") != holder {
+		lease.Spec.AcquireTime = &now
+	}
+	lease.Name, lease.Namespace = leaseName, leaseNamespace
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds = &holder, &now, ptr.To(int32(leaseFor.Seconds()))
+	if fresh {
+		err = l.r.Create(ctx, &lease)
+	} else {
+		err = l.r.Update(ctx, &lease) // of the version that was read: of two that come at once one is refused
+	}
+	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
+		return heldBy("somebody who came at the same moment", now.Add(leaseFor))
+	}
+	if err != nil {
+		return fmt.Errorf("maintenance lease: %w", err)
+	}
+	return nil
+}
+
+func (l leaseLock) drop(ctx context.Context, holder string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTry)
+	defer cancel()
+	var lease coordinationv1.Lease
+	err := l.r.Get(ctx, leaseName, leaseNamespace, &lease)
+	if apierrors.IsNotFound(err) || (err == nil && ptr.Deref(lease.Spec.HolderIdentity, "") != holder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = l.r.Delete(ctx, &lease); apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// machineLock is a file on every machine that answers.
+type machineLock struct{ c *Cluster }
+
+const lockFile = runDir + "/maintenance"
+
+func (l machineLock) free(ctx context.Context, holder string) error {
+	for _, m := range l.c.machines {
+		// One that does not answer says nothing; Claim wants most of them.
+		out, _ := m.script(ctx, `f=`+lockFile+`; [ ! -s $f ] || cat $f`, holder)
+		until, who, is := strings.Cut(strings.TrimSpace(out), " ")
+		at, _ := strconv.ParseInt(until, 10, 64) // our own words
+		if is && who != holder && time.Unix(at, 0).After(time.Now()) {
+			return heldBy(who, time.Unix(at, 0))
+		}
+	}
+	return nil
+}
+
+func (l machineLock) take(ctx context.Context, holder string) error {
+	const script = `mkdir -p -m 700 ` + runDir + `; now=$(date +%s); f=` + lockFile + `
+i=0; until mkdir $f.guard 2>/dev/null; do i=$((i+1)); [ $i -lt 50 ] || rmdir $f.guard; sleep 0.1; done; trap 'rmdir $f.guard' EXIT
+if [ -s $f ]; then read -r until who <$f; if [ "$who" != "$1" ] && [ "$until" -gt "$now" ]; then echo "$until $who"; exit 0; fi; fi
+echo "$((now+$2)) $1" >$f.new; mv $f.new $f`
+	taken := 0
+	var errs []error
+	for _, m := range l.c.machines {
+		out, err := m.script(ctx, script, holder, strconv.Itoa(int(leaseFor.Seconds())))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if until, who, held := strings.Cut(strings.TrimSpace(out), " "); held {
+			at, _ := strconv.ParseInt(until, 10, 64) // our own words
+			return errors.Join(heldBy(who, time.Unix(at, 0)), l.drop(ctx, holder))
+		}
+		taken++
+	}
+	if taken < cluster.Quorum(len(l.c.machines)) { // two cannot both have more than half
+		return errors.Join(append(errs, fmt.Errorf("the maintenance lock: %d of %d machines answer", taken, len(l.c.machines)))...)
+	}
+	return nil
+}
+
+func (l machineLock) drop(ctx context.Context, holder string) error {
+	var errs []error
+	for _, m := range l.c.machines {
+		if _, err := m.script(ctx, `f=`+lockFile+`; if [ -s $f ]; then read -r until who <$f; if [ "$who" = "$1" ]; then rm -f $f; fi; fi`, holder); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,93 @@
+package staging
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// What is copied of a machine's logs: a cluster that exists has had a long time to write them.
+const (
+	logsWithin = 2 * time.Minute
+	logsMost   = 64 << 20 // bytes of one machine
+	// logsScript writes an archive of the services' last lines and of the control plane's pods' logs of the last two hours.
+	logsScript = `t=$(mktemp -d); trap 'rm -rf "$t"' EXIT; mkdir "$t/units"
+for u in kubelet containerd crio etcd; do journalctl -u $u -n 5000 --no-pager >"$t/units/$u.log" 2>/dev/null || true; [ -s "$t/units/$u.log" ] || rm -f "$t/units/$u.log"; done
+cd /var/log && find pods/kube-system_* -type f -name '*.log' -mmin -120 -size -16384k >"$t/list" 2>/dev/null || true
+tar -cf - -C "$t" units -C /var/log -T "$t/list" 2>/dev/null || true`
+)
+
+// CollectLogs copies the machines' logs to dir/MACHINE.
+func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
+	var errs []error
+	for _, m := range c.machines {
+		errs = append(errs, m.collect(ctx, filepath.Join(dir, m.name)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("logs: %w", err)
+	}
+	return nil
+}
+
+func (m *Machine) collect(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, logsWithin)
+	defer cancel()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	unpacked := make(chan error, 1)
+	go func() {
+		err := unpack(io.LimitReader(r, logsMost), dir)
+		_, _ = io.Copy(io.Discard, r) // what is too much is let go by
+		unpacked <- err
+	}()
+	code, err := m.run(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", logsScript}}, func(s *ssh.Session) { s.Stdout = w })
+	_ = w.Close()
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s: the logs' script exited %d", m.name, code)
+	}
+	return errors.Join(err, <-unpacked)
+}
+
+// unpack writes the regular files of an archive. Whatever names a machine gives them, they stay in the directory.
+func unpack(from io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	for t := tar.NewReader(from); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("archive: %w", err)
+		}
+		name := strings.TrimPrefix(h.Name, "./")
+		if h.Typeflag != tar.TypeReg || !filepath.IsLocal(name) {
+			continue
+		}
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		raw, err := io.ReadAll(t)
+		if err == nil {
+			err = root.WriteFile(name, raw, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

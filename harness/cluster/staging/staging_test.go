@@ -1,0 +1,126 @@
+package staging
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// TestAllow: what is refused, and that the name is asked for first.
+func TestAllow(t *testing.T) {
+	c := &Cluster{
+		typed: "shop", topology: cluster.Topology{Name: "shop", EtcdMembers: 3},
+		inventory: &Inventory{Faults: []string{"etcdMemberCrash"}, BlastRadius: 2, DeadMan: time.Minute},
+	}
+	fine := cluster.Act{Fault: "etcdMemberCrash", Machines: 1, Members: 1, For: 10 * time.Second}
+	change := func(f func(a *cluster.Act)) cluster.Act { a := fine; f(&a); return a }
+	for name, tc := range map[string]struct {
+		typed string
+		act   cluster.Act
+		says  string
+	}{
+		"allowed":             {"shop", fine, ""},
+		"nothing typed":       {"", fine, "type its name"},
+		"another typed":       {"prod", fine, `calls itself "shop"`},
+		"a fault not listed":  {"shop", change(func(a *cluster.Act) { a.Fault = "machinePowerOff" }), "not among the inventory's faults"},
+		"too many machines":   {"shop", change(func(a *cluster.Act) { a.Machines = 3 }), "breaks 3 machines at a time, and blastRadius is 2"},
+		"beyond a quorum":     {"shop", change(func(a *cluster.Act) { a.Machines, a.Members = 2, 2 }), "which tolerate 1"},
+		"longer than a timer": {"shop", change(func(a *cluster.Act) { a.For = time.Minute }), "the machines undo it after 1m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.typed = tc.typed
+			err := c.Allow([]cluster.Act{fine, tc.act})
+			var usage *cluster.UsageError
+			switch {
+			case tc.says == "" && err != nil:
+				t.Fatal(err)
+			case tc.says != "" && (!errors.As(err, &usage) || !strings.Contains(err.Error(), tc.says)):
+				t.Fatalf("want a UsageError with %q, got %v", tc.says, err)
+			}
+		})
+	}
+	c.typed = ""
+	if err := c.Allow(nil); err != nil {
+		t.Errorf("who breaks nothing types nothing: %v", err)
+	}
+}
+
+// TestUnclaimed: a machine of a cluster that was not claimed is not broken, whoever asks.
+func TestUnclaimed(t *testing.T) {
+	m := &Machine{name: "a", cluster: &Cluster{topology: cluster.Topology{Name: "shop"}, inventory: &Inventory{}}}
+	ctx := t.Context()
+	_, held := m.Hold(ctx, "etcd")
+	_, killed := m.Kill(ctx, "etcd")
+	for name, err := range map[string]error{"hold": held, "kill": killed, "freeze": m.Freeze(ctx, "etcd"), "cut": m.Cut(ctx), "off": m.Off(ctx)} {
+		var usage *cluster.UsageError
+		if !errors.As(err, &usage) {
+			t.Errorf("%s: want a UsageError, got %v", name, err)
+		}
+	}
+}
+
+// TestInventory: mistakes are named, with what is known.
+func TestInventory(t *testing.T) {
+	for says, text := range map[string]string{
+		"":                              "kubeconfig: k\n",
+		"is unknown; known: cluster, k": "kubeconfig: k\nfault: [x]\n",
+		"is unknown; known: user":       "kubeconfig: k\nssh: {username: x}\n",
+		"is unknown; known: name":       "kubeconfig: k\nmachines: [{name: a, addr: x}]\n",
+		"kubeconfig is missing":         "ssh: {user: root}\n",
+		"belong together":               "kubeconfig: k\nmachines: [{name: a, powerOff: [x]}]\n",
+		"is there twice":                "kubeconfig: k\nmachines: [{name: a}, {name: a}]\n",
+		"address is missing":            "etcd: only\ncluster: c\nmachines: [{name: a}]\n",
+		"deadMan is 1s":                 "kubeconfig: k\ndeadMan: 1s\n",
+		"blastRadius is 0":              "kubeconfig: k\nblastRadius: 0\n",
+	} {
+		file := filepath.Join(t.TempDir(), "i.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readInventory(file)
+		if (err == nil) != (says == "") || (err != nil && !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: want %q, got %v", text, says, err)
+		}
+	}
+}
+
+// TestRefused: what an sshd says of a connection is the kernel's word.
+func TestRefused(t *testing.T) {
+	err := error(&dialError{from: "a", addr: "b:1", err: &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Connection refused"}})
+	if !errors.Is(err, syscall.ECONNREFUSED) || !answered(err) {
+		t.Errorf("not known for a refusal: %v", err)
+	}
+	if err := error(&dialError{err: &ssh.OpenChannelError{Reason: ssh.Prohibited, Message: "administratively prohibited"}}); answered(err) {
+		t.Errorf("an sshd that forbids it knows nothing of who is meant: %v", err)
+	}
+}
+
+// TestQuote: a word of a command stays one, whatever is in it.
+func TestQuote(t *testing.T) {
+	if got := quote(`it's $(x)`); got != `'it'\''s $(x)'` {
+		t.Error(got)
+	}
+}
+
+// TestTable: a cut leaves our own login through, and only that.
+func TestTable(t *testing.T) {
+	m := &Machine{found: found{from: "10.0.0.9", sshPort: "22"}}
+	table := m.table([]netip.Addr{netip.MustParseAddr("10.0.0.2")})
+	for _, want := range []string{"ip saddr 10.0.0.9 tcp dport 22 accept", "ip daddr 10.0.0.9 tcp sport 22 accept", "ip saddr 10.0.0.2 counter drop", "ip daddr 10.0.0.2 counter drop"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in\n%s", want, table)
+		}
+	}
+	if !strings.Contains(m.table(nil), "accept; counter drop;") {
+		t.Errorf("nobody is cut off by\n%s", m.table(nil))
+	}
+}
