@@ -25,6 +25,26 @@ func elected(second float64, holder string, acquired float64, a, b observe.Belie
 	return o
 }
 
+// TestALeaseThatIsTakenEarly: only its holder can give it up before its time, which is seldom seen between two looks.
+func TestALeaseThatIsTakenEarly(t *testing.T) {
+	early := func() *Record {
+		r := three()
+		r.Observations = []observe.Observation{elected(10, "a", 0, "", ""), elected(12, "b", 12, "", "")}
+		return r
+	}
+	stopped, stalledBetween := early(), early()
+	stopped.Windows = []Window{{Machines: []string{"a"}, Components: []string{observe.ControllerManager, observe.Scheduler}, Began: at(9)}}
+	stalledBetween.Host = stalled(10.5, 11.5)
+	for name, c := range map[string]struct {
+		r    *Record
+		want plan.Verdict
+	}{"of somebody nobody touched": {early(), plan.Fail}, "of somebody who was stopped": {stopped, plan.Pass}, "while nobody looked": {stalledBetween, plan.Unknown}} {
+		if got := judge(t, "oneLeader", c.r, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Message, c.want)
+		}
+	}
+}
+
 func TestOneLeader(t *testing.T) {
 	const leads, follows, unelected = observe.Leads, observe.Follows, observe.Unelected
 	one := func(o observe.Observation) observe.Observation { o.Leases = o.Leases[:1]; return o }

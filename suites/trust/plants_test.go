@@ -153,8 +153,8 @@ func duringUpgrade() []plant {
 	return []plant{
 		{"an acknowledged ConfigMap deleted below the API server", "noAcknowledgedWriteLost", deletedBelow},
 		{"a label lost", "labelsPreserved", api("PATCH", worker, `{"metadata":{"labels":{"example.com/marked":null}}}`, "node worker-1 has lost the label example.com/marked")},
-		{"the ClusterRoleBinding of joining nodes lost its subjects", "objectsPreserved", api("PATCH", bindings+"kubeadm:node-autoapprove-certificate-rotation",
-			`{"subjects":[]}`, "ClusterRoleBinding.rbac.authorization.k8s.io kubeadm:node-autoapprove-certificate-rotation")},
+		// kubeadm makes its own roles and bindings anew in every upgrade; this it made once.
+		{"the ConfigMap by which nodes find the cluster deleted", "objectsPreserved", api("DELETE", "/api/v1/namespaces/kube-public/configmaps/cluster-info", "", "ConfigMap kube-public/cluster-info is gone")},
 		{"a webhook left that ignores its failures", "noResidue", api("POST", webhooks, webhook("left", "Ignore", "example.com", "nothings"),
 			"ValidatingWebhookConfiguration.admissionregistration.k8s.io left was not there before")},
 	}
