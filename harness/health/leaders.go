@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -61,6 +62,9 @@ func leadersMove(r *Record, w *Window, p Params) (plan.Verdict, string) {
 // oneLeader: a lease that changes hands was expired, or given up by its holder (client-go's ReleaseOnCancel empties it), and no process takes itself
 // for the leader while another does, or while the lease is renewed by another.
 func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	if why := twoLeaders(r.Observations); why != "" {
+		return plan.Fail, why
+	}
 	last, first, changes := map[string]observe.Lease{}, map[string]observe.Lease{}, map[string]int32{}
 	blind, unseen := r.Blind(), ""
 	for _, o := range r.Observations {
@@ -85,16 +89,13 @@ func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 				before.Duration, clock(before.Renewed))
 			machine, _, _ := strings.Cut(before.Holder, "_")
 			switch {
-			case r.excused(machine, l.Component, l.Acquired): // it was stopped on purpose, and whoever is stopped gives its lease up; that is over between two looks
+			case r.excused(machine, l.Component, l.Acquired) || r.endedBefore(machine, l, before.Renewed): // whoever is stopped gives its lease up, and that is over between two looks
 			case blind.Longest(before.Renewed, o.Time) > 0:
 				unseen = why + "; whether it gave it up was not seen: the harness was blind"
 			default:
 				return plan.Fail, why
 			}
 		}
-	}
-	if why := twoLeaders(r.Observations); why != "" {
-		return plan.Fail, why
 	}
 	if unseen != "" {
 		return plan.Unknown, unseen
@@ -112,6 +113,18 @@ func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		said = append(said, word)
 	}
 	return plan.Pass, strings.Join(said, "; ") + "; nobody led beside the holder"
+}
+
+// endedBefore reports whether the process that held a lease was seen to have ended about when another took that. One that was robbed of it goes on
+// until it has failed to renew it for the renewal deadline, and ends only then.
+func (r *Record) endedBefore(machine string, taken observe.Lease, renewed time.Time) bool {
+	timing := kubeadm.Lease(r.Topology.Timing)
+	until := taken.Acquired.Add(timing.Renew - timing.Retry)
+	return slices.ContainsFunc(r.Observations, func(o observe.Observation) bool {
+		return o.Time.After(renewed) && !o.Time.After(until) && slices.ContainsFunc(o.Components, func(c observe.Component) bool {
+			return c.Machine == machine && c.Name == taken.Component && (c.Failure == cluster.Refused || c.Started.After(renewed))
+		})
+	})
 }
 
 // reign is a time in which a process took itself for the leader: it said so at its begin and at its end, and nothing else between them.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -32,13 +33,23 @@ func TestALeaseThatIsTakenEarly(t *testing.T) {
 		r.Observations = []observe.Observation{elected(10, "a", 0, "", ""), elected(12, "b", 12, "", "")}
 		return r
 	}
-	stopped, stalledBetween := early(), early()
+	stopped, stalledBetween, ended, robbed := early(), early(), early(), early()
+	gone := func(second float64) observe.Observation {
+		o := elected(second, "b", 12, "", "")
+		for _, name := range []string{observe.ControllerManager, observe.Scheduler} {
+			o.Components = append(o.Components, observe.Component{Name: name, Machine: "a", Error: "connection refused", Failure: cluster.Refused})
+		}
+		return o
+	}
+	ended.Observations = append(ended.Observations, gone(13))
+	robbed.Observations = append(robbed.Observations, elected(14, "b", 12, "", ""), gone(25))
 	stopped.Windows = []Window{{Machines: []string{"a"}, Components: []string{observe.ControllerManager, observe.Scheduler}, Began: at(9)}}
 	stalledBetween.Host = stalled(10.5, 11.5)
 	for name, c := range map[string]struct {
 		r    *Record
 		want plan.Verdict
-	}{"of somebody nobody touched": {early(), plan.Fail}, "of somebody who was stopped": {stopped, plan.Pass}, "while nobody looked": {stalledBetween, plan.Unknown}} {
+	}{"of somebody nobody touched": {early(), plan.Fail}, "of somebody who was stopped": {stopped, plan.Pass},
+		"of somebody who had ended": {ended, plan.Pass}, "of somebody who ended by it": {robbed, plan.Fail}, "while nobody looked": {stalledBetween, plan.Unknown}} {
 		if got := judge(t, "oneLeader", c.r, nil, Params{}); got.Verdict != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Message, c.want)
 		}
