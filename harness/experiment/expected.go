@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -112,10 +113,13 @@ func (c *cellRun) refuse(ctx context.Context, it *item) error {
 	return unchanged(before, after)
 }
 
+// toldWithin is how long all of them may take to tell it: on a busy host one page takes up to ten seconds.
+const toldWithin = 30 * time.Second
+
 // versionsTold awaits a look in which every component and member tells its version: of one that does not nobody knows that it was not touched.
 func (c *cellRun) versionsTold(ctx context.Context) (map[string]string, error) {
 	var told map[string]string
-	err := cluster.Await(ctx, "the versions of all components", cluster.Wait{For: lookFor}, func(ctx context.Context) error {
+	err := cluster.Await(ctx, "the versions of all components", cluster.Wait{For: toldWithin}, func(ctx context.Context) error {
 		told = c.observer.Observe(ctx).Versions
 		return allTold(told, c.topology())
 	})
