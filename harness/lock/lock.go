@@ -47,10 +47,15 @@ func Wait(ctx context.Context, path string, try func(path string) (*Lock, error)
 	}
 }
 
+// inherited is how long the lock of a process that was killed may outlast it: a child that it was just starting has its files until it
+// runs its own program.
+const inherited = 5 * time.Second
+
 func take(path string, how int) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
+	patience := time.Now().Add(inherited)
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 		if err != nil {
@@ -59,7 +64,14 @@ func take(path string, how int) (*Lock, error) {
 		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			holder := readHolder(f)
-			return nil, errors.Join(&HeldError{Path: path, Holder: holder}, f.Close())
+			if err := f.Close(); err != nil {
+				return nil, fmt.Errorf("lock %s: %w", path, err)
+			}
+			if ended(holder) && time.Now().Before(patience) {
+				<-time.After(10 * time.Millisecond)
+				continue
+			}
+			return nil, &HeldError{Path: path, Holder: holder}
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
@@ -88,6 +100,18 @@ func current(f *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
+// signature begins what a holder writes into the file.
+const signature = "process %d"
+
+// ended says of a holder, by what it wrote, that there is no such process any more.
+func ended(holder string) bool {
+	var pid int
+	if _, err := fmt.Sscanf(holder, signature, &pid); err != nil {
+		return false
+	}
+	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
+
 // sign writes who holds the lock, for those who are refused.
 func sign(f *os.File) error {
 	const longest = 100
@@ -95,7 +119,7 @@ func sign(f *os.File) error {
 	if len(command) > longest {
 		command = command[:longest] + "…"
 	}
-	text := fmt.Sprintf("process %d (%s), since %s", os.Getpid(), command, time.Now().Format(time.DateTime))
+	text := fmt.Sprintf(signature+" (%s), since %s", os.Getpid(), command, time.Now().Format(time.DateTime))
 	if err := f.Truncate(0); err != nil {
 		return err
 	}

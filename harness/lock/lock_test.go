@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,6 +114,31 @@ func TestAProcessThatEndsLetsGo(t *testing.T) {
 	_ = cmd.Wait()
 	_ = in.Close()
 	if _, err := Wait(t.Context(), path, Try, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAChildThatIsJustStartedHoldsNothing: until it runs its own program it has the lock of a process that was killed meanwhile.
+func TestAChildThatIsJustStartedHoldsNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	gone := exec.CommandContext(t.Context(), "true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	child, err := Try(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, signature+" (drydock up), since then", gone.Process.Pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	started := time.AfterFunc(50*time.Millisecond, func() { _ = child.Keep() })
+	defer started.Stop()
+	l, err := Try(path)
+	if err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	if err := l.Release(); err != nil {
 		t.Fatal(err)
 	}
 }
