@@ -204,7 +204,8 @@ func (c *Lab) Usage(ctx context.Context) (cluster.Usage, error) {
 	return u, c.call(ctx, "usage", struct{}{}, &u)
 }
 
-// shutdown ends PID 1 of the lab and waits until its socket is no longer served.
+// shutdown ends PID 1 of the lab and waits until all that it began has ended: its socket closes before the kernel kills the others, and
+// they write to the lab's directory until then.
 func (c *Lab) shutdown(ctx context.Context) error {
 	if Running(c.dir) {
 		// The answer may be lost with the lab: what counts is that it ends.
@@ -216,6 +217,9 @@ func (c *Lab) shutdown(ctx context.Context) error {
 	return cluster.Await(ctx, "the end of lab "+c.topology.Name, cluster.Wait{For: 30 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
 		if Running(c.dir) {
 			return errors.New("it still answers")
+		}
+		if left := inhabitants(c.dir); len(left) > 0 {
+			return fmt.Errorf("there remain: %s", strings.Join(left, "; "))
 		}
 		return nil
 	})

@@ -26,12 +26,7 @@ func Residue(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range process.List() {
-		raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-		if strings.HasSuffix(string(raw), "\x00lab-init\x00"+dir+"\x00") {
-			left = append(left, fmt.Sprintf("process %d (%s), PID 1 of the lab", p.PID, p.Name))
-		}
-	}
+	left = append(left, firsts(dir)...)
 	cfg, err := labinit.ReadConfig(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && cfg.Trace == (labinit.Trace{}) {
 		return left, nil
@@ -41,6 +36,27 @@ func Residue(dir string) ([]string, error) {
 	}
 	left = append(left, remains(cfg.Trace)...)
 	return append(left, portResidue(cfg.APIPort)...), nil
+}
+
+// firsts lists the PID 1s of the lab.
+func firsts(dir string) (left []string) {
+	for _, p := range process.List() {
+		raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+		if strings.HasSuffix(string(raw), "\x00lab-init\x00"+dir+"\x00") {
+			left = append(left, fmt.Sprintf("process %d (%s), PID 1 of the lab", p.PID, p.Name))
+		}
+	}
+	return left
+}
+
+// inhabitants lists the processes that the lab began: its PID 1 and those in its PID namespace or one below.
+func inhabitants(dir string) []string {
+	left := firsts(dir)
+	if cfg, err := labinit.ReadConfig(dir); err == nil && cfg.Trace != (labinit.Trace{}) {
+		inside, _ := within(residents(), "pid", cfg.Trace.PID, cfg.Trace.Start)
+		left = append(left, inside...)
+	}
+	return left
 }
 
 // mountsBelow lists the mounts on the directory and below it, in this process's mount namespace.
@@ -75,24 +91,13 @@ type resident struct {
 
 // remains looks for holders of a lab's namespaces.
 func remains(t labinit.Trace) (left []string) {
-	var all []resident
-	for _, p := range process.List() {
-		if p.State != "Z" { // of such a one nothing is left but that its parent has not asked
-			all = append(all, look(p))
-		}
-	}
+	all := residents()
 	names := map[string]string{} // as /proc names an open namespace
 	for kind, inode := range map[string]uint64{"pid": t.PID, "net": t.Net, "mnt": t.Mount} {
-		// A namespace with another PID 1 in it is another one: the kernel has given the number away.
-		anothers := slices.ContainsFunc(all, func(r resident) bool { return r.first && r.Start != t.Start && r.in[kind][0] == inode })
-		if anothers {
-			continue
-		}
-		names[kind] = fmt.Sprintf("%s:[%d]", kind, inode)
-		for _, r := range all {
-			if slices.Contains(r.in[kind], inode) {
-				left = append(left, fmt.Sprintf("process %d (%s) in its namespace %s", r.PID, r.Name, names[kind]))
-			}
+		inside, mine := within(all, kind, inode, t.Start)
+		if mine {
+			names[kind] = fmt.Sprintf("%s:[%d]", kind, inode)
+			left = append(left, inside...)
 		}
 	}
 	for _, r := range all {
@@ -100,6 +105,30 @@ func remains(t labinit.Trace) (left []string) {
 	}
 	slices.Sort(left)
 	return append(left, pinned(names)...)
+}
+
+// within lists those in a namespace. It is not the lab's when another PID 1 than the one that began then is in it: the kernel has given
+// the number away.
+func within(all []resident, kind string, inode, start uint64) (left []string, mine bool) {
+	if slices.ContainsFunc(all, func(r resident) bool { return r.first && r.Start != start && r.in[kind][0] == inode }) {
+		return nil, false
+	}
+	for _, r := range all {
+		if slices.Contains(r.in[kind], inode) {
+			left = append(left, fmt.Sprintf("process %d (%s) in its namespace %s:[%d]", r.PID, r.Name, kind, inode))
+		}
+	}
+	return left, true
+}
+
+// residents are all processes that run.
+func residents() (all []resident) {
+	for _, p := range process.List() {
+		if p.State != "Z" { // of such a one nothing is left but that its parent has not asked
+			all = append(all, look(p))
+		}
+	}
+	return all
 }
 
 // look reads what /proc shows of a process: nothing of one that has ended meanwhile, and little of one of another user.

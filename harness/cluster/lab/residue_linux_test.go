@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
 	"drydock.dev/drydock/harness/cluster/lab/process"
@@ -95,4 +96,24 @@ func TestResidueKnowsALabByItsNamespaces(t *testing.T) {
 
 func TestResidueOfADirectoryThatNeverHeldALab(t *testing.T) {
 	residue(t, t.TempDir())
+}
+
+// TestDownWaitsForAllThatTheLabBegan: the socket of a lab that was killed is closed before its processes have ended.
+func TestDownWaitsForAllThatTheLabBegan(t *testing.T) {
+	p := &Provider{StateDir: t.TempDir()}
+	dir, err := Dir(p.StateDir, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := stray(t, dir)
+	killed := make(chan struct{})
+	time.AfterFunc(200*time.Millisecond, func() { defer close(killed); _ = last.Process.Kill(); _ = last.Wait() })
+	if err := p.Down(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-killed:
+	default:
+		t.Error("a process of the lab outlived it")
+	}
 }
