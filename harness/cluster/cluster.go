@@ -66,6 +66,27 @@ type Machine interface {
 	WriteFile(ctx context.Context, path string, data []byte, mode fs.FileMode) error
 }
 
+// All are a provider's own machines as everybody else sees them.
+func All[M Machine](machines []M) []Machine {
+	var out []Machine
+	for _, m := range machines {
+		out = append(out, m)
+	}
+	return out
+}
+
+// Find gives the machine of that name; a UsageError lists the known ones.
+func Find[M Machine](machines []M, name string) (Machine, error) {
+	var known []string
+	for _, m := range machines {
+		if m.Name() == name {
+			return m, nil
+		}
+		known = append(known, m.Name())
+	}
+	return nil, Usagef("no machine %q; known: %s", name, strings.Join(known, ", "))
+}
+
 // Cluster is a set of machines that were brought up together, or found together.
 type Cluster interface {
 	// Topology is what the cluster was made or found to be. Its machines are named one by one (Topology.Named): all that belong to it, also one

@@ -157,31 +157,12 @@ func (c *Cluster) Lacks() cluster.Lacks { return c.record.Lacks }
 
 // Machines lists the nodes in the topology's order.
 func (c *Cluster) Machines() []cluster.Machine {
-	var out []cluster.Machine
-	for _, m := range c.machines {
-		out = append(out, m)
-	}
-	return out
+	return cluster.All(c.machines)
 }
 
 // Machine finds one by name.
 func (c *Cluster) Machine(name string) (cluster.Machine, error) {
-	m, err := c.machine(name)
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-func (c *Cluster) machine(name string) (*Machine, error) {
-	var known []string
-	for _, m := range c.machines {
-		if m.name == name {
-			return m, nil
-		}
-		known = append(known, m.name)
-	}
-	return nil, cluster.Usagef("no machine %q; known: %s", name, strings.Join(known, ", "))
+	return cluster.Find(c.machines, name)
 }
 
 // Endpoint is the load balancer, or the only control plane, by the name that is in the API server's certificate.

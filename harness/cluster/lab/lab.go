@@ -105,23 +105,12 @@ func (c *Lab) Lacks() cluster.Lacks { return c.lacks }
 
 // Machines lists the machines in the topology's order.
 func (c *Lab) Machines() []cluster.Machine {
-	var out []cluster.Machine
-	for _, m := range c.all() {
-		out = append(out, m)
-	}
-	return out
+	return cluster.All(c.all())
 }
 
 // Machine finds one by name.
 func (c *Lab) Machine(name string) (cluster.Machine, error) {
-	var known []string
-	for _, m := range c.all() {
-		if m.name == name {
-			return m, nil
-		}
-		known = append(known, m.name)
-	}
-	return nil, cluster.Usagef("no machine %q; known: %s", name, strings.Join(known, ", "))
+	return cluster.Find(c.all(), name)
 }
 
 // Endpoint is the balanced API server inside the lab.

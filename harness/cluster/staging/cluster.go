@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,23 +120,12 @@ func (c *Cluster) Lacks() cluster.Lacks {
 
 // Machines lists them in the topology's order.
 func (c *Cluster) Machines() []cluster.Machine {
-	var out []cluster.Machine
-	for _, m := range c.machines {
-		out = append(out, m)
-	}
-	return out
+	return cluster.All(c.machines)
 }
 
 // Machine finds one by name.
 func (c *Cluster) Machine(name string) (cluster.Machine, error) {
-	var known []string
-	for _, m := range c.machines {
-		if m.name == name {
-			return m, nil
-		}
-		known = append(known, m.name)
-	}
-	return nil, cluster.Usagef("no machine %q; known: %s", name, strings.Join(known, ", "))
+	return cluster.Find(c.machines, name)
 }
 
 // Endpoint is the API server as the kubeconfig has it.
