@@ -1,7 +1,6 @@
 package kind
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -72,38 +71,5 @@ func (m *Machine) copyLogs(ctx context.Context, from, dir string) (err error) {
 		write.CloseWithError(err)
 	}()
 	defer func() { err = errors.Join(err, read.Close()) }()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	files := tar.NewReader(read)
-	for {
-		h, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if err := unpack(root, h.Name, files); err != nil {
-			return err
-		}
-	}
-}
-
-func unpack(root *os.Root, name string, from io.Reader) (err error) {
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	f, err := root.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, from)
-	return err
+	return cluster.Unpack(read, dir)
 }

@@ -1,14 +1,12 @@
 package staging
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -48,7 +46,7 @@ func (m *Machine) collect(ctx context.Context, dir string) error {
 	r, w := io.Pipe()
 	unpacked := make(chan error, 1)
 	go func() {
-		err := unpack(io.LimitReader(r, logsMost), dir)
+		err := cluster.Unpack(io.LimitReader(r, logsMost), dir)
 		_, _ = io.Copy(io.Discard, r) // what is too much is let go by
 		unpacked <- err
 	}()
@@ -58,36 +56,4 @@ func (m *Machine) collect(ctx context.Context, dir string) error {
 		err = fmt.Errorf("%s: the logs' script exited %d", m.name, code)
 	}
 	return errors.Join(err, <-unpacked)
-}
-
-// unpack writes the regular files of an archive. Whatever names a machine gives them, they stay in the directory.
-func unpack(from io.Reader, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	for t := tar.NewReader(from); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("archive: %w", err)
-		}
-		name := strings.TrimPrefix(h.Name, "./")
-		if h.Typeflag != tar.TypeReg || !filepath.IsLocal(name) {
-			continue
-		}
-		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		raw, err := io.ReadAll(t)
-		if err == nil {
-			err = root.WriteFile(name, raw, 0o644)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
