@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,20 @@ import (
 func Shell(ctx context.Context, m Machine, script string) (string, error) {
 	r, err := m.Exec(ctx, Command{Args: []string{"/bin/sh", "-ec", script}})
 	return r.Stdout, err
+}
+
+// Cat reads a file by a shell, where a machine gives no nearer way; fs.ErrNotExist when there is none.
+func Cat(ctx context.Context, m Machine, path string) ([]byte, error) {
+	const noSuchFile = 44 // an exit code that cat has not
+	r, err := m.Exec(ctx, Command{Args: []string{"/bin/sh", "-ec", fmt.Sprintf(`[ -e "$1" ] || exit %d; exec cat -- "$1"`, noSuchFile), "sh", path}})
+	var exit *ExecError
+	if errors.As(err, &exit) && exit.Code == noSuchFile {
+		return nil, fmt.Errorf("%s: %w", m.Name(), &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []byte(r.Stdout), nil
 }
 
 // Glob lists the files of a machine that match one of the shell's patterns, as full paths; none is no error.

@@ -115,8 +115,6 @@ func (m *Machine) Shell(ctx context.Context, args []string, tty bool, files ...*
 	return 0, nil
 }
 
-const noSuchFile = 44 // an exit code that cat has not
-
 // ReadFile reads a file as the node's programs see it.
 func (m *Machine) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	if raw, err := m.inside.readFile(ctx, name); !errors.Is(err, errOutside) {
@@ -125,12 +123,7 @@ func (m *Machine) ReadFile(ctx context.Context, name string) ([]byte, error) {
 		}
 		return raw, nil
 	}
-	r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", fmt.Sprintf(`[ -e "$0" ] || exit %d; exec cat "$0"`, noSuchFile), name}})
-	var failed *cluster.ExecError
-	if errors.As(err, &failed) && failed.Code == noSuchFile {
-		return nil, fmt.Errorf("%s: %w", m.name, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist})
-	}
-	return []byte(r.Stdout), err
+	return cluster.Cat(ctx, m, name)
 }
 
 // WriteFile replaces a file by a hidden one beside it: a rename is atomic only within a file system, and the kubelet takes any other file among its

@@ -120,19 +120,9 @@ func (m *Machine) script(ctx context.Context, script string, args ...string) (st
 	return r.Stdout, err
 }
 
-const noSuchFile = 44 // of our own scripts
-
 // ReadFile reads a file.
 func (m *Machine) ReadFile(ctx context.Context, path string) ([]byte, error) {
-	out, err := m.script(ctx, fmt.Sprintf(`[ -e "$1" ] || exit %d; exec cat -- "$1"`, noSuchFile), path)
-	var exit *cluster.ExecError
-	if errors.As(err, &exit) && exit.Code == noSuchFile {
-		return nil, &fs.PathError{Op: "read", Path: m.name + ":" + path, Err: fs.ErrNotExist}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return []byte(out), nil
+	return cluster.Cat(ctx, m, path)
 }
 
 // WriteFile replaces a file by rename, and only when all of it has come through.
