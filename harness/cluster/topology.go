@@ -229,3 +229,6 @@ func Tolerance(members int) int {
 
 // WorkerMachines names the workers.
 func (t Topology) WorkerMachines() []string { return t.named(Worker) }
+
+// IsVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
+func IsVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }

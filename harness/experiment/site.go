@@ -122,13 +122,10 @@ func (c Cluster) misfits(want, have cluster.Topology) []string {
 	count("etcd members", want.EtcdMachines(), have.EtcdMachines())
 	word("etcd", string(want.Etcd), string(have.Etcd), want.Etcd == have.Etcd)
 	word("timing", c.Timing, string(have.Timing), c.Timing == string(have.Timing))
-	word("Kubernetes", c.Version, have.Version, isVersion(have.Version, c.Version))
-	word("etcd version", c.EtcdVersion, have.EtcdVersion, isVersion(have.EtcdVersion, c.EtcdVersion))
+	word("Kubernetes", c.Version, have.Version, cluster.IsVersion(have.Version, c.Version))
+	word("etcd version", c.EtcdVersion, have.EtcdVersion, cluster.IsVersion(have.EtcdVersion, c.EtcdVersion))
 	return out
 }
-
-// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
-func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }
 
 // attach takes the cluster that is up. One that is not whole already would be judged for what the run did not do.
 func (c *cellRun) attach(ctx context.Context, up cluster.Cluster) error {

@@ -26,13 +26,13 @@ func versionsAre(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		switch {
 		case c.Version == "":
 			silent = append(silent, fmt.Sprintf("%s did not tell its version: %s", c, c.Error))
-		case !isVersion(c.Version, want):
+		case !cluster.IsVersion(c.Version, want):
 			wrong = append(wrong, fmt.Sprintf("%s is %s instead of %s", c, c.Version, want))
 		}
 		seen[c.Machine] = true
 	}
 	for _, n := range r.Final.Nodes {
-		if !workers[n.Name] && !isVersion(n.Version, want) {
+		if !workers[n.Name] && !cluster.IsVersion(n.Version, want) {
 			wrong = append(wrong, fmt.Sprintf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, want))
 		}
 	}

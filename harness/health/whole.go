@@ -130,7 +130,7 @@ func At(o observe.Observation, machine, version string) error {
 		switch {
 		case c.Version == "":
 			return fmt.Errorf("%s does not answer: %s", c, c.Error)
-		case version != "" && !isVersion(c.Version, version):
+		case version != "" && !cluster.IsVersion(c.Version, version):
 			return fmt.Errorf("%s is %s instead of %s", c, c.Version, version)
 		}
 	}
@@ -174,7 +174,7 @@ func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 		return fmt.Errorf("the last heartbeat of %s is %s old", n.Name, o.Time.Sub(n.Renewed).Round(time.Second))
 	case n.Booted == "" || n.Booted != n.BootID:
 		return fmt.Errorf("node %s reports boot %q and its machine has %q: it speaks of a boot before this one", n.Name, n.BootID, n.Booted)
-	case version != "" && !isVersion(n.Version, version):
+	case version != "" && !cluster.IsVersion(n.Version, version):
 		return fmt.Errorf("node %s reports a kubelet %s instead of %s", n.Name, n.Version, version)
 	}
 	return nil
@@ -227,6 +227,3 @@ func podsWhole(o observe.Observation, w Wanted) error {
 	}
 	return nil
 }
-
-// isVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
-func isVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }
