@@ -141,11 +141,7 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	if err != nil {
 		return err
 	}
-	access, err := etcd.Open(ctx, l)
-	if err != nil {
-		return err
-	}
-	members, err := access.Watch(ctx)
+	access, members, err := etcd.Watch(ctx, l)
 	if err != nil {
 		return err
 	}

@@ -95,11 +95,7 @@ func server(ctx context.Context, c cluster.Cluster) string {
 }
 
 func observeMembers(ctx context.Context, l cluster.Cluster) ([]etcd.Member, error) {
-	a, err := etcd.Open(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	w, err := a.Watch(ctx)
+	_, w, err := etcd.Watch(ctx, l)
 	if err != nil {
 		return nil, err
 	}

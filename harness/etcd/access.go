@@ -176,6 +176,16 @@ func (a *Access) Watch(ctx context.Context) (*Watcher, error) {
 	return w, nil
 }
 
+// Watch prepares access to the cluster's etcd and makes a watcher; the caller closes it.
+func Watch(ctx context.Context, c cluster.Cluster) (*Access, *Watcher, error) {
+	a, err := Open(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := a.Watch(ctx)
+	return a, w, err
+}
+
 // Close ends the watcher's connections.
 func (w *Watcher) Close() error {
 	var errs []error

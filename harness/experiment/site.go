@@ -70,11 +70,7 @@ func (s *Scenario) on(ctx context.Context, cells []Cell, o Options) ([]Cell, err
 // running is the cluster's topology with the versions that run in it now: it may have been upgraded since it was made.
 func running(ctx context.Context, c cluster.Cluster) (cluster.Topology, error) {
 	t := c.Topology()
-	access, err := etcd.Open(ctx, c)
-	if err != nil {
-		return t, err
-	}
-	members, err := access.Watch(ctx)
+	_, members, err := etcd.Watch(ctx, c)
 	if err != nil {
 		return t, err
 	}
