@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -43,7 +44,7 @@ func StartWorkload(ctx context.Context, client kubernetes.Interface, spec Worklo
 	return w, cluster.Await(ctx, "the workload ready", cluster.Wait{For: workloadWithin}, func(ctx context.Context) error {
 		s := w.Observe(ctx)
 		if s == nil || s.Ready < int(spec.Replicas) || s.DisruptionsAllowed != int(spec.Replicas-spec.MinAvailable) {
-			return fmt.Errorf("%s", w.Unready(ctx, s))
+			return errors.New(s.Unready())
 		}
 		return nil
 	})

@@ -25,10 +25,23 @@ type WorkloadState struct {
 	NoBudget           bool     `json:"noBudget"` // an API server says that there is no PodDisruptionBudget
 	MinAvailable       int      `json:"minAvailable"`
 	DisruptionsAllowed int      `json:"disruptionsAllowed"`
+	Waiting            *Pod     `json:"waiting,omitempty"` // the first that is not ready
 }
 
 // Spare is how many more replicas could have been lost without breaking the budget; negative when it was broken.
 func (s WorkloadState) Spare() int { return s.Ready - s.MinAvailable }
+
+// Unready says in words what of the workload is not as it should be yet, with the first of its pods that is not ready.
+func (s *WorkloadState) Unready() string {
+	if s == nil {
+		return "no API server answered"
+	}
+	out := fmt.Sprintf("%d of %d replicas are ready, and its budget allows %d to be evicted", s.Ready, s.Replicas, s.DisruptionsAllowed)
+	if p := s.Waiting; p != nil {
+		out += fmt.Sprintf("; pod %s on %q is %s: %s", p.Name, p.Node, p.Phase, p.Waiting)
+	}
+	return out
+}
 
 // Workload reads a Deployment that answers HTTP requests, under a PodDisruptionBudget.
 type Workload struct {
@@ -74,6 +87,9 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 			s.On = append(s.On, p.Spec.NodeName)
 			endpoints = append(endpoints, p.Status.PodIP)
 		}
+		if p := podOf(&pods.Items[i]); !p.Ready && s.Waiting == nil {
+			s.Waiting = &p
+		}
 	}
 	slices.Sort(s.On)
 	s.On = slices.Compact(s.On)
@@ -82,24 +98,6 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 	w.endpoints = endpoints
 	w.mu.Unlock()
 	return s
-}
-
-// Unready says in words what of the workload is not as it should be yet, by what was observed of it, with the first of its pods that is not ready.
-func (w *Workload) Unready(ctx context.Context, s *WorkloadState) string {
-	if s == nil {
-		return "no API server answered"
-	}
-	out := fmt.Sprintf("%d of %d replicas are ready, and its budget allows %d to be evicted", s.Ready, s.Replicas, s.DisruptionsAllowed)
-	pods, err := w.client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + WorkloadName})
-	if err != nil {
-		return out
-	}
-	for i := range pods.Items {
-		if p := podOf(&pods.Items[i]); !p.Ready {
-			return fmt.Sprintf("%s; pod %s on %q is %s: %s", out, p.Name, p.Node, p.Phase, p.Waiting)
-		}
-	}
-	return out
 }
 
 // minAvailable is how many of the replicas a budget keeps; somebody may have written it in another way than we did.
