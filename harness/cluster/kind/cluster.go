@@ -208,7 +208,7 @@ func (c *Cluster) Claim(context.Context) error {
 	if c.owner != nil {
 		return nil
 	}
-	owner, err := c.provider.own(c.record.Topology.Name)
+	owner, err := c.provider.registry().Take(c.record.Topology.Name)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluste
 	if err != nil {
 		return nil, err
 	}
-	owner, err := p.own(t.Name)
+	owner, err := p.registry().Take(t.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluste
 
 // begin writes down that there will be such a cluster, and makes its network.
 func (p *Provider) begin(ctx context.Context, t cluster.Topology, made terms, offer cluster.Offer) (*Cluster, error) {
-	dir, err := p.dir(t.Name)
+	dir, err := p.registry().Dir(t.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/owner"
 	"drydock.dev/drydock/harness/lock"
 )
 
@@ -38,27 +39,8 @@ type place struct {
 	Addr string       `json:"addr"`
 }
 
-func (p *Provider) dir(name string) (string, error) {
-	if err := cluster.CheckName("cluster", name); err != nil {
-		return "", err
-	}
-	return filepath.Join(p.StateDir, "kind", "clusters", name), nil
-}
-
-// own takes a name for this process; a UsageError says who has it.
-func (p *Provider) own(name string) (*lock.Lock, error) {
-	if err := cluster.CheckName("cluster", name); err != nil {
-		return nil, err
-	}
-	l, err := lock.Try(filepath.Join(p.StateDir, "kind", "locks", name))
-	var held *lock.HeldError
-	switch {
-	case errors.As(err, &held):
-		return nil, cluster.Usagef("cluster %q: %w: wait for that process, or stop it", name, err)
-	case err != nil:
-		return nil, cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", p.StateDir, err)
-	}
-	return l, nil
+func (p *Provider) registry() owner.Registry {
+	return owner.Registry{Word: "cluster", StateDir: p.StateDir, Clusters: filepath.Join("kind", "clusters"), Locks: filepath.Join("kind", "locks")}
 }
 
 func readRecord(dir string) (record, error) {
@@ -85,21 +67,9 @@ func (r record) write(dir string) error {
 	return os.Rename(tmp, filepath.Join(dir, recordFile))
 }
 
-// all names the clusters that have a directory.
-func (p *Provider) all() []string {
-	entries, _ := os.ReadDir(filepath.Join(p.StateDir, "kind", "clusters")) // none was ever made
-	var out []string
-	for _, e := range entries {
-		if e.IsDir() && cluster.CheckName("cluster", e.Name()) == nil {
-			out = append(out, e.Name())
-		}
-	}
-	return out
-}
-
 // List names the clusters that have containers.
 func (p *Provider) List(ctx context.Context) ([]string, error) {
-	ours := p.all()
+	ours := p.registry().Names()
 	if len(ours) == 0 {
 		return nil, nil
 	}
@@ -114,7 +84,7 @@ func (p *Provider) List(ctx context.Context) ([]string, error) {
 // Sweep removes what killed makers have left: clusters that were never released and belong to nobody.
 func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
 	var errs []error
-	for _, name := range p.all() {
+	for _, name := range p.registry().Names() {
 		found, err := p.sweep(ctx, name)
 		if err == nil {
 			tell(name, found)
@@ -125,7 +95,7 @@ func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) err
 }
 
 func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
-	dir, err := p.dir(name)
+	dir, err := p.registry().Dir(name)
 	if err != nil {
 		return "", err
 	}
@@ -142,7 +112,7 @@ func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
 
 // Down removes the containers, the network and the directory of a cluster, or what is left of them.
 func (p *Provider) Down(ctx context.Context, name string) (err error) {
-	dir, err := p.dir(name)
+	dir, err := p.registry().Dir(name)
 	if err != nil {
 		return err
 	}
@@ -153,7 +123,7 @@ func (p *Provider) Down(ctx context.Context, name string) (err error) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return p.notOurs(ctx, name)
 		}
-		owner, err := p.own(name)
+		owner, err := p.registry().Take(name)
 		if err != nil {
 			return err
 		}

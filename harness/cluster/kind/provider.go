@@ -231,7 +231,7 @@ func checkInotify(nodes int) error {
 
 // Attach finds a cluster that was made from the same state directory.
 func (p *Provider) Attach(ctx context.Context, name string) (cluster.Cluster, error) {
-	dir, err := p.dir(name)
+	dir, err := p.registry().Dir(name)
 	if err != nil {
 		return nil, err
 	}

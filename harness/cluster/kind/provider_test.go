@@ -97,7 +97,7 @@ func TestDownOfWhatIsNotOurs(t *testing.T) {
 
 func TestOwner(t *testing.T) {
 	p, f := provider(t, map[string]answer{"container inspect": {out: `[{"Name":"/x","State":{"Running":true}}]`}})
-	dir, err := p.dir("one")
+	dir, err := p.registry().Dir("one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestOwner(t *testing.T) {
 func TestListNeedsDirectoryAndContainers(t *testing.T) {
 	p, _ := provider(t, map[string]answer{"ps": {out: "drydock-one\ndrydock-one\ndrydock-theirs\nkind"}})
 	for _, name := range []string{"one", "gone"} {
-		dir, _ := p.dir(name)
+		dir, _ := p.registry().Dir(name)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -155,7 +155,7 @@ func (c *Lab) Claim(context.Context) error {
 	if c.owner != nil {
 		return nil
 	}
-	owner, err := own(c.provider.StateDir, c.topology.Name)
+	owner, err := registry(c.provider.StateDir).Take(c.topology.Name)
 	if err != nil {
 		return err
 	}

@@ -15,58 +15,28 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/cluster/owner"
 	"drydock.dev/drydock/harness/lock"
 )
 
 // A name is owned by the process that makes or removes its lab, and as long as a lab is not to outlive its maker, by that one. A lab
 // that was kept belongs to nobody but itself: whoever comes may look at it, change it and remove it.
 
-// Directories below the state directory.
 const (
-	labsDir   = "labs"
-	locksDir  = "locks"
+	labsDir   = "labs"   // below the state directory
 	failedDir = "failed" // logs of labs that did not come up
 )
 
+func registry(stateDir string) owner.Registry {
+	return owner.Registry{Word: "lab", StateDir: stateDir, Clusters: labsDir, Locks: "locks"}
+}
+
 // Dir is where the lab of that name lives. What is no name is refused: it could be any directory.
-func Dir(stateDir, name string) (string, error) {
-	if err := cluster.CheckName("cluster", name); err != nil {
-		return "", err
-	}
-	return filepath.Join(stateDir, labsDir, name), nil
-}
-
-// own takes a name for this process; a UsageError says who has it.
-func own(stateDir, name string) (*lock.Lock, error) {
-	if err := cluster.CheckName("cluster", name); err != nil {
-		return nil, err
-	}
-	l, err := lock.Try(filepath.Join(stateDir, locksDir, name))
-	var held *lock.HeldError
-	switch {
-	case errors.As(err, &held):
-		return nil, cluster.Usagef("lab %q: %w: wait for that process, or stop it", name, err)
-	case err != nil:
-		return nil, cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", stateDir, err)
-	}
-	return l, nil
-}
-
-// All names the labs that have a directory, running or dead.
-func All(stateDir string) []string {
-	entries, _ := os.ReadDir(filepath.Join(stateDir, labsDir)) // none was ever made
-	var out []string
-	for _, e := range entries {
-		if e.IsDir() && cluster.CheckName("cluster", e.Name()) == nil {
-			out = append(out, e.Name())
-		}
-	}
-	return out
-}
+func Dir(stateDir, name string) (string, error) { return registry(stateDir).Dir(name) }
 
 // List names the running labs.
 func List(stateDir string) []string {
-	return slices.DeleteFunc(All(stateDir), func(name string) bool { return !Running(filepath.Join(stateDir, labsDir, name)) })
+	return slices.DeleteFunc(registry(stateDir).Names(), func(name string) bool { return !Running(filepath.Join(stateDir, labsDir, name)) })
 }
 
 // Running reports whether the lab in the directory answers: its socket is served by its PID 1 and by nobody else. One that cannot be
@@ -82,11 +52,11 @@ func Running(dir string) bool {
 
 // Discard removes the directory of a lab that has ended. It refuses one that runs or belongs to somebody.
 func Discard(stateDir, name string) (err error) {
-	owner, err := own(stateDir, name)
+	mine, err := registry(stateDir).Take(name)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, owner.Release()) }()
+	defer func() { err = errors.Join(err, mine.Release()) }()
 	dir, err := Dir(stateDir, name)
 	if err != nil {
 		return err
@@ -108,7 +78,7 @@ func discard(dir, name string) error {
 // Sweep looks for what crashed labs could have left, processes, mounts, interfaces, and removes their directories.
 func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
 	var errs []error
-	for _, name := range All(p.StateDir) {
+	for _, name := range registry(p.StateDir).Names() {
 		found, err := p.sweep(ctx, name)
 		if err == nil {
 			tell(name, found)

@@ -144,7 +144,7 @@ func (p *Provider) Up(ctx context.Context, t cluster.Topology) (_ cluster.Cluste
 	if err := CheckHost(); err != nil {
 		return nil, err
 	}
-	owner, err := own(p.StateDir, t.Name)
+	owner, err := registry(p.StateDir).Take(t.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -335,7 +335,7 @@ func (p *Provider) Down(ctx context.Context, name string) (err error) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		owner, err := own(p.StateDir, name)
+		owner, err := registry(p.StateDir).Take(name)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 // nobody else can take it.
 func Prune(ctx context.Context, stateDir, images string, unusedFor time.Duration, each func(what, path string, remove func() error) error) error {
 	var errs []error
-	for _, name := range All(stateDir) {
+	for _, name := range registry(stateDir).Names() {
 		errs = append(errs, pruneLab(stateDir, name, each))
 	}
 	failed, _ := filepath.Glob(filepath.Join(stateDir, failedDir, "*")) // the pattern is a good one
@@ -33,7 +33,7 @@ func pruneLab(stateDir, name string, each func(what, path string, remove func() 
 	if err != nil || Running(dir) {
 		return err
 	}
-	owner, err := own(stateDir, name)
+	owner, err := registry(stateDir).Take(name)
 	var held *lock.HeldError
 	if errors.As(err, &held) {
 		return nil
