@@ -1,0 +1,51 @@
+package staging
+
+import (
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+	"github.com/onsi/gomega/gexec"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+var _ = Describe("three control planes that somebody else has", Label("tier: full", "needs: kubernetes"), Ordered, func() {
+	var s *strangers
+
+	BeforeAll(func(ctx SpecContext) {
+		s = strange(ctx, cluster.Topology{Name: "shop", ControlPlanes: 3})
+	}, NodeTimeout(5*time.Minute))
+
+	It("stand the crash of the etcd leader, and are one run's at a time", func(ctx SpecContext) {
+		at, out := s.inventory(ctx, true, allowed), filepath.Join(GinkgoT().TempDir(), "run")
+		first := drydock(ctx, at, "run", "etcd-leader-crash", typed, "drydock", "--out", out)
+		broken(ctx, out)
+		second := drydock(ctx, at, "run", "etcd-leader-crash", typed, "drydock")
+		Eventually(second).WithTimeout(2 * time.Minute).Should(gexec.Exit(2))
+		Expect(second.Err).To(gbytes.Say("being worked on by .*drydock-"))
+		Eventually(first).WithTimeout(5 * time.Minute).Should(gexec.Exit(0))
+		Expect(s.left(ctx)).To(BeEmpty())
+	}, SpecTimeout(8*time.Minute))
+
+	It("are not touched by who types the name of another", func(ctx SpecContext) {
+		run := drydock(ctx, s.inventory(ctx, false, allowed), "run", "etcd-leader-crash", typed, "shop")
+		Eventually(run).WithTimeout(time.Minute).Should(gexec.Exit(2))
+		Expect(run.Err).To(gbytes.Say(`calls itself "drydock", and not "shop"`)) // as kubeadm was told, whatever the lab is called
+	}, SpecTimeout(2*time.Minute))
+
+	It("are called NO-GO by who only looks, when a component is gone", func(ctx SpecContext) {
+		at := s.inventory(ctx, false)
+		look := drydock(ctx, at, "observe", "--for", "5s")
+		Eventually(look).WithTimeout(3 * time.Minute).Should(gexec.Exit(0))
+		m, err := s.lab.Machine("control-plane-2")
+		Expect(err).NotTo(HaveOccurred())
+		_, err = cluster.Shell(ctx, m, "mv /etc/kubernetes/manifests/kube-scheduler.yaml /root/")
+		Expect(err).NotTo(HaveOccurred())
+		look = drydock(ctx, at, "observe", "--for", "5s")
+		Eventually(look).WithTimeout(5 * time.Minute).Should(gexec.Exit(1))
+		Expect(look.Out).To(gbytes.Say("kube-scheduler"))
+	}, SpecTimeout(8*time.Minute))
+})
