@@ -178,6 +178,9 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 				begun, running = begun+1, running+1
 				go func() {
 					conn, err := c.machines[way].remote.dial(ctx, network, addr)
+					if err == nil {
+						conn = c.machines[way].way.carry(conn, addr)
+					}
 					results <- outcome{way, conn, err}
 				}()
 				next.Reset(nextWay)
@@ -213,10 +216,11 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	}
 }
 
-// ways are the machines to go through, the one that did it last first, and the one that is meant only where there is no other.
+// ways are the machines to go through, the one that did it last first, those that were cut off last, and the one that is meant only where there is no
+// other.
 func (c *Cluster) ways(addr string) []int {
 	host, _, _ := net.SplitHostPort(addr) // what is no address is no machine's
-	var out, last []int
+	var out, late, last []int
 	first := int(c.lastWay.Load())
 	for i := range c.machines {
 		n := (first + i) % len(c.machines)
@@ -224,9 +228,13 @@ func (c *Cluster) ways(addr string) []int {
 			last = append(last, n)
 			continue
 		}
+		if c.machines[n].way.isClosed() {
+			late = append(late, n)
+			continue
+		}
 		out = append(out, n)
 	}
-	if len(out) == 0 {
+	if out = append(out, late...); len(out) == 0 {
 		return last
 	}
 	return out

@@ -27,6 +27,7 @@ type Machine struct {
 	host    Host
 	remote  *remote
 	found   found
+	way     way // to the others, for Cluster.Dial
 }
 
 var (

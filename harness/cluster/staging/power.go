@@ -16,6 +16,7 @@ func (m *Machine) Off(ctx context.Context) error {
 	if err := m.begin(); err != nil {
 		return err
 	}
+	m.way.close()
 	return m.command(ctx, m.host.PowerOff)
 }
 
@@ -27,6 +28,7 @@ func (m *Machine) On(ctx context.Context) error {
 	if err := m.command(ctx, m.host.PowerOn); err != nil {
 		return err
 	}
+	defer m.way.open()
 	return cluster.Await(ctx, m.name+" on", cluster.Wait{For: onWithin, Every: time.Second}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, connectWithin)
 		defer cancel()

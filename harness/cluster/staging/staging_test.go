@@ -2,9 +2,12 @@ package staging
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,5 +125,35 @@ func TestTable(t *testing.T) {
 	}
 	if !strings.Contains(m.table(nil), "accept; counter drop;") {
 		t.Errorf("nobody is cut off by\n%s", m.table(nil))
+	}
+}
+
+// TestWays: who is cut off is asked last, and what went through it to those it is cut off from ends; the rest goes on.
+func TestWays(t *testing.T) {
+	c := &Cluster{}
+	for _, addr := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
+		c.machines = append(c.machines, &Machine{addr: netip.MustParseAddr(addr)})
+	}
+	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("while all is well through %v", got)
+	}
+	var near, far [2]net.Conn
+	for i, addr := range []string{"10.0.0.2:2379", "10.0.0.3:2379"} {
+		near[i], far[i] = net.Pipe()
+		c.machines[0].way.carry(near[i], addr)
+	}
+	c.machines[0].way.close(netip.MustParseAddr("10.0.0.3"))
+	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{1, 0}) {
+		t.Errorf("while the first is cut off through %v", got)
+	}
+	for i, cut := range []bool{false, true} {
+		_ = far[i].SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // a closed pipe takes none
+		if _, err := far[i].Read(make([]byte, 1)); errors.Is(err, io.EOF) != cut {
+			t.Errorf("connection %d: cut %t, and %v", i, cut, err)
+		}
+	}
+	c.machines[0].way.open()
+	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("healed, through %v", got)
 	}
 }

@@ -148,6 +148,7 @@ func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
 	const script = prelude + `printf 'nft delete table inet drydock_staging 2>/dev/null || true; rm -f %s.*\n' "$d/$id" >"$d/$id.undo"
 arm "$2"
 printf '%s' "$3" | nft -f -`
+	m.way.close(peers...)
 	_, err := m.script(ctx, script, "cut", m.deadMan(), m.table(peers))
 	return err
 }
@@ -183,6 +184,9 @@ func (m *Machine) table(peers []netip.Addr) string {
 // HealLinks undoes every cut.
 func (m *Machine) HealLinks(ctx context.Context) error {
 	_, err := m.script(ctx, prelude+"undo; nft delete table inet drydock_staging 2>/dev/null || true", "cut")
+	if err == nil {
+		m.way.open()
+	}
 	return err
 }
 
