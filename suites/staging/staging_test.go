@@ -78,12 +78,15 @@ var _ = Describe("three machines with etcd that somebody else has", Label("tier:
 	}, SpecTimeout(time.Minute))
 
 	It("goes on through the crash of a leader that the inventory allows", func(ctx SpecContext) {
+		before := s.touchable(ctx)
 		run := drydock(ctx, s.inventory(ctx, false, allowed), "run", scenario("leader", "etcdMemberCrash: {target: leader, for: 5s}"), typed, "strangers")
 		Eventually(run).WithTimeout(time.Minute).Should(gexec.Exit(0))
 		Expect(s.left(ctx)).To(BeEmpty())
+		Expect(s.touchable(ctx)).NotTo(Equal(before), "what was touched is seen")
 	}, SpecTimeout(90*time.Second))
 
 	DescribeTable("is not touched", func(ctx SpecContext, inventory, fault, name, why string) {
+		before := s.touchable(ctx)
 		args := []string{"run", scenario("refused", fault)}
 		if name != "" {
 			args = append(args, typed, name)
@@ -91,7 +94,7 @@ var _ = Describe("three machines with etcd that somebody else has", Label("tier:
 		run := drydock(ctx, s.inventory(ctx, false, inventory), args...)
 		Eventually(run).WithTimeout(30 * time.Second).Should(gexec.Exit(2))
 		Expect(run.Err).To(gbytes.Say(why))
-		Expect(s.left(ctx)).To(BeEmpty())
+		Expect(s.touchable(ctx)).To(Equal(before))
 	},
 		Entry("when its name is not typed", allowed, crash, "", "--i-know-this-is-staging NAME"),
 		Entry("when another name is typed", allowed, crash, "production", `calls itself "strangers", and not "production": nothing was touched`),
@@ -175,19 +178,6 @@ const (
 	typed   = "--i-know-this-is-staging"
 	crash   = "etcdMemberCrash: {target: leader, for: 5s}"
 )
-
-// left is what anything was left in on the machines, but for the words of dead-man timers.
-func (s *strangers) left(ctx context.Context) (string, error) {
-	var all string
-	for _, m := range s.lab.Machines() {
-		out, err := cluster.Shell(ctx, m, "ls -A /run/drydock-staging 2>/dev/null | grep -v dead-man.log || true")
-		if err != nil {
-			return "", err
-		}
-		all += out
-	}
-	return all, nil
-}
 
 // broken waits until the run's fault has been seen.
 func broken(ctx context.Context, out string) {
