@@ -197,17 +197,16 @@ func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
 }
 
 // wanted is what a whole cluster is held against when the machines have come to the version. Where several workers are upgraded at the same time the
-// others of them may be away.
+// others of them may be away, and so may one whose replacement was interrupted: its turn comes after gates that are passed again.
 func (u *Upgrade) wanted(version string, machines ...string) health.Wanted {
 	w := health.Wanted{Topology: u.Topology, Versions: map[string]string{}, Ailing: u.ailing}
 	for _, m := range machines {
 		w.Versions[m] = version
 	}
-	if u.Spec.Workers == AllAtOnce || u.Spec.MaxUnavailable > 1 {
-		for _, m := range u.Topology.WorkerMachines() {
-			if _, judged := w.Versions[m]; !judged {
-				w.Away = append(w.Away, m)
-			}
+	several := u.Spec.Workers == AllAtOnce || u.Spec.MaxUnavailable > 1
+	for _, m := range u.Topology.WorkerMachines() {
+		if _, judged := w.Versions[m]; !judged && (several || u.underReplacement(m)) {
+			w.Away = append(w.Away, m)
 		}
 	}
 	return w

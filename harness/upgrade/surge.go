@@ -130,8 +130,10 @@ func (r *replacement) forget() error {
 }
 
 // begun reports whether the worker's replacement was begun and is not finished.
-func (r *replacement) begun() bool {
-	_, err := os.Stat(r.keptFile(r.machine))
+func (r *replacement) begun() bool { return r.underReplacement(r.machine) }
+
+func (u *Upgrade) underReplacement(machine string) bool {
+	_, err := os.Stat(u.keptFile(machine))
 	return err == nil
 }
 

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,13 +40,19 @@ func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
 }
 
 func TestReplacementsAreRememberedUntilTheGate(t *testing.T) {
-	u := &Upgrade{Dir: t.TempDir()}
+	u := &Upgrade{Dir: t.TempDir(), Topology: cluster.Topology{ControlPlanes: 1, Workers: 2}}
 	r := &replacement{&machineUpgrade{Upgrade: u, machine: "worker-1", from: "v1.35.4", version: "v1.36.3"}}
 	if r.begun() {
 		t.Error("begun before it was")
 	}
 	if err := r.write(kept{From: "v1.35.4"}); err != nil {
 		t.Fatal(err)
+	}
+	if away := u.wanted("v1.36.3", SurgeMachine).Away; !slices.Equal(away, []string{"worker-1"}) {
+		t.Errorf("the gate of another machine lets %v be away", away)
+	}
+	if away := u.wanted("v1.36.3", "worker-1").Away; len(away) > 0 {
+		t.Errorf("its own gate lets %v be away", away)
 	}
 	now, err := u.replacing()
 	if err != nil || now["worker-1"] != "v1.35.4" || !r.begun() {
