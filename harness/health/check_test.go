@@ -102,6 +102,7 @@ func TestEtcdQuorum(t *testing.T) {
 		}
 		return append(out, seen(to))
 	}
+	upgraded := Window{Machines: []string{"etcd-1"}, Upgrade: true, Began: at(2), Cleared: at(20)}
 	for name, c := range map[string]struct {
 		obs     []observe.Observation
 		windows []Window
@@ -123,6 +124,16 @@ func TestEtcdQuorum(t *testing.T) {
 		if got := judge(t, "etcdQuorum", r, nil, c.params); got.Verdict != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Message, c.want)
 		}
+	}
+	for members, want := range map[int]plan.Verdict{1: plan.Pass, 3: plan.Fail} {
+		r := &Record{Topology: cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: members}, Observations: gone(3, 19), Windows: []Window{upgraded}}
+		if got := judge(t, "etcdQuorum", r, nil, Params{}); got.Verdict != want {
+			t.Errorf("one of %d members is upgraded: %s (%s), want %s", members, got.Verdict, got.Message, want)
+		}
+	}
+	after := &Record{Topology: cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 1}, Observations: gone(3, 40), Windows: []Window{upgraded}}
+	if got := judge(t, "etcdQuorum", after, nil, Params{}); got.Verdict != plan.Fail {
+		t.Errorf("the only member stays away after its upgrade: %s (%s)", got.Verdict, got.Message)
 	}
 }
 

@@ -49,7 +49,7 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	blind, good, longest := r.Blind(), 0, time.Duration(0)
 	var since time.Time // of the last confirmed read
 	for _, o := range r.Observations {
-		if since.IsZero() || o.Quorum.Error == "" || r.expected(o.Time) {
+		if since.IsZero() || o.Quorum.Error == "" || r.expected(o.Time) || r.onlyMemberAway(o.Time) {
 			if o.Quorum.Error == "" {
 				good++
 			}
@@ -72,6 +72,12 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("confirmed at %d of %d observations, longest gap %s", good, len(r.Observations), longest.Round(100*time.Millisecond))
+}
+
+// onlyMemberAway reports whether a step was on the only member at a time: while it starts anew there is no quorum.
+func (r *Record) onlyMemberAway(t time.Time) bool {
+	members := r.Topology.EtcdMachines()
+	return len(members) == 1 && r.excused(members[0], etcd.Program, t)
 }
 
 // onlyPlannedLosses looks for members that did not answer twice running, or not in time for as long as an election may take, and for processes that
