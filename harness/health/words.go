@@ -51,8 +51,9 @@ func called(program string) string {
 	return program
 }
 
+// names reports whether the message has the name as a whole: a name may be part of a longer one, which then is meant.
 func names(message, what string) bool {
-	return regexp.MustCompile(`\b` + regexp.QuoteMeta(what) + `\b`).MatchString(message)
+	return regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(what) + `($|[^\w.-]|[.-]+($|[^\w]))`).MatchString(message)
 }
 
 // quote chooses what the process ended with, and then what it said last; in the order it was said, and nothing that is part of another.

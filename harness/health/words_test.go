@@ -49,3 +49,15 @@ func TestANoGoQuotesWhoFailed(t *testing.T) {
 		t.Errorf("%s: %s", got.Verdict, got.Message)
 	}
 }
+
+// TestANameWithinAnotherIsNotMeant: master-2 is not master, and what master said explains nothing of it.
+func TestANameWithinAnotherIsNotMeant(t *testing.T) {
+	for message, want := range map[string]bool{
+		"the member on master was lost": true, "master: dial": true, "lost: master": true, "(master)": true, "etcd/master, refused": true, "it was on master.": true,
+		"the member on master-2 was lost": false, "old-master is gone": false, "node master.example.com is gone": false, "mastering": false,
+	} {
+		if names(message, "master") != want {
+			t.Errorf("%q: %t", message, !want)
+		}
+	}
+}
