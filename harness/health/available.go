@@ -33,6 +33,8 @@ func available(r *Record, samples []load.Sample, p Params, what string, beside f
 		}
 	}
 	g, share := longest(gaps(ts)), besides(ts)
+	unseen, long, _ := dark(ts)
+	since, none := untried(samples, blind, lastOf(samples))
 	switch {
 	case len(samples) == 0:
 		return plan.Unknown, "no sample was taken"
@@ -42,6 +44,10 @@ func available(r *Record, samples []load.Sample, p Params, what string, beside f
 		return plan.Fail, fmt.Sprintf("%s failed %.0f %% of the time beside the longest gap of %s, above %.0f %%: %s", what, 100*share, g.took.Round(100*time.Millisecond), 100*beside, g.last.Err)
 	case blind.Longest(samples[0].Start, samples[len(samples)-1].End) > p.MaxGap:
 		return plan.Unknown, fmt.Sprintf("%s: the harness was blind for longer than %s", what, p.MaxGap)
+	case long > p.MaxGap:
+		return plan.Unknown, fmt.Sprintf("%s is not known to have succeeded for %s from %s, above %s: the harness was blind meanwhile", what, long.Round(100*time.Millisecond), clock(unseen), p.MaxGap)
+	case none > p.MaxGap:
+		return plan.Unknown, fmt.Sprintf("%s: nothing was tried for %s from %s, longer than %s", what, none.Round(100*time.Millisecond), clock(since), p.MaxGap)
 	case good == 0 && g.took == 0:
 		return plan.Unknown, fmt.Sprintf("%s: all %d tries went unanswered while the harness was blind", what, len(samples))
 	case good == 0:
@@ -67,6 +73,9 @@ func (r *Record) inside(probe string, w *Window, skip time.Duration, judge func(
 		}
 	}
 	v, said := judge(in)
+	if blind := r.Blind().Longest(from, w.Recover); v == plan.Pass && blind > slack {
+		return plan.Unknown, fmt.Sprintf("the harness was blind for %s while the fault held; %s", blind.Round(100*time.Millisecond), said)
+	}
 	if since, untried := untried(append(around, in...), r.Blind(), w.Recover); v == plan.Pass && untried > slack {
 		return plan.Unknown, fmt.Sprintf("nothing was tried for %s from %s, while the fault held; %s", untried.Round(100*time.Millisecond), clock(since), said)
 	}

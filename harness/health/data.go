@@ -60,7 +60,11 @@ func (r *Record) silent(h load.History) string {
 	if len(h.Ops) == 0 || r.Final.Time.IsZero() || slices.ContainsFunc(r.Host, func(h observe.HostReading) bool { return h.Jump != 0 }) {
 		return ""
 	}
-	var calls []time.Time
+	begin, _ := r.span()
+	calls := []time.Time{begin}
+	if begin.IsZero() {
+		calls = nil
+	}
 	for _, o := range h.Ops {
 		calls = append(calls, time.Unix(0, o.Call))
 	}

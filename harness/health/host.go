@@ -89,9 +89,9 @@ func (b Blind) Evidence(f cluster.Failure, from, to time.Time) bool {
 	return f == cluster.Refused || f == cluster.Answered || b.Unseen(from, to) == 0
 }
 
-// Lost reports whether a member's error in an observation is evidence that the member was lost.
-func (b Blind) Lost(o observe.Observation, m etcd.Member) bool {
-	return m.Error != "" && b.Evidence(m.Failure, o.Time, o.Time.Add(observe.For))
+// Lost reports whether a member's error in an observation of a time is evidence that the member was lost.
+func (b Blind) Lost(m etcd.Member, t time.Time) bool {
+	return m.Error != "" && b.Evidence(m.Failure, t, t.Add(observe.For))
 }
 
 // overloadedFrom is the load a processor has to bear from which on a cluster on this host does not keep its own times: seen at 22, where controller-managers

@@ -59,7 +59,7 @@ func TestEvidence(t *testing.T) {
 		{cluster.Deadline, 12.2, false}, {cluster.Deadline, 20, true}, {cluster.Reset, 20, true},
 	} {
 		m := etcd.Member{Error: "x", Failure: c.failure}
-		if got := blind.Lost(observe.Observation{Time: at(c.from)}, m); got != c.want {
+		if got := blind.Lost(m, at(c.from)); got != c.want {
 			t.Errorf("%s at %g: %t", c.failure, c.from, got)
 		}
 	}

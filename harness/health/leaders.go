@@ -100,6 +100,9 @@ func oneLeader(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if unseen != "" {
 		return plan.Unknown, unseen
 	}
+	if why := r.unread("leases", func(o observe.Observation) bool { return len(o.Leases) > 0 }); why != "" {
+		return plan.Unknown, why
+	}
 	var said []string
 	for _, component := range kubeadm.Leases() {
 		l, ok := last[component]

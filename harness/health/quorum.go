@@ -48,8 +48,13 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	}
 	blind, good, longest := r.Blind(), 0, time.Duration(0)
 	var since time.Time // of the last confirmed read
+	var dark Span       // the longest time in which none was confirmed, seen or not
 	for _, o := range r.Observations {
-		if since.IsZero() || o.Quorum.Error == "" || r.expected(o.Time) || r.onlyMemberAway(o.Time) {
+		expected := r.expected(o.Time) || r.onlyMemberAway(o.Time)
+		if d := o.Time.Sub(since); !since.IsZero() && !expected && d > dark.To.Sub(dark.From) {
+			dark = Span{since, o.Time}
+		}
+		if since.IsZero() || o.Quorum.Error == "" || expected {
 			if o.Quorum.Error == "" {
 				good++
 			}
@@ -65,8 +70,9 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if good == 0 {
 		return plan.Unknown, fmt.Sprintf("no quorum confirmed a read at any of %d observations", len(r.Observations))
 	}
-	if unseen := blind.Longest(r.Observations[0].Time, r.Observations[len(r.Observations)-1].Time); unseen > limit {
-		return plan.Unknown, fmt.Sprintf("for %s nothing was seen, above %s: the harness was stalled", unseen.Round(100*time.Millisecond), limit)
+	if unseen := blind.Unseen(dark.From, dark.To); unseen > 0 && dark.To.Sub(dark.From) > limit {
+		return plan.Unknown, fmt.Sprintf("from %s to %s no quorum was seen to confirm a read, above %s, and for %s of it the harness was stalled",
+			clock(dark.From), clock(dark.To), limit, unseen.Round(100*time.Millisecond))
 	}
 	if why := r.sparse(limit); why != "" {
 		return plan.Unknown, why
@@ -78,64 +84,6 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 func (r *Record) onlyMemberAway(t time.Time) bool {
 	members := r.Topology.EtcdMachines()
 	return len(members) == 1 && r.excused(members[0], etcd.Program, t)
-}
-
-// onlyPlannedLosses looks for members that did not answer twice running, or not in time for as long as an election may take, and for processes that
-// started anew.
-func onlyPlannedLosses(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
-	if len(r.Observations) < 2 {
-		return plan.Unknown, r.sparse(lookedAway)
-	}
-	missed, started, seen := map[string]int{}, map[string]time.Time{}, map[string]time.Time{}
-	blind, since := r.Blind(), map[string]time.Time{}
-	var wrong []string // the first of each member
-	told := map[string]bool{}
-	fail := func(machine, format string, args ...any) {
-		if !told[machine] {
-			told[machine], wrong = true, append(wrong, fmt.Sprintf(format, args...))
-		}
-	}
-	for _, o := range r.Observations {
-		for _, m := range o.Members {
-			if m.Error != "" {
-				switch {
-				case !blind.Lost(o, m):
-					continue // it says nothing, neither that the member was lost nor that it was not
-				case r.planned(m.Machine, o.Time):
-					missed[m.Machine] = 0
-					continue
-				}
-				if missed[m.Machine]++; missed[m.Machine] == 1 {
-					since[m.Machine] = o.Time
-				}
-				slow := m.Failure == cluster.Deadline && o.Time.Sub(since[m.Machine]) < electionGap // a busy host answers late as well
-				if missed[m.Machine] >= 2 && !slow {
-					fail(m.Machine, "the member on %s was lost at %s and no fault of the scenario did it: %s", m.Machine, clock(o.Time), m.Error)
-				}
-				continue
-			}
-			missed[m.Machine] = 0
-			if m.Started.IsZero() {
-				continue
-			}
-			if before := started[m.Machine]; !before.IsZero() && r.anew(before, m.Started, seen[m.Machine], o.Time) && !r.excused(m.Machine, etcd.Program, m.Started) {
-				fail(m.Machine, "the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
-			}
-			started[m.Machine], seen[m.Machine] = m.Started, o.Time
-		}
-	}
-	if len(wrong) > 0 {
-		return plan.Fail, some(wrong)
-	}
-	for _, m := range r.Topology.EtcdMachines() {
-		if seen[m].IsZero() {
-			return plan.Unknown, fmt.Sprintf("the member on %s never told when it started", m)
-		}
-	}
-	if why := r.sparse(lookedAway); why != "" {
-		return plan.Unknown, why
-	}
-	return plan.Pass, fmt.Sprintf("%d observations, every loss accounted for", len(r.Observations))
 }
 
 func etcdHealthy(r *Record, _ *Window, p Params) (plan.Verdict, string) {

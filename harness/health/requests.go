@@ -160,11 +160,19 @@ func (c *clients) judge(probe string, excused func(from, to time.Time) bool) *fi
 		return nil
 	}
 	since, untried := untried(samples, c.blind, c.until)
+	unseen, long, quiet := dark(ts)
+	allowed := c.troubledGap
+	if quiet {
+		allowed = c.quietGap
+	}
 	switch blind := c.blind.Longest(samples[0].Start, c.until); {
 	case untried > c.quietGap:
 		c.unclear = append(c.unclear, fmt.Sprintf("%s: nothing was tried for %s from %s", probe, untried.Round(100*time.Millisecond), clock(since)))
 	case blind > c.quietGap:
 		c.unclear = append(c.unclear, fmt.Sprintf("%s: the harness was blind for %s", probe, blind.Round(100*time.Millisecond)))
+	case long > allowed:
+		c.unclear = append(c.unclear, fmt.Sprintf("%s: nothing is known to have succeeded for %s from %s, longer than %s, and the harness was blind meanwhile", probe,
+			long.Round(100*time.Millisecond), clock(unseen), allowed))
 	case !slices.ContainsFunc(ts, func(t try) bool { return !t.unknown }):
 		c.unclear = append(c.unclear, probe+": no try says anything")
 	default:

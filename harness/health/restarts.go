@@ -98,6 +98,9 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			}
 		}
 	}
+	if why := r.unread("nodes", func(o observe.Observation) bool { return len(o.Nodes) > 0 }); why != "" {
+		s.blind = append(s.blind, why)
+	}
 	if len(s.blind) > 0 {
 		return plan.Unknown, strings.Join(s.blind, "; ")
 	}

@@ -19,11 +19,9 @@ func Silence(r *Record) []string {
 	var out []string
 	blind := r.Blind()
 	quiet := func(from, to time.Time) bool { return to.Sub(from)-blind.Unseen(from, to) > quietFor }
-	end := r.Final.Time
-	for _, samples := range r.Samples {
-		if n := len(samples); n > 0 && samples[n-1].End.After(end) {
-			end = samples[n-1].End
-		}
+	begin, end := r.span()
+	if n := len(r.Observations); n > 0 && quiet(begin, r.Observations[0].Time) {
+		out = append(out, fmt.Sprintf("the observer began at %s, the run at %s", clock(r.Observations[0].Time), clock(begin)))
 	}
 	var last time.Time
 	for _, o := range r.Observations {
@@ -44,7 +42,13 @@ func Silence(r *Record) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Samples)) {
 		samples := r.Samples[name]
+		if n := len(samples); n > 0 && quiet(begin, samples[0].Start) {
+			out = append(out, fmt.Sprintf("the probe %q began at %s, the run at %s", name, clock(samples[0].Start), clock(begin)))
+		}
 		for i, s := range samples {
+			if quiet(s.Start, s.End) {
+				out = append(out, fmt.Sprintf("a try of the probe %q took from %s to %s", name, clock(s.Start), clock(s.End)))
+			}
 			if i > 0 && quiet(samples[i-1].End, s.Start) {
 				out = append(out, fmt.Sprintf("the probe %q was silent from %s to %s", name, clock(samples[i-1].End), clock(s.Start)))
 			}
@@ -54,6 +58,50 @@ func Silence(r *Record) []string {
 		}
 	}
 	return out
+}
+
+// span is the time from the first that anybody looked at or tried to the last.
+func (r *Record) span() (begin, end time.Time) {
+	end = r.Final.Time
+	if len(r.Observations) > 0 {
+		begin = r.Observations[0].Time
+	}
+	for _, samples := range r.Samples {
+		if len(samples) == 0 {
+			continue
+		}
+		if first := samples[0].Start; begin.IsZero() || first.Before(begin) {
+			begin = first
+		}
+		if last := lastOf(samples); last.After(end) {
+			end = last
+		}
+	}
+	return begin, end
+}
+
+// unread says when a part of the observations was not there for longer than whoever was watched may be silent, but while a fault or a step was on the
+// control plane or on etcd, which keeps such parts away. What was not read has not been well.
+func (r *Record) unread(what string, there func(o observe.Observation) bool) string {
+	calm := newClients(r, Params{}).quiet
+	var since time.Time
+	seen := false
+	for _, o := range r.Observations {
+		switch {
+		case there(o):
+			since, seen = time.Time{}, true
+		case !calm(o.Time, o.Time):
+			since = time.Time{}
+		case since.IsZero():
+			since = o.Time
+		case o.Time.Sub(since) > silentFor:
+			return fmt.Sprintf("%s were not read from %s on for more than %s", what, clock(since), silentFor)
+		}
+	}
+	if !seen {
+		return what + " were never read"
+	}
+	return ""
 }
 
 // lookedAway is the longest time between two looks after which a check may still say that nothing happened in it: what takes longer than an election

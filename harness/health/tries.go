@@ -15,6 +15,7 @@ type try struct {
 	load.Sample
 	stands  time.Duration // without what was not seen
 	unknown bool          // it failed and is no evidence, or it is excused
+	excused bool          // it failed, and a fault or a step accounts for it
 	quiet   bool          // nothing of the scenario was on the control plane then
 }
 
@@ -43,7 +44,8 @@ func tries(samples []load.Sample, blind Blind, excused, quiet func(from, to time
 			next = samples[i+1].Start
 		}
 		t := try{Sample: s, stands: max(0, next.Sub(s.Start)-blind.Unseen(s.Start, next)), quiet: quiet == nil || quiet(s.Start, s.End)}
-		t.unknown = !s.Good() && (!blind.Evidence(s.Class, s.Start, s.End) || excused != nil && excused(s.Start, s.End))
+		t.excused = !s.Good() && excused != nil && excused(s.Start, s.End)
+		t.unknown = t.excused || !s.Good() && !blind.Evidence(s.Class, s.Start, s.End)
 		out = append(out, t)
 	}
 	return out
@@ -96,6 +98,37 @@ func (g *gap) add(t try) {
 	}
 }
 
+// dark is the longest time without a success of which not all was seen: what was cannot tell how long it really was. What is excused neither ends
+// it nor makes it longer. quiet is whether all of it was.
+func dark(ts []try) (since time.Time, took time.Duration, quiet bool) {
+	var begun time.Time
+	var full, visible time.Duration
+	calm := true
+	for i, t := range ts {
+		switch {
+		case t.Good():
+			begun, full, visible, calm = time.Time{}, 0, 0, true
+			continue
+		case t.excused:
+			continue
+		case begun.IsZero():
+			begun = t.Start
+		}
+		next := t.End
+		if i+1 < len(ts) {
+			next = ts[i+1].Start
+		}
+		full, calm = full+next.Sub(t.Start), calm && t.quiet
+		if !t.unknown {
+			visible += t.stands
+		}
+		if full > visible && full > took {
+			since, took, quiet = begun, full, calm
+		}
+	}
+	return since, took, quiet
+}
+
 func longest(gs []gap) gap {
 	if len(gs) == 0 {
 		return gap{}
@@ -128,6 +161,14 @@ func besides(ts []try) float64 {
 
 // tryEvery is what a try stands for where nothing takes long: the time between two of a probe.
 const tryEvery = 200 * time.Millisecond
+
+// lastOf is when the last try ended.
+func lastOf(samples []load.Sample) time.Time {
+	if len(samples) == 0 {
+		return time.Time{}
+	}
+	return samples[len(samples)-1].End
+}
 
 // untried is the longest time in which nothing was tried, and when it began, without what was not seen. until is when the last try should have
 // been.

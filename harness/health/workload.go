@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,7 +74,7 @@ func pdbRespected(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if n == 0 || len(r.Budgets) == 0 {
 		return plan.Unknown, "the workload was never observed"
 	}
-	if why := r.sparse(lookedAway); why != "" {
+	if why := cmp.Or(r.unread("the workload's replicas", func(o observe.Observation) bool { return o.Workload != nil }), r.sparse(lookedAway)); why != "" {
 		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("held at %d observations, at least %d replicas to spare outside faults", n, max(least, 0))
