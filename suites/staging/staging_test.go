@@ -189,12 +189,7 @@ func broken(ctx context.Context, out string) {
 // scenario writes one with a fault.
 func scenario(name, fault string) string {
 	GinkgoHelper()
-	file := filepath.Join(GinkgoT().TempDir(), name+".yaml")
-	Expect(os.WriteFile(file, []byte(`
-apiVersion: drydock.dev/v1alpha1
-kind: Scenario
-metadata: {name: `+name+`}
-spec:
+	return written(name, `
   cluster: {etcd: only, etcdMembers: 3}
   steps:
     - observe: 1s
@@ -202,6 +197,13 @@ spec:
     - observe: 1s
   always: [etcdQuorum]
   finally: [etcdHealthy]
-`), 0o600)).To(Succeed())
+`)
+}
+
+// written is the file of a scenario.
+func written(name, spec string) string {
+	GinkgoHelper()
+	file := filepath.Join(GinkgoT().TempDir(), name+".yaml")
+	Expect(os.WriteFile(file, []byte("apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: "+name+"}\nspec:"+spec), 0o600)).To(Succeed())
 	return file
 }

@@ -216,26 +216,26 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	}
 }
 
-// ways are the machines to go through, the one that did it last first, those that were cut off last, and the one that is meant only where there is no
-// other.
+// ways are the machines to go through, the one that did it last first and those that were cut off last. The one that is meant reaches itself whatever
+// cuts it off from others: it is the way only where there is no other, or only such as are cut off.
 func (c *Cluster) ways(addr string) []int {
 	host, _, _ := net.SplitHostPort(addr) // what is no address is no machine's
-	var out, late, last []int
+	var open, closed, own []int
 	first := int(c.lastWay.Load())
 	for i := range c.machines {
 		n := (first + i) % len(c.machines)
-		if c.machines[n].addr.String() == host {
-			last = append(last, n)
-			continue
+		switch {
+		case c.machines[n].addr.String() == host:
+			own = append(own, n)
+		case c.machines[n].way.isClosed():
+			closed = append(closed, n)
+		default:
+			open = append(open, n)
 		}
-		if c.machines[n].way.isClosed() {
-			late = append(late, n)
-			continue
-		}
-		out = append(out, n)
 	}
-	if out = append(out, late...); len(out) == 0 {
-		return last
+	itself := len(own) > 0 && (len(closed) == 0 || !c.machines[own[0]].way.isClosed())
+	if len(open) == 0 && itself {
+		return own
 	}
-	return out
+	return append(open, closed...)
 }
