@@ -63,7 +63,8 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 	if len(damaged) > 0 && (!ended || len(guards) > 0) {
 		printf(os.Stderr, "warning: %s: lines %v are damaged; what they said of faults is not known\n", filepath.Join(dir, plan.JournalFile), damaged)
 	}
-	if err != nil || len(guards) == 0 {
+	untidy := o.untidy(entries)
+	if err != nil || (len(guards) == 0 && len(untidy) == 0) {
 		return err
 	}
 	journal, err := plan.AppendJournal(dir)
@@ -103,6 +104,56 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 			return err
 		}
 	}
+	if len(untidy) == 0 {
+		return nil
+	}
+	for _, run := range untidy {
+		if err := o.tidy(ctx, cmd, dir, run); err != nil {
+			return err
+		}
+	}
+	return journal.Write(tidied, nil)
+}
+
+// tidied is the journal's word that what a run had put into a cluster that was up has been removed.
+const tidied = "tidied"
+
+// untidy are the openings of a run that was cut off on clusters that go on without it, and that nobody has tidied since.
+func (o *options) untidy(entries []plan.Entry) (out []experiment.Opening) {
+	for _, e := range entries {
+		var run experiment.Opening
+		switch {
+		case e.Kind == "result" || e.Kind == tidied:
+			return nil
+		case e.Kind != "run" || json.Unmarshal(e.Data, &run) != nil:
+			continue
+		}
+		if p, err := o.of(run.Provider); err == nil && lasts(p) {
+			out = append(out, run)
+		}
+	}
+	return out
+}
+
+// tidy removes what the run has put into its cluster, if that is nobody else's now.
+func (o *options) tidy(ctx context.Context, cmd *cobra.Command, dir string, run experiment.Opening) error {
+	p, err := o.of(run.Provider)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	c, err := p.Attach(ctx, run.Cluster)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	if r, reserved := c.(cluster.Reserved); reserved {
+		if err := r.Free(ctx); err != nil {
+			return fmt.Errorf("%s: what the run has put into %s stays there: %w", dir, run.Cluster, err)
+		}
+	}
+	if err := experiment.Tidy(ctx, c); err != nil {
+		return fmt.Errorf("%s: what the run has put into %s: %w", dir, run.Cluster, err)
+	}
+	printf(cmd.OutOrStdout(), "%s: what the run has put into %s is removed\n", dir, run.Cluster)
 	return nil
 }
 

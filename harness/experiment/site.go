@@ -202,6 +202,16 @@ func (c *cellRun) tidy(ctx context.Context, t *observe.Target) error {
 	return errors.Join(c.unmark(ctx, t), load.Tidy(ctx, t))
 }
 
+// Tidy removes from a cluster that is up what a run has put there that was killed.
+func Tidy(ctx context.Context, up cluster.Cluster) error {
+	t, err := observe.Open(ctx, up)
+	if err != nil {
+		return err
+	}
+	c := &cellRun{outline: &outline{cell: Cell{Topology: up.Topology()}}}
+	return errors.Join(c.tidy(ctx, t), t.Members.Close())
+}
+
 // lacking are the steps' words for what cannot be done where the cell runs.
 func lacking(c *choice) *plan.Step {
 	why := fmt.Errorf("%w: it cannot be done here: %s", plan.ErrSkip, c.lacks)

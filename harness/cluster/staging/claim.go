@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -39,9 +40,10 @@ type claim struct {
 	ended  chan struct{}
 }
 
-// keeper is where the lock is: take takes or renews it for the holder, drop lets it go, and free says who else has it.
+// keeper is where the lock is: take takes or renews it for the holder, drop lets it go, and holders says who has it, until when. What has run out, or
+// whose holder is abandoned, is anybody's.
 type keeper interface {
-	free(ctx context.Context, holder string) error
+	holders(ctx context.Context) (map[string]time.Time, error)
 	take(ctx context.Context, holder string) error
 	drop(ctx context.Context, holder string) error
 }
@@ -151,7 +153,44 @@ func (c *Cluster) Free(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	return k.free(ctx, whoami())
+	held, err := k.holders(ctx)
+	for who, until := range held {
+		if who != whoami() && until.After(time.Now()) && !abandoned(who) {
+			return heldBy(who, until)
+		}
+	}
+	return err
+}
+
+// sweep removes the lock of a process that has ended without giving it up, and says whose it was.
+func (c *Cluster) sweep(ctx context.Context) (removed []string, err error) {
+	k, err := c.keeper()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseWithin)
+	defer cancel()
+	held, err := k.holders(ctx)
+	for who, until := range held {
+		if until.After(time.Now()) && !abandoned(who) {
+			continue
+		}
+		if dropErr := k.drop(ctx, who); dropErr != nil {
+			err = errors.Join(err, dropErr)
+			continue
+		}
+		removed = append(removed, who)
+	}
+	return removed, err
+}
+
+// abandoned reports whether the holder was a process of this host that is no more. Of other hosts' nothing is known.
+func abandoned(holder string) bool {
+	host, err := os.Hostname()
+	_, rest, ok := strings.Cut(holder, "@")
+	pid, mine := strings.CutPrefix(rest, host+"/drydock-")
+	n, parseErr := strconv.Atoi(pid)
+	return err == nil && ok && mine && parseErr == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
 }
 
 // mine refuses to break what this process does not hold.
@@ -185,16 +224,30 @@ func (l leaseLock) read(ctx context.Context, holder string) (lease coordinationv
 		return lease, false, fmt.Errorf("maintenance lease: %w", err)
 	}
 	if s := lease.Spec; ptr.Deref(s.HolderIdentity, "") != "" && *s.HolderIdentity != holder && s.RenewTime != nil {
-		if until := s.RenewTime.Add(time.Duration(ptr.Deref(s.LeaseDurationSeconds, 0)) * time.Second); until.After(time.Now()) {
+		if until := runsOut(&lease); until.After(time.Now()) && !abandoned(*s.HolderIdentity) {
 			return lease, false, heldBy(*s.HolderIdentity, until)
 		}
 	}
 	return lease, false, nil
 }
 
-func (l leaseLock) free(ctx context.Context, holder string) error {
-	_, _, err := l.read(ctx, holder)
-	return err
+func runsOut(l *coordinationv1.Lease) time.Time {
+	if l.Spec.RenewTime == nil {
+		return time.Time{}
+	}
+	return l.Spec.RenewTime.Add(time.Duration(ptr.Deref(l.Spec.LeaseDurationSeconds, 0)) * time.Second)
+}
+
+func (l leaseLock) holders(ctx context.Context) (map[string]time.Time, error) {
+	var lease coordinationv1.Lease
+	err := l.r.Get(ctx, leaseName, leaseNamespace, &lease)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("maintenance lease: %w", err)
+	}
+	return map[string]time.Time{ptr.Deref(lease.Spec.HolderIdentity, ""): runsOut(&lease)}, nil
 }
 
 func (l leaseLock) take(ctx context.Context, holder string) error {
@@ -244,35 +297,43 @@ type machineLock struct{ c *Cluster }
 
 const lockFile = runDir + "/maintenance"
 
-func (l machineLock) free(ctx context.Context, holder string) error {
+func (l machineLock) holders(ctx context.Context) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
 	for _, m := range l.c.machines {
 		// One that does not answer says nothing; Claim wants most of them.
-		out, _ := m.script(ctx, `f=`+lockFile+`; [ ! -s $f ] || cat $f`, holder)
-		until, who, is := strings.Cut(strings.TrimSpace(out), " ")
-		at, _ := strconv.ParseInt(until, 10, 64) // our own words
-		if is && who != holder && time.Unix(at, 0).After(time.Now()) {
-			return heldBy(who, time.Unix(at, 0))
+		said, _ := m.script(ctx, `f=`+lockFile+`; [ ! -s $f ] || cat $f`)
+		if who, until, is := holding(said); is && until.After(out[who]) {
+			out[who] = until
 		}
 	}
-	return nil
+	return out, nil
+}
+
+// holding reads a machine's lock: who has it, until when.
+func holding(said string) (who string, until time.Time, is bool) {
+	at, who, is := strings.Cut(strings.TrimSpace(said), " ")
+	seconds, err := strconv.ParseInt(at, 10, 64)
+	return who, time.Unix(seconds, 0), is && err == nil
 }
 
 func (l machineLock) take(ctx context.Context, holder string) error {
 	const script = `mkdir -p -m 700 ` + runDir + `; now=$(date +%s); f=` + lockFile + `
 i=0; until mkdir $f.guard 2>/dev/null; do i=$((i+1)); [ $i -lt 50 ] || rmdir $f.guard; sleep 0.1; done; trap 'rmdir $f.guard' EXIT
-if [ -s $f ]; then read -r until who <$f; if [ "$who" != "$1" ] && [ "$until" -gt "$now" ]; then echo "$until $who"; exit 0; fi; fi
+if [ -s $f ]; then read -r until who <$f; if [ "$who" != "$1" ] && [ "$who" != "$3" ] && [ "$until" -gt "$now" ]; then echo "$until $who"; exit 0; fi; fi
 echo "$((now+$2)) $1" >$f.new; mv $f.new $f`
 	taken := 0
 	var errs []error
 	for _, m := range l.c.machines {
-		out, err := m.script(ctx, script, holder, strconv.Itoa(int(leaseFor.Seconds())))
+		out, err := m.script(ctx, script, holder, strconv.Itoa(int(leaseFor.Seconds())), "")
+		if who, _, held := holding(out); err == nil && held && abandoned(who) {
+			out, err = m.script(ctx, script, holder, strconv.Itoa(int(leaseFor.Seconds())), who)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if until, who, held := strings.Cut(strings.TrimSpace(out), " "); held {
-			at, _ := strconv.ParseInt(until, 10, 64) // our own words
-			return errors.Join(heldBy(who, time.Unix(at, 0)), l.drop(ctx, holder))
+		if who, until, held := holding(out); held {
+			return errors.Join(heldBy(who, until), l.drop(ctx, holder))
 		}
 		taken++
 	}

@@ -25,6 +25,7 @@ type Provider struct {
 var (
 	_ cluster.Provider = (*Provider)(nil)
 	_ cluster.Lasting  = (*Provider)(nil)
+	_ cluster.Sweeper  = (*Provider)(nil)
 )
 
 // Name is staging.
@@ -80,6 +81,27 @@ func (p *Provider) Attach(ctx context.Context, name string) (cluster.Cluster, er
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// Sweep removes the maintenance lock of a process that was killed. What it has broken is undone by its journal, or by the machines.
+func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
+	_, _, found, err := p.find(ctx)
+	if err != nil {
+		return err
+	}
+	up, err := p.Attach(ctx, found.Topology.Name)
+	if err != nil {
+		return err
+	}
+	c, ok := up.(*Cluster)
+	if !ok {
+		return nil
+	}
+	removed, err := c.sweep(ctx)
+	for _, who := range removed {
+		tell(c.topology.Name, "the maintenance lock of "+who+", which has ended, is removed")
+	}
+	return errors.Join(err, c.close())
 }
 
 // find reads the inventory and asks the API server what the cluster is. One that does not answer was asked before, perhaps.

@@ -2,6 +2,7 @@ package staging
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -96,6 +97,26 @@ func TestInventory(t *testing.T) {
 	}
 }
 
+// TestAbandoned: only of a process of this host that is no more is it known that it will not come back.
+func TestAbandoned(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 1<<22 + 1 // beyond the most that Linux gives (PID_MAX_LIMIT)
+	for holder, want := range map[string]bool{
+		whoami(): false,
+		fmt.Sprintf("me@%s/drydock-%d", host, nobody):     true,
+		fmt.Sprintf("me@not-%s/drydock-%d", host, nobody): false,
+		"":                       false,
+		"somebody else entirely": false,
+	} {
+		if got := abandoned(holder); got != want {
+			t.Errorf("%q: %t, want %t", holder, got, want)
+		}
+	}
+}
+
 // TestRefused: what an sshd says of a connection is the kernel's word.
 func TestRefused(t *testing.T) {
 	err := error(&dialError{from: "a", addr: "b:1", err: &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Connection refused"}})
@@ -151,6 +172,17 @@ func TestWays(t *testing.T) {
 		if _, err := far[i].Read(make([]byte, 1)); errors.Is(err, io.EOF) != cut {
 			t.Errorf("connection %d: cut %t, and %v", i, cut, err)
 		}
+	}
+	c.machines[1].way.close()
+	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{2}) {
+		t.Errorf("while both others are cut off through %v", got)
+	}
+	if got := c.ways("10.0.0.2:2379"); !slices.Equal(got, []int{2, 0}) {
+		t.Errorf("to one that is cut off through %v", got)
+	}
+	c.machines[2].way.close()
+	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("while all are cut off through %v", got)
 	}
 	c.machines[0].way.open()
 	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{0, 1}) {
