@@ -7,6 +7,11 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 func put(to string, call, ret int64) Op {
@@ -202,5 +207,14 @@ func TestLongestGap(t *testing.T) {
 	}
 	if got := LongestGap(tries("x", "x")); got != 1500*time.Millisecond {
 		t.Errorf("never: %s, want all of 1.5s", got)
+	}
+}
+
+// TestAFailureWithoutAWordIsNoSuccess: somebody's balancer answers with a Status that says nothing, and no error's text says that all is well.
+func TestAFailureWithoutAWordIsNoSuccess(t *testing.T) {
+	var s Sample
+	s.failed(&apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 503}})
+	if s.Good() || s.Class != cluster.Answered || s.Status != 503 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +30,7 @@ func (s *Sample) failed(err error) {
 	if err == nil {
 		return
 	}
-	s.Err, s.Class = err.Error(), failureOf(err)
+	s.Err, s.Class = cmp.Or(err.Error(), "a failure without a word"), failureOf(err)
 	var status statusError
 	var api apierrors.APIStatus
 	switch {
