@@ -11,7 +11,6 @@ import (
 	"html/template"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -20,8 +19,13 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// Write writes all report files into the run's directory.
-func Write(dir string, r *plan.Result) error {
+// Write writes all report files into the run's directory, and nowhere else: it may be one that somebody has sent us, with links in their places.
+func Write(dir string, r *plan.Result) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
 	writers := []struct {
 		name string
 		do   func(io.Writer, *plan.Result) error
@@ -30,7 +34,7 @@ func Write(dir string, r *plan.Result) error {
 	}
 	var errs []error
 	for _, w := range writers {
-		f, err := os.Create(filepath.Join(dir, w.name))
+		f, err := root.Create(w.name)
 		if err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
@@ -59,7 +63,8 @@ type junitMessage struct {
 	Message string `xml:"message,attr"`
 }
 
-// JUnit writes one test case a check and a receipt. What is inconclusive is an error: CI must not take it for a pass.
+// JUnit writes one test case a check and a receipt, and one for each thing that is missing. What is inconclusive is an error: CI must not take it for
+// a pass.
 func JUnit(w io.Writer, r *plan.Result) error {
 	suite := struct {
 		XMLName  xml.Name    `xml:"testsuite"`
@@ -103,6 +108,17 @@ func JUnit(w io.Writer, r *plan.Result) error {
 		if s.Status == "failed" {
 			add(junitCase{Name: s.ID + " " + s.Name, Class: r.Scenario + ".steps"}, plan.Unknown, s.Error)
 		}
+	}
+	for _, p := range r.Probes {
+		if p.Samples == 0 {
+			add(junitCase{Name: p.Name, Class: r.Scenario + ".probes"}, plan.Unknown, "it took no sample")
+		}
+	}
+	for i, g := range r.Gaps {
+		add(junitCase{Name: fmt.Sprintf("evidence, gap %d", i+1), Class: r.Scenario + ".evidence"}, plan.Unknown, g)
+	}
+	if r.Verdict != plan.Go && suite.Failures+suite.Errors == 0 {
+		add(junitCase{Name: "verdict", Class: r.Scenario}, plan.Unknown, strings.Join(r.Reasons, "; "))
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err

@@ -99,3 +99,51 @@ func TestHTMLEscapes(t *testing.T) {
 		t.Fatal("the page is not what it should be")
 	}
 }
+
+// TestJUnitIsGreenForNothingButGo: a CI job that reads nothing else must not take what is missing for a pass.
+func TestJUnitIsGreenForNothingButGo(t *testing.T) {
+	for name, change := range map[string]func(r *plan.Result){
+		"a gap":                   func(r *plan.Result) { r.Gaps = []string{"the observer stopped at 12:00:00"} },
+		"a probe without samples": func(r *plan.Result) { r.Probes = append(r.Probes, plan.Probe{Name: "silent"}) },
+		"no check at all":         func(r *plan.Result) { r.Checks, r.Receipts = nil, nil },
+	} {
+		r := result()
+		r.Checks, r.NotTested = r.Checks[:1], nil
+		if r.Judge(); r.Verdict != plan.Go {
+			t.Fatal(r.Reasons)
+		}
+		r.Reasons = nil
+		change(r)
+		r.Judge()
+		var b bytes.Buffer
+		if err := JUnit(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		var suite struct {
+			Errors   int `xml:"errors,attr"`
+			Failures int `xml:"failures,attr"`
+		}
+		if err := xml.Unmarshal(b.Bytes(), &suite); err != nil || suite.Errors+suite.Failures == 0 || r.Verdict == plan.Go {
+			t.Errorf("%s: %s, and JUnit is green (%v):\n%s", name, r.Verdict, err, b.String())
+		}
+	}
+}
+
+// TestReportsStayInTheirDirectory: a run that somebody gave us may hold links in the place of its reports.
+func TestReportsStayInTheirDirectory(t *testing.T) {
+	parent := t.TempDir()
+	dir, mine := filepath.Join(parent, "run"), filepath.Join(parent, "mine")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mine, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(mine, filepath.Join(dir, "report.html")); err != nil {
+		t.Fatal(err)
+	}
+	err := Write(dir, result())
+	if raw, _ := os.ReadFile(mine); string(raw) != "mine" || err == nil {
+		t.Errorf("%d bytes written through a link: %v", len(raw), err)
+	}
+}

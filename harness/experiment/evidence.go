@@ -3,9 +3,12 @@ package experiment
 import (
 	"cmp"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,7 +79,8 @@ func keepEvidence(dir, label string, evidence any, journal *plan.Journal) (err e
 		return fmt.Errorf("evidence: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	z := gzip.NewWriter(f)
+	sum := sha256.New()
+	z := gzip.NewWriter(io.MultiWriter(f, sum))
 	if err := errors.Join(json.NewEncoder(z).Encode(evidence), z.Close(), f.Sync()); err != nil {
 		return fmt.Errorf("evidence: %s: %w", path, err)
 	}
@@ -84,7 +88,7 @@ func keepEvidence(dir, label string, evidence any, journal *plan.Journal) (err e
 	if err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
-	k.Bytes = st.Size()
+	k.Bytes, k.Sum = st.Size(), hex.EncodeToString(sum.Sum(nil))
 	return journal.Write("evidence", k)
 }
 
@@ -94,23 +98,57 @@ func readEvidence(dir, label string) (*Evidence, error) {
 	if err := loadEvidence(dir, label, &e); err != nil {
 		return nil, err
 	}
+	if e.Label != label {
+		return nil, fmt.Errorf("evidence: it is of cell %q, cell %q was asked for", e.Label, label)
+	}
 	return &e, schemaIs(e.Schema, evidenceSchema)
 }
 
 func loadEvidence(dir, label string, into any) error {
-	f, err := os.Open(filepath.Join(dir, evidenceName(label)))
+	f, err := openEvidence(dir, evidenceName(label))
 	if err != nil {
-		return fmt.Errorf("evidence: %w", err)
+		return err
 	}
 	defer func() { _ = f.Close() }()
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
 	}
-	if err := json.NewDecoder(z).Decode(into); err != nil {
+	err = json.NewDecoder(z).Decode(into)
+	if err == nil {
+		_, err = io.Copy(io.Discard, z) // its checksum is at its end, behind the document
+	}
+	if err != nil {
 		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
 	}
 	return nil
+}
+
+// openEvidence opens a file below a run's directory, wherever that came from: nothing in it leads out.
+func openEvidence(dir, name string) (*os.File, error) {
+	f, err := os.OpenInRoot(dir, name)
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	return f, nil
+}
+
+// changed says that a file is not what the run has kept; empty: it is. A run of before the sums has told the size alone.
+func changed(dir string, k plan.Kept) string {
+	f, err := openEvidence(dir, k.File)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = f.Close() }()
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("evidence: %s: %v", k.File, err)
+	case n != k.Bytes || k.Sum != "" && k.Sum != hex.EncodeToString(sum.Sum(nil)):
+		return fmt.Sprintf("%s is not what the run has kept: it was changed, or is another run's (%d bytes, %d were kept)", k.File, n, k.Bytes)
+	}
+	return ""
 }
 
 func schemaIs(schema, want string) error {

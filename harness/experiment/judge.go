@@ -122,6 +122,9 @@ func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 		return j.partial(err.Error())
 	}
 	res.Kept = []plan.Kept{k}
+	if why := changed(dir, k); why != "" { // it is judged all the same: what it shows is worth knowing
+		res.Gaps = append(res.Gaps, why)
+	}
 	return res
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"drydock.dev/drydock/harness/load"
@@ -36,9 +35,22 @@ func picture(dir, label string, h load.History) (string, error) {
 	if err := load.Visualise(h.Ops, &page); err != nil || page.Len() == 0 {
 		return "", err
 	}
-	file := strings.TrimSuffix(evidenceName(label), ".json.gz") + "-" + strings.ReplaceAll(strings.ToLower(h.Name), " ", "-") + ".html"
-	if err := os.WriteFile(filepath.Join(dir, file), page.Bytes(), 0o600); err != nil {
+	file := strings.TrimSuffix(evidenceName(label), ".json.gz") + "-" + strings.Map(inFileName, strings.ToLower(h.Name)) + ".html"
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", fmt.Errorf("picture: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	if err := root.WriteFile(file, page.Bytes(), 0o600); err != nil {
 		return "", fmt.Errorf("picture: %w", err)
 	}
 	return file, nil
+}
+
+// inFileName is a letter of a name that evidence gives, where that is part of a file's.
+func inFileName(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return '-'
 }

@@ -52,6 +52,7 @@ type Result struct {
 type Kept struct {
 	File  string `json:"file"` // relative to the run's directory
 	Bytes int64  `json:"bytes"`
+	Sum   string `json:"sha256,omitempty"`
 }
 
 // Table is what was measured, for people to compare.

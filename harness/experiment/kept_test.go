@@ -1,0 +1,87 @@
+package experiment
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// TestEvidenceThatIsNotWhatWasKept: a damaged file may still hold a whole document, and another run's evidence is whole and somebody else's.
+func TestEvidenceThatIsNotWhatWasKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, file string, raw []byte) []byte
+		says   string
+	}{
+		"a bit of the checksum": {func(_ *testing.T, _ string, raw []byte) []byte {
+			raw = bytes.Clone(raw)
+			raw[len(raw)-6] ^= 1
+			return raw
+		}, "checksum"},
+		"the last bytes cut off": {func(_ *testing.T, _ string, raw []byte) []byte { return raw[:len(raw)-4] }, "unexpected EOF"},
+		"another run's": {func(t *testing.T, _ string, _ []byte) []byte {
+			raw, err := os.ReadFile(filepath.Join(runOf(t, nil), evidenceName("")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}, "is not what the run has kept"},
+		"of another cell": {func(t *testing.T, _ string, _ []byte) []byte {
+			dir := runOf(t, func(e *Evidence) { e.Label = "members=3" })
+			raw, err := os.ReadFile(filepath.Join(dir, evidenceName("members=3")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}, `it is of cell "members=3"`},
+	} {
+		dir := runOf(t, func(e *Evidence) { e.Record.Unwhole = "nothing that is in the other" })
+		file := filepath.Join(dir, evidenceName(""))
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, c.damage(t, file, raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Judge(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict == plan.Go || !strings.Contains(fmt.Sprint(r.Gaps), c.says) {
+			t.Errorf("%s: %s, gaps %q", name, r.Verdict, r.Gaps)
+		}
+	}
+}
+
+// TestARunStaysInItsDirectory: whoever gives somebody a run to judge writes the names in it.
+func TestARunStaysInItsDirectory(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "run")
+	if err := os.MkdirAll(filepath.Join(dir, evidenceDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bad := load.History{Name: "/../../../stolen", Ops: []load.Op{{Kind: "get", Key: "k", Value: load.Absent, Call: 1, Return: 2}}}
+	res := &plan.Result{Checks: []plan.Check{{Name: "linearizable", Verdict: plan.Fail, Message: "wrong"}}}
+	(&Evidence{Record: health.Record{Histories: []load.History{bad}}}).draw(dir, res)
+	(&Evidence{Label: "../../stolen", Record: health.Record{Histories: []load.History{bad}}}).draw(dir, res)
+	if found, err := filepath.Glob(filepath.Join(parent, "*stolen*")); err != nil || len(found) > 0 {
+		t.Errorf("written outside: %v, %v", found, err)
+	}
+	outside := filepath.Join(parent, "run.json.gz")
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, evidenceName(""))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readEvidence(dir, ""); err == nil || !strings.Contains(err.Error(), "escapes") {
+		t.Errorf("read through a link that leads out: %v", err)
+	}
+}
