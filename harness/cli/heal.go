@@ -42,7 +42,12 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 	for _, d := range dirs {
 		err := o.healRun(ctx, cmd, d)
 		var held *lock.HeldError
-		if errors.As(err, &held) && !named { // what a living run has broken is its own to mend
+		var taken *takenError
+		switch { // what a living run has broken is its own to mend
+		case errors.As(err, &taken) && !named:
+			printf(cmd.OutOrStdout(), "%s: its cluster is not healed: %v\n", d, taken)
+			err = nil
+		case errors.As(err, &held) && !named:
 			printf(cmd.OutOrStdout(), "%s: it belongs to %s: left alone\n", d, held.Holder)
 			err = nil
 		}
@@ -50,6 +55,39 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 	}
 	errs = append(errs, o.sweep(ctx, cmd))
 	return errors.Join(errs...)
+}
+
+// takenError is the refusal of a cluster that somebody else is at work on: what is broken in it may be what he breaks.
+type takenError struct{ error }
+
+func (e *takenError) Unwrap() error { return e.error }
+
+// freeWithin is how long the lock of a run that was killed may outlast it where that is a lease.
+const freeWithin = 2 * time.Minute
+
+// take makes a cluster this process's while it is mended; a *takenError says who has it. One with a lock of its own is only asked whether that is free:
+// to take it may need what is to be mended.
+func take(ctx context.Context, c cluster.Cluster) (release func() error, err error) {
+	var usage *cluster.UsageError
+	if r, reserved := c.(cluster.Reserved); reserved {
+		err := cluster.Await(ctx, "nobody else at work on the cluster", cluster.Wait{For: freeWithin, Every: time.Second}, func(ctx context.Context) error {
+			if err := r.Free(ctx); errors.As(err, &usage) {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, &takenError{err}
+		}
+		return func() error { return nil }, nil
+	}
+	switch err := c.Claim(ctx); {
+	case errors.As(err, &usage):
+		return nil, &takenError{err}
+	case err != nil:
+		return nil, err
+	}
+	return func() error { return c.Release(context.WithoutCancel(ctx)) }, nil
 }
 
 // healRun recovers the faults a run has armed and not cleared, whether it has ended or not. A *lock.HeldError means that it lives.
@@ -187,11 +225,16 @@ func openingOf(entries []plan.Entry, id string) (run experiment.Opening) {
 	return run
 }
 
-func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, p cluster.Provider, name string) error {
+func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, p cluster.Provider, name string) (err error) {
 	l, err := p.Attach(ctx, name)
 	if err != nil {
 		return err
 	}
+	release, err := take(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	access, members, err := etcd.Watch(ctx, l)
 	if err != nil {
 		return err

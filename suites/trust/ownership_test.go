@@ -17,6 +17,8 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
 )
@@ -57,6 +59,25 @@ func broken(ctx context.Context, out string) {
 		Should(ContainElement(And(HaveField("Kind", "receipt"), HaveField("Data", ContainSubstring(`"state":"effective"`)))))
 }
 
+// leaveFault makes the journal of a run that was killed while it had members down of a cluster that another run has now.
+func leaveFault(dir, cluster string) {
+	GinkgoHelper()
+	j, err := plan.CreateJournal(dir, nil)
+	Expect(err).NotTo(HaveOccurred())
+	machines := []string{"etcd-1", "etcd-2", "etcd-3"}
+	armed := fault.Journalled{Spec: fault.Spec{Kind: "etcdMemberCrash", Machines: machines}, State: fault.Armed, Receipt: plan.Receipt{ID: "3", Machines: machines, Armed: time.Now()}}
+	Expect(errors.Join(j.Write("run", experiment.Opening{Scenario: "earlier", Provider: "lab", Cluster: cluster}), j.Write("receipt", armed), j.Close())).To(Succeed())
+}
+
+// outstanding are the faults that a run has left and nobody has undone.
+func outstanding(dir string) ([]*fault.Guard, error) {
+	entries, _, err := plan.ReadJournal(dir)
+	if err != nil {
+		return nil, err
+	}
+	return fault.Outstanding(entries)
+}
+
 var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"), func() {
 	It("is one up's of two that want the same name", func(ctx context.Context) {
 		both := []*gexec.Session{}
@@ -80,11 +101,15 @@ var _ = Describe("what belongs to a process", Label("tier: quick", "needs: etcd"
 		run := start(ctx, "run", crash(10*time.Second), "--out", out)
 		broken(ctx, out)
 		name := lab.List(suite.Host.StateDir)[0]
+		earlier := filepath.Join(suite.Host.StateDir, "runs", "earlier")
+		leaveFault(earlier, name)
 
 		heal := start(ctx, "heal")
 		Eventually(ctx, heal).WithTimeout(time.Minute).Should(gexec.Exit(0))
 		Expect(string(heal.Out.Contents())).To(And(ContainSubstring(out+": it belongs to process"), ContainSubstring("dead: no process")))
 		Expect(dead).NotTo(BeADirectory(), "what nobody owns is healed")
+		Expect(string(heal.Out.Contents())).To(ContainSubstring(earlier + ": its cluster is not healed"))
+		Expect(outstanding(earlier)).To(HaveLen(1), "what is broken there now is the living run's to mend")
 		Expect(start(ctx, "heal", out).Wait(time.Minute)).To(gexec.Exit(2), "it was asked for by name")
 		second := start(ctx, "run", crash(time.Second), "--out", out).Wait(time.Minute)
 		Expect(second).To(gexec.Exit(2))
