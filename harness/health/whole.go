@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,53 +33,78 @@ type Wanted struct {
 //
 // One such look is a blink: whoever decides by it holds it for Steady.
 func Whole(o observe.Observation, w Wanted) error {
-	if err := etcdWhole(o, w.Topology); err != nil {
-		return err
-	}
+	found := []error{etcdWhole(o, w.Topology)}
 	if !w.Topology.Kubernetes() {
-		return nil
+		return gravest(found)
 	}
 	for _, m := range kubernetesMachines(w.Topology) {
-		if slices.Contains(w.Away, m) {
-			continue
+		if !slices.Contains(w.Away, m) {
+			found = append(found, MachineWhole(o, m, w))
 		}
-		if err := MachineWhole(o, m, w); err != nil {
+	}
+	found = append(found, leasesWhole(o))
+	if len(w.Away) == 0 { // else their pods wait for them
+		found = append(found, podsWhole(o, w))
+	}
+	return gravest(found)
+}
+
+// UnreadError is that a part of an observation was not answered in time. It says nothing of the cluster, where all that was answered is well: whoever asked
+// may have been too slow.
+type UnreadError struct{ What, Why string }
+
+func (e *UnreadError) Error() string {
+	return fmt.Sprintf("%s could not be read in time: %s", e.What, e.Why)
+}
+
+// notRead is why a part of an observation is not there; nil: it was not noted.
+func notRead(o observe.Observation, what string) error {
+	for _, u := range o.Unread {
+		switch {
+		case u.What != what:
+		case u.Failure == cluster.Deadline:
+			return &UnreadError{u.What, u.Why}
+		default:
+			return fmt.Errorf("%s could not be read: %s", u.What, u.Why)
+		}
+	}
+	return nil
+}
+
+// gravest is the first error that says something of the cluster; without one the first.
+func gravest(found []error) error {
+	var first error
+	for _, err := range found {
+		var late *UnreadError
+		switch {
+		case err == nil:
+		case !errors.As(err, &late):
 			return err
+		case first == nil:
+			first = err
 		}
 	}
-	if err := leasesWhole(o); err != nil {
-		return err
-	}
-	if len(w.Away) > 0 { // their pods wait for them
-		return nil
-	}
-	return podsWhole(o, w)
+	return first
 }
 
 // MachineWhole is the part of Whole that is one machine's own: its components, its Node, its API server and its member where it has them.
 func MachineWhole(o observe.Observation, machine string, w Wanted) error {
-	if err := At(o, machine, w.Versions[machine]); err != nil {
-		return err
-	}
+	found := []error{At(o, machine, w.Versions[machine])}
 	for _, c := range o.Components {
 		if c.Machine == machine && c.Unhealthy != "" {
-			return fmt.Errorf("%s is not healthy: %s", c, c.Unhealthy)
+			found = append(found, fmt.Errorf("%s is not healthy: %s", c, c.Unhealthy))
 		}
 	}
-	if err := nodeWhole(o, machine, w); err != nil {
-		return err
-	}
+	found = append(found, nodeWhole(o, machine, w))
 	if slices.Contains(w.Topology.ControlPlaneMachines(), machine) {
-		if err := serverWhole(o, machine); err != nil {
-			return err
-		}
+		found = append(found, serverWhole(o, machine))
 	}
 	for _, e := range o.Members {
 		if e.Machine == machine && !e.Healthy() {
-			return fmt.Errorf("the member on %s does not follow a leader or has no vote: %s", machine, e.Error)
+			found = append(found, fmt.Errorf("the member on %s does not follow a leader or has no vote: %s", machine, e.Error))
 		}
 	}
-	return nil
+	return gravest(found)
 }
 
 // Steady is how long a cluster must be whole to be called so: one term of a component's lease, within which a process that came up and falls again has
@@ -151,7 +177,11 @@ func leasesWhole(o observe.Observation) error {
 		held[l.Component] = l.Holder != "" && o.Time.Sub(l.Renewed) <= l.Duration
 	}
 	for _, name := range kubeadm.Leases() {
-		if !held[name] {
+		seen, there := held[name]
+		if err := notRead(o, observe.PartLeases); !there && err != nil {
+			return err
+		}
+		if !seen {
 			return fmt.Errorf("%s has no leader", name)
 		}
 	}
@@ -160,6 +190,9 @@ func leasesWhole(o observe.Observation) error {
 
 func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 	i := slices.IndexFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine })
+	if err := notRead(o, observe.PartNodes); i < 0 && err != nil {
+		return err
+	}
 	if i < 0 {
 		return fmt.Errorf("node %s was not seen: no API server answered, or it is not registered", machine)
 	}
@@ -168,6 +201,8 @@ func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 	switch {
 	case !n.Ready:
 		return fmt.Errorf("node %s is not Ready", n.Name)
+	case n.Expires.IsZero() && notRead(o, observe.PartHeartbeats) != nil:
+		return notRead(o, observe.PartHeartbeats)
 	case n.Expires.IsZero():
 		return fmt.Errorf("node %s has no heartbeat", n.Name)
 	case o.Time.After(n.Expires):
@@ -212,6 +247,9 @@ func podIll(p observe.Pod) string {
 }
 
 func podsWhole(o observe.Observation, w Wanted) error {
+	if err := notRead(o, observe.PartPods); len(o.Pods) == 0 && err != nil {
+		return err
+	}
 	if len(o.Pods) == 0 {
 		return fmt.Errorf("no pod was seen: no API server answered in time")
 	}

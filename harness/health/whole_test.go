@@ -9,6 +9,7 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // pairTopology is one control plane and one worker.
@@ -108,5 +109,50 @@ func TestSteadyComesFromTheTiming(t *testing.T) {
 	production.Timing = cluster.TimingProduction
 	if Steady(fast) >= Steady(production) || Steady(fast) < 2*time.Second {
 		t.Errorf("%s, %s", Steady(fast), Steady(production))
+	}
+}
+
+// TestALookThatWasNotTaken: what was not answered in time says nothing of the cluster, and what was answered does.
+func TestALookThatWasNotTaken(t *testing.T) {
+	lost := func(part string, f cluster.Failure) observe.Observation {
+		o := well()
+		switch part {
+		case observe.PartNodes:
+			o.Nodes = nil
+		case observe.PartLeases:
+			o.Leases = o.Leases[:1]
+		case observe.PartPods:
+			o.Pods, o.Wanted = nil, nil
+		case observe.PartHeartbeats:
+			o.Nodes[1].Renewed, o.Nodes[1].Expires = time.Time{}, time.Time{}
+		}
+		o.Unread = []observe.Unread{{What: part, Why: "why " + part, Failure: f}}
+		return o
+	}
+	ill := well()
+	ill.Pods[0].Ready = false
+	frozen := lost(observe.PartNodes, cluster.Deadline)
+	frozen.Components[0] = observe.Component{Name: observe.APIServer, Machine: "control-plane-1", Error: "deadline exceeded", Failure: cluster.Deadline}
+	for _, part := range []string{observe.PartNodes, observe.PartLeases, observe.PartPods, observe.PartHeartbeats} {
+		for _, c := range []struct {
+			final, before observe.Observation
+			want          plan.Verdict
+			says          string
+		}{
+			{lost(part, cluster.Deadline), well(), plan.Unknown, "why " + part},
+			{lost(part, cluster.Answered), well(), plan.Fail, "why " + part},
+			{lost(observe.PartPods, cluster.Deadline), ill, plan.Fail, "last seen"},
+			{frozen, well(), plan.Fail, "last seen"},
+		} {
+			r := &Record{Topology: pairTopology(), Observations: []observe.Observation{c.before}, Final: c.final}
+			if err := Whole(c.final, Wanted{Topology: r.Topology}); err == nil {
+				t.Errorf("%s: whole without it", part)
+			} else {
+				r.Unwhole = "not after 1m36s; last seen: " + err.Error()
+			}
+			if got := judge(t, "whole", r, nil, Params{}); got.Verdict != c.want || !strings.Contains(got.Message, c.says) {
+				t.Errorf("%s, %s: %s (%s), want %s", part, c.final.Unread[0].Failure, got.Verdict, got.Message, c.want)
+			}
+		}
 	}
 }

@@ -16,18 +16,23 @@ import (
 // lookFor is how long the parts of a Look may take that an observation has not.
 const lookFor = 5 * time.Second
 
+// podsLookFor is how long the pods may take in a Look: four lists, which a busy host does not answer within a second.
+const podsLookFor = 3 * time.Second
+
 // Look is an observation with what is too dear to read twice a second: a last write and what members hold after it, heartbeats of nodes and the
 // boot ids of their machines. Whoever wants to know whether a cluster is whole looks; whoever watches it observes.
 func (o *Observer) Look(ctx context.Context) Observation {
-	ob := o.Observe(ctx)
+	ob := o.read(ctx, podsLookFor)
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { ob.Synced = o.synced(ctx, ob) })
+	var heartbeats error
 	if len(ob.Nodes) > 0 {
-		wg.Go(func() { o.heartbeats(ctx, ob.Nodes) })
+		wg.Go(func() { heartbeats = o.heartbeats(ctx, ob.Nodes) })
 	}
 	wg.Wait()
+	ob.unread(PartHeartbeats, heartbeats)
 	return ob
 }
 
@@ -51,7 +56,7 @@ func (o *Observer) synced(ctx context.Context, ob Observation) *etcd.Synced {
 }
 
 // heartbeats fills in what the nodes' kubelets and machines say themselves. What cannot be read stays empty.
-func (o *Observer) heartbeats(ctx context.Context, nodes []Node) {
+func (o *Observer) heartbeats(ctx context.Context, nodes []Node) error {
 	leases, err := o.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
 	for i := range nodes {
 		n := &nodes[i]
@@ -66,6 +71,7 @@ func (o *Observer) heartbeats(ctx context.Context, nodes []Node) {
 			}
 		}
 	}
+	return err
 }
 
 func (o *Observer) booted(ctx context.Context, machine string) string {

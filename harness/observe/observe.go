@@ -4,10 +4,12 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -30,6 +32,34 @@ type Observation struct {
 	Versions   map[string]string `json:"versions,omitempty"`
 	Pods       []Pod             `json:"pods,omitempty"`   // nil: not read at this one (see PodsEvery), or no API server answered
 	Wanted     []Wanted          `json:"wanted,omitempty"` // read with Pods
+	Unread     []Unread          `json:"unread,omitempty"` // what is not there although it was asked for
+}
+
+// Unread is a part of an observation that could not be read.
+type Unread struct {
+	What    string          `json:"what"`
+	Why     string          `json:"why"`
+	Failure cluster.Failure `json:"failure"` // a deadline may be the fault of who asked
+}
+
+// What may be unread.
+const (
+	PartNodes      = "nodes"
+	PartLeases     = "leases"
+	PartPods       = "pods"
+	PartHeartbeats = "heartbeats"
+)
+
+// unread notes a part, if there is an error.
+func (o *Observation) unread(what string, err error) {
+	if err == nil {
+		return
+	}
+	f := cluster.FailureOf(err)
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		f = cluster.Answered
+	}
+	o.Unread = append(o.Unread, Unread{What: what, Why: err.Error(), Failure: f})
 }
 
 // ServerHealth is one API server, asked past the balancer.
@@ -113,11 +143,11 @@ func (o *Observer) Run(ctx context.Context) {
 	defer tick.Stop()
 	var podsRead time.Time
 	for ctx.Err() == nil {
-		withPods := time.Since(podsRead) >= PodsEvery
-		if withPods {
-			podsRead = time.Now()
+		podsFor := time.Duration(0)
+		if time.Since(podsRead) >= PodsEvery {
+			podsRead, podsFor = time.Now(), For
 		}
-		ob := o.read(ctx, withPods)
+		ob := o.read(ctx, podsFor)
 		if ctx.Err() != nil {
 			return // a reading cut short says nothing about the cluster
 		}
@@ -142,26 +172,31 @@ func (o *Observer) Seen() []Observation {
 }
 
 // Observe reads everything once, the parts at the same time.
-func (o *Observer) Observe(ctx context.Context) Observation { return o.read(ctx, true) }
+func (o *Observer) Observe(ctx context.Context) Observation { return o.read(ctx, For) }
 
-func (o *Observer) read(ctx context.Context, withPods bool) Observation {
+// read reads everything; podsFor is how long the pods may take, nothing: they are not read.
+func (o *Observer) read(ctx context.Context, podsFor time.Duration) Observation {
 	ob := Observation{Time: time.Now()}
+	var nodes, leases, pods error
 	var wg sync.WaitGroup
 	wg.Go(func() { ob.Members = o.members.Members(ctx, For) })
 	wg.Go(func() { ob.Quorum = o.members.Membership(ctx, For) })
 	if o.client != nil {
 		wg.Go(func() { ob.APIServers = o.apiServers(ctx) })
-		wg.Go(func() { ob.Nodes = o.nodes(ctx) })
-		wg.Go(func() { ob.Leases = o.leases(ctx) })
+		wg.Go(func() { ob.Nodes, nodes = o.nodes(ctx) })
+		wg.Go(func() { ob.Leases, leases = o.leases(ctx) })
 		wg.Go(func() { ob.Components = o.Components(ctx) })
 	}
-	if o.client != nil && withPods {
-		wg.Go(func() { ob.Pods, ob.Wanted = o.pods(ctx) })
+	if o.client != nil && podsFor > 0 {
+		wg.Go(func() { ob.Pods, ob.Wanted, pods = o.pods(ctx, podsFor) })
 	}
 	if o.workload != nil {
 		wg.Go(func() { ob.Workload = o.workload.Observe(ctx) })
 	}
 	wg.Wait()
+	ob.unread(PartNodes, nodes)
+	ob.unread(PartLeases, leases)
+	ob.unread(PartPods, pods)
 	ob.Versions = versions(ob)
 	return ob
 }
@@ -187,12 +222,12 @@ func (o *Observer) apiServers(ctx context.Context) []ServerHealth {
 	return out
 }
 
-func (o *Observer) nodes(ctx context.Context) []Node {
+func (o *Observer) nodes(ctx context.Context) ([]Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	list, err := o.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var out []Node
 	for i := range list.Items {
@@ -201,15 +236,20 @@ func (o *Observer) nodes(ctx context.Context) []Node {
 			Name: n.Name, Ready: kubeadm.NodeReady(n) == nil, BootID: n.Status.NodeInfo.BootID, Version: n.Status.NodeInfo.KubeletVersion,
 		})
 	}
-	return out
+	return out, nil
 }
 
-func (o *Observer) leases(ctx context.Context) []Lease {
+// leases are those that are held. That one is not there is no error.
+func (o *Observer) leases(ctx context.Context) ([]Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, For)
 	defer cancel()
 	var out []Lease
+	var errs []error
 	for _, name := range kubeadm.Leases() {
 		l, err := o.client.CoordinationV1().Leases("kube-system").Get(ctx, name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, err)
+		}
 		if err != nil || l.Spec.HolderIdentity == nil || l.Spec.RenewTime == nil || l.Spec.AcquireTime == nil || l.Spec.LeaseDurationSeconds == nil {
 			continue
 		}
@@ -222,7 +262,7 @@ func (o *Observer) leases(ctx context.Context) []Lease {
 		}
 		out = append(out, x)
 	}
-	return out
+	return out, errors.Join(errs...)
 }
 
 func versions(ob Observation) map[string]string {

@@ -2,8 +2,12 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"time"
 
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -30,24 +34,44 @@ type Wanted struct {
 	Ready  int    `json:"ready"` // pods of its selector, ready and not ending, counted here: its status is its controller's word, and that may be down
 }
 
-// pods reads all pods, and all Deployments, StatefulSets and DaemonSets. Both are nil when one of them could not be read: a cluster of kubeadm always has
-// pods. The lists are consistent ones, which the watch cache answers.
-func (o *Observer) pods(ctx context.Context) ([]Pod, []Wanted) {
-	ctx, cancel := context.WithTimeout(ctx, For)
+// pods reads all pods, and all Deployments, StatefulSets and DaemonSets. Both are nil when one of them could not be read, and the error says why: a
+// cluster of kubeadm always has pods. The lists are consistent ones, which the watch cache answers.
+func (o *Observer) pods(ctx context.Context, within time.Duration) ([]Pod, []Wanted, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	list, err := o.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	g, ctx := errgroup.WithContext(ctx)
+	apps := o.client.AppsV1()
+	var all workloads
+	g.Go(func() (err error) {
+		all.pods, err = o.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+		return err
+	})
+	g.Go(func() (err error) {
+		all.deployments, err = apps.Deployments("").List(ctx, metav1.ListOptions{})
+		return err
+	})
+	g.Go(func() (err error) { all.sets, err = apps.StatefulSets("").List(ctx, metav1.ListOptions{}); return err })
+	g.Go(func() (err error) { all.daemons, err = apps.DaemonSets("").List(ctx, metav1.ListOptions{}); return err })
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	wanted, err := all.wanted()
 	if err != nil {
-		return nil, nil
+		return nil, nil, err
 	}
-	wanted, err := o.wanted(ctx, list.Items)
-	if err != nil {
-		return nil, nil
+	out := make([]Pod, len(all.pods.Items))
+	for i := range all.pods.Items {
+		out[i] = podOf(&all.pods.Items[i])
 	}
-	out := make([]Pod, len(list.Items))
-	for i := range list.Items {
-		out[i] = podOf(&list.Items[i])
-	}
-	return out, wanted
+	return out, wanted, nil
+}
+
+// workloads are all pods and all that want some.
+type workloads struct {
+	pods        *corev1.PodList
+	deployments *appsv1.DeploymentList
+	sets        *appsv1.StatefulSetList
+	daemons     *appsv1.DaemonSetList
 }
 
 func podOf(p *corev1.Pod) Pod {
@@ -76,48 +100,30 @@ func podOf(p *corev1.Pod) Pod {
 	return out
 }
 
-func (o *Observer) wanted(ctx context.Context, pods []corev1.Pod) ([]Wanted, error) {
+func (w workloads) wanted() ([]Wanted, error) {
 	var out []Wanted
 	add := func(kind string, meta *metav1.ObjectMeta, want int, selector *metav1.LabelSelector) error {
 		s, err := metav1.LabelSelectorAsSelector(selector)
 		if err != nil {
 			return err
 		}
-		out = append(out, Wanted{Name: kind + "/" + meta.Namespace + "/" + meta.Name, Wanted: want, Ready: readyOf(pods, meta.Namespace, s)})
+		out = append(out, Wanted{Name: kind + "/" + meta.Namespace + "/" + meta.Name, Wanted: want, Ready: readyOf(w.pods.Items, meta.Namespace, s)})
 		return nil
 	}
-	apps := o.client.AppsV1()
-	deployments, err := apps.Deployments("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
+	var errs []error
+	for i := range w.deployments.Items {
+		d := &w.deployments.Items[i]
+		errs = append(errs, add("Deployment", &d.ObjectMeta, replicas(d.Spec.Replicas), d.Spec.Selector))
 	}
-	for i := range deployments.Items {
-		d := &deployments.Items[i]
-		if err := add("Deployment", &d.ObjectMeta, replicas(d.Spec.Replicas), d.Spec.Selector); err != nil {
-			return nil, err
-		}
+	for i := range w.sets.Items {
+		s := &w.sets.Items[i]
+		errs = append(errs, add("StatefulSet", &s.ObjectMeta, replicas(s.Spec.Replicas), s.Spec.Selector))
 	}
-	sets, err := apps.StatefulSets("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
+	for i := range w.daemons.Items {
+		d := &w.daemons.Items[i]
+		errs = append(errs, add("DaemonSet", &d.ObjectMeta, int(d.Status.DesiredNumberScheduled), d.Spec.Selector))
 	}
-	for i := range sets.Items {
-		s := &sets.Items[i]
-		if err := add("StatefulSet", &s.ObjectMeta, replicas(s.Spec.Replicas), s.Spec.Selector); err != nil {
-			return nil, err
-		}
-	}
-	daemons, err := apps.DaemonSets("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	for i := range daemons.Items {
-		d := &daemons.Items[i]
-		if err := add("DaemonSet", &d.ObjectMeta, int(d.Status.DesiredNumberScheduled), d.Spec.Selector); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // replicas is what an absent number means.

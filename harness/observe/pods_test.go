@@ -44,7 +44,10 @@ func TestPods(t *testing.T) {
 			Status:     appsv1.DeploymentStatus{ReadyReplicas: 2},
 		},
 	)
-	pods, wanted := (&Observer{client: client}).pods(t.Context())
+	pods, wanted, err := (&Observer{client: client}).pods(t.Context(), For)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []Pod{
 		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1", Ending: true},
 		{Name: "default/good", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1"},
