@@ -53,8 +53,19 @@ const (
 	aWorker       = "{worker}"
 )
 
+// applyAll makes of objects what the hops of an upgrade make of them, one after another.
+func applyAll(hops []change, wanted, is fields, t cluster.Topology) {
+	for i, c := range hops {
+		var reached []string // by whoever has made this hop: the end of it, or of a later one
+		for _, later := range hops[i:] {
+			reached = append(reached, fmt.Sprintf("%q", later.To))
+		}
+		c.apply(wanted, is, t, reached)
+	}
+}
+
 // machinesOf lists the machines that a row stands for: none of which the upgrade has left behind.
-func (c change) machinesOf(row string, is fields, t cluster.Topology) (placeholder string, machines []string) {
+func (c change) machinesOf(row string, is fields, t cluster.Topology, reached []string) (placeholder string, machines []string) {
 	switch {
 	case strings.Contains(row, aControlPlane):
 		placeholder, machines = aControlPlane, t.ControlPlaneMachines()
@@ -64,14 +75,14 @@ func (c change) machinesOf(row string, is fields, t cluster.Topology) (placehold
 		return "", []string{""}
 	}
 	return placeholder, slices.DeleteFunc(slices.Clone(machines), func(m string) bool {
-		return is["Node "+m][nodeKubelet] != fmt.Sprintf("%q", c.To)
+		return !slices.Contains(reached, is["Node "+m][nodeKubelet])
 	})
 }
 
 // apply makes of objects what the upgrade makes of them. is tells which machines it has brought to the version, and what a field is that may be anything.
-func (c change) apply(wanted, is fields, t cluster.Topology) {
+func (c change) apply(wanted, is fields, t cluster.Topology, reached []string) {
 	each := func(row string, do func(object string, machine func(string) string)) {
-		placeholder, machines := c.machinesOf(row, is, t)
+		placeholder, machines := c.machinesOf(row, is, t, reached)
 		for _, m := range machines {
 			machine := func(s string) string { return s }
 			if placeholder != "" {

@@ -112,9 +112,7 @@ func (r *Record) objectDifferences() (diffs []difference, known bool, err error)
 			return nil, false, err
 		}
 		known = len(changes) > 0
-		for _, c := range changes {
-			c.apply(wanted, after.Items, r.Topology)
-		}
+		applyAll(changes, wanted, after.Items, r.Topology)
 	}
 	skip := func(object string) bool {
 		kind, _, _ := strings.Cut(object, " ")

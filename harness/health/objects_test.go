@@ -185,7 +185,7 @@ func TestLearnedOnceTrueForAllMachines(t *testing.T) {
 		adminRole: {`rules[{"verbs":["list"]}]`: "1"}, "ClusterRole.rbac.authorization.k8s.io new": {"rules": "[]"},
 	}
 	wanted := clone(before)
-	c.apply(wanted, after, cluster.Topology{ControlPlanes: 1, Workers: 2})
+	applyAll([]change{c}, wanted, after, cluster.Topology{ControlPlanes: 1, Workers: 2})
 	if diffs := compare(wanted, after); len(diffs) > 0 {
 		t.Errorf("%v", diffs)
 	}
@@ -204,6 +204,20 @@ func TestAWayOfHops(t *testing.T) {
 		if got := len(way(all, c.from, c.to)); got != c.hops {
 			t.Errorf("%s to %s: %d hops, want %d", c.from, c.to, got, c.hops)
 		}
+	}
+}
+
+// TestAHopOnTheWayIsMadeOnEveryMachine: a machine that came to the last version has passed the others.
+func TestAHopOnTheWayIsMadeOnEveryMachine(t *testing.T) {
+	hops := []change{
+		{From: "v1.1.0", To: "v1.2.0", Changed: fields{"Pod kube-system/etcd-{control-plane}": {"image": `"etcd:2"`}, "Node {control-plane}": {nodeKubelet: `"v1.2.0"`}}},
+		{From: "v1.2.0", To: "v1.3.0", Changed: fields{"Node {control-plane}": {nodeKubelet: `"v1.3.0"`}}},
+	}
+	wanted := fields{"Pod kube-system/etcd-control-plane-1": {"image": `"etcd:1"`}, "Node control-plane-1": {nodeKubelet: `"v1.1.0"`}}
+	after := fields{"Pod kube-system/etcd-control-plane-1": {"image": `"etcd:2"`}, "Node control-plane-1": {nodeKubelet: `"v1.3.0"`}}
+	applyAll(hops, wanted, after, cluster.Topology{ControlPlanes: 1})
+	if diffs := compare(wanted, after); len(diffs) > 0 {
+		t.Errorf("%v", diffs)
 	}
 }
 
