@@ -189,6 +189,7 @@ func (e *Evidence) Judge() *plan.Result {
 	}
 	for _, p := range e.Planned {
 		if p.Skip != "" {
+			res.NotTested = append(res.NotTested, plan.NotTested{What: p.Name, Why: p.Skip})
 			continue
 		}
 		w := e.window(p.Step)

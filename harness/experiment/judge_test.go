@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,14 @@ func TestWhatAnInterruptLeftHalfDoneIsNoNoGo(t *testing.T) {
 		if got := verdictOf(r, "whole"); got != want {
 			t.Errorf("interrupted %v: %s, want %s", broken, got, want)
 		}
+	}
+}
+
+func TestAFaultThatHadNothingToDoWasNotTested(t *testing.T) {
+	r, err := Judge(runOf(t, func(e *Evidence) {
+		e.Planned = []PlannedFault{{ID: "3", Step: "3", Name: "etcdMemberCrash of minority", Skip: "1 members tolerate no loss"}}
+	}))
+	if want := (plan.NotTested{What: "etcdMemberCrash of minority", Why: "1 members tolerate no loss"}); err != nil || !slices.Contains(r.NotTested, want) {
+		t.Errorf("%+v, %v", r.NotTested, err)
 	}
 }

@@ -259,6 +259,10 @@ func (r *Result) Merge(label string, cell *Result) {
 	for _, g := range cell.Gaps {
 		r.Gaps = append(r.Gaps, strings.TrimPrefix(label+": "+g, ": "))
 	}
+	for _, n := range cell.NotTested {
+		n.What = in(n.What)
+		r.untested(n)
+	}
 	r.Kept = append(r.Kept, cell.Kept...)
 	r.Tables, r.Plots = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
