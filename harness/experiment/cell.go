@@ -103,7 +103,9 @@ func (c *cellRun) load(ctx context.Context) error {
 			return err
 		}
 	}
-	c.record.Ailing = health.Ailing(c.observer.Observe(ctx))
+	if before := c.observer.Observe(ctx); c.outline.cell.On != nil { // one that was made here came up whole: nothing in it is forgiven for a bad moment
+		c.record.Ailing = health.Ailing(before)
+	}
 	c.watch(long)
 	return nil
 }

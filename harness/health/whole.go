@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -215,11 +217,13 @@ func nodeWhole(o observe.Observation, machine string, w Wanted) error {
 	return nil
 }
 
-// Ailing lists the pods and workloads of an observation that are not well, by what they are called in Wanted.Ailing.
+// Ailing lists the pods and workloads of an observation that are not well, by what they are called in Wanted.Ailing. The control plane's own pods are
+// never among them: a cluster in which one of them is not well is not whole, now or later.
 func Ailing(o observe.Observation) []string {
 	var out []string
 	for _, p := range o.Pods {
-		if podIll(p) != "" {
+		static := strings.HasPrefix(p.Owner, "Node/") && strings.HasPrefix(p.Name, metav1.NamespaceSystem+"/")
+		if podIll(p) != "" && !static {
 			out = append(out, p.Name)
 		}
 	}

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,16 @@ func TestALookThatWasNotTaken(t *testing.T) {
 				t.Errorf("%s, %s: %s (%s), want %s", part, c.final.Unread[0].Failure, got.Verdict, got.Message, c.want)
 			}
 		}
+	}
+}
+
+func TestTheControlPlanesOwnPodsAreNeverForgiven(t *testing.T) {
+	o := well()
+	o.Pods = []observe.Pod{
+		{Name: "kube-system/etcd-control-plane-1", Node: "control-plane-1", Phase: "Running", Owner: "Node/control-plane-1"},
+		{Name: "default/theirs", Node: "worker-1", Phase: "Running", Owner: "ReplicaSet/theirs"},
+	}
+	if got := Ailing(o); !slices.Equal(got, []string{"default/theirs"}) {
+		t.Errorf("%v", got)
 	}
 }
