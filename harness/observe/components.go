@@ -78,7 +78,7 @@ type reading struct {
 	err  error
 }
 
-// How long a page may take, which on a busy host is longer than a look, and how often a component is asked whether it leads.
+// How long a page or a new connection may take, which on a busy host is longer than a look, and how often a component is asked whether it leads.
 const (
 	pageWithin   = 10 * time.Second
 	believeEvery = 3 * time.Second
@@ -158,19 +158,27 @@ func newComponentProbe(m cluster.Machine, name string, pair tls.Certificate) *co
 	case Kubelet:
 		p.kubeconfig = "/etc/kubernetes/kubelet.conf"
 	}
-	client := func(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
-		return &http.Client{Transport: &http.Transport{
-			MaxConnsPerHost: 1, DialContext: dial, IdleConnTimeout: time.Minute,
-			// Controller-manager and scheduler sign their own certificates. The machine's own loopback is trusted instead.
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}},
-		}}
-	}
-	p.pages = client(d.Dial)
-	p.client = client(func(ctx context.Context, network, addr string) (net.Conn, error) {
+	p.pages = newComponentClient(d.Dial, pair, pageWithin)
+	p.client = newComponentClient(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		p.dials.Add(1)
 		return d.Dial(ctx, network, addr)
-	})
+	}, pair, pageWithin)
 	return p
+}
+
+// newComponentClient makes a client of one connection. How long making that may take is bounded: it goes on when the request it was made for is given
+// up, no other is begun beside it, and one that never ended, as of a machine that lost its power meanwhile, would blind the probe for good.
+func newComponentClient(dial func(ctx context.Context, network, addr string) (net.Conn, error), pair tls.Certificate, within time.Duration) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		MaxConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: within,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, within)
+			defer cancel()
+			return dial(ctx, network, addr)
+		},
+		// Controller-manager and scheduler sign their own certificates. The machine's own loopback is trusted instead.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}},
+	}}
 }
 
 // look asks the component; what its process is known by is read again when the connection is a new one.

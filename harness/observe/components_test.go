@@ -144,6 +144,32 @@ func TestAComponentTellsOnceAConnectionWhoItIs(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatIsNeverMadeIsGivenUp: neither a dial nor a handshake that hangs keeps later ones from being tried.
+func TestAConnectionThatIsNeverMadeIsGivenUp(t *testing.T) {
+	for name, hang := range map[string]func(ctx context.Context) (net.Conn, error){
+		"dial":      func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
+		"handshake": func(context.Context) (net.Conn, error) { ours, _ := net.Pipe(); return ours, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStand(t)
+			var dials atomic.Int64
+			p := newComponentProbe(s, Scheduler, tls.Certificate{})
+			p.client = newComponentClient(func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials.Add(1) == 1 {
+					return hang(ctx)
+				}
+				return s.Dial(ctx, network, addr)
+			}, tls.Certificate{}, 300*time.Millisecond)
+			if c := look(t, p, 50*time.Millisecond); c.Failure != cluster.Deadline {
+				t.Errorf("%+v", c)
+			}
+			if c := look(t, p, 5*time.Second); c.Version != "v1.35.4" {
+				t.Errorf("after the machine has come back: %+v", c)
+			}
+		})
+	}
+}
+
 // TestASlowPageIsReadAllTheSame: on a busy host a page takes longer than a look; until it is there the component has no version.
 func TestASlowPageIsReadAllTheSame(t *testing.T) {
 	s := newStand(t)

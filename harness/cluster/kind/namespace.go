@@ -22,10 +22,15 @@ type namespace struct {
 
 	mu  sync.Mutex
 	pid int    // of the container's first process, on this host
-	net uint64 // the inode of its network namespace: another one's pid may be the same
+	net uint64 // the inode of its network namespace: another one's pid may be the same; 0: it was never entered
 }
 
+// dialWithin bounds one connection, as callers may not: docker commands are part of it.
+const dialWithin = 30 * time.Second
+
 func (n *namespace) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
 	conn, err := n.dialInside(ctx, network, addr)
 	if errors.Is(err, errOutside) {
 		return n.relay(ctx, network, addr)

@@ -28,8 +28,13 @@ func (n *namespace) process(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("container %s does not run (there: %t): %w", n.container, there, errOr(err, unix.EHOSTDOWN))
 	}
 	at, err := netOf(c.State.Pid)
-	if err != nil {
+	switch {
+	case err == nil:
+	case n.net == 0:
 		return 0, errOutside // Docker's processes are another machine's
+	default: // of one that was entered before: it has ended, and Docker has not noticed; docker exec would hang in it for good
+		n.pid = 0
+		return 0, fmt.Errorf("container %s has lost its first process this moment: %w", n.container, unix.EHOSTDOWN)
 	}
 	n.pid, n.net = c.State.Pid, at
 	return n.pid, nil
