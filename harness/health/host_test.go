@@ -96,6 +96,36 @@ func TestReadingsAndSamplesAreKept(t *testing.T) {
 
 type ledger = load.Ledger
 
+// TestWhatAQuorumConfirmsWhileTheHarnessIsStalled: blindness is no reason to doubt a read that succeeded in the midst of it, and no excuse for a time
+// without any that is longer than allowed.
+func TestWhatAQuorumConfirmsWhileTheHarnessIsStalled(t *testing.T) {
+	for name, c := range map[string]struct {
+		host     []observe.HostReading
+		from, to float64 // no read is confirmed
+		want     plan.Verdict
+	}{
+		"stalls, and every read confirmed":                {stalled(20, 21, 21.5, 22.5, 23, 24, 24.5, 25.5, 26, 27), 0, 0, plan.Pass},
+		"one read failed between":                         {stalled(20, 21, 21.5, 22.5, 23, 24, 24.5, 25.5, 26, 27), 23, 24, plan.Pass},
+		"all failed, and nobody could see why":            {stalled(20, 27), 20, 28, plan.Unknown},
+		"long, and some of it seen":                       {stalled(20, 22), 20, 26, plan.Unknown},
+		"longer than allowed where it was seen":           {stalled(20, 22), 20, 30, plan.Fail},
+		"none failed while it was stalled, one did later": {stalled(20, 27), 40, 41, plan.Pass},
+	} {
+		r := three()
+		for s := range 60 {
+			o := seen(float64(s))
+			if float64(s) >= c.from && float64(s) < c.to {
+				o.Quorum.Error = "context deadline exceeded"
+			}
+			r.Observations = append(r.Observations, o)
+		}
+		r.Host = c.host
+		if got := judge(t, "etcdQuorum", r, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Message, c.want)
+		}
+	}
+}
+
 func TestAHostThatCannotKeepUpIsNoVerdictOnACluster(t *testing.T) {
 	lost := func(load float64) *Record {
 		r := three()
