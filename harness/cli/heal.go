@@ -20,6 +20,7 @@ import (
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/provider"
 )
 
 // healFor bounds one heal.
@@ -38,7 +39,7 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 			dirs = append(dirs, filepath.Dir(f))
 		}
 	}
-	var errs []error
+	errs := []error{o.sweep(ctx, cmd)} // first: what a dead run had broken of a cluster of its own goes with the cluster
 	for _, d := range dirs {
 		err := o.healRun(ctx, cmd, d)
 		var held *lock.HeldError
@@ -53,7 +54,6 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, o.sweep(ctx, cmd))
 	return errors.Join(errs...)
 }
 
@@ -131,10 +131,10 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 		if !slices.Contains(running, run.Cluster) && !lasts(p) {
-			if err := g.Gone("its " + p.Name() + " ended with its owner"); err != nil {
+			if err := g.Gone("its cluster of " + p.Name() + " is gone"); err != nil {
 				return err
 			}
-			printf(cmd.OutOrStdout(), "%s: %s on %s: the %s %s ended with its owner, the fault is gone with it\n", dir, g.Spec.Kind,
+			printf(cmd.OutOrStdout(), "%s: %s on %s: its cluster of %s, %s, is gone, and the fault with it\n", dir, g.Spec.Kind,
 				strings.Join(g.Receipt().Machines, ", "), p.Name(), run.Cluster)
 			continue
 		}
@@ -248,21 +248,25 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	return nil
 }
 
-// sweep has the provider look for what clusters of killed makers could have left, and remove it.
+// sweep has every provider look for what clusters of killed makers could have left, and remove it.
 func (o *options) sweep(ctx context.Context, cmd *cobra.Command) error {
-	p, err := o.open()
-	if err != nil {
-		return err
-	}
 	out, found := cmd.OutOrStdout(), 0
-	if s, ok := p.(cluster.Sweeper); ok {
-		err = s.Sweep(ctx, func(name, word string) {
-			found++
-			printf(out, "%s: %s\n", name, word)
-		})
+	var errs []error
+	for _, name := range provider.Names() {
+		p, err := o.of(name)
+		if err != nil {
+			return err
+		}
+		if s, ok := p.(cluster.Sweeper); ok {
+			errs = append(errs, s.Sweep(ctx, func(cluster, word string) {
+				found++
+				printf(out, "%s: %s\n", cluster, word)
+			}))
+		}
 	}
+	err := errors.Join(errs...)
 	if found == 0 && err == nil {
-		printf(out, "Nothing to heal: no %s has left anything\n", p.Name())
+		printf(out, "No cluster has left anything\n")
 	}
 	return err
 }

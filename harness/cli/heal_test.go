@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
@@ -42,5 +46,28 @@ func TestHealMindsTheFaultsOfAFinishedRun(t *testing.T) {
 	}
 	if err := fault.Settled(entries); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestHealLooksAfterEveryProvider: what was left of a cluster is found whichever provider made it, without being told which.
+func TestHealLooksAfterEveryProvider(t *testing.T) {
+	state := t.TempDir()
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(state, "no-daemon.sock"))
+	for _, dir := range []string{"labs/left", "kind/clusters/left"} {
+		if err := os.MkdirAll(filepath.Join(state, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	cmd.SetOut(&out)
+	o := &options{stateDir: state, cacheDir: t.TempDir(), provider: "lab", progress: newProgress(os.Stderr, true)}
+	err := o.heal(cmd, nil)
+	if err == nil || !strings.Contains(err.Error(), "provider kind needs Docker") {
+		t.Errorf("what may be left of kind and cannot be looked for is no error: %v, %s", err, &out)
+	}
+	if !strings.Contains(out.String(), "left: no process, mount, interface or port of the lab remains") {
+		t.Errorf("the lab's is not removed: %s", &out)
 	}
 }

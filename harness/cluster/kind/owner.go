@@ -83,8 +83,15 @@ func (p *Provider) List(ctx context.Context) ([]string, error) {
 
 // Sweep removes what killed makers have left: clusters that were never released and belong to nobody.
 func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
+	names := p.registry().Names()
+	if len(names) == 0 {
+		return nil
+	}
+	if _, err := p.cli().check(ctx); err != nil {
+		return fmt.Errorf("clusters of kind are in %s, and nobody can look at them: %w", p.StateDir, err)
+	}
 	var errs []error
-	for _, name := range p.registry().Names() {
+	for _, name := range names {
 		found, err := p.sweep(ctx, name)
 		if err == nil {
 			tell(name, found)

@@ -96,7 +96,7 @@ func TestDownOfWhatIsNotOurs(t *testing.T) {
 }
 
 func TestOwner(t *testing.T) {
-	p, f := provider(t, map[string]answer{"container inspect": {out: `[{"Name":"/x","State":{"Running":true}}]`}})
+	p, f := provider(t, map[string]answer{"info": {out: up}, "container inspect": {out: `[{"Name":"/x","State":{"Running":true}}]`}})
 	dir, err := p.registry().Dir("one")
 	if err != nil {
 		t.Fatal(err)
