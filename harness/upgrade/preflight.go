@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/upgrade/policy"
 	"drydock.dev/drydock/harness/upgrade/preflight"
 )
@@ -15,7 +17,7 @@ import (
 // Preflight looks at everything that could stand against the upgrade, and touches nothing.
 func (u *Upgrade) Preflight(ctx context.Context) ([]policy.Finding, error) {
 	in := preflight.Input{
-		Target: u.Target, Observation: u.Observer.Observe(ctx), Path: u.Path, Surge: u.Spec.Workers == Surge, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
+		Target: u.Target, Observation: answered(ctx, u.Observer.Observe), Path: u.Path, Surge: u.Spec.Workers == Surge, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
 		OwnCordon: CordonedBy,
 	}
 	var err error
@@ -29,6 +31,36 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]policy.Finding, error) {
 		u.ailing = health.Ailing(in.Observation)
 	}
 	return preflight.Look(ctx, in)
+}
+
+// lateFor is how long preflight waits for whoever answers late, as on a host that is busy with the bring-up.
+const lateFor = 10 * time.Second
+
+// answered looks again while somebody's answer is merely late: once is nothing that stands against an upgrade. Who stays silent does.
+func answered(ctx context.Context, look func(context.Context) observe.Observation) (ob observe.Observation) {
+	_ = cluster.Await(ctx, "everybody's answer", cluster.Wait{For: lateFor, Every: observe.Every}, func(ctx context.Context) error {
+		now := look(ctx)
+		if ob.Time.IsZero() || ctx.Err() == nil { // one cut short by our own time-out says nothing
+			ob = now
+		}
+		return late(now)
+	}) // whoever judges what was seen says who did not answer
+	return ob
+}
+
+// late says who has not answered in time.
+func late(ob observe.Observation) error {
+	for _, m := range ob.Members {
+		if m.Error != "" && m.Failure == cluster.Deadline {
+			return fmt.Errorf("the member on %s: %s", m.Machine, m.Error)
+		}
+	}
+	for _, c := range ob.Components {
+		if c.Version == "" && (c.Failure == cluster.Deadline || c.Failure == cluster.Answered) {
+			return fmt.Errorf("%s: %s", c, c.Error)
+		}
+	}
+	return nil
 }
 
 // preflight is the step: blockers refuse the upgrade before anything is touched.
