@@ -201,8 +201,9 @@ func (c *Cluster) Kubeconfig(context.Context) ([]byte, error) {
 	return raw, nil
 }
 
-// Claim takes the cluster's name for this process.
-func (c *Cluster) Claim(context.Context) error {
+// Claim takes the cluster's name for this process. What it was another's for goes on in the nodes when that was killed, a kubeadm say: it is ended, so
+// that nobody does the same beside it.
+func (c *Cluster) Claim(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.owner != nil {
@@ -214,6 +215,11 @@ func (c *Cluster) Claim(context.Context) error {
 	}
 	c.owner = owner
 	c.provider.remember(c)
+	var wg sync.WaitGroup
+	for _, m := range c.machines {
+		wg.Go(func() { m.end(ctx, "") })
+	}
+	wg.Wait()
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (m *Machine) Exec(ctx context.Context, cmd cluster.Command) (cluster.Result
 	}
 	failed := &cluster.ExecError{Machine: m.name, Args: cmd.Args, Code: -1, Result: out, Cause: err}
 	if ctx.Err() != nil {
-		m.end(ctx, id)
+		m.end(ctx, id+"$")
 		return out, failed
 	}
 	// What docker itself says of a container that does not run has the code of a command that failed.
@@ -87,12 +87,12 @@ func (m *Machine) Exec(ctx context.Context, cmd cluster.Command) (cluster.Result
 	return out, failed
 }
 
-// end kills what a command that was cut off has left in the node; one that is off has nothing.
-func (m *Machine) end(ctx context.Context, id string) {
+// end kills what commands that were cut off have left in the node, by the pattern of their marks; one that is off has nothing.
+func (m *Machine) end(ctx context.Context, marks string) {
 	const within = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	script := fmt.Sprintf(`for p in /proc/[0-9]*; do if grep -qz '^%s=%s$' $p/environ; then kill -KILL ${p#/proc/}; fi; done`, mark, id)
+	script := fmt.Sprintf(`for p in /proc/[0-9]*; do if grep -qz '^%s=%s' $p/environ; then kill -KILL ${p#/proc/}; fi; done`, mark, marks)
 	_, _ = m.docker().out(ctx, "exec", m.name, "/bin/sh", "-c", script)
 }
 

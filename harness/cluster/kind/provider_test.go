@@ -115,6 +115,9 @@ func TestOwner(t *testing.T) {
 	if err := c.Claim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if !f.was("exec drydock-one-control-plane /bin/sh -c for p in /proc/[0-9]*; do if grep -qz '^DRYDOCK_EXEC=' ") {
+		t.Errorf("what a killed owner's commands do in the nodes goes on: %q", f.asked)
+	}
 	other := &Provider{StateDir: p.StateDir, docker: f.docker}
 	again, err := other.Attach(t.Context(), "one")
 	if err != nil {
