@@ -2,6 +2,8 @@ package kubeadm
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -25,10 +27,25 @@ func (p params) patched(ctx context.Context, m cluster.Machine) (params, error) 
 		if err != nil {
 			return p, err
 		}
-		if err := m.WriteFile(ctx, path.Join(patchDir, pod+"+strategic.yaml"), patch, 0o644); err != nil {
+		if err := m.WriteFile(ctx, patchOf(pod), patch, 0o644); err != nil {
 			return p, err
 		}
 	}
 	p.Patches = patchDir
 	return p, nil
+}
+
+func patchOf(pod string) string { return path.Join(patchDir, pod+"+strategic.yaml") }
+
+// stillPatched is patched on a machine whose kubeadm was told of patches when it was made. One that somebody else made, as kind's library, has none: an
+// upgrade leaves nothing behind that was not there, and changes no more than its version.
+func (p params) stillPatched(ctx context.Context, m cluster.Machine) (params, error) {
+	_, err := m.ReadFile(ctx, patchOf(StaticPods(cluster.Topology{})[0]))
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	return p.patched(ctx, m)
 }

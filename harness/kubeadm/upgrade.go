@@ -38,7 +38,7 @@ func StaticPods(t cluster.Topology) []string {
 // Upgrade runs `kubeadm upgrade`: apply on the control plane that takes the cluster to the version, node on every other machine. Where that is
 // Hastened it restarts the kubelet of a control plane up to once for each static pod.
 func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string, apply bool) error {
-	p, err := params{Version: version, Profile: c.Profile(), Fast: c.Topology().Timing == cluster.TimingFast}.of(m).patched(ctx, m)
+	p, err := params{Version: version, Profile: c.Profile(), Fast: c.Topology().Timing == cluster.TimingFast}.of(m).stillPatched(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -96,8 +96,9 @@ if [ -e "$held/$0.yaml" ]; then
 fi
 for pid in $(named "$0" | cut -d' ' -f1); do kill -CONT "$pid" || true; done
 if [ -e "$dropin" ]; then
-  rm -f "$held/$0" "$dropin"; systemctl daemon-reload; systemctl start "$0"
-fi`
+  rm -f "$held/$0" "$dropin"; rmdir --ignore-fail-on-non-empty "${dropin%/*}"; systemctl daemon-reload; systemctl start "$0"
+fi
+if [ -d "$held" ]; then rmdir --ignore-fail-on-non-empty "$held"; fi`
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script, process}})
 	return err
 }
