@@ -8,9 +8,23 @@ trap 'rm -rf "$state"' EXIT
 d() { bin/drydock --state-dir "$state" -q "$@"; }
 seconds() { local t0 t1; t0=$(date +%s.%N); "$@" >/dev/null; t1=$(date +%s.%N); awk -v a="$t0" -v b="$t1" 'BEGIN{printf "%.1f", b-a}'; }
 line() { printf '%-44s %8s s\n' "$1" "$2"; }
-#   hack/bench.sh [upgrade|arm]     all of it, or one part
+#   hack/bench.sh [upgrade|arm|providers]     all of it but providers, or one part; providers needs Docker and hack/kind/build
 echo "load average before: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores"
 part=${1:-all}
+# The same cluster of every provider that makes some here: until it is whole, until it is whole at the next version, until nothing of it is left.
+providers() {
+  local p v
+  for p in lab kind; do
+    for v in v1.35 v1.36; do
+      [ "$p" = kind ] || line "$p, 1+1 $v, by kubeadm, ready" "$(seconds d up --provider "$p" --version "$v" --workers 1 --name b --no-image)"
+      [ "$p" = kind ] || d down b --provider "$p" >/dev/null
+      line "$p, 1+1 $v, ready" "$(seconds d up --provider "$p" --version "$v" --workers 1 --name b)"
+      [ "$v" = v1.36 ] || line "$p, 1+1 v1.35 to v1.36" "$(seconds d upgrade --provider "$p" --to v1.36 --name b)"
+      line "$p, 1+1 $v, down" "$(seconds d down b --provider "$p")"
+    done
+  done
+}
+if [ "$part" = providers ]; then providers; echo "load average after: $(cut -d' ' -f1-3 /proc/loadavg)"; exit; fi
 if [ "$part" != upgrade ]; then
   go test ./harness/azure -run none -bench 'Get|Memory' -cpu 1 -benchtime 3s | tee "$state/arm.txt" | grep ^Benchmark
   awk '/Get\/bare/{b=$3} /Get\/twin/{t=$3} END{printf "%-44s %8.2f (aim 0.5)\n", "twin, GETs of a second against a bare handler", b/t}' "$state/arm.txt"

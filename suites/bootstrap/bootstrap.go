@@ -4,6 +4,7 @@ package bootstrap
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/provider"
@@ -68,6 +70,9 @@ func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.O
 	if o.Parallel == 0 {
 		o.Parallel = 3
 	}
+	if err := refused(ctx, sc, o); err != nil {
+		ginkgo.Skip(err.Error())
+	}
 	res, err := sc.Run(ctx, o)
 	if res != nil {
 		var b strings.Builder
@@ -76,6 +81,19 @@ func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.O
 		}
 	}
 	return res, err
+}
+
+// refused says why a provider that was chosen cannot give the scenario its cluster. The default one must.
+func refused(ctx context.Context, sc *experiment.Scenario, o experiment.Options) error {
+	if Provider() == provider.Names()[0] {
+		return nil
+	}
+	_, err := sc.PlanFor(ctx, o)
+	var usage *cluster.UsageError
+	if errors.As(err, &usage) {
+		return err
+	}
+	return nil // whatever else is wrong the run tells
 }
 
 // EndsGo runs an embedded scenario, which must end GO.
