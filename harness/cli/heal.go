@@ -39,7 +39,9 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 			dirs = append(dirs, filepath.Dir(f))
 		}
 	}
-	errs := []error{o.sweep(ctx, cmd)} // first: what a dead run had broken of a cluster of its own goes with the cluster
+	// First: what a dead run had broken of a cluster of its own goes with the cluster. Of one that lasts what was broken is mended first.
+	mine, err := o.sweep(ctx, cmd, false)
+	errs := []error{err}
 	for _, d := range dirs {
 		err := o.healRun(ctx, cmd, d)
 		var held *lock.HeldError
@@ -53,6 +55,10 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 			err = nil
 		}
 		errs = append(errs, err)
+	}
+	theirs, err := o.sweep(ctx, cmd, true)
+	if errs = append(errs, err); mine+theirs == 0 && errors.Join(errs...) == nil {
+		printf(cmd.OutOrStdout(), "No cluster has left anything\n")
 	}
 	return errors.Join(errs...)
 }
@@ -248,25 +254,23 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	return nil
 }
 
-// sweep has every provider look for what clusters of killed makers could have left, and remove it.
-func (o *options) sweep(ctx context.Context, cmd *cobra.Command) error {
-	out, found := cmd.OutOrStdout(), 0
+// sweep has the providers look for what clusters of killed makers could have left, and remove it; it counts what was found. Of those whose clusters last
+// only the one that was asked for is told which.
+func (o *options) sweep(ctx context.Context, cmd *cobra.Command, lasting bool) (found int, err error) {
 	var errs []error
 	for _, name := range provider.Names() {
 		p, err := o.of(name)
 		if err != nil {
-			return err
+			return found, err
 		}
-		if s, ok := p.(cluster.Sweeper); ok {
-			errs = append(errs, s.Sweep(ctx, func(cluster, word string) {
-				found++
-				printf(out, "%s: %s\n", cluster, word)
-			}))
+		s, ok := p.(cluster.Sweeper)
+		if !ok || lasts(p) != lasting || lasting && name != o.provider {
+			continue
 		}
+		errs = append(errs, s.Sweep(ctx, func(cluster, word string) {
+			found++
+			printf(cmd.OutOrStdout(), "%s: %s\n", cluster, word)
+		}))
 	}
-	err := errors.Join(errs...)
-	if found == 0 && err == nil {
-		printf(out, "No cluster has left anything\n")
-	}
-	return err
+	return found, errors.Join(errs...)
 }
