@@ -18,6 +18,7 @@ func TestNamesCannotLeaveTheStateDirectory(t *testing.T) {
 		"shell":     func(n string) []string { return []string{"shell", "etcd-1", "--name", n} },
 		"kubectl":   func(n string) []string { return []string{"kubectl", "--name=" + n, "get", "nodes"} },
 		"upgrade":   func(n string) []string { return []string{"upgrade", "--to", "v1.36", "--name", n} },
+		"run on":    func(n string) []string { return []string{"run", "etcd-leader-crash", "--on=" + n} },
 		"resume":    func(n string) []string { return []string{"upgrade", "--resume", "--name", n} },
 		"preflight": func(n string) []string { return []string{"preflight", "--to", "v1.36", "--name", n} },
 		"arm serve": func(n string) []string { return []string{"arm", "serve", "--lab", n} },

@@ -55,6 +55,11 @@ them on the release that has the fix.
 
 Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("on") { // an empty one may be a variable that was never set, and would make a cluster
+				if err := cluster.CheckName("cluster", f.on); err != nil {
+					return err
+				}
+			}
 			var all []*experiment.Scenario
 			for _, a := range args { // every mistake is found before anything is touched
 				s, err := loadScenario(a, f.fixed)
