@@ -19,14 +19,12 @@ func Judge(dir string) (*plan.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := readRun(entries)
-	if err != nil {
-		return nil, err
-	}
+	j := readRun(entries)
 	if len(j.cells) == 0 {
-		return nil, cluster.Usagef("%s: its journal tells of no run", dir)
+		return nil, cluster.Usagef("%s: its journal tells of no run%s", dir, strings.Join(append([]string{""}, j.damaged...), "; "))
 	}
 	res := j.head()
+	res.Gaps = append(res.Gaps, j.damaged...)
 	for _, c := range j.cells {
 		res.Merge(c.Label, j.cell(dir, c))
 	}
@@ -57,42 +55,48 @@ type chronicle struct {
 	kept     map[string]plan.Kept // by label
 	untested map[string]string
 	entries  []plan.Entry
+	damaged  []string // entries that say nothing
 }
 
-func readRun(entries []plan.Entry) (*chronicle, error) {
+func readRun(entries []plan.Entry) *chronicle {
 	j := &chronicle{kept: map[string]plan.Kept{}, untested: map[string]string{}, entries: entries}
 	for _, e := range entries {
 		var err error
 		switch e.Kind {
 		case "run":
 			var c Opening
-			err = json.Unmarshal(e.Data, &c)
+			if err = json.Unmarshal(e.Data, &c); err != nil {
+				break
+			}
 			j.cells = append(j.cells, c)
 			if j.started.IsZero() {
 				j.started = e.Time
 			}
 		case "evidence":
 			var k kept
-			err = json.Unmarshal(e.Data, &k)
-			j.kept[k.Label] = k.Kept
+			if err = json.Unmarshal(e.Data, &k); err == nil {
+				j.kept[k.Label] = k.Kept
+			}
 		case "untested":
 			var u untested
-			err = json.Unmarshal(e.Data, &u)
-			j.untested[u.Label] = u.Why
+			if err = json.Unmarshal(e.Data, &u); err == nil {
+				j.untested[u.Label] = u.Why
+			}
 		case "ended":
 			var d ended
-			err = json.Unmarshal(e.Data, &d)
-			j.ended, j.seconds, j.planned = true, d.Seconds, d.Cells
+			if err = json.Unmarshal(e.Data, &d); err == nil {
+				j.ended, j.seconds, j.planned = true, d.Seconds, d.Cells
+			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("journal: entry %q of %s: %w", e.Kind, e.Time.Format(time.DateTime), err)
+			j.damaged = append(j.damaged, fmt.Sprintf("entry %q of %s of the journal is damaged: %v", e.Kind, e.Time.Format(time.DateTime), err))
 		}
 		j.last = e
 	}
 	if !j.ended {
 		j.seconds = j.last.Time.Sub(j.started).Seconds()
 	}
-	return j, nil
+	return j
 }
 
 func (j *chronicle) head() *plan.Result {

@@ -107,6 +107,9 @@ func TestWhatIsLeftOfARunIsInconclusiveAndSaysSo(t *testing.T) {
 			lines := bytes.SplitAfter(j, []byte("\n"))
 			return bytes.Join(lines[:3], nil)
 		}, "the run did not end"},
+		"an entry that says something else": {func(_ string, j []byte) []byte {
+			return bytes.Replace(j, []byte(`"kind":"ended","data":{`), []byte(`"kind":"ended","data":7,"was":{`), 1)
+		}, `entry "ended" of`},
 		"a cell without a word": {func(_ string, j []byte) []byte {
 			return bytes.Replace(j, []byte(`"cells":1`), []byte(`"cells":2`), 1)
 		}, "the run had 2 cells, its journal tells of 1"},

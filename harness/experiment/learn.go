@@ -13,11 +13,8 @@ func Learn(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := readRun(entries)
-	if err != nil {
-		return nil, err
-	}
-	if len(j.cells) != 1 || !j.ended {
+	j := readRun(entries)
+	if len(j.cells) != 1 || !j.ended || len(j.damaged) > 0 {
 		return nil, cluster.Usagef("%s: one whole run on one cluster is needed to learn from", dir)
 	}
 	e, err := readEvidence(dir, j.cells[0].Label)

@@ -173,7 +173,11 @@ func (j *Journal) Close() error {
 // ReadJournal reads a run's journal, and lists the numbers of the lines, from 1, that cannot be read: a crash or a full disk has cut
 // them off, or somebody has changed them. Whoever undoes things from a journal must say that something may be missing.
 func ReadJournal(dir string) (entries []Entry, damaged []int, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, JournalFile))
+	path := filepath.Join(dir, JournalFile)
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return nil, nil, cluster.Usagef("journal: %s is no file", path) // what is a pipe would be waited for
+	}
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
