@@ -83,6 +83,8 @@ func take(path string, how int) (*Lock, error) {
 		}
 		if how == syscall.LOCK_EX {
 			err = sign(f)
+		} else {
+			err = f.Truncate(0) // who signed it has ended
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())

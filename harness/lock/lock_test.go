@@ -142,3 +142,28 @@ func TestAChildThatIsJustStartedHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestWhoSharesIsNotWhoDied: what a killed holder wrote is no word of those who share the file after it.
+func TestWhoSharesIsNotWhoDied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, signature+" (drydock up dead), since then", gone.Process.Pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shared, err := Share(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = shared.Keep() }()
+	begun := time.Now()
+	var held *HeldError
+	if _, err := Try(path); !errors.As(err, &held) || strings.Contains(held.Holder, "dead") {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(begun); took > inherited/2 {
+		t.Errorf("the dead was waited for, for %s", took)
+	}
+}
