@@ -113,7 +113,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 	r = r.narrowed()
 	c.Verdict, c.Message = k.Decide(r, w, p)
 	if c.Verdict == plan.Fail {
-		c.Message += r.words(c.Message)
+		c.Message += r.words(c.Message) + r.starved()
 		if why := r.overloaded(); why != "" && !k.Lasting && !r.crashed(c.Message) {
 			c.Verdict, c.Message = plan.Unknown, why+": "+c.Message
 		}

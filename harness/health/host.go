@@ -108,6 +108,15 @@ func (r *Record) overloaded() string {
 	return ""
 }
 
+// starved says that processes were killed for want of memory, which look like any other that was killed; empty: none was.
+func (r *Record) starved() string {
+	n := len(r.Host)
+	if n == 0 || r.Host[n-1].OOMKills <= r.Host[0].OOMKills {
+		return ""
+	}
+	return fmt.Sprintf("; meanwhile the kernel killed %d processes of this host for want of memory", r.Host[n-1].OOMKills-r.Host[0].OOMKills)
+}
+
 // HostOf is the host in the report: how much the harness did not see, and why. It is nil when the host was not watched.
 func HostOf(r *Record) *plan.Host {
 	if len(r.Host) == 0 {

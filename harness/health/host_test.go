@@ -3,6 +3,7 @@ package health
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +166,21 @@ func TestAPanicOfAMemberIsNoMatterOfTheHostsLoad(t *testing.T) {
 	}{{"etcd", true, plan.Fail}, {"etcd", false, plan.Unknown}, {"kube-scheduler", true, plan.Unknown}} {
 		if got := judge(t, "whole", crashing(c.program, c.fatal), nil, Params{}); got.Verdict != c.want {
 			t.Errorf("%+v: %s (%s)", c, got.Verdict, got.Message)
+		}
+	}
+}
+
+// TestAnOutOfMemoryHostIsNamed: a process that the kernel killed for want of memory looks like any other that was killed.
+func TestAnOutOfMemoryHostIsNamed(t *testing.T) {
+	for kills, says := range map[uint64]bool{0: false, 2: true} {
+		r := three()
+		r.Final = seen(60, "etcd-2")
+		r.Host = stalled()
+		r.Host[40].OOMKills += kills
+		r.Host[59].OOMKills += kills
+		got := judge(t, "whole", r, nil, Params{})
+		if got.Verdict != plan.Fail || strings.Contains(got.Message, "for want of memory") != says {
+			t.Errorf("%d: %s: %s", kills, got.Verdict, got.Message)
 		}
 	}
 }
