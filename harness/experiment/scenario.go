@@ -270,6 +270,9 @@ func (s *Scenario) validate() error {
 			if _, err := health.FindCheck(AllChecks(), c.Name, when); err != nil {
 				return fmt.Errorf("line %d: %w", c.line, err)
 			}
+			if err := c.Params.Fits(c.Name); err != nil {
+				return fmt.Errorf("line %d: %w", c.line, err)
+			}
 		}
 	}
 	_, err := s.Cells()

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,36 @@ type Params struct {
 	Members   int           `yaml:"members"`
 	Version   string        `yaml:"version"`
 	Of        string        `yaml:"of"` // versions: control-plane leaves the workers' kubelets out
+}
+
+// Fits refuses, with a UsageError, what a check cannot be made by: bounds that nothing or everything keeps, and parameters it has no use for, which
+// whoever wrote them takes for bounds.
+func (p Params) Fits(check string) error {
+	switch {
+	case p.MaxGap < 0:
+		return cluster.Usagef("%s: maxGap is %s; it cannot be negative", check, p.MaxGap)
+	case p.MaxErrors < 0 || p.MaxErrors >= 100:
+		return cluster.Usagef("%s: maxErrors is %g; it is per cent, and less than 100 of them can be allowed", check, p.MaxErrors)
+	case p.Members < 0:
+		return cluster.Usagef("%s: members is %d; it cannot be negative", check, p.Members)
+	case p.Of != "" && p.Of != "control-plane":
+		return cluster.Usagef("%s: of is %q; known: control-plane", check, p.Of)
+	}
+	gaps := []string{"etcdQuorum", "requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue", "leadersMove"}
+	errors := []string{"requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue"}
+	for _, f := range []struct {
+		name   string
+		given  bool
+		checks []string
+	}{
+		{"maxGap", p.MaxGap != 0, gaps}, {"maxErrors", p.MaxErrors != 0, errors}, {"members", p.Members != 0, []string{"etcdHealthy"}},
+		{"version", p.Version != "", []string{"versions"}}, {"of", p.Of != "", []string{"versions"}},
+	} {
+		if f.given && !slices.Contains(f.checks, check) {
+			return cluster.Usagef("%s takes no %s; the checks that do: %s", check, f.name, strings.Join(f.checks, ", "))
+		}
+	}
+	return nil
 }
 
 // CheckKind is a check in the list: how a scenario names it and how it judges. w is nil for always and finally.
