@@ -15,31 +15,25 @@ import (
 
 // TestEvidenceThatIsNotWhatWasKept: a damaged file may still hold a whole document, and another run's evidence is whole and somebody else's.
 func TestEvidenceThatIsNotWhatWasKept(t *testing.T) {
+	other := func(label string) []byte {
+		raw, err := os.ReadFile(filepath.Join(runOf(t, func(e *Evidence) { e.Label = label }), evidenceName(label)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
 	for name, c := range map[string]struct {
-		damage func(t *testing.T, file string, raw []byte) []byte
+		damage func(raw []byte) []byte
 		says   string
 	}{
-		"a bit of the checksum": {func(_ *testing.T, _ string, raw []byte) []byte {
+		"a bit of the checksum": {func(raw []byte) []byte {
 			raw = bytes.Clone(raw)
 			raw[len(raw)-6] ^= 1
 			return raw
 		}, "checksum"},
-		"the last bytes cut off": {func(_ *testing.T, _ string, raw []byte) []byte { return raw[:len(raw)-4] }, "unexpected EOF"},
-		"another run's": {func(t *testing.T, _ string, _ []byte) []byte {
-			raw, err := os.ReadFile(filepath.Join(runOf(t, nil), evidenceName("")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return raw
-		}, "is not what the run has kept"},
-		"of another cell": {func(t *testing.T, _ string, _ []byte) []byte {
-			dir := runOf(t, func(e *Evidence) { e.Label = "members=3" })
-			raw, err := os.ReadFile(filepath.Join(dir, evidenceName("members=3")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return raw
-		}, `it is of cell "members=3"`},
+		"the last bytes cut off": {func(raw []byte) []byte { return raw[:len(raw)-4] }, "unexpected EOF"},
+		"another run's":          {func([]byte) []byte { return other("") }, "is not what the run has kept"},
+		"of another cell":        {func([]byte) []byte { return other("members=3") }, `it is of cell "members=3"`},
 	} {
 		dir := runOf(t, func(e *Evidence) { e.Record.Unwhole = "nothing that is in the other" })
 		file := filepath.Join(dir, evidenceName(""))
@@ -47,7 +41,7 @@ func TestEvidenceThatIsNotWhatWasKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, c.damage(t, file, raw), 0o600); err != nil {
+		if err := os.WriteFile(file, c.damage(raw), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		r, err := Judge(dir)

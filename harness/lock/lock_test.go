@@ -146,7 +146,7 @@ func TestAChildThatIsJustStartedHoldsNothing(t *testing.T) {
 // TestWhoSharesIsNotWhoDied: what a killed holder wrote is no word of those who share the file after it.
 func TestWhoSharesIsNotWhoDied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
-	gone := exec.Command("true")
+	gone := exec.CommandContext(t.Context(), "true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
