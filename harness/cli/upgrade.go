@@ -115,6 +115,9 @@ func preflightCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if why := lacks(u, c); why != "" { // what stands against the upgrade stands against it whoever does it
+				printf(os.Stderr, "Drydock's own steps cannot be done there, %s; your own program can upgrade, behind --\n", why)
+			}
 			return showFindings(cmd, u, found, f.json)
 		},
 	}
@@ -122,6 +125,9 @@ func preflightCommand(o *options) *cobra.Command {
 	c.Flags().BoolVar(&f.json, "json", false, "print the findings as JSON")
 	return c
 }
+
+// lacks says what the machines cannot do of what the upgrade needs; empty: nothing.
+func lacks(u *upgrade.Upgrade, c cluster.Cluster) string { return c.Lacks().Why(u.Spec.Needs()...) }
 
 func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []policy.Finding, asJSON bool) error {
 	out, blocked := cmd.OutOrStdout(), false
@@ -163,9 +169,6 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 	if err != nil {
 		return nil, err
 	}
-	if why := c.Lacks().Why(spec.Needs()...); why != "" {
-		return nil, cluster.Usagef("cluster %q cannot be upgraded by Drydock, %s; your own program can, behind --", f.name, why)
-	}
 	if !c.Topology().Kubernetes() {
 		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
 	}
@@ -203,6 +206,9 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 		return err
 	}
 	defer func() { _ = u.Target.Members.Close() }()
+	if why := lacks(u, c); why != "" {
+		return cluster.Usagef("cluster %q cannot be upgraded by Drydock, %s; your own program can, behind --", f.name, why)
+	}
 	for _, g := range u.Path.GivesUp {
 		printf(os.Stderr, "warning: %s\n", g)
 	}

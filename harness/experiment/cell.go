@@ -88,6 +88,12 @@ func (c *cellRun) load(ctx context.Context) error {
 		}
 		c.record.Budgets = append(c.record.Budgets, health.Budget{From: time.Now(), MinAvailable: int(w.MinAvailable)})
 	}
+	if w := c.scenario.Spec.Workload.Existing; w != nil {
+		if target.Service, err = observe.FindService(ctx, target.Client, w.Namespace, w.Service); err != nil {
+			return err
+		}
+		target.Service.Path = w.Path
+	}
 	if c.watched, err = load.NewLoad(long, target, c.options.Seed); err != nil {
 		return err
 	}

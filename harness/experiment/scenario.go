@@ -193,7 +193,8 @@ func explain(err error) string {
 		{"experiment.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
-		{"load.WorkloadSpec", "replicas, minAvailable"},
+		{"load.WorkloadSpec", "existing, replicas, minAvailable"},
+		{"load.Existing", "namespace, service, path"},
 		{"health.Params", "maxGap, maxErrors, members, version, of"},
 	} {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
@@ -262,8 +263,8 @@ func (s *Scenario) validate() error {
 			checks["during"] = append(checks["during"], p.During...)
 		}
 	}
-	if w := s.Spec.Workload; w.Replicas < 0 || w.MinAvailable < 0 || w.MinAvailable > w.Replicas {
-		return fmt.Errorf("spec.workload: %d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", w.Replicas, w.MinAvailable)
+	if err := s.validateWorkload(); err != nil {
+		return fmt.Errorf("spec.workload: %w", err)
 	}
 	for _, when := range slices.Sorted(maps.Keys(checks)) {
 		for _, c := range checks[when] {
@@ -277,6 +278,26 @@ func (s *Scenario) validate() error {
 	}
 	_, err := s.Cells()
 	return err
+}
+
+func (s *Scenario) validateWorkload() error {
+	w := s.Spec.Workload
+	if w.Replicas < 0 || w.MinAvailable < 0 || w.MinAvailable > w.Replicas {
+		return fmt.Errorf("%d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", w.Replicas, w.MinAvailable)
+	}
+	if w.Existing == nil {
+		return nil
+	}
+	if w.Replicas > 0 {
+		return errors.New("existing and replicas exclude each other: one workload is used")
+	}
+	if s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
+		return errors.New("existing: a cluster with etcd: only has no workload")
+	}
+	if err := w.Existing.Validate(); err != nil {
+		return fmt.Errorf("existing: %w", err)
+	}
+	return nil
 }
 
 func (st Step) validate() error {
@@ -293,6 +314,8 @@ func (st Step) validate() error {
 	switch {
 	case kinds != 1:
 		return errors.New("want one of fault, upgrade, workload and observe")
+	case st.Workload != nil && st.Workload.Existing != nil:
+		return errors.New("workload: only its minAvailable can change; existing belongs to spec.workload")
 	case st.Observe < 0:
 		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
 	case !slices.Contains(expects, st.Expect):

@@ -151,6 +151,13 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown expectation":    {"- fault:", "- expect: loss\n      fault:", []string{"expect is", "quorumLost"}},
 		"no name":                {"{name: x}", "{}", []string{"metadata.name is missing"}},
 		"not YAML":               {"kind: Scenario", "kind: [", []string{"x.yaml"}},
+		"unknown workload field": {"  steps:", "  workload: {existing: {namespace: a, services: b}}\n  steps:", []string{"line 6", "services", "namespace, service, path"}},
+		"no service":             {"  steps:", "  workload: {existing: {namespace: a}}\n  steps:", []string{"spec.workload: existing: service", "1123"}},
+		"no namespace":           {"  steps:", "  workload: {existing: {namespace: A, service: b}}\n  steps:", []string{"spec.workload: existing: namespace \"A\""}},
+		"no path":                {"  steps:", "  workload: {existing: {namespace: a, service: b, path: x}}\n  steps:", []string{"existing: path is \"x\"", "begins with /"}},
+		"two workloads":          {"  steps:", "  workload: {replicas: 2, existing: {namespace: a, service: b}}\n  steps:", []string{"exclude each other"}},
+		"a workload of etcd":     {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}\n  workload: {existing: {namespace: a, service: b}}", []string{"etcd: only has no workload"}},
+		"existing as a step":     {"- fault:", "- workload: {existing: {namespace: a, service: b}}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
 		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"want one of fault, upgrade, workload and observe"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,9 @@ func (s *Scenario) sited(ctx context.Context, o Options) ([]Cell, error) {
 	if o.On != "" {
 		return s.on(ctx, cells, o)
 	}
+	if e := s.Spec.Workload.Existing; e != nil {
+		return nil, cluster.Usagef("spec.workload.existing: service %s/%s is of a cluster that is up, and the run would make one of its own: name the cluster, --on NAME", e.Namespace, e.Service)
+	}
 	for i := range cells {
 		t := &cells[i].Topology
 		if o.Suffix != "" {
@@ -64,7 +67,22 @@ func (s *Scenario) on(ctx context.Context, cells []Cell, o Options) ([]Cell, err
 		return nil, cluster.Usagef("scenario %s does not fit cluster %q: %s; it asks for %s, and the cluster is %s",
 			s.Metadata.Name, o.On, strings.Join(differ, "; "), cells[0].Topology, have)
 	}
+	if e := s.Spec.Workload.Existing; e != nil {
+		if err := served(ctx, up, e); err != nil {
+			return nil, cluster.Usagef("spec.workload.existing: %w", err)
+		}
+	}
 	return []Cell{{Topology: have, Lacks: up.Lacks(), On: up}}, nil
+}
+
+// served looks, before anything is touched, whether the user's own workload is there.
+func served(ctx context.Context, up cluster.Cluster, e *load.Existing) error {
+	t, err := observe.Open(ctx, up)
+	if err != nil {
+		return err
+	}
+	_, err = observe.FindService(ctx, t.Client, e.Namespace, e.Service)
+	return errors.Join(err, t.Members.Close())
 }
 
 // running is the cluster's topology with the versions that run in it now: it may have been upgraded since it was made.

@@ -86,6 +86,15 @@ func TestWhatCannotBeDoneIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestAnExistingWorkloadNeedsACluster: one that the run makes has none.
+func TestAnExistingWorkloadNeedsACluster(t *testing.T) {
+	_, err := offered(t, parsed(t, strings.Replace(good, "  steps:", "  workload: {existing: {namespace: web, service: shop}}\n  steps:", 1)), nil)
+	var usage *cluster.UsageError
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "web/shop") || !strings.Contains(err.Error(), "--on NAME") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAnUpgradeThatCannotBeDoneIsRefused(t *testing.T) {
 	_, err := offered(t, parsed(t, upgrading), cluster.Lacks{cluster.CanInstall: "no images here"})
 	var usage *cluster.UsageError

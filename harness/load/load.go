@@ -98,6 +98,9 @@ func (l *Load) useAPI(ctx context.Context, t *observe.Target, seed int64) error 
 	if t.Workload != nil {
 		l.Probes = append(l.Probes, &Prober{Name: ProbeWorkload, try: workloadRequest(t.Cluster, t.Workload)})
 	}
+	if t.Service != nil {
+		l.Probes = append(l.Probes, &Prober{Name: ProbeWorkload, try: existingRequest(t)})
+	}
 	r := newRecorder("API server")
 	l.recorders = append(l.recorders, r)
 	for i := range clientsEach {

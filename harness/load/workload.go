@@ -22,10 +22,11 @@ import (
 
 const workloadPort = "8080"
 
-// WorkloadSpec is the workload a scenario asks for.
+// WorkloadSpec is the workload a scenario asks for: one that Drydock deploys, or one that is there.
 type WorkloadSpec struct {
-	Replicas     int32 `yaml:"replicas"`
-	MinAvailable int32 `yaml:"minAvailable"` // of its PodDisruptionBudget
+	Existing     *Existing `yaml:"existing"`
+	Replicas     int32     `yaml:"replicas"`
+	MinAvailable int32     `yaml:"minAvailable"` // of its PodDisruptionBudget
 }
 
 // workloadWithin is how long the replicas may take to become ready.
@@ -87,13 +88,23 @@ func (s WorkloadSpec) budget() *policyv1.PodDisruptionBudget {
 
 // workloadRequest asks the nth of the known endpoints, as a Service would in turn; there is no second try.
 func workloadRequest(c cluster.Cluster, w *observe.Workload) func(ctx context.Context, n int) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.Dial}}
+	get := getOnce(c)
 	return func(ctx context.Context, n int) error {
 		endpoints := w.Endpoints()
 		if len(endpoints) == 0 {
 			return fmt.Errorf("the workload has no ready replica")
 		}
-		url := "http://" + net.JoinHostPort(endpoints[n%len(endpoints)], workloadPort)
+		return get(ctx, "http://"+net.JoinHostPort(endpoints[n%len(endpoints)], workloadPort))
+	}
+}
+
+// getOnce makes requests over new connections and follows no redirects: an answer that is one, or a success, is served.
+func getOnce(c cluster.Cluster) func(ctx context.Context, url string) error {
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: c.Dial},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return func(ctx context.Context, url string) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return fmt.Errorf("workload: %w", err)
@@ -103,7 +114,7 @@ func workloadRequest(c cluster.Cluster, w *observe.Workload) func(ctx context.Co
 			return fmt.Errorf("workload: %w", err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if resp.StatusCode != http.StatusOK {
+		if resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusBadRequest {
 			return fmt.Errorf("workload: %s", resp.Status)
 		}
 		return nil

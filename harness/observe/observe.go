@@ -114,6 +114,7 @@ type Observer struct {
 
 	components *componentProbes
 	workload   *Workload // nil: none was started
+	service    *Service  // nil: no workload of the user's own is used
 
 	mu   sync.Mutex
 	seen []Observation
@@ -128,7 +129,7 @@ const (
 
 // NewObserver makes an observer.
 func NewObserver(t *Target) (*Observer, error) {
-	o := &Observer{cluster: t.Cluster, members: t.Members, client: t.Client, workload: t.Workload}
+	o := &Observer{cluster: t.Cluster, members: t.Members, client: t.Client, workload: t.Workload, service: t.Service}
 	if t.Config == nil {
 		return o, nil
 	}
@@ -192,6 +193,9 @@ func (o *Observer) read(ctx context.Context, podsFor time.Duration) Observation 
 	}
 	if o.workload != nil {
 		wg.Go(func() { ob.Workload = o.workload.Observe(ctx) })
+	}
+	if o.service != nil {
+		wg.Go(func() { _ = o.service.Observe(ctx) }) // what cannot be read stays as it was
 	}
 	wg.Wait()
 	ob.unread(PartNodes, nodes)

@@ -23,6 +23,7 @@ type Target struct {
 	Config   *rest.Config         // nil for etcd-only
 	Client   kubernetes.Interface // nil for etcd-only
 	Workload *Workload            // nil: none was started
+	Service  *Service             // nil: no workload of the user's own is used
 }
 
 // Open makes a target of a cluster, without a workload. What is opened lives as long as ctx; the caller closes Members.
