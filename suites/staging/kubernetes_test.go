@@ -64,7 +64,7 @@ var _ = Describe("a control plane and a worker that somebody else has", Label("t
 			_, err := cluster.Shell(ctx, m, "export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/drydock/bin:$PATH; "+script)
 			Expect(err).NotTo(HaveOccurred())
 		}
-		scenario := func(service, path string) string {
+		using := func(service, path string) string {
 			return written("own", `
   cluster: {controlPlanes: 1, workers: 1}
   workload: {existing: {namespace: web, service: `+service+`, path: `+path+`}}
@@ -72,20 +72,20 @@ var _ = Describe("a control plane and a worker that somebody else has", Label("t
   always: [{workloadAvailable: {maxGap: 3s}}]
 `)
 		}
-		kubectl(ctx, "kubectl apply -f - <<END" + shop + "kubectl -n web rollout status deployment/shop --timeout=60s")
+		kubectl(ctx, "kubectl apply -f - <<END"+shop+"kubectl -n web rollout status deployment/shop --timeout=60s")
 		DeferCleanup(func(ctx context.Context) { kubectl(ctx, "kubectl delete namespace web --timeout=60s") }, NodeTimeout(2*time.Minute))
-		null := drydock(ctx, at, "run", scenario("shop", "/"), typed, "drydock")
+		null := drydock(ctx, at, "run", using("shop", "/"), typed, "drydock")
 		Eventually(null).WithTimeout(4 * time.Minute).Should(gexec.Exit(0))
 		Expect(null.Out).To(gbytes.Say("✓ workloadAvailable"))
 
 		out := filepath.Join(GinkgoT().TempDir(), "bite")
-		bite := drydock(ctx, at, "run", scenario("shop", "/"), typed, "drydock", "--out", out)
+		bite := drydock(ctx, at, "run", using("shop", "/"), typed, "drydock", "--out", out)
 		observed(ctx, out)
 		kubectl(ctx, "kubectl -n web scale deployment/shop --replicas=0")
 		Eventually(bite).WithTimeout(5 * time.Minute).Should(gexec.Exit(1))
 		Expect(bite.Out).To(gbytes.Say("✗ workloadAvailable"))
 
-		for says, file := range map[string]string{"nobody behind it is ready": scenario("shop", "/"), "no Service web/shoop": scenario("shoop", "/"), "path is": scenario("shop", "x")} {
+		for says, file := range map[string]string{"nobody behind it is ready": using("shop", "/"), "no Service web/shoop": using("shoop", "/"), "path is": using("shop", "x")} {
 			refused := drydock(ctx, at, "run", file, typed, "drydock")
 			Eventually(refused).WithTimeout(time.Minute).Should(gexec.Exit(2))
 			Expect(refused.Err).To(gbytes.Say(says))
@@ -123,7 +123,7 @@ var _ = Describe("a control plane and a worker that somebody else has", Label("t
 		Eventually(run.Kill()).WithTimeout(10 * time.Second).Should(gexec.Exit())
 		heal := drydock(ctx, at, "heal", out)
 		Eventually(heal).WithTimeout(3 * time.Minute).Should(gexec.Exit(0))
-		Expect(s.left(ctx)).To(BeEmpty())
+		Eventually(ctx, s.left).WithTimeout(5 * time.Second).Should(BeEmpty())
 		Expect(s.objects(ctx)).To(BeEmpty())
 	}, SpecTimeout(8*time.Minute))
 

@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -24,12 +25,32 @@ func traces() map[string]string {
 		"queues of tc":                  `command -v tc >/dev/null && tc qdisc show | grep -Ev ' (noqueue|mq|fq_codel|pfifo_fast) ' || true`,
 		"timers and loops":              `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -F /run/drydock-staging/ | grep -v 'grep -F' || true; done`,
 		"stopped processes":             `for p in /proc/[0-9]*; do sed -n 's/^\([0-9]*\) (\(.*\)) [tT] .*/\1 \2/p' $p/stat 2>/dev/null || true; done`,
+		"logins that go on":             "sleep 0.2; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep '^sshd[a-z-]*: ' | grep -v listener || true; done",
 		"units of systemd-run":          "ls /run/systemd/transient 2>/dev/null | grep drydock || true",
 	}
 }
 
+// broken is what of Drydock is on the machines but for the maintenance lock, which goes with its process and not with a fault.
+func (s *strangers) broken(ctx context.Context) (string, error) { return s.found(ctx, "maintenance") }
+
+// keys counts what Drydock has written to etcd and not removed.
+func (s *strangers) keys(ctx context.Context) int64 {
+	GinkgoHelper()
+	access, err := etcd.Open(ctx, s.lab)
+	Expect(err).NotTo(HaveOccurred())
+	c, err := access.Client(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = c.Close() }()
+	keys, err := c.Get(ctx, "/drydock/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+	Expect(err).NotTo(HaveOccurred())
+	return keys.Count
+}
+
 // left is what of Drydock is on the machines.
-func (s *strangers) left(ctx context.Context) (string, error) {
+func (s *strangers) left(ctx context.Context) (string, error) { return s.found(ctx, "") }
+
+// found is every line of the traces on the machines but for one.
+func (s *strangers) found(ctx context.Context, but string) (string, error) {
 	var b strings.Builder
 	for _, m := range s.lab.Machines() {
 		for what, script := range traces() {
@@ -37,8 +58,10 @@ func (s *strangers) left(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			if out != "" {
-				fmt.Fprintf(&b, "%s of %s: %s\n", what, m.Name(), out)
+			for line := range strings.Lines(out) {
+				if line = strings.TrimSpace(line); line != but {
+					fmt.Fprintf(&b, "%s of %s: %s\n", what, m.Name(), line)
+				}
 			}
 		}
 	}
