@@ -21,7 +21,7 @@ const (
 	CanLinks      Capability = "links"       // Links
 	CanFreeze     Capability = "freeze"      // Freezer
 	CanKill       Capability = "kill"        // Killer
-	CanHoldStarts Capability = "hold-starts" // Killer, whose Hold is HeldStarts
+	CanHoldStarts Capability = "hold-starts" // Killer, whose Hold is HeldStarts, also of one version
 	CanDial       Capability = "dial"        // Dialer
 	CanInstall    Capability = "install"     // Installer
 	CanTerminal   Capability = "terminal"    // Terminal

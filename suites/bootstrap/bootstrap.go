@@ -40,7 +40,7 @@ func Run(t *testing.T, name string, s *Suite) {
 		state, err := os.MkdirTemp("", "drydock-suite-")
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
-		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}}
+		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}, Inventory: os.Getenv("DRYDOCK_INVENTORY"), Typed: os.Getenv("DRYDOCK_STAGING")}
 	})
 	ginkgo.RunSpecs(t, name)
 }

@@ -1,5 +1,6 @@
 // Package conformance holds a provider to what harness/cluster asks of it. The provider is the suites' (-drydock.provider, $DRYDOCK_PROVIDER); one that
-// makes no clusters is held to it on the one that $DRYDOCK_CLUSTER names.
+// makes no clusters is held to it on the one that $DRYDOCK_CLUSTER names; of staging $DRYDOCK_INVENTORY says how it is reached, and $DRYDOCK_STAGING is its
+// name once more, from somebody who knows that services and links of it are broken.
 package conformance
 
 import (

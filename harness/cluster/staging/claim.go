@@ -15,6 +15,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 	"sigs.k8s.io/e2e-framework/klient/wait"
@@ -59,7 +60,7 @@ func (c *Cluster) keeper() (keeper, error) {
 	return leaseLock{r}, nil
 }
 
-// whoami names this process to people.
+// whoami names this process to people, and one of its attachments to another.
 func whoami() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -69,7 +70,7 @@ func whoami() string {
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	return fmt.Sprintf("%s@%s/drydock-%d", name, host, os.Getpid())
+	return fmt.Sprintf("%s@%s/drydock-%d-%s", name, host, os.Getpid(), rand.String(4))
 }
 
 // Claim takes the maintenance lock: the Lease drydock in kube-system or, of etcd alone, a file on every machine.
@@ -86,12 +87,11 @@ func (c *Cluster) Claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	holder := whoami()
-	if err := k.take(ctx, holder); err != nil {
+	if err := k.take(ctx, c.holder); err != nil {
 		return err
 	}
 	renew, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.claim = &claim{holder: holder, stop: stop, ended: make(chan struct{})}
+	c.claim = &claim{holder: c.holder, stop: stop, ended: make(chan struct{})}
 	go c.claim.renew(renew, k)
 	return nil
 }
@@ -155,7 +155,7 @@ func (c *Cluster) Free(ctx context.Context) error {
 	defer cancel()
 	held, err := k.holders(ctx)
 	for who, until := range held {
-		if who != whoami() && until.After(time.Now()) && !abandoned(who) {
+		if who != c.holder && until.After(time.Now()) && !abandoned(who) {
 			return heldBy(who, until)
 		}
 	}
@@ -189,6 +189,7 @@ func abandoned(holder string) bool {
 	host, err := os.Hostname()
 	_, rest, ok := strings.Cut(holder, "@")
 	pid, mine := strings.CutPrefix(rest, host+"/drydock-")
+	pid, _, _ = strings.Cut(pid, "-")
 	n, parseErr := strconv.Atoi(pid)
 	return err == nil && ok && mine && parseErr == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
 }

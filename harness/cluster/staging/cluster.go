@@ -20,6 +20,7 @@ import (
 type Cluster struct {
 	inventory *Inventory
 	typed     string // as --i-know-this-is-staging says
+	holder    string // of the maintenance lock, when it is this one's
 	stateDir  string
 	kube      *kube // nil for etcd-only
 	topology  cluster.Topology
@@ -37,7 +38,7 @@ var (
 )
 
 func newCluster(inv *Inventory, l *logins, k *kube, p *plot) *Cluster {
-	c := &Cluster{inventory: inv, kube: k, topology: p.Topology}
+	c := &Cluster{inventory: inv, kube: k, topology: p.Topology, holder: whoami()}
 	for _, at := range p.Places {
 		addr, err := netip.ParseAddr(at.Address)
 		if err != nil { // it was parsed when it was found

@@ -106,8 +106,8 @@ func TestAbandoned(t *testing.T) {
 	const nobody = 1<<22 + 1 // beyond the most that Linux gives (PID_MAX_LIMIT)
 	for holder, want := range map[string]bool{
 		whoami(): false,
-		fmt.Sprintf("me@%s/drydock-%d", host, nobody):     true,
-		fmt.Sprintf("me@not-%s/drydock-%d", host, nobody): false,
+		fmt.Sprintf("me@%s/drydock-%d-12ab", host, nobody): true,
+		fmt.Sprintf("me@not-%s/drydock-%d", host, nobody):  false,
 		"":                       false,
 		"somebody else entirely": false,
 	} {
