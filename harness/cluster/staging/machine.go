@@ -11,9 +11,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/util/rand"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -53,8 +56,11 @@ func (m *Machine) Addr() netip.Addr { return m.addr }
 // Lacks is what the machine said it cannot do.
 func (m *Machine) Lacks() cluster.Lacks { return m.found.lacks }
 
+// markEnv marks the processes of one command, so that they can be found and ended.
+const markEnv = "DRYDOCK_EXEC"
+
 // line is a command as sshd's shell takes it. What administrators have on their PATH is on it, sudo or not.
-func (m *Machine) line(cmd cluster.Command) string {
+func (m *Machine) line(cmd cluster.Command, mark string) string {
 	words := []string{}
 	if m.remote.logins.user != "root" {
 		words = append(words, "sudo", "-n", "--")
@@ -62,7 +68,7 @@ func (m *Machine) line(cmd cluster.Command) string {
 	if len(cmd.Env) > 0 {
 		words = append(append(words, "env"), cmd.Env...)
 	}
-	words = append(words, "/bin/sh", "-c", `PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin"; export PATH; exec "$@"`, "sh")
+	words = append(words, "/bin/sh", "-c", `PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin"; `+markEnv+`=$0; export PATH `+markEnv+`; exec "$@"`, mark)
 	words = append(words, cmd.Args...)
 	for i, w := range words {
 		words[i] = quote(w)
@@ -75,7 +81,7 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 
 // Exec runs a command to its end. When the context ends first, the command is killed.
 func (m *Machine) Exec(ctx context.Context, cmd cluster.Command) (cluster.Result, error) {
-	var stdout, stderr bytes.Buffer
+	var stdout, stderr said
 	code, err := m.run(ctx, cmd, func(s *ssh.Session) { s.Stdin, s.Stdout, s.Stderr = cmd.Stdin, &stdout, &stderr })
 	res := cluster.Result{Stdout: stdout.String(), Stderr: stderr.String()}
 	if err != nil || code != 0 {
@@ -91,21 +97,26 @@ func (m *Machine) run(ctx context.Context, cmd cluster.Command, prepare func(*ss
 	}
 	defer done()
 	prepare(s)
-	if err := s.Start(m.line(cmd)); err != nil {
+	mark := rand.String(12)
+	if err := s.Start(m.line(cmd, mark)); err != nil {
 		return -1, fmt.Errorf("ssh: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() {
-		_ = s.Signal(ssh.SIGKILL)
-		_ = s.Close()
-	})
-	err = s.Wait()
-	stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Wait() }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		go m.end(context.WithoutCancel(ctx), mark)
+		select {
+		case <-ended:
+		case <-time.After(endWithin): // what the command has left running may hold its output
+		}
+		return -1, context.Cause(ctx)
+	}
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
 		return 0, nil
-	case ctx.Err() != nil:
-		return -1, context.Cause(ctx)
 	case errors.As(err, &exit) && exit.Signal() == "":
 		return exit.ExitStatus(), nil
 	case errors.As(err, &exit):
@@ -113,6 +124,35 @@ func (m *Machine) run(ctx context.Context, cmd cluster.Command, prepare func(*ss
 	default: // the connection ended before the command told how it did
 		return -1, fmt.Errorf("ssh: %w", err)
 	}
+}
+
+// endWithin is how long a command may take to be gone when it has been ended.
+const endWithin = 500 * time.Millisecond
+
+// end kills all that has the mark. The protocol's own signals do not do it: OpenSSH refuses them for root ("session signalling requires privilege
+// separation"), and a command whose login is closed goes on.
+func (m *Machine) end(ctx context.Context, mark string) {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	_, _ = m.script(ctx, `for e in $(grep -ls "`+markEnv+`=$1" /proc/[0-9]*/environ); do e=${e#/proc/}; kill -9 "${e%/environ}" || true; done`, mark) // a machine that does not answer ends nothing
+}
+
+// said is what a command has said. It may go on saying when nobody waits for it any more.
+type said struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // script runs a shell script with arguments and gives its standard output.

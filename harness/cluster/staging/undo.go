@@ -19,10 +19,11 @@ import (
 // prelude is what the scripts share. $1 is the thing's id, $2 the seconds until the machine undoes it by itself. Ids are made of letters, digits
 // and dashes only.
 const prelude = `d=` + runDir + `; mkdir -p -m 700 $d; id=$1
-behind() { # runs a script that outlives the login
+behind() ( # runs a script that outlives the login, and its end
+  unset ` + markEnv + `
   if [ -d /run/systemd/system ]; then systemd-run --quiet --collect --unit="drydock-$id-$1-$$" /bin/sh "$2" </dev/null >/dev/null 2>&1
   else setsid /bin/sh "$2" </dev/null >/dev/null 2>&1 & fi
-}
+)
 arm() { # the dead-man timer; what it is to do is in $d/$id.undo, and what disarms it is that its file goes
   cat >"$d/$id.timer.$$" <<END
 i=0
