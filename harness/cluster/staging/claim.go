@@ -334,7 +334,11 @@ echo "$((now+$2)) $1" >$f.new; mv $f.new $f`
 			continue
 		}
 		if who, until, held := holding(out); held {
-			return errors.Join(heldBy(who, until), l.drop(ctx, holder))
+			held := heldBy(who, until)
+			if err := l.drop(ctx, holder); err != nil {
+				return errors.Join(held, err)
+			}
+			return held
 		}
 		taken++
 	}
