@@ -11,13 +11,14 @@ import (
 )
 
 // Unpack writes the regular files of an archive. Whatever names a machine gives them, and whatever links it has put in their way, they stay in
-// the directory, which is there; a name that leads out of it is passed over.
+// the directory, which is there; a name that leads out of it is passed over. The error is of the first file that could not be made; the others are.
 func Unpack(from io.Reader, dir string) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, root.Close()) }()
+	var first error
+	defer func() { err = errors.Join(first, err, root.Close()) }()
 	for files := tar.NewReader(from); ; {
 		h, err := files.Next()
 		if errors.Is(err, io.EOF) {
@@ -30,8 +31,8 @@ func Unpack(from io.Reader, dir string) (err error) {
 		if h.Typeflag != tar.TypeReg || !filepath.IsLocal(name) {
 			continue
 		}
-		if err := unpackFile(root, name, files); err != nil {
-			return err
+		if err := unpackFile(root, name, files); err != nil && first == nil {
+			first = err
 		}
 	}
 }

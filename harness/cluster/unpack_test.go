@@ -72,3 +72,26 @@ func TestUnpackFollowsNoLinkOutOfTheDirectory(t *testing.T) {
 		t.Errorf("outside there is %v", left)
 	}
 }
+
+// TestOneFileThatCannotBeMadeCostsNoOther: whoever names a machine's files may name one of them as no directory can have it beside another.
+func TestOneFileThatCannotBeMadeCostsNoOther(t *testing.T) {
+	for _, bad := range [][]string{{"pods", "pods/a.log"}, {"."}} {
+		var archive bytes.Buffer
+		w := tar.NewWriter(&archive)
+		for _, name := range append(bad, "kept.log") {
+			if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := Unpack(&archive, dir); err == nil {
+			t.Errorf("%q: nothing was said of it", bad)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "kept.log")); err != nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
