@@ -63,7 +63,7 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		looks = append(slices.Clone(looks), r.Final)
 	}
 	for _, o := range looks {
-		for _, c := range o.Components {
+		for _, c := range append(slices.Clone(o.Components), s.unasked(o)...) {
 			s.component(c, o.Time)
 		}
 		for _, n := range o.Nodes {
@@ -105,6 +105,19 @@ func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		return plan.Unknown, strings.Join(s.blind, "; ")
 	}
 	return plan.Pass, fmt.Sprintf("%d observations of %d processes, every start accounted for%s", len(looks), known, r.excuses())
+}
+
+// unasked are the components there should be that an observation has not asked: their machine was not there then.
+func (s *restarts) unasked(o observe.Observation) []observe.Component {
+	var out []observe.Component
+	for _, m := range s.Topology.Machines() {
+		for _, name := range observe.ComponentsOf(m.Role) {
+			if !slices.ContainsFunc(o.Components, func(c observe.Component) bool { return c.Machine == m.Name && c.Name == name }) {
+				out = append(out, observe.Component{Name: name, Machine: m.Name, Error: "its machine was not there to be asked", Failure: cluster.Unasked})
+			}
+		}
+	}
+	return out
 }
 
 // component takes in one reading of it.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,22 @@ func TestAvailableWantsTries(t *testing.T) {
 	r.Samples[load.ProbeAPIRead] = append(s[:100:100], s[160:]...) // 12 s
 	if got := judge(t, "apiAvailable", r, nil, Params{MaxGap: 5 * time.Second}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "nothing was tried for 12") {
 		t.Errorf("%s: %s", got.Verdict, got.Message)
+	}
+}
+
+// TestAMachineNobodyAsked: a machine that is not among those that are asked has not been well meanwhile.
+func TestAMachineNobodyAsked(t *testing.T) {
+	unasked := func(o *observe.Observation, second float64) {
+		if second >= 10 && second < 50 {
+			o.Components = slices.DeleteFunc(o.Components, func(c observe.Component) bool { return c.Machine == "worker-1" })
+		}
+	}
+	if got := judge(t, "noUnplannedRestart", small(unasked), nil, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "kubelet on worker-1") {
+		t.Errorf("%s: %s", got.Verdict, got.Message)
+	}
+	r := small(unasked)
+	r.Windows = []Window{step(9, 50, "worker-1")}
+	if got := judge(t, "noUnplannedRestart", r, nil, Params{}); got.Verdict != plan.Pass {
+		t.Errorf("while it was replaced: %s: %s", got.Verdict, got.Message)
 	}
 }
