@@ -101,10 +101,15 @@ func (m *Machine) run(ctx context.Context, cmd cluster.Command, prepare func(*ss
 	if err := s.Start(m.line(cmd, mark)); err != nil {
 		return -1, fmt.Errorf("ssh: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Wait() }()
+	var waited error
+	ended := make(chan struct{})
+	go func() {
+		waited = s.Wait()
+		close(ended)
+	}()
 	select {
-	case err = <-ended:
+	case <-ended:
+		err = waited
 	case <-ctx.Done():
 		go m.end(context.WithoutCancel(ctx), mark)
 		select {
