@@ -120,6 +120,21 @@ func (p *Provider) network(ctx context.Context, name string) error {
 // noticesWithin is how long kind's library may take to notice that its containers are gone: the docker command it waits for ends with them.
 const noticesWithin = 30 * time.Second
 
+// turnFile begins the name of the file by which one process's creates take turns; its number follows.
+const turnFile = "create-"
+
+// dropTurns removes those that killed processes have left.
+func (p *Provider) dropTurns() error {
+	left, err := filepath.Glob(filepath.Join(p.StateDir, "kind", turnFile+"*"))
+	errs := []error{err}
+	for _, file := range left {
+		if l, err := lock.Try(file); err == nil { // else it is a living one's
+			errs = append(errs, l.Release())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // create lets kind's library make the nodes. The library knows no context: when ours ends, its containers are taken away, and it ends over that.
 func (c *Cluster) create(ctx context.Context) error {
 	p, t := c.provider, c.record.Topology
@@ -128,7 +143,7 @@ func (c *Cluster) create(ctx context.Context) error {
 		return err
 	}
 	// The library takes the network from the environment, which is the process's.
-	turn, err := lock.Wait(ctx, filepath.Join(p.StateDir, "kind", fmt.Sprintf("create-%d", os.Getpid())), lock.Try, func(string) {})
+	turn, err := lock.Wait(ctx, filepath.Join(p.StateDir, "kind", fmt.Sprint(turnFile, os.Getpid())), lock.Try, func(string) {})
 	if err != nil {
 		return err
 	}

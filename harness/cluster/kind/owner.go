@@ -187,7 +187,7 @@ func (p *Provider) remove(ctx context.Context, dir, name string) error {
 	if _, err := p.cli().out(ctx, "network", "rm", prefix+name); err != nil && !said(err, "not found", "no such network") {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return errors.Join(os.RemoveAll(dir), p.dropTurns())
 }
 
 func (p *Provider) removeContainers(ctx context.Context, name string) (int, error) {

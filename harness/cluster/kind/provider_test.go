@@ -3,6 +3,7 @@ package kind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/lock"
 )
 
 func isUsage(err error) bool {
@@ -173,5 +175,36 @@ func TestNetworkTriesAnotherSubnet(t *testing.T) {
 	}
 	if err := p.network(t.Context(), "one"); err != nil || tries != 3 || !f.was("network create") {
 		t.Errorf("%d tries: %v", tries, err)
+	}
+}
+
+func TestDownRemovesWhatAKilledMakerLocked(t *testing.T) {
+	p, _ := provider(t, map[string]answer{"info": {out: up}})
+	dir, err := p.registry().Dir("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := record{Topology: topology("one", 1, 0), Machines: []place{{Name: "m", Addr: "10.0.0.2"}}}
+	if err := r.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	turn := func(pid int) string { return filepath.Join(p.StateDir, "kind", fmt.Sprint(turnFile, pid)) }
+	if err := os.WriteFile(turn(1<<30), []byte("process 1073741824 (drydock)"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	living, err := lock.Try(turn(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = living.Release() }()
+	if err := p.Down(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(turn(0)[:len(turn(0))-1] + "*")
+	if err != nil || len(left) != 1 || left[0] != turn(os.Getpid()) {
+		t.Errorf("left are %q, %v", left, err)
 	}
 }
