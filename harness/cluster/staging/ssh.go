@@ -26,6 +26,9 @@ const (
 	aliveWithin   = 6 * time.Second  // and is not, when it has not answered by then
 	// sessionsEach is how many commands run on a machine at a time: sshd refuses more than 10 on one connection (sshd_config(5), MaxSessions).
 	sessionsEach = 8
+	// refusedEvery is how soon an sshd that has refused a session is asked again, and refusedFor how long.
+	refusedEvery = 50 * time.Millisecond
+	refusedFor   = 5 * time.Second
 )
 
 // logins is what every connection needs: who asks, and how the asked prove who they are.
@@ -258,13 +261,35 @@ func (r *remote) session(ctx context.Context) (*ssh.Session, func(), error) {
 		case <-ctx.Done():
 			return nil, nil, fmt.Errorf("%s: %d commands run there already: %w", r.name, sessionsEach, context.Cause(ctx))
 		}
-		s, err := c.NewSession()
+		s, err := newSession(ctx, c)
 		if err == nil {
 			return s, func() { _ = s.Close(); <-r.slots }, nil
 		}
 		<-r.slots
+		var refused *ssh.OpenChannelError
+		if errors.As(err, &refused) { // to end the connection would end all that run on it
+			return nil, nil, fmt.Errorf("%s: ssh: for %s no session: %w", r.name, refusedFor, err)
+		}
 		if r.forget(c); try > 0 {
 			return nil, nil, fmt.Errorf("%s: ssh: %w", r.name, err)
+		}
+	}
+}
+
+// newSession asks an sshd again that refuses: it is there, and has not seen the end of earlier ones yet.
+func newSession(ctx context.Context, c *ssh.Client) (*ssh.Session, error) {
+	tick := time.NewTicker(refusedEvery)
+	defer tick.Stop()
+	for until := time.Now().Add(refusedFor); ; {
+		s, err := c.NewSession()
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) || time.Now().After(until) {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
 		}
 	}
 }
