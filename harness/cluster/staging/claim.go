@@ -35,10 +35,9 @@ const (
 
 // claim is the cluster held by this process.
 type claim struct {
-	holder string
-	lost   atomic.Bool // somebody else holds it now
-	stop   context.CancelFunc
-	ended  chan struct{}
+	lost  atomic.Bool // somebody else holds it now
+	stop  context.CancelFunc
+	ended chan struct{}
 }
 
 // keeper is where the lock is: take takes or renews it for the holder, drop lets it go, and holders says who has it, until when. What has run out, or
@@ -91,12 +90,12 @@ func (c *Cluster) Claim(ctx context.Context) error {
 		return err
 	}
 	renew, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.claim = &claim{holder: c.holder, stop: stop, ended: make(chan struct{})}
-	go c.claim.renew(renew, k)
+	c.claim = &claim{stop: stop, ended: make(chan struct{})}
+	go c.claim.renew(renew, k, c.holder)
 	return nil
 }
 
-func (cl *claim) renew(ctx context.Context, k keeper) {
+func (cl *claim) renew(ctx context.Context, k keeper, holder string) {
 	defer close(cl.ended)
 	tick := time.NewTicker(leaseEvery)
 	defer tick.Stop()
@@ -107,7 +106,7 @@ func (cl *claim) renew(ctx context.Context, k keeper) {
 		case <-tick.C:
 		}
 		try, cancel := context.WithTimeout(ctx, leaseTry)
-		err := k.take(try, cl.holder)
+		err := k.take(try, holder)
 		cancel()
 		var usage *cluster.UsageError
 		if errors.As(err, &usage) { // what cannot be renewed because nobody answers is tried again
@@ -128,7 +127,6 @@ func (c *Cluster) Release(ctx context.Context) error {
 	}
 	c.claim.stop()
 	<-c.claim.ended
-	holder := c.claim.holder
 	c.claim = nil
 	k, err := c.keeper()
 	if err != nil {
@@ -136,7 +134,7 @@ func (c *Cluster) Release(ctx context.Context) error {
 	}
 	var last error
 	err = wait.For(func(ctx context.Context) (bool, error) {
-		last = k.drop(ctx, holder)
+		last = k.drop(ctx, c.holder)
 		return last == nil, nil
 	}, wait.WithContext(ctx), wait.WithTimeout(releaseWithin), wait.WithInterval(time.Second), wait.WithImmediate())
 	if err != nil {

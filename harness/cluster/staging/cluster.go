@@ -171,6 +171,15 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	defer next.Stop()
 	var errs []error
 	begun, running := 0, 0
+	defer func() {
+		go func() { // those that were slower
+			for range running {
+				if late := <-results; late.conn != nil {
+					_ = late.conn.Close()
+				}
+			}
+		}()
+	}()
 	for {
 		select {
 		case <-next.C:
@@ -190,13 +199,6 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 			running--
 			if r.err == nil || answered(r.err) {
 				c.lastWay.Store(int64(r.way))
-				go func() { // those that were slower
-					for range running {
-						if late := <-results; late.conn != nil {
-							_ = late.conn.Close()
-						}
-					}
-				}()
 				return r.conn, r.err
 			}
 			errs = append(errs, r.err)
@@ -205,13 +207,6 @@ func (c *Cluster) Dial(ctx context.Context, network, addr string) (net.Conn, err
 			}
 			next.Reset(0)
 		case <-ctx.Done():
-			go func() {
-				for range running {
-					if late := <-results; late.conn != nil {
-						_ = late.conn.Close()
-					}
-				}
-			}()
 			return nil, fmt.Errorf("connect to %s through %d machines: %w", addr, begun, context.Cause(ctx))
 		}
 	}

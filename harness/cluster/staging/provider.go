@@ -71,6 +71,15 @@ func (p *Provider) Attach(ctx context.Context, name string) (cluster.Cluster, er
 	if own := found.Topology.Name; name != own {
 		return nil, cluster.Usagef("the cluster of inventory %s calls itself %q, and not %q: nothing was touched", p.Inventory, own, name)
 	}
+	c, err := p.open(ctx, inv, k, found)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// open connects to the machines of the cluster that was found.
+func (p *Provider) open(ctx context.Context, inv *Inventory, k *kube, found *plot) (*Cluster, error) {
 	l, err := inv.logins()
 	if err != nil {
 		return nil, err
@@ -85,17 +94,13 @@ func (p *Provider) Attach(ctx context.Context, name string) (cluster.Cluster, er
 
 // Sweep removes the maintenance lock of a process that was killed. What it has broken is undone by its journal, or by the machines.
 func (p *Provider) Sweep(ctx context.Context, tell func(name, found string)) error {
-	_, _, found, err := p.find(ctx)
+	inv, k, found, err := p.find(ctx)
 	if err != nil {
 		return err
 	}
-	up, err := p.Attach(ctx, found.Topology.Name)
+	c, err := p.open(ctx, inv, k, found)
 	if err != nil {
 		return err
-	}
-	c, ok := up.(*Cluster)
-	if !ok {
-		return nil
 	}
 	removed, err := c.sweep(ctx)
 	for _, who := range removed {
