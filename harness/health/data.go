@@ -60,10 +60,9 @@ func (r *Record) silent(h load.History) string {
 	if len(h.Ops) == 0 || r.Final.Time.IsZero() || slices.ContainsFunc(r.Host, func(h observe.HostReading) bool { return h.Jump != 0 }) {
 		return ""
 	}
-	begin, _ := r.span()
-	calls := []time.Time{begin}
-	if begin.IsZero() {
-		calls = nil
+	var calls []time.Time
+	if begin, _ := r.span(); !begin.IsZero() {
+		calls = append(calls, begin)
 	}
 	for _, o := range h.Ops {
 		calls = append(calls, time.Unix(0, o.Call))

@@ -110,11 +110,18 @@ func (r *Record) overloaded() string {
 
 // starved says that processes were killed for want of memory, which look like any other that was killed; empty: none was.
 func (r *Record) starved() string {
-	n := len(r.Host)
-	if n == 0 || r.Host[n-1].OOMKills <= r.Host[0].OOMKills {
-		return ""
+	if n := r.oomKills(); n > 0 {
+		return fmt.Sprintf("; meanwhile the kernel killed %d processes of this host for want of memory", n)
 	}
-	return fmt.Sprintf("; meanwhile the kernel killed %d processes of this host for want of memory", r.Host[n-1].OOMKills-r.Host[0].OOMKills)
+	return ""
+}
+
+// oomKills counts them.
+func (r *Record) oomKills() int {
+	if len(r.Host) == 0 {
+		return 0
+	}
+	return int(r.Host[len(r.Host)-1].OOMKills - r.Host[0].OOMKills)
 }
 
 // HostOf is the host in the report: how much the harness did not see, and why. It is nil when the host was not watched.
@@ -122,7 +129,7 @@ func HostOf(r *Record) *plan.Host {
 	if len(r.Host) == 0 {
 		return nil
 	}
-	h := &plan.Host{MinAvailable: r.Host[0].Available, OOMKills: int(r.Host[len(r.Host)-1].OOMKills - r.Host[0].OOMKills)}
+	h := &plan.Host{MinAvailable: r.Host[0].Available, OOMKills: r.oomKills()}
 	for _, x := range r.Host {
 		h.Stalls += len(x.Stalls)
 		for _, s := range x.Stalls {

@@ -87,7 +87,8 @@ func (w *Workload) Observe(ctx context.Context) *WorkloadState {
 			s.On = append(s.On, p.Spec.NodeName)
 			endpoints = append(endpoints, p.Status.PodIP)
 		}
-		if p := podOf(&pods.Items[i]); !p.Ready && s.Waiting == nil {
+		if s.Waiting == nil && !podutils.IsPodReady(&pods.Items[i]) {
+			p := podOf(&pods.Items[i])
 			s.Waiting = &p
 		}
 	}
