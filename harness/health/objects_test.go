@@ -126,6 +126,15 @@ func TestObjectsPreserved(t *testing.T) {
 	}
 }
 
+// identity is the lease that an API server on the host keeps of itself.
+func identity(host string) func(*observe.Inventory) {
+	return func(in *observe.Inventory) {
+		in.Objects.Items["Lease.coordination.k8s.io kube-system/apiserver-x"] = map[string]string{
+			"metadata.labels[apiserver.kubernetes.io/identity]": `"kube-apiserver"`, "metadata.labels[kubernetes.io/hostname]": fmt.Sprintf("%q", host),
+		}
+	}
+}
+
 func TestResidueOfObjectsAndFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*observe.Inventory)
@@ -138,6 +147,9 @@ func TestResidueOfObjectsAndFiles(t *testing.T) {
 		"a lease": {func(in *observe.Inventory) {
 			in.Objects.Items["Lease.coordination.k8s.io kube-system/x"] = map[string]string{}
 		}, plan.Fail, "kube-system/x"},
+		"an API server's lease on a worker": {identity("worker-1"), plan.Fail, "kube-system/apiserver-x"},
+		"an API server's lease elsewhere":   {identity("stranger"), plan.Fail, "kube-system/apiserver-x"},
+		"a control plane's, made anew":      {identity("control-plane-1"), plan.Pass, ""},
 		"a copy": {func(in *observe.Inventory) {
 			in.Files["control-plane-1"] = append(in.Files["control-plane-1"], "/etc/kubernetes/manifests/.etcd.yaml.swp")
 		}, plan.Fail, "left on control-plane-1: /etc/kubernetes/manifests/.etcd.yaml.swp"},
@@ -152,6 +164,7 @@ func TestResidueOfObjectsAndFiles(t *testing.T) {
 			r := objectsRecord(false, nil)
 			r.Before.Files, r.After.Files = map[string][]string{}, map[string][]string{}
 			for _, in := range []*observe.Inventory{r.Before, r.After} {
+				in.Objects.Items["Node control-plane-1"] = map[string]string{"metadata.labels[node-role.kubernetes.io/control-plane]": `""`}
 				in.Files["control-plane-1"] = []string{"/etc/kubernetes/manifests/etcd.yaml"}
 			}
 			if c.change != nil {
