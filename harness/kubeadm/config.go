@@ -40,6 +40,23 @@ func Lease(t cluster.Timing) LeaderLease {
 	return LeaderLease{Duration: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
 }
 
+// NodeLossTimes is how a lost node is noticed and what becomes of its pods.
+type NodeLossTimes struct {
+	Renew      time.Duration // between two heartbeats of a kubelet: a quarter of its lease
+	Lease      time.Duration // nodeLeaseDurationSeconds of the kubelet
+	Monitor    time.Duration // --node-monitor-period: how often heartbeats are looked at
+	Grace      time.Duration // --node-monitor-grace-period: so long without one, and the node is Unknown
+	Toleration time.Duration // --default-unreachable-toleration-seconds: so long a pod stays on it that says nothing itself
+}
+
+// NodeLoss has the times of a timing, as fixtures/kubeadm sets them. Production has Kubernetes' defaults, with the grace period of v1.32 and later.
+func NodeLoss(t cluster.Timing) NodeLossTimes {
+	if t == cluster.TimingFast {
+		return NodeLossTimes{Renew: 2 * time.Second, Lease: 8 * time.Second, Monitor: time.Second, Grace: 12 * time.Second, Toleration: 10 * time.Second}
+	}
+	return NodeLossTimes{Renew: 10 * time.Second, Lease: 40 * time.Second, Monitor: 5 * time.Second, Grace: 50 * time.Second, Toleration: 300 * time.Second}
+}
+
 // params are what the templates are filled with.
 type params struct {
 	Version, Endpoint, PodNet, ServiceNet string

@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -39,6 +40,28 @@ func TestTemplatesAreYAMLAndTimingIsConsistent(t *testing.T) {
 		}
 		if l := p.Lease; l.Renew >= l.Duration || l.Retry >= l.Renew {
 			t.Errorf("%s: %+v: client-go wants duration > renew > retry", timing, l)
+		}
+	}
+}
+
+// TestNodeLossIsAsConfigured: checks expect what clusters are made with.
+func TestNodeLossIsAsConfigured(t *testing.T) {
+	raw, err := render(params{Fast: true}, "cluster.yaml.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := NodeLoss(cluster.TimingFast)
+	for _, want := range []string{
+		fmt.Sprintf("node-monitor-grace-period, value: %s}", n.Grace), fmt.Sprintf("node-monitor-period, value: %s}", n.Monitor),
+		fmt.Sprintf("default-unreachable-toleration-seconds, value: \"%.0f\"}", n.Toleration.Seconds()), fmt.Sprintf("nodeLeaseDurationSeconds: %.0f\n", n.Lease.Seconds()),
+	} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("no %q in\n%s", want, raw)
+		}
+	}
+	for _, timing := range []cluster.Timing{cluster.TimingFast, cluster.TimingProduction} {
+		if n := NodeLoss(timing); n.Renew != n.Lease/4 || n.Grace < 5*n.Renew {
+			t.Errorf("%s: %+v: healthy nodes would flap", timing, n)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -80,6 +81,15 @@ type Node struct {
 	Renewed time.Time `json:"renewed,omitzero"` // its heartbeat (the lease in kube-node-lease); only of a Look
 	Expires time.Time `json:"expires,omitzero"` // when that is too old
 	Booted  string    `json:"booted,omitempty"` // the boot id its machine has; only of a Look
+	// Status is that of its Ready condition: True, False or Unknown, which is the node life cycle controller's word for a kubelet that is silent.
+	Status    string  `json:"status,omitempty"`
+	NoExecute []Taint `json:"noExecute,omitempty"` // its taints by which pods are evicted
+}
+
+// Taint is one by which pods are evicted from a node, unless they tolerate it.
+type Taint struct {
+	Key   string    `json:"key"`
+	Added time.Time `json:"added,omitzero"` // whole seconds, by the clock of whoever put it there
 }
 
 // Lease is the leader election of a component.
@@ -235,12 +245,29 @@ func (o *Observer) nodes(ctx context.Context) ([]Node, error) {
 	}
 	var out []Node
 	for i := range list.Items {
-		n := &list.Items[i]
-		out = append(out, Node{
-			Name: n.Name, Ready: kubeadm.NodeReady(n) == nil, BootID: n.Status.NodeInfo.BootID, Version: n.Status.NodeInfo.KubeletVersion,
-		})
+		out = append(out, nodeOf(&list.Items[i]))
 	}
 	return out, nil
+}
+
+func nodeOf(n *corev1.Node) Node {
+	out := Node{Name: n.Name, Ready: kubeadm.NodeReady(n) == nil, BootID: n.Status.NodeInfo.BootID, Version: n.Status.NodeInfo.KubeletVersion}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			out.Status = string(c.Status)
+		}
+	}
+	for _, t := range n.Spec.Taints {
+		if t.Effect != corev1.TaintEffectNoExecute {
+			continue
+		}
+		taint := Taint{Key: t.Key}
+		if t.TimeAdded != nil {
+			taint.Added = t.TimeAdded.Time
+		}
+		out.NoExecute = append(out.NoExecute, taint)
+	}
+	return out
 }
 
 // leases are those that are held. That one is not there is no error.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
 	"k8s.io/kubectl/pkg/util/podutils"
 )
 
@@ -25,7 +26,17 @@ type Pod struct {
 	Owner    string `json:"owner,omitempty"`   // KIND/NAME of its controller, Node/NAME of a static pod's mirror; empty: nobody's
 	Ending   bool   `json:"ending,omitempty"`  // being deleted
 	Done     bool   `json:"done,omitempty"`    // Succeeded or Failed and not to be started again
+
+	UID string `json:"uid,omitempty"` // of a name that comes back tells one pod from the next
+	// Times are whole seconds, by the clocks of those who wrote them.
+	ReadySince time.Time `json:"readySince,omitzero"`
+	Deleted    time.Time `json:"deleted,omitzero"` // when its deletion was asked for; it ends later
+	// Stays is how long it stays on a node that is tainted unreachable:NoExecute; StaysForEver, or nothing: it is evicted at once.
+	Stays time.Duration `json:"stays,omitempty"`
 }
+
+// StaysForEver is of a pod that is not evicted from an unreachable node, as those of DaemonSets are not.
+const StaysForEver time.Duration = -1
 
 // Wanted is a workload and how many pods it wants.
 type Wanted struct {
@@ -78,6 +89,7 @@ func podOf(p *corev1.Pod) Pod {
 	out := Pod{
 		Name: p.Namespace + "/" + p.Name, Node: p.Spec.NodeName, Phase: string(p.Status.Phase), Ready: podutils.IsPodReady(p), Ending: p.DeletionTimestamp != nil,
 		Done: p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed,
+		UID:  string(p.UID), Deleted: deletionAsked(p), Stays: stays(p),
 	}
 	if c := metav1.GetControllerOf(p); c != nil {
 		out.Owner = c.Kind + "/" + c.Name
@@ -95,9 +107,40 @@ func podOf(p *corev1.Pod) Pod {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			waiting = append(waiting, c.Reason+": "+c.Message)
 		}
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			out.ReadySince = c.LastTransitionTime.Time
+		}
 	}
 	out.Waiting = strings.Join(waiting, "; ")
 	return out
+}
+
+// deletionAsked is when a pod's deletion was asked for: the API server writes down when its grace period will be over (ObjectMeta.DeletionTimestamp).
+func deletionAsked(p *corev1.Pod) time.Time {
+	switch {
+	case p.DeletionTimestamp == nil:
+		return time.Time{}
+	case p.DeletionGracePeriodSeconds == nil:
+		return p.DeletionTimestamp.Time
+	default:
+		return p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	}
+}
+
+// stays is by the first toleration that matches, as the taint eviction controller has it (GetMatchingTolerations and getMinTolerationTime of Kubernetes).
+func stays(p *corev1.Pod) time.Duration {
+	unreachable := corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute}
+	for i := range p.Spec.Tolerations {
+		t := &p.Spec.Tolerations[i]
+		switch {
+		case !t.ToleratesTaint(klog.Background(), &unreachable, false):
+		case t.TolerationSeconds == nil:
+			return StaysForEver
+		default:
+			return max(0, time.Duration(*t.TolerationSeconds)*time.Second)
+		}
+	}
+	return 0
 }
 
 func (w workloads) wanted() ([]Wanted, error) {

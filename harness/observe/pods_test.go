@@ -3,6 +3,7 @@ package observe
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +13,7 @@ import (
 
 func TestPods(t *testing.T) {
 	yes := true
-	now := metav1.Now()
+	now, grace := metav1.Now(), int64(8)
 	pod := func(name string, ready corev1.ConditionStatus, change func(p *corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
@@ -33,7 +34,9 @@ func TestPods(t *testing.T) {
 	two := int32(2)
 	client := fake.NewClientset(
 		pod("good", corev1.ConditionTrue, nil),
-		pod("ending", corev1.ConditionTrue, func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &now, []string{"example.com/wait"} }),
+		pod("ending", corev1.ConditionTrue, func(p *corev1.Pod) {
+			p.DeletionTimestamp, p.DeletionGracePeriodSeconds, p.Finalizers = &now, &grace, []string{"example.com/wait"}
+		}),
 		pod("looping", corev1.ConditionFalse, func(p *corev1.Pod) {
 			p.Status.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
 		}),
@@ -49,7 +52,7 @@ func TestPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Pod{
-		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1", Ending: true},
+		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1", Ending: true, Deleted: now.Add(-8 * time.Second)},
 		{Name: "default/good", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1"},
 		{Name: "default/looping", Node: "worker-1", Phase: "Running", Restarts: 2, Waiting: "c: CrashLoopBackOff", Owner: "ReplicaSet/a-1"},
 		{Name: "default/nobodys", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2},
@@ -59,5 +62,38 @@ func TestPods(t *testing.T) {
 	}
 	if want := []Wanted{{Name: "Deployment/default/a", Wanted: 2, Ready: 1}}; !reflect.DeepEqual(wanted, want) {
 		t.Errorf("got %+v, want %+v: the status of the Deployment is not to be believed", wanted, want)
+	}
+}
+
+// TestStays: as the taint eviction controller reads tolerations, and as the DaemonSet controller and admission write them.
+func TestStays(t *testing.T) {
+	seconds := func(n int64) *int64 { return &n }
+	const key, effect = corev1.TaintNodeUnreachable, corev1.TaintEffectNoExecute
+	for name, c := range map[string]struct {
+		tolerations []corev1.Toleration
+		want        time.Duration
+	}{
+		"none":              {nil, 0},
+		"by admission":      {[]corev1.Toleration{{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: effect, TolerationSeconds: seconds(3)}, {Key: key, Operator: corev1.TolerationOpExists, Effect: effect, TolerationSeconds: seconds(300)}}, 300 * time.Second},
+		"of a DaemonSet":    {[]corev1.Toleration{{Key: key, Operator: corev1.TolerationOpExists, Effect: effect}}, StaysForEver},
+		"of everything":     {[]corev1.Toleration{{Operator: corev1.TolerationOpExists}}, StaysForEver},
+		"the first of two":  {[]corev1.Toleration{{Operator: corev1.TolerationOpExists}, {Key: key, Operator: corev1.TolerationOpExists, TolerationSeconds: seconds(5)}}, StaysForEver},
+		"of another effect": {[]corev1.Toleration{{Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}, 0},
+		"no time at all":    {[]corev1.Toleration{{Key: key, Operator: corev1.TolerationOpExists, Effect: effect, TolerationSeconds: seconds(-1)}}, 0},
+	} {
+		if got := stays(&corev1.Pod{Spec: corev1.PodSpec{Tolerations: c.tolerations}}); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestNodeOf(t *testing.T) {
+	now := metav1.Now()
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1"}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+	n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoSchedule, TimeAdded: &now}, {Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute, TimeAdded: &now}}
+	want := Node{Name: "worker-1", Status: "Unknown", NoExecute: []Taint{{Key: corev1.TaintNodeUnreachable, Added: now.Time}}}
+	if got := nodeOf(n); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
