@@ -127,6 +127,7 @@ const (
 	Any      = "any"
 	Minority = "minority"
 	Majority = "majority"
+	Workers  = "workers" // all of them
 )
 
 // NewSpec makes all choices of a fault. A minority is as many members as may be lost, a majority one more.
@@ -147,6 +148,10 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 		s.Machines = shuffled[:cluster.Tolerance(len(members))]
 	case Majority:
 		s.Machines = shuffled[:cluster.Tolerance(len(members))+1]
+	case Workers:
+		if s.Machines = append(s.Machines, t.WorkerMachines()...); len(s.Machines) == 0 {
+			return s, cluster.Usagef("%s: target %s: the cluster has none", kind, target)
+		}
 	default:
 		if m, ok := t.Find(target); ok {
 			s.Machines = []string{m}
@@ -155,8 +160,8 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 			for _, m := range t.Machines() {
 				names = append(names, m.Name)
 			}
-			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, or a machine: %s", kind, target,
-				Leader, Follower, Any, Minority, Majority, strings.Join(names, ", "))
+			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, %s, or a machine: %s", kind, target,
+				Leader, Follower, Any, Minority, Majority, Workers, strings.Join(names, ", "))
 		}
 	}
 	slices.Sort(s.Machines)
@@ -169,7 +174,7 @@ func (s Spec) Describe() string {
 	switch s.Target {
 	case Follower:
 		on = fmt.Sprintf("follower #%d", s.Pick+1)
-	case Minority, Majority, Any:
+	case Minority, Majority, Any, Workers:
 		on = fmt.Sprintf("%s (%s)", s.Target, strings.Join(s.Machines, ", "))
 		if len(s.Machines) == 0 {
 			on = s.Target + " (none)"

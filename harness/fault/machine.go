@@ -108,7 +108,7 @@ func (f *machinePowerOff) Recovered(ctx context.Context, e *Env, machines []stri
 	return append(out, back...), err
 }
 
-// served: members agree, and the machines' own API servers are ready.
+// served: members agree, the machines' own API servers are ready and their kubelets listen.
 func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	out, err := agreed(ctx, e)
 	if err != nil {
@@ -116,6 +116,12 @@ func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, er
 	}
 	t := e.Cluster.Topology()
 	for _, name := range machines {
+		if slices.Contains(t.WorkerMachines(), name) {
+			if err := dialMachine(ctx, e, []string{name}, name); err != nil {
+				return nil, fmt.Errorf("the kubelet on %s: %w", name, err)
+			}
+			out = append(out, saw("network", "the kubelet on %s listens", name))
+		}
 		if !t.Kubernetes() || !slices.Contains(t.ControlPlaneMachines(), name) {
 			continue
 		}
