@@ -83,7 +83,7 @@ func (c *cellRun) load(ctx context.Context) error {
 		return c.look(long)
 	}
 	if w := c.scenario.Spec.Workload; w.Replicas > 0 {
-		if target.Workload, err = load.StartWorkload(ctx, target.Client, w); err != nil {
+		if target.Workload, err = load.StartWorkload(ctx, target.Client, w, c.topology().WorkerMachines()); err != nil {
 			return err
 		}
 		c.record.Budgets = append(c.record.Budgets, health.Budget{From: time.Now(), MinAvailable: int(w.MinAvailable)})

@@ -20,10 +20,27 @@ const (
 	noteKey = "example.com/note"   // of an annotation
 )
 
+// excludeKey is a label of nodes that the node life cycle controller leaves out when it asks whether all nodes are lost, whatever its value (pkg/controller/
+// nodelifecycle of Kubernetes); excludeValue says who put it there.
+const (
+	excludeKey   = "node.kubernetes.io/exclude-disruption"
+	excludeValue = "drydock"
+)
+
 // mark puts it on every worker.
 func (c *cellRun) mark(ctx context.Context) error {
 	taint := corev1.Taint{Key: markKey, Value: "yes", Effect: corev1.TaintEffectPreferNoSchedule}
-	return c.eachWorker(ctx, c.target, "mark", func(n *corev1.Node) {
+	t := c.topology()
+	if c.scenario.Spec.Cluster.ExcludeDisruption {
+		if err := eachNode(ctx, c.target, t.ControlPlaneMachines(), "mark", func(n *corev1.Node) {
+			if _, there := n.Labels[excludeKey]; !there {
+				metav1.SetMetaDataLabel(&n.ObjectMeta, excludeKey, excludeValue)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return eachNode(ctx, c.target, t.WorkerMachines(), "mark", func(n *corev1.Node) {
 		metav1.SetMetaDataLabel(&n.ObjectMeta, markKey, "yes")
 		metav1.SetMetaDataAnnotation(&n.ObjectMeta, noteKey, "kept")
 		if !slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
@@ -37,18 +54,25 @@ func (c *cellRun) unmark(ctx context.Context, t *observe.Target) error {
 	if t.Client == nil {
 		return nil
 	}
-	return c.eachWorker(ctx, t, "take the mark from", func(n *corev1.Node) {
+	return eachNode(ctx, t, kubernetesMachines(c.topology()), "take the mark from", func(n *corev1.Node) {
+		if n.Labels[excludeKey] == excludeValue {
+			delete(n.Labels, excludeKey)
+		}
 		delete(n.Labels, markKey)
 		delete(n.Annotations, noteKey)
 		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == markKey })
 	})
 }
 
-// eachWorker changes the Node of every worker that has one, whatever else changes it meanwhile.
-func (c *cellRun) eachWorker(ctx context.Context, t *observe.Target, verb string, change func(n *corev1.Node)) error {
+func kubernetesMachines(t cluster.Topology) []string {
+	return append(t.ControlPlaneMachines(), t.WorkerMachines()...)
+}
+
+// eachNode changes the Node of every machine that has one, whatever else changes it meanwhile.
+func eachNode(ctx context.Context, t *observe.Target, machines []string, verb string, change func(n *corev1.Node)) error {
 	nodes := t.Client.CoreV1().Nodes()
 	var errs []error
-	for _, m := range c.topology().WorkerMachines() {
+	for _, m := range machines {
 		errs = append(errs, cluster.Await(ctx, verb+" node "+m, cluster.Wait{For: 30 * time.Second}, func(ctx context.Context) error {
 			n, err := nodes.Get(ctx, m, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {

@@ -231,7 +231,7 @@ func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	begin, end := o.ends()
 	out := []*plan.Step{
 		{Name: begin, Run: a.up},
-		{Name: o.begins(), Run: a.load},
+		{Name: o.begins(s), Run: a.load},
 	}
 	for i := range o.items {
 		out = append(out, o.itemStep(&o.items[i], a))

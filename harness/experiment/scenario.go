@@ -64,6 +64,9 @@ type Cluster struct {
 	Version       string `yaml:"version"`
 	EtcdVersion   string `yaml:"etcdVersion"`
 	Timing        string `yaml:"timing"`
+	// ExcludeDisruption labels the control planes' nodes so that the node life cycle controller counts the workers alone when it asks whether all nodes
+	// are lost (node.kubernetes.io/exclude-disruption).
+	ExcludeDisruption bool `yaml:"excludeDisruption"`
 }
 
 // Matrix multiplies a scenario.
@@ -188,12 +191,12 @@ func explain(err error) string {
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
-		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing"},
+		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
-		{"load.WorkloadSpec", "existing, replicas, minAvailable"},
+		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
 		{"load.Existing", "namespace, service, path"},
 		{"health.Params", "maxGap, maxErrors, members, version, of"},
 	} {
@@ -282,8 +285,8 @@ func (s *Scenario) validate() error {
 
 func (s *Scenario) validateWorkload() error {
 	w := s.Spec.Workload
-	if w.Replicas < 0 || w.MinAvailable < 0 || w.MinAvailable > w.Replicas {
-		return fmt.Errorf("%d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", w.Replicas, w.MinAvailable)
+	if err := w.Validate(); err != nil {
+		return err
 	}
 	if w.Existing == nil {
 		return nil
@@ -314,8 +317,8 @@ func (st Step) validate() error {
 	switch {
 	case kinds != 1:
 		return errors.New("want one of fault, upgrade, workload and observe")
-	case st.Workload != nil && st.Workload.Existing != nil:
-		return errors.New("workload: only its minAvailable can change; existing belongs to spec.workload")
+	case st.Workload != nil && (st.Workload.Existing != nil || len(st.Workload.Kinds) > 0):
+		return errors.New("workload: only its minAvailable can change; existing and kinds belong to spec.workload")
 	case st.Observe < 0:
 		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
 	case !slices.Contains(expects, st.Expect):

@@ -158,6 +158,10 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"two workloads":          {"  steps:", "  workload: {replicas: 2, existing: {namespace: a, service: b}}\n  steps:", []string{"exclude each other"}},
 		"a workload of etcd":     {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}\n  workload: {existing: {namespace: a, service: b}}", []string{"etcd: only has no workload"}},
 		"existing as a step":     {"- fault:", "- workload: {existing: {namespace: a, service: b}}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
+		"unknown kind":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, cronJob]}\n  steps:", []string{"spec.workload: kinds", "cronJob", "daemonSet statefulSet bare"}},
+		"a kind twice":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, bare]}\n  steps:", []string{"kinds: \"bare\" is there twice"}},
+		"kinds of no workload":   {"  steps:", "  workload: {kinds: [bare]}\n  steps:", []string{"beside the Deployment", "replicas is 0"}},
+		"kinds as a step":        {"- fault:", "- workload: {kinds: [bare]}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
 		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"want one of fault, upgrade, workload and observe"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,6 +194,7 @@ func TestQuorumIsNotLostUnasked(t *testing.T) {
 		"majority":        {func(s string) string { return strings.Replace(s, "target: leader", "target: majority", 1) }, false},
 		"unknown machine": {func(s string) string { return strings.Replace(s, "target: leader", "target: worker-1", 1) }, false},
 		"leader of 1":     {func(s string) string { return strings.Replace(s, "controlPlanes: 3", "controlPlanes: 1", 1) }, false},
+		"workers of none": {func(s string) string { return strings.Replace(s, "target: leader", "target: workers", 1) }, false},
 		"majority, on word": {func(s string) string {
 			return strings.Replace(strings.Replace(s, "target: leader", "target: majority", 1), "- fault:", "- expect: quorumLost\n      fault:", 1)
 		}, true},

@@ -238,11 +238,18 @@ func lacking(c *choice) *plan.Step {
 }
 
 // begins is the name of the step that sets everything going that looks.
-func (o *outline) begins() string {
+func (o *outline) begins(s *Scenario) string {
 	if o.cell.ReadOnly {
 		return "start probes that only read"
 	}
-	return "start probes and recorded clients"
+	out := "start probes and recorded clients"
+	if kinds := s.Spec.Workload.Kinds; len(kinds) > 0 {
+		out += fmt.Sprintf(", with a pod of each of %v on each worker", kinds)
+	}
+	if s.Spec.Cluster.ExcludeDisruption {
+		out += ", control planes labelled " + excludeKey
+	}
+	return out
 }
 
 // ends are the names of the first and the last step.

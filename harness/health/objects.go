@@ -118,8 +118,12 @@ func (r *Record) objectDifferences() (diffs []difference, known bool, err error)
 		kind, _, _ := strings.Cut(object, " ")
 		return hides(before.Unread, kind, object) || hides(after.Unread, kind, object)
 	}
+	evicted := func(d difference) bool {
+		pod, is := strings.CutPrefix(d.object, "Pod ")
+		return is && d.field == "" && d.is == "" && r.evictedWith(pod)
+	}
 	for _, d := range compare(wanted, after.Items) {
-		if !skip(d.object) && (d.field != "" || d.is == "" || !itsOwnIdentity(after.Items[d.object], before.Items)) {
+		if !skip(d.object) && !evicted(d) && (d.field != "" || d.is == "" || !itsOwnIdentity(after.Items[d.object], before.Items)) {
 			diffs = append(diffs, d)
 		}
 	}

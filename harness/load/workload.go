@@ -27,13 +27,15 @@ type WorkloadSpec struct {
 	Existing     *Existing `yaml:"existing"`
 	Replicas     int32     `yaml:"replicas"`
 	MinAvailable int32     `yaml:"minAvailable"` // of its PodDisruptionBudget
+	Kinds        []Kind    `yaml:"kinds"`        // what runs beside the Deployment, one pod on each worker
 }
 
 // workloadWithin is how long the replicas may take to become ready.
 const workloadWithin = 2 * time.Minute
 
-// StartWorkload creates the workload, or takes over the one an earlier start left, and returns when all replicas are ready.
-func StartWorkload(ctx context.Context, client kubernetes.Interface, spec WorkloadSpec) (*observe.Workload, error) {
+// StartWorkload creates the workload, or takes over the one an earlier start left, and returns when all replicas are ready, and a pod of each kind
+// besides on each of the workers.
+func StartWorkload(ctx context.Context, client kubernetes.Interface, spec WorkloadSpec, workers []string) (*observe.Workload, error) {
 	w := observe.NewWorkload(client, int(spec.Replicas))
 	_, err := client.AppsV1().Deployments(metav1.NamespaceDefault).Create(ctx, spec.deployment(), metav1.CreateOptions{})
 	if err == nil || apierrors.IsAlreadyExists(err) {
@@ -42,38 +44,48 @@ func StartWorkload(ctx context.Context, client kubernetes.Interface, spec Worklo
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, fmt.Errorf("workload: %w", err)
 	}
+	if err := spec.startKinds(ctx, client, workers); err != nil {
+		return nil, err
+	}
 	return w, cluster.Await(ctx, "the workload ready", cluster.Wait{For: workloadWithin}, func(ctx context.Context) error {
 		s := w.Observe(ctx)
 		if s == nil || s.Ready < int(spec.Replicas) || s.DisruptionsAllowed != int(spec.Replicas-spec.MinAvailable) {
 			return errors.New(s.Unready())
 		}
-		return nil
+		return spec.kindsReady(ctx, client, workers)
 	})
 }
 
 func (s WorkloadSpec) deployment() *appsv1.Deployment {
 	labels := map[string]string{"app": observe.WorkloadName}
-	grace := int64(8)
+	template := podTemplate(observe.WorkloadName)
+	template.Spec.TopologySpreadConstraints = spread(observe.WorkloadName, corev1.ScheduleAnyway)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: observe.WorkloadName},
-		Spec: appsv1.DeploymentSpec{
-			Replicas: &s.Replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-				TerminationGracePeriodSeconds: &grace,
-				TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
-					MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
-					LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
-				}},
-				Containers: []corev1.Container{{
-					// The provider has put it there: no registry knows it.
-					Name: "serve", Image: "drydock/workload", ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"serve", "--listen", ":" + workloadPort},
-					ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.Parse(workloadPort)}}},
-					// Who still has the address serves it until everybody has heard: the usual answer to the race between endpoints and SIGTERM.
-					Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}},
-				}},
-			}},
-		},
+		Spec:       appsv1.DeploymentSpec{Replicas: &s.Replicas, Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template},
 	}
+}
+
+// spread puts the pods of a label on different nodes.
+func spread(app string, otherwise corev1.UnsatisfiableConstraintAction) []corev1.TopologySpreadConstraint {
+	return []corev1.TopologySpreadConstraint{{
+		MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: otherwise, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}
+}
+
+// podTemplate is a pod that answers HTTP requests.
+func podTemplate(app string) corev1.PodTemplateSpec {
+	grace := int64(8)
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}}, Spec: corev1.PodSpec{
+		TerminationGracePeriodSeconds: &grace,
+		Containers: []corev1.Container{{
+			// The provider has put it there: no registry knows it.
+			Name: "serve", Image: "drydock/workload", ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"serve", "--listen", ":" + workloadPort},
+			ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.Parse(workloadPort)}}},
+			// Who still has the address serves it until everybody has heard: the usual answer to the race between endpoints and SIGTERM.
+			Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}},
+		}},
+	}}
 }
 
 func (s WorkloadSpec) budget() *policyv1.PodDisruptionBudget {
