@@ -27,7 +27,7 @@ const questions = `
 has() { command -v "$1" >/dev/null 2>&1 && echo "$2=yes" || echo "$2=no"; }
 echo "uid=$(id -u)"
 for p in pgrep setsid nft systemctl; do has $p $p; done
-[ -d /run/systemd/system ] && echo systemd=yes || echo systemd=no
+command -v systemd-run >/dev/null && [ -d /run/systemd/system ] && echo systemd=yes || echo systemd=no
 [ -w /run ] && echo run=yes || echo run=no
 echo "nftables=$(printf 'table inet drydock_staging { chain in { type filter hook input priority -300; counter drop; }; }' | nft -c -f - 2>&1 | head -n 1)"
 echo "kubeadm=$(command -v kubeadm || true)"

@@ -21,7 +21,7 @@ import (
 const prelude = `d=` + runDir + `; mkdir -p -m 700 $d; id=$1
 behind() ( # runs a script that outlives the login, and its end
   unset ` + markEnv + `
-  if [ -d /run/systemd/system ]; then systemd-run --quiet --collect --unit="drydock-$id-$1-$$" /bin/sh "$2" </dev/null >/dev/null 2>&1
+  if command -v systemd-run >/dev/null && [ -d /run/systemd/system ]; then systemd-run --quiet --collect --unit="drydock-$id-$1-$$" /bin/sh "$2" </dev/null >/dev/null 2>&1
   else setsid /bin/sh "$2" </dev/null >/dev/null 2>&1 & fi
 )
 arm() { # the dead-man timer; what it is to do is in $d/$id.undo, and what disarms it is that its file goes
@@ -55,7 +55,8 @@ func comm(process string) (string, error) {
 	return process[:min(len(process), 15)], nil
 }
 
-// Hold keeps the program down by ending it whenever it has been started, as a crash would: its supervisor goes on trying.
+// Hold keeps a unit of systemd's from being started, by a condition (systemd.unit(5)) that a boot takes away. What somebody else starts, as a kubelet
+// does, is ended whenever it has been started: its manifest taken away would be missed after a boot. Such a start may live for a moment.
 func (m *Machine) Hold(ctx context.Context, process string) (cluster.Holding, error) {
 	if err := m.begin(); err != nil {
 		return "", err
@@ -65,18 +66,27 @@ func (m *Machine) Hold(ctx context.Context, process string) (cluster.Holding, er
 		return "", err
 	}
 	const script = prelude + `c=$3; p=$4
-[ ! -e "$d/$id.undo" ] || exit 0
+if [ -e "$d/$id.undo" ]; then [ -e "$d/$id.loop" ] || echo unit; exit 0; fi
 : >"$d/$id.killed"; : >"$d/$id.on"
-u=; if systemctl is-active --quiet "$p" 2>/dev/null; then u=$p; fi
+u=; case "$(systemctl is-active "$p" 2>/dev/null)" in active|activating|reloading) u=/run/systemd/system/$p.service.d;; esac
 printf 'rm -f %s\n' "$d/$id.on" >"$d/$id.undo.new"
-if [ -n "$u" ]; then printf 'systemctl reset-failed %s 2>/dev/null || true; systemctl start %s || true\n' "$u" "$u" >>"$d/$id.undo.new"; fi
+if [ -n "$u" ]; then
+  printf 'rm -f %s/drydock.conf; rmdir -p %s 2>/dev/null || true; systemctl daemon-reload\n' "$u" "$u" >>"$d/$id.undo.new"
+  printf 'systemctl reset-failed %s 2>/dev/null || true; systemctl start %s || true\n' "$p" "$p" >>"$d/$id.undo.new"
+fi
 printf 'rm -f %s.*\n' "$d/$id" >>"$d/$id.undo.new"
 mv "$d/$id.undo.new" "$d/$id.undo"
 arm "$2"
+if [ -n "$u" ]; then
+  mkdir -p "$u"; printf '[Unit]\nConditionPathExists=!%s\n' "$d/$id.on" >"$u/drydock.conf"; systemctl daemon-reload; echo unit; exit 0
+fi
 printf 'while [ -e %s ]; do for q in $(pgrep -x %s); do [ -e %s ] && kill -9 $q && echo $q >>%s; done; sleep 0.2; done 2>/dev/null\n' \
   "$d/$id.on" "$c" "$d/$id.on" "$d/$id.killed" >"$d/$id.loop"
 behind loop "$d/$id.loop"`
-	_, err = m.script(ctx, script, "hold-"+process, m.deadMan(), name, process)
+	out, err := m.script(ctx, script, "hold-"+process, m.deadMan(), name, process)
+	if strings.TrimSpace(out) == "unit" {
+		return cluster.HeldAway, err
+	}
 	return cluster.HeldStarts, err
 }
 

@@ -72,7 +72,7 @@ func boot(ctx context.Context) error {
 	if err := cri.Start(ctx); err != nil {
 		return err
 	}
-	units := &unit.Manager{Dir: unit.Dir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
+	units := &unit.Manager{Dir: unit.Dir, RunDir: unit.RunDir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
 	if err := m.serve(); err != nil {
 		return err

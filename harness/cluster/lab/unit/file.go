@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,26 +26,37 @@ type File struct {
 	Restart      string        // no, on-failure, always
 	RestartAfter time.Duration // default 100 ms, as systemd's
 	StopTimeout  time.Duration // TimeoutStopSec, default 90 s
+	Conditions   []string      // ConditionPathExists: a path that must be there, or must not after a "!"; all hold or it is not started
 }
 
-// Dir is where unit files live on a machine.
-const Dir = "/etc/systemd/system"
+// Where unit files live on a machine, and the drop-ins that a boot takes away.
+const (
+	Dir    = "/etc/systemd/system"
+	RunDir = "/run/systemd/system"
+)
 
 // ErrNotFound is a unit without a file.
 var ErrNotFound = errors.New("unit not found")
 
-// Load reads NAME.service and NAME.service.d/*.conf below dir.
-func Load(dir, name string) (File, error) {
+// Load reads NAME.service below the first directory and NAME.service.d/*.conf below all. Drop-ins are taken in the order of their names, and
+// of two of one name the one in the directory that comes first, as systemd does.
+func Load(name string, dirs ...string) (File, error) {
 	f := File{Name: name, Restart: "no", RestartAfter: 100 * time.Millisecond, StopTimeout: 90 * time.Second}
-	main := filepath.Join(dir, name+".service")
-	paths := []string{main}
-	dropIns, err := filepath.Glob(main + ".d/*.conf")
-	if err != nil {
-		return f, fmt.Errorf("unit %s: %w", name, err)
+	dropIns := map[string]string{}
+	for _, dir := range slices.Backward(dirs) {
+		found, err := filepath.Glob(filepath.Join(dir, name+".service.d", "*.conf"))
+		if err != nil {
+			return f, fmt.Errorf("unit %s: %w", name, err)
+		}
+		for _, path := range found {
+			dropIns[filepath.Base(path)] = path
+		}
 	}
-	slices.Sort(dropIns)
-	for _, path := range append(paths, dropIns...) {
-		if err := f.apply(path); err != nil {
+	if err := f.apply(filepath.Join(dirs[0], name+".service")); err != nil {
+		return f, err
+	}
+	for _, base := range slices.Sorted(maps.Keys(dropIns)) {
+		if err := f.apply(dropIns[base]); err != nil {
 			return f, err
 		}
 	}
@@ -80,6 +92,11 @@ func (f *File) set(section, key, value string) error {
 	switch section + "." + key {
 	case "Unit.Description":
 		f.Description = value
+	case "Unit.ConditionPathExists":
+		f.Conditions = append(f.Conditions, value)
+		if value == "" { // clears, as in systemd
+			f.Conditions = nil
+		}
 	case "Service.ExecStart":
 		f.ExecStart, err = Split(value) // an empty one clears, as in systemd
 	case "Service.Environment":
@@ -131,6 +148,17 @@ func seconds(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a time span: %w", s, err)
 	}
 	return d, nil
+}
+
+// Unmet is the first condition that does not hold, empty when all do.
+func (f *File) Unmet() string {
+	for _, c := range f.Conditions {
+		path, not := strings.CutPrefix(c, "!")
+		if _, err := os.Stat(path); (err == nil) == not {
+			return "ConditionPathExists=" + c
+		}
+	}
+	return ""
 }
 
 // Argv is ExecStart with the environment filled in: $NAME as a word of its own is split at spaces, ${NAME} is not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 // Manager runs services. One supervisor goroutine owns each service that is meant to run.
 type Manager struct {
 	Dir     string   // unit files
+	RunDir  string   // drop-ins that a boot takes away
 	LogDir  string   // NAME.log each
 	HeldDir string   // a file NAME there keeps the program NAME from starting
 	Env     []string // what every service starts with
@@ -56,13 +58,16 @@ func (m *Manager) Start(name string) error {
 	if s := m.services[name]; s != nil && s.running() {
 		return nil
 	}
-	f, err := Load(m.Dir, name)
+	f, err := m.load(name)
 	if err != nil {
 		return err
 	}
 	log, err := m.openLog(name)
 	if err != nil {
 		return err
+	}
+	if f.skipped(log) {
+		return log.Close()
 	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // a service outlives the call that starts it
 	s := &service{file: f, cancel: cancel, done: make(chan struct{})}
@@ -80,6 +85,18 @@ func (m *Manager) Start(name string) error {
 	m.services[name] = s
 	go m.supervise(ctx, s, cmd, log)
 	return nil
+}
+
+func (m *Manager) load(name string) (File, error) { return Load(name, m.Dir, m.RunDir) }
+
+// skipped reports whether a condition keeps the service from being started, and says so in its log. As with systemd that is no error, and nobody
+// tries again.
+func (f *File) skipped(log io.Writer) bool {
+	why := f.Unmet()
+	if why != "" {
+		_, _ = fmt.Fprintf(log, "%s.service was skipped because of an unmet condition check (%s)\n", f.Name, why)
+	}
+	return why != ""
 }
 
 func (m *Manager) openLog(name string) (*os.File, error) {
@@ -147,8 +164,11 @@ func (m *Manager) respawn(ctx context.Context, s *service, log *os.File) *exec.C
 			return nil
 		case <-time.After(s.file.RestartAfter):
 		}
-		if f, err := Load(m.Dir, s.file.Name); err == nil { // as after a daemon-reload: the files may have changed
+		if f, err := m.load(s.file.Name); err == nil { // as after a daemon-reload: the files may have changed
 			s.file = f
+		}
+		if s.file.skipped(log) {
+			return nil
 		}
 		cmd, err := m.spawn(s.file, log)
 		if err == nil {
@@ -181,7 +201,7 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	s := m.services[name]
 	m.mu.Unlock()
 	if s == nil {
-		if _, err := Load(m.Dir, name); errors.Is(err, ErrNotFound) {
+		if _, err := m.load(name); errors.Is(err, ErrNotFound) {
 			return err
 		}
 		return nil
@@ -230,7 +250,7 @@ func (m *Manager) Status(name string) (Status, error) {
 	s := m.services[name]
 	m.mu.Unlock()
 	if s == nil {
-		f, err := Load(m.Dir, name)
+		f, err := m.load(name)
 		if errors.Is(err, ErrNotFound) {
 			return Status{}, err
 		}
