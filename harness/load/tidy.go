@@ -48,16 +48,53 @@ func gonePiece(what string, err error) error {
 	}
 }
 
+// askedWithin is how long one member may take to delete: one that is down holds nothing of a run's, and is not waited for.
+const askedWithin = 3 * time.Second
+
+// tidyEtcd deletes what a run wrote straight to etcd, through every member and until there is nothing left to delete: a member that was cut off may have
+// taken a write before, which it hands to the leader when it is let in again, after the first that deleted.
 func tidyEtcd(ctx context.Context, t *observe.Target) error {
-	c, err := t.Etcd.Client(ctx)
-	if err != nil {
+	var clients []*clientv3.Client
+	defer func() {
+		for _, c := range clients {
+			_ = c.Close()
+		}
+	}()
+	for _, m := range t.Etcd.Machines() {
+		c, err := t.Etcd.Client(ctx, m)
+		if err != nil {
+			return err
+		}
+		clients = append(clients, c)
+	}
+	none := 0 // looks in a row that found nothing
+	return cluster.Await(ctx, "what was written to etcd to be removed", cluster.Wait{For: readWithin, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
+		deleted, err := deleteAll(ctx, clients)
+		if none++; err != nil || deleted > 0 {
+			none = 0
+		}
+		if err == nil && none < 2 {
+			err = fmt.Errorf("%d keys are deleted", deleted)
+		}
 		return err
+	})
+}
+
+// deleteAll deletes through all members that answer, of which there must be one.
+func deleteAll(ctx context.Context, clients []*clientv3.Client) (deleted int64, err error) {
+	var errs []error
+	for _, c := range clients {
+		ctx, cancel := context.WithTimeout(ctx, askedWithin)
+		r, err := c.Delete(ctx, etcdPrefix, clientv3.WithPrefix())
+		cancel()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", c.Endpoints(), err))
+			continue
+		}
+		deleted += r.Deleted
 	}
-	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, readWithin)
-	defer cancel()
-	if _, err := c.Delete(ctx, etcdPrefix, clientv3.WithPrefix()); err != nil {
-		return fmt.Errorf("remove what was written to etcd: %w", err)
+	if len(errs) == len(clients) {
+		return 0, errors.Join(errs...)
 	}
-	return nil
+	return deleted, nil
 }

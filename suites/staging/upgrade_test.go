@@ -21,21 +21,24 @@ kubectl() { on "$first" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 install() { at=$1; shift; for p in "$@"; do on "$at" ln -sfn "/opt/drydock/releases/kubernetes/$DRYDOCK_TO/$p" "/opt/drydock/bin/$p"; done; }
 patiently() { i=0; until "$@" >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 60 ] || { "$@"; exit 1; }; sleep 2; done; }
 runs() { [ "$(kubectl get node "$1" -o 'jsonpath={.status.nodeInfo.kubeletVersion}')" = "$DRYDOCK_TO" ] && kubectl wait --for=condition=Ready --timeout=1s node "$1"; }
+# The owner's own patches are laid over again, as kubeadm forgets them; what it puts aside is removed once the machine is well, as its owner would.
+patches() { on "$1" 'if [ -d /etc/kubernetes/patches ]; then echo --patches /etc/kubernetes/patches; fi'; }
 serves() { for port in 6443/readyz 10257/healthz 10259/healthz; do on "$1" curl -fksS "https://127.0.0.1:$port"; done; }
 for m in $(echo "$DRYDOCK_CONTROL_PLANES,$DRYDOCK_WORKERS" | tr , ' '); do
   echo "== $m"
   patiently kubectl drain "$m" --ignore-daemonsets --delete-emptydir-data --force
   install "$m" kubeadm
   if [ "$m" = "$first" ]; then
-    on "$m" kubeadm upgrade apply -y -f "$DRYDOCK_TO" --ignore-preflight-errors=all
+    on "$m" kubeadm upgrade apply -y -f "$DRYDOCK_TO" --ignore-preflight-errors=all $(patches "$m")
   else
-    on "$m" kubeadm upgrade node --ignore-preflight-errors=all
+    on "$m" kubeadm upgrade node --ignore-preflight-errors=all $(patches "$m")
   fi
   install "$m" kubelet kubectl
   on "$m" "systemctl daemon-reload && systemctl restart kubelet"
   patiently runs "$m"
   patiently kubectl uncordon "$m"
   case ",$DRYDOCK_CONTROL_PLANES," in *,$m,*) patiently serves "$m";; esac
+  on "$m" 'rm -rf /etc/kubernetes/tmp/kubeadm-*'
   sleep 20 # for the next not to be begun while this one's leases and caches are still new
 done
 `
