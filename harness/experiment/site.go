@@ -217,7 +217,7 @@ func (c *cellRun) tidy(ctx context.Context, t *observe.Target) error {
 	if t == nil { // the run did not come so far
 		return nil
 	}
-	return errors.Join(c.unmark(ctx, t), load.Tidy(ctx, t))
+	return errors.Join(c.unmark(ctx, t), load.Tidy(ctx, t, 0))
 }
 
 // Tidy removes from a cluster that is up what a run has put there that was killed.
@@ -227,7 +227,7 @@ func Tidy(ctx context.Context, up cluster.Cluster) error {
 		return err
 	}
 	c := &cellRun{outline: &outline{cell: Cell{Topology: up.Topology()}}}
-	return errors.Join(c.tidy(ctx, t), t.Members.Close())
+	return errors.Join(c.unmark(ctx, t), load.Tidy(ctx, t, load.Underway), t.Members.Close())
 }
 
 // lacking are the steps' words for what cannot be done where the cell runs.

@@ -20,9 +20,14 @@ const etcdPrefix = "/drydock/"
 // tidyWithin is how long what a run has put into a cluster may take to be gone: pods end within their grace period, a namespace is emptied first.
 const tidyWithin = 2 * time.Minute
 
-// Tidy removes from a cluster what a load has put there, the workload among it, and returns when it is gone. The load must have been stopped.
-func Tidy(ctx context.Context, t *observe.Target) error {
-	err := tidyEtcd(ctx, t)
+// Underway is how long a write that nobody waits for any more may still be on its way in etcd with default timing: ServerConfig.ReqTimeout is 5 s and
+// two election timeouts.
+const Underway = 7 * time.Second
+
+// Tidy removes from a cluster what a load has put there, the workload among it, and returns when it is gone and nothing has come for a while, which is
+// Underway for a load that was killed. The load must have ended.
+func Tidy(ctx context.Context, t *observe.Target, quiet time.Duration) error {
+	err := tidyEtcd(ctx, t, quiet)
 	if t.Client == nil {
 		return err
 	}
@@ -51,9 +56,9 @@ func gonePiece(what string, err error) error {
 // askedWithin is how long one member may take to delete: one that is down holds nothing of a run's, and is not waited for.
 const askedWithin = 3 * time.Second
 
-// tidyEtcd deletes what a run wrote straight to etcd, through every member and until there is nothing left to delete: a member that was cut off may have
+// tidyEtcd deletes what a run wrote straight to etcd, through every member and until nothing has come for a while: a member that was cut off may have
 // taken a write before, which it hands to the leader when it is let in again, after the first that deleted.
-func tidyEtcd(ctx context.Context, t *observe.Target) error {
+func tidyEtcd(ctx context.Context, t *observe.Target, quiet time.Duration) error {
 	var clients []*clientv3.Client
 	defer func() {
 		for _, c := range clients {
@@ -67,14 +72,14 @@ func tidyEtcd(ctx context.Context, t *observe.Target) error {
 		}
 		clients = append(clients, c)
 	}
-	none := 0 // looks in a row that found nothing
-	return cluster.Await(ctx, "what was written to etcd to be removed", cluster.Wait{For: readWithin, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
+	last := time.Now() // when something was there
+	return cluster.Await(ctx, "what was written to etcd to be removed", cluster.Wait{For: readWithin + quiet, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
 		deleted, err := deleteAll(ctx, clients)
-		if none++; err != nil || deleted > 0 {
-			none = 0
+		if err != nil || deleted > 0 {
+			last = time.Now()
 		}
-		if err == nil && none < 2 {
-			err = fmt.Errorf("%d keys are deleted", deleted)
+		if rest := quiet - time.Since(last); err == nil && (deleted > 0 || rest > 0) {
+			err = fmt.Errorf("%d keys are deleted; writes that were on their way could come for %s", deleted, max(rest, 0).Round(time.Second))
 		}
 		return err
 	})
