@@ -24,7 +24,7 @@ type config struct {
 	Policy   balancer.Policy
 }
 
-// The parts of Envoy's configuration that kind writes, api-v3 of Envoy's documentation; whatever else stands there is left aside.
+// The parts of Envoy's configuration that kind and its provider here write, api-v3 of Envoy's documentation; whatever else stands there is left aside.
 type (
 	bootstrap struct {
 		Dynamic struct {
@@ -44,6 +44,7 @@ type (
 		Address        address       `json:"address"`
 		ConnectTimeout string        `json:"connect_timeout"`
 		HealthChecks   []healthCheck `json:"health_checks"`
+		CloseLost      bool          `json:"close_connections_on_host_health_failure"`
 		Assignment     struct {
 			Endpoints []struct {
 				Hosts []struct {
@@ -96,7 +97,7 @@ func readBootstrap(file string) (clusters, listeners string, err error) {
 
 // parse reads listeners and clusters; "resources: []" is a good configuration of nothing.
 func parse(raw []byte) (config, error) {
-	// What Envoy does of itself: a client is tried with one backend, and a backend that is lost keeps its connections.
+	// What Envoy does of itself: a client is tried with one backend. And one that is lost keeps its connections, unless it is told to end them.
 	c := config{Policy: balancer.Policy{Attempts: 1}}
 	documents := yamlutil.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
 	for {
@@ -133,7 +134,7 @@ func (c *config) add(r resource) (err error) {
 		return fmt.Errorf("%d health checks, and one is understood", len(r.HealthChecks))
 	}
 	h := r.HealthChecks[0]
-	c.Policy.Path, c.Policy.Strikes = h.HTTP.Path, h.Strikes
+	c.Policy.Path, c.Policy.Strikes, c.Policy.DropLost = h.HTTP.Path, h.Strikes, r.CloseLost
 	for field, text := range map[*time.Duration]string{&c.Policy.Dial: r.ConnectTimeout, &c.Policy.Every: h.Interval, &c.Policy.Timeout: h.Timeout} {
 		if *field, err = time.ParseDuration(text); err != nil {
 			return err

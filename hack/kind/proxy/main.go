@@ -3,7 +3,8 @@
 //
 //	proxy -c BOOTSTRAP.yaml
 //
-// Unlike Envoy it asks for a backend's health every 2 seconds from the start, turns to backends that are not well only when none is, and has no admin port.
+// Unlike Envoy it asks for a backend's health as often from the start as later, turns to backends that are not well and leaves them their connections only
+// when none is well, and has no admin port.
 package main
 
 import (

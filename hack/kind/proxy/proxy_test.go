@@ -65,6 +65,9 @@ func TestParse(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
+	if got, err := parse([]byte(strings.Replace(clustersText, "  type:", "  close_connections_on_host_health_failure: true\n  type:", 1))); err != nil || !got.Policy.DropLost {
+		t.Fatalf("got %+v, %v; connections to a backend that is lost are to be closed", got, err)
+	}
 	if got, err := parse([]byte(nothing + "\n---\n" + nothing)); err != nil || got.Listen != "" || len(got.Backends) > 0 {
 		t.Fatalf("got %+v, %v of nothing", got, err)
 	}

@@ -83,6 +83,11 @@ func (c *Cluster) furnish(ctx context.Context) error {
 		c.record.Machines = append(c.record.Machines, at)
 	}
 	c.know()
+	if c.record.Balancer != nil && t.Timing == cluster.TimingFast {
+		if err := c.hastenBalancer(ctx); err != nil {
+			return err
+		}
+	}
 	if err := c.stepOutside(ctx); err != nil {
 		return err
 	}

@@ -138,10 +138,6 @@ func listen(file string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-func apiPolicy() balancer.Policy {
-	return balancer.Policy{Path: "/readyz", Every: 500 * time.Millisecond, Timeout: time.Second, Strikes: 2, Dial: time.Second, DropLost: true}
-}
-
 // startBalancer serves the API endpoint inside the lab and, on the inherited listener, on the host's loopback.
 func startBalancer(ctx context.Context, cfg Config) error {
 	var addrs []string
@@ -155,7 +151,7 @@ func startBalancer(ctx context.Context, cfg Config) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	b := balancer.New(addrs, apiPolicy())
+	b := balancer.New(addrs, balancer.Quick())
 	inside, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(Gateway, strconv.Itoa(APIPort)))
 	if err != nil {
 		return fmt.Errorf("lab: balancer: %w", err)
