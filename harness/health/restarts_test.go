@@ -65,6 +65,9 @@ const cp, worker, forever = "control-plane-1", "worker-1", 1e9
 
 func TestNoUnplannedRestart(t *testing.T) {
 	crash := Window{Machines: []string{cp}, Components: []string{"etcd", observe.APIServer, observe.ControllerManager, observe.Scheduler}, Began: at(10), Cleared: at(20)}
+	long := Window{Machines: crash.Machines, Components: crash.Components, Began: at(2), Cleared: at(22)}
+	step := long
+	step.Upgrade = true
 	power := Window{Machines: []string{worker}, Began: at(10), Cleared: at(20)}
 	node := func(name string, begin, end float64, change func(n *observe.Node)) func(*observe.Observation, float64) {
 		return func(o *observe.Observation, second float64) {
@@ -107,11 +110,15 @@ func TestNoUnplannedRestart(t *testing.T) {
 		"no start at the end":                      {small(from(59, forever, worker, observe.Kubelet, func(c *observe.Component) { c.Started = time.Time{} })), nil, plan.Unknown, "kubelet on worker-1 did not tell at the end"},
 		"never seen": {watch(&Record{Topology: cluster.Topology{ControlPlanes: 1, Workers: 1}}, func(o *observe.Observation, _ float64) { o.Components = o.Components[:4] }),
 			nil, plan.Unknown, "kubelet on worker-1 never told"},
-		"a node not ready":            {small(node(worker, 12, 12.5, notReady)), nil, plan.Fail, "node worker-1 was not Ready at 00:00:12.0"},
-		"a node not ready, its fault": {small(node(worker, 12, 30, notReady)), []Window{power}, plan.Pass, ""},
-		"no API server to tell":       {small(node(worker, 12, 30, notReady)), []Window{crash}, plan.Pass, ""},
-		"a machine booted":            {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{{Machines: []string{worker}, Components: []string{observe.Kubelet}, Began: at(10), Cleared: at(20)}}, plan.Fail, "worker-1 has booted before 00:00:15.0"},
-		"a machine booted, its fault": {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{power}, plan.Pass, ""},
+		"a node not ready":                             {small(node(worker, 12, 12.5, notReady)), nil, plan.Fail, "node worker-1 was not Ready at 00:00:12.0"},
+		"a node not ready, its fault":                  {small(node(worker, 12, 30, notReady)), []Window{power}, plan.Pass, ""},
+		"no API server to tell":                        {small(node(worker, 12, 30, notReady)), []Window{crash}, plan.Pass, ""},
+		"its own API server is in a long pause":        {small(node(cp, 12, 45, notReady)), []Window{long}, plan.Pass, ""},
+		"its own API server has had its pause":         {small(node(cp, 12, 50, notReady)), []Window{long}, plan.Fail, "node control-plane-1 was not Ready at 00:00:46"},
+		"another's API server is in a long pause":      {small(node(worker, 12, 45, notReady)), []Window{long}, plan.Fail, "node worker-1 was not Ready at 00:00:37"},
+		"an upgrade's step is no outage of its length": {small(node(cp, 12, 45, notReady)), []Window{step}, plan.Fail, "node control-plane-1 was not Ready at 00:00:37"},
+		"a machine booted":                             {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{{Machines: []string{worker}, Components: []string{observe.Kubelet}, Began: at(10), Cleared: at(20)}}, plan.Fail, "worker-1 has booted before 00:00:15.0"},
+		"a machine booted, its fault":                  {small(from(15, forever, worker, observe.Kubelet, boot)), []Window{power}, plan.Pass, ""},
 		"a boot told of late": {small(from(10, 50, worker, observe.Kubelet, failing(cluster.Answered)), from(50, forever, worker, observe.Kubelet, boot)), []Window{power},
 			plan.Pass, ""},
 		"another boot before the first was told of": {small(from(10, 50, worker, observe.Kubelet, failing(cluster.Answered)), from(50, forever, worker, observe.Kubelet, func(c *observe.Component) {

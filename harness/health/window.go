@@ -174,15 +174,31 @@ func (r *Record) etcdTouched(component string, t time.Time) bool {
 	})
 }
 
+// hearsAgain is how long after a fault the API server of its machine, the only one that a kubelet there tells of itself, may still turn it away. Where the
+// fault took the etcd that this API server asks, that one tries it again in gRPC's pauses (doc/connection-backoff.md there): each is 1.6 times the one
+// before, 20 % more or less, so the one that is under way when etcd comes back takes up to 0.9 times as long as etcd was away, and 1.2 s.
+func (r *Record) hearsAgain(w Window) time.Duration {
+	settle := Settle(r.Topology.Timing)
+	if w.Upgrade || r.Topology.Etcd != cluster.EtcdStacked || !slices.Contains(w.Components, etcd.Program) {
+		return settle
+	}
+	const heartbeat = 5 * time.Second // one that failed, after 2 s, and the next
+	pause := w.Cleared.Sub(w.Began)*9/10 + 1200*time.Millisecond
+	return max(settle, pause+heartbeat)
+}
+
 // excusedNode reports whether a fault or a step accounts for a node not being Ready: one on its machine, or one that left no API server its kubelet
 // could have told of itself.
 func (r *Record) excusedNode(machine string, t time.Time) bool {
 	servers := map[string]bool{}
 	for _, w := range r.Windows {
+		if slices.Contains(w.Machines, machine) && w.covers(t, r.hearsAgain(w)) {
+			return true
+		}
 		if !w.covers(t, Settle(r.Topology.Timing)) {
 			continue
 		}
-		if w.Expected || slices.Contains(w.Machines, machine) {
+		if w.Expected {
 			return true
 		}
 		for _, m := range r.Topology.ControlPlaneMachines() {
