@@ -19,6 +19,9 @@ const backendsFile = "/home/envoy/cds.yaml"
 // hastenBalancer has kind's load balancer judge API servers as the lab's does: fast timing holds for it as well. As kind leaves it, whoever has a
 // connection to an API server keeps it while that one's etcd is away, which an upgrade makes 20 s on every control plane. Half a minute's gap of an API
 // that two other servers serve is no fault of the cluster's, and nodes that renew their leases there are given up after 12 s, in fast timing.
+//
+// Envoy takes the new cluster for new connections. Those there are, of every kubelet that has joined, stay in the old one, which nobody asks for health
+// any more: they are ended with the process, which kind's command in the container starts again after a second.
 func (c *Cluster) hastenBalancer(ctx context.Context) error {
 	cli, name := c.provider.cli(), c.record.Balancer.Name
 	was, err := cli.out(ctx, "exec", name, "cat", backendsFile)
@@ -30,7 +33,11 @@ func (c *Cluster) hastenBalancer(ctx context.Context) error {
 		return fmt.Errorf("the load balancer %s: %s: %w", name, backendsFile, err)
 	}
 	_, err = cli.pipe(ctx, bytes.NewReader(will), "exec", "--interactive", name, "sh", "-ec",
-		fmt.Sprintf("cat >%[1]s.tmp; chmod 666 %[1]s.tmp; mv %[1]s.tmp %[1]s", backendsFile))
+		fmt.Sprintf(`cat >%[1]s.tmp; chmod 666 %[1]s.tmp; mv %[1]s.tmp %[1]s
+for p in /proc/[0-9]*; do
+  read -r name 2>/dev/null <$p/comm || continue
+  if [ "$name" = envoy ]; then kill -KILL ${p#/proc/}; fi
+done`, backendsFile))
 	return err
 }
 

@@ -59,8 +59,12 @@ func TestFastTimingHoldsForTheLoadBalancer(t *testing.T) {
 	}
 	var got string
 	for i, line := range f.asked {
-		if strings.HasPrefix(line, moved) {
-			got = f.input[i]
+		if !strings.HasPrefix(line, moved) {
+			continue
+		}
+		got = f.input[i]
+		if !strings.Contains(line, "kill") {
+			t.Errorf("connections from before know nothing of it: %s", line)
 		}
 	}
 	for _, want := range []string{
