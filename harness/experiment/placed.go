@@ -125,7 +125,7 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
-		spec.Version = p.Fault.Version
+		spec.Version, spec.Apart = p.Fault.Version, p.Fault.Apart
 		if lacks := spec.Lacking(cell.Lacks); lacks != "" {
 			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
 			continue

@@ -98,7 +98,7 @@ func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec.Version = st.Fault.Version
+	spec.Version, spec.Apart = st.Fault.Version, st.Fault.Apart
 	if spec.Latent() {
 		return nil, cluster.Usagef("%s shows only in what an upgrade does: place it with `at:` under an upgrade's faults", spec.Kind)
 	}

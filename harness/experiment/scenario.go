@@ -95,8 +95,9 @@ type Fault struct {
 	Kind    string
 	Target  string
 	For     time.Duration
-	Version string // of the program, for faults in one version's programs
-	until   bool   // no duration was given
+	Apart   time.Duration // between two of its machines
+	Version string        // of the program, for faults in one version's programs
+	until   bool          // no duration was given
 }
 
 // Check is one entry of health.Checks with its parameters.
@@ -118,13 +119,17 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	var p struct {
 		Target  string        `yaml:"target"`
 		For     time.Duration `yaml:"for"`
+		Apart   time.Duration `yaml:"apart"`
 		Version string        `yaml:"version"`
 	}
 	if err := strict(body, &p); err != nil {
 		return err
 	}
-	if p.For < 0 {
-		return fmt.Errorf("line %d: for is %s; it cannot be negative", n.Line, p.For)
+	if p.For < 0 || p.Apart < 0 {
+		return fmt.Errorf("line %d: for is %s, apart %s; neither can be negative", n.Line, p.For, p.Apart)
+	}
+	if p.Apart > 0 && !fault.Staggers(name) {
+		return fmt.Errorf("line %d: %s takes no apart: it is done to all its machines at once", n.Line, name)
 	}
 	if p.Target == "" {
 		p.Target = fault.Any
@@ -139,7 +144,7 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	if f.until = p.For == 0; f.until {
 		p.For = defaultHold
 	}
-	f.Kind, f.Target, f.For, f.Version = name, p.Target, p.For, p.Version
+	f.Kind, f.Target, f.For, f.Apart, f.Version = name, p.Target, p.For, p.Apart, p.Version
 	return nil
 }
 
@@ -203,7 +208,7 @@ func explain(err error) string {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}
 	if i := strings.Index(s, "not found in type struct"); i >= 0 {
-		s = s[:i] + "is unknown; known: target, for, version"
+		s = s[:i] + "is unknown; known: target, for, apart, version"
 	}
 	return s
 }
@@ -288,17 +293,8 @@ func (s *Scenario) validateWorkload() error {
 	if err := w.Validate(); err != nil {
 		return err
 	}
-	if w.Existing == nil {
-		return nil
-	}
-	if w.Replicas > 0 {
-		return errors.New("existing and replicas exclude each other: one workload is used")
-	}
-	if s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
+	if w.Existing != nil && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
 		return errors.New("existing: a cluster with etcd: only has no workload")
-	}
-	if err := w.Existing.Validate(); err != nil {
-		return fmt.Errorf("existing: %w", err)
 	}
 	return nil
 }

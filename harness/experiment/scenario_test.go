@@ -129,6 +129,8 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown cluster field":  {"controlPlanes: 3", "controlPlanes: 3, size: 4", []string{"line 5", "size", "workers"}},
 		"unknown fault":          {"etcdMemberCrash", "meteor", []string{"line 7", "meteor", "etcdMemberCrash", "machineIsolate"}},
 		"unknown fault field":    {"for: 5s", "fro: 5s", []string{"line 7", "fro", "target, for"}},
+		"negative distance":      {"for: 5s", "for: 5s, apart: -1s", []string{"line 7", "apart -1s", "negative"}},
+		"all at once, and apart": {"for: 5s", "for: 5s, apart: 1s", []string{"line 7", "etcdMemberCrash takes no apart"}},
 		"negative time":          {"for: 5s", "for: -5s", []string{"line 7", "negative"}},
 		"unknown check":          {"[etcdQuorum]", "[etcdQuorom]", []string{"line 8", "etcdQuorom", "etcdQuorum"}},
 		"unknown check field":    {"[etcdQuorum]", "[{apiAvailable: {gap: 3s}}]", []string{"line 8", "gap", "maxGap"}},

@@ -68,7 +68,7 @@ func List() []Kind {
 		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberCrash{} }},
 		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, needs(cluster.CanFreeze), func(Spec) Fault { return &memberFreeze{} }},
 		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, needs(cluster.CanPower), func(Spec) Fault { return &machinePowerOff{} }},
+		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, needs(cluster.CanPower), func(s Spec) Fault { return &machinePowerOff{apart: s.Apart} }},
 		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, needs(cluster.CanKill, cluster.CanHoldStarts), func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
 		{"machineIsolate", "a machine is cut off from the network", false, member, needs(cluster.CanLinks, cluster.CanDial), func(Spec) Fault { return &machineIsolate{} }},
 	}
@@ -93,6 +93,7 @@ type Spec struct {
 	Machines []string      `json:"machines"` // empty for a target that is only known when it happens
 	Pick     int           `json:"pick"`     // which follower
 	For      time.Duration `json:"for"`
+	Apart    time.Duration `json:"apart,omitempty"`   // between two of its machines; 0: all at once
 	Version  string        `json:"version,omitempty"` // of the program, for faults in a version's programs
 }
 
@@ -188,7 +189,11 @@ func (s Spec) Describe() string {
 	if s.Version != "" {
 		kind += " " + s.Version
 	}
-	return fmt.Sprintf("%s of %s for %s", kind, on, s.For)
+	out := fmt.Sprintf("%s of %s for %s", kind, on, s.For)
+	if s.Apart > 0 {
+		out += fmt.Sprintf(", %s apart", s.Apart)
+	}
+	return out
 }
 
 // ImpactWith is how many etcd members are down or cut off while the fault holds and the given machines are down besides. A leader or follower

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -14,7 +15,13 @@ import (
 )
 
 // machinePowerOff cuts a machine's power.
-type machinePowerOff struct{ boots map[string]string } // boot ids from before, when this process injected it
+type machinePowerOff struct {
+	apart time.Duration     // between two machines
+	boots map[string]string // boot ids from before, when this process injected it
+}
+
+// Staggers reports whether a kind of fault can be done to its machines one after another.
+func Staggers(kind string) bool { return kind == "machinePowerOff" }
 
 func (f *machinePowerOff) Inject(ctx context.Context, e *Env, machines []string) error {
 	f.boots = map[string]string{}
@@ -25,9 +32,25 @@ func (f *machinePowerOff) Inject(ctx context.Context, e *Env, machines []string)
 		}
 		f.boots[name] = id
 	}
-	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Power) error {
-		return p.Off(ctx)
-	})
+	off := func(machines ...string) error {
+		return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Power) error { return p.Off(ctx) })
+	}
+	if f.apart == 0 {
+		return off(machines...)
+	}
+	for i, name := range machines {
+		if i > 0 {
+			select {
+			case <-time.After(f.apart):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if err := off(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func bootID(ctx context.Context, e *Env, name string) (string, error) {

@@ -43,14 +43,6 @@ func (s WorkloadSpec) validateKinds() error {
 	return nil
 }
 
-// Validate says what is wrong with it.
-func (s WorkloadSpec) Validate() error {
-	if s.Replicas < 0 || s.MinAvailable < 0 || s.MinAvailable > s.Replicas {
-		return fmt.Errorf("%d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", s.Replicas, s.MinAvailable)
-	}
-	return s.validateKinds()
-}
-
 // app is the name of a kind's object and the label of its pods.
 func (k Kind) app() string { return observe.WorkloadName + "-" + strings.ToLower(string(k)) }
 

@@ -30,6 +30,23 @@ type WorkloadSpec struct {
 	Kinds        []Kind    `yaml:"kinds"`        // what runs beside the Deployment, one pod on each worker
 }
 
+// Validate says what is wrong with it.
+func (s WorkloadSpec) Validate() error {
+	if s.Replicas < 0 || s.MinAvailable < 0 || s.MinAvailable > s.Replicas {
+		return fmt.Errorf("%d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", s.Replicas, s.MinAvailable)
+	}
+	if s.Existing == nil {
+		return s.validateKinds()
+	}
+	if s.Replicas > 0 || len(s.Kinds) > 0 {
+		return errors.New("existing and replicas or kinds exclude each other: one workload is used")
+	}
+	if err := s.Existing.Validate(); err != nil {
+		return fmt.Errorf("existing: %w", err)
+	}
+	return nil
+}
+
 // workloadWithin is how long the replicas may take to become ready.
 const workloadWithin = 2 * time.Minute
 

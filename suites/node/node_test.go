@@ -22,6 +22,8 @@ var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, experiment.Options{}) },
 	Entry(nil, "node-loss-eviction", Label("tier: quick", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-short", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "all-workers-lost", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "node-loss-eviction-production", Label("tier: nightly", "fault: node", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
 
 var _ = DescribeTable("a scenario is inconclusive when nothing is injected", Label("tier: full", "fault: node", "needs: kubernetes"),
@@ -50,4 +52,5 @@ var _ = DescribeTable("a scenario is inconclusive when nothing is injected", Lab
 	},
 	Entry(nil, "node-loss-eviction", NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-short", NodeTimeout(20*time.Minute)),
+	Entry(nil, "all-workers-lost", NodeTimeout(20*time.Minute)),
 )

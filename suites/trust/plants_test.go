@@ -27,6 +27,9 @@ var _ = func() bool {
 		{name: "plants-admission", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: admission()},
 		{name: "plants-versions", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: versions(), prepare: otherKubernetes},
 		{name: "plants-three", scenario: quietThree, labels: Label("tier: nightly", "needs: kubernetes"), plants: three()},
+		{name: "plants-evictions", scenario: losingNode, labels: Label("tier: nightly", "needs: kubernetes"), plants: evictions(), atOnce: true},
+		{name: "plants-unevicted", scenario: losingNode, labels: Label("tier: nightly", "needs: kubernetes"), plants: unevicted()},
+		{name: "plants-all-lost", scenario: losingAll, labels: Label("tier: nightly", "needs: kubernetes"), plants: allLost()},
 		{name: "plants-upgrade", scenario: upgrading, labels: Label("tier: nightly", "needs: kubernetes"), plants: duringUpgrade(), atOnce: true},
 	} {
 		b.specs()
