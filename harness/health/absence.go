@@ -193,6 +193,16 @@ func (f *fate) removed() time.Time {
 	return f.deleted
 }
 
+// noticed is how long after the loss the node may become Unknown: a heartbeat may have been noticed one look of the controller late, and its absence
+// another. Several machines need not have been lost at one instant; all were when the effect was seen.
+func (a *absence) noticed() time.Duration {
+	most := a.times.Grace + 2*a.times.Monitor
+	if len(a.w.Machines) > 1 {
+		most += a.w.Effective.Sub(a.w.Began).Round(time.Second)
+	}
+	return most
+}
+
 // whileOff reports whether a time that was told lies before the machine was put back.
 func (a *absence) whileOff(t time.Time) bool { return !t.IsZero() && t.Before(a.w.Recover) }
 

@@ -63,11 +63,11 @@ func nodeUnreachable(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	return r.each(w, func(a *absence, f *findings) {
 		t := a.times
 		if !a.unknown.seen() {
-			v, said := a.never(w.Began, w.Recover, t.Grace+2*t.Monitor, "was never Unknown")
+			v, said := a.never(w.Began, w.Recover, a.noticed(), "was never Unknown")
 			f.add(v, "node %s %s", a.machine, said)
 			return
 		}
-		if v, said := a.when(a.unknown, w.Began, t.Grace-t.Lease, t.Grace+2*t.Monitor); v != plan.Pass {
+		if v, said := a.when(a.unknown, w.Began, t.Grace-t.Lease, a.noticed()); v != plan.Pass {
 			f.add(v, "node %s was Unknown %s", a.machine, said)
 		}
 		if !a.tainted.seen() {

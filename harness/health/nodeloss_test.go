@@ -273,6 +273,17 @@ func TestNodeLossMeasured(t *testing.T) {
 	}
 }
 
+// TestSeveralAreLostOneAfterAnother: the last may have been lost when the effect was seen.
+func TestSeveralAreLostOneAfterAnother(t *testing.T) {
+	for effective, want := range map[float64]plan.Verdict{10.6: plan.Fail, 22: plan.Pass} {
+		r, w := asItShould(func(l *lostNode) { l.all, l.unknown, l.tainted = true, 31, 31.5 }).record()
+		w.Effective = at(effective)
+		if got := judge(t, "nodeUnreachable", r, w, Params{}); got.Verdict != want {
+			t.Errorf("seen at %g s: %s: %s", effective, got.Verdict, got.Message)
+		}
+	}
+}
+
 // TestABarePodMayBeLost: nobody makes it anew, so objects are not as they were; that is the fault's only if it was evicted as it should be.
 func TestABarePodMayBeLost(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -186,7 +186,7 @@ func (a *absence) rows() [][]string {
 		return round(max(0, f.at.Sub(from))).String()
 	}
 	rows := [][]string{
-		{"Ready is Unknown", "the loss", span(t.Grace-t.Renew, t.Grace+2*t.Monitor), since(a.unknown, a.w.Began)},
+		{"Ready is Unknown", "the loss", span(t.Grace-t.Renew, a.noticed()), since(a.unknown, a.w.Began)},
 		{"tainted unreachable:NoExecute", "Unknown", span(0, a.taintWithin()), since(a.tainted, a.unknown.at)},
 	}
 	var stays, took []time.Duration
@@ -222,7 +222,7 @@ func (a *absence) rows() [][]string {
 		}
 		_, name, _ := strings.Cut(s.owner, "/")
 		rows = append(rows, []string{"replacements ready, " + name, "the eviction", span(0, replaceWithin), ready},
-			[]string{"at full strength again, " + name, "the loss", span(t.Grace-t.Renew+slices.Min(stays), t.Grace+2*t.Monitor+a.taintWithin()+slices.Max(stays)+replaceWithin), full})
+			[]string{"at full strength again, " + name, "the loss", span(t.Grace-t.Renew+slices.Min(stays), a.noticed()+a.taintWithin()+slices.Max(stays)+replaceWithin), full})
 	}
 	rows = append(rows, []string{"node Ready and untainted again", "power was back", "–", since(a.ready, a.w.Recover)})
 	if len(took) > 0 {
