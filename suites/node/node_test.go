@@ -20,7 +20,7 @@ func TestNode(t *testing.T) { bootstrap.Run(t, "Node", &suite) }
 
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, experiment.Options{}) },
-	Entry(nil, "node-loss-eviction", Label("tier: quick", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "node-loss-eviction", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-short", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "all-workers-lost", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-eviction-production", Label("tier: nightly", "fault: node", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
