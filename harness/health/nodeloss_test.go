@@ -273,6 +273,20 @@ func TestNodeLossMeasured(t *testing.T) {
 	}
 }
 
+// TestAControlPlaneIsNoLostWorker: who notices may be lost with it, so no times are expected.
+func TestAControlPlaneIsNoLostWorker(t *testing.T) {
+	r, w := asItShould().record()
+	w.Machines = []string{cp}
+	for _, o := range r.Observations {
+		if o.Time.After(at(22)) && o.Time.Before(at(50)) {
+			o.Nodes[0].Ready, o.Nodes[0].Status = false, "Unknown"
+		}
+	}
+	if tables := NodeLosses(r); len(tables) > 0 {
+		t.Errorf("%+v", tables)
+	}
+}
+
 // TestSeveralAreLostOneAfterAnother: the last may have been lost when the effect was seen.
 func TestSeveralAreLostOneAfterAnother(t *testing.T) {
 	for effective, want := range map[float64]plan.Verdict{10.6: plan.Fail, 22: plan.Pass} {

@@ -151,7 +151,8 @@ func (r *Record) evictedWith(pod string) bool {
 	})
 }
 
-// NodeLosses is a table for each machine that was lost long enough to be noticed: what was expected and what was measured, side by side.
+// NodeLosses is a table for each worker that was lost long enough to be noticed: what was expected and what was measured, side by side. A control plane
+// may take with it who would notice.
 func NodeLosses(r *Record) []plan.Table {
 	var out []plan.Table
 	for i := range r.Windows {
@@ -164,7 +165,7 @@ func NodeLosses(r *Record) []plan.Table {
 			continue
 		}
 		for _, a := range all {
-			if a.unknown.seen() {
+			if a.unknown.seen() && slices.Contains(r.Topology.WorkerMachines(), a.machine) {
 				out = append(out, plan.Table{
 					Title:   fmt.Sprintf("Loss of %s for %s, step %s, %s timing", a.machine, round(w.Recover.Sub(w.Began)), w.ID, r.Topology.Timing),
 					Columns: []string{"what", "since", "expected", "measured"}, Rows: a.rows(),
