@@ -106,15 +106,31 @@ func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if r, err := readRecord(dir); err == nil && r.Kept {
-		return fmt.Sprintf("runs; remove it with `drydock down %s --provider kind`", name), nil
+	found := "its maker is gone: its containers, network and directory are removed"
+	if r, kept := readRecord(dir); kept == nil && r.Kept {
+		found, err = p.sweepKept(ctx, newCluster(p, dir, r))
+	} else {
+		err = p.Down(ctx, name)
 	}
-	err = p.Down(ctx, name)
 	var held *lock.HeldError
 	if errors.As(err, &held) {
 		return "it belongs to " + held.Holder + ": left alone", nil
 	}
-	return "its maker is gone: its containers, network and directory are removed", err
+	return found, err
+}
+
+// sweepKept leaves a cluster that was kept as it is, but for what a user of it that was killed has left: a command that goes on in a node, kubeadm say,
+// and the lock of the name. Where there is no lock nobody was killed, and commands are somebody's who only reads.
+func (p *Provider) sweepKept(ctx context.Context, c *Cluster) (string, error) {
+	name, locks := c.record.Topology.Name, p.registry()
+	found := fmt.Sprintf("runs; remove it with `drydock down %s --provider kind`", name)
+	if _, err := os.Stat(filepath.Join(locks.StateDir, locks.Locks, name)); errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err := c.Claim(ctx); err != nil {
+		return "", err
+	}
+	return found + "; commands that a killed user of it had left are ended", c.Release(ctx)
 }
 
 // Down removes the containers, the network and the directory of a cluster, or what is left of them.

@@ -208,3 +208,44 @@ func TestDownRemovesWhatAKilledMakerLocked(t *testing.T) {
 		t.Errorf("left are %q, %v", left, err)
 	}
 }
+
+func TestSweepEndsWhatAKilledUserBegan(t *testing.T) {
+	p, f := provider(t, map[string]answer{"info": {out: up}})
+	dir, err := p.registry().Dir("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := record{Topology: topology("one", 1, 0), Machines: []place{{Name: "m", Addr: "10.0.0.2"}}, Kept: true}
+	if err := r.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	sweep := func() string {
+		told := ""
+		if err := p.Sweep(t.Context(), func(_, found string) { told = found }); err != nil || !strings.Contains(told, "runs; remove it with") {
+			t.Fatalf("%q, %v", told, err)
+		}
+		return told
+	}
+	if sweep(); f.was("exec") {
+		t.Errorf("nobody was killed, and commands in the nodes were ended: %q", f.asked)
+	}
+	locked := filepath.Join(p.StateDir, "kind", "locks", "one")
+	if err := os.MkdirAll(filepath.Dir(locked), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(locked, []byte("process 1073741824 (drydock)"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if told := sweep(); !f.was("exec m /bin/sh -c for p in /proc/[0-9]*; do if grep -qz '^DRYDOCK_EXEC='") || !strings.Contains(told, "killed") {
+		t.Errorf("what its killed user began goes on: %q, %q", told, f.asked)
+	}
+	if _, err := os.Stat(locked); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its user's lock: %v", err)
+	}
+	if got, err := readRecord(dir); err != nil || !got.Kept {
+		t.Errorf("it is not kept any more: %v", err)
+	}
+}
