@@ -161,6 +161,7 @@ var _ = Describe("a drydock that is killed", Ordered, ContinueOnFailure, Label("
 		DescribeTable("while it upgrades leaves what goes down without a trace, or on with the same command",
 			func(ctx context.Context, seed uint64) {
 				killed(ctx, seed, 20*time.Second+2*upTakes, now, "upgrade", "--to", "v1.36", "--name", kept)
+				ends(ctx, drydock(ctx, "heal"), 0)
 				nothingOf(ctx, before)
 			},
 			Entry("seed 9", uint64(9), NodeTimeout(10*time.Minute)), Entry("seed 10", uint64(10), NodeTimeout(10*time.Minute)),
