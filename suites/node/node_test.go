@@ -3,12 +3,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/suites/bootstrap"
@@ -25,6 +27,17 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "all-workers-lost", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-eviction-production", Label("tier: nightly", "fault: node", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
+
+var _ = It("is no loss where there is nothing to lose: refused before a cluster is made", Label("tier: quick", "fault: node"), func(ctx SpecContext) {
+	sc, err := experiment.Load("all-workers-lost")
+	Expect(err).NotTo(HaveOccurred())
+	sc.Spec.Cluster.Workers = 0
+	_, err = suite.Run(ctx, sc, experiment.Options{})
+	var usage *cluster.UsageError
+	Expect(errors.As(err, &usage)).To(BeTrue(), "%v", err)
+	Expect(err).To(MatchError(ContainSubstring("target workers: the cluster has none")))
+	Expect(suite.Host.Lab().List(ctx)).To(BeEmpty())
+}, SpecTimeout(time.Minute))
 
 var _ = DescribeTable("a scenario is inconclusive when nothing is injected", Label("tier: full", "fault: node", "needs: kubernetes"),
 	func(ctx context.Context, name string) {
