@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -187,5 +188,53 @@ func TestWays(t *testing.T) {
 	c.machines[0].way.open()
 	if got := c.ways("10.0.0.3:2379"); !slices.Equal(got, []int{0, 1}) {
 		t.Errorf("healed, through %v", got)
+	}
+}
+
+// TestHoldOfAUnit: whatever systemd had is there afterwards. That /run/systemd/system is there says that systemd has booted the machine (sd_booted(3)), and it
+// is empty more often than not.
+func TestHoldOfAUnit(t *testing.T) {
+	for _, booted := range []bool{true, false} {
+		root := t.TempDir()
+		bin, units := filepath.Join(root, "bin"), filepath.Join(root, "run/systemd/system")
+		put := func(file, data string) {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(data), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(bin+"/systemctl", "#!/bin/sh\nif [ $1 = is-active ]; then echo active; fi\n")
+		put(bin+"/systemd-run", "#!/bin/sh\n")
+		put(bin+"/setsid", "#!/bin/sh\n")
+		put(root+"/run/other", "")
+		if booted {
+			if err := os.MkdirAll(units, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run := func(script string) string {
+			script = strings.NewReplacer(runDir, root+"/drydock", "/run/systemd", root+"/run/systemd").Replace(script)
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", script, "sh", "hold-etcd", "60", "etcd", "etcd")
+			cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			return strings.TrimSpace(string(out))
+		}
+		if out := run(holdScript); out != "unit" {
+			t.Errorf("held: %q", out)
+		}
+		if raw, err := os.ReadFile(units + "/etcd.service.d/drydock.conf"); !strings.Contains(string(raw), "ConditionPathExists=!"+root+"/drydock/hold-etcd.on") {
+			t.Errorf("the drop-in: %v: %s", err, raw)
+		}
+		run(prelude + "undo")
+		if _, err := os.Stat(units); (err == nil) != booted {
+			t.Errorf("systemd's directory was there: %t, and afterwards: %v", booted, err)
+		}
+		for _, dir := range []string{units, root + "/drydock"} {
+			if left, err := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("%s: %v, %v", dir, left, err)
+			}
+		}
 	}
 }

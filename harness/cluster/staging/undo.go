@@ -65,13 +65,23 @@ func (m *Machine) Hold(ctx context.Context, process string) (cluster.Holding, er
 	if err != nil {
 		return "", err
 	}
-	const script = prelude + `c=$3; p=$4
+	out, err := m.script(ctx, holdScript, "hold-"+process, m.deadMan(), name, process)
+	if strings.TrimSpace(out) == "unit" {
+		return cluster.HeldAway, err
+	}
+	return cluster.HeldStarts, err
+}
+
+// holdScript is what Hold does. $3 is the process's name as the kernel keeps it, $4 that of the unit. The directories it makes go with the condition, and
+// those that were there stay, empty or not: by /run/systemd/system whoever asks knows that systemd has booted the machine (sd_booted(3)).
+const holdScript = prelude + `c=$3; p=$4
 if [ -e "$d/$id.undo" ]; then [ -e "$d/$id.loop" ] || echo unit; exit 0; fi
 : >"$d/$id.killed"; : >"$d/$id.on"
 u=; case "$(systemctl is-active "$p" 2>/dev/null)" in active|activating|reloading) u=/run/systemd/system/$p.service.d;; esac
 printf 'rm -f %s\n' "$d/$id.on" >"$d/$id.undo.new"
 if [ -n "$u" ]; then
-  printf 'rm -f %s/drydock.conf; rmdir -p %s 2>/dev/null || true; systemctl daemon-reload\n' "$u" "$u" >>"$d/$id.undo.new"
+  up=-p; if [ -d /run/systemd/system ]; then up=; fi
+  printf 'rm -f %s/drydock.conf; rmdir %s %s 2>/dev/null || true; systemctl daemon-reload\n' "$u" "$up" "$u" >>"$d/$id.undo.new"
   printf 'systemctl reset-failed %s 2>/dev/null || true; systemctl start %s || true\n' "$p" "$p" >>"$d/$id.undo.new"
 fi
 printf 'rm -f %s.*\n' "$d/$id" >>"$d/$id.undo.new"
@@ -83,12 +93,6 @@ fi
 printf 'while [ -e %s ]; do for q in $(pgrep -x %s); do [ -e %s ] && kill -9 $q && echo $q >>%s; done; sleep 0.2; done 2>/dev/null\n' \
   "$d/$id.on" "$c" "$d/$id.on" "$d/$id.killed" >"$d/$id.loop"
 behind loop "$d/$id.loop"`
-	out, err := m.script(ctx, script, "hold-"+process, m.deadMan(), name, process)
-	if strings.TrimSpace(out) == "unit" {
-		return cluster.HeldAway, err
-	}
-	return cluster.HeldStarts, err
-}
 
 // Release lets it run again; a unit that its supervisor has given up is started.
 func (m *Machine) Release(ctx context.Context, process string) error {
