@@ -54,6 +54,7 @@ type absence struct {
 	added    time.Time // that taint, as it says itself
 	cleared  first     // the taint gone again, while the machine was still off
 	ready    first     // the node again, after the machine was put back
+	next     time.Time // when another step began that may take pods away there; zero: none did
 	pods     []*fate   // those on it when it was lost, but for what the machine itself runs (static pods)
 	podsRead []time.Time
 }
@@ -84,9 +85,9 @@ func (r *Record) absences(w *Window) ([]*absence, error) {
 		if !slices.Contains(kubernetesMachines(r.Topology), m) {
 			continue
 		}
-		a := &absence{Record: r, w: w, machine: m, blind: r.Blind(), times: kubeadm.NodeLoss(r.Topology.Timing)}
+		a := &absence{Record: r, w: w, machine: m, blind: r.Blind(), times: kubeadm.NodeLoss(r.Topology.Timing), next: r.nextOn(m, w)}
 		before := r.lastPods(w.Began)
-		if before == nil {
+		if before == nil || w.Began.Sub(before.Time) > podsUnread {
 			return nil, fmt.Errorf("the pods were not read before %s was lost", m)
 		}
 		for _, p := range before.Pods {
@@ -99,12 +100,25 @@ func (r *Record) absences(w *Window) ([]*absence, error) {
 				a.take(o)
 			}
 		}
+		a.pods = slices.DeleteFunc(a.pods, func(p *fate) bool { return !p.deleted.IsZero() && p.deleted.Before(w.Began.Add(-stamp)) }) // and nobody had read that
 		out = append(out, a)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("the fault was on no machine that has a node: %s", strings.Join(w.Machines, ", "))
 	}
 	return out, nil
+}
+
+// nextOn is when the next step after a fault began that may take pods away from a machine: a fault there, or any of an upgrade, which puts kube-proxy's anew
+// on every node.
+func (r *Record) nextOn(machine string, w *Window) (next time.Time) {
+	for _, x := range r.Windows {
+		takes := x.Upgrade || len(x.Components) == 0 && slices.Contains(x.Machines, machine)
+		if takes && !w.Recover.IsZero() && x.Began.After(w.Recover) && (next.IsZero() || x.Began.Before(next)) {
+			next = x.Began
+		}
+	}
+	return next
 }
 
 // looks are all observations, the last one among them.
@@ -205,6 +219,39 @@ func (a *absence) noticed() time.Duration {
 
 // whileOff reports whether a time that was told lies before the machine was put back.
 func (a *absence) whileOff(t time.Time) bool { return !t.IsZero() && t.Before(a.w.Recover) }
+
+// away reports whether the node was certainly not back yet at a time.
+func (a *absence) away(t time.Time) bool {
+	return a.whileOff(t) || !t.IsZero() && a.next.IsZero() && !t.After(a.ready.after)
+}
+
+// anothers reports whether what became of a pod is another step's, and whether that is certain.
+func (a *absence) anothers(p *fate) (is, certain bool) {
+	if a.next.IsZero() || p.removed().Before(a.next) {
+		return false, true
+	}
+	return true, !p.deleted.IsZero() || !p.gone.after.Before(a.next)
+}
+
+// withheld says of how many nodes the node life cycle controller has lost so many that it puts on no more taints; empty: it has not. All may be lost, or
+// more than two and 55 % (--unhealthy-zone-threshold) in a cluster of at most 50 (--large-cluster-size-threshold). Control planes may be left out of the count.
+func (a *absence) withheld() string {
+	workers, all := a.Topology.WorkerMachines(), kubernetesMachines(a.Topology)
+	lost := func(of []string) (n int) {
+		for _, m := range of {
+			if slices.Contains(a.w.Machines, m) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, of := range [][]string{all, workers} {
+		if n := lost(of); n > 0 && (n == len(of) || n > 2 && 100*n >= 55*len(of)) {
+			return fmt.Sprintf("%d of %d nodes were lost, and of so many not all are tainted", lost(all), len(all))
+		}
+	}
+	return ""
+}
 
 // allowed is how long something that should take at most so long may have taken since a time until another: what was not seen does not count.
 func (a *absence) allowed(most time.Duration, from, to time.Time) time.Duration {

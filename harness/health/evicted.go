@@ -67,8 +67,15 @@ func nodeUnreachable(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 			f.add(v, "node %s %s", a.machine, said)
 			return
 		}
+		took, usual := a.unknown.at.Sub(w.Began), t.Grace-t.Renew-tardy
 		if v, said := a.when(a.unknown, w.Began, t.Grace-t.Lease, a.noticed()); v != plan.Pass {
 			f.add(v, "node %s was Unknown %s", a.machine, said)
+		} else if took < usual {
+			f.add(plan.Unknown, "node %s was Unknown after %s already, sooner than %s: it may have missed a heartbeat before it was lost", a.machine, round(took), usual)
+		}
+		if why := a.withheld(); why != "" && !a.tainted.seen() {
+			f.add(plan.Unknown, "node %s was never tainted: %s", a.machine, why)
+			return
 		}
 		if !a.tainted.seen() {
 			v, said := a.never(a.unknown.at, w.Recover, a.taintWithin(), "was never tainted")
@@ -99,9 +106,9 @@ func noEarlyEviction(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		}
 		early := false
 		for _, p := range a.pods {
-			if why := a.tooEarly(p); why != "" {
+			if v, why := a.tooEarly(p); v != plan.Pass {
 				early = true
-				f.add(plan.Fail, "%s", why)
+				f.add(v, "%s", why)
 			}
 		}
 		switch {
@@ -114,11 +121,11 @@ func noEarlyEviction(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	})
 }
 
-// tooEarly says why a pod should not have been deleted when it was; empty: it was not, or might.
-func (a *absence) tooEarly(p *fate) string {
+// tooEarly says why a pod should not have been deleted when it was, or might not.
+func (a *absence) tooEarly(p *fate) (plan.Verdict, string) {
 	at := p.removed()
-	if !a.whileOff(at) {
-		return ""
+	if !a.away(at) {
+		return plan.Pass, ""
 	}
 	how := "deleted"
 	if p.deleted.IsZero() {
@@ -126,13 +133,16 @@ func (a *absence) tooEarly(p *fate) string {
 	}
 	switch {
 	case a.added.IsZero():
-		return fmt.Sprintf("pod %s on %s was %s at %s, and its node was not tainted", p.Name, a.machine, how, clock(at))
+		return plan.Fail, fmt.Sprintf("pod %s on %s was %s at %s, and its node was not tainted", p.Name, a.machine, how, clock(at))
 	case !p.evictable():
-		return fmt.Sprintf("pod %s on %s was %s at %s, and tolerates the taint for ever", p.Name, a.machine, how, clock(at))
+		return plan.Fail, fmt.Sprintf("pod %s on %s was %s at %s, and tolerates the taint for ever", p.Name, a.machine, how, clock(at))
 	case at.Before(a.due(p).Add(-stamp)):
-		return fmt.Sprintf("pod %s on %s was %s at %s, %s after its node was tainted, and tolerates that for %s", p.Name, a.machine, how, clock(at), round(at.Sub(a.added)), p.Stays)
+		return plan.Fail, fmt.Sprintf("pod %s on %s was %s at %s, %s after its node was tainted, and tolerates that for %s", p.Name, a.machine, how, clock(at), round(at.Sub(a.added)), p.Stays)
+	case p.deleted.IsZero() && p.gone.after.Before(a.due(p).Add(-stamp)):
+		return plan.Unknown, fmt.Sprintf("pod %s on %s was last seen at %s and gone at %s; its toleration ended at %s, and whether it was deleted after that nobody saw",
+			p.Name, a.machine, clock(p.gone.after), clock(p.gone.at), clock(a.due(p)))
 	}
-	return ""
+	return plan.Pass, ""
 }
 
 // podsEvicted: of a machine that is off nobody can say that a pod has ended, so what is deleted stays there, Terminating.
@@ -143,12 +153,13 @@ func podsEvicted(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 			if !p.evictable() {
 				continue // that it stays is noEarlyEviction's
 			}
+			if p.gone.seen() && a.whileOff(p.gone.at) {
+				f.add(plan.Fail, "pod %s on %s was gone at %s, and nobody can have seen it end: its machine was off", p.Name, a.machine, clock(p.gone.at))
+				continue
+			}
 			if v, why := a.notEvicted(p); v != plan.Pass {
 				f.add(v, "%s", why)
 				continue
-			}
-			if p.gone.seen() && a.whileOff(p.gone.at) {
-				f.add(plan.Fail, "pod %s on %s was gone at %s, and nobody can have seen it end: its machine was off", p.Name, a.machine, clock(p.gone.at))
 			}
 			evicted[cmp.Or(p.kind(), "nobody")]++
 		}
@@ -165,7 +176,11 @@ func (a *absence) notEvicted(p *fate) (plan.Verdict, string) {
 	case a.added.IsZero():
 		return plan.Unknown, fmt.Sprintf("pod %s on %s was not due: its node was never tainted", p.Name, a.machine)
 	case p.deleted.IsZero() || !a.whileOff(p.deleted):
-		v, said := a.never(a.added, a.w.Recover, p.Stays, "was not deleted")
+		until := a.w.Recover
+		if p.deleted.IsZero() && p.gone.seen() && p.gone.after.Before(until) {
+			until = p.gone.after // it may have been deleted since
+		}
+		v, said := a.never(a.added, until, p.Stays, "was not deleted")
 		return v, fmt.Sprintf("pod %s on %s %s since its node was tainted", p.Name, a.machine, said)
 	case p.deleted.Sub(a.added) > a.allowed(p.Stays, a.added, p.deleted)+stamp:
 		return plan.Fail, fmt.Sprintf("pod %s on %s was deleted %s after its node was tainted, later than %s", p.Name, a.machine, round(p.deleted.Sub(a.added)), p.Stays+tardy)
@@ -212,11 +227,29 @@ func podsReplaced(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		return f.verdict()
 	}
 	for _, x := range r.lastPodsOff(w).Wanted {
-		if strings.HasPrefix(x.Name, "Deployment/") && x.Ready < x.Wanted && !slices.Contains(r.Ailing, x.Name) && len(f.unclear) == 0 {
+		if strings.HasPrefix(x.Name, "Deployment/") && x.Ready+stayed(all, x.Name) < x.Wanted && !slices.Contains(r.Ailing, x.Name) && len(f.unclear) == 0 {
 			f.add(plan.Fail, "%s had %d of %d replicas ready when %s came back", x.Name, x.Ready, x.Wanted, strings.Join(w.Machines, ", "))
 		}
 	}
 	return f.verdict()
+}
+
+// stayed is how many pods of a Deployment were on lost machines and were not evicted, because they tolerate that for longer or for ever: they are not
+// replaced either. A ReplicaSet has the name of its Deployment and a hash.
+func stayed(all []*absence, deployment string) (n int) {
+	for _, a := range all {
+		for _, p := range a.pods {
+			ns, _, _ := strings.Cut(p.Name, "/")
+			set := strings.TrimPrefix(p.Owner, "ReplicaSet/")
+			hash := strings.LastIndex(set, "-")
+			of := func(name string) bool { return deployment == "Deployment/"+ns+"/"+name }
+			notDue := !p.evictable() || a.added.IsZero() || a.due(p).After(a.w.Recover)
+			if p.kind() == "ReplicaSet" && notDue && !a.whileOff(p.removed()) && (of(set) || hash > 0 && of(set[:hash])) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (r *Record) lastPodsOff(w *Window) observe.Observation {

@@ -224,6 +224,22 @@ func TestNodeLoss(t *testing.T) {
 		"all workers, for too short":       {asItShould(never, func(l *lostNode) { l.all, l.back, l.ready = true, 30, 33 }), "nothingEvicted", plan.Unknown, "was Unknown for 8s only"},
 		"all workers, one pod gone":        {asItShould(never, func(l *lostNode) { l.all = true }, with(podsOf(54, forever, "db-3", nil))), "nothingEvicted", plan.Fail, "pod default/db-3 on worker-3"},
 		"all workers, pods not read":       {asItShould(never, func(l *lostNode) { l.all = true }, with(noPods)), "nothingEvicted", plan.Unknown, "nobody looked at the pods"},
+		"gone, perhaps early":              {asItShould(with(podsOf(32, forever, "bare-1", nil))), "noEarlyEviction", plan.Unknown, "default/bare-1 on worker-1 was last seen at 00:00:30.0 and gone at 00:00:35.0; its toleration ended at 00:00:32.0"},
+		"gone soon before power was back":  {asItShould(func(l *lostNode) { l.back, l.ready, l.empty = 36, 38, 39 }, with(podsOf(35, forever, "bare-1", nil))), "podsEvicted", plan.Fail, "default/bare-1 on worker-1 was gone at 00:00:35.0, and nobody"},
+		"early, when power was back":       {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 40, 27, 39 }), "noEarlyEviction", plan.Fail, "default/web-1 on worker-1 was deleted at 00:00:27.0, 5s after"},
+		"evicted, and nobody saw it":       {asItShould(func(l *lostNode) { l.back, l.ready, l.empty = 38, 39, 39.5 }, with(noPodsFrom(31, 39.5))), "podsEvicted", plan.Unknown, "too short"},
+		"deleted before the loss":          {asItShould(never, func(l *lostNode) { l.back, l.ready = 26, 29 }, with(podsOf(12, 50, "web-1", func(p *observe.Pod) { p.Deleted, p.Ending, p.Ready = at(7), true, false }))), "noEarlyEviction", plan.Pass, "none of the 3 pods"},
+		"deleted when it was back":         {asItShould(with(podsOf(60, forever, "agent-1", func(p *observe.Pod) { p.Deleted, p.Ending = at(57), true }))), "nodeReturns", plan.Fail, "default/agent-1 was not evicted from worker-1, and was deleted at 00:00:57.0, after that was back"},
+		"late, and never gone":             {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 31, 40, 33, forever }), "nodeReturns", plan.Fail, "default/web-1 was evicted from worker-1, and is still there"},
+		"late, and gone":                   {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 31, 40, 33, 42 }), "nodeReturns", plan.Pass, "3 evicted pods are gone, 1 that were not run on"},
+		"its node is gone":                 {asItShould(with(nodeGone)), "nodeReturns", plan.Fail, "node worker-1 is gone at the end"},
+		"one that is not due is missing": {asItShould(with(both(podsOf(0, forever, "web-3", func(p *observe.Pod) { p.Node, p.Stays = worker, time.Minute }), func(o *observe.Observation, second float64) {
+			if second >= 22 && second < 52 && len(o.Wanted) > 0 {
+				o.Wanted[0].Ready = 2
+			}
+		}))), "podsReplaced", plan.Pass, ""},
+		"noticed sooner than it can be":    {asItShould(func(l *lostNode) { l.unknown, l.tainted = 14.5, 15 }), "nodeUnreachable", plan.Unknown, "sooner than 5s"},
+		"so many that taints are withheld": {asItShould(never, func(l *lostNode) { l.all, l.tainted = true, forever }), "nodeUnreachable", plan.Unknown, "3 of 4 nodes"},
 		"before the loss no pod was read":  {asItShould(with(podsBefore)), "podsEvicted", plan.Unknown, "the pods were not read before worker-1 was lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,6 +248,72 @@ func TestNodeLoss(t *testing.T) {
 				t.Fatalf("%s: %s", got.Verdict, got.Message)
 			}
 		})
+	}
+}
+
+func noPodsFrom(begin, end float64) func(*observe.Observation, float64) {
+	return func(o *observe.Observation, second float64) {
+		if second >= begin && second < end {
+			o.Pods = nil
+		}
+	}
+}
+
+func nodeGone(o *observe.Observation, second float64) {
+	if second >= 60 {
+		o.Nodes = slices.DeleteFunc(o.Nodes, func(n observe.Node) bool { return n.Name == worker })
+	}
+}
+
+func both(all ...func(*observe.Observation, float64)) func(*observe.Observation, float64) {
+	return func(o *observe.Observation, second float64) {
+		for _, f := range all {
+			f(o, second)
+		}
+	}
+}
+
+// TestNextLoss: what another step on the machine does to its pods is not the first one's.
+func TestNextLoss(t *testing.T) {
+	for name, c := range map[string]struct {
+		loss  lostNode
+		next  Window
+		check string
+		want  plan.Verdict
+	}{
+		"a short one, and a long one":          {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 60, 70 }), Window{Machines: []string{worker}, Began: at(35)}, "nothingEvicted", plan.Pass},
+		"evicted between the two":              {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 33, 70 }), Window{Machines: []string{worker}, Began: at(35)}, "nothingEvicted", plan.Fail},
+		"another machine's":                    {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 60, 70 }), Window{Machines: []string{"worker-2"}, Began: at(35)}, "nothingEvicted", plan.Fail},
+		"a long one, and an upgrade":           {asItShould(with(podsOf(62, forever, "agent-1", nil))), Window{Machines: []string{worker}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Pass},
+		"a long one, and an upgrade of others": {asItShould(with(podsOf(62, forever, "agent-1", nil))), Window{Machines: []string{"worker-2"}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Pass},
+		"nobody saw by whom":                   {asItShould(with(podsOf(59, forever, "agent-1", nil))), Window{Machines: []string{worker}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Unknown},
+	} {
+		r, w := c.loss.record()
+		r.Windows = append(r.Windows, c.next)
+		if got := judge(t, c.check, r, w, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
+// TestNoWorkersToLose: of a cluster of control planes only, one that is lost is not all workers.
+func TestNoWorkersToLose(t *testing.T) {
+	r, w := asItShould().record()
+	r.Topology = cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingFast}
+	w.Machines = []string{cp}
+	for i := range r.Observations {
+		for j := range r.Observations[i].Nodes {
+			n := &r.Observations[i].Nodes[j]
+			n.Name = map[string]string{cp: worker, worker: cp}[n.Name]
+		}
+		for j := range r.Observations[i].Pods {
+			if p := &r.Observations[i].Pods[j]; p.Node == worker {
+				p.Node = cp
+			}
+		}
+	}
+	if got := judge(t, "nothingEvicted", r, w, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "longer than its toleration") {
+		t.Errorf("%s: %s", got.Verdict, got.Message)
 	}
 }
 

@@ -16,9 +16,13 @@ func nodeReturns(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		last := r.Final
 		i := slices.IndexFunc(last.Nodes, func(n observe.Node) bool { return n.Name == a.machine })
 		switch {
-		case i < 0 || len(last.Pods) == 0:
+		case len(last.Nodes) == 0 || len(last.Pods) == 0:
 			f.add(plan.Unknown, "node %s or the pods were not read at the end", a.machine)
 			return
+		case i < 0 && !a.next.IsZero():
+			f.add(plan.Unknown, "node %s is gone at the end, and another step came after its loss", a.machine)
+		case i < 0:
+			f.add(plan.Fail, "node %s is gone at the end", a.machine)
 		case !last.Nodes[i].Ready:
 			f.add(plan.Fail, "node %s is not Ready at the end", a.machine)
 		case len(last.Nodes[i].NoExecute) > 0:
@@ -26,13 +30,13 @@ func nodeReturns(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		}
 		evicted, stayed := 0, 0
 		for _, p := range a.pods {
-			if a.whileOff(p.deleted) {
+			if a.evicted(p) {
 				evicted++
 			} else {
 				stayed++
 			}
-			if why := a.notBack(p, last); why != "" {
-				f.add(plan.Fail, "%s", why)
+			if v, why := a.notBack(p, last); v != plan.Pass {
+				f.add(v, "%s", why)
 			}
 		}
 		if evicted == 0 {
@@ -43,30 +47,40 @@ func nodeReturns(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	})
 }
 
-// notBack says what is wrong with a pod after its machine has come back; empty: nothing.
-func (a *absence) notBack(p *fate, last observe.Observation) string {
-	evicted := a.whileOff(p.deleted)
+// evicted reports whether a pod was deleted while its machine was off, or was due when it was deleted, and the node not back yet.
+func (a *absence) evicted(p *fate) bool {
+	return a.whileOff(p.deleted) || a.away(p.deleted) && p.evictable() && !a.added.IsZero() && !p.deleted.Before(a.due(p).Add(-stamp))
+}
+
+// notBack says what is wrong with a pod after its machine has come back.
+func (a *absence) notBack(p *fate, last observe.Observation) (plan.Verdict, string) {
 	i := slices.IndexFunc(last.Pods, func(x observe.Pod) bool { return x.UID == p.UID })
+	is, certain := a.anothers(p)
 	switch {
-	case evicted && !p.resumed.IsZero():
-		return fmt.Sprintf("pod %s was evicted from %s, and ran there again at %s", p.Name, a.machine, clock(p.resumed))
-	case evicted && i >= 0:
-		return fmt.Sprintf("pod %s was evicted from %s, and is still there at the end", p.Name, a.machine)
-	case evicted || !p.deleted.IsZero():
-		return ""
+	case a.evicted(p) && !p.resumed.IsZero():
+		return plan.Fail, fmt.Sprintf("pod %s was evicted from %s, and ran there again at %s", p.Name, a.machine, clock(p.resumed))
+	case a.evicted(p) && i >= 0:
+		return plan.Fail, fmt.Sprintf("pod %s was evicted from %s, and is still there at the end", p.Name, a.machine)
+	case a.evicted(p) || is && certain:
+		return plan.Pass, ""
+	case is:
+		return plan.Unknown, fmt.Sprintf("pod %s was not evicted from %s, and whether it went before the next step on it nobody saw", p.Name, a.machine)
+	case !p.deleted.IsZero():
+		return plan.Fail, fmt.Sprintf("pod %s was not evicted from %s, and was deleted at %s, after that was back", p.Name, a.machine, clock(p.deleted))
 	case i < 0:
-		return fmt.Sprintf("pod %s was not evicted from %s, and is gone at the end", p.Name, a.machine)
-	case !last.Pods[i].Ready:
-		return fmt.Sprintf("pod %s was not evicted from %s, and is not ready at the end", p.Name, a.machine)
+		return plan.Fail, fmt.Sprintf("pod %s was not evicted from %s, and is gone at the end", p.Name, a.machine)
+	case !last.Pods[i].Ready && !last.Pods[i].Done:
+		return plan.Fail, fmt.Sprintf("pod %s was not evicted from %s, and is not ready at the end", p.Name, a.machine)
 	}
-	return ""
+	return plan.Pass, ""
 }
 
 // nothingEvicted: of an absence shorter than the tolerations, and of the loss of all workers at once: then the fault is taken to be the control plane's
 // or the network's, evictions would have nowhere to go, and the node life cycle controller withdraws its taints (full disruption). It counts the
 // control planes' nodes as well, unless they are labelled as the scenario asks for with excludeDisruption.
 func nothingEvicted(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	all := !slices.ContainsFunc(r.Topology.WorkerMachines(), func(m string) bool { return !slices.Contains(w.Machines, m) })
+	workers := r.Topology.WorkerMachines()
+	all := len(workers) > 0 && !slices.ContainsFunc(workers, func(m string) bool { return !slices.Contains(w.Machines, m) })
 	return r.each(w, func(a *absence, f *findings) {
 		if len(a.pods) == 0 {
 			f.add(plan.Unknown, "no pod was on %s", a.machine)
@@ -98,7 +112,12 @@ func nothingEvicted(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 func (a *absence) evictedAfterAll(p *fate, all bool) (plan.Verdict, string) {
 	i := slices.IndexFunc(a.Final.Pods, func(x observe.Pod) bool { return x.UID == p.UID })
 	at := p.removed()
+	is, certain := a.anothers(p)
 	switch {
+	case is && certain:
+		return plan.Pass, ""
+	case is:
+		return plan.Unknown, fmt.Sprintf("whether pod %s on %s went before the next step on it nobody saw", p.Name, a.machine)
 	case !at.IsZero() && all:
 		return plan.Fail, fmt.Sprintf("pod %s on %s was deleted at %s, and all %d workers were lost: nothing should be evicted while no node is healthy", p.Name, a.machine, clock(at), len(a.w.Machines))
 	case !at.IsZero() && p.evictable() && !a.added.IsZero() && !at.Before(a.due(p).Add(-stamp)) && (!a.ready.seen() || at.Before(a.ready.at)):
@@ -107,7 +126,7 @@ func (a *absence) evictedAfterAll(p *fate, all bool) (plan.Verdict, string) {
 		return plan.Fail, fmt.Sprintf("pod %s on %s was deleted at %s, and its machine was away for less than its toleration", p.Name, a.machine, clock(at))
 	case len(a.Final.Pods) == 0:
 		return plan.Unknown, "the pods were not read at the end"
-	case a.Final.Pods[i].Ending || !a.Final.Pods[i].Ready:
+	case a.Final.Pods[i].Ending || !a.Final.Pods[i].Ready && !a.Final.Pods[i].Done:
 		return plan.Fail, fmt.Sprintf("pod %s on %s is not ready at the end", p.Name, a.machine)
 	}
 	return plan.Pass, ""
@@ -145,7 +164,8 @@ func (r *Record) evictedWith(pod string) bool {
 		}
 		return slices.ContainsFunc(all, func(a *absence) bool {
 			return slices.ContainsFunc(a.pods, func(p *fate) bool {
-				return p.Name == pod && p.kind() == "" && a.whileOff(p.deleted) && a.tooEarly(p) == ""
+				v, _ := a.tooEarly(p)
+				return p.Name == pod && p.kind() == "" && a.whileOff(p.deleted) && v == plan.Pass
 			})
 		})
 	})
