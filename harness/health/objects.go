@@ -132,12 +132,17 @@ func (r *Record) objectDifferences() (diffs []difference, known bool, err error)
 
 // itsOwnIdentity reports whether an object is the lease by which an API server says that it is there (feature APIServerIdentity), on a machine that
 // was a control plane before. After an hour off, as in a cluster that was saved, the first thing an API server does is to collect its own, which has
-// run out, and it makes another up to ten seconds later: a look between the two sees none.
+// run out, and it makes another up to ten seconds later: a look between the two sees none. A second one beside the first is no such thing.
 func itsOwnIdentity(object map[string]string, before fields) bool {
+	const is, on = "metadata.labels[apiserver.kubernetes.io/identity]", "metadata.labels[kubernetes.io/hostname]"
 	var host string
-	if object["metadata.labels[apiserver.kubernetes.io/identity]"] != `"kube-apiserver"` ||
-		json.Unmarshal([]byte(object["metadata.labels[kubernetes.io/hostname]"]), &host) != nil {
+	if object[is] != `"kube-apiserver"` || json.Unmarshal([]byte(object[on]), &host) != nil {
 		return false
+	}
+	for _, other := range before {
+		if other[is] == object[is] && other[on] == object[on] {
+			return false
+		}
 	}
 	_, controls := before["Node "+host]["metadata.labels[node-role.kubernetes.io/control-plane]"]
 	return controls

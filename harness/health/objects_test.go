@@ -150,6 +150,7 @@ func TestResidueOfObjectsAndFiles(t *testing.T) {
 		"an API server's lease on a worker": {identity("worker-1"), plan.Fail, "kube-system/apiserver-x"},
 		"an API server's lease elsewhere":   {identity("stranger"), plan.Fail, "kube-system/apiserver-x"},
 		"a control plane's, made anew":      {identity("control-plane-1"), plan.Pass, ""},
+		"a control plane's second":          {identity("control-plane-1"), plan.Fail, "kube-system/apiserver-x"}, // its first is there
 		"a copy": {func(in *observe.Inventory) {
 			in.Files["control-plane-1"] = append(in.Files["control-plane-1"], "/etc/kubernetes/manifests/.etcd.yaml.swp")
 		}, plan.Fail, "left on control-plane-1: /etc/kubernetes/manifests/.etcd.yaml.swp"},
@@ -166,6 +167,13 @@ func TestResidueOfObjectsAndFiles(t *testing.T) {
 			for _, in := range []*observe.Inventory{r.Before, r.After} {
 				in.Objects.Items["Node control-plane-1"] = map[string]string{"metadata.labels[node-role.kubernetes.io/control-plane]": `""`}
 				in.Files["control-plane-1"] = []string{"/etc/kubernetes/manifests/etcd.yaml"}
+			}
+			if strings.HasSuffix(name, "second") {
+				for _, in := range []*observe.Inventory{r.Before, r.After} {
+					identity("control-plane-1")(in)
+					in.Objects.Items["Lease.coordination.k8s.io kube-system/apiserver-first"] = in.Objects.Items["Lease.coordination.k8s.io kube-system/apiserver-x"]
+					delete(in.Objects.Items, "Lease.coordination.k8s.io kube-system/apiserver-x")
+				}
 			}
 			if c.change != nil {
 				c.change(r.After)

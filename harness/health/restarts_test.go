@@ -63,6 +63,16 @@ func failing(f cluster.Failure) func(*observe.Component) {
 
 const cp, worker, forever = "control-plane-1", "worker-1", 1e9
 
+// TestAPauseHasAnEnd: gRPC's pauses grow no further than two minutes, 20 % more or less.
+func TestAPauseHasAnEnd(t *testing.T) {
+	r := &Record{Topology: cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingProduction}}
+	for lost, want := range map[float64]time.Duration{10: 40 * time.Second, 100: 96200 * time.Millisecond, 600: 149 * time.Second} {
+		if got := r.hearsAgain(Window{Machines: []string{cp}, Components: []string{"etcd"}, Began: at(0), Cleared: at(lost)}); got != want {
+			t.Errorf("lost for %g s: %s, want %s", lost, got, want)
+		}
+	}
+}
+
 func TestNoUnplannedRestart(t *testing.T) {
 	crash := Window{Machines: []string{cp}, Components: []string{"etcd", observe.APIServer, observe.ControllerManager, observe.Scheduler}, Began: at(10), Cleared: at(20)}
 	long := Window{Machines: crash.Machines, Components: crash.Components, Began: at(2), Cleared: at(22)}

@@ -176,14 +176,18 @@ func (r *Record) etcdTouched(component string, t time.Time) bool {
 
 // hearsAgain is how long after a fault the API server of its machine, the only one that a kubelet there tells of itself, may still turn it away. Where the
 // fault took the etcd that this API server asks, that one tries it again in gRPC's pauses (doc/connection-backoff.md there): each is 1.6 times the one
-// before, 20 % more or less, so the one that is under way when etcd comes back takes up to 0.9 times as long as etcd was away, and 1.2 s.
+// before and no longer than 120 s, 20 % more or less, so the one that is under way when etcd comes back takes up to 0.9 times as long as etcd was away, and
+// 1.2 s.
 func (r *Record) hearsAgain(w Window) time.Duration {
 	settle := Settle(r.Topology.Timing)
 	if w.Upgrade || r.Topology.Etcd != cluster.EtcdStacked || !slices.Contains(w.Components, etcd.Program) {
 		return settle
 	}
-	const heartbeat = 5 * time.Second // one that failed, after 2 s, and the next
-	pause := w.Cleared.Sub(w.Began)*9/10 + 1200*time.Millisecond
+	const (
+		heartbeat = 5 * time.Second // one that failed, after 2 s, and the next
+		longest   = 120 * time.Second * 12 / 10
+	)
+	pause := min(w.Cleared.Sub(w.Began)*9/10+1200*time.Millisecond, longest)
 	return max(settle, pause+heartbeat)
 }
 
