@@ -17,20 +17,21 @@ type Capability string
 
 // The capabilities, each with its interface.
 const (
-	CanPower      Capability = "power"       // Power
-	CanLinks      Capability = "links"       // Links
-	CanFreeze     Capability = "freeze"      // Freezer
-	CanKill       Capability = "kill"        // Killer
-	CanHoldStarts Capability = "hold-starts" // Killer, whose Hold is HeldStarts, also of one version
-	CanDial       Capability = "dial"        // Dialer
-	CanInstall    Capability = "install"     // Installer
-	CanTerminal   Capability = "terminal"    // Terminal
-	CanScale      Capability = "scale"       // Scaler, of the cluster
+	CanPower        Capability = "power"         // Power
+	CanLoseUnsynced Capability = "lose-unsynced" // Forgetter
+	CanLinks        Capability = "links"         // Links
+	CanFreeze       Capability = "freeze"        // Freezer
+	CanKill         Capability = "kill"          // Killer
+	CanHoldStarts   Capability = "hold-starts"   // Killer, whose Hold is HeldStarts, also of one version
+	CanDial         Capability = "dial"          // Dialer
+	CanInstall      Capability = "install"       // Installer
+	CanTerminal     Capability = "terminal"      // Terminal
+	CanScale        Capability = "scale"         // Scaler, of the cluster
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -56,6 +57,16 @@ type Power interface {
 	BootID(ctx context.Context) (string, error)
 	// Powered reports whether the machine runs, seen from outside it.
 	Powered(ctx context.Context) (bool, error)
+}
+
+// Forgetter is a machine whose power cut can lose what programs have written and not fsynced.
+type Forgetter interface {
+	// LoseUnsynced takes all that is below the directories for durable, and has the next Off lose what is written there from now on and not fsynced by
+	// then, names included (fsync(2)). It is the machine's until then: a process that asked and was killed leaves it so. Off is an error where something
+	// could not be followed.
+	LoseUnsynced(ctx context.Context, dirs ...string) error
+	// KeepUnsynced undoes it: the next Off loses nothing of what was written. Idempotent, also when the machine is off.
+	KeepUnsynced(ctx context.Context) error
 }
 
 // Links are the machine's connections to its peers.
@@ -141,6 +152,8 @@ func capabilityOf[T any]() Capability {
 	switch any((*T)(nil)).(type) {
 	case *Power:
 		return CanPower
+	case *Forgetter:
+		return CanLoseUnsynced
 	case *Links:
 		return CanLinks
 	case *Freezer:

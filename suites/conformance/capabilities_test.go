@@ -29,6 +29,7 @@ func capabilities() []must {
 		{"links are cut, counted and healed", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cuts},
 		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
+		{"a power cut loses what was not fsynced, where that was asked for", []cluster.Capability{cluster.CanPower, cluster.CanLoseUnsynced}, forgets},
 		{"installer puts a version on the path", []cluster.Capability{cluster.CanInstall}, installs},
 		{"terminal passes streams and the exit code", []cluster.Capability{cluster.CanTerminal}, shells},
 		{"machines are added and removed", []cluster.Capability{cluster.CanScale}, scales},
@@ -41,6 +42,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 	switch c {
 	case cluster.CanPower:
 		_, err = cluster.As[cluster.Power](m)
+	case cluster.CanLoseUnsynced:
+		_, err = cluster.As[cluster.Forgetter](m)
 	case cluster.CanLinks:
 		_, err = cluster.As[cluster.Links](m)
 	case cluster.CanFreeze:
@@ -265,6 +268,29 @@ func powers(ctx context.Context, b *bed) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(p.Reboot(ctx)).To(Succeed())
 	Expect(p.BootID(ctx)).NotTo(Equal(second))
+	serving(ctx, b, m)
+}
+
+func forgets(ctx context.Context, b *bed) {
+	m := b.victim()
+	p, f := as[cluster.Power](m), as[cluster.Forgetter](m)
+	DeferCleanup(p.On, NodeTimeout(2*time.Minute))
+	DeferCleanup(func(ctx context.Context) error { _, err := exec(ctx, m, "rm", "-rf", scratch); return err }, NodeTimeout(time.Minute))
+	_, err := cluster.Shell(ctx, m, "mkdir -p "+scratch+"; echo earlier > "+scratch+"/earlier")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(f.LoseUnsynced(ctx, scratch)).To(Succeed())
+	Expect(f.LoseUnsynced(ctx, scratch)).To(Succeed(), "twice")
+	_, err = cluster.Shell(ctx, m, "cd "+scratch+"; echo fsynced > fsynced; echo written > written; sync fsynced .; echo more >> fsynced; touch unnamed; sync unnamed")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(p.Reboot(ctx)).To(Succeed())
+	out, err := cluster.Shell(ctx, m, "cd "+scratch+"; grep -c '' *")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(out).To(Equal("earlier:1\nfsynced:1\nwritten:0\n"))
+	serving(ctx, b, m)
+	_, err = cluster.Shell(ctx, m, "echo again > "+scratch+"/again")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(p.Reboot(ctx)).To(Succeed())
+	Expect(m.ReadFile(ctx, scratch+"/again")).To(Equal([]byte("again\n")), "it is asked for one cut")
 	serving(ctx, b, m)
 }
 

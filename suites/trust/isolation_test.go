@@ -89,6 +89,7 @@ var _ = Describe("a hostile machine", Ordered, ContinueOnFailure, Label("tier: q
 		Expect(err).NotTo(HaveOccurred())
 		inside(ctx, intruder, "ask", "off", fmt.Sprintf(`{"name":%q}`, peer.Name()))
 		inside(ctx, intruder, "ask", "remove", fmt.Sprintf(`{"name":%q}`, peer.Name()))
+		Expect(inside(ctx, intruder, "ask", "loseUnsynced", fmt.Sprintf(`{"name":%q,"dirs":["/var/lib/etcd"]}`, peer.Name()))).To(BeEmpty())
 		inside(ctx, intruder, "ask", "exec", `{"args":["touch","/root/was-here"]}`)
 		on, err := peer.Powered(ctx)
 		Expect(err).NotTo(HaveOccurred())

@@ -33,6 +33,7 @@ type Machine struct {
 var (
 	_ cluster.Machine   = (*Machine)(nil)
 	_ cluster.Power     = (*Machine)(nil)
+	_ cluster.Forgetter = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
@@ -176,6 +177,16 @@ func (m *Machine) Reboot(ctx context.Context) error {
 // Powered asks the lab, not the machine.
 func (m *Machine) Powered(ctx context.Context) (on bool, err error) {
 	return on, m.lab.call(ctx, "powered", labinit.MachineParams{Name: m.name}, &on)
+}
+
+// LoseUnsynced has the lab follow what is fsynced below the directories.
+func (m *Machine) LoseUnsynced(ctx context.Context, dirs ...string) error {
+	return m.lab.call(ctx, "loseUnsynced", labinit.UnsyncedParams{Name: m.name, Dirs: dirs}, nil)
+}
+
+// KeepUnsynced undoes it.
+func (m *Machine) KeepUnsynced(ctx context.Context) error {
+	return m.lab.call(ctx, "keepUnsynced", labinit.MachineParams{Name: m.name}, nil)
 }
 
 // BootID is the machine's own.

@@ -125,3 +125,9 @@ const MaxMachines = 254
 type MachineParams struct {
 	Name string `json:"name"`
 }
+
+// UnsyncedParams name directories of a machine.
+type UnsyncedParams struct {
+	Name string   `json:"name"`
+	Dirs []string `json:"dirs"`
+}

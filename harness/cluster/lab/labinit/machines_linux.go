@@ -19,6 +19,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
 	"drydock.dev/drydock/harness/cluster/lab/process"
+	"drydock.dev/drydock/harness/cluster/lab/unsynced"
 )
 
 // switchboard knows which machines are on.
@@ -60,7 +61,10 @@ func (s *switchboard) get(name string) *running {
 type running struct {
 	cmd   *exec.Cmd
 	route *net.UnixListener
-	done  chan struct{} // closed when the kernel has ended everything in the machine
+	tells *os.File           // where the machine hands over what tells of its fsyncs
+	syncs *unsynced.Recorder // of them
+	done  chan struct{}      // closed when the kernel has ended everything in the machine, and its disk is as a power cut leaves it
+	lost  error              // what went wrong with that; to be read when done is closed
 }
 
 func (s *switchboard) machine(name string) (Machine, *sync.Mutex, error) {
@@ -107,6 +111,7 @@ func (s *switchboard) powerOn(_ context.Context, name string) (err error) {
 	if err := params.Close(); err != nil {
 		return fmt.Errorf("machine %s: parameters: %w", name, err)
 	}
+	s.follow(m, r)
 	said, err := io.ReadAll(ready)
 	if err != nil || string(said) != machineinit.Ready {
 		return fmt.Errorf("machine %s did not start: %s (its log: %s)", name, said, filepath.Join(s.dir, logFile(name)))
@@ -130,6 +135,7 @@ func (s *switchboard) params(m Machine) machineinit.Config {
 		Program:   program,
 		Releases:  releases,
 		Hosts:     s.hosts(),
+		TellSyncs: s.tellSyncs(),
 	}
 }
 
@@ -164,9 +170,14 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
 	}
 	defer func() { _ = log.Close() }()
+	tells, theirs, err := pair()
+	if err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
+	}
+	defer func() { _ = theirs.Close() }()
 	cmd := exec.Command(program, "machine-init") //nolint:noctx // ended by powerOff
 	cmd.Args[0] = "drydock"
-	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner}
+	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner, theirs}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=" + machineinit.Path}
 	// The user namespace of its own takes from the machine's root all power over the lab's mounts, sockets and processes.
@@ -178,9 +189,9 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		UidMappings: self, GidMappings: self,
 	}
 	if err := s.table.Start(cmd); err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close(), tells.Close())
 	}
-	r = &running{cmd: cmd, route: asks, done: make(chan struct{})}
+	r = &running{cmd: cmd, route: asks, tells: tells, syncs: &unsynced.Recorder{}, done: make(chan struct{})}
 	go s.watch(m, r)
 	return r, ready, params, nil
 }
@@ -222,13 +233,14 @@ func forMachine(m Machine) map[string]control.Handler {
 func (s *switchboard) watch(m Machine, r *running) {
 	err := s.table.Wait(r.cmd)
 	_ = r.route.Close()
+	r.lost = r.syncs.Lose()
 	close(r.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.on[m.Name] == r { // powerOff would have removed it: this machine ended by itself
 		delete(s.on, m.Name)
 		_ = unplug(m)
-		_, _ = fmt.Fprintf(s.log, "machine %s ended by itself: %v\n", m.Name, err)
+		_, _ = fmt.Fprintf(s.log, "machine %s ended by itself: %v\n", m.Name, errors.Join(err, r.lost))
 	}
 }
 
@@ -246,6 +258,7 @@ func (s *switchboard) powerOff(ctx context.Context, name string) error {
 	if r == nil {
 		return nil
 	}
+	doubt := r.syncs.Doubt(r.cmd.Process.Pid)
 	if err := unplug(m); err != nil {
 		return err
 	}
@@ -254,6 +267,9 @@ func (s *switchboard) powerOff(ctx context.Context, name string) error {
 	}
 	select {
 	case <-r.done:
+		if err := errors.Join(doubt, r.lost); err != nil {
+			return fmt.Errorf("machine %s is off, and has not lost just what was not fsynced: %w", name, err)
+		}
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("machine %s: waiting for its processes to end: %w", name, ctx.Err())

@@ -183,10 +183,18 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		}
 	}
 	return map[string]control.Handler{
-		"on":      named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOn(ctx, n) }),
-		"off":     named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOff(ctx, n) }),
-		"powered": named(func(_ context.Context, n string) (any, error) { return s.powered(n) }),
-		"remove":  named(func(ctx context.Context, n string) (any, error) { return nil, s.remove(ctx, n) }),
+		"on":           named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOn(ctx, n) }),
+		"off":          named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOff(ctx, n) }),
+		"powered":      named(func(_ context.Context, n string) (any, error) { return s.powered(n) }),
+		"remove":       named(func(ctx context.Context, n string) (any, error) { return nil, s.remove(ctx, n) }),
+		"keepUnsynced": named(func(ctx context.Context, n string) (any, error) { return nil, s.keepUnsynced(ctx, n) }),
+		"loseUnsynced": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
+			var p UnsyncedParams
+			if err := req.Decode(&p); err != nil {
+				return nil, nil, err
+			}
+			return nil, nil, s.loseUnsynced(ctx, p)
+		},
 		"add": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
 			var spec cluster.MachineSpec
 			if err := req.Decode(&spec); err != nil {

@@ -45,7 +45,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 	if err := s.powerOff(ctx, name); err != nil {
 		return fmt.Errorf("remove a machine: %w", err)
 	}
-	for _, dir := range []string{"disks", "run"} {
+	for _, dir := range []string{"disks", "run", unsyncedDir} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("remove machine %s: %w", name, err)
 		}

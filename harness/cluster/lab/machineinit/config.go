@@ -34,6 +34,7 @@ type Config struct {
 	Program   string            `json:"program"`   // the drydock binary
 	Releases  string            `json:"releases"`  // the release cache
 	Hosts     map[string]string `json:"hosts"`
+	TellSyncs bool              `json:"tellSyncs"` // what its programs fsync is told its lab, which waits for the listener
 }
 
 // RouteParams say that a pod range lies behind the machine that asks.

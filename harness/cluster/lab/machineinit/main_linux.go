@@ -14,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/process"
 	"drydock.dev/drydock/harness/cluster/lab/runtime"
 	"drydock.dev/drydock/harness/cluster/lab/unit"
+	"drydock.dev/drydock/harness/cluster/lab/unsynced"
 )
 
 // The files a machine inherits from the lab.
@@ -21,11 +22,12 @@ const (
 	paramsFD  = 3 // its Config
 	readyFD   = 4 // it says Ready or what went wrong
 	controlFD = 5 // the listener for its owner on the host; no program of the machine sees that socket
+	syncsFD   = 6 // a socket where the lab takes the listener of unsynced.Tell
 )
 
 // Main runs the machine until it is powered off.
 func Main(ctx context.Context) error {
-	for _, fd := range []int{paramsFD, readyFD, controlFD} { // inherited files would be passed on to every child, and a pipe would never end
+	for _, fd := range []int{paramsFD, readyFD, controlFD, syncsFD} { // inherited files would be passed on to every child, and a pipe would never end
 		unix.CloseOnExec(fd)
 	}
 	ready := os.NewFile(readyFD, "ready")
@@ -45,6 +47,11 @@ func boot(ctx context.Context) error {
 	var cfg Config
 	if err := json.NewDecoder(os.NewFile(paramsFD, "params")).Decode(&cfg); err != nil {
 		return fmt.Errorf("machine: parameters: %w", err)
+	}
+	if cfg.TellSyncs { // first: every program of the machine inherits it
+		if err := unsynced.Tell(syncsFD); err != nil {
+			return fmt.Errorf("machine: %w", err)
+		}
 	}
 	if err := unix.Sethostname([]byte(cfg.Name)); err != nil {
 		return fmt.Errorf("machine: hostname: %w", err)

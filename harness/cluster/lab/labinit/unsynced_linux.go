@@ -1,0 +1,89 @@
+package labinit
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab/unsynced"
+)
+
+// unsyncedDir is where a machine's durable contents are kept, below the lab's directory and beside the disks.
+const unsyncedDir = "unsynced"
+
+// pair makes two connected sockets, which no program that is started inherits unasked.
+func pair() (ours, theirs *os.File, err error) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socket pair: %w", err)
+	}
+	return os.NewFile(uintptr(ends[0]), "ours"), os.NewFile(uintptr(ends[1]), "theirs"), nil
+}
+
+func (s *switchboard) tellSyncs() bool { return s.cfg.Lacks.Why(cluster.CanLoseUnsynced) == "" }
+
+// follow answers a machine that tells what it fsyncs. One that ends before it does says itself why.
+func (s *switchboard) follow(m Machine, r *running) {
+	defer func() { _ = r.tells.Close() }()
+	if !s.tellSyncs() {
+		return
+	}
+	listener, err := unsynced.Told(r.tells)
+	if err != nil {
+		_, _ = fmt.Fprintf(s.log, "machine %s: %v\n", m.Name, err)
+		return
+	}
+	ended := r.syncs.Follow(listener)
+	go func() {
+		if err := <-ended; err != nil {
+			_, _ = fmt.Fprintf(s.log, "machine %s: %v\n", m.Name, err)
+		}
+	}()
+}
+
+// loseUnsynced has the machine's next end lose what is not fsynced by then below the directories.
+func (s *switchboard) loseUnsynced(ctx context.Context, p UnsyncedParams) error {
+	m, turn, err := s.machine(p.Name)
+	if err != nil {
+		return err
+	}
+	turn.Lock()
+	defer turn.Unlock()
+	r := s.get(p.Name)
+	if r == nil {
+		return fmt.Errorf("machine %s is off", p.Name)
+	}
+	var dirs []string
+	for _, d := range p.Dirs {
+		rel := strings.TrimPrefix(filepath.Clean(d), "/")
+		if !filepath.IsAbs(d) || !fs.ValidPath(rel) || rel == "." {
+			return fmt.Errorf("machine %s: %q is no directory on its disk", p.Name, d)
+		}
+		dirs = append(dirs, rel)
+	}
+	store := filepath.Join(unsyncedDir, m.Name)
+	if err := r.syncs.Begin(ctx, r.cmd.Process.Pid, filepath.Join("disks", m.Name), store, dirs); err != nil {
+		return fmt.Errorf("machine %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// keepUnsynced undoes it.
+func (s *switchboard) keepUnsynced(_ context.Context, name string) error {
+	_, turn, err := s.machine(name)
+	if err != nil {
+		return err
+	}
+	turn.Lock()
+	defer turn.Unlock()
+	if r := s.get(name); r != nil {
+		return r.syncs.Keep()
+	}
+	return nil
+}
