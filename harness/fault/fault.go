@@ -69,6 +69,7 @@ func List() []Kind {
 		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, needs(cluster.CanFreeze), func(Spec) Fault { return &memberFreeze{} }},
 		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberDataLoss{} }},
 		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, needs(cluster.CanPower), func(s Spec) Fault { return &machinePowerOff{apart: s.Apart} }},
+		{"unsyncedWritesLost", "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync", false, nil, needs(cluster.CanPower, cluster.CanLoseUnsynced), func(Spec) Fault { return &unsyncedWritesLost{} }},
 		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, needs(cluster.CanKill, cluster.CanHoldStarts), func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
 		{"machineIsolate", "a machine is cut off from the network", false, member, needs(cluster.CanLinks, cluster.CanDial), func(Spec) Fault { return &machineIsolate{} }},
 	}
@@ -129,6 +130,7 @@ const (
 	Minority = "minority"
 	Majority = "majority"
 	Workers  = "workers" // all of them
+	Members  = "members" // all of etcd's
 )
 
 // NewSpec makes all choices of a fault. A minority is as many members as may be lost, a majority one more.
@@ -153,6 +155,8 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 		if s.Machines = append(s.Machines, t.WorkerMachines()...); len(s.Machines) == 0 {
 			return s, cluster.Usagef("%s: target %s: the cluster has none", kind, target)
 		}
+	case Members:
+		s.Machines = shuffled
 	default:
 		if m, ok := t.Find(target); ok {
 			s.Machines = []string{m}
@@ -161,8 +165,8 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 			for _, m := range t.Machines() {
 				names = append(names, m.Name)
 			}
-			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, %s, or a machine: %s", kind, target,
-				Leader, Follower, Any, Minority, Majority, Workers, strings.Join(names, ", "))
+			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, %s, %s, or a machine: %s", kind, target,
+				Leader, Follower, Any, Minority, Majority, Workers, Members, strings.Join(names, ", "))
 		}
 	}
 	slices.Sort(s.Machines)
@@ -175,7 +179,7 @@ func (s Spec) Describe() string {
 	switch s.Target {
 	case Follower:
 		on = fmt.Sprintf("follower #%d", s.Pick+1)
-	case Minority, Majority, Any, Workers:
+	case Minority, Majority, Any, Workers, Members:
 		on = fmt.Sprintf("%s (%s)", s.Target, strings.Join(s.Machines, ", "))
 		if len(s.Machines) == 0 {
 			on = s.Target + " (none)"

@@ -55,11 +55,15 @@ func Provider() string {
 // Suite is what the specs of a suite share.
 type Suite struct{ Host provider.Host }
 
-// Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel and seed are the caller's; without a seed it is Ginkgo's.
+// Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel, provider and seed are the caller's; without a provider it
+// is the suites', without a seed Ginkgo's.
 func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.Options) (*plan.Result, error) {
-	p, err := s.Host.Open(Provider())
-	if err != nil {
-		return nil, err
+	p := o.Provider
+	if p == nil {
+		var err error
+		if p, err = s.Host.Open(Provider()); err != nil {
+			return nil, err
+		}
 	}
 	o.Provider, o.Drydock, o.Env, o.Subjects = p, s.Host.Drydock(p.Name()), s.Host.Env(p.Name()), s.Host.Subjects()
 	o.Out = filepath.Join(s.Host.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Label(), time.Now().UnixNano()))

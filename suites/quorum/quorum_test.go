@@ -23,6 +23,7 @@ import (
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -60,12 +61,25 @@ spec:
 	return sc
 }
 
+// lacks is what the kernel of this host does not let a lab's machines do.
+func lacks(ctx context.Context) cluster.Lacks {
+	GinkgoHelper()
+	t, _, err := release.CompleteTopology(cluster.Topology{Name: "asked", Etcd: cluster.EtcdOnly, EtcdMembers: 1})
+	Expect(err).NotTo(HaveOccurred())
+	offer, err := suite.Host.Lab().Offer(ctx, t)
+	Expect(err).NotTo(HaveOccurred())
+	return offer.Lacks
+}
+
 var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 	for _, kind := range fault.List() {
 		if kind.Latent {
 			continue // shows only in an upgrade: suites/upgrade has its bite and its null test
 		}
 		It("bites: "+kind.Name, func(ctx context.Context) {
+			if why := lacks(ctx).Why(kind.Needs...); why != "" {
+				Skip(why)
+			}
 			res, err := suite.Run(ctx, small(kind.Name, 2*time.Second), experiment.Options{})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(res.Reasons).To(BeEmpty())
@@ -77,8 +91,9 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 	// All at the same time: each waits as long for the effect as with a fault, and does nothing else.
 	It("is red when nothing is injected", func(ctx context.Context) {
 		var g errgroup.Group
+		lacks := lacks(ctx)
 		for _, kind := range fault.List() {
-			if kind.Latent {
+			if kind.Latent || lacks.Why(kind.Needs...) != "" {
 				continue
 			}
 			sc := small(kind.Name, 100*time.Millisecond)
@@ -120,9 +135,9 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 		Expect(res.Reasons).To(ContainElement(ContainSubstring("no fault of the scenario did it")))
 	}, NodeTimeout(5*time.Minute))
 
-	It("leaves nothing behind: drydock killed in the middle of a fault", func(ctx context.Context) {
-		out := filepath.Join(suite.Host.StateDir, "runs", "killed")
-		cmd := exec.CommandContext(ctx, suite.Host.Program, "run", "etcd-quorum-table", "--out", out, "--state-dir", suite.Host.StateDir,
+	DescribeTable("leaves nothing behind: drydock killed in the middle of a fault", func(ctx context.Context, scenario string) {
+		out := filepath.Join(suite.Host.StateDir, "runs", "killed-"+scenario)
+		cmd := exec.CommandContext(ctx, suite.Host.Program, "run", scenario, "--out", out, "--state-dir", suite.Host.StateDir,
 			"--cache-dir", suite.Host.CacheDir, "--quiet")
 		session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
@@ -140,7 +155,10 @@ var _ = Describe("what nobody planned", Label("tier: quick", "needs: etcd"), fun
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, heal).WithTimeout(time.Minute).Should(gexec.Exit(0))
 		Expect(heal.Out).To(gbytes.Say("no process, mount, interface or port of the lab remains"))
-	}, NodeTimeout(5*time.Minute))
+	},
+		Entry(nil, "etcd-quorum-table", NodeTimeout(5*time.Minute)),
+		Entry(nil, "power-loss-unsynced", NodeTimeout(5*time.Minute)),
+	)
 })
 
 // holdMember kills a member for good while a run of the scenario observes.

@@ -1,0 +1,83 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// unsyncedWritesLost cuts a machine's power, and what was written to etcd's data directory in the last moments and not fsynced goes with it.
+type unsyncedWritesLost struct{ machinePowerOff }
+
+// unsyncedFor is how long before the cut nothing but fsync makes anything durable. A kernel's writeback gets to what is older in its time
+// (vm.dirty_writeback_centisecs is 5 s); the recorded clients alone have some dozen writes acknowledged meanwhile.
+const unsyncedFor = 2 * time.Second
+
+// Two files of our own, beside etcd's: one is fsynced before the cut and the other is not.
+const (
+	witnesses  = "/var/lib/drydock/unsynced"
+	fsynced    = witnesses + "/fsynced"
+	notFsynced = witnesses + "/not-fsynced"
+)
+
+func (f *unsyncedWritesLost) Inject(ctx context.Context, e *Env, machines []string) error {
+	err := capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, u cluster.Forgetter) error {
+		if _, err := cluster.Shell(ctx, m, fmt.Sprintf("mkdir -p %[1]s; : > %[2]s; : > %[3]s", witnesses, fsynced, notFsynced)); err != nil {
+			return err
+		}
+		if err := u.LoseUnsynced(ctx, etcd.DataDir, witnesses); err != nil {
+			return err
+		}
+		_, err := cluster.Shell(ctx, m, fmt.Sprintf("echo fsynced > %[1]s; sync %[1]s; echo written > %[2]s", fsynced, notFsynced))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(unsyncedFor):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return f.machinePowerOff.Inject(ctx, e, machines)
+}
+
+func (f *unsyncedWritesLost) Recover(ctx context.Context, e *Env, machines []string) error {
+	kept := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, u cluster.Forgetter) error {
+		return u.KeepUnsynced(ctx)
+	})
+	return errors.Join(kept, f.machinePowerOff.Recover(ctx, e, machines))
+}
+
+// Recovered: as after any power cut, and the disk has of our two files what was fsynced. Whoever undoes the fault of another process cannot tell whether it
+// came to the cut.
+func (f *unsyncedWritesLost) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	out, err := f.machinePowerOff.Recovered(ctx, e, machines)
+	if err != nil || f.boots == nil {
+		return out, err
+	}
+	ms, err := machinesOf(e, machines)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range ms {
+		kept, err := m.ReadFile(ctx, fsynced)
+		if err != nil {
+			return nil, err
+		}
+		lost, err := m.ReadFile(ctx, notFsynced)
+		if err != nil {
+			return nil, err
+		}
+		if len(kept) == 0 || len(lost) > 0 {
+			return nil, fmt.Errorf("%s has %d bytes of the file that was fsynced before the cut, and %d of the one that was not", m.Name(), len(kept), len(lost))
+		}
+		out = append(out, saw("disk of "+m.Name(), "of two files written before the cut the one that was fsynced has its contents and the other none"))
+	}
+	return out, nil
+}
