@@ -75,13 +75,13 @@ func diagnose(ctx context.Context, out io.Writer, providers []cluster.Provider, 
 }
 
 func table(out io.Writer, all []finding) {
-	printf(out, "%-10s %-12s %-4s %s\n", "PROVIDER", "CAPABILITY", "CAN", "WHY")
+	printf(out, "%-10s %-13s %-4s %s\n", "PROVIDER", "CAPABILITY", "CAN", "WHY")
 	for _, f := range all {
 		can := "no"
 		if f.Can {
 			can = "yes"
 		}
-		printf(out, "%s\n", strings.TrimRight(fmt.Sprintf("%-10s %-12s %-4s %s", f.Provider, f.Capability, can, strings.ReplaceAll(f.Why, "\n", " ")), " "))
+		printf(out, "%s\n", strings.TrimRight(fmt.Sprintf("%-10s %-13s %-4s %s", f.Provider, f.Capability, can, strings.ReplaceAll(f.Why, "\n", " ")), " "))
 	}
 }
 
