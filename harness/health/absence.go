@@ -17,9 +17,6 @@ import (
 // second later.
 const tardy = 5 * time.Second
 
-// podsUnread is how long nobody may have read the pods: they are read every observe.PodsEvery, and two looks may be cut short.
-const podsUnread = 3 * observe.PodsEvery
-
 // taintEvery is the time between the taints of two nodes (--node-eviction-rate is 0.1 a second; the first is tainted at once).
 const taintEvery = 10 * time.Second
 
@@ -87,7 +84,7 @@ func (r *Record) absences(w *Window) ([]*absence, error) {
 		}
 		a := &absence{Record: r, w: w, machine: m, blind: r.Blind(), times: kubeadm.NodeLoss(r.Topology.Timing), next: r.nextOn(m, w)}
 		before := r.lastPods(w.Began)
-		if before == nil || w.Began.Sub(before.Time) > podsUnread {
+		if before == nil || w.Began.Sub(before.Time) > a.podsApart() {
 			return nil, fmt.Errorf("the pods were not read before %s was lost", m)
 		}
 		for _, p := range before.Pods {
@@ -272,40 +269,37 @@ func (a *absence) when(f first, from time.Time, least, most time.Duration) (plan
 	return plan.Pass, ""
 }
 
-// never judges that something which should come about so long after a time did not until another. It was due only where that was long enough.
+// never judges that something which should come about so long after a time did not until another, the last look. It was due only where that was long
+// enough.
 func (a *absence) never(from, until time.Time, most time.Duration, what string) (plan.Verdict, string) {
+	if until.IsZero() {
+		return plan.Unknown, what + ", and nobody looked"
+	}
 	if waited := until.Sub(from); waited > a.allowed(most, from, until) {
 		return plan.Fail, fmt.Sprintf("%s within %s, and at most %s was due", what, round(waited), most)
 	}
 	return plan.Unknown, fmt.Sprintf("%s, and %s was too short for it", what, round(until.Sub(from)))
 }
 
-// unseen says where the node or the pods were not looked at for too long while the machine was off; empty: nowhere.
-func (a *absence) unseen() string {
-	var nodes []time.Time
-	for _, o := range a.Observations {
-		if slices.ContainsFunc(o.Nodes, func(n observe.Node) bool { return n.Name == a.machine }) {
-			nodes = append(nodes, o.Time)
-		}
-	}
+// podsApart is how long nobody may have read the pods: they are read every observe.PodsEvery, and two looks may be cut short, or what is a tenth of a
+// toleration.
+func (a *absence) podsApart() time.Duration { return max(3*observe.PodsEvery, a.times.Toleration/10) }
+
+// podsUnread says where nobody read the pods for too long while the machine was off; empty: nowhere. What is deleted tells when, and what is made anew in
+// its place stays. Of the node each look says enough by itself.
+func (a *absence) podsUnread() string {
 	if a.w.Recover.IsZero() {
 		return "the end of the fault is not known"
 	}
-	for _, of := range []struct {
-		what  string
-		looks []time.Time
-		apart time.Duration
-	}{{"node " + a.machine, nodes, lookedAway}, {"the pods", a.podsRead, podsUnread}} {
-		last := a.w.Began
-		for _, t := range append(slices.Clone(of.looks), a.w.Recover) {
-			if t.Before(a.w.Began) || t.After(a.w.Recover) {
-				continue
-			}
-			if t.Sub(last) > of.apart {
-				return fmt.Sprintf("nobody looked at %s from %s to %s, while %s was off", of.what, clock(last), clock(t), a.machine)
-			}
-			last = t
+	apart, last := a.podsApart(), a.w.Began
+	for _, t := range append(slices.Clone(a.podsRead), a.w.Recover) {
+		if t.Before(a.w.Began) || t.After(a.w.Recover) {
+			continue
 		}
+		if t.Sub(last) > apart {
+			return fmt.Sprintf("nobody looked at the pods from %s to %s, while %s was off", clock(last), clock(t), a.machine)
+		}
+		last = t
 	}
 	return ""
 }

@@ -41,7 +41,7 @@ func shortened(said []string) []string {
 	return []string{some(said)}
 }
 
-// each judges every absence of the window, where it was looked at. What is certainly wrong stays wrong with a hole beside it.
+// each judges every absence of the window.
 func (r *Record) each(w *Window, judge func(a *absence, f *findings)) (plan.Verdict, string) {
 	all, err := r.absences(w)
 	if err != nil {
@@ -49,12 +49,19 @@ func (r *Record) each(w *Window, judge func(a *absence, f *findings)) (plan.Verd
 	}
 	var f findings
 	for _, a := range all {
-		if why := a.unseen(); why != "" {
-			f.add(plan.Unknown, "%s", why)
-		}
 		judge(a, &f)
 	}
 	return f.verdict()
+}
+
+// eachOfPods judges what became of the pods. What is certainly wrong stays wrong with a hole beside it, and nothing passes with one.
+func (r *Record) eachOfPods(w *Window, judge func(a *absence, f *findings)) (plan.Verdict, string) {
+	return r.each(w, func(a *absence, f *findings) {
+		if why := a.podsUnread(); why != "" {
+			f.add(plan.Unknown, "%s", why)
+		}
+		judge(a, f)
+	})
 }
 
 // nodeUnreachable: the node controller waits for the grace period since it last noticed a heartbeat, and that was up to one renewal before the loss and
@@ -63,7 +70,7 @@ func nodeUnreachable(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	return r.each(w, func(a *absence, f *findings) {
 		t := a.times
 		if !a.unknown.seen() {
-			v, said := a.never(w.Began, w.Recover, a.noticed(), "was never Unknown")
+			v, said := a.never(w.Began, a.unknown.after, a.noticed(), "was never Unknown")
 			f.add(v, "node %s %s", a.machine, said)
 			return
 		}
@@ -78,7 +85,7 @@ func nodeUnreachable(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 			return
 		}
 		if !a.tainted.seen() {
-			v, said := a.never(a.unknown.at, w.Recover, a.taintWithin(), "was never tainted")
+			v, said := a.never(a.unknown.at, a.tainted.after, a.taintWithin(), "was never tainted")
 			f.add(v, "node %s %s since it was Unknown", a.machine, said)
 			return
 		}
@@ -99,7 +106,7 @@ func (a *absence) taintWithin() time.Duration {
 
 // noEarlyEviction: as important as the eviction itself. A node that is only cut off may come back, and its pods may run.
 func noEarlyEviction(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return r.each(w, func(a *absence, f *findings) {
+	return r.eachOfPods(w, func(a *absence, f *findings) {
 		if len(a.pods) == 0 {
 			f.add(plan.Unknown, "no pod was on %s", a.machine)
 			return
@@ -147,7 +154,7 @@ func (a *absence) tooEarly(p *fate) (plan.Verdict, string) {
 
 // podsEvicted: of a machine that is off nobody can say that a pod has ended, so what is deleted stays there, Terminating.
 func podsEvicted(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return r.each(w, func(a *absence, f *findings) {
+	return r.eachOfPods(w, func(a *absence, f *findings) {
 		evicted := map[string]int{}
 		for _, p := range a.pods {
 			if !p.evictable() {
@@ -215,7 +222,7 @@ func podsReplaced(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		return plan.Unknown, err.Error()
 	}
 	var f findings
-	if why := all[0].unseen(); why != "" {
+	if why := all[0].podsUnread(); why != "" {
 		f.add(plan.Unknown, "%s", why)
 	}
 	sets := replaceable(all)
@@ -331,7 +338,7 @@ func (s *replacement) judge(a *absence, f *findings) {
 
 // noTwins: the machine may only be cut off, and what runs on it has an identity (a StatefulSet's pod) or nobody who would make it anew.
 func noTwins(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return r.each(w, func(a *absence, f *findings) {
+	return r.eachOfPods(w, func(a *absence, f *findings) {
 		kept := map[string]int{}
 		for _, p := range a.pods {
 			kind := cmp.Or(p.kind(), "nobody")

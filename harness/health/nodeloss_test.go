@@ -152,6 +152,12 @@ func noNodes(o *observe.Observation, second float64) {
 	}
 }
 
+func noNodesLater(o *observe.Observation, second float64) {
+	if second >= 24 && second < 40 {
+		o.Nodes = nil
+	}
+}
+
 func noPods(o *observe.Observation, second float64) {
 	if second >= 12 && second < 45 {
 		o.Pods = nil
@@ -174,7 +180,9 @@ func TestNodeLoss(t *testing.T) {
 		"never tainted":                  {asItShould(func(l *lostNode) { l.tainted = forever }, never), "nodeUnreachable", plan.Fail, "node worker-1 was never tainted"},
 		"tainted late":                   {asItShould(func(l *lostNode) { l.tainted = 40 }, never), "nodeUnreachable", plan.Fail, "was tainted only after 18s"},
 		"tainted before it is Unknown":   {asItShould(func(l *lostNode) { l.tainted = 15 }, never), "nodeUnreachable", plan.Fail, "was not Unknown before"},
-		"nobody looked when":             {asItShould(with(noNodes)), "nodeUnreachable", plan.Unknown, "nobody looked at node worker-1 from"},
+		"nobody looked when":             {asItShould(with(noNodes)), "nodeUnreachable", plan.Unknown, "when is not known"},
+		"nobody looked at the node":      {asItShould(with(func(o *observe.Observation, _ float64) { o.Nodes = nil })), "nodeUnreachable", plan.Unknown, "nobody looked"},
+		"nobody looked for a while":      {asItShould(with(noNodesLater)), "podsEvicted", plan.Pass, ""},
 		"late or not, nobody looked":     {asItShould(func(l *lostNode) { l.unknown, l.tainted = 35, 35 }, with(noNodes)), "nodeUnreachable", plan.Unknown, "when is not known"},
 		"not before its time":            {asItShould(), "noEarlyEviction", plan.Pass, "none of the 4 pods on worker-1"},
 		"evicted early":                  {asItShould(func(l *lostNode) { l.evicted = 25 }), "noEarlyEviction", plan.Fail, "pod default/web-1 on worker-1 was deleted at 00:00:25.0, 3s after its node was tainted, and tolerates that for 10s"},

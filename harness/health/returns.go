@@ -12,7 +12,7 @@ import (
 
 // nodeReturns: a node that comes back late comes back empty. "Replaced" and "gone" are two things: what was evicted ends only now.
 func nodeReturns(r *Record, w *Window, _ Params) (plan.Verdict, string) {
-	return r.each(w, func(a *absence, f *findings) {
+	return r.eachOfPods(w, func(a *absence, f *findings) {
 		last := r.Final
 		i := slices.IndexFunc(last.Nodes, func(n observe.Node) bool { return n.Name == a.machine })
 		switch {
@@ -81,7 +81,7 @@ func (a *absence) notBack(p *fate, last observe.Observation) (plan.Verdict, stri
 func nothingEvicted(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	workers := r.Topology.WorkerMachines()
 	all := len(workers) > 0 && !slices.ContainsFunc(workers, func(m string) bool { return !slices.Contains(w.Machines, m) })
-	return r.each(w, func(a *absence, f *findings) {
+	return r.eachOfPods(w, func(a *absence, f *findings) {
 		if len(a.pods) == 0 {
 			f.add(plan.Unknown, "no pod was on %s", a.machine)
 			return
