@@ -271,6 +271,9 @@ func (s *Scenario) validate() error {
 			checks["during"] = append(checks["during"], p.During...)
 		}
 	}
+	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
+		return errors.New("spec.cluster: excludeDisruption: a cluster with etcd: only has no nodes to label")
+	}
 	if err := s.validateWorkload(); err != nil {
 		return fmt.Errorf("spec.workload: %w", err)
 	}
@@ -293,8 +296,8 @@ func (s *Scenario) validateWorkload() error {
 	if err := w.Validate(); err != nil {
 		return err
 	}
-	if w.Existing != nil && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
-		return errors.New("existing: a cluster with etcd: only has no workload")
+	if (w.Existing != nil || w.Replicas > 0) && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
+		return errors.New("a cluster with etcd: only has no workload")
 	}
 	return nil
 }

@@ -159,6 +159,8 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"no path":                {"  steps:", "  workload: {existing: {namespace: a, service: b, path: x}}\n  steps:", []string{"existing: path is \"x\"", "begins with /"}},
 		"two workloads":          {"  steps:", "  workload: {replicas: 2, existing: {namespace: a, service: b}}\n  steps:", []string{"exclude each other"}},
 		"a workload of etcd":     {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}\n  workload: {existing: {namespace: a, service: b}}", []string{"etcd: only has no workload"}},
+		"a Deployment of etcd":   {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}\n  workload: {replicas: 2}", []string{"etcd: only has no workload"}},
+		"a label of etcd":        {"controlPlanes: 3", "etcd: only, etcdMembers: 3, excludeDisruption: true", []string{"excludeDisruption", "etcd: only has no nodes"}},
 		"existing as a step":     {"- fault:", "- workload: {existing: {namespace: a, service: b}}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
 		"unknown kind":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, cronJob]}\n  steps:", []string{"spec.workload: kinds", "cronJob", "daemonSet statefulSet bare"}},
 		"a kind twice":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, bare]}\n  steps:", []string{"kinds: \"bare\" is there twice"}},

@@ -170,7 +170,23 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 		}
 	}
 	slices.Sort(s.Machines)
+	for _, m := range s.Machines {
+		if on := runsOn(kind, t); on != nil && !slices.Contains(on, m) {
+			return s, cluster.Usagef("%s: target %s: what it is done to does not run on %s; it does on %s", kind, target, m, strings.Join(on, ", "))
+		}
+	}
 	return s, nil
+}
+
+// runsOn are the machines with the program that a kind of fault is done to; nil: it is done to machines.
+func runsOn(kind string, t cluster.Topology) []string {
+	switch {
+	case strings.HasPrefix(kind, "etcdMember"):
+		return t.EtcdMachines()
+	case strings.HasPrefix(kind, "apiServer"):
+		return t.ControlPlaneMachines()
+	}
+	return nil
 }
 
 // Describe says what will be done, from the fields that will be used.

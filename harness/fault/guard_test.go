@@ -149,6 +149,24 @@ type zero struct{}
 
 func (*zero) Uint64() uint64 { return 1<<63 - 1 }
 
+// TestImpossibleTargets: a machine that does not run what the fault is done to.
+func TestImpossibleTargets(t *testing.T) {
+	top := cluster.Topology{ControlPlanes: 3, Workers: 2, Etcd: cluster.EtcdStacked, EtcdMembers: 3}
+	for _, c := range []struct {
+		kind, target string
+		fine         bool
+	}{
+		{"etcdMemberCrash", Workers, false}, {"etcdMemberFreeze", "worker-1", false}, {"etcdMemberDataLoss", "worker-2", false}, {"apiServerCrashLoop", "worker-1", false},
+		{"etcdMemberCrash", "control-plane-2", true}, {"apiServerCrashLoop", "control-plane-2", true}, {"machinePowerOff", Workers, true}, {"machineIsolate", "worker-1", true},
+	} {
+		_, err := NewSpec(c.kind, c.target, 0, top, rand.New(rand.NewPCG(1, 1)))
+		var usage *cluster.UsageError
+		if c.fine != (err == nil) || !c.fine && (!errors.As(err, &usage) || !strings.Contains(err.Error(), "control-plane-1")) {
+			t.Errorf("%s of %s: %v", c.kind, c.target, err)
+		}
+	}
+}
+
 func TestSpecTargets(t *testing.T) {
 	top := cluster.Topology{ControlPlanes: 5}.Complete()
 	for target, impact := range map[string]int{Leader: 1, Follower: 1, Any: 1, Minority: 2, Majority: 3, Members: 5, "control-plane-4": 1} {
