@@ -102,14 +102,19 @@ func (s WorkloadSpec) kindsReady(ctx context.Context, client kubernetes.Interfac
 	return nil
 }
 
-// goneKinds removes whatever of them there may be.
-func goneKinds(ctx context.Context, t *observe.Target, o metav1.DeleteOptions) []error {
+// goneKinds removes whatever of them there may be, on workers that the cluster has no more as well: nobody else removes a pod that is nobody's.
+func goneKinds(ctx context.Context, client kubernetes.Interface, o metav1.DeleteOptions) []error {
 	out := []error{
-		gonePiece("the workload's DaemonSet", t.Client.AppsV1().DaemonSets(metav1.NamespaceDefault).Delete(ctx, DaemonSet.app(), o)),
-		gonePiece("the workload's StatefulSet", t.Client.AppsV1().StatefulSets(metav1.NamespaceDefault).Delete(ctx, StatefulSet.app(), o)),
+		gonePiece("the workload's DaemonSet", client.AppsV1().DaemonSets(metav1.NamespaceDefault).Delete(ctx, DaemonSet.app(), o)),
+		gonePiece("the workload's StatefulSet", client.AppsV1().StatefulSets(metav1.NamespaceDefault).Delete(ctx, StatefulSet.app(), o)),
 	}
-	for _, w := range t.Cluster.Topology().WorkerMachines() {
-		out = append(out, gonePiece("pod "+bare(w), t.Client.CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, bare(w), o)))
+	pods, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + Bare.app()})
+	if err != nil {
+		return append(out, fmt.Errorf("pods of the %s: %w", Bare, err))
+	}
+	for i := range pods.Items {
+		name := pods.Items[i].Name
+		out = append(out, gonePiece("pod "+name, client.CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, name, o)))
 	}
 	return out
 }

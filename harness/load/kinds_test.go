@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -8,6 +9,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 )
+
+// TestKindsGo: to the last, also of a worker that has left the cluster since.
+func TestKindsGo(t *testing.T) {
+	client, spec := fake.NewClientset(), WorkloadSpec{Replicas: 2, Kinds: Kinds()}
+	if err := spec.startKinds(t.Context(), client, []string{"worker-1", "left"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(goneKinds(t.Context(), client, metav1.DeleteOptions{})...); err == nil || !strings.Contains(err.Error(), "is being deleted") {
+		t.Errorf("error %v", err)
+	}
+	if err := errors.Join(goneKinds(t.Context(), client, metav1.DeleteOptions{})...); err != nil {
+		t.Error(err)
+	}
+	if pods, err := client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{}); err != nil || len(pods.Items) > 0 {
+		t.Errorf("%v %+v", err, pods.Items)
+	}
+}
 
 // TestKinds: a pod of each kind on each worker, and who starts a second time takes over what is there.
 func TestKinds(t *testing.T) {

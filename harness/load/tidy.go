@@ -34,7 +34,7 @@ func Tidy(ctx context.Context, t *observe.Target, quiet time.Duration) error {
 	return errors.Join(err, cluster.Await(ctx, "the end of all that the run has made", cluster.Wait{For: tidyWithin, Every: time.Second}, func(ctx context.Context) error {
 		foreground := metav1.DeletePropagationForeground
 		o := metav1.DeleteOptions{PropagationPolicy: &foreground}
-		return errors.Join(append(goneKinds(ctx, t, o),
+		return errors.Join(append(goneKinds(ctx, t.Client, o),
 			gonePiece("namespace "+observe.ClientsNamespace, t.Client.CoreV1().Namespaces().Delete(ctx, observe.ClientsNamespace, o)),
 			gonePiece("the workload", t.Client.AppsV1().Deployments(metav1.NamespaceDefault).Delete(ctx, observe.WorkloadName, o)),
 			gonePiece("the workload's budget", t.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Delete(ctx, observe.WorkloadName, o)))...)
