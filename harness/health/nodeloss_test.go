@@ -304,6 +304,17 @@ func TestNextLoss(t *testing.T) {
 	}
 }
 
+// TestWhoWasCutOffRanOn: a pod is Ready again as soon as its kubelet is heard, and only then told to end.
+func TestWhoWasCutOffRanOn(t *testing.T) {
+	r, w := asItShould(func(l *lostNode) { l.empty = 58 }, with(podsOf(54, 58, "db-1", func(p *observe.Pod) { p.Ready = true }))).record()
+	for want, components := range map[plan.Verdict][]string{plan.Fail: nil, plan.Pass: {"etcd"}} {
+		w.Components = components
+		if got := judge(t, "nodeReturns", r, w, Params{}); got.Verdict != want {
+			t.Errorf("%v: %s: %s", components, got.Verdict, got.Message)
+		}
+	}
+}
+
 // TestNoWorkersToLose: of a cluster of control planes only, one that is lost is not all workers.
 func TestNoWorkersToLose(t *testing.T) {
 	r, w := asItShould().record()

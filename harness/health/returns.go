@@ -57,7 +57,7 @@ func (a *absence) notBack(p *fate, last observe.Observation) (plan.Verdict, stri
 	i := slices.IndexFunc(last.Pods, func(x observe.Pod) bool { return x.UID == p.UID })
 	is, certain := a.anothers(p)
 	switch {
-	case a.evicted(p) && !p.resumed.IsZero():
+	case a.evicted(p) && !p.resumed.IsZero() && len(a.w.Components) == 0: // one that was cut off has never ended
 		return plan.Fail, fmt.Sprintf("pod %s was evicted from %s, and ran there again at %s", p.Name, a.machine, clock(p.resumed))
 	case a.evicted(p) && i >= 0:
 		return plan.Fail, fmt.Sprintf("pod %s was evicted from %s, and is still there at the end", p.Name, a.machine)
