@@ -281,61 +281,6 @@ func both(all ...func(*observe.Observation, float64)) func(*observe.Observation,
 	}
 }
 
-// TestNextLoss: what another step on the machine does to its pods is not the first one's.
-func TestNextLoss(t *testing.T) {
-	for name, c := range map[string]struct {
-		loss  lostNode
-		next  Window
-		check string
-		want  plan.Verdict
-	}{
-		"a short one, and a long one":          {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 60, 70 }), Window{Machines: []string{worker}, Began: at(35)}, "nothingEvicted", plan.Pass},
-		"evicted between the two":              {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 33, 70 }), Window{Machines: []string{worker}, Began: at(35)}, "nothingEvicted", plan.Fail},
-		"another machine's":                    {asItShould(func(l *lostNode) { l.back, l.ready, l.evicted, l.empty = 26, 29, 60, 70 }), Window{Machines: []string{"worker-2"}, Began: at(35)}, "nothingEvicted", plan.Fail},
-		"a long one, and an upgrade":           {asItShould(with(podsOf(62, forever, "agent-1", nil))), Window{Machines: []string{worker}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Pass},
-		"a long one, and an upgrade of others": {asItShould(with(podsOf(62, forever, "agent-1", nil))), Window{Machines: []string{"worker-2"}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Pass},
-		"nobody saw by whom":                   {asItShould(with(podsOf(59, forever, "agent-1", nil))), Window{Machines: []string{worker}, Began: at(58), Upgrade: true}, "nodeReturns", plan.Unknown},
-	} {
-		r, w := c.loss.record()
-		r.Windows = append(r.Windows, c.next)
-		if got := judge(t, c.check, r, w, Params{}); got.Verdict != c.want {
-			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
-		}
-	}
-}
-
-// TestWhoWasCutOffRanOn: a pod is Ready again as soon as its kubelet is heard, and only then told to end.
-func TestWhoWasCutOffRanOn(t *testing.T) {
-	r, w := asItShould(func(l *lostNode) { l.empty = 58 }, with(podsOf(54, 58, "db-1", func(p *observe.Pod) { p.Ready = true }))).record()
-	for want, components := range map[plan.Verdict][]string{plan.Fail: nil, plan.Pass: {"etcd"}} {
-		w.Components = components
-		if got := judge(t, "nodeReturns", r, w, Params{}); got.Verdict != want {
-			t.Errorf("%v: %s: %s", components, got.Verdict, got.Message)
-		}
-	}
-}
-
-// TestNoWorkersToLose: of a cluster of control planes only, one that is lost is not all workers.
-func TestNoWorkersToLose(t *testing.T) {
-	r, w := asItShould().record()
-	r.Topology = cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingFast}
-	w.Machines = []string{cp}
-	for i := range r.Observations {
-		for j := range r.Observations[i].Nodes {
-			n := &r.Observations[i].Nodes[j]
-			n.Name = map[string]string{cp: worker, worker: cp}[n.Name]
-		}
-		for j := range r.Observations[i].Pods {
-			if p := &r.Observations[i].Pods[j]; p.Node == worker {
-				p.Node = cp
-			}
-		}
-	}
-	if got := judge(t, "nothingEvicted", r, w, Params{}); got.Verdict != plan.Unknown || !strings.Contains(got.Message, "longer than its toleration") {
-		t.Errorf("%s: %s", got.Verdict, got.Message)
-	}
-}
-
 func podsBefore(o *observe.Observation, second float64) {
 	if second < 12 {
 		o.Pods = nil
