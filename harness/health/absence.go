@@ -20,6 +20,9 @@ const tardy = 5 * time.Second
 // taintEvery is the time between the taints of two nodes (--node-eviction-rate is 0.1 a second; the first is tainted at once).
 const taintEvery = 10 * time.Second
 
+// labelExclude is of nodes that the node life cycle controller does not count when it asks how many are lost.
+const labelExclude = "node.kubernetes.io/exclude-disruption"
+
 // stamp is how exact the times in objects are: whole seconds, by two clocks.
 const stamp = time.Second
 
@@ -231,21 +234,20 @@ func (a *absence) anothers(p *fate) (is, certain bool) {
 }
 
 // withheld says of how many nodes the node life cycle controller has lost so many that it puts on no more taints; empty: it has not. All may be lost, or
-// more than two and 55 % (--unhealthy-zone-threshold) in a cluster of at most 50 (--large-cluster-size-threshold). Control planes may be left out of the count.
+// more than two and 55 % (--unhealthy-zone-threshold) in a cluster of at most 50 (--large-cluster-size-threshold). It does not count who is labelled so.
 func (a *absence) withheld() string {
-	workers, all := a.Topology.WorkerMachines(), kubernetesMachines(a.Topology)
-	lost := func(of []string) (n int) {
-		for _, m := range of {
-			if slices.Contains(a.w.Machines, m) {
-				n++
-			}
+	lost, counted := 0, 0
+	for _, m := range kubernetesMachines(a.Topology) {
+		if a.Before != nil && a.Before.Objects != nil && a.Before.Objects.Items["Node "+m]["metadata.labels["+labelExclude+"]"] != "" {
+			continue
 		}
-		return n
+		counted++
+		if slices.Contains(a.w.Machines, m) {
+			lost++
+		}
 	}
-	for _, of := range [][]string{all, workers} {
-		if n := lost(of); n > 0 && (n == len(of) || n > 2 && 100*n >= 55*len(of)) {
-			return fmt.Sprintf("%d of %d nodes were lost, and of so many not all are tainted", lost(all), len(all))
-		}
+	if lost > 0 && (lost == counted || lost > 2 && 100*lost >= 55*counted) {
+		return fmt.Sprintf("%d of %d nodes were lost, and of so many not all are tainted", lost, counted)
 	}
 	return ""
 }

@@ -63,3 +63,24 @@ func TestNoWorkersToLose(t *testing.T) {
 		t.Errorf("%s: %s", got.Verdict, got.Message)
 	}
 }
+
+// TestTaintsAreWithheld: of how many nodes, and who counts.
+func TestTaintsAreWithheld(t *testing.T) {
+	for _, c := range []struct {
+		controls, workers, lost int
+		labelled                bool
+		want                    bool
+	}{{1, 1, 1, false, false}, {1, 1, 1, true, true}, {1, 2, 2, false, false}, {1, 3, 3, false, true}, {3, 3, 3, false, false}, {3, 4, 3, true, true}, {1, 9, 5, false, false}} {
+		r := &Record{Topology: cluster.Topology{ControlPlanes: c.controls, Workers: c.workers, Etcd: cluster.EtcdStacked, EtcdMembers: c.controls}, Before: facts(nil)}
+		if c.labelled {
+			r.Before.Objects = &observe.Objects{Items: fields{}}
+			for _, m := range r.Topology.ControlPlaneMachines() {
+				r.Before.Objects.Items["Node "+m] = map[string]string{"metadata.labels[" + labelExclude + "]": `"drydock"`}
+			}
+		}
+		a := &absence{Record: r, w: &Window{Machines: r.Topology.WorkerMachines()[:c.lost]}}
+		if why := a.withheld(); (why != "") != c.want {
+			t.Errorf("%+v: %q", c, why)
+		}
+	}
+}
