@@ -31,7 +31,7 @@ func (b noFsync) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	return nil
 }
 
-var _ = Describe("a power cut that loses what was not fsynced", Label("tier: quick", "needs: etcd"), func() {
+var _ = Describe("a power cut that loses what was not fsynced", Label("tier: full", "needs: etcd"), func() {
 	var provider *lab.Provider
 	BeforeEach(func(ctx context.Context) {
 		provider = suite.Host.Lab()
@@ -42,6 +42,10 @@ var _ = Describe("a power cut that loses what was not fsynced", Label("tier: qui
 
 	It("ends GO with etcd as released", func(ctx context.Context) {
 		suite.EndsGo(ctx, "power-loss-unsynced", experiment.Options{})
+	}, NodeTimeout(5*time.Minute))
+
+	It("leaves nothing behind: drydock killed in the middle of it", func(ctx context.Context) {
+		killedInTheMiddle(ctx, "power-loss-unsynced")
 	}, NodeTimeout(5*time.Minute))
 
 	// The other half of what that shows.
