@@ -25,7 +25,7 @@ func labInit(ctx context.Context, args []string) error {
 	return labinit.Main(ctx, args[0])
 }
 
-func labTry(context.Context, []string) error { return machineinit.Try(os.Stdout) }
+func labTry(context.Context, []string) error { return labinit.Try(os.Stdout) }
 
 func machineInit(ctx context.Context, _ []string) error {
 	return machineinit.Main(ctx)

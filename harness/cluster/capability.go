@@ -69,10 +69,20 @@ type Forgetter interface {
 	KeepUnsynced(ctx context.Context) error
 }
 
+// Way is which packets of a link are lost, as the machine sees it whose link it is.
+type Way string
+
+// The ways of a cut.
+const (
+	BothWays Way = "both"
+	Outbound Way = "out" // what it sends
+	Inbound  Way = "in"  // what is sent to it
+)
+
 // Links are the machine's connections to its peers.
 type Links interface {
-	// Cut drops all packets from and to the peers; no peers means everybody.
-	Cut(ctx context.Context, peers ...netip.Addr) error
+	// Cut drops the IP packets that go that way between the machine and the peers; no peers means everybody.
+	Cut(ctx context.Context, way Way, peers ...netip.Addr) error
 	// HealLinks undoes every Cut; idempotent.
 	HealLinks(ctx context.Context) error
 	// Dropped counts the packets the cuts have dropped since they were made.

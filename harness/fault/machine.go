@@ -164,7 +164,7 @@ type machineIsolate struct{}
 
 func (*machineIsolate) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
-		return l.Cut(ctx)
+		return l.Cut(ctx, cluster.BothWays)
 	})
 }
 

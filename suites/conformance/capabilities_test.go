@@ -199,7 +199,7 @@ func cuts(ctx context.Context, b *bed) {
 	l := as[cluster.Links](m)
 	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
 	Expect(l.Dropped(ctx)).To(BeZero())
-	Expect(l.Cut(ctx)).To(Succeed())
+	Expect(l.Cut(ctx, cluster.BothWays)).To(Succeed())
 	err := reach(ctx, from, m.Addr().String(), port(m))
 	Expect(cluster.FailureOf(err)).To(Equal(cluster.Deadline), fmt.Sprintf("%v is silence, not a refusal", err))
 	Expect(l.Dropped(ctx)).To(BeNumerically(">", 0))
@@ -219,7 +219,7 @@ func cutsOne(ctx context.Context, b *bed) {
 	m, peer, third := b.victim(), all[0], all[1]
 	l := as[cluster.Links](m)
 	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
-	Expect(l.Cut(ctx, peer.Addr())).To(Succeed())
+	Expect(l.Cut(ctx, cluster.BothWays, peer.Addr())).To(Succeed())
 	Expect(reach(ctx, as[cluster.Dialer](peer).Dial, m.Addr().String(), port(m))).NotTo(Succeed())
 	Expect(reach(ctx, as[cluster.Dialer](m).Dial, peer.Addr().String(), port(peer))).NotTo(Succeed(), "the other way")
 	Expect(reach(ctx, as[cluster.Dialer](third).Dial, m.Addr().String(), port(m))).To(Succeed(), "and nobody else")

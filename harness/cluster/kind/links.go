@@ -13,16 +13,23 @@ import (
 // The table that holds cuts, as a lab's machine has it. It goes with the node's network namespace, or with HealLinks.
 const cutTable = "drydock-cut"
 
-// Cut drops packets on eth0 from and to the peers, or all of them, counting what it drops, also those of the node's pods.
-func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
-	_, err := m.Exec(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(cutRules(peers))})
+// Cut drops packets on eth0 from and to the peers, or all of them, counting what it drops. Without peers that is also what the node's pods send and
+// get; peers are known by their nodes' addresses, which what pods send to pods does not have.
+func (m *Machine) Cut(ctx context.Context, way cluster.Way, peers ...netip.Addr) error {
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(cutRules(way, peers))})
 	return err
 }
 
-func cutRules(peers []netip.Addr) string {
+func cutRules(way cluster.Way, peers []netip.Addr) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table ip %s {\n", cutTable)
-	for _, dir := range []struct{ name, hook, device, peer string }{{"in", "prerouting", "iifname", "saddr"}, {"out", "postrouting", "oifname", "daddr"}} {
+	for _, dir := range []struct {
+		name, hook, device, peer string
+		spared                   cluster.Way
+	}{{"in", "prerouting", "iifname", "saddr", cluster.Outbound}, {"out", "postrouting", "oifname", "daddr", cluster.Inbound}} {
+		if way == dir.spared {
+			continue
+		}
 		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n", dir.name, dir.hook)
 		if len(peers) == 0 {
 			fmt.Fprintf(&b, "\t\t%s \"eth0\" counter drop\n", dir.device)

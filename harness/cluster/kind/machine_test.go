@@ -68,13 +68,18 @@ func TestPowerOffTwice(t *testing.T) {
 }
 
 func TestCuts(t *testing.T) {
-	rules := cutRules([]netip.Addr{netip.MustParseAddr("10.0.0.1")})
+	rules := cutRules(cluster.BothWays, []netip.Addr{netip.MustParseAddr("10.0.0.1")})
 	for _, want := range []string{`iifname "eth0" ip saddr 10.0.0.1 counter drop`, `oifname "eth0" ip daddr 10.0.0.1 counter drop`} {
 		if !strings.Contains(rules, want) {
 			t.Errorf("no %q in\n%s", want, rules)
 		}
 	}
-	if all := cutRules(nil); strings.Contains(all, "addr") || strings.Count(all, "counter drop") != 2 {
+	for way, other := range map[cluster.Way]string{cluster.Outbound: "saddr", cluster.Inbound: "daddr"} {
+		if one := cutRules(way, []netip.Addr{netip.MustParseAddr("10.0.0.1")}); strings.Contains(one, other) || strings.Count(one, "counter drop") != 1 {
+			t.Errorf("%s:\n%s", way, one)
+		}
+	}
+	if all := cutRules(cluster.BothWays, nil); strings.Contains(all, "addr") || strings.Count(all, "counter drop") != 2 {
 		t.Errorf("everybody:\n%s", all)
 	}
 	const listed = `{"nftables":[{"metainfo":{"version":"1.0.6"}},{"table":{"name":"drydock-cut"}},

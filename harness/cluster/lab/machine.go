@@ -194,21 +194,19 @@ func (m *Machine) BootID(ctx context.Context) (string, error) {
 	return cluster.KernelBootID(ctx, m)
 }
 
-// Cut drops packets with nftables rules inside the machine.
-func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
-	var p machineinit.CutParams
-	for _, a := range peers {
-		p.Peers = append(p.Peers, a.String())
-	}
-	return m.call(ctx, "cut", p, nil)
+// Cut drops packets at the lab's end of the machines' cables, where no machine can undo it: also those of pods, whatever addresses they have, and of IPv6.
+func (m *Machine) Cut(ctx context.Context, way cluster.Way, peers ...netip.Addr) error {
+	return m.lab.call(ctx, "cut", labinit.CutParams{Name: m.name, Way: way, Peers: peers}, nil)
 }
 
 // HealLinks removes all cuts.
-func (m *Machine) HealLinks(ctx context.Context) error { return m.call(ctx, "heal", struct{}{}, nil) }
+func (m *Machine) HealLinks(ctx context.Context) error {
+	return m.lab.call(ctx, "heal", labinit.MachineParams{Name: m.name}, nil)
+}
 
 // Dropped counts the packets the cuts have dropped.
 func (m *Machine) Dropped(ctx context.Context) (n uint64, err error) {
-	return n, m.call(ctx, "dropped", struct{}{}, &n)
+	return n, m.lab.call(ctx, "dropped", labinit.MachineParams{Name: m.name}, &n)
 }
 
 func (m *Machine) signal(ctx context.Context, process string, sig syscall.Signal) (n int, err error) {

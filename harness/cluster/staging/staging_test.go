@@ -65,7 +65,7 @@ func TestUnclaimed(t *testing.T) {
 	ctx := t.Context()
 	_, held := m.Hold(ctx, "etcd")
 	_, killed := m.Kill(ctx, "etcd")
-	for name, err := range map[string]error{"hold": held, "kill": killed, "freeze": m.Freeze(ctx, "etcd"), "cut": m.Cut(ctx), "off": m.Off(ctx)} {
+	for name, err := range map[string]error{"hold": held, "kill": killed, "freeze": m.Freeze(ctx, "etcd"), "cut": m.Cut(ctx, cluster.BothWays), "off": m.Off(ctx)} {
 		var usage *cluster.UsageError
 		if !errors.As(err, &usage) {
 			t.Errorf("%s: want a UsageError, got %v", name, err)
@@ -139,14 +139,19 @@ func TestQuote(t *testing.T) {
 // TestTable: a cut leaves our own login through, and only that.
 func TestTable(t *testing.T) {
 	m := &Machine{found: found{from: "10.0.0.9", sshPort: "22"}}
-	table := m.table([]netip.Addr{netip.MustParseAddr("10.0.0.2")})
+	table := m.table(cluster.BothWays, []netip.Addr{netip.MustParseAddr("10.0.0.2")})
 	for _, want := range []string{"ip saddr 10.0.0.9 tcp dport 22 accept", "ip daddr 10.0.0.9 tcp sport 22 accept", "ip saddr 10.0.0.2 counter drop", "ip daddr 10.0.0.2 counter drop"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
-	if !strings.Contains(m.table(nil), "accept; counter drop;") {
-		t.Errorf("nobody is cut off by\n%s", m.table(nil))
+	if !strings.Contains(m.table(cluster.BothWays, nil), "accept; counter drop;") {
+		t.Errorf("nobody is cut off by\n%s", m.table(cluster.BothWays, nil))
+	}
+	for way, other := range map[cluster.Way]string{cluster.Outbound: "saddr 10.0.0.2", cluster.Inbound: "daddr 10.0.0.2"} {
+		if one := m.table(way, []netip.Addr{netip.MustParseAddr("10.0.0.2")}); strings.Contains(one, other) || strings.Count(one, "counter drop") != 2 {
+			t.Errorf("%s:\n%s", way, one)
+		}
 	}
 }
 

@@ -156,7 +156,7 @@ func (m *Machine) State(ctx context.Context, process string) (string, error) {
 }
 
 // Cut drops packets with a table of nftables of its own. Our own login is left through: what is cut must be looked at and undone.
-func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
+func (m *Machine) Cut(ctx context.Context, way cluster.Way, peers ...netip.Addr) error {
 	if err := m.begin(); err != nil {
 		return err
 	}
@@ -164,12 +164,12 @@ func (m *Machine) Cut(ctx context.Context, peers ...netip.Addr) error {
 arm "$2"
 printf '%s' "$3" | nft -f -`
 	m.way.close(peers...)
-	_, err := m.script(ctx, script, "cut", m.deadMan(), m.table(peers))
+	_, err := m.script(ctx, script, "cut", m.deadMan(), m.table(way, peers))
 	return err
 }
 
 // table is the ruleset of a cut; without peers everybody is one.
-func (m *Machine) table(peers []netip.Addr) string {
+func (m *Machine) table(way cluster.Way, peers []netip.Addr) string {
 	family := "ip"
 	if from, err := netip.ParseAddr(m.found.from); err == nil && from.Is6() {
 		family = "ip6"
@@ -182,18 +182,27 @@ func (m *Machine) table(peers []netip.Addr) string {
 		if p.Is6() {
 			family = "ip6"
 		}
-		fmt.Fprintf(&in, "%s saddr %s counter drop; ", family, p)
-		fmt.Fprintf(&out, "%s daddr %s counter drop; ", family, p)
+		if way != cluster.Outbound {
+			fmt.Fprintf(&in, "%s saddr %s counter drop; ", family, p)
+		}
+		if way != cluster.Inbound {
+			fmt.Fprintf(&out, "%s daddr %s counter drop; ", family, p)
+		}
 	}
-	if len(peers) == 0 {
+	if len(peers) == 0 && way != cluster.Outbound {
 		in.WriteString("counter drop; ")
+	}
+	if len(peers) == 0 && way != cluster.Inbound {
 		out.WriteString("counter drop; ")
 	}
 	chain := func(name, hook, rules string) string {
 		return fmt.Sprintf("chain %s { type filter hook %s priority -300; policy accept; %s}\n", name, hook, rules)
 	}
-	// What passes through the machine is its pods' traffic.
-	return "table inet drydock_staging {\n" + chain("in", "input", in.String()) + chain("out", "output", out.String()) + chain("through", "forward", in.String()) + "}\n"
+	through := in.String() // what passes through the machine is its pods' traffic
+	if way == cluster.Outbound {
+		through = out.String()
+	}
+	return "table inet drydock_staging {\n" + chain("in", "input", in.String()) + chain("out", "output", out.String()) + chain("through", "forward", through) + "}\n"
 }
 
 // HealLinks undoes every cut.

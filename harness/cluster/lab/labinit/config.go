@@ -121,6 +121,13 @@ func checkRange(cidr string) error {
 // MaxMachines is how many addresses the lab's network has for machines.
 const MaxMachines = 254
 
+// CutParams say which packets between a machine and its peers are lost; no peers means everybody.
+type CutParams struct {
+	Name  string       `json:"name"`
+	Way   cluster.Way  `json:"way"`
+	Peers []netip.Addr `json:"peers,omitempty"`
+}
+
 // MachineParams name a machine in a request.
 type MachineParams struct {
 	Name string `json:"name"`

@@ -195,6 +195,15 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 			}
 			return nil, nil, s.loseUnsynced(ctx, p)
 		},
+		"heal":    named(func(_ context.Context, n string) (any, error) { return nil, s.healLinks(n) }),
+		"dropped": named(func(_ context.Context, n string) (any, error) { return s.dropped(n) }),
+		"cut": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
+			var p CutParams
+			if err := req.Decode(&p); err != nil {
+				return nil, nil, err
+			}
+			return nil, nil, s.cut(p)
+		},
 		"add": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
 			var spec cluster.MachineSpec
 			if err := req.Decode(&spec); err != nil {

@@ -39,10 +39,14 @@ func (s *switchboard) place(spec cluster.MachineSpec) error {
 // remove cuts the machine's power and drops its disk; one that is not there is removed already. It is done whole even when the caller hangs up.
 func (s *switchboard) remove(ctx context.Context, name string) error {
 	ctx = context.WithoutCancel(ctx)
-	if _, _, err := s.machine(name); err != nil {
-		return nil
+	m, _, err := s.machine(name)
+	if err != nil {
+		return nil // there is none
 	}
 	if err := s.powerOff(ctx, name); err != nil {
+		return fmt.Errorf("remove a machine: %w", err)
+	}
+	if err := uncut(m); err != nil { // another may get its cable
 		return fmt.Errorf("remove a machine: %w", err)
 	}
 	for _, dir := range []string{"disks", "run", unsyncedDir} {

@@ -68,11 +68,6 @@ type SignalParams struct {
 	Signal  int    `json:"signal"`
 }
 
-// CutParams name the peers to cut off; none means everybody.
-type CutParams struct {
-	Peers []string `json:"peers,omitempty"`
-}
-
 // UnitParams are one call of systemctl.
 type UnitParams struct {
 	Verb   string `json:"verb"`

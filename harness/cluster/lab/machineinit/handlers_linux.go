@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,16 +42,13 @@ type none struct{}
 
 func (m *machine) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
-		"exec":    m.exec,
-		"dial":    control.Dial,
-		"read":    simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
-		"write":   simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
-		"signal":  simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
-		"state":   simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
-		"cut":     simple(func(_ context.Context, p CutParams) (any, error) { return nil, cutPeers(p) }),
-		"heal":    simple(func(context.Context, none) (any, error) { return nil, healLinks() }),
-		"dropped": simple(func(context.Context, none) (any, error) { return dropped() }),
-		"unit":    simple(m.unit),
+		"exec":   m.exec,
+		"dial":   control.Dial,
+		"read":   simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
+		"write":  simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
+		"signal": simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
+		"state":  simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
+		"unit":   simple(m.unit),
 		"shutdown": simple(func(ctx context.Context, _ none) (any, error) {
 			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
 		}),
@@ -117,18 +113,6 @@ func stateOf(name string) string {
 		return f.State
 	}
 	return ""
-}
-
-func cutPeers(p CutParams) error {
-	var peers []netip.Addr
-	for _, s := range p.Peers {
-		a, err := netip.ParseAddr(s)
-		if err != nil {
-			return fmt.Errorf("cut: %w", err)
-		}
-		peers = append(peers, a)
-	}
-	return cut(peers)
 }
 
 var unitVerbs = []string{"start", "stop", "restart", "kill", "enable", "disable", "status", "daemon-reload"} //nolint:gochecknoglobals // a constant list

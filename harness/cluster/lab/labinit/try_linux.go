@@ -1,7 +1,8 @@
-package machineinit
+package labinit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -9,19 +10,20 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/unsynced"
 )
 
-// Try does in this process's namespaces, which are fresh and go with it, what machines are asked to do by their capabilities, and writes what the
-// kernel refuses as a cluster.Lacks in JSON.
+// Try does in this process's namespaces, which are fresh and go with it, what machines and their links are asked to do by their capabilities, and
+// writes what the kernel refuses as a cluster.Lacks in JSON.
 func Try(to io.Writer) error {
 	lacks := cluster.Lacks{}
-	err := cut(nil)
+	a, b := Machine{Addr: "10.77.1.1", Link: "m1"}, Machine{Addr: "10.77.1.2", Link: "m2"}
+	err := cutOff(a, cluster.BothWays, []Machine{b})
 	if err == nil {
-		_, err = dropped()
+		_, err = droppedOf(a)
 	}
 	if err == nil {
-		err = healLinks()
+		err = uncut(a)
 	}
 	if err != nil {
-		lacks[cluster.CanLinks] = fmt.Sprintf("this host's kernel gives a machine no packet filter (%v): load nf_tables", err)
+		lacks[cluster.CanLinks] = fmt.Sprintf("this host's kernel gives a lab's bridge no packet filter (%v): load nf_tables, which needs CONFIG_NF_TABLES_BRIDGE", errors.Unwrap(err))
 	}
 	// The last of all: nobody answers what this process would fsync from here on.
 	if l, err := unsynced.Install(); err != nil {
