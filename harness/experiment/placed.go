@@ -121,11 +121,10 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 	}
 	var out []placement
 	for _, s := range matched {
-		spec, err := fault.NewSpec(p.Fault.Kind, p.Fault.Target, p.Fault.For, t, rng)
+		spec, err := p.Fault.choose(t, rng)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
-		spec.Version, spec.Apart = p.Fault.Version, p.Fault.Apart
 		if lacks := spec.Lacking(cell.Lacks); lacks != "" {
 			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
 			continue

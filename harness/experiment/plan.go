@@ -94,11 +94,10 @@ func act(t cluster.Topology, c *choice, machines, members int) cluster.Act {
 
 func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
 	t := cell.Topology
-	spec, err := fault.NewSpec(st.Fault.Kind, st.Fault.Target, st.Fault.For, t, rng)
+	spec, err := st.Fault.choose(t, rng)
 	if err != nil {
 		return nil, err
 	}
-	spec.Version, spec.Apart = st.Fault.Version, st.Fault.Apart
 	if spec.Latent() {
 		return nil, cluster.Usagef("%s shows only in what an upgrade does: place it with `at:` under an upgrade's faults", spec.Kind)
 	}

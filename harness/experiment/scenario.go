@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,6 +97,8 @@ type Fault struct {
 	Target  string
 	For     time.Duration
 	Apart   time.Duration // between two of its machines
+	From    []string      // across from the target
+	Way     cluster.Way   // of what is lost between the two
 	Version string        // of the program, for faults in one version's programs
 	until   bool          // no duration was given
 }
@@ -121,6 +124,8 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 		For     time.Duration `yaml:"for"`
 		Apart   time.Duration `yaml:"apart"`
 		Version string        `yaml:"version"`
+		From    []string      `yaml:"from"`
+		Way     cluster.Way   `yaml:"way"`
 	}
 	if err := strict(body, &p); err != nil {
 		return err
@@ -130,6 +135,15 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	}
 	if p.Apart > 0 && !fault.Staggers(name) {
 		return fmt.Errorf("line %d: %s takes no apart: it is done to all its machines at once", n.Line, name)
+	}
+	if fault.Divides(name) && p.Way == "" {
+		p.Way = cluster.BothWays
+	}
+	switch ways := []cluster.Way{cluster.BothWays, cluster.Outbound, cluster.Inbound}; {
+	case !fault.Divides(name) && (len(p.From) > 0 || p.Way != ""):
+		return fmt.Errorf("line %d: %s takes no from and no way: it is not between machines", n.Line, name)
+	case fault.Divides(name) && !slices.Contains(ways, p.Way):
+		return fmt.Errorf("line %d: way is %q; known: %s, %s (what the target sends is lost), %s (what is sent to it)", n.Line, p.Way, ways[0], ways[1], ways[2])
 	}
 	if p.Target == "" {
 		p.Target = fault.Any
@@ -144,8 +158,18 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	if f.until = p.For == 0; f.until {
 		p.For = defaultHold
 	}
-	f.Kind, f.Target, f.For, f.Apart, f.Version = name, p.Target, p.For, p.Apart, p.Version
+	*f = Fault{Kind: name, Target: p.Target, For: p.For, Apart: p.Apart, From: p.From, Way: p.Way, Version: p.Version, until: f.until}
 	return nil
+}
+
+// choose makes all choices of the fault.
+func (f *Fault) choose(t cluster.Topology, rng *rand.Rand) (fault.Spec, error) {
+	s, err := fault.NewSpec(f.Kind, f.Target, f.For, t, rng)
+	if err != nil {
+		return s, err
+	}
+	s.Version, s.Apart, s.From, s.Way = f.Version, f.Apart, f.From, f.Way
+	return s, s.Fits(t)
 }
 
 // UnmarshalYAML reads `NAME` or `NAME: {param: value}`.
@@ -208,7 +232,7 @@ func explain(err error) string {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}
 	if i := strings.Index(s, "not found in type struct"); i >= 0 {
-		s = s[:i] + "is unknown; known: target, for, apart, version"
+		s = s[:i] + "is unknown; known: target, for, apart, from, way, version"
 	}
 	return s
 }

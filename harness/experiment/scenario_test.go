@@ -131,6 +131,8 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown fault field":    {"for: 5s", "fro: 5s", []string{"line 7", "fro", "target, for"}},
 		"negative distance":      {"for: 5s", "for: 5s, apart: -1s", []string{"line 7", "apart -1s", "negative"}},
 		"all at once, and apart": {"for: 5s", "for: 5s, apart: 1s", []string{"line 7", "etcdMemberCrash takes no apart"}},
+		"a way of a crash":       {"for: 5s", "for: 5s, way: out", []string{"line 7", "etcdMemberCrash takes no from and no way"}},
+		"another way":            {"etcdMemberCrash: {target: leader, for: 5s", "partition: {target: leader, way: up, for: 5s", []string{"line 7", `way is "up"`, "both, out", "in ("}},
 		"negative time":          {"for: 5s", "for: -5s", []string{"line 7", "negative"}},
 		"unknown check":          {"[etcdQuorum]", "[etcdQuorom]", []string{"line 8", "etcdQuorom", "etcdQuorum"}},
 		"unknown check field":    {"[etcdQuorum]", "[{apiAvailable: {gap: 3s}}]", []string{"line 8", "gap", "maxGap"}},

@@ -72,6 +72,7 @@ func List() []Kind {
 		{"unsyncedWritesLost", "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync", false, nil, needs(cluster.CanPower, cluster.CanLoseUnsynced), func(Spec) Fault { return &unsyncedWritesLost{} }},
 		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, needs(cluster.CanKill, cluster.CanHoldStarts), func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
 		{"machineIsolate", "a machine is cut off from the network", false, member, needs(cluster.CanLinks, cluster.CanDial), func(Spec) Fault { return &machineIsolate{} }},
+		{"partition", "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent", false, member, needs(cluster.CanLinks, cluster.CanDial), func(s Spec) Fault { return &partition{from: s.From, way: s.Way} }},
 	}
 }
 
@@ -95,6 +96,8 @@ type Spec struct {
 	Pick     int           `json:"pick"`     // which follower
 	For      time.Duration `json:"for"`
 	Apart    time.Duration `json:"apart,omitempty"`   // between two of its machines; 0: all at once
+	From     []string      `json:"from,omitempty"`    // across from its machines; empty: all others
+	Way      cluster.Way   `json:"way,omitempty"`     // of what is lost between them
 	Version  string        `json:"version,omitempty"` // of the program, for faults in a version's programs
 }
 
@@ -208,6 +211,16 @@ func (s Spec) Describe() string {
 	kind := s.Kind
 	if s.Version != "" {
 		kind += " " + s.Version
+	}
+	if len(s.From) > 0 {
+		on += " from " + strings.Join(s.From, ", ")
+	}
+	switch s.Way {
+	case cluster.Outbound:
+		on += ", of what it sends only,"
+	case cluster.Inbound:
+		on += ", of what is sent to it only,"
+	case cluster.BothWays:
 	}
 	out := fmt.Sprintf("%s of %s for %s", kind, on, s.For)
 	if s.Apart > 0 {

@@ -73,6 +73,7 @@ func Checks() []CheckKind {
 		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader, true},
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue, false},
 		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop, false},
+		{"minorityStepsDown", "during", "members that are cut off from a quorum lead nobody and follow nobody, 5s after the cut", minorityStepsDown, false},
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly, false},
 		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses, false},
 		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove, false},

@@ -1,0 +1,246 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// partition loses what machines send to each other across a line, both ways or one; on each side of it, and to machines on neither, all goes through.
+type partition struct {
+	from []string // the other side; empty: all machines that are not on this one
+	way  cluster.Way
+}
+
+// Divides reports whether a kind of fault is between two sets of machines.
+func Divides(kind string) bool { return kind == "partition" }
+
+// Fits refuses, with a UsageError, a partition of nobody from nobody, of machines from themselves, and one whose target is the side that goes on: whoever is on the
+// other would be taken for unharmed.
+func (s Spec) Fits(t cluster.Topology) error {
+	if !Divides(s.Kind) {
+		return nil
+	}
+	var all []string
+	for _, m := range t.Machines() {
+		all = append(all, m.Name)
+	}
+	for _, m := range s.From {
+		switch {
+		case !slices.Contains(all, m):
+			return cluster.Usagef("%s: from: unknown machine %q; known: %s", s.Kind, m, strings.Join(all, ", "))
+		case slices.Contains(s.Machines, m):
+			return cluster.Usagef("%s: %s cannot be on both sides", s.Kind, m)
+		}
+	}
+	late := s.Target == Leader || s.Target == Follower
+	switch here, there := within(s.Machines, t.EtcdMachines()), within(across(all, s.Machines, s.From), t.EtcdMachines()); {
+	case late && len(s.From) > 0:
+		return cluster.Usagef("%s of a %s takes no from: who that is shows when it happens, and may be among them", s.Kind, s.Target)
+	case late && len(all) < 2, !late && len(s.Machines) == 0, !late && len(across(all, s.Machines, s.From)) == 0:
+		return cluster.Usagef("%s of %s: there is no machine on one of the two sides", s.Kind, s.Target)
+	case here > there && there > 0:
+		return cluster.Usagef("%s of %s: with %d of %d members it is the side that goes on; name the smaller side", s.Kind, s.Target, here, here+there)
+	}
+	return nil
+}
+
+func within(names, set []string) (n int) {
+	for _, m := range names {
+		if slices.Contains(set, m) {
+			n++
+		}
+	}
+	return n
+}
+
+// across are the machines on the other side of a line.
+func across(all, here, from []string) []string {
+	if len(from) > 0 {
+		return from
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(m string) bool { return slices.Contains(here, m) })
+}
+
+func (f *partition) across(e *Env, machines []string) []string {
+	var all []string
+	for _, m := range e.Cluster.Machines() {
+		all = append(all, m.Name())
+	}
+	return across(all, machines, f.from)
+}
+
+func (f *partition) Inject(ctx context.Context, e *Env, machines []string) error {
+	far, err := machinesOf(e, f.across(e, machines))
+	if err != nil {
+		return err
+	}
+	var peers []netip.Addr
+	for _, m := range far {
+		peers = append(peers, m.Addr())
+	}
+	if len(peers) == 0 { // which the capability takes for everybody
+		return fmt.Errorf("no machine is across from %s", strings.Join(machines, ", "))
+	}
+	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
+		return l.Cut(ctx, f.way, peers...)
+	})
+}
+
+func (f *partition) Recover(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
+		return l.HealLinks(ctx)
+	})
+}
+
+// Effective: of every two machines across the line each is seen not to hear the other, or, one way, to be the only one that hears; packets were dropped
+// on every machine's links; and every two machines on one side, or with one on neither, still talk. One pair that was forgotten is no partition.
+func (f *partition) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	out, err := pairs(ctx, machines, f.across(e, machines), func(ctx context.Context, near, far string) (plan.Evidence, error) { return f.apart(ctx, e, near, far) })
+	if err != nil {
+		return nil, err
+	}
+	if err := capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, l cluster.Links) error {
+		n, err := l.Dropped(ctx)
+		if err == nil && n == 0 {
+			err = errors.New("no packet was dropped on the links of " + m.Name())
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	control, err := f.control(ctx, e, machines)
+	if err != nil {
+		return nil, controlError{err}
+	}
+	return append(out, control...), nil
+}
+
+// apart sees of two machines who hears whom. near is on the side whose way it is.
+func (f *partition) apart(ctx context.Context, e *Env, near, far string) (plan.Evidence, error) {
+	var nearHears, farHears ear
+	var g errgroup.Group
+	g.Go(func() (err error) { nearHears, err = hears(ctx, e, near, far); return err })
+	g.Go(func() (err error) { farHears, err = hears(ctx, e, far, near); return err })
+	if err := g.Wait(); err != nil {
+		return plan.Evidence{}, err
+	}
+	for _, c := range []struct {
+		who, whom string
+		ear
+		want bool
+	}{{near, far, nearHears, f.way == cluster.Outbound}, {far, near, farHears, f.way == cluster.Inbound}} {
+		switch {
+		case c.answered:
+			return plan.Evidence{}, fmt.Errorf("%s still reaches %s: %s", c.whom, c.who, c.said)
+		case c.heard && !c.want:
+			return plan.Evidence{}, fmt.Errorf("%s still hears %s: %s", c.who, c.whom, c.said)
+		case !c.heard && c.want:
+			return plan.Evidence{}, fmt.Errorf("%s does not hear %s any more, which it should: %s", c.who, c.whom, c.said)
+		}
+	}
+	return saw(far, "%s; and on %s: %s", farHears.said, near, nearHears.said), nil
+}
+
+// ear is what one machine is seen to hear of another.
+type ear struct {
+	heard    bool // what the other sends arrives
+	answered bool // and the answer to it
+	said     string
+}
+
+// hears has one machine connect to another. A connection that is made, or refused, is heard and answered. Of one that is not, the other's kernel knows
+// whether it has heard: it then has a connection half open (SYN_RECV of tcp(7)).
+func hears(ctx context.Context, e *Env, who, whom string) (ear, error) {
+	ms, err := machinesOf(e, []string{who, whom})
+	if err != nil {
+		return ear{}, err
+	}
+	d, err := cluster.As[cluster.Dialer](ms[1])
+	if err != nil {
+		return ear{}, err
+	}
+	port := servicePort(e, who)
+	dialErr := reach(ctx, d, ms[0].Addr(), port)
+	if kind := cluster.FailureOf(dialErr); dialErr == nil || kind == cluster.Refused || kind == cluster.Reset {
+		return ear{heard: true, answered: true, said: fmt.Sprintf("%s and %s talk", who, whom)}, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return ear{}, err
+	}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		raw, err := ms[0].ReadFile(ctx, table)
+		if err != nil && table == "/proc/net/tcp" { // a kernel without IPv6 has no other
+			return ear{}, fmt.Errorf("who knocks at %s: %w", who, err)
+		}
+		if err == nil && halfOpen(string(raw), port, ms[1].Addr()) {
+			return ear{heard: true, said: fmt.Sprintf("it hears %s, and its answers are lost: %v", whom, dialErr)}, nil
+		}
+	}
+	return ear{said: fmt.Sprintf("it does not hear %s: %v", whom, dialErr)}, nil
+}
+
+// control sees that every two machines that should still talk do.
+func (f *partition) control(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	sides := [][]string{machines, f.across(e, machines)}
+	var neither []string
+	for _, m := range e.Cluster.Machines() {
+		if !slices.Contains(sides[0], m.Name()) && !slices.Contains(sides[1], m.Name()) {
+			neither = append(neither, m.Name())
+		}
+	}
+	talk := func(ctx context.Context, a, b string) (plan.Evidence, error) {
+		got, err := hears(ctx, e, a, b)
+		if err == nil && !got.answered {
+			err = fmt.Errorf("%s and %s should not be affected, and: on %s %s", a, b, a, got.said)
+		}
+		return saw(a, "%s, as they should", got.said), err
+	}
+	out, err := pairs(ctx, neither, append(slices.Clone(sides[0]), sides[1]...), talk)
+	for _, side := range append(sides, neither) {
+		for i, m := range side {
+			more, sideErr := pairs(ctx, []string{m}, side[i+1:], talk)
+			out, err = append(out, more...), errors.Join(err, sideErr)
+		}
+	}
+	if err == nil && len(out) == 0 {
+		out = append(out, saw("plan", "no two machines are left that should still talk: there is nothing to compare with"))
+	}
+	return out, err
+}
+
+// pairs looks at every pair of two sets at the same time: each look may take as long as a time-out.
+func pairs(ctx context.Context, as, bs []string, look func(ctx context.Context, a, b string) (plan.Evidence, error)) ([]plan.Evidence, error) {
+	out := make([]plan.Evidence, len(as)*len(bs))
+	var g errgroup.Group
+	for i, a := range as {
+		for j, b := range bs {
+			g.Go(func() (err error) { out[i*len(bs)+j], err = look(ctx, a, b); return err })
+		}
+	}
+	return out, g.Wait()
+}
+
+// Recovered: every two machines across the line talk, and all that the smaller side served is served.
+func (f *partition) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	out, err := pairs(ctx, machines, f.across(e, machines), func(ctx context.Context, near, far string) (plan.Evidence, error) {
+		got, err := hears(ctx, e, near, far)
+		if err == nil && !got.answered {
+			err = fmt.Errorf("%s and %s are still apart: on %s %s", near, far, near, got.said)
+		}
+		return saw(near, "%s", got.said), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	back, err := served(ctx, e, machines)
+	return append(out, back...), err
+}
