@@ -184,7 +184,7 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 // runsOn are the machines with the program that a kind of fault is done to; nil: it is done to machines.
 func runsOn(kind string, t cluster.Topology) []string {
 	switch {
-	case strings.HasPrefix(kind, "etcdMember"):
+	case strings.HasPrefix(kind, "etcdMember"), kind == "unsyncedWritesLost":
 		return t.EtcdMachines()
 	case strings.HasPrefix(kind, "apiServer"):
 		return t.ControlPlaneMachines()

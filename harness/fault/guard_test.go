@@ -156,8 +156,8 @@ func TestImpossibleTargets(t *testing.T) {
 		kind, target string
 		fine         bool
 	}{
-		{"etcdMemberCrash", Workers, false}, {"etcdMemberFreeze", "worker-1", false}, {"etcdMemberDataLoss", "worker-2", false}, {"apiServerCrashLoop", "worker-1", false},
-		{"etcdMemberCrash", "control-plane-2", true}, {"apiServerCrashLoop", "control-plane-2", true}, {"machinePowerOff", Workers, true}, {"machineIsolate", "worker-1", true},
+		{"etcdMemberCrash", Workers, false}, {"unsyncedWritesLost", Workers, false}, {"etcdMemberFreeze", "worker-1", false}, {"etcdMemberDataLoss", "worker-2", false}, {"apiServerCrashLoop", "worker-1", false},
+		{"etcdMemberCrash", "control-plane-2", true}, {"unsyncedWritesLost", Members, true}, {"apiServerCrashLoop", "control-plane-2", true}, {"machinePowerOff", Workers, true}, {"machineIsolate", "worker-1", true},
 	} {
 		_, err := NewSpec(c.kind, c.target, 0, top, rand.New(rand.NewPCG(1, 1)))
 		var usage *cluster.UsageError

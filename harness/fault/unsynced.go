@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -12,7 +13,10 @@ import (
 )
 
 // unsyncedWritesLost cuts a machine's power, and what was written to etcd's data directory in the last moments and not fsynced goes with it.
-type unsyncedWritesLost struct{ machinePowerOff }
+type unsyncedWritesLost struct {
+	machinePowerOff
+	seen map[string]plan.Evidence // machine -> what its disk had of our two files, which are gone since
+}
 
 // unsyncedFor is how long before the cut nothing but fsync makes anything durable. A kernel's writeback gets to what is older in its time
 // (vm.dirty_writeback_centisecs is 5 s); the recorded clients alone have some dozen writes acknowledged meanwhile.
@@ -54,11 +58,11 @@ func (f *unsyncedWritesLost) Recover(ctx context.Context, e *Env, machines []str
 	return errors.Join(kept, f.machinePowerOff.Recover(ctx, e, machines))
 }
 
-// Recovered: as after any power cut, and the disk has of our two files what was fsynced. Whoever undoes the fault of another process cannot tell whether it
-// came to the cut.
+// Recovered: as after any power cut, and the disk has of our two files what was fsynced; then they are removed. Whoever undoes the fault of another
+// process cannot tell whether it came to the cut.
 func (f *unsyncedWritesLost) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	out, err := f.machinePowerOff.Recovered(ctx, e, machines)
-	if err != nil || f.boots == nil {
+	if err != nil {
 		return out, err
 	}
 	ms, err := machinesOf(e, machines)
@@ -66,18 +70,37 @@ func (f *unsyncedWritesLost) Recovered(ctx context.Context, e *Env, machines []s
 		return nil, err
 	}
 	for _, m := range ms {
-		kept, err := m.ReadFile(ctx, fsynced)
-		if err != nil {
+		if _, done := f.seen[m.Name()]; f.boots != nil && !done {
+			if err := f.see(ctx, m); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := cluster.Shell(ctx, m, fmt.Sprintf("rm -rf %s; rmdir %s 2>/dev/null || true", witnesses, path.Dir(witnesses))); err != nil {
 			return nil, err
 		}
-		lost, err := m.ReadFile(ctx, notFsynced)
-		if err != nil {
-			return nil, err
+		if f.boots != nil {
+			out = append(out, f.seen[m.Name()])
 		}
-		if len(kept) == 0 || len(lost) > 0 {
-			return nil, fmt.Errorf("%s has %d bytes of the file that was fsynced before the cut, and %d of the one that was not", m.Name(), len(kept), len(lost))
-		}
-		out = append(out, saw("disk of "+m.Name(), "of two files written before the cut the one that was fsynced has its contents and the other none"))
 	}
 	return out, nil
+}
+
+// see remembers what a machine's disk has of the two files.
+func (f *unsyncedWritesLost) see(ctx context.Context, m cluster.Machine) error {
+	kept, err := m.ReadFile(ctx, fsynced)
+	if err != nil {
+		return err
+	}
+	lost, err := m.ReadFile(ctx, notFsynced)
+	if err != nil {
+		return err
+	}
+	if len(kept) == 0 || len(lost) > 0 {
+		return fmt.Errorf("%s has %d bytes of the file that was fsynced before the cut, and %d of the one that was not", m.Name(), len(kept), len(lost))
+	}
+	if f.seen == nil {
+		f.seen = map[string]plan.Evidence{}
+	}
+	f.seen[m.Name()] = saw("disk of "+m.Name(), "of two files written before the cut the one that was fsynced has its contents and the other none")
+	return nil
 }
