@@ -34,7 +34,7 @@ var _ = It("is no loss where there is nothing to lose: refused before a cluster 
 	sc.Spec.Cluster.Workers = 0
 	_, err = suite.Run(ctx, sc, experiment.Options{})
 	var usage *cluster.UsageError
-	Expect(errors.As(err, &usage)).To(BeTrue(), "%v", err)
+	Expect(err).To(MatchError(func(err error) bool { return errors.As(err, &usage) }, "a usage error"))
 	Expect(err).To(MatchError(ContainSubstring("target workers: the cluster has none")))
 	Expect(suite.Host.Lab().List(ctx)).To(BeEmpty())
 }, SpecTimeout(time.Minute))
