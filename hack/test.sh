@@ -7,5 +7,5 @@ echo "== unit tests (about a minute warm)"
 race=-race
 [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null || { race=; echo "no C compiler: without the race detector"; }
 go test $race -short ./...
-echo "== quick suites on the lab (about 6 minutes warm, three at a time: most of it is waiting; cold, Kubernetes is built first, 10 to 20 minutes)"
+echo "== quick suites on the lab (about 7 minutes warm, three at a time: most of it is waiting; cold, Kubernetes is built first, 10 to 20 minutes)"
 go test ./suites/... -p 3 -count=1 -timeout 55m -v -ginkgo.label-filter='tier: containsAny quick' -ginkgo.fail-on-pending -ginkgo.fail-on-empty -ginkgo.poll-progress-after=120s
