@@ -74,12 +74,17 @@ func lacks(ctx context.Context) cluster.Lacks {
 	return offer.Lacks
 }
 
-var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
+var _ = Describe("every fault", Label("needs: etcd"), func() {
+	shown := []string{"partition", "unsyncedWritesLost"} // by scenarios of their own, in the full tier
 	for _, kind := range fault.List() {
 		if kind.Latent {
 			continue // shows only in an upgrade: suites/upgrade has its bite and its null test
 		}
-		It("bites: "+kind.Name, func(ctx context.Context) {
+		tier := "tier: quick"
+		if slices.Contains(shown, kind.Name) {
+			tier = "tier: full"
+		}
+		It("bites: "+kind.Name, Label(tier), func(ctx context.Context) {
 			if why := lacks(ctx).Why(kind.Needs...); why != "" {
 				Skip(why)
 			}
@@ -92,7 +97,7 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 	}
 
 	// All at the same time: each waits as long for the effect as with a fault, and does nothing else.
-	It("is red when nothing is injected", func(ctx context.Context) {
+	It("is red when nothing is injected", Label("tier: quick"), func(ctx context.Context) {
 		var g errgroup.Group
 		lacks := lacks(ctx)
 		for _, kind := range fault.List() {
@@ -112,7 +117,7 @@ var _ = Describe("every fault", Label("tier: quick", "needs: etcd"), func() {
 		Expect(g.Wait()).To(Succeed())
 	}, NodeTimeout(5*time.Minute))
 
-	It("is not begun when its effect is there already, and says so", func(ctx context.Context) {
+	It("is not begun when its effect is there already, and says so", Label("tier: full"), func(ctx context.Context) {
 		sc := small("etcdMemberCrash", 2*time.Second)
 		sc.Metadata.Name = "already"
 		sc.Spec.Steps[0].Observe = 10 * time.Second
