@@ -230,5 +230,10 @@ func Tolerance(members int) int {
 // WorkerMachines names the workers.
 func (t Topology) WorkerMachines() []string { return t.named(Worker) }
 
+// KubernetesMachines names the machines that have a Node, control planes first.
+func (t Topology) KubernetesMachines() []string {
+	return append(t.ControlPlaneMachines(), t.WorkerMachines()...)
+}
+
 // IsVersion reports whether a version is the wanted one, vX.Y or vX.Y.Z.
 func IsVersion(v, want string) bool { return v == want || strings.HasPrefix(v, want+".") }

@@ -54,7 +54,7 @@ func (c *cellRun) unmark(ctx context.Context, t *observe.Target) error {
 	if t.Client == nil {
 		return nil
 	}
-	return eachNode(ctx, t, kubernetesMachines(c.topology()), "take the mark from", func(n *corev1.Node) {
+	return eachNode(ctx, t, c.topology().KubernetesMachines(), "take the mark from", func(n *corev1.Node) {
 		if n.Labels[excludeKey] == excludeValue {
 			delete(n.Labels, excludeKey)
 		}
@@ -62,10 +62,6 @@ func (c *cellRun) unmark(ctx context.Context, t *observe.Target) error {
 		delete(n.Annotations, noteKey)
 		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == markKey })
 	})
-}
-
-func kubernetesMachines(t cluster.Topology) []string {
-	return append(t.ControlPlaneMachines(), t.WorkerMachines()...)
 }
 
 // eachNode changes the Node of every machine that has one, whatever else changes it meanwhile.

@@ -82,7 +82,7 @@ func (f *fate) evictable() bool { return f.Stays != observe.StaysForEver }
 func (r *Record) absences(w *Window) ([]*absence, error) {
 	var out []*absence
 	for _, m := range w.Machines {
-		if !slices.Contains(kubernetesMachines(r.Topology), m) {
+		if !slices.Contains(r.Topology.KubernetesMachines(), m) {
 			continue
 		}
 		a := &absence{Record: r, w: w, machine: m, blind: r.Blind(), times: kubeadm.NodeLoss(r.Topology.Timing), next: r.nextOn(m, w)}
@@ -237,7 +237,7 @@ func (a *absence) anothers(p *fate) (is, certain bool) {
 // more than two and 55 % (--unhealthy-zone-threshold) in a cluster of at most 50 (--large-cluster-size-threshold). It does not count who is labelled so.
 func (a *absence) withheld() string {
 	lost, counted := 0, 0
-	for _, m := range kubernetesMachines(a.Topology) {
+	for _, m := range a.Topology.KubernetesMachines() {
 		if a.Before != nil && a.Before.Objects != nil && a.Before.Objects.Items["Node "+m]["metadata.labels["+labelExclude+"]"] != "" {
 			continue
 		}

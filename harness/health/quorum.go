@@ -24,7 +24,7 @@ func wholeAtEnd(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		}
 	}
 	w := Wanted{Topology: r.Topology, Ailing: r.Ailing, Versions: map[string]string{}}
-	for _, m := range kubernetesMachines(r.Topology) {
+	for _, m := range r.Topology.KubernetesMachines() {
 		if !r.upgraded() {
 			w.Versions[m] = r.Topology.Version
 		}
@@ -151,7 +151,7 @@ func nodesReady(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(r.Final.Nodes) == 0 {
 		return plan.Unknown, "no node was seen at the end"
 	}
-	for _, m := range kubernetesMachines(r.Topology) {
+	for _, m := range r.Topology.KubernetesMachines() {
 		if err := nodeWhole(r.Final, m, Wanted{}); err != nil {
 			return plan.Fail, err.Error()
 		}

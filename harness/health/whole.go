@@ -39,7 +39,7 @@ func Whole(o observe.Observation, w Wanted) error {
 	if !w.Topology.Kubernetes() {
 		return gravest(found)
 	}
-	for _, m := range kubernetesMachines(w.Topology) {
+	for _, m := range w.Topology.KubernetesMachines() {
 		if !slices.Contains(w.Away, m) {
 			found = append(found, MachineWhole(o, m, w))
 		}
@@ -166,10 +166,6 @@ func At(o observe.Observation, machine, version string) error {
 		return fmt.Errorf("no component of %s was observed", machine)
 	}
 	return nil
-}
-
-func kubernetesMachines(t cluster.Topology) []string {
-	return append(slices.Clone(t.ControlPlaneMachines()), t.WorkerMachines()...)
 }
 
 // leasesWhole says which component has no leader now: its lease is missing, empty or run out.
