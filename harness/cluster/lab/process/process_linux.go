@@ -98,6 +98,26 @@ func List() []Info {
 	return out
 }
 
+// Tree is, of a list of all processes, one and everything below it.
+func Tree(all []Info, root int) []Info {
+	inside := map[int]bool{root: true}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if !inside[p.PID] && inside[p.Parent] {
+				inside[p.PID], grown = true, true
+			}
+		}
+	}
+	var out []Info
+	for _, p := range all {
+		if inside[p.PID] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Stat reads /proc/PID/stat (proc_pid_stat(5)).
 func Stat(pid int) (Info, bool) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -20,22 +20,11 @@ type usage struct {
 
 // tree sums a process and everything below it.
 func tree(all []process.Info, root int) usage {
-	inside := map[int]bool{root: true}
-	for grown := true; grown; {
-		grown = false
-		for _, p := range all {
-			if !inside[p.PID] && inside[p.Parent] {
-				inside[p.PID], grown = true, true
-			}
-		}
-	}
 	var u usage
-	for _, p := range all {
-		if inside[p.PID] {
-			u.cpu += p.Ticks * nanosecondsPerTick
-			u.memory += p.RSS
-			u.pids++
-		}
+	for _, p := range process.Tree(all, root) {
+		u.cpu += p.Ticks * nanosecondsPerTick
+		u.memory += p.RSS
+		u.pids++
 	}
 	return u
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,23 +21,8 @@ import (
 )
 
 // family are the processes a machine's first one has begun, and itself.
-func family(pid int) (out []process.Info) {
-	in := map[int]bool{pid: true}
-	all := process.List()
-	for grown := true; grown; {
-		grown = false
-		for _, p := range all {
-			if in[p.Parent] && !in[p.PID] {
-				in[p.PID], grown = true, true
-			}
-		}
-	}
-	for _, p := range all {
-		if in[p.PID] && p.State != "Z" {
-			out = append(out, p)
-		}
-	}
-	return out
+func family(pid int) []process.Info {
+	return slices.DeleteFunc(process.Tree(process.List(), pid), func(p process.Info) bool { return p.State == "Z" })
 }
 
 // stopped are the processes that were stopped here.
