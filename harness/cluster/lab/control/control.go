@@ -51,6 +51,18 @@ type answer struct {
 // Handler answers a request; the context ends when the caller hangs up. Returned files are passed on and closed here.
 type Handler func(ctx context.Context, req *Request) (body any, files []*os.File, err error)
 
+// Simple makes a handler of a function from parameters to an answer.
+func Simple[P any](do func(ctx context.Context, p P) (any, error)) Handler {
+	return func(ctx context.Context, req *Request) (any, []*os.File, error) {
+		var p P
+		if err := req.Decode(&p); err != nil {
+			return nil, nil, err
+		}
+		body, err := do(ctx, p)
+		return body, nil, err
+	}
+}
+
 // Serve answers connections until the listener closes. An unknown operation is an error that names it.
 func Serve(l *net.UnixListener, handlers map[string]Handler) error {
 	for {

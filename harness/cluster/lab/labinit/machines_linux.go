@@ -220,13 +220,7 @@ func sockets(m Machine) (*os.File, *net.UnixListener, error) {
 
 // forMachine is all that a machine may ask of its lab.
 func forMachine(m Machine) map[string]control.Handler {
-	return map[string]control.Handler{"route": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
-		var p machineinit.RouteParams
-		if err := req.Decode(&p); err != nil {
-			return nil, nil, err
-		}
-		return nil, nil, route(p.CIDR, m)
-	}}
+	return map[string]control.Handler{"route": control.Simple(func(_ context.Context, p machineinit.RouteParams) (any, error) { return nil, route(p.CIDR, m) })}
 }
 
 // watch notices a machine that ends, by powerOff or by itself.

@@ -173,14 +173,7 @@ func startBalancer(ctx context.Context, cfg Config) error {
 
 func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 	named := func(do func(ctx context.Context, name string) (any, error)) control.Handler {
-		return func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
-			var p MachineParams
-			if err := req.Decode(&p); err != nil {
-				return nil, nil, err
-			}
-			body, err := do(ctx, p.Name)
-			return body, nil, err
-		}
+		return control.Simple(func(ctx context.Context, p MachineParams) (any, error) { return do(ctx, p.Name) })
 	}
 	return map[string]control.Handler{
 		"on":           named(func(ctx context.Context, n string) (any, error) { return nil, s.powerOn(ctx, n) }),
@@ -188,30 +181,12 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"powered":      named(func(_ context.Context, n string) (any, error) { return s.powered(n) }),
 		"remove":       named(func(ctx context.Context, n string) (any, error) { return nil, s.remove(ctx, n) }),
 		"keepUnsynced": named(func(ctx context.Context, n string) (any, error) { return nil, s.keepUnsynced(ctx, n) }),
-		"loseUnsynced": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
-			var p UnsyncedParams
-			if err := req.Decode(&p); err != nil {
-				return nil, nil, err
-			}
-			return nil, nil, s.loseUnsynced(ctx, p)
-		},
-		"heal":    named(func(_ context.Context, n string) (any, error) { return nil, s.healLinks(n) }),
-		"dropped": named(func(_ context.Context, n string) (any, error) { return s.dropped(n) }),
-		"cut": func(_ context.Context, req *control.Request) (any, []*os.File, error) {
-			var p CutParams
-			if err := req.Decode(&p); err != nil {
-				return nil, nil, err
-			}
-			return nil, nil, s.cut(p)
-		},
-		"add": func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
-			var spec cluster.MachineSpec
-			if err := req.Decode(&spec); err != nil {
-				return nil, nil, err
-			}
-			return nil, nil, s.add(ctx, spec)
-		},
-		"dial": control.Dial,
+		"loseUnsynced": control.Simple(func(ctx context.Context, p UnsyncedParams) (any, error) { return nil, s.loseUnsynced(ctx, p) }),
+		"heal":         named(func(_ context.Context, n string) (any, error) { return nil, s.healLinks(n) }),
+		"dropped":      named(func(_ context.Context, n string) (any, error) { return s.dropped(n) }),
+		"cut":          control.Simple(func(_ context.Context, p CutParams) (any, error) { return nil, s.cut(p) }),
+		"add":          control.Simple(func(ctx context.Context, spec cluster.MachineSpec) (any, error) { return nil, s.add(ctx, spec) }),
+		"dial":         control.Dial,
 		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {
 			return usage(), nil, nil
 		},

@@ -26,30 +26,18 @@ type machine struct {
 	runtime *runtime.Server
 }
 
-// simple makes a handler of a function from parameters to an answer.
-func simple[P any](do func(ctx context.Context, p P) (any, error)) control.Handler {
-	return func(ctx context.Context, req *control.Request) (any, []*os.File, error) {
-		var p P
-		if err := req.Decode(&p); err != nil {
-			return nil, nil, err
-		}
-		body, err := do(ctx, p)
-		return body, nil, err
-	}
-}
-
 type none struct{}
 
 func (m *machine) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
 		"exec":   m.exec,
 		"dial":   control.Dial,
-		"read":   simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
-		"write":  simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
-		"signal": simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
-		"state":  simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
-		"unit":   simple(m.unit),
-		"shutdown": simple(func(ctx context.Context, _ none) (any, error) {
+		"read":   control.Simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
+		"write":  control.Simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
+		"signal": control.Simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
+		"state":  control.Simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
+		"unit":   control.Simple(m.unit),
+		"shutdown": control.Simple(func(ctx context.Context, _ none) (any, error) {
 			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
 		}),
 	}

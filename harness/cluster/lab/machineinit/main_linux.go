@@ -110,6 +110,6 @@ func (m *machine) serve() error {
 		return fmt.Errorf("machine: service manager's socket: %w", err)
 	}
 	go func() { _ = control.Serve(outside, m.handlers()) }()
-	go func() { _ = control.Serve(inside, map[string]control.Handler{"unit": simple(m.unit)}) }()
+	go func() { _ = control.Serve(inside, map[string]control.Handler{"unit": control.Simple(m.unit)}) }()
 	return nil
 }
