@@ -121,14 +121,6 @@ func (r *Record) nextOn(machine string, w *Window) (next time.Time) {
 	return next
 }
 
-// looks are all observations, the last one among them.
-func (r *Record) looks() []observe.Observation {
-	if r.Final.Time.IsZero() {
-		return r.Observations
-	}
-	return append(slices.Clone(r.Observations), r.Final)
-}
-
 // lastPods is the last observation before a time in which the pods were read.
 func (r *Record) lastPods(t time.Time) *observe.Observation {
 	for _, o := range slices.Backward(r.Observations) {

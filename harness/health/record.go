@@ -38,3 +38,11 @@ func Probes(r *Record) []plan.Probe {
 	}
 	return out
 }
+
+// looks are all observations, the last one among them.
+func (r *Record) looks() []observe.Observation {
+	if r.Final.Time.IsZero() {
+		return r.Observations
+	}
+	return append(slices.Clone(r.Observations), r.Final)
+}

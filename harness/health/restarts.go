@@ -58,10 +58,7 @@ func (s *restarts) fail(t time.Time, format string, args ...any) {
 // scenario that is on that component of that machine.
 func noUnplannedRestart(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	s := &restarts{Record: r, lives: map[string]*life{}, nodes: map[string]string{}, unready: map[string]bool{}, apart: map[int]int{}, stalls: r.Blind()}
-	looks := r.Observations
-	if !r.Final.Time.IsZero() {
-		looks = append(slices.Clone(looks), r.Final)
-	}
+	looks := r.looks()
 	for _, o := range looks {
 		for _, c := range append(slices.Clone(o.Components), s.unasked(o)...) {
 			s.component(c, o.Time)

@@ -122,9 +122,9 @@ func (p *Provider) sweep(ctx context.Context, name string) (string, error) {
 // sweepKept leaves a cluster that was kept as it is, but for what a user of it that was killed has left: a command that goes on in a node, kubeadm say,
 // and the lock of the name. Where there is no lock nobody was killed, and commands are somebody's who only reads.
 func (p *Provider) sweepKept(ctx context.Context, c *Cluster) (string, error) {
-	name, locks := c.record.Topology.Name, p.registry()
+	name := c.record.Topology.Name
 	found := fmt.Sprintf("runs; remove it with `drydock down %s --provider kind`", name)
-	if _, err := os.Stat(filepath.Join(locks.StateDir, locks.Locks, name)); errors.Is(err, fs.ErrNotExist) {
+	if !p.registry().Locked(name) {
 		return found, nil
 	}
 	if err := c.Claim(ctx); err != nil {

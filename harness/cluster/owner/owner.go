@@ -4,6 +4,7 @@ package owner
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -32,7 +33,7 @@ func (r Registry) Take(name string) (*lock.Lock, error) {
 	if err := cluster.CheckName("cluster", name); err != nil {
 		return nil, err
 	}
-	l, err := lock.Try(filepath.Join(r.StateDir, r.Locks, name))
+	l, err := lock.Try(r.lockFile(name))
 	var held *lock.HeldError
 	switch {
 	case errors.As(err, &held):
@@ -42,6 +43,14 @@ func (r Registry) Take(name string) (*lock.Lock, error) {
 	}
 	return l, nil
 }
+
+// Locked reports whether a name is somebody's, or was and who was killed has left its lock.
+func (r Registry) Locked(name string) bool {
+	_, err := os.Stat(r.lockFile(name))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (r Registry) lockFile(name string) string { return filepath.Join(r.StateDir, r.Locks, name) }
 
 // Names lists the clusters that have a directory, whether they live or not.
 func (r Registry) Names() []string {
