@@ -10,7 +10,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// The table that holds cuts, as a lab's machine has it. It goes with the node's network namespace, or with HealLinks.
+// The table that holds cuts. It goes with the node's network namespace, or with HealLinks.
 const cutTable = "drydock-cut"
 
 // Cut drops packets on eth0 from and to the peers, or all of them, counting what it drops. Without peers that is also what the node's pods send and
