@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
@@ -156,7 +157,7 @@ func explain(err error) string {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}
 	if i := strings.Index(s, "not found in type struct"); i >= 0 {
-		s = s[:i] + "is unknown; known: target, for, apart, from, way, version"
+		s = s[:i] + "is unknown; known: target, for, " + strings.Join(fault.Params{}.Fields(), ", ")
 	}
 	return s
 }

@@ -52,7 +52,15 @@ type Kind struct {
 	Touches []string
 	// Needs are the capabilities of machines it is done, seen and undone by.
 	Needs []cluster.Capability
-	New   func(s Spec) Fault
+	// Takes are the names of the Params it has a use for.
+	Takes []string
+	// Valid refuses params that nothing can be done by, whatever the cluster; nil: all will do.
+	Valid func(p Params) error
+	// On are the machines of a cluster with what it is done to; nil: any machine.
+	On func(t cluster.Topology) []string
+	// Fits refuses, with a UsageError, choices that make no sense together on a cluster; nil: all do.
+	Fits func(s Spec, t cluster.Topology) error
+	New  func(s Spec) Fault
 }
 
 // List is every fault there is.
@@ -63,14 +71,41 @@ func List() []Kind {
 	member := append([]string{etcd.Program}, server...)
 	needs := func(c ...cluster.Capability) []cluster.Capability { return c }
 	return []Kind{
-		{"etcdMemberCrash", "kill -9 of an etcd member that stays down", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberCrash{} }},
-		{"etcdMemberFreeze", "SIGSTOP of an etcd member: its sockets stay open, nothing answers", false, member, needs(cluster.CanFreeze), func(Spec) Fault { return &memberFreeze{} }},
-		{"etcdMemberDataLoss", "an etcd member loses its data directory and is replaced", false, member, needs(cluster.CanKill), func(Spec) Fault { return &memberDataLoss{} }},
-		{"machinePowerOff", "a machine loses power: nothing is flushed, nothing says goodbye", false, nil, needs(cluster.CanPower), func(s Spec) Fault { return &machinePowerOff{apart: s.Apart} }},
-		{"unsyncedWritesLost", "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync", false, nil, needs(cluster.CanPower, cluster.CanLoseUnsynced), func(Spec) Fault { return &unsyncedWritesLost{} }},
-		{"apiServerCrashLoop", "an API server of one version crashes at every start on a machine", true, server, needs(cluster.CanKill, cluster.CanHoldStarts), func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} }},
-		{"machineIsolate", "a machine is cut off from the network", false, member, needs(cluster.CanLinks, cluster.CanDial), func(Spec) Fault { return &machineIsolate{} }},
-		{"partition", "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent", false, member, needs(cluster.CanLinks, cluster.CanDial), func(s Spec) Fault { return &partition{from: s.From, way: s.Way} }},
+		{
+			Name: "etcdMemberCrash", About: "kill -9 of an etcd member that stays down", Touches: member, Needs: needs(cluster.CanKill),
+			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberCrash{} },
+		},
+		{
+			Name: "etcdMemberFreeze", About: "SIGSTOP of an etcd member: its sockets stay open, nothing answers", Touches: member, Needs: needs(cluster.CanFreeze),
+			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberFreeze{} },
+		},
+		{
+			Name: "etcdMemberDataLoss", About: "an etcd member loses its data directory and is replaced", Touches: member, Needs: needs(cluster.CanKill),
+			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberDataLoss{} },
+		},
+		{
+			Name: "machinePowerOff", About: "a machine loses power: nothing is flushed, nothing says goodbye", Needs: needs(cluster.CanPower),
+			Takes: []string{"apart"}, New: func(s Spec) Fault { return &machinePowerOff{apart: s.Apart} },
+		},
+		{
+			Name: "unsyncedWritesLost", About: "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync",
+			Needs: needs(cluster.CanPower, cluster.CanLoseUnsynced),
+			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
+		},
+		{
+			Name: "apiServerCrashLoop", About: "an API server of one version crashes at every start on a machine", Latent: true, Touches: server,
+			Needs: needs(cluster.CanKill, cluster.CanHoldStarts), Takes: []string{"version"}, Valid: validCrashLoop,
+			On: cluster.Topology.ControlPlaneMachines, New: func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} },
+		},
+		{
+			Name: "machineIsolate", About: "a machine is cut off from the network", Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial),
+			New: func(Spec) Fault { return &machineIsolate{} },
+		},
+		{
+			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
+			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validPartition, Fits: fitsPartition,
+			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
+		},
 	}
 }
 

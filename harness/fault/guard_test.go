@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +154,7 @@ func (*zero) Uint64() uint64 { return 1<<63 - 1 }
 // TestImpossibleTargets: a machine that does not run what the fault is done to.
 func TestImpossibleTargets(t *testing.T) {
 	top := cluster.Topology{ControlPlanes: 3, Workers: 2, Etcd: cluster.EtcdStacked, EtcdMembers: 3}
+	some := map[string]Params{"apiServerCrashLoop": {Version: "v1.36.3"}}
 	for _, c := range []struct {
 		kind, target string
 		fine         bool
@@ -159,7 +162,7 @@ func TestImpossibleTargets(t *testing.T) {
 		{"etcdMemberCrash", Workers, false}, {"unsyncedWritesLost", Workers, false}, {"etcdMemberFreeze", "worker-1", false}, {"etcdMemberDataLoss", "worker-2", false}, {"apiServerCrashLoop", "worker-1", false},
 		{"etcdMemberCrash", "control-plane-2", true}, {"unsyncedWritesLost", Members, true}, {"apiServerCrashLoop", "control-plane-2", true}, {"machinePowerOff", Workers, true}, {"machineIsolate", "worker-1", true},
 	} {
-		_, err := NewSpec(c.kind, c.target, 0, top, rand.New(rand.NewPCG(1, 1)))
+		_, err := NewSpec(c.kind, c.target, 0, some[c.kind], top, rand.New(rand.NewPCG(1, 1)))
 		var usage *cluster.UsageError
 		if c.fine != (err == nil) || !c.fine && (!errors.As(err, &usage) || !strings.Contains(err.Error(), "control-plane-1")) {
 			t.Errorf("%s of %s: %v", c.kind, c.target, err)
@@ -170,15 +173,33 @@ func TestImpossibleTargets(t *testing.T) {
 func TestSpecTargets(t *testing.T) {
 	top := cluster.Topology{ControlPlanes: 5}.Complete()
 	for target, impact := range map[string]int{Leader: 1, Follower: 1, Any: 1, Minority: 2, Majority: 3, Members: 5, "control-plane-4": 1} {
-		s, err := NewSpec("etcdMemberCrash", target, 0, top, rand.New(rand.NewPCG(1, 1)))
+		s, err := NewSpec("etcdMemberCrash", target, 0, Params{}, top, rand.New(rand.NewPCG(1, 1)))
 		if err != nil || s.ImpactWith(top, nil) != impact {
 			t.Errorf("%s: impact %d, %v; want %d", target, s.ImpactWith(top, nil), err, impact)
 		}
 	}
-	if _, err := NewSpec("etcdMemberCrash", "nobody", 0, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "control-plane-1") {
+	if _, err := NewSpec("etcdMemberCrash", "nobody", 0, Params{}, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "control-plane-1") {
 		t.Errorf("unknown target: %v", err)
 	}
-	if _, err := NewSpec("meteor", Leader, 0, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "machinePowerOff") {
+	if _, err := NewSpec("meteor", Leader, 0, Params{}, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "machinePowerOff") {
 		t.Errorf("unknown fault: %v", err)
+	}
+}
+
+// TestFieldsAreAll: what a scenario is told is known is what there is, and every kind takes of these.
+func TestFieldsAreAll(t *testing.T) {
+	var tags []string
+	for i := range reflect.TypeFor[Params]().NumField() {
+		tags = append(tags, reflect.TypeFor[Params]().Field(i).Tag.Get("yaml"))
+	}
+	if !slices.Equal(tags, Params{}.Fields()) {
+		t.Errorf("fields %v, tags %v", Params{}.Fields(), tags)
+	}
+	for _, k := range List() {
+		for _, name := range k.Takes {
+			if !slices.Contains(tags, name) {
+				t.Errorf("%s takes %s, which there is not", k.Name, name)
+			}
+		}
 	}
 }

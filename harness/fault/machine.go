@@ -20,9 +20,6 @@ type machinePowerOff struct {
 	boots map[string]string // boot ids from before, when this process injected it
 }
 
-// Staggers reports whether a kind of fault can be done to its machines one after another.
-func Staggers(kind string) bool { return kind == "machinePowerOff" }
-
 func (f *machinePowerOff) Inject(ctx context.Context, e *Env, machines []string) error {
 	f.boots = map[string]string{}
 	for _, name := range machines {

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,15 +21,19 @@ type partition struct {
 	way  cluster.Way
 }
 
-// Divides reports whether a kind of fault is between two sets of machines.
-func Divides(kind string) bool { return kind == "partition" }
+// way is the way of what is lost: both, where it is not said.
+func (p Params) way() cluster.Way { return cmp.Or(p.Way, cluster.BothWays) }
 
-// Fits refuses, with a UsageError, a partition of nobody from nobody, of machines from themselves, and one whose target is the side that goes on: whoever is on the
-// other would be taken for unharmed.
-func (s Spec) Fits(t cluster.Topology) error {
-	if !Divides(s.Kind) {
-		return nil
+func validPartition(p Params) error {
+	if known := []cluster.Way{cluster.BothWays, cluster.Outbound, cluster.Inbound}; !slices.Contains(known, p.way()) {
+		return fmt.Errorf("way is %q; known: %s, %s (what the target sends is lost), %s (what is sent to it)", p.Way, known[0], known[1], known[2])
 	}
+	return nil
+}
+
+// fitsPartition refuses a partition of nobody from nobody, of machines from themselves, and one whose target is the side that goes on: whoever is on the
+// other would be taken for unharmed.
+func fitsPartition(s Spec, t cluster.Topology) error {
 	var all []string
 	for _, m := range t.Machines() {
 		all = append(all, m.Name)

@@ -153,7 +153,7 @@ func TestPartitionsThatAreNone(t *testing.T) {
 		"from who is unknown": {"etcd-1", []string{"etcd-1"}, []string{"etcd-9"}, "unknown machine"},
 		"of whoever it is":    {Leader, nil, []string{"etcd-1"}, "takes no from"},
 	} {
-		err := Spec{Kind: "partition", Target: c.target, Machines: c.machines, From: c.from}.Fits(topology)
+		err := fitsPartition(Spec{Kind: "partition", Target: c.target, Machines: c.machines, Params: Params{From: c.from}}, topology)
 		var usage *cluster.UsageError
 		if (err == nil) != (c.says == "") || err != nil && (!errors.As(err, &usage) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -21,12 +22,16 @@ type apiServerCrashLoop struct {
 	old     map[string][]string // machine -> the directories of its API server's logs when it was looked at first, before the fault: not the new program's
 }
 
+func validCrashLoop(p Params) error {
+	if p.Version == "" {
+		return errors.New("version is missing: the version that crashes")
+	}
+	return nil
+}
+
 func (f *apiServerCrashLoop) program() string { return "kube-apiserver@" + f.version }
 
 func (f *apiServerCrashLoop) Inject(ctx context.Context, e *Env, machines []string) error {
-	if f.version == "" {
-		return cluster.Usagef("apiServerCrashLoop: version is missing: the version that crashes")
-	}
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Killer) error {
 		how, err := k.Hold(ctx, f.program())
 		if err == nil && how != cluster.HeldStarts {

@@ -18,10 +18,7 @@ type Spec struct {
 	Machines []string      `json:"machines"` // empty for a target that is only known when it happens
 	Pick     int           `json:"pick"`     // which follower
 	For      time.Duration `json:"for"`
-	Apart    time.Duration `json:"apart,omitempty"`   // between two of its machines; 0: all at once
-	From     []string      `json:"from,omitempty"`    // across from its machines; empty: all others
-	Way      cluster.Way   `json:"way,omitempty"`     // of what is lost between them
-	Version  string        `json:"version,omitempty"` // of the program, for faults in a version's programs
+	Params
 }
 
 // Latent reports whether the effect shows only in what happens later, such as the start of a program.
@@ -59,11 +56,16 @@ const (
 	Members  = "members" // all of etcd's
 )
 
-// NewSpec makes all choices of a fault. A minority is as many members as may be lost, a majority one more.
-func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *rand.Rand) (Spec, error) {
-	s := Spec{Kind: kind, Target: target, For: hold, Machines: []string{}}
-	if _, err := Find(kind); err != nil {
+// NewSpec makes all choices of a fault; a UsageError says why there can be no such fault on the cluster. A minority is as many members as may be lost,
+// a majority one more.
+func NewSpec(kind, target string, hold time.Duration, p Params, t cluster.Topology, rng *rand.Rand) (Spec, error) {
+	s := Spec{Kind: kind, Target: target, For: hold, Machines: []string{}, Params: p}
+	k, err := Find(kind)
+	if err != nil {
 		return s, err
+	}
+	if err := k.Check(p); err != nil {
+		return s, &cluster.UsageError{Err: err}
 	}
 	members := t.EtcdMachines()
 	shuffled := slices.Clone(members)
@@ -96,23 +98,30 @@ func NewSpec(kind, target string, hold time.Duration, t cluster.Topology, rng *r
 		}
 	}
 	slices.Sort(s.Machines)
-	for _, m := range s.Machines {
-		if on := runsOn(kind, t); on != nil && !slices.Contains(on, m) {
-			return s, cluster.Usagef("%s: target %s: what it is done to does not run on %s; it does on %s", kind, target, m, strings.Join(on, ", "))
-		}
-	}
-	return s, nil
+	return s, k.fits(s, t)
 }
 
-// runsOn are the machines with the program that a kind of fault is done to; nil: it is done to machines.
-func runsOn(kind string, t cluster.Topology) []string {
-	switch {
-	case strings.HasPrefix(kind, "etcdMember"), kind == "unsyncedWritesLost":
-		return t.EtcdMachines()
-	case strings.HasPrefix(kind, "apiServer"):
-		return t.ControlPlaneMachines()
+// fits refuses machines that have nothing of what the fault is done to, and what the kind itself finds does not fit.
+func (k Kind) fits(s Spec, t cluster.Topology) error {
+	if k.On != nil {
+		on := k.On(t)
+		for _, m := range s.Machines {
+			if !slices.Contains(on, m) {
+				return cluster.Usagef("%s: target %s: what it is done to does not run on %s; it does on %s", k.Name, s.Target, m, none(on))
+			}
+		}
 	}
-	return nil
+	if k.Fits == nil {
+		return nil
+	}
+	return k.Fits(s, t)
+}
+
+func none(names []string) string {
+	if len(names) == 0 {
+		return "no machine of this cluster"
+	}
+	return strings.Join(names, ", ")
 }
 
 // Describe says what will be done, from the fields that will be used.

@@ -74,15 +74,22 @@ func lacks(ctx context.Context) cluster.Lacks {
 	return offer.Lacks
 }
 
+// here are the faults that a cluster of etcd alone can have, with nothing said but a target and a duration. Latent ones show only in an upgrade:
+// suites/upgrade has their bites and their null tests.
+func here() []fault.Kind {
+	members := cluster.Topology{Name: "asked", Etcd: cluster.EtcdOnly, EtcdMembers: 3}
+	return slices.DeleteFunc(fault.List(), func(k fault.Kind) bool {
+		return k.Latent || k.Check(fault.Params{}) != nil || k.On != nil && len(k.On(members)) == 0
+	})
+}
+
 var _ = Describe("every fault", Label("needs: etcd"), func() {
-	shown := []string{"partition", "unsyncedWritesLost"} // by scenarios of their own, in the full tier
-	for _, kind := range fault.List() {
-		if kind.Latent {
-			continue // shows only in an upgrade: suites/upgrade has its bite and its null test
-		}
-		tier := "tier: quick"
-		if slices.Contains(shown, kind.Name) {
-			tier = "tier: full"
+	// The others have scenarios of their own, or take longer than a quick tier may: they are in the full one.
+	quick := []string{"etcdMemberCrash", "etcdMemberFreeze", "etcdMemberDataLoss", "machinePowerOff", "machineIsolate"}
+	for _, kind := range here() {
+		tier := "tier: full"
+		if slices.Contains(quick, kind.Name) {
+			tier = "tier: quick"
 		}
 		It("bites: "+kind.Name, Label(tier), func(ctx context.Context) {
 			if why := lacks(ctx).Why(kind.Needs...); why != "" {
@@ -96,26 +103,28 @@ var _ = Describe("every fault", Label("needs: etcd"), func() {
 		}, NodeTimeout(5*time.Minute))
 	}
 
-	// All at the same time: each waits as long for the effect as with a fault, and does nothing else.
-	It("is red when nothing is injected", Label("tier: quick"), func(ctx context.Context) {
-		var g errgroup.Group
-		lacks := lacks(ctx)
-		for _, kind := range fault.List() {
-			if kind.Latent || lacks.Why(kind.Needs...) != "" {
-				continue
+	for _, tier := range []string{"quick", "full"} {
+		// All at the same time: each waits as long for the effect as with a fault, and does nothing else.
+		It("is red when nothing is injected", Label("tier: "+tier), func(ctx context.Context) {
+			var g errgroup.Group
+			lacks := lacks(ctx)
+			for _, kind := range here() {
+				if slices.Contains(quick, kind.Name) != (tier == "quick") || lacks.Why(kind.Needs...) != "" {
+					continue
+				}
+				sc := small(kind.Name, 100*time.Millisecond)
+				g.Go(func() error {
+					defer GinkgoRecover()
+					res, err := suite.Run(ctx, sc, experiment.Options{NullFaults: true})
+					Expect(err).NotTo(HaveOccurred(), kind.Name)
+					Expect(res.Verdict).To(Equal(plan.Inconclusive), kind.Name)
+					Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("nothing was injected, as asked for")))), kind.Name)
+					return nil
+				})
 			}
-			sc := small(kind.Name, 100*time.Millisecond)
-			g.Go(func() error {
-				defer GinkgoRecover()
-				res, err := suite.Run(ctx, sc, experiment.Options{NullFaults: true})
-				Expect(err).NotTo(HaveOccurred(), kind.Name)
-				Expect(res.Verdict).To(Equal(plan.Inconclusive), kind.Name)
-				Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("nothing was injected, as asked for")))), kind.Name)
-				return nil
-			})
-		}
-		Expect(g.Wait()).To(Succeed())
-	}, NodeTimeout(5*time.Minute))
+			Expect(g.Wait()).To(Succeed())
+		}, NodeTimeout(5*time.Minute))
+	}
 
 	It("is not begun when its effect is there already, and says so", Label("tier: full"), func(ctx context.Context) {
 		sc := small("etcdMemberCrash", 2*time.Second)

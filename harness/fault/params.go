@@ -1,0 +1,58 @@
+package fault
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Params are what faults can be given beside a target and a duration. A kind says which of them it Takes; what is not given is zero.
+type Params struct {
+	Apart   time.Duration `json:"apart,omitempty"   yaml:"apart"`   // between two of its machines; 0: all at once
+	From    []string      `json:"from,omitempty"    yaml:"from"`    // across from its machines; empty: all others
+	Way     cluster.Way   `json:"way,omitempty"     yaml:"way"`     // of what is lost between them; empty: both
+	Version string        `json:"version,omitempty" yaml:"version"` // of the program, for faults in a version's programs
+}
+
+// Fields lists them as a scenario names them.
+func (Params) Fields() []string { return []string{"apart", "from", "way", "version"} }
+
+// given are the names of those that are not zero.
+func (p Params) given() []string {
+	var set map[string]any
+	raw, err := json.Marshal(p)
+	if err == nil {
+		err = json.Unmarshal(raw, &set)
+	}
+	if err != nil {
+		return []string{err.Error()} // which no kind takes
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// Check refuses what the kind has no use for, which whoever wrote it takes for a part of the fault, and values that nothing can be done by.
+func (k Kind) Check(p Params) error {
+	for _, name := range p.given() {
+		if !slices.Contains(k.Takes, name) {
+			known := "nothing beside target and for"
+			if len(k.Takes) > 0 {
+				known = strings.Join(k.Takes, ", ")
+			}
+			return fmt.Errorf("%s takes no %s; it takes %s", k.Name, name, known)
+		}
+	}
+	if p.Apart < 0 {
+		return fmt.Errorf("%s: apart is %s; it cannot be negative", k.Name, p.Apart)
+	}
+	if k.Valid != nil {
+		if err := k.Valid(p); err != nil {
+			return fmt.Errorf("%s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
