@@ -27,11 +27,12 @@ const (
 	CanInstall      Capability = "install"       // Installer
 	CanTerminal     Capability = "terminal"      // Terminal
 	CanScale        Capability = "scale"         // Scaler, of the cluster
+	CanPanic        Capability = "panic"         // Memory
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -67,6 +68,38 @@ type Forgetter interface {
 	LoseUnsynced(ctx context.Context, dirs ...string) error
 	// KeepUnsynced undoes it: the next Off loses nothing of what was written. Idempotent, also when the machine is off.
 	KeepUnsynced(ctx context.Context) error
+}
+
+// Memory is a machine's memory, which can run out. What the machine's kernel does then its own files PanicOnOOM and PanicReboots say, which
+// Machine.ReadFile reads and a shell on the machine writes: they are the machine's and not its host's, a boot sets them to the kernel's defaults, and
+// every start of a kubelet to its own.
+type Memory interface {
+	// FillMemory has a program on the machine take memory until its kernel has none left to give. It returns once that has begun: whoever asked may not
+	// hear of it, because the machine is gone. The program itself is the last that the kernel ends (oom_score_adj of proc(5)), and takes no more once
+	// another was ended.
+	FillMemory(ctx context.Context) error
+	// FreeMemory ends that program; idempotent, and an error when the machine does not answer.
+	FreeMemory(ctx context.Context) error
+	// Console is what the machine's kernel has said since the machine was first switched on, read from outside the machine: also when it is off.
+	Console(ctx context.Context) ([]byte, error)
+}
+
+// The files of a machine that say what its kernel does when memory runs out (Documentation/admin-guide/sysctl of Linux, vm.rst and kernel.rst).
+const (
+	PanicOnOOM   = "/proc/sys/vm/panic_on_oom" // 0: one process is chosen and ended; else the kernel panics
+	PanicReboots = "/proc/sys/kernel/panic"    // seconds from a panic to a reboot; 0: there is none
+)
+
+// What a kernel says on its console when memory has run out (mm/oom_kill.c, kernel/panic.c).
+const (
+	SaysOOMKilled = "Out of memory: Killed process" // and " NUMBER (NAME) …"
+	SaysPanic     = "Kernel panic - not syncing: Out of memory"
+)
+
+// Emulator is a machine that does some of what it can do in another way than its name says, so that its programs and peers see the same: receipts say so.
+type Emulator interface {
+	// Emulates says of these capabilities what really happens.
+	Emulates() map[Capability]string
 }
 
 // Way is which packets of a link are lost, as the machine sees it whose link it is.
@@ -166,6 +199,8 @@ func capabilityOf[T any]() Capability {
 		return CanLoseUnsynced
 	case *Links:
 		return CanLinks
+	case *Memory:
+		return CanPanic
 	case *Freezer:
 		return CanFreeze
 	case *Killer:

@@ -44,6 +44,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Power](m)
 	case cluster.CanLoseUnsynced:
 		_, err = cluster.As[cluster.Forgetter](m)
+	case cluster.CanPanic:
+		_, err = cluster.As[cluster.Memory](m)
 	case cluster.CanLinks:
 		_, err = cluster.As[cluster.Links](m)
 	case cluster.CanFreeze:

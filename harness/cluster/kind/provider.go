@@ -183,6 +183,7 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
+		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
 	}
 	_, err := p.cli().out(ctx, "run", "--rm", "--privileged", "--network", "none", "--entrypoint", "/bin/sh", image, "-ec",
 		`nft add table ip drydock-try; nft add chain ip drydock-try c '{ type filter hook prerouting priority raw; }'; nft add rule ip drydock-try c iifname eth0 counter drop`)
