@@ -21,6 +21,7 @@ const (
 	CanLoseUnsynced Capability = "lose-unsynced" // Forgetter
 	CanLinks        Capability = "links"         // Links
 	CanFreeze       Capability = "freeze"        // Freezer
+	CanPause        Capability = "pause"         // Pauser
 	CanKill         Capability = "kill"          // Killer
 	CanHoldStarts   Capability = "hold-starts"   // Killer, whose Hold is HeldStarts, also of one version
 	CanDial         Capability = "dial"          // Dialer
@@ -32,7 +33,7 @@ const (
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -130,6 +131,15 @@ type Freezer interface {
 	State(ctx context.Context, process string) (string, error)
 }
 
+// Pauser stops all that runs on a machine, and lets it go on where it was: what a hypervisor does that is out of processor time. The machine's kernel goes
+// on: connections are accepted, and nothing is answered. It can be looked at meanwhile, and a power cut ends it.
+type Pauser interface {
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error // idempotent, also of a machine that was off since
+	// Paused reports whether all of it is stopped.
+	Paused(ctx context.Context) (bool, error)
+}
+
 // Holding is how a program is kept from running.
 type Holding string
 
@@ -203,6 +213,8 @@ func capabilityOf[T any]() Capability {
 		return CanPanic
 	case *Freezer:
 		return CanFreeze
+	case *Pauser:
+		return CanPause
 	case *Killer:
 		return CanKill
 	case *Dialer:

@@ -88,6 +88,10 @@ func List() []Kind {
 			Takes: []string{"apart"}, New: func(s Spec) Fault { return &machinePowerOff{apart: s.Apart} },
 		},
 		{
+			Name: "machineFreeze", About: "all that runs on a machine is stopped: its kernel accepts connections, nothing answers", Needs: needs(cluster.CanPause),
+			New: func(Spec) Fault { return &machineFreeze{} },
+		},
+		{
 			Name: "unsyncedWritesLost", About: "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync",
 			Needs: needs(cluster.CanPower, cluster.CanLoseUnsynced),
 			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },

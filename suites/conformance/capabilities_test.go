@@ -26,6 +26,7 @@ func capabilities() []must {
 		{"dialer reaches the machine's own loopback", []cluster.Capability{cluster.CanDial}, dials},
 		{"killer kills, holds, says how, and releases", []cluster.Capability{cluster.CanKill}, kills},
 		{"freezer stops a process and lets it go on", []cluster.Capability{cluster.CanFreeze}, freezes},
+		{"pauser stops all that runs and lets it go on", []cluster.Capability{cluster.CanPause}, pauses},
 		{"links are cut, counted and healed", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cuts},
 		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
@@ -50,6 +51,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Links](m)
 	case cluster.CanFreeze:
 		_, err = cluster.As[cluster.Freezer](m)
+	case cluster.CanPause:
+		_, err = cluster.As[cluster.Pauser](m)
 	case cluster.CanKill, cluster.CanHoldStarts: // the latter is told by Hold
 		_, err = cluster.As[cluster.Killer](m)
 	case cluster.CanDial:
@@ -194,6 +197,20 @@ func freezes(ctx context.Context, b *bed) {
 	Eventually(ctx, func() (string, error) { return f.State(ctx, process) }).Should(BeElementOf("R", "S", "D"))
 	Expect(f.State(ctx, "no-such-process")).To(BeEmpty())
 	Expect(f.Freeze(ctx, "no-such-process")).NotTo(Succeed())
+}
+
+func pauses(ctx context.Context, b *bed) {
+	m := b.victim()
+	p, process := as[cluster.Pauser](m), service(m)
+	DeferCleanup(p.Resume, NodeTimeout(time.Minute))
+	Expect(p.Paused(ctx)).To(Equal(false))
+	Expect(p.Pause(ctx)).To(Succeed())
+	Expect(p.Paused(ctx)).To(Equal(true))
+	Expect(reach(ctx, b.cluster.Dial, m.Addr().String(), port(m))).To(Succeed(), "its kernel goes on")
+	Expect(p.Resume(ctx)).To(Succeed())
+	Expect(p.Resume(ctx)).To(Succeed(), "twice")
+	Expect(p.Paused(ctx)).To(Equal(false))
+	Expect(as[cluster.Freezer](m).State(ctx, process)).To(BeElementOf("R", "S", "D"))
 }
 
 func cuts(ctx context.Context, b *bed) {

@@ -125,6 +125,7 @@ type container struct {
 	Name  string
 	State struct {
 		Running   bool
+		Paused    bool
 		Pid       int
 		StartedAt string
 	}

@@ -32,6 +32,7 @@ var (
 	_ cluster.Power     = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
+	_ cluster.Pauser    = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)

@@ -89,3 +89,28 @@ func (m *Machine) Powered(ctx context.Context) (bool, error) {
 	}
 	return c.State.Running, err
 }
+
+// Pause stops everything in the container (the freezer of cgroups(7)).
+func (m *Machine) Pause(ctx context.Context) error {
+	if _, err := m.docker().out(ctx, "pause", m.name); err != nil && !said(err, "already paused") {
+		return fmt.Errorf("%s: pause: %w", m.name, err)
+	}
+	return nil
+}
+
+// Resume lets it go on.
+func (m *Machine) Resume(ctx context.Context) error {
+	if _, err := m.docker().out(ctx, "unpause", m.name); err != nil && !said(err, "is not paused", "is not running") {
+		return fmt.Errorf("%s: resume: %w", m.name, err)
+	}
+	return nil
+}
+
+// Paused asks Docker.
+func (m *Machine) Paused(ctx context.Context) (bool, error) {
+	c, there, err := m.docker().inspect(ctx, m.name)
+	if err == nil && !there {
+		err = fmt.Errorf("%s: there is no such container", m.name)
+	}
+	return c.State.Paused, err
+}

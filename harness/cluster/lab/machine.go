@@ -36,6 +36,7 @@ var (
 	_ cluster.Forgetter = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
+	_ cluster.Pauser    = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
@@ -231,6 +232,17 @@ func (m *Machine) Thaw(ctx context.Context, process string) error {
 // State is the state letter of the first process of that name.
 func (m *Machine) State(ctx context.Context, process string) (s string, err error) {
 	return s, m.call(ctx, "state", machineinit.SignalParams{Process: process}, &s)
+}
+
+// Pause stops all that runs there.
+func (m *Machine) Pause(ctx context.Context) error { return m.call(ctx, "pause", nil, nil) }
+
+// Resume lets it go on.
+func (m *Machine) Resume(ctx context.Context) error { return m.call(ctx, "resume", nil, nil) }
+
+// Paused reports whether all of it is stopped.
+func (m *Machine) Paused(ctx context.Context) (is bool, err error) {
+	return is, m.call(ctx, "paused", nil, &is)
 }
 
 // Kill kills the processes of that name.

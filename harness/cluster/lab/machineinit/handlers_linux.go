@@ -37,6 +37,9 @@ func (m *machine) handlers() map[string]control.Handler {
 		"signal": control.Simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),
 		"state":  control.Simple(func(_ context.Context, p SignalParams) (any, error) { return stateOf(p.Process), nil }),
 		"unit":   control.Simple(m.unit),
+		"pause":  control.Simple(func(ctx context.Context, _ none) (any, error) { return nil, pause(ctx) }),
+		"resume": control.Simple(func(context.Context, none) (any, error) { return nil, resume() }),
+		"paused": control.Simple(func(context.Context, none) (any, error) { return len(going()) == 0, nil }),
 		"shutdown": control.Simple(func(ctx context.Context, _ none) (any, error) {
 			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
 		}),
@@ -89,8 +92,8 @@ func writeFile(p FileParams) error {
 func signalNamed(p SignalParams) (int, error) {
 	found := process.Named(p.Process)
 	for _, f := range found {
-		if err := syscall.Kill(f.PID, syscall.Signal(p.Signal)); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return 0, fmt.Errorf("signal %d to %s (%d): %w", p.Signal, p.Process, f.PID, err)
+		if err := signalOne(f, syscall.Signal(p.Signal)); err != nil {
+			return 0, err
 		}
 	}
 	return len(found), nil
