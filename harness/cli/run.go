@@ -276,6 +276,10 @@ func scenariosCommand(_ *options) *cobra.Command {
 			for _, k := range fault.List() {
 				printf(out, "%-25s %s\n", k.Name, k.About)
 			}
+			printf(out, "\nTARGET OF A FAULT         ABOUT (or a machine's name)\n")
+			for _, r := range fault.Roles() {
+				printf(out, "%-25s %s\n", r, r.About)
+			}
 			printf(out, "\nFAULT OF THE TWIN         ABOUT (spec.arm.faults, or POST /_twin/faults)\n")
 			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
 				printf(out, "%-25s %s\n", k, azure.FaultKinds()[k])

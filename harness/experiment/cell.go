@@ -30,6 +30,7 @@ type cellRun struct {
 	target   *observe.Target
 	guards   map[*choice]*fault.Guard
 	guardsMu sync.Mutex
+	held     fault.Held
 	kills    []plan.Receipt // of the process that upgrades
 	runner   *plan.Runner
 	observer *observe.Observer
@@ -151,7 +152,7 @@ func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
 }
 
 func (c *cellRun) env() *fault.Env {
-	return &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members}
+	return &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members, Client: c.target.Client, Held: &c.held}
 }
 
 // guard is the fault's guard once it was begun; nil before.

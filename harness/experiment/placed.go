@@ -129,18 +129,26 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
 			continue
 		}
-		besides, some := held(s, phase, append(slices.Clone(earlier), out...))
-		down := append(disrupted(s, phase, steps, t), besides...)
-		if missing := spec.ImpactWith(t, down) + some; t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > len(down) && p.Expect != ExpectQuorumLost {
-			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step has %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
-				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-len(down), t.EtcdMembers, none(down), cluster.Quorum(t.EtcdMembers))
+		besides := held(s, phase, append(slices.Clone(earlier), out...))
+		if err := fault.Together(append(besides, spec)...); err != nil {
+			return nil, fmt.Errorf("line %d: %w", p.line, err)
+		}
+		down := disrupted(s, phase, steps, t)
+		before := fault.Impact(t, down, besides...)
+		if missing := fault.Impact(t, down, append(besides, spec)...); t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > before && p.Expect != ExpectQuorumLost {
+			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step and other faults have %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
+				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-before, t.EtcdMembers, none(down, besides), cluster.Quorum(t.EtcdMembers))
 		}
 		out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, until: phase == during && p.Fault.until}, phase: phase, at: s})
 	}
 	return out, nil
 }
 
-func none(names []string) string {
+func none(down []string, faults []fault.Spec) string {
+	names := slices.Clone(down)
+	for _, s := range faults {
+		names = append(names, s.Describe())
+	}
 	if len(names) == 0 {
 		return "no member"
 	}
@@ -183,20 +191,18 @@ func disrupted(s *plan.Step, phase string, steps []*plan.Step, t cluster.Topolog
 	return slices.Compact(out)
 }
 
-// held are the machines that earlier faults take away while one at the step does, and how many members more whose machine is chosen only then. Faults
-// before and after a step are over when the plan goes on; one during a step holds for all that is within it.
-func held(s *plan.Step, phase string, earlier []placement) (machines []string, some int) {
+// held are the earlier faults that hold while one at the step does. Faults before and after a step are over when the plan goes on; one during a step holds
+// for all that is within it.
+func held(s *plan.Step, phase string, earlier []placement) []fault.Spec {
+	var out []fault.Spec
 	for _, e := range earlier {
 		apart := e.phase != during || phase != during && e.at == s
 		if apart || e.lacks != "" || !contains(e.at, s) && (phase != during || !contains(s, e.at)) {
 			continue
 		}
-		machines = append(machines, e.spec.Machines...)
-		if len(e.spec.Machines) == 0 && e.spec.Target != fault.Minority {
-			some++
-		}
+		out = append(out, e.spec)
 	}
-	return machines, some
+	return out
 }
 
 func contains(s, inner *plan.Step) bool {

@@ -86,10 +86,10 @@ func (o *outline) allowed() error {
 
 func act(t cluster.Topology, c *choice, machines, members int) cluster.Act {
 	n := len(c.spec.Machines)
-	if c.spec.Target == fault.Leader || c.spec.Target == fault.Follower {
+	if c.spec.Late() {
 		n = 1
 	}
-	return cluster.Act{Fault: c.spec.Kind, Machines: machines + n, Members: members + c.spec.ImpactWith(t, nil), For: c.spec.For}
+	return cluster.Act{Fault: c.spec.Kind, Machines: machines + n, Members: members + fault.Impact(t, nil, c.spec), For: c.spec.For}
 }
 
 func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
@@ -105,7 +105,7 @@ func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
 	if c.lacks != "" {
 		return c, nil
 	}
-	missing := spec.ImpactWith(t, nil)
+	missing := fault.Impact(t, nil, spec)
 	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > 0 && st.Expect != ExpectQuorumLost {
 		return nil, cluster.Usagef("%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
 			spec.Describe(), left, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
@@ -19,6 +21,11 @@ type Env struct {
 	Cluster cluster.Cluster
 	Etcd    *etcd.Access
 	Members *etcd.Watcher
+	Client  kubernetes.Interface // the run's own, whose connections roles are about; nil: one is made
+	Held    *Held                // by all faults of the run; nil: there is one at a time
+
+	besides []string          // machines that other faults hold: they are no control, and their state is not this fault's
+	taken   map[string]string // those of them that this one cannot be done to as well, and why
 }
 
 // recoversWithin is how long the end of a fault may take to be seen.
@@ -48,6 +55,8 @@ type Kind struct {
 	About string
 	// Latent: the effect shows only in what an upgrade does while the fault holds.
 	Latent bool
+	// Replaces: to undo it a member is removed and another added, and while that goes on no other member may be away.
+	Replaces bool
 	// Touches are the components it takes down or has started anew on its machines; empty: all that runs there, and the machine itself.
 	Touches []string
 	// Needs are the capabilities of machines it is done, seen and undone by.
@@ -80,7 +89,7 @@ func List() []Kind {
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberFreeze{} },
 		},
 		{
-			Name: "etcdMemberDataLoss", About: "an etcd member loses its data directory and is replaced", Touches: member, Needs: needs(cluster.CanKill),
+			Name: "etcdMemberDataLoss", About: "an etcd member loses its data directory and is replaced", Replaces: true, Touches: member, Needs: needs(cluster.CanKill),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberDataLoss{} },
 		},
 		{

@@ -108,13 +108,18 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	if err := g.expect(Planned); err != nil {
 		return err
 	}
-	machines, err := g.Spec.resolve(ctx, e)
+	machines, err := g.Spec.resolve(ctx, g.env(e))
+	if err == nil && e != nil {
+		err = e.Held.take(g, machines)
+	}
 	if err != nil {
-		return err
+		g.receipt.Error = err.Error()
+		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
 	}
 	g.receipt.Machines = machines
 	if err := g.wellBefore(ctx, e, machines); err != nil {
 		g.receipt.Error = err.Error()
+		g.release(e)
 		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
 	}
 	g.receipt.Armed, g.receipt.Error = time.Now(), "it was not injected: a null test, or interrupted on the way"
@@ -125,18 +130,25 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 		return nil
 	}
 	g.receipt.State, g.receipt.Error = plan.NotInjected, "its effect was not awaited"
-	if err := g.fault.Inject(ctx, e, machines); err != nil {
+	if err := g.fault.Inject(ctx, g.env(e), machines); err != nil {
 		g.receipt.Error = err.Error()
 		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, strings.Join(machines, ", "), err)
 	}
 	return nil
 }
 
+// release says that the fault's machines are nobody's any more.
+func (g *Guard) release(e *Env) {
+	if e != nil {
+		e.Held.drop(g)
+	}
+}
+
 // wellBefore looks for the effect on each machine by itself and wants to see it nowhere. A look that came late may pass for one: it is taken again.
 func (g *Guard) wellBefore(ctx context.Context, e *Env, machines []string) error {
 	for _, m := range machines {
 		err := cluster.Await(ctx, m+" well before "+g.Spec.Kind, cluster.Wait{For: redWithin}, func(ctx context.Context) error {
-			seen, err := g.fault.Effective(ctx, e, []string{m})
+			seen, err := g.fault.Effective(ctx, g.env(e), []string{m})
 			var control controlError
 			switch {
 			case ctx.Err() != nil:
@@ -182,7 +194,7 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 	}
 	var evidence []plan.Evidence
 	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: g.within}, func(ctx context.Context) (err error) {
-		if evidence, err = g.fault.Effective(ctx, e, g.receipt.Machines); err != nil {
+		if evidence, err = g.fault.Effective(ctx, g.env(e), g.receipt.Machines); err != nil {
 			return err
 		}
 		return fresh(evidence, g.receipt.Armed, "injection")
@@ -225,7 +237,7 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	if g.Null {
 		return nil
 	}
-	if err := g.fault.Recover(ctx, e, g.receipt.Machines); err != nil {
+	if err := g.fault.Recover(ctx, g.env(e), g.receipt.Machines); err != nil {
 		g.refused = err.Error()
 		g.receipt.State, g.receipt.Error = plan.NotInjected, g.refused
 		return fmt.Errorf("recover from %s on %s: %w", g.Spec.Kind, strings.Join(g.receipt.Machines, ", "), err)
@@ -245,7 +257,7 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 	}
 	var evidence []plan.Evidence
 	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: e.recoversWithin()}, func(ctx context.Context) (err error) {
-		if evidence, err = g.fault.Recovered(ctx, e, g.receipt.Machines); err != nil {
+		if evidence, err = g.fault.Recovered(ctx, g.env(e), g.receipt.Machines); err != nil {
 			return err
 		}
 		return fresh(evidence, g.receipt.ClearedAt, "recovery")
@@ -264,6 +276,7 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 	if g.receipt.State == plan.Confirmed {
 		g.receipt.Error = ""
 	}
+	g.release(e)
 	return g.enter(Cleared)
 }
 
@@ -274,12 +287,13 @@ func (g *Guard) LookRecovered(ctx context.Context, e *Env) error {
 	if err := g.expect(Recovering); err != nil {
 		return err
 	}
-	if _, err := g.fault.Recovered(ctx, e, g.receipt.Machines); err != nil {
+	if _, err := g.fault.Recovered(ctx, g.env(e), g.receipt.Machines); err != nil {
 		return err
 	}
 	if g.seen.IsZero() {
 		g.seen = time.Now()
 	}
+	g.release(e)
 	return nil
 }
 

@@ -174,8 +174,8 @@ func TestSpecTargets(t *testing.T) {
 	top := cluster.Topology{ControlPlanes: 5}.Complete()
 	for target, impact := range map[string]int{Leader: 1, Follower: 1, Any: 1, Minority: 2, Majority: 3, Members: 5, "control-plane-4": 1} {
 		s, err := NewSpec("etcdMemberCrash", target, 0, Params{}, top, rand.New(rand.NewPCG(1, 1)))
-		if err != nil || s.ImpactWith(top, nil) != impact {
-			t.Errorf("%s: impact %d, %v; want %d", target, s.ImpactWith(top, nil), err, impact)
+		if err != nil || Impact(top, nil, s) != impact {
+			t.Errorf("%s: impact %d, %v; want %d", target, Impact(top, nil, s), err, impact)
 		}
 	}
 	if _, err := NewSpec("etcdMemberCrash", "nobody", 0, Params{}, top, rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "control-plane-1") {

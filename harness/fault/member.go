@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func dialMember(ctx context.Context, e *Env, name string) error {
 // others adds that the members which should not be affected answer: the control of the experiment.
 func others(ctx context.Context, e *Env, machines []string, out []plan.Evidence) ([]plan.Evidence, error) {
 	down := map[string]bool{}
-	for _, m := range machines {
+	for _, m := range append(slices.Clone(machines), e.besides...) {
 		down[m] = true
 	}
 	var up []string
@@ -96,18 +97,18 @@ func others(ctx context.Context, e *Env, machines []string, out []plan.Evidence)
 		up = append(up, m.Machine)
 	}
 	if len(up) > 0 {
-		out = append(out, saw("etcd status", "unaffected members answer: %s", strings.Join(up, ", ")))
+		out = append(out, saw("etcd status", "unaffected members answer: %s%s", strings.Join(up, ", "), e.held()))
 	}
 	return out, nil
 }
 
-// agreed: every member answers, votes and follows the same leader.
+// agreed: every member that no other fault holds answers, votes and follows the same leader.
 func agreed(ctx context.Context, e *Env) ([]plan.Evidence, error) {
-	members := e.Members.Members(ctx, look)
+	members := slices.DeleteFunc(e.Members.Members(ctx, look), func(m etcd.Member) bool { return slices.Contains(e.besides, m.Machine) })
 	if err := etcd.Agree(members); err != nil {
 		return nil, err
 	}
-	return []plan.Evidence{saw("etcd status", "all %d members answer, vote and follow leader %x in term %d", len(members), members[0].Leader, members[0].Term)}, nil
+	return []plan.Evidence{saw("etcd status", "all %d members answer, vote and follow leader %x in term %d%s", len(members), members[0].Leader, members[0].Term, e.held())}, nil
 }
 
 // memberFreeze stops etcd with its sockets open.
@@ -191,11 +192,11 @@ func (*memberDataLoss) Recovered(ctx context.Context, e *Env, _ []string) ([]pla
 	return agreed(ctx, e)
 }
 
-// peerOf finds a machine that is not among the victims, to observe from.
+// peerOf finds a machine that is not among the victims, of this fault or of another, to observe from.
 func peerOf(e *Env, victims []string) (cluster.Machine, cluster.Dialer, error) {
 	for _, m := range e.Cluster.Machines() {
 		victim := false
-		for _, v := range victims {
+		for _, v := range append(slices.Clone(victims), e.besides...) {
 			victim = victim || v == m.Name()
 		}
 		if d, err := cluster.As[cluster.Dialer](m); !victim && err == nil {

@@ -46,7 +46,7 @@ func fitsPartition(s Spec, t cluster.Topology) error {
 			return cluster.Usagef("%s: %s cannot be on both sides", s.Kind, m)
 		}
 	}
-	late := s.Target == Leader || s.Target == Follower
+	late := s.Late()
 	switch here, there := within(s.Machines, t.EtcdMachines()), within(across(all, s.Machines, s.From), t.EtcdMachines()); {
 	case late && len(s.From) > 0:
 		return cluster.Usagef("%s of a %s takes no from: who that is shows when it happens, and may be among them", s.Kind, s.Target)
@@ -83,6 +83,15 @@ func (f *partition) across(e *Env, machines []string) []string {
 	return across(all, machines, f.from)
 }
 
+// seen are those of them whose state is this fault's: a machine that another has taken hears nobody anyway.
+func (f *partition) seen(e *Env, machines []string) ([]string, error) {
+	far := e.without(f.across(e, machines))
+	if len(far) == 0 {
+		return nil, fmt.Errorf("nobody is left across from %s to look at: other faults hold %s", strings.Join(machines, ", "), strings.Join(e.besides, ", "))
+	}
+	return far, nil
+}
+
 func (f *partition) Inject(ctx context.Context, e *Env, machines []string) error {
 	far, err := machinesOf(e, f.across(e, machines))
 	if err != nil {
@@ -109,7 +118,11 @@ func (f *partition) Recover(ctx context.Context, e *Env, machines []string) erro
 // Effective: of every two machines across the line each is seen not to hear the other, or, one way, to be the only one that hears; packets were dropped
 // on every machine's links; and every two machines on one side, or with one on neither, still talk. One pair that was forgotten is no partition.
 func (f *partition) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	out, err := pairs(ctx, machines, f.across(e, machines), func(ctx context.Context, near, far string) (plan.Evidence, error) { return f.apart(ctx, e, near, far) })
+	far, err := f.seen(e, machines)
+	if err != nil {
+		return nil, err
+	}
+	out, err := pairs(ctx, machines, far, func(ctx context.Context, near, far string) (plan.Evidence, error) { return f.apart(ctx, e, near, far) })
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +206,12 @@ func hears(ctx context.Context, e *Env, who, whom string) (ear, error) {
 	return ear{said: fmt.Sprintf("it does not hear %s: %v", whom, dialErr)}, nil
 }
 
-// control sees that every two machines that should still talk do.
+// control sees that every two machines that should still talk do, but those that another fault holds.
 func (f *partition) control(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	sides := [][]string{machines, f.across(e, machines)}
+	sides := [][]string{e.without(machines), e.without(f.across(e, machines))}
 	var neither []string
 	for _, m := range e.Cluster.Machines() {
-		if !slices.Contains(sides[0], m.Name()) && !slices.Contains(sides[1], m.Name()) {
+		if !slices.Contains(append(slices.Concat(sides...), e.besides...), m.Name()) {
 			neither = append(neither, m.Name())
 		}
 	}
@@ -236,7 +249,11 @@ func pairs(ctx context.Context, as, bs []string, look func(ctx context.Context, 
 
 // Recovered: every two machines across the line talk, and all that the smaller side served is served.
 func (f *partition) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	out, err := pairs(ctx, machines, f.across(e, machines), func(ctx context.Context, near, far string) (plan.Evidence, error) {
+	far, err := f.seen(e, machines)
+	if err != nil {
+		return nil, err
+	}
+	out, err := pairs(ctx, machines, far, func(ctx context.Context, near, far string) (plan.Evidence, error) {
 		got, err := hears(ctx, e, near, far)
 		if err == nil && !got.answered {
 			err = fmt.Errorf("%s and %s are still apart: on %s %s", near, far, near, got.said)

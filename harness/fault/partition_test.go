@@ -153,7 +153,11 @@ func TestPartitionsThatAreNone(t *testing.T) {
 		"from who is unknown": {"etcd-1", []string{"etcd-1"}, []string{"etcd-9"}, "unknown machine"},
 		"of whoever it is":    {Leader, nil, []string{"etcd-1"}, "takes no from"},
 	} {
-		err := fitsPartition(Spec{Kind: "partition", Target: c.target, Machines: c.machines, Params: Params{From: c.from}}, topology)
+		spec := Spec{Kind: "partition", Target: c.target, Machines: c.machines, Params: Params{From: c.from}}
+		if c.target == Leader {
+			spec.Among = topology.EtcdMachines()
+		}
+		err := fitsPartition(spec, topology)
 		var usage *cluster.UsageError
 		if (err == nil) != (c.says == "") || err != nil && (!errors.As(err, &usage) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)

@@ -80,7 +80,7 @@ func (f *apiServerCrashLoop) Effective(ctx context.Context, e *Env, machines []s
 			saw("kubelet of "+m.Name(), "it has restarted the API server %s %d times: %s", f.version, restarts, dir),
 			saw("lab network", "the manifest of %s asks for an API server %s, and it refuses connections: %v", m.Name(), f.version, err))
 	}
-	for _, name := range e.Cluster.Topology().ControlPlaneMachines() {
+	for _, name := range e.without(e.Cluster.Topology().ControlPlaneMachines()) {
 		if victims[name] {
 			continue
 		}

@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,17 +8,22 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 )
 
 // Spec is a fault with all choices made, as a plan has it.
 type Spec struct {
 	Kind     string        `json:"kind"`
 	Target   string        `json:"target"`
-	Machines []string      `json:"machines"` // empty for a target that is only known when it happens
-	Pick     int           `json:"pick"`     // which follower
+	Machines []string      `json:"machines"`        // empty for a target that is only known when it happens
+	Among    []string      `json:"among,omitempty"` // those it is one of, then
+	Pick     int           `json:"pick"`            // which follower
 	For      time.Duration `json:"for"`
 	Params
 }
+
+// Late reports whether its machine is found only when it happens.
+func (s Spec) Late() bool { return len(s.Among) > 0 }
 
 // Latent reports whether the effect shows only in what happens later, such as the start of a program.
 func (s Spec) Latent() bool {
@@ -45,17 +49,6 @@ func (s Spec) Lacking(l cluster.Lacks) string {
 	return l.Why(k.Needs...)
 }
 
-// Targets that are resolved when the fault happens, and those resolved when it is planned.
-const (
-	Leader   = "leader"
-	Follower = "follower"
-	Any      = "any"
-	Minority = "minority"
-	Majority = "majority"
-	Workers  = "workers" // all of them
-	Members  = "members" // all of etcd's
-)
-
 // NewSpec makes all choices of a fault; a UsageError says why there can be no such fault on the cluster. A minority is as many members as may be lost,
 // a majority one more.
 func NewSpec(kind, target string, hold time.Duration, p Params, t cluster.Topology, rng *rand.Rand) (Spec, error) {
@@ -67,45 +60,59 @@ func NewSpec(kind, target string, hold time.Duration, p Params, t cluster.Topolo
 	if err := k.Check(p); err != nil {
 		return s, &cluster.UsageError{Err: err}
 	}
+	if err := s.aim(t, rng); err != nil {
+		return s, cluster.Usagef("%s: %w", kind, err)
+	}
+	slices.Sort(s.Machines)
+	return s, k.fits(s, t)
+}
+
+// aim finds the machines of the target, or whom it can be when it happens.
+func (s *Spec) aim(t cluster.Topology, rng *rand.Rand) error {
 	members := t.EtcdMachines()
 	shuffled := slices.Clone(members)
 	rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	s.Pick = rng.IntN(max(1, len(members)-1))
-	switch target {
-	case Leader, Follower:
-	case Any:
-		s.Machines = shuffled[:1]
-	case Minority:
-		s.Machines = shuffled[:cluster.Tolerance(len(members))]
-	case Majority:
-		s.Machines = shuffled[:cluster.Tolerance(len(members))+1]
-	case Workers:
-		if s.Machines = append(s.Machines, t.WorkerMachines()...); len(s.Machines) == 0 {
-			return s, cluster.Usagef("%s: target %s: the cluster has none", kind, target)
+	r, of, found := roleOf(s.Target)
+	if !found {
+		m, there := t.Find(s.Target)
+		if !there {
+			return unknownTarget(s.Target, t)
 		}
-	case Members:
-		s.Machines = shuffled
-	default:
-		if m, ok := t.Find(target); ok {
-			s.Machines = []string{m}
-		} else {
-			var names []string
-			for _, m := range t.Machines() {
-				names = append(names, m.Name)
-			}
-			return s, cluster.Usagef("%s: unknown target %q; known: %s, %s, %s, %s, %s, %s, %s, or a machine: %s", kind, target,
-				Leader, Follower, Any, Minority, Majority, Workers, Members, strings.Join(names, ", "))
-		}
+		s.Machines = []string{m}
+		return nil
 	}
-	slices.Sort(s.Machines)
-	return s, k.fits(s, t)
+	among, err := r.Among(t, of)
+	if err != nil {
+		return fmt.Errorf("target %s: %w", s.Target, err)
+	}
+	if r.Choose == nil {
+		s.Among = among
+		return nil
+	}
+	if slices.Equal(among, members) {
+		among = shuffled
+	}
+	s.Machines = append(s.Machines, r.Choose(among)...)
+	return nil
+}
+
+func unknownTarget(target string, t cluster.Topology) error {
+	var roles, names []string
+	for _, r := range Roles() {
+		roles = append(roles, r.String())
+	}
+	for _, m := range t.Machines() {
+		names = append(names, m.Name)
+	}
+	return fmt.Errorf("unknown target %q; known: %s, or a machine: %s", target, strings.Join(roles, ", "), strings.Join(names, ", "))
 }
 
 // fits refuses machines that have nothing of what the fault is done to, and what the kind itself finds does not fit.
 func (k Kind) fits(s Spec, t cluster.Topology) error {
 	if k.On != nil {
 		on := k.On(t)
-		for _, m := range s.Machines {
+		for _, m := range append(slices.Clone(s.Machines), s.Among...) {
 			if !slices.Contains(on, m) {
 				return cluster.Usagef("%s: target %s: what it is done to does not run on %s; it does on %s", k.Name, s.Target, m, none(on))
 			}
@@ -161,49 +168,38 @@ func (s Spec) Describe() string {
 	return out
 }
 
-// ImpactWith is how many etcd members are down or cut off while the fault holds and the given machines are down besides. A leader or follower
-// may be one more.
-func (s Spec) ImpactWith(t cluster.Topology, down []string) int {
-	all := map[string]bool{}
-	for _, m := range append(slices.Clone(down), s.Machines...) {
-		if slices.Contains(t.EtcdMachines(), m) {
-			all[m] = true
+// Away is how many of the machines are away at most while all the faults hold and those of down are away as well. One that is found only when it happens
+// may be any that it can be.
+func Away(of, down []string, faults ...Spec) int {
+	sure, may, late := map[string]bool{}, map[string]bool{}, 0
+	note := func(in map[string]bool, names []string) (some bool) {
+		for _, m := range names {
+			if slices.Contains(of, m) && !sure[m] {
+				in[m], some = true, true
+			}
+		}
+		return some
+	}
+	note(sure, down)
+	for _, s := range faults {
+		note(sure, s.Machines)
+	}
+	for _, s := range faults {
+		if note(may, s.Among) {
+			late++
 		}
 	}
-	if s.Target == Leader || s.Target == Follower {
-		return len(all) + 1
-	}
-	return len(all)
+	return len(sure) + min(late, len(may))
 }
 
-// resolve finds the machines of a target that depends on who leads.
-func (s Spec) resolve(ctx context.Context, e *Env) ([]string, error) {
-	if s.Target != Leader && s.Target != Follower {
-		return s.Machines, nil
-	}
-	var out []string
-	err := cluster.Await(ctx, "an etcd leader", cluster.Wait{For: 15 * time.Second}, func(ctx context.Context) error {
-		var leaders, followers []string
-		for _, m := range e.Members.Members(ctx, 2*time.Second) {
-			switch {
-			case m.IsLeader():
-				leaders = append(leaders, m.Machine)
-			case m.Healthy():
-				followers = append(followers, m.Machine)
-			}
-		}
-		if len(leaders) != 1 {
-			return fmt.Errorf("%d members take themselves for the leader", len(leaders))
-		}
-		out = leaders
-		if s.Target == Follower {
-			if len(followers) == 0 {
-				return fmt.Errorf("there is no follower")
-			}
-			slices.Sort(followers)
-			out = followers[s.Pick%len(followers) : s.Pick%len(followers)+1]
-		}
-		return nil
-	})
-	return out, err
+// Impact is how many etcd members are down or cut off at most while all the faults hold and those of the machines given are down as well. A fault that
+// does not touch etcd takes none.
+func Impact(t cluster.Topology, down []string, faults ...Spec) int {
+	return Away(t.EtcdMachines(), down, slices.DeleteFunc(slices.Clone(faults), func(s Spec) bool { return !s.touches(etcd.Program) })...)
+}
+
+// touches reports whether the fault takes a component down on its machines.
+func (s Spec) touches(component string) bool {
+	touched := s.Touches()
+	return len(touched) == 0 || slices.Contains(touched, component)
 }

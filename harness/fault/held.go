@@ -1,0 +1,141 @@
+package fault
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+)
+
+// Held is what the faults of a run hold at a time. Who looks whether one bites, or is over, must know of the others: what they took is no control.
+type Held struct {
+	mu sync.Mutex
+	by map[*Guard][]string
+}
+
+// take notes that a fault holds machines; an error names another that it cannot overlap with.
+func (h *Held) take(g *Guard, machines []string) error {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for other, theirs := range h.by {
+		for _, m := range machines {
+			if why := overlap(g.Spec, other.Spec); why != "" && slices.Contains(theirs, m) {
+				return fmt.Errorf("%s is held by %s %s: %s", m, other.Spec.Kind, other.ID, why)
+			}
+		}
+	}
+	if h.by == nil {
+		h.by = map[*Guard][]string{}
+	}
+	h.by[g] = machines
+	return nil
+}
+
+func (h *Held) drop(g *Guard) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.by, g)
+}
+
+// others are the machines that other faults hold, and of those that this one cannot be done to as well, why.
+func (h *Held) others(g *Guard) (held []string, taken map[string]string) {
+	taken = map[string]string{}
+	if h == nil {
+		return nil, taken
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for other, theirs := range h.by {
+		if other == g {
+			continue
+		}
+		for _, m := range theirs {
+			held = append(held, m)
+			if why := overlap(g.Spec, other.Spec); why != "" {
+				taken[m] = fmt.Sprintf("%s %s holds it: %s", other.Spec.Kind, other.ID, why)
+			}
+		}
+	}
+	return held, taken
+}
+
+// env is what the guard's fault sees: with what others hold by now.
+func (g *Guard) env(e *Env) *Env {
+	if e == nil {
+		return nil
+	}
+	out := *e
+	out.besides, out.taken = e.Held.others(g)
+	return &out
+}
+
+// overlap says why two faults cannot be on one machine at the same time; empty: they can. What undoes the one would undo the other, or what is seen could
+// be the effect of either.
+func overlap(a, b Spec) string {
+	ka, errA := Find(a.Kind)
+	kb, errB := Find(b.Kind)
+	if errA != nil || errB != nil {
+		return "" // no such fault is ever made
+	}
+	for _, c := range ka.Needs {
+		if c != cluster.CanDial && slices.Contains(kb.Needs, c) {
+			return fmt.Sprintf("both are done by %s, and what undoes one would undo the other", c)
+		}
+	}
+	switch {
+	case len(a.Touches()) == 0 || len(b.Touches()) == 0:
+		return "one of the two takes all that runs there"
+	default:
+		for _, c := range a.Touches() {
+			if b.touches(c) {
+				return "both are on " + c
+			}
+		}
+	}
+	return ""
+}
+
+// Together refuses, with a UsageError, faults that cannot be there at the same time. Machines that are found only when it happens are looked at then.
+func Together(faults ...Spec) error {
+	for i, a := range faults {
+		for _, b := range faults[i+1:] {
+			if alone(a, b) {
+				return cluster.Usagef("%s and %s cannot overlap: while a member is replaced the quorum is that of another number of members", a.Describe(), b.Describe())
+			}
+			for _, m := range a.Machines {
+				if why := overlap(a, b); why != "" && slices.Contains(b.Machines, m) {
+					return cluster.Usagef("%s and %s cannot overlap on %s: %s", a.Describe(), b.Describe(), m, why)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// alone reports whether one of the two replaces members, and the other takes some.
+func alone(a, b Spec) bool {
+	replaces := func(s Spec) bool { k, err := Find(s.Kind); return err == nil && k.Replaces }
+	return replaces(a) && b.touches(etcd.Program) || replaces(b) && a.touches(etcd.Program)
+}
+
+// without leaves out what another fault holds.
+func (e *Env) without(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(m string) bool { return slices.Contains(e.besides, m) })
+}
+
+// held says who else holds something, for evidence.
+func (e *Env) held() string {
+	if len(e.besides) == 0 {
+		return ""
+	}
+	return "; another fault holds " + strings.Join(e.besides, ", ")
+}
