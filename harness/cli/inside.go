@@ -21,6 +21,7 @@ func insideCommands() []*cobra.Command {
 		{Use: "lab-init DIR", Hidden: true, Args: cobra.ExactArgs(1), RunE: run(labInit)},
 		{Use: "lab-try", Hidden: true, Args: cobra.NoArgs, RunE: run(labTry)},
 		{Use: "machine-init", Hidden: true, Args: cobra.NoArgs, RunE: run(machineInit)},
+		{Use: "fill-memory BYTES", Hidden: true, Args: cobra.ExactArgs(1), RunE: run(fillMemory)},
 		{Use: "container-init", Hidden: true, Args: cobra.NoArgs, RunE: run(containerInit)},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
+	"drydock.dev/drydock/harness/cluster/lab/memory"
 	"drydock.dev/drydock/harness/cluster/lab/runtime"
 	"drydock.dev/drydock/harness/cluster/lab/unit"
 )
@@ -29,6 +31,14 @@ func labTry(context.Context, []string) error { return labinit.Try(os.Stdout) }
 
 func machineInit(ctx context.Context, _ []string) error {
 	return machineinit.Main(ctx)
+}
+
+func fillMemory(ctx context.Context, args []string) error {
+	bytes, err := strconv.ParseUint(args[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("fill-memory: %w", err)
+	}
+	return memory.Fill(ctx, bytes)
 }
 
 func containerInit(context.Context, []string) error {

@@ -16,6 +16,8 @@ func labTry(context.Context, []string) error { return errNotLinux }
 
 func machineInit(context.Context, []string) error { return errNotLinux }
 
+func fillMemory(context.Context, []string) error { return errNotLinux }
+
 func containerInit(context.Context, []string) error { return errNotLinux }
 
 func systemctlOne(context.Context, string, string, int, bool, io.Writer) (int, error) {

@@ -31,6 +31,7 @@ func capabilities() []must {
 		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
 		{"a power cut loses what was not fsynced, where that was asked for", []cluster.Capability{cluster.CanPower, cluster.CanLoseUnsynced}, forgets},
+		{"memory that runs out: the machine panics and boots, or loses one process", []cluster.Capability{cluster.CanPanic}, runsOut},
 		{"installer puts a version on the path", []cluster.Capability{cluster.CanInstall}, installs},
 		{"terminal passes streams and the exit code", []cluster.Capability{cluster.CanTerminal}, shells},
 		{"machines are added and removed", []cluster.Capability{cluster.CanScale}, scales},

@@ -20,6 +20,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
+	"drydock.dev/drydock/harness/cluster/lab/memory"
 )
 
 // Machine is one machine of a lab.
@@ -41,7 +42,9 @@ var (
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
 	_ cluster.Terminal  = (*Machine)(nil)
+	_ cluster.Memory    = (*Machine)(nil)
 	_ cluster.Limited   = (*Machine)(nil)
+	_ cluster.Emulator  = (*Machine)(nil)
 )
 
 // Name is the machine's host name.
@@ -55,6 +58,11 @@ func (m *Machine) Addr() netip.Addr { return m.addr }
 
 // Lacks is what the host's kernel does not let it do.
 func (m *Machine) Lacks() cluster.Lacks { return m.lab.lacks }
+
+// Emulates says what stands in the place of a kernel of its own.
+func (m *Machine) Emulates() map[cluster.Capability]string {
+	return map[cluster.Capability]string{cluster.CanPanic: fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20)}
+}
 
 func (m *Machine) socket() string { return filepath.Join(m.lab.dir, "run", m.name, "machine.sock") }
 
@@ -188,6 +196,21 @@ func (m *Machine) LoseUnsynced(ctx context.Context, dirs ...string) error {
 // KeepUnsynced undoes it.
 func (m *Machine) KeepUnsynced(ctx context.Context) error {
 	return m.lab.call(ctx, "keepUnsynced", labinit.MachineParams{Name: m.name}, nil)
+}
+
+// FillMemory has a program of the machine take what its PID 1 counts as left.
+func (m *Machine) FillMemory(ctx context.Context) error { return m.call(ctx, "fill", struct{}{}, nil) }
+
+// FreeMemory ends it.
+func (m *Machine) FreeMemory(ctx context.Context) error { return m.call(ctx, "free", struct{}{}, nil) }
+
+// Console is the log of the machine's PID 1, which acts in the place of a kernel.
+func (m *Machine) Console(context.Context) ([]byte, error) {
+	raw, err := os.ReadFile(filepath.Join(m.lab.dir, "logs", m.name+".log"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: console: %w", m.name, err)
+	}
+	return raw, nil
 }
 
 // BootID is the machine's own.

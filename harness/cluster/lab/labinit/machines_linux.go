@@ -32,10 +32,11 @@ type switchboard struct {
 	cfg   Config
 	turns map[string]*sync.Mutex // one a machine: its switch is turned by one caller at a time
 	on    map[string]*running
+	boots map[string]*time.Timer // of machines that have panicked and will boot
 }
 
 func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
-	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}}
+	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}}
 	for _, m := range cfg.Machines {
 		s.turns[m.Name] = &sync.Mutex{}
 	}
@@ -62,6 +63,7 @@ type running struct {
 	cmd   *exec.Cmd
 	route *net.UnixListener
 	tells *os.File           // where the machine hands over what tells of its fsyncs
+	last  *os.File           // its last word, if it has one
 	syncs *unsynced.Recorder // of them
 	done  chan struct{}      // closed when the kernel has ended everything in the machine, and its disk is as a power cut leaves it
 	lost  error              // what went wrong with that; to be read when done is closed
@@ -79,13 +81,20 @@ func (s *switchboard) machine(name string) (Machine, *sync.Mutex, error) {
 }
 
 // powerOn starts the machine's PID 1 and returns when it serves its control socket.
-func (s *switchboard) powerOn(_ context.Context, name string) (err error) {
+func (s *switchboard) powerOn(_ context.Context, name string) error {
 	m, turn, err := s.machine(name)
 	if err != nil {
 		return err
 	}
 	turn.Lock()
 	defer turn.Unlock()
+	s.bootsNot(name)
+	return s.start(m)
+}
+
+// start is powerOn, for who has the turn.
+func (s *switchboard) start(m Machine) (err error) {
+	name := m.Name
 	if s.get(name) != nil {
 		return nil
 	}
@@ -175,9 +184,14 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close())
 	}
 	defer func() { _ = theirs.Close() }()
+	last, lastWrite, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close(), tells.Close())
+	}
+	defer func() { _ = lastWrite.Close() }()
 	cmd := exec.Command(program, "machine-init") //nolint:noctx // ended by powerOff
 	cmd.Args[0] = "drydock"
-	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner, theirs}
+	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner, theirs, lastWrite}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=" + machineinit.Path}
 	// The user namespace of its own takes from the machine's root all power over the lab's mounts, sockets and processes.
@@ -189,9 +203,9 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		UidMappings: self, GidMappings: self,
 	}
 	if err := s.table.Start(cmd); err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close(), tells.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close(), tells.Close(), last.Close())
 	}
-	r = &running{cmd: cmd, route: asks, tells: tells, syncs: &unsynced.Recorder{}, done: make(chan struct{})}
+	r = &running{cmd: cmd, route: asks, tells: tells, last: last, syncs: &unsynced.Recorder{}, done: make(chan struct{})}
 	go s.watch(m, r)
 	return r, ready, params, nil
 }
@@ -228,6 +242,7 @@ func (s *switchboard) watch(m Machine, r *running) {
 	err := s.table.Wait(r.cmd)
 	_ = r.route.Close()
 	r.lost = r.syncs.Lose()
+	panicked, reboot := r.lastWord()
 	close(r.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,6 +250,9 @@ func (s *switchboard) watch(m Machine, r *running) {
 		delete(s.on, m.Name)
 		_ = unplug(m)
 		_, _ = fmt.Fprintf(s.log, "machine %s ended by itself: %v\n", m.Name, errors.Join(err, r.lost))
+		if panicked && reboot != 0 {
+			s.bootsAfter(m, time.Duration(max(0, reboot))*time.Second)
+		}
 	}
 }
 
@@ -247,6 +265,7 @@ func (s *switchboard) powerOff(ctx context.Context, name string) error {
 	}
 	turn.Lock()
 	defer turn.Unlock()
+	s.bootsNot(name)
 	r := s.get(name)
 	s.set(name, nil)
 	if r == nil {

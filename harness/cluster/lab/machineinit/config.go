@@ -37,6 +37,11 @@ type Config struct {
 	TellSyncs bool              `json:"tellSyncs"` // what its programs fsync is told its lab, which waits for the listener
 }
 
+// Panic is the last word of a machine whose kernel would have panicked.
+type Panic struct {
+	Reboot int `json:"reboot"` // seconds until it boots; 0: it stays as it is, less: at once
+}
+
 // RouteParams say that a pod range lies behind the machine that asks.
 type RouteParams struct {
 	CIDR string `json:"cidr"`

@@ -24,6 +24,7 @@ type machine struct {
 	table   *process.Table
 	units   *unit.Manager
 	runtime *runtime.Server
+	memory  *filler
 }
 
 type none struct{}
@@ -40,6 +41,8 @@ func (m *machine) handlers() map[string]control.Handler {
 		"pause":  control.Simple(func(ctx context.Context, _ none) (any, error) { return nil, pause(ctx) }),
 		"resume": control.Simple(func(context.Context, none) (any, error) { return nil, resume() }),
 		"paused": control.Simple(func(context.Context, none) (any, error) { return len(going()) == 0, nil }),
+		"fill":   control.Simple(m.memory.fill),
+		"free":   control.Simple(m.memory.free),
 		"shutdown": control.Simple(func(ctx context.Context, _ none) (any, error) {
 			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
 		}),

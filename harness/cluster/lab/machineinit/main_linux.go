@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,11 +24,12 @@ const (
 	readyFD   = 4 // it says Ready or what went wrong
 	controlFD = 5 // the listener for its owner on the host; no program of the machine sees that socket
 	syncsFD   = 6 // a socket where the lab takes the listener of unsynced.Tell
+	lastFD    = 7 // it writes a Panic
 )
 
 // Main runs the machine until it is powered off.
 func Main(ctx context.Context) error {
-	for _, fd := range []int{paramsFD, readyFD, controlFD, syncsFD} { // inherited files would be passed on to every child, and a pipe would never end
+	for _, fd := range []int{paramsFD, readyFD, controlFD, syncsFD, lastFD} { // inherited files would be passed on to every child, and a pipe would never end
 		unix.CloseOnExec(fd)
 	}
 	ready := os.NewFile(readyFD, "ready")
@@ -44,6 +46,7 @@ func Main(ctx context.Context) error {
 }
 
 func boot(ctx context.Context) error {
+	booted := time.Now()
 	var cfg Config
 	if err := json.NewDecoder(os.NewFile(paramsFD, "params")).Decode(&cfg); err != nil {
 		return fmt.Errorf("machine: parameters: %w", err)
@@ -81,6 +84,7 @@ func boot(ctx context.Context) error {
 	}
 	units := &unit.Manager{Dir: unit.Dir, RunDir: unit.RunDir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
+	m.memory = &filler{table: table, runtime: cri, booted: booted, last: os.NewFile(lastFD, "last")}
 	if err := m.serve(); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func buildRoot(cfg Config) (err error) {
 		{"drop the lab's root", leave},
 		{"/etc", func() error { return writeEtc(cfg) }},
 		{"boot id", func() error { return bindBootID(cfg) }},
+		{"settings of the kernel", bindSysctls},
 		{"commands", linkCommands},
 	}
 	for _, s := range steps {

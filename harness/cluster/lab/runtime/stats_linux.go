@@ -112,3 +112,28 @@ func (s *Server) podStats(p *sandbox, all []process.Info, now int64) *cri.PodSan
 	st.Linux.Process = &cri.ProcessUsage{Timestamp: now, ProcessCount: &cri.UInt64Value{Value: sum.pids}}
 	return st
 }
+
+// OOMScores are the oom_score_adj that its kubelet has asked for a container's processes, by PID. What is below zero could not be given to them.
+func (s *Server) OOMScores() map[int]int {
+	const ofPause = -998 // of every pod's (podSandboxOOMScoreAdj of containerd and CRI-O)
+	s.mu.Lock()
+	roots := map[int]int{}
+	for _, c := range s.containers {
+		if pid := c.pid(); pid != 0 {
+			roots[pid] = int(c.config.GetLinux().GetResources().GetOomScoreAdj())
+		}
+	}
+	for _, p := range s.sandboxes {
+		if p.pause != nil {
+			roots[p.pause.Process.Pid] = ofPause
+		}
+	}
+	s.mu.Unlock()
+	scores, all := map[int]int{}, process.List()
+	for root, score := range roots {
+		for _, p := range process.Tree(all, root) {
+			scores[p.PID] = score
+		}
+	}
+	return scores
+}
