@@ -59,6 +59,10 @@ type Kind struct {
 	Replaces bool
 	// Touches are the components it takes down or has started anew on its machines; empty: all that runs there, and the machine itself.
 	Touches []string
+	// TouchesOf is the same of a kind where the params say it.
+	TouchesOf func(p Params) []string
+	// Once: it is over as soon as it is done, and its duration is how long is looked at what comes of it.
+	Once bool
 	// Needs are the capabilities of machines it is done, seen and undone by.
 	Needs []cluster.Capability
 	// Takes are the names of the Params it has a use for.
@@ -74,12 +78,9 @@ type Kind struct {
 
 // List is every fault there is.
 func List() []Kind {
-	// A stacked API server knows its own machine's member only, controller-manager and scheduler their own machine's API server: what takes the one
-	// down makes the others unready, lose their leases, end, and be started anew by their kubelet. The kubelet itself goes on.
-	server := []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}
-	member := append([]string{etcd.Program}, server...)
+	server, member := aroundServer(), aroundMember()
 	needs := func(c ...cluster.Capability) []cluster.Capability { return c }
-	return []Kind{
+	return append([]Kind{
 		{
 			Name: "etcdMemberCrash", About: "kill -9 of an etcd member that stays down", Touches: member, Needs: needs(cluster.CanKill),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberCrash{} },
@@ -119,8 +120,17 @@ func List() []Kind {
 			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validPartition, Fits: fitsPartition,
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
 		},
-	}
+	}, serviceKinds()...)
 }
+
+// aroundServer is what an API server takes with it. Controller-manager and scheduler know their own machine's only: what takes that down makes them lose
+// their leases, end, and be started anew by their kubelet, which itself goes on.
+func aroundServer() []string {
+	return []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}
+}
+
+// aroundMember is what a member takes with it: a stacked API server knows its own machine's only.
+func aroundMember() []string { return append([]string{etcd.Program}, aroundServer()...) }
 
 // Find returns a kind by name; the error lists the known.
 func Find(name string) (Kind, error) {

@@ -23,18 +23,22 @@ type memberCrash struct{}
 
 func (*memberCrash) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		return hold(ctx, m.Name(), k)
+		return hold(ctx, m.Name(), k, etcd.Program)
 	})
 }
 
-// hold kills etcd so that it stays dead.
-func hold(ctx context.Context, machine string, k cluster.Killer) error {
-	if _, err := k.Hold(ctx, etcd.Program); err != nil { // one way or the other: it stays down
+// hold kills a program so that it stays dead.
+func hold(ctx context.Context, machine string, k cluster.Killer, program string) error {
+	if _, err := k.Hold(ctx, program); err != nil { // one way or the other: it stays down
 		return err
 	}
-	n, err := k.Kill(ctx, etcd.Program)
+	return kill(ctx, machine, k, program)
+}
+
+func kill(ctx context.Context, machine string, k cluster.Killer, program string) error {
+	n, err := k.Kill(ctx, program)
 	if err == nil && n == 0 { // it was dead before, whoever did that
-		err = fmt.Errorf("no process named %s was there to kill on %s", etcd.Program, machine)
+		err = fmt.Errorf("no process named %s was there to kill on %s", program, machine)
 	}
 	return err
 }
@@ -154,7 +158,7 @@ type memberDataLoss struct{}
 
 func (*memberDataLoss) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
-		if err := hold(ctx, m.Name(), k); err != nil {
+		if err := hold(ctx, m.Name(), k, etcd.Program); err != nil {
 			return err
 		}
 		return etcd.Wipe(ctx, m)

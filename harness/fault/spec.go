@@ -37,6 +37,9 @@ func (s Spec) Touches() []string {
 	if err != nil {
 		return nil
 	}
+	if k.TouchesOf != nil {
+		return k.TouchesOf(s.Params)
+	}
 	return k.Touches
 }
 
@@ -151,6 +154,9 @@ func (s Spec) Describe() string {
 	if s.Version != "" {
 		kind += " " + s.Version
 	}
+	if s.Service != "" {
+		on = s.Service + " on " + on
+	}
 	if len(s.From) > 0 {
 		on += " from " + strings.Join(s.From, ", ")
 	}
@@ -162,6 +168,9 @@ func (s Spec) Describe() string {
 	case cluster.BothWays:
 	}
 	out := fmt.Sprintf("%s of %s for %s", kind, on, s.For)
+	if k, err := Find(s.Kind); err == nil && k.Once {
+		out = fmt.Sprintf("%s of %s, looked at for %s", kind, on, s.For)
+	}
 	if s.Apart > 0 {
 		out += fmt.Sprintf(", %s apart", s.Apart)
 	}

@@ -84,6 +84,8 @@ func Checks() []CheckKind {
 		{"noTwins", "during", "evicted pods of StatefulSets and of nobody's are not made anew while their machine may live", noTwins, false},
 		{"nodeReturns", "during", "after the fault the node is Ready, untainted and empty of what was evicted, and what was not runs on", nodeReturns, false},
 		{"nothingEvicted", "during", "no pod of a lost machine is evicted: it was away for less than their tolerations, or all workers were lost at once", nothingEvicted, false},
+		{"nodeStaysReady", "during", "the nodes of the fault's machines are Ready and untainted all through it and after it", nodeStaysReady, false},
+		{"podsRunOn", "during", "the pods of the fault's machines are the same after it, and none of their containers was started anew", podsRunOn, false},
 		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable, false},
 		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected, false},
 		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved, true},

@@ -137,7 +137,7 @@ func (c *clients) quiet(from, to time.Time) bool {
 	matter := append(c.Topology.ControlPlaneMachines(), c.Topology.EtcdMachines()...)
 	return !slices.ContainsFunc(c.Windows, func(w Window) bool {
 		settle := c.settle(w, observe.APIServer)
-		return (w.covers(from, settle) || w.covers(to, settle)) && slices.ContainsFunc(w.Machines, func(m string) bool { return slices.Contains(matter, m) })
+		return w.ofServers() && (w.covers(from, settle) || w.covers(to, settle)) && slices.ContainsFunc(w.Machines, func(m string) bool { return slices.Contains(matter, m) })
 	})
 }
 

@@ -131,6 +131,12 @@ func (w Window) touches(machine, component string) bool {
 	return slices.Contains(w.Machines, machine) && (len(w.Components) == 0 || slices.Contains(w.Components, component))
 }
 
+// ofServers reports whether the window is on what API servers and kubelets depend on where it is: not a fault of a component that nobody needs to serve
+// requests, or to tell of a node. Steps of an upgrade always are.
+func (w Window) ofServers(components ...string) bool {
+	return w.Upgrade || len(w.Components) == 0 || slices.ContainsFunc(append(components, observe.APIServer, etcd.Program), func(c string) bool { return slices.Contains(w.Components, c) })
+}
+
 func (r *Record) expected(t time.Time) bool {
 	for _, w := range r.Windows {
 		if w.Expected && w.covers(t, slack) {
@@ -196,7 +202,7 @@ func (r *Record) hearsAgain(w Window) time.Duration {
 func (r *Record) excusedNode(machine string, t time.Time) bool {
 	servers := map[string]bool{}
 	for _, w := range r.Windows {
-		if slices.Contains(w.Machines, machine) && w.covers(t, r.hearsAgain(w)) {
+		if slices.Contains(w.Machines, machine) && w.ofServers(observe.Kubelet) && w.covers(t, r.hearsAgain(w)) {
 			return true
 		}
 		if !w.covers(t, Settle(r.Topology.Timing)) {

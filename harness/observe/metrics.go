@@ -85,6 +85,15 @@ func (m metrics) started() (time.Time, error) {
 	return time.Time{}, fmt.Errorf("no %s among the metrics", metricStarted)
 }
 
+// Started is when the process started that a page of metrics is of.
+func Started(page []byte) (time.Time, error) {
+	m, err := readMetrics(bytes.NewReader(page))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return m.started()
+}
+
 // leader is the process's belief about the lease of that name.
 func (m metrics) leader(lease string) Belief {
 	for _, x := range m.of(metricLeader) {
