@@ -25,6 +25,9 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "node-loss-eviction", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-short", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "all-workers-lost", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "kubelet-stop", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "kubelet-restart", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "api-server-freeze", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-eviction-production", Label("tier: nightly", "fault: node", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
 

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// bites is a scenario of faults on one cluster, one after another.
+func bites(name, cluster, hold string, faults ...string) *experiment.Scenario {
+	GinkgoHelper()
+	var steps strings.Builder
+	for _, f := range faults {
+		fmt.Fprintf(&steps, "\n    - observe: 2s\n    - fault: {%s}", strings.ReplaceAll(f, "HOLD", hold))
+	}
+	sc, err := experiment.Parse(name+".yaml", fmt.Appendf(nil, `
+apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: %s}
+spec:
+  cluster: {%s}
+  steps:%s
+  finally: [etcdHealthy]
+`, name, cluster, steps.String()))
+	Expect(err).NotTo(HaveOccurred())
+	return sc
+}
+
+// ofMembers are the faults of a member that systemd supervises, ofCluster those of a cluster's services.
+func ofMembers() []string {
+	return []string{
+		"serviceStop: {service: etcd, target: leader, for: HOLD}",
+		"serviceKill: {service: etcd, target: follower, for: HOLD}",
+		"serviceRestart: {service: etcd, target: leader, for: HOLD}",
+	}
+}
+
+func ofCluster() []string {
+	return []string{
+		"serviceStop: {service: kubelet, target: worker-1, for: HOLD}",
+		"serviceFreeze: {service: kubelet, target: worker-1, for: HOLD}",
+		"serviceKill: {service: kubelet, target: worker-1, for: HOLD}",
+		"serviceRestart: {service: kubelet, target: control-plane-1, for: HOLD}",
+		"serviceStop: {service: kube-scheduler, target: control-plane-1, for: HOLD}",
+		"serviceFreeze: {service: kube-controller-manager, target: control-plane-1, for: HOLD}",
+		"serviceKill: {service: kube-scheduler, target: control-plane-1, for: HOLD}",
+		"serviceKill: {service: kube-apiserver, target: control-plane-1, for: HOLD}",
+	}
+}
+
+var _ = DescribeTable("every fault of a service",
+	func(ctx context.Context, cluster string, faults func() []string) {
+		By("biting")
+		res, err := suite.Run(ctx, bites("services", cluster, "2s", faults()...), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Reasons).To(BeEmpty())
+		Expect(res.Receipts).To(HaveLen(len(faults())))
+		Expect(res.Receipts).To(HaveEach(And(HaveField("State", plan.Confirmed), HaveField("Evidence", Not(BeEmpty())))))
+
+		By("being red when nothing is injected")
+		res, err = suite.Run(ctx, bites("services-null", cluster, "100ms", faults()...), experiment.Options{NullFaults: true})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Inconclusive))
+		Expect(res.Receipts).To(HaveLen(len(faults())))
+		Expect(res.Receipts).To(HaveEach(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("nothing was injected, as asked for")))))
+	},
+	Entry("of members", Label("tier: full", "fault: service", "needs: etcd"), "etcd: only, etcdMembers: 3", ofMembers, NodeTimeout(10*time.Minute)),
+	Entry("of a cluster", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofCluster, NodeTimeout(20*time.Minute)),
+)
