@@ -152,8 +152,17 @@ func shellCommand(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&name, "name", defaultName, "name of the cluster")
-	c.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		l, err := o.attach(cmd.Context(), name)
+	c.ValidArgsFunction = o.completeMachines(&name)
+	return c
+}
+
+// completeMachines completes the names of a cluster's machines.
+func (o *options) completeMachines(name *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		l, err := o.attach(cmd.Context(), *name)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -163,7 +172,6 @@ func shellCommand(o *options) *cobra.Command {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	return c
 }
 
 // shell runs a command on the caller's streams. A terminal gets a pseudo-terminal of its own, because a

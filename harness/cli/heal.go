@@ -38,6 +38,7 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		for _, f := range found {
 			dirs = append(dirs, filepath.Dir(f))
 		}
+		dirs = append(dirs, o.byHand(ctx)...)
 	}
 	// First: what a dead run had broken of a cluster of its own goes with the cluster. Of one that lasts what was broken is mended first.
 	mine, err := o.sweep(ctx, cmd, false)
@@ -61,6 +62,30 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		printf(cmd.OutOrStdout(), "No cluster has left anything\n")
 	}
 	return errors.Join(errs...)
+}
+
+// byHand are the journals of faults that were injected by hand, into clusters that can be attached to. What else is the matter with one the others tell.
+func (o *options) byHand(ctx context.Context) (dirs []string) {
+	for _, name := range provider.Names() {
+		p, err := o.of(name)
+		if err != nil || lasts(p) && name != o.provider {
+			continue
+		}
+		up, err := p.List(ctx)
+		if err != nil {
+			continue
+		}
+		for _, n := range up {
+			c, err := p.Attach(ctx, n)
+			if err != nil {
+				continue
+			}
+			if guards, err := experiment.InPlace(c); err != nil || len(guards) > 0 {
+				dirs = append(dirs, experiment.ByHand(c))
+			}
+		}
+	}
+	return dirs
 }
 
 // takenError is the refusal of a cluster that somebody else is at work on: what is broken in it may be what he breaks.
@@ -122,6 +147,14 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 	if guards, err = fault.Outstanding(entries); err != nil {
 		return err
 	}
+	held := map[string]*fault.Held{} // by the cluster: what one fault has broken is no control of another
+	for _, g := range guards {
+		run := openingOf(entries, g.ID)
+		if held[run.Cluster] == nil {
+			held[run.Cluster] = &fault.Held{}
+		}
+		held[run.Cluster].Resume(g)
+	}
 	for _, g := range guards {
 		g.Journal = journal
 		run := openingOf(entries, g.ID)
@@ -144,7 +177,7 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 				strings.Join(g.Receipt().Machines, ", "), p.Name(), run.Cluster)
 			continue
 		}
-		if err := o.recover(ctx, cmd, g, p, run.Cluster); err != nil {
+		if err := o.recover(ctx, cmd, g, held[run.Cluster], p, run.Cluster); err != nil {
 			return err
 		}
 	}
@@ -169,7 +202,7 @@ func (o *options) untidy(entries []plan.Entry) (out []experiment.Opening) {
 		switch {
 		case e.Kind == "result" || e.Kind == tidied:
 			return nil
-		case e.Kind != "run" || json.Unmarshal(e.Data, &run) != nil:
+		case e.Kind != "run" || json.Unmarshal(e.Data, &run) != nil || run.ByHand:
 			continue
 		}
 		if p, err := o.of(run.Provider); err == nil && lasts(p) {
@@ -231,7 +264,7 @@ func openingOf(entries []plan.Entry, id string) (run experiment.Opening) {
 	return run
 }
 
-func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, p cluster.Provider, name string) (err error) {
+func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, held *fault.Held, p cluster.Provider, name string) (err error) {
 	l, err := p.Attach(ctx, name)
 	if err != nil {
 		return err
@@ -246,7 +279,7 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 		return err
 	}
 	defer func() { _ = members.Close() }()
-	env := &fault.Env{Cluster: l, Etcd: access, Members: members}
+	env := &fault.Env{Cluster: l, Etcd: access, Members: members, Held: held}
 	if err := errors.Join(g.Recover(ctx, env), g.AwaitRecovered(ctx, env)); err != nil {
 		return err
 	}

@@ -337,7 +337,8 @@ func learnObjects(dir, file string) error {
 func healCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "heal [DIR…]", Short: "Undo what interrupted runs have left, from their journals", ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Heal reads the journals of the given runs, or of all below --state-dir, and recovers every fault that was armed and not cleared.\n" +
+		Long: "Heal reads the journals of the given runs, or of all below --state-dir, and recovers every fault that was armed and not cleared, those injected by\n" +
+			"hand as well.\n" +
 			"What belongs to a run or an up that lives is left alone, and named; a directory that was asked for by name and belongs to one is an error.\n" +
 			"A lab dies with its owner: heal then says that nothing of it remains, after looking, and removes its directory.",
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.heal(cmd, dirs) },

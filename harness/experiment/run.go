@@ -128,6 +128,7 @@ type Opening struct {
 	Cluster  string `json:"cluster"`
 	Label    string `json:"label"`
 	Seed     int64  `json:"seed"`
+	ByHand   bool   `json:"byHand,omitempty"` // it is no run: what it has broken stays so until somebody mends it
 
 	NotTested []plan.NotTested `json:"notTested"`
 }

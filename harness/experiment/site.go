@@ -59,6 +59,9 @@ func (s *Scenario) on(ctx context.Context, cells []Cell, o Options) ([]Cell, err
 			return nil, err
 		}
 	}
+	if err := untouched(up); err != nil {
+		return nil, err
+	}
 	have, err := running(ctx, up)
 	if err != nil {
 		return nil, err

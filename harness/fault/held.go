@@ -37,6 +37,18 @@ func (h *Held) take(g *Guard, machines []string) error {
 	return nil
 }
 
+// Resume notes what faults hold that another process has injected and nobody has undone.
+func (h *Held) Resume(guards ...*Guard) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.by == nil {
+		h.by = map[*Guard][]string{}
+	}
+	for _, g := range guards {
+		h.by[g] = g.receipt.Machines
+	}
+}
+
 func (h *Held) drop(g *Guard) {
 	if h == nil {
 		return

@@ -204,13 +204,13 @@ func pauses(ctx context.Context, b *bed) {
 	m := b.victim()
 	p, process := as[cluster.Pauser](m), service(m)
 	DeferCleanup(p.Resume, NodeTimeout(time.Minute))
-	Expect(p.Paused(ctx)).To(Equal(false))
+	Expect(p.Paused(ctx)).To(BeFalseBecause("nothing was stopped yet"))
 	Expect(p.Pause(ctx)).To(Succeed())
-	Expect(p.Paused(ctx)).To(Equal(true))
+	Expect(p.Paused(ctx)).To(BeTrueBecause("all is stopped"))
 	Expect(reach(ctx, b.cluster.Dial, m.Addr().String(), port(m))).To(Succeed(), "its kernel goes on")
 	Expect(p.Resume(ctx)).To(Succeed())
 	Expect(p.Resume(ctx)).To(Succeed(), "twice")
-	Expect(p.Paused(ctx)).To(Equal(false))
+	Expect(p.Paused(ctx)).To(BeFalseBecause("all goes on"))
 	Expect(as[cluster.Freezer](m).State(ctx, process)).To(BeElementOf("R", "S", "D"))
 }
 
