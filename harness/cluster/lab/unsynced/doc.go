@@ -18,4 +18,8 @@
 //
 // What makes data durable without such a call cannot be told: O_SYNC and O_DSYNC, io_uring, and mappings that are shared and written to. A program that
 // has one of them in the directories, or a ring at all, is named, and the cut refused or told to be in doubt.
+//
+// The same calls can be made to take longer: a disk that is slow to fsync, as one is whose queue is full or whose cache must be flushed. The kernel carries
+// the call out when its time is over, and the thread that made it sleeps until then, as in the kernel's own wait. Reads and writes are as fast as ever: they are
+// answered by the page cache, on a slow disk as well. What is not emulated is that a slow disk is slow for everybody; here it is so below directories.
 package unsynced

@@ -1,10 +1,13 @@
 package unsynced
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -103,11 +106,31 @@ type verdict struct {
 	flags uint32
 }
 
-// listen tells of each call, and lets it go on when do returns, until nobody is left who could make one.
-func listen(l *os.File, do func(c call)) error {
+// listen tells of each call, and lets it go on when do returns, until nobody is left who could make one. One that is to take longer is told of when
+// that time is over; others go on meanwhile.
+func listen(l *os.File, longer func(c call) (time.Duration, func()), do func(c call)) error {
 	defer runtime.KeepAlive(l) // its end would be everybody's ENOSYS
 	fd := l.Fd()
+	var mu sync.Mutex
+	var refused error // the first that could not be let go on
+	answer := func(c call) {
+		do(c)
+		goOn := verdict{id: c.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+		if errno := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&goOn)); errno != 0 && errno != unix.ENOENT {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = cmp.Or(refused, fmt.Errorf("seccomp: let %d go on: %w", c.tid, errno))
+		}
+	}
+	var late sync.WaitGroup
+	defer late.Wait() // they use the number of the listener's file
 	for {
+		mu.Lock()
+		err := refused
+		mu.Unlock()
+		if err != nil {
+			return err
+		}
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		switch _, err := unix.Poll(poll, -1); {
 		case errors.Is(err, unix.EINTR):
@@ -125,11 +148,17 @@ func listen(l *os.File, do func(c call)) error {
 		if errno != 0 {
 			return fmt.Errorf("seccomp: receive: %w", errno)
 		}
-		do(c)
-		goOn := verdict{id: c.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		if errno := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&goOn)); errno != 0 && errno != unix.ENOENT {
-			return fmt.Errorf("seccomp: let %d go on: %w", c.tid, errno)
+		wait, waited := longer(c)
+		if wait == 0 {
+			answer(c)
+			continue
 		}
+		late.Add(1)
+		time.AfterFunc(wait, func() {
+			defer late.Done()
+			waited()
+			answer(c)
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ type Recorder struct {
 	mu       sync.Mutex
 	followed bool
 	volume   *volume // nil: nothing is to be lost
+	disk     slowness
 }
 
 // Follow answers from now on, until the last program that could ask has ended; then it closes the listener and says what went wrong. While nobody
@@ -25,7 +26,7 @@ func (r *Recorder) Follow(listener *os.File) <-chan error {
 	r.followed = true
 	ended := make(chan error, 1)
 	go func() {
-		ended <- errors.Join(listen(listener, func(c call) { r.told(listener, c) }), listener.Close())
+		ended <- errors.Join(listen(listener, r.disk.longer, func(c call) { r.told(listener, c) }), listener.Close())
 	}()
 	return ended
 }

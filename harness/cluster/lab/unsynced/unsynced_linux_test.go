@@ -40,12 +40,25 @@ func play(t *testing.T, program string, remember bool, args ...string) (m machin
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		t.Fatal(err)
 	}
+	m.r = &Recorder{}
+	out := m.r.run(t, program, func(pid int) error {
+		if !remember {
+			return nil
+		}
+		return m.r.Begin(t.Context(), pid, m.disk, filepath.Join(t.TempDir(), "store"), []string{"data"})
+	}, append([]string{"write", dir}, args...)...)
+	return m, out
+}
+
+// run has the program do something to its end, its calls told of, after it was prepared for. It returns what the program says.
+func (r *Recorder) run(t *testing.T, program string, prepare func(pid int) error, args ...string) string {
+	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	theirs := os.NewFile(uintptr(ends[1]), "theirs")
-	cmd := exec.CommandContext(t.Context(), program, append([]string{"told", "write", dir}, args...)...)
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"told"}, args...)...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = &out, &said, []*os.File{theirs}
 	begin, err := cmd.StdinPipe()
@@ -62,12 +75,9 @@ func play(t *testing.T, program string, remember bool, args ...string) (m machin
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.r = &Recorder{}
-	ended := m.r.Follow(listener)
-	if remember {
-		if err := m.r.Begin(t.Context(), cmd.Process.Pid, m.disk, filepath.Join(t.TempDir(), "store"), []string{"data"}); err != nil {
-			t.Fatal(err)
-		}
+	ended := r.Follow(listener)
+	if err := prepare(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := begin.Write([]byte{0}); err != nil {
 		t.Fatal(err)
@@ -83,7 +93,7 @@ func play(t *testing.T, program string, remember bool, args ...string) (m machin
 	case <-time.After(10 * time.Second):
 		t.Fatal("the recorder does not end with the last program")
 	}
-	return m, out.String()
+	return out.String()
 }
 
 func (m machine) shown(t *testing.T, program string) string {
@@ -251,6 +261,6 @@ func BenchmarkFsync(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = listen(l, func(call) {}) }()
+	go func() { _ = listen(l, new(slowness).longer, func(call) {}) }()
 	b.Run("told", each)
 }

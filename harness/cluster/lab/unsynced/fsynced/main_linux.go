@@ -15,13 +15,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"drydock.dev/drydock/harness/cluster/lab/unsynced"
 )
 
-const usage = "usage: fsynced [told] write DIR SEED OPERATIONS [settle] | fsynced show DIR"
+const usage = "usage: fsynced [told] write DIR SEED OPERATIONS [settle] | fsynced [told] fsync FILE TIMES | fsynced show DIR"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -48,6 +49,12 @@ func run(args []string) error {
 			return errors.New(usage)
 		}
 		return write(args[1], seed, n, len(args) > 4 && args[4] == "settle")
+	case len(args) == 3 && args[0] == "fsync":
+		n, err := strconv.Atoi(args[2])
+		if err != nil {
+			return errors.New(usage)
+		}
+		return fsync(args[1], n)
 	case len(args) == 2 && args[0] == "show":
 		return show(args[1])
 	}
@@ -66,6 +73,37 @@ func told() error {
 	}
 	_, err := os.Stdin.Read(make([]byte, 1))
 	return err
+}
+
+// fsync prints how long each call took, while its thread gets a signal every few milliseconds.
+func fsync(file string, times int) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	me, done := unix.Gettid(), make(chan struct{})
+	defer close(done)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				_ = unix.Tgkill(os.Getpid(), me, unix.SIGURG) // as Go's own scheduler does; the call is made again
+			}
+		}
+	}()
+	for range times {
+		began := time.Now()
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintln(os.Stdout, time.Since(began))
+	}
+	return f.Close()
 }
 
 // thing is a file or directory as this program sees it, and as a power cut leaves it.
