@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Capability is something a machine may be able to do beside what each must. Whether it can is known before bring-up (Offer), because a machine may
@@ -29,11 +30,12 @@ const (
 	CanTerminal     Capability = "terminal"      // Terminal
 	CanScale        Capability = "scale"         // Scaler, of the cluster
 	CanPanic        Capability = "panic"         // Memory
+	CanSlowDisk     Capability = "slow-disk"     // SlowDisk
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -69,6 +71,15 @@ type Forgetter interface {
 	LoseUnsynced(ctx context.Context, dirs ...string) error
 	// KeepUnsynced undoes it: the next Off loses nothing of what was written. Idempotent, also when the machine is off.
 	KeepUnsynced(ctx context.Context) error
+}
+
+// SlowDisk is a machine whose disk can be slow to make durable what was written.
+type SlowDisk interface {
+	// SlowSync has each fsync and fdatasync of what is below the directories take so much longer from now on, whoever calls it, also after a boot. A second
+	// one takes the place of the first.
+	SlowSync(ctx context.Context, delay time.Duration, dirs ...string) error
+	// HealSync undoes it: they take as long as they do. Idempotent, also when the machine is off.
+	HealSync(ctx context.Context) error
 }
 
 // Memory is a machine's memory, which can run out. What the machine's kernel does then its own files PanicOnOOM and PanicReboots say, which
@@ -211,6 +222,8 @@ func capabilityOf[T any]() Capability {
 		return CanLinks
 	case *Memory:
 		return CanPanic
+	case *SlowDisk:
+		return CanSlowDisk
 	case *Freezer:
 		return CanFreeze
 	case *Pauser:

@@ -3,16 +3,13 @@
 package etcd
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -275,36 +272,4 @@ func (w *Watcher) Identity(ctx context.Context) (id uint64, revision int64, err 
 		return st.Header.ClusterId, st.Header.Revision, nil
 	}
 	return 0, 0, fmt.Errorf("etcd: no healthy member says which cluster it is: %w", errors.Join(errs...))
-}
-
-// started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.
-func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
-	m, err := a.cluster.Machine(machine)
-	if err != nil {
-		return time.Time{}, err
-	}
-	d, err := cluster.As[cluster.Dialer](m)
-	if err != nil {
-		return time.Time{}, err
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort), nil)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w", machine, err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w", machine, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if v, ok := strings.CutPrefix(lines.Text(), "process_start_time_seconds "); ok {
-			s, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				return time.Time{}, fmt.Errorf("%s: start time: %w", machine, err)
-			}
-			return time.UnixMilli(int64(s * 1000)), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%s: no start time among the metrics", machine)
 }

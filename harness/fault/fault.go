@@ -107,6 +107,10 @@ func List() []Kind {
 			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
 		},
 		{
+			Name: "diskSlow", About: "each fsync of etcd's takes longer on a machine: delay, 500ms by default", Touches: member,
+			Needs: needs(cluster.CanSlowDisk, cluster.CanDial), Takes: []string{"delay"}, Valid: validSlow, On: cluster.Topology.EtcdMachines, New: newDiskSlow,
+		},
+		{
 			Name: "apiServerCrashLoop", About: "an API server of one version crashes at every start on a machine", Latent: true, Touches: server,
 			Needs: needs(cluster.CanKill, cluster.CanHoldStarts), Takes: []string{"version"}, Valid: validCrashLoop,
 			On: cluster.Topology.ControlPlaneMachines, New: func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} },

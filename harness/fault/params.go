@@ -16,12 +16,15 @@ type Params struct {
 	Apart   time.Duration `json:"apart,omitempty"   yaml:"apart"`   // between two of its machines; 0: all at once
 	From    []string      `json:"from,omitempty"    yaml:"from"`    // across from its machines; empty: all others
 	Way     cluster.Way   `json:"way,omitempty"     yaml:"way"`     // of what is lost between them; empty: both
+	Delay   time.Duration `json:"delay,omitempty"   yaml:"delay"`   // by which something takes longer; 0: as the kind has it
 	Version string        `json:"version,omitempty" yaml:"version"` // of the program, for faults in a version's programs
 	Service string        `json:"service,omitempty" yaml:"service"` // what it is done to, of what runs on its machines
 }
 
 // Fields lists them as a scenario names them.
-func (Params) Fields() []string { return []string{"apart", "from", "way", "version", "service"} }
+func (Params) Fields() []string {
+	return []string{"apart", "from", "way", "delay", "version", "service"}
+}
 
 // given are the names of those that are not zero.
 func (p Params) given() []string {

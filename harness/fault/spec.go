@@ -171,6 +171,9 @@ func (s Spec) Describe() string {
 	if k, err := Find(s.Kind); err == nil && k.Once {
 		out = fmt.Sprintf("%s of %s, looked at for %s", kind, on, s.For)
 	}
+	if s.Delay > 0 {
+		out += fmt.Sprintf(", delay %s", s.Delay)
+	}
 	if s.Apart > 0 {
 		out += fmt.Sprintf(", %s apart", s.Apart)
 	}

@@ -31,7 +31,7 @@ func (p Params) Fits(check string) error {
 	case p.Of != "" && p.Of != "control-plane":
 		return cluster.Usagef("%s: of is %q; known: control-plane", check, p.Of)
 	}
-	gaps := []string{"etcdQuorum", "requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue", "leadersMove"}
+	gaps := []string{"etcdQuorum", "requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue", "leadersMove", "etcdLeaderMoves"}
 	errors := []string{"requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue"}
 	for _, f := range []struct {
 		name   string
@@ -74,6 +74,7 @@ func Checks() []CheckKind {
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue, false},
 		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop, false},
 		{"minorityStepsDown", "during", "members that are cut off from a quorum lead nobody and follow nobody, 5s after the cut", minorityStepsDown, false},
+		{"etcdLeaderMoves", "during", "a member that the fault is not on leads in the place of the one it is on, within maxGap (10s), and no process need die", etcdLeaderMoves, false},
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly, false},
 		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses, false},
 		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove, false},

@@ -32,6 +32,7 @@ func capabilities() []must {
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
 		{"a power cut loses what was not fsynced, where that was asked for", []cluster.Capability{cluster.CanPower, cluster.CanLoseUnsynced}, forgets},
 		{"memory that runs out: the machine panics and boots, or loses one process", []cluster.Capability{cluster.CanPanic}, runsOut},
+		{"a slow disk takes so much longer, below its directories", []cluster.Capability{cluster.CanSlowDisk, cluster.CanPower}, slows},
 		{"installer puts a version on the path", []cluster.Capability{cluster.CanInstall}, installs},
 		{"terminal passes streams and the exit code", []cluster.Capability{cluster.CanTerminal}, shells},
 		{"machines are added and removed", []cluster.Capability{cluster.CanScale}, scales},
@@ -46,6 +47,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Power](m)
 	case cluster.CanLoseUnsynced:
 		_, err = cluster.As[cluster.Forgetter](m)
+	case cluster.CanSlowDisk:
+		_, err = cluster.As[cluster.SlowDisk](m)
 	case cluster.CanPanic:
 		_, err = cluster.As[cluster.Memory](m)
 	case cluster.CanLinks:
@@ -311,6 +314,34 @@ func forgets(ctx context.Context, b *bed) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(p.Reboot(ctx)).To(Succeed())
 	Expect(m.ReadFile(ctx, scratch+"/again")).To(Equal([]byte("again\n")), "it is asked for one cut")
+	serving(ctx, b, m)
+}
+
+func slows(ctx context.Context, b *bed) {
+	const delay = time.Second
+	m := b.victim()
+	s := as[cluster.SlowDisk](m)
+	DeferCleanup(s.HealSync, NodeTimeout(time.Minute))
+	DeferCleanup(func(ctx context.Context) error { _, err := exec(ctx, m, "rm", "-rf", scratch); return err }, NodeTimeout(time.Minute))
+	_, err := cluster.Shell(ctx, m, "mkdir -p "+scratch+"/slow "+scratch+"/other; echo written > "+scratch+"/slow/f; echo written > "+scratch+"/other/f")
+	Expect(err).NotTo(HaveOccurred())
+	// sync(1) with a file calls fsync once.
+	takes := func(file string) time.Duration {
+		GinkgoHelper()
+		began := time.Now()
+		_, err := exec(ctx, m, "sync", scratch+file)
+		Expect(err).NotTo(HaveOccurred())
+		return time.Since(began)
+	}
+	Expect(takes("/slow/f")).To(BeNumerically("<", delay), "nobody asked")
+	Expect(s.SlowSync(ctx, delay, scratch+"/slow")).To(Succeed())
+	Expect(takes("/slow/f")).To(BeNumerically(">=", delay))
+	Expect(takes("/other/f")).To(BeNumerically("<", delay))
+	Expect(as[cluster.Power](m).Reboot(ctx)).To(Succeed())
+	Expect(takes("/slow/f")).To(BeNumerically(">=", delay), "it is the disk that is slow, and not a boot")
+	Expect(s.HealSync(ctx)).To(Succeed())
+	Expect(s.HealSync(ctx)).To(Succeed(), "twice")
+	Expect(takes("/slow/f")).To(BeNumerically("<", delay))
 	serving(ctx, b, m)
 }
 

@@ -183,6 +183,7 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
+		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
 		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
 	}
 	_, err := p.cli().out(ctx, "run", "--rm", "--privileged", "--network", "none", "--entrypoint", "/bin/sh", image, "-ec",

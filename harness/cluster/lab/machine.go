@@ -35,6 +35,7 @@ var (
 	_ cluster.Machine   = (*Machine)(nil)
 	_ cluster.Power     = (*Machine)(nil)
 	_ cluster.Forgetter = (*Machine)(nil)
+	_ cluster.SlowDisk  = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
 	_ cluster.Pauser    = (*Machine)(nil)
@@ -59,9 +60,12 @@ func (m *Machine) Addr() netip.Addr { return m.addr }
 // Lacks is what the host's kernel does not let it do.
 func (m *Machine) Lacks() cluster.Lacks { return m.lab.lacks }
 
-// Emulates says what stands in the place of a kernel of its own.
+// Emulates says what stands in the place of a kernel and a disk of its own.
 func (m *Machine) Emulates() map[cluster.Capability]string {
-	return map[cluster.Capability]string{cluster.CanPanic: fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20)}
+	return map[cluster.Capability]string{
+		cluster.CanPanic:    fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),
+		cluster.CanSlowDisk: "its disk is the host's: the lab lets calls of fsync and fdatasync wait before the kernel carries them out",
+	}
 }
 
 func (m *Machine) socket() string { return filepath.Join(m.lab.dir, "run", m.name, "machine.sock") }
@@ -211,6 +215,16 @@ func (m *Machine) Console(context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("%s: console: %w", m.name, err)
 	}
 	return raw, nil
+}
+
+// SlowSync has the lab let calls wait.
+func (m *Machine) SlowSync(ctx context.Context, delay time.Duration, dirs ...string) error {
+	return m.lab.call(ctx, "slowSync", labinit.SlowParams{Name: m.name, Delay: delay, Dirs: dirs}, nil)
+}
+
+// HealSync undoes it.
+func (m *Machine) HealSync(ctx context.Context) error {
+	return m.lab.call(ctx, "slowSync", labinit.SlowParams{Name: m.name}, nil)
 }
 
 // BootID is the machine's own.

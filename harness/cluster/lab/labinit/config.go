@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -131,6 +132,13 @@ type CutParams struct {
 // MachineParams name a machine in a request.
 type MachineParams struct {
 	Name string `json:"name"`
+}
+
+// SlowParams say how much longer it takes to fsync what is below directories of a machine; none: as long as it does.
+type SlowParams struct {
+	Name  string        `json:"name"`
+	Delay time.Duration `json:"delay"`
+	Dirs  []string      `json:"dirs"`
 }
 
 // UnsyncedParams name directories of a machine.

@@ -33,10 +33,11 @@ type switchboard struct {
 	turns map[string]*sync.Mutex // one a machine: its switch is turned by one caller at a time
 	on    map[string]*running
 	boots map[string]*time.Timer // of machines that have panicked and will boot
+	slow  map[string]SlowParams  // disks that are
 }
 
 func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
-	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}}
+	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}, slow: map[string]SlowParams{}}
 	for _, m := range cfg.Machines {
 		s.turns[m.Name] = &sync.Mutex{}
 	}

@@ -56,6 +56,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.slow, name)
 	return s.keep(slices.DeleteFunc(slices.Clone(s.cfg.Machines), func(m Machine) bool { return m.Name == name }))
 }
 

@@ -27,7 +27,8 @@ func Try(to io.Writer) error {
 	}
 	// The last of all: nobody answers what this process would fsync from here on.
 	if l, err := unsynced.Install(); err != nil {
-		lacks[cluster.CanLoseUnsynced] = fmt.Sprintf("this host's kernel does not tell what a machine's programs fsync (%v)", err)
+		why := fmt.Sprintf("this host's kernel does not tell what a machine's programs fsync (%v)", err)
+		lacks[cluster.CanLoseUnsynced], lacks[cluster.CanSlowDisk] = why, why
 	} else if err := l.Close(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,9 @@ import (
 
 // unsyncedDir is where a machine's durable contents are kept, below the lab's directory and beside the disks.
 const unsyncedDir = "unsynced"
+
+// slowest bounds how long one fsync is held up: the thread that asked sleeps as long, whatever else becomes of its machine.
+const slowest = 10 * time.Second
 
 // pair makes two connected sockets, which no program that is started inherits unasked.
 func pair() (ours, theirs *os.File, err error) {
@@ -39,6 +43,10 @@ func (s *switchboard) follow(m Machine, r *running) {
 		_, _ = fmt.Fprintf(s.log, "machine %s: %v\n", m.Name, err)
 		return
 	}
+	s.mu.Lock()
+	slow := s.slow[m.Name]
+	s.mu.Unlock()
+	r.syncs.Slow(slow.Delay, slow.Dirs...)
 	ended := r.syncs.Follow(listener)
 	go func() {
 		if err := <-ended; err != nil {
@@ -70,6 +78,26 @@ func (s *switchboard) loseUnsynced(ctx context.Context, p UnsyncedParams) error 
 	store := filepath.Join(unsyncedDir, m.Name)
 	if err := r.syncs.Begin(ctx, r.cmd.Process.Pid, filepath.Join("disks", m.Name), store, dirs); err != nil {
 		return fmt.Errorf("machine %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// slowSync has the machine's disk be slow, now and after it was off.
+func (s *switchboard) slowSync(p SlowParams) error {
+	_, turn, err := s.machine(p.Name)
+	if err != nil {
+		return err
+	}
+	if p.Delay < 0 || p.Delay > slowest {
+		return fmt.Errorf("machine %s: a disk that takes %s longer; it is 0 to %s", p.Name, p.Delay, slowest)
+	}
+	turn.Lock()
+	defer turn.Unlock()
+	s.mu.Lock()
+	s.slow[p.Name] = p
+	s.mu.Unlock()
+	if r := s.get(p.Name); r != nil {
+		r.syncs.Slow(p.Delay, p.Dirs...)
 	}
 	return nil
 }

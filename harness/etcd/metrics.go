@@ -1,0 +1,88 @@
+package etcd
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// metrics reads figures from a member's own page, by the names they have there.
+func (a *Access) metrics(ctx context.Context, machine string, names ...string) ([]float64, error) {
+	m, err := a.cluster.Machine(machine)
+	if err != nil {
+		return nil, err
+	}
+	d, err := cluster.As[cluster.Dialer](m)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", machine, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", machine, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	found := map[string]float64{}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		for _, name := range names {
+			if v, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+				if found[name], err = strconv.ParseFloat(v, 64); err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", machine, name, err)
+				}
+			}
+		}
+	}
+	var out []float64
+	for _, name := range names {
+		v, ok := found[name]
+		if !ok {
+			return nil, fmt.Errorf("%s: no %s among the metrics", machine, name)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.
+func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
+	v, err := a.metrics(ctx, machine, "process_start_time_seconds")
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(int64(v[0] * 1000)), nil
+}
+
+// Fsyncs is what a member says of the fsyncs of its write-ahead log since it started.
+type Fsyncs struct {
+	Count float64
+	Took  time.Duration // all of them together
+}
+
+// Fsyncs reads it from the member's own metrics.
+func (a *Access) Fsyncs(ctx context.Context, machine string) (Fsyncs, error) {
+	const name = "etcd_disk_wal_fsync_duration_seconds"
+	v, err := a.metrics(ctx, machine, name+"_count", name+"_sum")
+	if err != nil {
+		return Fsyncs{}, err
+	}
+	return Fsyncs{Count: v[0], Took: time.Duration(v[1] * float64(time.Second))}, nil
+}
+
+// Mean is how long one took on average since an earlier reading of the same process; false: there was none, or it has started anew.
+func (f Fsyncs) Mean(since Fsyncs) (time.Duration, bool) {
+	n := f.Count - since.Count
+	if n <= 0 || f.Took < since.Took {
+		return 0, false
+	}
+	return time.Duration(float64(f.Took-since.Took) / n), true
+}

@@ -1,0 +1,43 @@
+package fault
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestASlowDiskIsToldFromABusyHost(t *testing.T) {
+	f := &diskSlow{delay: 400 * time.Millisecond}
+	const slow, fast, busy = 420 * time.Millisecond, 3 * time.Millisecond, 250 * time.Millisecond
+	for name, c := range map[string]struct {
+		means    map[string]time.Duration
+		machines []string
+		seen     bool
+		control  bool
+	}{
+		"the victim alone":               {map[string]time.Duration{"a": slow, "b": fast, "c": fast}, []string{"a"}, true, false},
+		"nobody":                         {map[string]time.Duration{"a": fast, "b": fast, "c": fast}, []string{"a"}, false, false},
+		"all victims":                    {map[string]time.Duration{"a": slow, "b": slow}, []string{"a", "b"}, true, false},
+		"one of two victims":             {map[string]time.Duration{"a": slow, "b": fast}, []string{"a", "b"}, false, false},
+		"another":                        {map[string]time.Duration{"a": fast, "b": slow}, []string{"a"}, false, false},
+		"everybody: the host's own disk": {map[string]time.Duration{"a": slow, "b": busy, "c": busy}, []string{"a"}, false, true},
+		"nothing was read":               {map[string]time.Duration{}, []string{"a"}, false, false},
+	} {
+		seen, err := f.slow(c.means, c.machines)
+		var control controlError
+		if (err == nil) != c.seen || errors.As(err, &control) != c.control || c.seen && len(seen) == 0 {
+			t.Errorf("%s: %v, %v", name, seen, err)
+		}
+	}
+}
+
+func TestHowSlowADiskMayBe(t *testing.T) {
+	for d, fine := range map[time.Duration]bool{0: true, -1: false, time.Millisecond: false, slowAtLeast: true, slowAtMost: true, slowAtMost + 1: false} {
+		if err := validSlow(Params{Delay: d}); (err == nil) != fine {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+	if f, ok := newDiskSlow(Spec{}).(*diskSlow); !ok || f.delay != slowByDefault {
+		t.Errorf("nothing said: %v", f)
+	}
+}
