@@ -151,6 +151,9 @@ func Markdown(w io.Writer, r *plan.Result) error {
 	b.WriteString("\n## Receipts\n\n| step | fault | machines | state | evidence |\n|---|---|---|---|---|\n")
 	for _, rc := range r.Receipts {
 		var saw []string
+		if rc.Event != nil {
+			saw = append(saw, "upon "+rc.Event.Observer+": "+rc.Event.Saw)
+		}
 		for _, e := range rc.Evidence {
 			saw = append(saw, e.Observer+": "+e.Saw)
 		}

@@ -165,7 +165,7 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	specs, down := []fault.Spec{spec}, []string{}
 	for _, g := range h.guards {
 		s := g.Spec
-		s.Machines = g.Receipt().Machines
+		s.Machines, s.Among = g.Receipt().Machines, nil // it is known by now
 		specs, down = append(specs, s), append(down, s.Machines...)
 	}
 	if err := fault.Together(specs...); err != nil {
@@ -183,7 +183,7 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	if f.until {
 		return spec, cluster.Usagef("%s: a cluster that is not Drydock's own is broken for a time that is said beforehand: for=10s", spec.Kind)
 	}
-	return spec, r.Allow([]cluster.Act{act(t, &choice{spec: spec}, len(down), 0)})
+	return spec, r.Allow([]cluster.Act{act(t, &choice{spec: spec}, specs[1:])})
 }
 
 // Inject does what was planned and sees its effect. What cannot be seen is undone again, and the error says what was seen instead.

@@ -162,15 +162,25 @@ func (c *cellRun) guard(ch *choice) *fault.Guard {
 	return c.guards[ch]
 }
 
-func (c *cellRun) inject(ctx context.Context, ch *choice) error {
-	g, err := fault.NewGuard(ch.spec, c.receiptID(ch), c.journal)
+// begun is the guard of a fault that there is something to do about; what it waited for may never have come.
+func (c *cellRun) begun(ch *choice) (*fault.Guard, error) {
+	g := c.guard(ch)
+	if g == nil || g.IsMissed() {
+		return nil, fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
+	}
+	return g, nil
+}
+
+func (c *cellRun) inject(ctx context.Context, ch *choice) (err error) {
+	var g *fault.Guard
+	if ch.when == nil {
+		g, err = c.newGuard(ch)
+	} else {
+		g, err = c.begun(ch)
+	}
 	if err != nil {
 		return err
 	}
-	g.Null = c.options.NullFaults
-	c.guardsMu.Lock()
-	c.guards[ch] = g
-	c.guardsMu.Unlock()
 	return g.Inject(ctx, c.env())
 }
 
@@ -186,25 +196,32 @@ func (c *cellRun) own(id string) string {
 }
 
 func (c *cellRun) effective(ctx context.Context, ch *choice) error {
-	return c.guard(ch).AwaitEffective(ctx, c.env())
+	g, err := c.begun(ch)
+	if err != nil {
+		return err
+	}
+	return g.AwaitEffective(ctx, c.env())
 }
 
 func (c *cellRun) hold(ctx context.Context, ch *choice) error {
+	if _, err := c.begun(ch); err != nil {
+		return err
+	}
 	return c.observe(ctx, ch.spec.For)
 }
 
 func (c *cellRun) recover(ctx context.Context, ch *choice) error {
-	g := c.guard(ch)
-	if g == nil {
-		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
+	g, err := c.begun(ch)
+	if err != nil {
+		return err
 	}
 	return g.Recover(ctx, c.env())
 }
 
 func (c *cellRun) recovered(ctx context.Context, ch *choice) error {
-	g := c.guard(ch)
-	if g == nil {
-		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
+	g, err := c.begun(ch)
+	if err != nil {
+		return err
 	}
 	return g.AwaitRecovered(ctx, c.env())
 }
@@ -215,11 +232,11 @@ const lookWithin = time.Minute
 // seeRecovered learns when a fault is over while the step it happened in goes on. That step may have the machine down itself, so not to see it yet is
 // no failure: recovered, which comes after the step, decides.
 func (c *cellRun) seeRecovered(ctx context.Context, ch *choice) error {
-	g := c.guard(ch)
-	if g == nil {
-		return fmt.Errorf("%w: nothing was injected", plan.ErrSkip)
+	g, err := c.begun(ch)
+	if err != nil {
+		return err
 	}
-	err := cluster.Await(ctx, "recovery of "+ch.spec.Describe(), cluster.Wait{For: lookWithin}, func(ctx context.Context) error { return g.LookRecovered(ctx, c.env()) })
+	err = cluster.Await(ctx, "recovery of "+ch.spec.Describe(), cluster.Wait{For: lookWithin}, func(ctx context.Context) error { return g.LookRecovered(ctx, c.env()) })
 	if err != nil {
 		return fmt.Errorf("%w: %w", plan.ErrSkip, err)
 	}
@@ -230,7 +247,7 @@ func (c *cellRun) seeRecovered(ctx context.Context, ch *choice) error {
 // already: what is left is to look.
 func (c *cellRun) settleWithin() time.Duration {
 	for _, ch := range c.outline.faults {
-		if g := c.guard(ch); g != nil && g.ClearedSeen().IsZero() && !g.Null {
+		if g := c.guard(ch); g != nil && g.ClearedSeen().IsZero() && !g.Null && !g.IsMissed() {
 			return lookFor
 		}
 	}
@@ -295,6 +312,9 @@ func (c *cellRun) gather(ctx context.Context) {
 // window is the fault's time from its receipt.
 func (c *cellRun) window(ch *choice) health.Window {
 	w := health.Window{ID: ch.step.ID, Expected: ch.expect == ExpectQuorumLost}
+	for _, other := range ch.with {
+		w.With = append(w.With, other.step.ID)
+	}
 	g := c.guard(ch)
 	if g == nil || c.options.NullFaults { // nothing was done, so no loss is the fault's
 		return w

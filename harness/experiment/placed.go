@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -18,21 +17,24 @@ import (
 )
 
 // Placed is a fault at a named step of an upgrade: `{at: control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 20s}}`.
-// Of several steps that match one is chosen by the seed, or, with every, the fault happens at each.
+// Of several steps that match one is chosen by the seed, or, with every, the fault happens at each. Without an upgrade it is one of several faults at the same
+// time, and has no step.
 type Placed struct {
 	At     string
 	Every  bool
+	After  time.Duration // from the beginning of all of them on
+	When   *Event        // it waits for
 	Fault  Fault
 	During []Check
 	Expect string
 	line   int
 }
 
-// UnmarshalYAML reads at, every, during, expect and one fault.
+// UnmarshalYAML reads at, every, after, when, during, expect and one fault.
 func (p *Placed) UnmarshalYAML(n *yaml.Node) error {
 	p.line = n.Line
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: want at: STEP and a fault", n.Line)
+		return fmt.Errorf("line %d: want a fault, and of an upgrade at: STEP", n.Line)
 	}
 	var rest []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -43,6 +45,13 @@ func (p *Placed) UnmarshalYAML(n *yaml.Node) error {
 			err = value.Decode(&p.At)
 		case "every":
 			err = value.Decode(&p.Every)
+		case "after":
+			err = value.Decode(&p.After)
+		case "when":
+			p.When = &Event{}
+			if err = strict(value, p.When); err == nil {
+				err = p.When.complete()
+			}
 		case "during":
 			err = value.Decode(&p.During)
 		case "expect":
@@ -53,9 +62,6 @@ func (p *Placed) UnmarshalYAML(n *yaml.Node) error {
 		if err != nil {
 			return fmt.Errorf("line %d: %s: %s", n.Line, key.Value, explain(err))
 		}
-	}
-	if p.At == "" {
-		return fmt.Errorf("line %d: at is missing: the step of the upgrade", n.Line)
 	}
 	fault := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Content: rest}
 	return p.Fault.UnmarshalYAML(fault)
@@ -77,16 +83,6 @@ func selector(at string) (phase, pattern string) {
 		}
 	}
 	return during, at
-}
-
-// choice is a fault with all choices made, and where its receipt belongs.
-type choice struct {
-	spec   fault.Spec
-	expect string
-	during []Check
-	step   *plan.Step // the group of its steps
-	until  bool       // it holds until the step it was placed at has ended
-	lacks  string     // why it cannot be done where the run is; empty: it can
 }
 
 // placement is a choice bound to a step of an upgrade.
@@ -139,7 +135,10 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step and other faults have %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
 				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-before, t.EtcdMembers, none(down, besides), cluster.Quorum(t.EtcdMembers))
 		}
-		out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, until: phase == during && p.Fault.until}, phase: phase, at: s})
+		if err := p.When.fits(t); err != nil {
+			return nil, fmt.Errorf("line %d: %w", p.line, err)
+		}
+		out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, when: p.When, until: phase == during && p.Fault.until}, phase: phase, at: s})
 	}
 	return out, nil
 }
@@ -235,18 +234,6 @@ func weave(steps []*plan.Step, p placement, a actions) []*plan.Step {
 	return out
 }
 
-// faultSteps is the life of a fault.
-func faultSteps(c *choice, a actions) *plan.Step {
-	c.step = &plan.Step{Name: c.spec.Describe(), Children: []*plan.Step{
-		{Name: "inject", Run: at(a.inject, c)},
-		{Name: "await its effect", Run: at(a.effective, c)},
-		{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)},
-		{Name: "recover", Run: at(a.recover, c), Cleanup: true},
-		{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
-	}}
-	return c.step
-}
-
 // around is a step with a fault during it. A latent fault shows only in what the step does.
 func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	inject := &plan.Step{Name: "inject", Run: at(a.inject, c)}
@@ -263,6 +250,10 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 		children = []*plan.Step{inject, both("meanwhile", s, effect), recoverStep, recovered}
 	case c.until:
 		children = []*plan.Step{inject, effect, s, recoverStep, recovered}
+	case c.when != nil:
+		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
+		fault := &plan.Step{Name: "the fault", Children: append(c.waits(a), inject, effect, hold, recoverStep, see)}
+		children = []*plan.Step{both("meanwhile", s, fault), recovered}
 	default:
 		// The step may go on for minutes after the fault is over, which excuses nothing any more.
 		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
@@ -275,10 +266,6 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	}
 	c.step = &plan.Step{Name: s.Name + " with a fault", About: about, Children: children}
 	return c.step
-}
-
-func at(do func(context.Context, *choice) error, c *choice) func(context.Context) error {
-	return func(ctx context.Context) error { return do(ctx, c) }
 }
 
 // defaultHold is how long a fault holds that does not say.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -25,7 +26,7 @@ type outline struct {
 // item is one step of the scenario with its choices.
 type item struct {
 	step    Step
-	fault   *choice
+	faults  *series
 	upgrade *upgrade.Upgrade
 	from    string       // the version the cluster has before the upgrade
 	refused error        // why the policy refuses the upgrade, where that is expected
@@ -44,16 +45,18 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 		it := item{step: st}
 		var err error
 		switch {
-		case st.Fault != nil:
-			it.fault, err = chooseFault(st, cell, rng)
+		case st.Storm != nil:
+			it.faults, err = st.Storm.choose(cell, rng)
+		case st.Upgrade == nil && (st.Fault != nil || len(st.Faults) > 0):
+			it.faults, err = chooseSeries(st, cell, rng)
 		case st.Upgrade != nil:
 			version, err = o.chooseUpgrade(&it, version, rng)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("spec.steps[%d]: %w", i, err)
 		}
-		if it.fault != nil {
-			o.faults = append(o.faults, it.fault)
+		if it.faults != nil {
+			o.faults = append(o.faults, it.faults.faults()...)
 		}
 		for _, p := range it.placed {
 			o.faults = append(o.faults, p.choice)
@@ -71,46 +74,31 @@ func (o *outline) allowed() error {
 	}
 	var acts []cluster.Act
 	for _, it := range o.items {
-		if it.fault != nil {
-			acts = append(acts, act(o.cell.Topology, it.fault, 0, 0))
+		var waves [][]*choice
+		if it.faults != nil {
+			waves = it.faults.waves
 		}
-		machines, members := 0, 0 // of all that an upgrade may have broken at a time, whatever its steps
+		var placed []*choice // of all that an upgrade may have broken at a time, whatever its steps
 		for _, p := range it.placed {
-			a := act(o.cell.Topology, p.choice, machines, members)
-			machines, members = a.Machines, a.Members
-			acts = append(acts, a)
+			placed = append(placed, p.choice)
+		}
+		for _, w := range append(waves, placed) {
+			for i, ch := range w {
+				acts = append(acts, act(o.cell.Topology, ch, done(w[:i])))
+			}
 		}
 	}
 	return c.Allow(acts)
 }
 
-func act(t cluster.Topology, c *choice, machines, members int) cluster.Act {
-	n := len(c.spec.Machines)
-	if c.spec.Late() {
-		n = 1
+// act is a fault with what the others have broken by then.
+func act(t cluster.Topology, c *choice, besides []fault.Spec) cluster.Act {
+	all := append(slices.Clone(besides), c.spec)
+	var names []string
+	for _, m := range t.Machines() {
+		names = append(names, m.Name)
 	}
-	return cluster.Act{Fault: c.spec.Kind, Machines: machines + n, Members: members + fault.Impact(t, nil, c.spec), For: c.spec.For}
-}
-
-func chooseFault(st Step, cell Cell, rng *rand.Rand) (*choice, error) {
-	t := cell.Topology
-	spec, err := st.Fault.choose(t, rng)
-	if err != nil {
-		return nil, err
-	}
-	if spec.Latent() {
-		return nil, cluster.Usagef("%s shows only in what an upgrade does: place it with `at:` under an upgrade's faults", spec.Kind)
-	}
-	c := &choice{spec: spec, expect: st.Expect, during: st.During, lacks: spec.Lacking(cell.Lacks)}
-	if c.lacks != "" {
-		return c, nil
-	}
-	missing := fault.Impact(t, nil, spec)
-	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > 0 && st.Expect != ExpectQuorumLost {
-		return nil, cluster.Usagef("%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
-			spec.Describe(), left, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
-	}
-	return c, nil
+	return cluster.Act{Fault: c.spec.Kind, Machines: fault.Away(names, nil, all...), Members: fault.Impact(t, nil, all...), For: c.spec.For}
 }
 
 // chooseUpgrade builds the upgrade from the version the cluster has by then, and says which it has afterwards.
@@ -212,6 +200,7 @@ type actions interface {
 	up(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
+	event(ctx context.Context, c *choice) error
 	inject(ctx context.Context, c *choice) error
 	effective(ctx context.Context, c *choice) error
 	hold(ctx context.Context, c *choice) error
@@ -251,20 +240,9 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
-	case it.fault.lacks != "":
-		return lacking(it.fault)
-	case it.fault.nobody():
-		why := fmt.Errorf("%w: %d members tolerate no loss", plan.ErrSkip, o.cell.Topology.EtcdMembers)
-		it.fault.step = &plan.Step{Name: it.fault.spec.Describe(), Run: func(context.Context) error { return why }}
-		return it.fault.step
 	default:
-		return faultSteps(it.fault, a)
+		return it.faults.steps(o, a)
 	}
-}
-
-// nobody reports whether a fault has no machine to happen to: a minority of members that tolerate no loss.
-func (c *choice) nobody() bool {
-	return len(c.spec.Machines) == 0 && c.spec.Target == fault.Minority
 }
 
 // inert does nothing.
@@ -273,6 +251,7 @@ type inert struct{}
 func (*inert) up(context.Context) error                     { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
+func (*inert) event(context.Context, *choice) error         { return nil }
 func (*inert) inject(context.Context, *choice) error        { return nil }
 func (*inert) effective(context.Context, *choice) error     { return nil }
 func (*inert) hold(context.Context, *choice) error          { return nil }

@@ -74,13 +74,17 @@ type Matrix struct {
 	EtcdMembers []int `yaml:"etcdMembers"`
 }
 
-// Step is one thing that happens: a fault, an upgrade, a change of the workload's budget, or time that passes under load.
+// Step is one thing that happens: a fault, several at the same time, a storm of them, an upgrade, a change of the workload's budget, or time that passes under load.
 type Step struct {
 	Observe    time.Duration      `yaml:"observe"`
 	Fault      *Fault             `yaml:"fault"`
 	During     []Check            `yaml:"during"`
+	When       *Event             `yaml:"when"`  // the fault waits for
+	Times      int                `yaml:"times"` // that the step's faults happen; 0: once
+	Calm       time.Duration      `yaml:"calm"`  // from the end of one time to the next
+	Storm      *Storm             `yaml:"storm"`
 	Upgrade    *upgrade.Spec      `yaml:"upgrade"`
-	Faults     []Placed           `yaml:"faults"`     // at the upgrade's steps
+	Faults     []Placed           `yaml:"faults"`     // at the upgrade's steps; without one, at the same time
 	KillDriver KillDriver         `yaml:"killDriver"` // the process that upgrades is killed
 	Workload   *load.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
 	Expect     string             `yaml:"expect"`     // of a fault quorumLost, of an upgrade refused or failed: the scenario wants it
@@ -147,7 +151,9 @@ func explain(err error) string {
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
 		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
-		{"experiment.Step", "observe, fault, during, upgrade, faults, killDriver, workload, expect, says"},
+		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
+		{"experiment.Event", "log, ack, of, on, within"},
+		{"experiment.Storm", "for, faults, hold, calm"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
 		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
@@ -253,7 +259,7 @@ func (s *Scenario) validateWorkload() error {
 
 func (st Step) validate() error {
 	kinds := 0
-	for _, set := range []bool{st.Fault != nil, st.Observe != 0, st.Upgrade != nil, st.Workload != nil} {
+	for _, set := range []bool{st.Fault != nil, st.Observe != 0, st.Upgrade != nil, st.Workload != nil, st.Storm != nil, st.Upgrade == nil && len(st.Faults) > 0} {
 		if set {
 			kinds++
 		}
@@ -264,26 +270,24 @@ func (st Step) validate() error {
 	}
 	switch {
 	case kinds != 1:
-		return errors.New("want one of fault, upgrade, workload and observe")
+		return errors.New("want one of fault, faults, storm, upgrade, workload and observe")
 	case st.Workload != nil && (st.Workload.Existing != nil || len(st.Workload.Kinds) > 0):
 		return errors.New("workload: only its minAvailable can change; existing and kinds belong to spec.workload")
 	case st.Observe < 0:
 		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
 	case !slices.Contains(expects, st.Expect):
 		return fmt.Errorf("expect is %q; known here: %s", st.Expect, strings.Join(expects[1:], ", "))
-	case st.Upgrade == nil && (len(st.Faults) > 0 || st.KillDriver != KillDriver{} || st.Says != ""):
-		return errors.New("faults, killDriver and says belong to an upgrade")
+	case st.Upgrade == nil && (st.KillDriver != KillDriver{} || st.Says != ""):
+		return errors.New("killDriver and says belong to an upgrade")
 	case st.Upgrade != nil && st.Expect != "" && st.Says == "":
 		return fmt.Errorf("expect: %s needs says: a part of the error, so that another failure does not pass for it", st.Expect)
 	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
 		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
 	}
-	for _, p := range st.Faults {
-		if p.Expect != "" && p.Expect != ExpectQuorumLost {
-			return fmt.Errorf("line %d: expect is %q; known: %s", p.line, p.Expect, ExpectQuorumLost)
-		}
+	if st.Storm != nil {
+		return st.Storm.validate()
 	}
-	return nil
+	return st.validateFaults()
 }
 
 // AllChecks are the checks a scenario can name, of every package that has some.

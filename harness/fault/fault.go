@@ -69,6 +69,8 @@ type Kind struct {
 	Takes []string
 	// Valid refuses params that nothing can be done by, whatever the cluster; nil: all will do.
 	Valid func(p Params) error
+	// Samples are what a storm does it with; none: it needs no params, or is not for storms.
+	Samples []Params
 	// On are the machines of a cluster with what it is done to; nil: any machine.
 	On func(t cluster.Topology) []string
 	// Fits refuses, with a UsageError, choices that make no sense together on a cluster; nil: all do.

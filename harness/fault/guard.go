@@ -47,6 +47,7 @@ type Guard struct {
 	receipt plan.Receipt
 	seen    time.Time // when the recovery was seen
 	refused string    // why undoing it failed
+	missed  bool      // what it waited for never came
 }
 
 // How long it may take until a victim is seen to be well before the injection, and an effect and its end are seen.
@@ -108,10 +109,10 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	if err := g.expect(Planned); err != nil {
 		return err
 	}
-	machines, err := g.Spec.resolve(ctx, g.env(e))
-	if err == nil && e != nil {
-		err = e.Held.take(g, machines)
+	if g.missed {
+		return fmt.Errorf("inject %s: %s", g.Spec.Kind, g.receipt.Error)
 	}
+	machines, err := g.resolve(ctx, e)
 	if err != nil {
 		g.receipt.Error = err.Error()
 		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
@@ -135,6 +136,31 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, strings.Join(machines, ", "), err)
 	}
 	return nil
+}
+
+// Came notes, before Inject, what the fault waited for.
+func (g *Guard) Came(seen plan.Evidence) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.receipt.Event = &seen
+}
+
+// Missed says in the receipt that the fault waited in vain for what it is injected upon. Nothing is done then.
+func (g *Guard) Missed(why string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.expect(Planned); err != nil {
+		return err
+	}
+	g.missed, g.receipt.Error = true, why
+	return g.enter(Planned)
+}
+
+// IsMissed reports whether it waited in vain.
+func (g *Guard) IsMissed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.missed
 }
 
 // release says that the fault's machines are nobody's any more.

@@ -24,8 +24,9 @@ func (h *Held) take(g *Guard, machines []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for other, theirs := range h.by {
+		why := overlap(g.Spec, other.Spec)
 		for _, m := range machines {
-			if why := overlap(g.Spec, other.Spec); why != "" && slices.Contains(theirs, m) {
+			if other != g && why != "" && slices.Contains(theirs, m) {
 				return fmt.Errorf("%s is held by %s %s: %s", m, other.Spec.Kind, other.ID, why)
 			}
 		}
@@ -47,6 +48,14 @@ func (h *Held) Resume(guards ...*Guard) {
 	for _, g := range guards {
 		h.by[g] = g.receipt.Machines
 	}
+}
+
+// take notes it in the run's book, where there is one.
+func (e *Env) take(g *Guard, machines []string) error {
+	if e == nil {
+		return nil
+	}
+	return e.Held.take(g, machines)
 }
 
 func (h *Held) drop(g *Guard) {
@@ -98,8 +107,9 @@ func overlap(a, b Spec) string {
 	if errA != nil || errB != nil {
 		return "" // no such fault is ever made
 	}
+	ofPrograms := []cluster.Capability{cluster.CanKill, cluster.CanFreeze, cluster.CanHoldStarts, cluster.CanDial} // each of which is undone by itself
 	for _, c := range ka.Needs {
-		if c != cluster.CanDial && slices.Contains(kb.Needs, c) {
+		if !slices.Contains(ofPrograms, c) && slices.Contains(kb.Needs, c) {
 			return fmt.Sprintf("both are done by %s, and what undoes one would undo the other", c)
 		}
 	}
@@ -131,6 +141,15 @@ func Together(faults ...Spec) error {
 		}
 	}
 	return nil
+}
+
+// Collide reports whether two faults that can be there together may turn out to be on one machine where they cannot: of a follower it is one that the
+// other has not got.
+func Collide(a, b Spec) bool {
+	may := func(s Spec) []string { return append(slices.Clone(s.Machines), s.Among...) }
+	theirs := may(b)
+	return a.Target != Follower && b.Target != Follower && overlap(a, b) != "" &&
+		slices.ContainsFunc(may(a), func(m string) bool { return slices.Contains(theirs, m) })
 }
 
 // alone reports whether one of the two replaces members, and the other takes some.

@@ -74,6 +74,30 @@ func Roles() []Role {
 	}
 }
 
+// Targets are those that a cluster has, machines by name and roles: what may be drawn of when nobody says. Pods are not among them: what is there is not known.
+func Targets(t cluster.Topology) []string {
+	var out []string
+	for _, r := range Roles() {
+		of := []string{""}
+		switch r.Name {
+		case LeaseHolder:
+			of = kubeadm.Leases()
+		case NodeOf:
+			continue
+		}
+		for _, o := range of {
+			if among, err := r.Among(t, o); err == nil && len(among) > 0 {
+				r.Of = o
+				out = append(out, r.String())
+			}
+		}
+	}
+	for _, m := range t.Machines() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
 // roleOf takes a target apart; no role has its name: it is a machine's.
 func roleOf(target string) (r Role, of string, found bool) {
 	name, of, slash := strings.Cut(target, "/")
@@ -129,28 +153,27 @@ func podOf(of string) (namespace, pod string) {
 // resolveWithin is how long a role may be nobody's, or somebody's who cannot be taken: an election, or the time-out of a lease.
 const resolveWithin = 15 * time.Second
 
-// resolve finds the machines of a target that depends on who does something now. It is one that the plan has reckoned with, and that no other fault
-// holds which this one cannot overlap with.
-func (s Spec) resolve(ctx context.Context, e *Env) ([]string, error) {
+// resolve finds the machines of a target that depends on who does something now, and takes them. It is one that the plan has reckoned with, and that no
+// other fault holds which this one cannot overlap with.
+func (g *Guard) resolve(ctx context.Context, e *Env) ([]string, error) {
+	s := g.Spec
 	r, of, known := roleOf(s.Target)
 	if !s.Late() || !known {
-		return s.Machines, nil
+		return s.Machines, e.take(g, s.Machines)
 	}
 	var out []string
 	err := cluster.Await(ctx, "target "+s.Target, cluster.Wait{For: resolveWithin}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, look)
 		defer cancel()
-		name, err := r.Find(ctx, e, s, of)
+		name, err := r.Find(ctx, g.env(e), s, of)
 		switch {
 		case err != nil:
 			return err
 		case !slices.Contains(s.Among, name):
 			return fmt.Errorf("it is %s, and the plan has reckoned with %s", name, strings.Join(s.Among, ", "))
-		case e.taken[name] != "":
-			return fmt.Errorf("it is %s: %s", name, e.taken[name])
 		}
 		out = []string{name}
-		return nil
+		return e.take(g, out)
 	})
 	return out, err
 }

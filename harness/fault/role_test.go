@@ -113,8 +113,8 @@ func TestWhatCannotBeThereTogether(t *testing.T) {
 	five := cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 5}.Complete()
 	for _, c := range []struct{ a, b, target, want string }{
 		{"etcdMemberCrash", "etcdMemberCrash", "etcd-2", ""},
-		{"etcdMemberCrash", "etcdMemberCrash", "etcd-1", "on etcd-1: both are done by kill, and what undoes one would undo the other"},
-		{"machineIsolate", "partition", "etcd-1", "both are done by links"},
+		{"etcdMemberCrash", "etcdMemberCrash", "etcd-1", "on etcd-1: both are on etcd"},
+		{"machineIsolate", "partition", "etcd-1", "both are done by links, and what undoes one would undo the other"},
 		{"etcdMemberCrash", "etcdMemberFreeze", "etcd-1", "both are on etcd"},
 		{"machinePowerOff", "etcdMemberFreeze", "etcd-1", "takes all that runs there"},
 		{"etcdMemberDataLoss", "etcdMemberFreeze", "etcd-2", "while a member is replaced"},
@@ -232,7 +232,7 @@ func TestRolesAreFoundWhenItHappens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := s.resolve(t.Context(), e); err != nil || !slices.Equal(got, []string{want}) {
+			if got, err := newGuard(s, "1", nil, nil).resolve(t.Context(), e); err != nil || !slices.Equal(got, []string{want}) {
 				t.Errorf("%s is %v, %v; want %s", target, got, err, want)
 			}
 		}
@@ -243,7 +243,7 @@ func TestRolesAreFoundWhenItHappens(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		if got, err := s.resolve(ctx, e); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := newGuard(s, "1", nil, nil).resolve(ctx, e); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is %v, %v; want %q", target, got, err, want)
 		}
 		cancel()

@@ -71,9 +71,13 @@ const (
 
 // serviceKinds are the faults of services, a kind for each thing that is done to them.
 func serviceKinds() []Kind {
+	var samples []Params
+	for _, s := range services() {
+		samples = append(samples, Params{Service: s.name})
+	}
 	kind := func(name, about, act string, needs ...cluster.Capability) Kind {
 		return Kind{
-			Name: name, About: about, Takes: []string{"service"}, Needs: append(needs, cluster.CanDial), Once: act == killed || act == restarted,
+			Name: name, About: about, Takes: []string{"service"}, Samples: samples, Needs: append(needs, cluster.CanDial), Once: act == killed || act == restarted,
 			TouchesOf: func(p Params) []string {
 				s, _ := findService(p.Service) // what is unknown was refused
 				return s.touches

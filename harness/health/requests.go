@@ -117,7 +117,7 @@ func (c *clients) everywhere(from, to time.Time) bool {
 			if !w.covers(t, c.settle(w, observe.APIServer)) {
 				continue
 			}
-			if w.Expected {
+			if c.expects(w, t) {
 				return true
 			}
 			for _, m := range machines {

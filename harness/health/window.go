@@ -19,6 +19,7 @@ type Window struct {
 	AtMost     int       `json:"atMost,omitempty"`     // so many of the machines at any instant; 0: all of them
 	Until      string    `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
 	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
+	With       []string  `json:"with,omitempty"`       // the windows without which it would not be; see expects
 	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
 	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
 	Effective  time.Time `json:"effective,omitzero"`   // zero when its effect was never seen
@@ -138,12 +139,31 @@ func (w Window) ofServers(components ...string) bool {
 }
 
 func (r *Record) expected(t time.Time) bool {
-	for _, w := range r.Windows {
-		if w.Expected && w.covers(t, slack) {
-			return true
+	return slices.ContainsFunc(r.Windows, func(w Window) bool { return w.covers(t, slack) && r.expects(w, t) })
+}
+
+// expects reports whether the loss of quorum is what the scenario wants of a window at a time. Where a fault costs it only together with others, that is
+// while so many of them hold as it takes.
+func (r *Record) expects(w Window, t time.Time) bool {
+	if !w.Expected || len(w.With) == 0 {
+		return w.Expected
+	}
+	away := map[string]bool{}
+	for _, other := range r.Windows {
+		if other.ID != w.ID && !slices.Contains(w.With, other.ID) || !other.covers(t, slack) {
+			continue
+		}
+		for _, m := range r.Topology.EtcdMachines() {
+			away[m] = away[m] || other.touches(m, etcd.Program)
 		}
 	}
-	return false
+	n := 0
+	for _, gone := range away {
+		if gone {
+			n++
+		}
+	}
+	return n > cluster.Tolerance(len(r.Topology.EtcdMachines()))
 }
 
 // withoutQuorum are the components that end when etcd has no quorum, on whatever machine they are: an API server's liveness probe asks etcd, and who
@@ -161,7 +181,7 @@ func (r *Record) planned(machine string, t time.Time) bool {
 // excused reports whether a fault or a step accounts for a component of a machine being away, or starting anew, at a time.
 func (r *Record) excused(machine, component string, t time.Time) bool {
 	for _, w := range r.Windows {
-		if w.covers(t, r.settle(w, component)) && (w.touches(machine, component) || w.Expected && withoutQuorum(component)) {
+		if w.covers(t, r.settle(w, component)) && (w.touches(machine, component) || r.expects(w, t) && withoutQuorum(component)) {
 			return true
 		}
 	}
@@ -208,7 +228,7 @@ func (r *Record) excusedNode(machine string, t time.Time) bool {
 		if !w.covers(t, Settle(r.Topology.Timing)) {
 			continue
 		}
-		if w.Expected {
+		if r.expects(w, t) {
 			return true
 		}
 		for _, m := range r.Topology.ControlPlaneMachines() {

@@ -21,8 +21,15 @@ type recorder struct {
 	name  string
 	began time.Time
 
-	mu  sync.Mutex
-	ops []Op
+	mu      sync.Mutex
+	ops     []Op
+	waiting []*awaited
+}
+
+// awaited is who waits for a number of acknowledged writes.
+type awaited struct {
+	seen, want int
+	came       chan Op // the last of them
 }
 
 func newRecorder(name string) *recorder { return &recorder{name: name, began: time.Now()} }
@@ -38,6 +45,33 @@ func (r *recorder) add(op Op) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ops = append(r.ops, op)
+	if op.Unknown || op.Kind != "put" && !op.Swapped {
+		return
+	}
+	for _, a := range r.waiting {
+		if a.seen++; a.seen == a.want {
+			a.came <- op
+		}
+	}
+}
+
+// acknowledged waits for that many more acknowledged writes, and gives the last of them, or how many there were.
+func (r *recorder) acknowledged(ctx context.Context, n int) (Op, int, error) {
+	a := &awaited{want: n, came: make(chan Op, 1)}
+	r.mu.Lock()
+	r.waiting = append(r.waiting, a)
+	r.mu.Unlock()
+	var op Op
+	var err error
+	select {
+	case op = <-a.came:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = slices.DeleteFunc(r.waiting, func(other *awaited) bool { return other == a })
+	return op, min(a.seen, n), err
 }
 
 func (r *recorder) history() History {

@@ -5,6 +5,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 
@@ -159,6 +160,17 @@ func (l *Load) Histories() []History {
 		out = append(out, r.history())
 	}
 	return out
+}
+
+// Acknowledged waits until a store (LedgerEtcd, LedgerAPI) has acknowledged so many more writes of the recorded clients. It gives the last of them; where it
+// is cut short, how many there were.
+func (l *Load) Acknowledged(ctx context.Context, store string, n int) (Op, int, error) {
+	for _, r := range l.recorders {
+		if r.name == store {
+			return r.acknowledged(ctx, n)
+		}
+	}
+	return Op{}, 0, fmt.Errorf("no clients of %s are recorded", store)
 }
 
 // Ledgers reads all that was acknowledged again. The load must have been stopped.

@@ -2,7 +2,9 @@ package load
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -217,4 +219,52 @@ func TestAFailureWithoutAWordIsNoSuccess(t *testing.T) {
 	if s.Good() || s.Class != cluster.Answered || s.Status != 503 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestAcknowledgedWritesAreCounted: from when somebody waits for them on, writes alone, and those alone that were acknowledged.
+func TestAcknowledgedWritesAreCounted(t *testing.T) {
+	l := &Load{recorders: []*recorder{newRecorder(LedgerEtcd)}}
+	r := l.recorders[0]
+	r.add(put("before", 0, 1))
+	type seen struct {
+		op  Op
+		n   int
+		err error
+	}
+	came := make(chan seen, 1)
+	go func() {
+		op, n, err := l.Acknowledged(t.Context(), LedgerEtcd, 2)
+		came <- seen{op, n, err}
+	}()
+	if err := cluster.Await(t.Context(), "somebody who waits", cluster.Wait{For: 5 * time.Second, Every: time.Millisecond}, func(context.Context) error {
+		if len(r.waiters()) == 0 {
+			return errors.New("nobody does")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []Op{get("x", 0, 1), open(put("lost", 0, 0)), unswapped("a", "b", "c", 0, 1), put("first", 0, 1), cas("first", "second", 2, 3), put("third", 4, 5)} {
+		r.add(op)
+	}
+	if got := <-came; got.err != nil || got.op.To != "second" || got.n != 2 {
+		t.Errorf("%+v", got)
+	}
+	if left := r.waiters(); len(left) > 0 {
+		t.Errorf("%d still wait", len(left))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, n, err := l.Acknowledged(ctx, LedgerEtcd, 3); err == nil || n != 0 {
+		t.Errorf("what never came: %d, %v", n, err)
+	}
+	if _, _, err := l.Acknowledged(t.Context(), LedgerAPI, 1); err == nil {
+		t.Error("writes of clients that are not there")
+	}
+}
+
+func (r *recorder) waiters() []*awaited {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting
 }

@@ -101,14 +101,35 @@ func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
 	return out
 }
 
+// linesKept is how many lines of a log are given of those that match.
+const linesKept = 500
+
+// LogLines are the lines of a program's log on a machine that match, by an extended regular expression of POSIX, the last ones of many; of a static pod or of
+// a unit, the container before this one included. None is no error.
+func LogLines(ctx context.Context, c cluster.Cluster, machine, program, pattern string) ([]string, error) {
+	m, err := c.Machine(machine)
+	if err != nil {
+		return nil, err
+	}
+	script := fmt.Sprintf(allOfLog, program, saidLines) + fmt.Sprintf(` | grep -E -e "$1" | tail -n %d`, linesKept)
+	r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", script, "sh", pattern}})
+	if err != nil {
+		return nil, err
+	}
+	return strings.FieldsFunc(r.Stdout, func(c rune) bool { return c == '\n' }), nil
+}
+
+// allOfLog is a script that writes out the end of a program's log.
+const allOfLog = `logs=$(ls -tr /var/log/pods/kube-system_%[1]s-*/%[1]s/*.log 2>/dev/null | tail -n 3)
+if [ -n "$logs" ]; then cat $logs; else journalctl -u %[1]s -n %[2]d -o cat; fi | tail -n %[2]d`
+
 // readLog takes the errors out of a static pod's log, the container before this one included, or out of a unit's.
 func readLog(ctx context.Context, c cluster.Cluster, p process) (string, error) {
 	m, err := c.Machine(p.machine)
 	if err != nil {
 		return "", err
 	}
-	const script = `logs=$(ls -tr /var/log/pods/kube-system_%[1]s-*/%[1]s/*.log 2>/dev/null | tail -n 3)
-if [ -n "$logs" ]; then cat $logs; else journalctl -u %[1]s -n %[2]d -o cat; fi | tail -n %[2]d |
+	const script = allOfLog + ` |
 grep -E '"level":"(error|dpanic|panic|fatal)"|(^| )[EF][0-9]{4} [0-9:.]+ |(^| )(panic|fatal error|Error): ' || true`
 	return cluster.Shell(ctx, m, fmt.Sprintf(script, p.program, saidLines))
 }

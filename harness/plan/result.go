@@ -117,6 +117,7 @@ type Receipt struct {
 	EffectiveAt time.Time  `json:"effective,omitzero"`
 	ClearedAt   time.Time  `json:"cleared,omitzero"`
 	Error       string     `json:"error,omitempty"`
+	Event       *Evidence  `json:"event,omitempty"` // what it waited for, and when that came
 }
 
 // Evidence is one observation of a fault's effect or of its end, from somewhere other than the injector.

@@ -1,0 +1,185 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Event is what a fault waits for before it is injected: a line in a program's log, or a number of writes acknowledged to the recorded clients, each counted
+// from when the waiting began.
+type Event struct {
+	Log    string        `yaml:"log"`    // an extended regular expression of POSIX that a new line matches
+	Ack    int           `yaml:"ack"`    // so many writes
+	Of     string        `yaml:"of"`     // whose log, or by whom acknowledged: etcd, where it is not said, or the API server
+	On     string        `yaml:"on"`     // the machine whose log; empty: whichever has it first
+	Within time.Duration `yaml:"within"` // after which it has not come, and nothing is injected; 0: a minute
+}
+
+// eventWithin is how long an event may take that does not say.
+const eventWithin = time.Minute
+
+// programs are those with a log, and where they run.
+func programs(t cluster.Topology) map[string][]string {
+	servers := t.ControlPlaneMachines()
+	return map[string][]string{
+		etcd.Program: t.EtcdMachines(), observe.APIServer: servers, observe.ControllerManager: servers, observe.Scheduler: servers,
+		observe.Kubelet: t.KubernetesMachines(),
+	}
+}
+
+// complete fills in what is not said, and refuses what can never come.
+func (ev *Event) complete() error {
+	ev.Within = max(ev.Within, 0)
+	if ev.Within == 0 {
+		ev.Within = eventWithin
+	}
+	if ev.Ack > 0 && ev.Of == "" {
+		ev.Of = etcd.Program
+	}
+	_, posix := regexp.CompilePOSIX(ev.Log)
+	switch {
+	case (ev.Log == "") == (ev.Ack == 0):
+		return errors.New("want one of log and ack")
+	case ev.Ack < 0:
+		return fmt.Errorf("ack is %d; it cannot be negative", ev.Ack)
+	case posix != nil:
+		return fmt.Errorf("log: %w", posix)
+	case ev.Log != "" && ev.Of == "":
+		return errors.New("log needs of: the program whose log it is")
+	case ev.Ack > 0 && ev.Of != etcd.Program && ev.Of != observe.APIServer:
+		return fmt.Errorf("of is %q; writes are acknowledged by %s or %s", ev.Of, etcd.Program, observe.APIServer)
+	case ev.Ack > 0 && ev.On != "":
+		return errors.New("ack takes no on: the recorded clients are on no machine")
+	}
+	return nil
+}
+
+// fits refuses, with a UsageError, an event of a cluster in which it can never come.
+func (ev *Event) fits(t cluster.Topology) error {
+	if ev == nil {
+		return nil
+	}
+	where, known := programs(t)[ev.Of]
+	switch {
+	case !known:
+		return cluster.Usagef("when: of is %q; known: %s, %s, %s, %s, %s", ev.Of, etcd.Program, observe.APIServer, observe.ControllerManager, observe.Scheduler, observe.Kubelet)
+	case len(where) == 0:
+		return cluster.Usagef("when: %s runs on no machine of %s", ev.Of, t)
+	case ev.On != "" && !slices.Contains(where, ev.On):
+		return cluster.Usagef("when: %s does not run on %q; it does on %s", ev.Of, ev.On, strings.Join(where, ", "))
+	}
+	return nil
+}
+
+// String is the event in a plan.
+func (ev *Event) String() string {
+	if ev.Ack > 0 {
+		return fmt.Sprintf("%d writes acknowledged by %s, within %s", ev.Ack, ev.Of, ev.Within)
+	}
+	on := ""
+	if ev.On != "" {
+		on = " on " + ev.On
+	}
+	return fmt.Sprintf("a line %q in the log of %s%s, within %s", ev.Log, ev.Of, on, ev.Within)
+}
+
+// event waits for what the fault waits for. Should it never come nothing is injected, and the receipt says so: that is no failure of the cluster, and the
+// run goes on.
+func (c *cellRun) event(ctx context.Context, ch *choice) error {
+	g, err := c.newGuard(ch)
+	if err != nil {
+		return err
+	}
+	seen, err := c.seeEvent(ctx, ch.when)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", plan.ErrSkip, err), g.Missed("what it waited for never came: "+err.Error()))
+	}
+	g.Came(seen)
+	return nil
+}
+
+func (c *cellRun) seeEvent(ctx context.Context, ev *Event) (plan.Evidence, error) {
+	if ev.Ack == 0 {
+		return c.seeLine(ctx, ev)
+	}
+	store := load.LedgerEtcd
+	if ev.Of == observe.APIServer {
+		store = load.LedgerAPI
+	}
+	within, cancel := context.WithTimeout(ctx, ev.Within)
+	defer cancel()
+	op, seen, err := c.watched.Acknowledged(within, store, ev.Ack)
+	if err != nil {
+		return plan.Evidence{}, fmt.Errorf("%s: %d were: %w", ev, seen, err)
+	}
+	return plan.Evidence{Time: time.Now(), Observer: "recorded clients", Saw: fmt.Sprintf("write %d since it was waited for was acknowledged by %s: %s of %s by client %d", seen, ev.Of, op.Kind, op.Key, op.Client)}, nil
+}
+
+// seeLine waits for a line that was not there at the first look. Lines have their times, so that one that is written again is another.
+func (c *cellRun) seeLine(ctx context.Context, ev *Event) (found plan.Evidence, err error) {
+	where := programs(c.topology())[ev.Of]
+	if ev.On != "" {
+		where = []string{ev.On}
+	}
+	known := map[string][]string{}
+	err = cluster.Await(ctx, ev.String(), cluster.Wait{For: ev.Within}, func(ctx context.Context) error {
+		var errs []error
+		for _, machine := range where {
+			lines, err := observe.LogLines(ctx, c.cluster, machine, ev.Of, ev.Log)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			before, looked := known[machine]
+			known[machine] = lines
+			if line := another(before, lines); looked && line != "" {
+				found = plan.Evidence{Time: time.Now(), Observer: "log of " + ev.Of + " on " + machine, Saw: line}
+				return nil
+			}
+		}
+		return errors.Join(append(errs, errors.New("no such line was written"))...)
+	})
+	return found, err
+}
+
+// another is the first line there is more often than before.
+func another(before, lines []string) string {
+	count := map[string]int{}
+	for _, l := range before {
+		count[l]++
+	}
+	for _, l := range lines {
+		if count[l]--; count[l] < 0 {
+			return l
+		}
+	}
+	return ""
+}
+
+// newGuard begins the fault's guard.
+func (c *cellRun) newGuard(ch *choice) (*fault.Guard, error) {
+	g, err := fault.NewGuard(ch.spec, c.receiptID(ch), c.journal)
+	if err != nil {
+		return nil, err
+	}
+	g.Null = c.options.NullFaults
+	c.guardsMu.Lock()
+	defer c.guardsMu.Unlock()
+	c.guards[ch] = g
+	return g, nil
+}
