@@ -102,7 +102,7 @@ func JUnit(w io.Writer, r *plan.Result) error {
 		if rc.State == plan.Confirmed {
 			v = plan.Pass
 		}
-		add(junitCase{Name: rc.ID + " " + rc.Fault, Class: r.Scenario + ".receipts"}, v, rc.State+" "+rc.Error)
+		add(junitCase{Name: rc.ID + " " + rc.Fault, Class: r.Scenario + ".receipts"}, v, rc.Says())
 	}
 	for _, s := range r.Steps {
 		if s.Status == "failed" {
@@ -157,7 +157,7 @@ func Markdown(w io.Writer, r *plan.Result) error {
 		for _, e := range rc.Evidence {
 			saw = append(saw, e.Observer+": "+e.Saw)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", rc.ID, rc.Fault, strings.Join(rc.Machines, ", "), rc.State, oneLine(strings.Join(saw, "; ")))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", rc.ID, rc.Fault, strings.Join(rc.Machines, ", "), oneLine(rc.Says()), oneLine(strings.Join(saw, "; ")))
 	}
 	b.WriteString("\n## Checks\n\n| check | when | verdict | message |\n|---|---|---|---|\n")
 	for _, c := range r.Checks {
@@ -238,7 +238,7 @@ func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) er
 		if len(rc.Machines) > 0 {
 			where = " on " + strings.Join(rc.Machines, ", ")
 		}
-		fmt.Fprintf(&b, "  %s %s %s of %s%s: %s\n", mark[rc.State], rc.ID, rc.Fault, rc.Target, where, strings.TrimSpace(rc.State+" "+oneLine(rc.Error)))
+		fmt.Fprintf(&b, "  %s %s %s of %s%s: %s\n", mark[rc.State], rc.ID, rc.Fault, rc.Target, where, oneLine(rc.Says()))
 	}
 	b.WriteString("Checks\n")
 	for _, c := range r.Checks {

@@ -113,6 +113,14 @@ func List() []Kind {
 			Needs: needs(cluster.CanSlowDisk, cluster.CanDial), Takes: []string{"delay"}, Valid: validSlow, On: cluster.Topology.EtcdMachines, New: newDiskSlow,
 		},
 		{
+			Name: "oomPanic", About: "a machine's memory runs out and its kernel panics (vm.panic_on_oom=1), to boot 5 s later (kernel.panic=5)",
+			Needs: needs(cluster.CanPanic, cluster.CanPower), New: func(Spec) Fault { return &outOfMemory{panics: true} },
+		},
+		{
+			Name: "oomKill", About: "a machine's memory runs out and its kernel ends one process, whichever it chooses (vm.panic_on_oom=0)",
+			Needs: needs(cluster.CanPanic, cluster.CanPower), New: func(Spec) Fault { return &outOfMemory{} },
+		},
+		{
 			Name: "apiServerCrashLoop", About: "an API server of one version crashes at every start on a machine", Latent: true, Touches: server,
 			Needs: needs(cluster.CanKill, cluster.CanHoldStarts), Takes: []string{"version"}, Valid: validCrashLoop,
 			On: cluster.Topology.ControlPlaneMachines, New: func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} },

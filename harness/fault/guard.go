@@ -118,6 +118,9 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
 	}
 	g.receipt.Machines = machines
+	if g.receipt.Emulated, err = emulated(e, g.Spec.Kind, machines); err != nil {
+		return err
+	}
 	if err := g.wellBefore(ctx, e, machines); err != nil {
 		g.receipt.Error = err.Error()
 		g.release(e)

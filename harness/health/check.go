@@ -92,6 +92,7 @@ func Checks() []CheckKind {
 		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved, true},
 		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue, true},
 		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved, true},
+		{"knownState", "finally", "every machine runs the programs it ran, has the mounts it had and the same pods ready: whatever was ended was started again", knownState, false},
 		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy, false},
 		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual, true},
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},

@@ -27,6 +27,8 @@ type Inventory struct {
 	Orphans   []string                     `json:"orphans"`            // pods and heartbeats of nodes that are not there, pods that do not end
 	Scaled    []string                     `json:"scaled"`             // Deployments that were scaled down for the time of the change
 	Objects   *Objects                     `json:"objects"`
+	Machines  map[string]MachineState      `json:"machines,omitempty"` // nil: not read
+	Unseen    string                       `json:"unseen,omitempty"`   // why they were not
 }
 
 // NodeFacts are the parts of a Node that belong to its owner, not to its kubelet.
@@ -59,8 +61,15 @@ func (t *Target) TakeInventory(ctx context.Context, where Residue) (*Inventory, 
 	for i := range nodes.Items {
 		in.Nodes[nodes.Items[i].Name] = factsOf(&nodes.Items[i])
 	}
-	if err := t.orphans(ctx, in); err != nil {
+	pods, err := t.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("inventory: %w", err)
+	}
+	if err := t.orphans(ctx, in, pods.Items); err != nil {
 		return nil, err
+	}
+	if in.Machines, err = t.states(ctx, pods.Items); err != nil {
+		in.Unseen = err.Error()
 	}
 	deployments, err := t.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -134,13 +143,9 @@ func factsOf(n *corev1.Node) NodeFacts {
 }
 
 // orphans finds pods bound to no node, or on their way out of one for longer than they may take, and heartbeats nobody sends.
-func (t *Target) orphans(ctx context.Context, in *Inventory) error {
-	pods, err := t.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
+func (t *Target) orphans(ctx context.Context, in *Inventory, pods []corev1.Pod) error {
+	for i := range pods {
+		p := &pods[i]
 		if _, there := in.Nodes[p.Spec.NodeName]; p.Spec.NodeName != "" && !there {
 			in.Orphans = append(in.Orphans, fmt.Sprintf("pod %s/%s on node %s, which is gone", p.Namespace, p.Name, p.Spec.NodeName))
 		}

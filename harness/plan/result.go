@@ -117,7 +117,17 @@ type Receipt struct {
 	EffectiveAt time.Time  `json:"effective,omitzero"`
 	ClearedAt   time.Time  `json:"cleared,omitzero"`
 	Error       string     `json:"error,omitempty"`
-	Event       *Evidence  `json:"event,omitempty"` // what it waited for, and when that came
+	Event       *Evidence  `json:"event,omitempty"`    // what it waited for, and when that came
+	Emulated    []string   `json:"emulated,omitempty"` // MACHINE: what really happened there instead of what the fault is called
+}
+
+// Says is the receipt's state in words.
+func (r Receipt) Says() string {
+	out := strings.TrimSpace(r.State + " " + r.Error)
+	if len(r.Emulated) > 0 {
+		out += " (emulated)"
+	}
+	return out
 }
 
 // Evidence is one observation of a fault's effect or of its end, from somewhere other than the injector.
@@ -193,6 +203,9 @@ func (r *Result) Judge() {
 	for _, rc := range r.Receipts {
 		if rc.State != Confirmed {
 			r.worse(Inconclusive, "fault "+rc.ID+" "+rc.Fault+" is "+rc.State+": "+rc.Error)
+		}
+		for _, how := range rc.Emulated {
+			r.untested(NotTested{What: rc.Fault + " for real", Why: "emulated on " + how})
 		}
 	}
 	for _, c := range r.Checks {

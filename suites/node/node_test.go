@@ -28,6 +28,8 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "kubelet-stop", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "kubelet-restart", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "api-server-freeze", Label("tier: full", "fault: service", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "oom-panic", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "oom-killer-unknown-state", Label("tier: full", "fault: node", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-eviction-production", Label("tier: nightly", "fault: node", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
 
@@ -69,4 +71,6 @@ var _ = DescribeTable("a scenario is inconclusive when nothing is injected", Lab
 	Entry(nil, "node-loss-eviction", NodeTimeout(20*time.Minute)),
 	Entry(nil, "node-loss-short", NodeTimeout(20*time.Minute)),
 	Entry(nil, "all-workers-lost", NodeTimeout(20*time.Minute)),
+	Entry(nil, "oom-panic", NodeTimeout(20*time.Minute)),
+	Entry(nil, "oom-killer-unknown-state", NodeTimeout(20*time.Minute)),
 )

@@ -1,0 +1,25 @@
+package observe
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestAMachinesStateIsRead(t *testing.T) {
+	st := parseState("/proc/uptime:1000.50 900.00\n" +
+		"/proc/self/mountinfo:22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/sda rw\n" +
+		"/proc/self/mountinfo:23 22 0:5 / /sys rw - sysfs sysfs rw\n" +
+		"/proc/self/mountinfo:24 22 0:6 / /var/lib/kubelet/pods/uid/volumes/x rw - tmpfs tmpfs rw\n" +
+		"/proc/1/stat:1 (drydock) S 0 1 1 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 90000 1 1\n" +
+		"/proc/7/stat:7 (a) b) S 1 7 7 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 99900 1 1\n" +
+		"/proc/8/stat:8 (kthreadd) S 0 0 0 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 5 1 1\n" +
+		"/proc/1/cmdline:drydock\x00machine-init\x00\n" +
+		"/proc/7/cmdline:drydock\x00machine-init\x00\n" +
+		"/proc/9/cmdline:sh\x00-c\x00one:\n/proc/9/cmdline:two\x00\n")
+	if want := []string{"/ (ext4)", "/sys (sysfs)"}; !slices.Equal(st.Mounts, want) {
+		t.Errorf("mounts %q", st.Mounts)
+	}
+	if got := st.Processes["drydock machine-init"]; got != (Running{Settled: 1, All: 2}) || len(st.Processes) != 2 {
+		t.Errorf("processes %+v", st.Processes)
+	}
+}
