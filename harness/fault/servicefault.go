@@ -28,6 +28,7 @@ type serviceFault struct {
 
 	mu    sync.Mutex
 	lines map[string]*line // to the processes from before, of who is to be seen to end
+	done  bool             // by this process: another must have taken their place
 }
 
 func (f *serviceFault) service() service {
@@ -43,6 +44,9 @@ func (f *serviceFault) Inject(ctx context.Context, e *Env, machines []string) er
 				return fmt.Errorf("who is to end is not known: %w", err)
 			}
 		}
+		f.mu.Lock()
+		f.done = true
+		f.mu.Unlock()
 	}
 	switch f.act {
 	case frozen:
@@ -255,9 +259,9 @@ func (f *serviceFault) Recovered(ctx context.Context, e *Env, machines []string)
 				return nil, err
 			}
 			f.mu.Lock()
-			old := f.lines[m]
+			old, done := f.lines[m], f.done
 			f.mu.Unlock()
-			if old != nil && !l.started.After(old.started) {
+			if done && !l.started.After(old.started) {
 				return nil, fmt.Errorf("%s on %s is of %s, the process from before", s.name, m, l.started.Format(time.TimeOnly))
 			}
 			out = append(out, saw(s.from(m), "%s on %s says that it started at %s", s.name, m, l.started.Format(time.TimeOnly)))
