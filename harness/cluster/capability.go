@@ -31,11 +31,13 @@ const (
 	CanScale        Capability = "scale"         // Scaler, of the cluster
 	CanPanic        Capability = "panic"         // Memory
 	CanSlowDisk     Capability = "slow-disk"     // SlowDisk
+	CanKeepFiles    Capability = "keep-files"    // Keeper
+	CanRefusePulls  Capability = "refuse-pulls"  // Puller
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanKeepFiles, CanRefusePulls}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -171,6 +173,20 @@ type Killer interface {
 	Release(ctx context.Context, process string) error // idempotent
 }
 
+// Keeper replaces a file for a time.
+type Keeper interface {
+	// Replace puts other data in the place of a file, which is kept beside it as it was; a second time that stays the one from before the first.
+	Replace(ctx context.Context, path string, data []byte) error
+	// PutBack undoes it; idempotent. What somebody else has put there meanwhile, as who renews certificates does, is the newer and stays.
+	PutBack(ctx context.Context, path string) error
+}
+
+// Puller is a machine whose container runtime can be kept from pulling images. What containers there run by is there.
+type Puller interface {
+	RefusePulls(ctx context.Context) error
+	AllowPulls(ctx context.Context) error // idempotent
+}
+
 // Dialer connects from the machine itself, so that its loopback is reachable. What only such a connection could tell of a machine without one is
 // unknown: neither well nor lost.
 type Dialer interface {
@@ -230,6 +246,10 @@ func capabilityOf[T any]() Capability {
 		return CanPause
 	case *Killer:
 		return CanKill
+	case *Keeper:
+		return CanKeepFiles
+	case *Puller:
+		return CanRefusePulls
 	case *Dialer:
 		return CanDial
 	case *Installer:

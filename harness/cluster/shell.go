@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -34,6 +36,42 @@ func Cat(ctx context.Context, m Machine, path string) ([]byte, error) {
 func Glob(ctx context.Context, m Machine, patterns ...string) ([]string, error) {
 	out, err := Shell(ctx, m, "ls -d "+strings.Join(patterns, " ")+" 2>/dev/null || true")
 	return strings.Fields(out), err
+}
+
+// besides are where ReplaceFile keeps a file, and what has taken its place: hidden, as who reads all files of a directory is not to take them for any.
+func besides(name string) (kept, put string) {
+	hidden := path.Join(path.Dir(name), "."+path.Base(name)+".drydock-")
+	return hidden + "kept", hidden + "put"
+}
+
+// ReplaceFile is Keeper's Replace by a shell, for a file that is there.
+func ReplaceFile(ctx context.Context, m Machine, name string, data []byte) error {
+	kept, put := besides(name)
+	const script = `if [ ! -e "$1" ]; then cp -p -- "$0" "$1.new"; mv -f -- "$1.new" "$1"; fi; stat -c %a -- "$1"`
+	r, err := m.Exec(ctx, Command{Args: []string{"/bin/sh", "-ec", script, name, kept}})
+	if err != nil {
+		return err
+	}
+	mode, err := strconv.ParseUint(strings.TrimSpace(r.Stdout), 8, 32)
+	if err != nil {
+		return fmt.Errorf("%s: mode of %s: %w", m.Name(), name, err)
+	}
+	if err := m.WriteFile(ctx, put, data, fs.FileMode(mode)); err != nil {
+		return err
+	}
+	return m.WriteFile(ctx, name, data, fs.FileMode(mode))
+}
+
+// PutBackFile is Keeper's PutBack by a shell.
+func PutBackFile(ctx context.Context, m Machine, name string) error {
+	kept, put := besides(name)
+	const script = `sum() { sha256sum <"$1"; }
+if [ -e "$1" ]; then
+  if [ -e "$0" ] && [ -e "$2" ] && [ "$(sum "$0")" != "$(sum "$2")" ]; then rm -f -- "$1"; else mv -f -- "$1" "$0"; fi
+fi
+rm -f -- "$2" "$1.new"`
+	_, err := m.Exec(ctx, Command{Args: []string{"/bin/sh", "-ec", script, name, kept, put}})
+	return err
 }
 
 // KernelBootID is the boot id that the machine's programs see, its kubelet among them. Machines that share a kernel share it.

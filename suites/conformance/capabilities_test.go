@@ -27,6 +27,8 @@ func capabilities() []must {
 		{"killer kills, holds, says how, and releases", []cluster.Capability{cluster.CanKill}, kills},
 		{"freezer stops a process and lets it go on", []cluster.Capability{cluster.CanFreeze}, freezes},
 		{"pauser stops all that runs and lets it go on", []cluster.Capability{cluster.CanPause}, pauses},
+		{"keeper replaces a file and puts it back as it was", []cluster.Capability{cluster.CanKeepFiles}, keeps},
+		{"puller refuses and allows, also twice", []cluster.Capability{cluster.CanRefusePulls}, pulls},
 		{"links are cut, counted and healed", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cuts},
 		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
@@ -53,6 +55,10 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Memory](m)
 	case cluster.CanLinks:
 		_, err = cluster.As[cluster.Links](m)
+	case cluster.CanKeepFiles:
+		_, err = cluster.As[cluster.Keeper](m)
+	case cluster.CanRefusePulls:
+		_, err = cluster.As[cluster.Puller](m)
 	case cluster.CanFreeze:
 		_, err = cluster.As[cluster.Freezer](m)
 	case cluster.CanPause:
@@ -187,6 +193,50 @@ func kills(ctx context.Context, b *bed) {
 	Expect(k.Release(ctx, process)).To(Succeed())
 	Expect(k.Release(ctx, process)).To(Succeed(), "twice")
 	serving(ctx, b, m)
+}
+
+func keeps(ctx context.Context, b *bed) {
+	const file, old, other = "/var/tmp/drydock-kept.txt", "as it was\n", "another\n"
+	m := b.victim()
+	k := as[cluster.Keeper](m)
+	reads := func(want string) {
+		GinkgoHelper()
+		raw, err := m.ReadFile(ctx, file)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(raw)).To(Equal(want))
+		mode, err := cluster.Shell(ctx, m, "stat -c %a "+file)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(strings.TrimSpace(mode)).To(Equal("640"))
+	}
+	Expect(m.WriteFile(ctx, file, []byte(old), 0o640)).To(Succeed())
+	Expect(k.Replace(ctx, file, []byte(other))).To(Succeed())
+	reads(other)
+	Expect(k.Replace(ctx, file, []byte("a third\n"))).To(Succeed(), "what is kept stays")
+	for range 2 {
+		Expect(k.PutBack(ctx, file)).To(Succeed())
+		reads(old)
+	}
+	Expect(k.Replace(ctx, file, []byte(other))).To(Succeed())
+	Expect(m.WriteFile(ctx, file, []byte("renewed\n"), 0o640)).To(Succeed())
+	Expect(k.PutBack(ctx, file)).To(Succeed())
+	reads("renewed\n")
+	left, err := cluster.Glob(ctx, m, "/var/tmp/.drydock-kept*")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(left).To(BeEmpty())
+	Expect(k.Replace(ctx, "/var/tmp/no-such-file", nil)).NotTo(Succeed())
+	_, err = cluster.Shell(ctx, m, "rm -f "+file)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// pulls: what becomes of an image then is seen on pods, by the fault that needs it.
+func pulls(ctx context.Context, b *bed) {
+	p := as[cluster.Puller](b.victim())
+	for range 2 {
+		Expect(p.RefusePulls(ctx)).To(Succeed())
+	}
+	for range 2 {
+		Expect(p.AllowPulls(ctx)).To(Succeed())
+	}
 }
 
 func freezes(ctx context.Context, b *bed) {

@@ -34,6 +34,7 @@ var (
 	_ cluster.Freezer   = (*Machine)(nil)
 	_ cluster.Pauser    = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
+	_ cluster.Keeper    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
 	_ cluster.Terminal  = (*Machine)(nil)
@@ -138,6 +139,16 @@ func (m *Machine) put(ctx context.Context, data io.Reader, name, tmp string, mod
 	const script = `mkdir -p "$(dirname "$0")"; cat >"$1"; chmod "$2" "$1"; mv -f "$1" "$0"`
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", script, name, tmp, fmt.Sprintf("%o", mode.Perm())}, Stdin: data})
 	return err
+}
+
+// Replace keeps a file beside what takes its place.
+func (m *Machine) Replace(ctx context.Context, name string, data []byte) error {
+	return cluster.ReplaceFile(ctx, m, name, data)
+}
+
+// PutBack undoes it.
+func (m *Machine) PutBack(ctx context.Context, name string) error {
+	return cluster.PutBackFile(ctx, m, name)
 }
 
 // Dial connects from the node itself.

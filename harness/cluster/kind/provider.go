@@ -184,6 +184,7 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
 		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
+		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",
 		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
 	}
 	_, err := p.cli().out(ctx, "run", "--rm", "--privileged", "--network", "none", "--entrypoint", "/bin/sh", image, "-ec",

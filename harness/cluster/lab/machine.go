@@ -40,6 +40,8 @@ var (
 	_ cluster.Freezer   = (*Machine)(nil)
 	_ cluster.Pauser    = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
+	_ cluster.Keeper    = (*Machine)(nil)
+	_ cluster.Puller    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
 	_ cluster.Terminal  = (*Machine)(nil)
@@ -295,6 +297,27 @@ func (m *Machine) Hold(ctx context.Context, process string) (cluster.Holding, er
 // Release removes it.
 func (m *Machine) Release(ctx context.Context, process string) error {
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"rm", "-f", machineinit.HeldDir + "/" + process}})
+	return err
+}
+
+// Replace keeps a file beside what takes its place.
+func (m *Machine) Replace(ctx context.Context, path string, data []byte) error {
+	return cluster.ReplaceFile(ctx, m, path, data)
+}
+
+// PutBack undoes it.
+func (m *Machine) PutBack(ctx context.Context, path string) error {
+	return cluster.PutBackFile(ctx, m, path)
+}
+
+// RefusePulls leaves a file that the process runtime looks for before it pulls.
+func (m *Machine) RefusePulls(ctx context.Context) error {
+	return m.WriteFile(ctx, machineinit.PullsHeld, nil, 0o644)
+}
+
+// AllowPulls removes it.
+func (m *Machine) AllowPulls(ctx context.Context) error {
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"rm", "-f", machineinit.PullsHeld}})
 	return err
 }
 

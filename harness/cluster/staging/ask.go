@@ -69,6 +69,8 @@ func (m *Machine) ask(ctx context.Context) error {
 	f.lacks[cluster.CanLoseUnsynced] = "what programs fsync there is told nobody; a machine that really loses its power loses what they have not: machinePowerOff"
 	f.lacks[cluster.CanPause] = "what would let a machine go on whose login is stopped as well is not on the machine"
 	f.lacks[cluster.CanSlowDisk] = "what programs fsync there is told nobody, and its disks are not ours to replace"
+	f.lacks[cluster.CanKeepFiles] = "what replaces a file there no timer puts back"
+	f.lacks[cluster.CanRefusePulls] = "how a runtime that is not Drydock's can be kept from its registries is not known"
 	f.lacks[cluster.CanPanic] = "a kernel that panicked there could only be undone on its console"
 	switch {
 	case said["uid"] != "0":

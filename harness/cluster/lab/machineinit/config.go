@@ -14,7 +14,8 @@ const (
 	CRISocket = RunDir + "/cri.sock"
 	LabSocket = RunDir + "/lab.sock" // what a machine may ask of its lab: route, and nothing else
 	LogDir    = "/var/log/units"
-	HeldDir   = "/var/lib/drydock/held" // a file NAME keeps the program NAME from starting
+	HeldDir   = "/var/lib/drydock/held"       // a file NAME keeps the program NAME from starting
+	PullsHeld = "/var/lib/drydock/pulls-held" // while this file exists the process runtime pulls no image
 	Path      = BinDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 

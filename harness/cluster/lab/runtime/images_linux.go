@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,6 +59,27 @@ func (s *Server) resolve(ref string) (image, error) {
 	return img, nil
 }
 
+var errPullsHeld = errors.New("no image is pulled: held by a fault")
+
+// pulled finds the image of a reference as one that is there or can be had.
+func (s *Server) pulled(ref string) (image, error) {
+	img, err := s.resolve(ref)
+	if err != nil || s.cfg.PullsHeld == "" {
+		return img, err
+	}
+	if _, err := os.Stat(s.cfg.PullsHeld); err != nil {
+		return img, nil //nolint:nilerr // nothing is held
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		if c.image.ref == ref {
+			return img, nil
+		}
+	}
+	return img, fmt.Errorf("image %q: %w", ref, errPullsHeld)
+}
+
 func splitRef(ref string) (name, tag string) {
 	ref, _, _ = strings.Cut(ref, "@")
 	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
@@ -101,7 +123,7 @@ func (i image) describe() *cri.Image {
 
 // ImageStatus answers an empty status for an image that is not there, as the CRI asks.
 func (s *Server) ImageStatus(_ context.Context, r *cri.ImageStatusRequest) (*cri.ImageStatusResponse, error) {
-	img, err := s.resolve(r.GetImage().GetImage())
+	img, err := s.pulled(r.GetImage().GetImage())
 	if err != nil {
 		return &cri.ImageStatusResponse{}, nil //nolint:nilerr // the kubelet then asks to pull it and gets the error
 	}
@@ -110,7 +132,10 @@ func (s *Server) ImageStatus(_ context.Context, r *cri.ImageStatusRequest) (*cri
 
 // PullImage has nothing to pull: an image is a binary of the cache, or unknown.
 func (s *Server) PullImage(_ context.Context, r *cri.PullImageRequest) (*cri.PullImageResponse, error) {
-	img, err := s.resolve(r.GetImage().GetImage())
+	img, err := s.pulled(r.GetImage().GetImage())
+	if errors.Is(err, errPullsHeld) {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
 	if err != nil {
 		return nil, status.Error(codes.NotFound, err.Error())
 	}

@@ -152,3 +152,44 @@ func TestStatsSumTheTree(t *testing.T) {
 		t.Fatalf("%+v", u)
 	}
 }
+
+// While pulls are held only the images that containers run by are there; with the hold gone all can be had again.
+func TestPullsThatAreHeld(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "drydock")
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{cfg: Config{Program: program, PullsHeld: filepath.Join(dir, "pulls-held")}, containers: map[string]*container{}}
+	const inUse, fresh = WorkloadImage + ":used", WorkloadImage + ":fresh"
+	img, err := s.resolve(inUse)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.containers["c"] = &container{image: img}
+	there := func(ref string) (bool, error) {
+		st, err := s.ImageStatus(t.Context(), &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: ref}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.PullImage(t.Context(), &cri.PullImageRequest{Image: &cri.ImageSpec{Image: ref}})
+		return st.GetImage() != nil, err
+	}
+	look := func(when string, want map[string]bool) {
+		t.Helper()
+		for ref, want := range want {
+			if got, err := there(ref); got != want || (err == nil) != want {
+				t.Errorf("%s: %s is there: %v, pulled: %v", when, ref, got, err)
+			}
+		}
+	}
+	look("before", map[string]bool{inUse: true, fresh: true})
+	if err := os.WriteFile(s.cfg.PullsHeld, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look("held", map[string]bool{inUse: true, fresh: false})
+	if err := os.Remove(s.cfg.PullsHeld); err != nil {
+		t.Fatal(err)
+	}
+	look("after", map[string]bool{inUse: true, fresh: true})
+}

@@ -30,6 +30,8 @@ type Config struct {
 	HeldDir  string // a file NAME there keeps the program NAME from starting
 	PodNet   string // all pods of the cluster: not masqueraded
 	Table    *process.Table
+	// PullsHeld is a file: while it exists no image is pulled, and only those are there that containers run by.
+	PullsHeld string
 	// MountDev and MountProc make a container's /dev and /proc as harmless as the machine's.
 	MountDev, MountProc func(string) error
 	// Announce tells the lab that this machine has a pod range.
