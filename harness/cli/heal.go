@@ -174,7 +174,7 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 				return err
 			}
 			printf(cmd.OutOrStdout(), "%s: %s on %s: its cluster of %s, %s, is gone, and the fault with it\n", dir, g.Spec.Kind,
-				strings.Join(g.Receipt().Machines, ", "), p.Name(), run.Cluster)
+				g.Where(), p.Name(), run.Cluster)
 			continue
 		}
 		if err := o.recover(ctx, cmd, g, held[run.Cluster], p, run.Cluster); err != nil {
@@ -283,7 +283,7 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 	if err := errors.Join(g.Recover(ctx, env), g.AwaitRecovered(ctx, env)); err != nil {
 		return err
 	}
-	printf(cmd.OutOrStdout(), "%s on %s of %s: undone\n", g.Spec.Kind, strings.Join(g.Receipt().Machines, ", "), name)
+	printf(cmd.OutOrStdout(), "%s on %s of %s: undone\n", g.Spec.Kind, g.Where(), name)
 	return nil
 }
 

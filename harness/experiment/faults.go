@@ -46,7 +46,7 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("line %d: %w", n.Line, err)
 	}
 	if p.Target == "" {
-		p.Target = fault.Any
+		p.Target = k.Target()
 	}
 	if p.Version != "" {
 		v, err := release.Resolve(release.Kubernetes, p.Version)

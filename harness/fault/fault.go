@@ -63,6 +63,8 @@ type Kind struct {
 	TouchesOf func(p Params) []string
 	// Once: it is over as soon as it is done, and its duration is how long is looked at what comes of it.
 	Once bool
+	// OfCluster: it is done to the cluster as a whole, which is its only target, and to no machine.
+	OfCluster bool
 	// Needs are the capabilities of machines it is done, seen and undone by.
 	Needs []cluster.Capability
 	// Takes are the names of the Params it has a use for.
@@ -76,6 +78,14 @@ type Kind struct {
 	// Fits refuses, with a UsageError, choices that make no sense together on a cluster; nil: all do.
 	Fits func(s Spec, t cluster.Topology) error
 	New  func(s Spec) Fault
+}
+
+// Target is where it is done when nothing is said.
+func (k Kind) Target() string {
+	if k.OfCluster {
+		return Cluster
+	}
+	return Any
 }
 
 // List is every fault there is.
@@ -133,6 +143,18 @@ func List() []Kind {
 			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
 			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validPartition, Fits: fitsPartition,
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
+		},
+		{
+			Name: "certificateExpired", About: "an API server serves a certificate that has run out, signed by the cluster's authority", Touches: server,
+			Needs: needs(cluster.CanKeepFiles), On: cluster.Topology.ControlPlaneMachines, New: func(Spec) Fault { return &certificateExpired{} },
+		},
+		{
+			Name: "webhookDead", About: "every new pod outside kube-system must be admitted by a webhook that nobody serves", OfCluster: true, Touches: []string{"admission"},
+			On: cluster.Topology.ControlPlaneMachines, New: func(Spec) Fault { return &webhookDead{} },
+		},
+		{
+			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"},
+			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsImagePull, New: func(Spec) Fault { return &imagePullFails{} },
 		},
 	}, serviceKinds()...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,7 +137,7 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 	g.receipt.State, g.receipt.Error = plan.NotInjected, "its effect was not awaited"
 	if err := g.fault.Inject(ctx, g.env(e), machines); err != nil {
 		g.receipt.Error = err.Error()
-		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, strings.Join(machines, ", "), err)
+		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, where(machines), err)
 	}
 	return nil
 }
@@ -175,9 +176,13 @@ func (g *Guard) release(e *Env) {
 
 // wellBefore looks for the effect on each machine by itself and wants to see it nowhere. A look that came late may pass for one: it is taken again.
 func (g *Guard) wellBefore(ctx context.Context, e *Env, machines []string) error {
-	for _, m := range machines {
-		err := cluster.Await(ctx, m+" well before "+g.Spec.Kind, cluster.Wait{For: redWithin}, func(ctx context.Context) error {
-			seen, err := g.fault.Effective(ctx, g.env(e), []string{m})
+	each := slices.Collect(slices.Chunk(machines, 1))
+	if len(machines) == 0 {
+		each = [][]string{{}}
+	}
+	for _, m := range each {
+		err := cluster.Await(ctx, where(m)+" well before "+g.Spec.Kind, cluster.Wait{For: redWithin}, func(ctx context.Context) error {
+			seen, err := g.fault.Effective(ctx, g.env(e), m)
 			var control controlError
 			switch {
 			case ctx.Err() != nil:
@@ -191,7 +196,7 @@ func (g *Guard) wellBefore(ctx context.Context, e *Env, machines []string) error
 			}
 		})
 		if err != nil {
-			return fmt.Errorf("%s was so before it was injected: %w", m, err)
+			return fmt.Errorf("%s was so before it was injected: %w", where(m), err)
 		}
 	}
 	return nil
@@ -269,7 +274,7 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	if err := g.fault.Recover(ctx, g.env(e), g.receipt.Machines); err != nil {
 		g.refused = err.Error()
 		g.receipt.State, g.receipt.Error = plan.NotInjected, g.refused
-		return fmt.Errorf("recover from %s on %s: %w", g.Spec.Kind, strings.Join(g.receipt.Machines, ", "), err)
+		return fmt.Errorf("recover from %s on %s: %w", g.Spec.Kind, where(g.receipt.Machines), err)
 	}
 	return nil
 }
@@ -326,6 +331,16 @@ func (g *Guard) LookRecovered(ctx context.Context, e *Env) error {
 	return nil
 }
 
+// Where is what the fault is on, in words.
+func (g *Guard) Where() string { return where(g.Receipt().Machines) }
+
+func where(machines []string) string {
+	if len(machines) == 0 {
+		return "the cluster"
+	}
+	return strings.Join(machines, ", ")
+}
+
 // Receipt is the receipt as it stands.
 func (g *Guard) Receipt() plan.Receipt {
 	g.mu.Lock()
@@ -363,7 +378,7 @@ func Settled(entries []plan.Entry) error {
 	}
 	var what []string
 	for _, g := range guards {
-		what = append(what, g.Spec.Kind+" on "+strings.Join(g.receipt.Machines, ", "))
+		what = append(what, g.Spec.Kind+" on "+g.Where())
 	}
 	if len(what) > 0 {
 		return cluster.Usagef("an earlier run has left faults there that are not undone (%s): `drydock heal` first", strings.Join(what, "; "))

@@ -30,6 +30,7 @@ const (
 	APIServerBehindBalancer = "apiServerBehindBalancer"
 	LeaseHolder             = "leaseHolder"
 	NodeOf                  = "nodeOf"
+	Cluster                 = "cluster"
 )
 
 // Role names machines by what they are or do, where a target has its name. Some are chosen when the plan is made; of one that changes hands the plan
@@ -68,6 +69,7 @@ func Roles() []Role {
 		{Name: Majority, About: "one more", Among: members, Choose: func(among []string) []string { return among[:cluster.Tolerance(len(among))+1] }},
 		{Name: Members, About: "all members", Among: members, Choose: all},
 		{Name: Workers, About: "all workers", Among: workers, Choose: all},
+		{Name: Cluster, About: "no machine: of faults that are done to the cluster as a whole", Among: func(cluster.Topology, string) ([]string, error) { return nil, nil }, Choose: all},
 		{Name: APIServerBehindBalancer, About: "the API server that a client's connection through the balancer has come to", Among: servers, Find: behindBalancer},
 		{Name: LeaseHolder, Of: "COMPONENT", About: "the machine whose " + strings.Join(kubeadm.Leases(), " or ") + " leads", Among: holders, Find: holder},
 		{Name: NodeOf, Of: "[NAMESPACE/]POD", About: "the node of a pod that runs, of the first by name that begins so", Among: nodes, Find: nodeOf},

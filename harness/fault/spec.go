@@ -66,6 +66,9 @@ func NewSpec(kind, target string, hold time.Duration, p Params, t cluster.Topolo
 	if err := s.aim(t, rng); err != nil {
 		return s, cluster.Usagef("%s: %w", kind, err)
 	}
+	if k.OfCluster != (target == Cluster) {
+		return s, cluster.Usagef("%s: target %s: its target is %s, or what is like it", kind, target, k.Target())
+	}
 	slices.Sort(s.Machines)
 	return s, k.fits(s, t)
 }
@@ -115,6 +118,9 @@ func unknownTarget(target string, t cluster.Topology) error {
 func (k Kind) fits(s Spec, t cluster.Topology) error {
 	if k.On != nil {
 		on := k.On(t)
+		if k.OfCluster && len(on) == 0 {
+			return cluster.Usagef("%s: what it is done to is on no machine of this cluster", k.Name)
+		}
 		for _, m := range append(slices.Clone(s.Machines), s.Among...) {
 			if !slices.Contains(on, m) {
 				return cluster.Usagef("%s: target %s: what it is done to does not run on %s; it does on %s", k.Name, s.Target, m, none(on))

@@ -55,6 +55,15 @@ func ofCluster() []string {
 	}
 }
 
+// ofOthers are those of what services hang on.
+func ofOthers() []string {
+	return []string{
+		"certificateExpired: {target: control-plane-1, for: HOLD}",
+		"webhookDead: {for: HOLD}",
+		"imagePullFails: {target: worker-1, for: HOLD}",
+	}
+}
+
 var _ = DescribeTable("every fault of a service",
 	func(ctx context.Context, cluster string, faults func() []string) {
 		By("biting")
@@ -73,4 +82,5 @@ var _ = DescribeTable("every fault of a service",
 	},
 	Entry("of members", Label("tier: full", "fault: service", "needs: etcd"), "etcd: only, etcdMembers: 3", ofMembers, NodeTimeout(10*time.Minute)),
 	Entry("of a cluster", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofCluster, NodeTimeout(20*time.Minute)),
+	Entry("of what it hangs on", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofOthers, NodeTimeout(20*time.Minute)),
 )

@@ -1,0 +1,166 @@
+package fault
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"k8s.io/client-go/util/keyutil"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// certificateExpired has an API server serve a certificate that has run out: the same names, the same key, signed by the cluster's authority. The server
+// takes it up by itself, as it does a renewed one. Connections that are there go on.
+type certificateExpired struct{}
+
+// Where kubeadm keeps them.
+const (
+	servingCert = "/etc/kubernetes/pki/apiserver.crt"
+	authority   = "/etc/kubernetes/pki/ca.crt"
+	authorKey   = "/etc/kubernetes/pki/ca.key"
+)
+
+// expiredFor is how long ago the certificate ran out: no two clocks differ by so much.
+const expiredFor = time.Hour
+
+func (*certificateExpired) Inject(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Keeper) error {
+		var files [3][]byte
+		for i, path := range []string{servingCert, authority, authorKey} {
+			var err error
+			if files[i], err = m.ReadFile(ctx, path); err != nil {
+				return err
+			}
+		}
+		old, err := expired(files[0], files[1], files[2])
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name(), err)
+		}
+		return k.Replace(ctx, servingCert, old)
+	})
+}
+
+// expired makes of a certificate one that has run out, signed by the authority; all of them in PEM.
+func expired(serving, ca, caKey []byte) ([]byte, error) {
+	cert, err := certificate(serving)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", servingCert, err)
+	}
+	signer, err := certificate(ca)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", authority, err)
+	}
+	key, err := keyutil.ParsePrivateKeyPEM(caKey)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", authorKey, err)
+	}
+	cert.NotAfter = time.Now().Add(-expiredFor)
+	cert.NotBefore = cert.NotAfter.Add(-365 * 24 * time.Hour)
+	cert.SignatureAlgorithm = 0 // the authority's key may be of another kind
+	raw, err := x509.CreateCertificate(rand.Reader, cert, signer, cert.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("sign an expired certificate: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), nil
+}
+
+func certificate(raw []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return nil, errors.New("it holds no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+func (*certificateExpired) Recover(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, k cluster.Keeper) error {
+		return k.PutBack(ctx, servingCert)
+	})
+}
+
+// handshake shakes hands with a machine's API server as any client does that trusts the cluster's authority and no more.
+func handshake(ctx context.Context, e *Env, machine string) (until time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	m, err := e.Cluster.Machine(machine)
+	if err != nil {
+		return until, err
+	}
+	cfg, err := kubeadm.RESTConfig(ctx, e.Cluster)
+	if err != nil {
+		return until, err
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(cfg.CAData) {
+		return until, errors.New("the kubeconfig holds no authority")
+	}
+	raw, err := e.Cluster.Dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(kubeadm.APIPort)))
+	if err != nil {
+		return until, fmt.Errorf("API server on %s: %w", machine, err)
+	}
+	conn := tls.Client(raw, &tls.Config{RootCAs: trusted, ServerName: m.Addr().String()})
+	defer func() { _ = conn.Close() }()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return until, fmt.Errorf("API server on %s: %w", machine, err)
+	}
+	return conn.ConnectionState().PeerCertificates[0].NotAfter, nil
+}
+
+// Effective: whoever shakes hands with the machines' API servers is shown a certificate that has run out, and by the others one that has not.
+func (*certificateExpired) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	var out []plan.Evidence
+	for _, m := range machines {
+		until, err := handshake(ctx, e, m)
+		var invalid x509.CertificateInvalidError
+		switch {
+		case err == nil:
+			return nil, fmt.Errorf("the API server on %s shows a certificate that is good until %s", m, until.Format(time.DateOnly))
+		case !errors.As(err, &invalid) || invalid.Reason != x509.Expired:
+			return nil, fmt.Errorf("whether the certificate on %s has expired is not known: %w", m, err)
+		}
+		out = append(out, saw("TLS handshake", "%v; it ran out at %s", err, invalid.Cert.NotAfter.Format(time.DateTime)))
+	}
+	for _, m := range e.Cluster.Topology().ControlPlaneMachines() {
+		if slices.Contains(machines, m) {
+			continue
+		}
+		until, err := handshake(ctx, e, m)
+		if err != nil {
+			return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
+		}
+		out = append(out, saw("TLS handshake", "the API server on %s, which is not affected, shows a certificate that is good until %s", m, until.Format(time.DateOnly)))
+	}
+	if len(machines) < len(e.Cluster.Topology().ControlPlaneMachines()) {
+		return out, nil
+	}
+	server, err := findService("kube-apiserver")
+	if err != nil {
+		return nil, err
+	}
+	return server.unaffected(ctx, e, machines, out)
+}
+
+// Recovered: the certificates are good again, and who needed them is there.
+func (*certificateExpired) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	var out []plan.Evidence
+	for _, m := range machines {
+		until, err := handshake(ctx, e, m)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, saw("TLS handshake", "the API server on %s shows a certificate that is good until %s", m, until.Format(time.DateOnly)))
+	}
+	back, err := served(ctx, e, machines)
+	return append(out, back...), err
+}

@@ -1,0 +1,188 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// imagePullFails keeps the runtimes of machines from pulling images. What it does is seen on pods whose image no node has yet: one on each of the
+// machines, and one on another.
+type imagePullFails struct{}
+
+// fitsImagePull refuses it on all nodes at once: nobody would be left to show that the image can be had.
+func fitsImagePull(s Spec, t cluster.Topology) error {
+	if len(t.KubernetesMachines()) <= max(len(s.Machines), 1) {
+		return cluster.Usagef("%s of %s: no node is left that pulls the image", s.Kind, s.Target)
+	}
+	return nil
+}
+
+// witnessOn is the name of a machine's witness.
+func witnessOn(machine string) string { return "drydock-witness-" + machine }
+
+// unharmed is a node that has the control's witness.
+func (*imagePullFails) unharmed(e *Env, machines []string) (string, error) {
+	for _, m := range e.without(e.Cluster.Topology().KubernetesMachines()) {
+		if !slices.Contains(machines, m) {
+			return m, nil
+		}
+	}
+	return "", errors.New("no node is left that pulls the image")
+}
+
+func (f *imagePullFails) Inject(ctx context.Context, e *Env, machines []string) error {
+	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
+		return err
+	}
+	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	if err != nil {
+		return err
+	}
+	other, err := f.unharmed(e, machines)
+	if err != nil {
+		return err
+	}
+	return startWitnesses(ctx, client, append(slices.Clone(machines), other))
+}
+
+func startWitnesses(ctx context.Context, client kubernetes.Interface, machines []string) error {
+	for _, m := range machines {
+		pod := witness(witnessOn(m))
+		pod.Spec.NodeName = m
+		if _, err := client.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("witness on %s: %w", m, err)
+		}
+	}
+	return nil
+}
+
+// witnessGone is how long a pod that does nothing may take to end, and pullsWithin how long a pull may take.
+const (
+	witnessGone = 30 * time.Second
+	pullsWithin = 30 * time.Second
+)
+
+// removeWitnesses removes all there are, and waits for it: another of its name is not made beside one that is ending.
+func removeWitnesses(ctx context.Context, client kubernetes.Interface) error {
+	pods := client.CoreV1().Pods(metav1.NamespaceDefault)
+	of := metav1.ListOptions{LabelSelector: witnessLabel}
+	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{}, of); err != nil {
+		return fmt.Errorf("witnesses: %w", err)
+	}
+	return cluster.Await(ctx, "the end of the witnesses", cluster.Wait{For: witnessGone}, func(ctx context.Context) error {
+		left, err := pods.List(ctx, of)
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("%s is there", left.Items[0].Name)
+		}
+		return err
+	})
+}
+
+// Recover lets the machines pull again, and has a new witness on each of them do so: the old one's kubelet waits longer after every failure.
+func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) (err error) {
+	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.AllowPulls(ctx) }); err != nil {
+		return err
+	}
+	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	if err != nil {
+		return err
+	}
+	if err := removeWitnesses(ctx, client); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeWitnesses(ctx, client)) }()
+	if err := startWitnesses(ctx, client, machines); err != nil {
+		return err
+	}
+	return cluster.Await(ctx, "an image pulled on "+strings.Join(machines, ", "), cluster.Wait{For: pullsWithin}, func(ctx context.Context) error {
+		for _, m := range machines {
+			if _, err := ran(ctx, client, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// waits gives why a machine's witness does not run; empty: it does, or has.
+func waits(ctx context.Context, client kubernetes.Interface, machine string) (reason, message string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	p, err := client.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, witnessOn(machine), metav1.GetOptions{})
+	if err != nil {
+		return "", "", fmt.Errorf("no witness on %s: %w", machine, err)
+	}
+	for _, c := range p.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil {
+			return w.Reason, w.Message, nil
+		}
+		return "", "", nil
+	}
+	return string(corev1.PodPending), "its kubelet has said nothing of it", nil
+}
+
+// ran says that a machine's witness has pulled its image and runs.
+func ran(ctx context.Context, client kubernetes.Interface, machine string) (plan.Evidence, error) {
+	reason, message, err := waits(ctx, client, machine)
+	if err == nil && reason != "" {
+		err = fmt.Errorf("the witness on %s is %s: %s", machine, reason, message)
+	}
+	return saw("API server", "the witness on %s has pulled its image and runs", machine), err
+}
+
+// Effective: the machines' kubelets say that the image cannot be pulled, and another has pulled it.
+func (f *imagePullFails) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Evidence
+	for _, m := range machines {
+		reason, message, err := waits(ctx, client, m)
+		if err != nil {
+			return nil, err
+		}
+		if reason != "ErrImagePull" && reason != "ImagePullBackOff" {
+			return nil, fmt.Errorf("the witness on %s does not fail to pull its image, it is %q: %s", m, reason, message)
+		}
+		out = append(out, saw("kubelet of "+m, "%s: %s", reason, message))
+	}
+	other, err := f.unharmed(e, machines)
+	if err != nil {
+		return nil, err
+	}
+	pulled, err := ran(ctx, client, other)
+	if err != nil {
+		return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
+	}
+	return append(out, pulled), nil
+}
+
+// Recovered: Recover has seen the image pulled; no witness is left.
+func (*imagePullFails) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	left, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: witnessLabel})
+	if err != nil {
+		return nil, fmt.Errorf("witnesses: %w", err)
+	}
+	if len(left.Items) > 0 {
+		return nil, fmt.Errorf("the witness %s is there", left.Items[0].Name)
+	}
+	return []plan.Evidence{saw("API server", "a new witness has pulled its image on %s, and none is left", strings.Join(machines, ", "))}, nil
+}
