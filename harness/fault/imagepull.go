@@ -125,13 +125,13 @@ func waits(ctx context.Context, client kubernetes.Interface, machine string) (re
 	if err != nil {
 		return "", "", fmt.Errorf("no witness on %s: %w", machine, err)
 	}
-	for _, c := range p.Status.ContainerStatuses {
-		if w := c.State.Waiting; w != nil {
-			return w.Reason, w.Message, nil
-		}
-		return "", "", nil
+	if len(p.Status.ContainerStatuses) == 0 {
+		return string(corev1.PodPending), "its kubelet has said nothing of it", nil
 	}
-	return string(corev1.PodPending), "its kubelet has said nothing of it", nil
+	if w := p.Status.ContainerStatuses[0].State.Waiting; w != nil {
+		return w.Reason, w.Message, nil
+	}
+	return "", "", nil
 }
 
 // ran says that a machine's witness has pulled its image and runs.

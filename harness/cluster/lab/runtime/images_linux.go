@@ -68,7 +68,7 @@ func (s *Server) pulled(ref string) (image, error) {
 		return img, err
 	}
 	if _, err := os.Stat(s.cfg.PullsHeld); err != nil {
-		return img, nil //nolint:nilerr // nothing is held
+		return img, nil // nothing is held
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
