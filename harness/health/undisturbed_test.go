@@ -82,7 +82,7 @@ func TestUndisturbed(t *testing.T) {
 	}
 }
 
-// A fault that leaves API servers, members and kubelets alone excuses no node, and no request.
+// A fault that leaves API servers, members and kubelets alone excuses no node, no request and no replica.
 func TestExcusesOfOneComponent(t *testing.T) {
 	for component, excused := range map[string]bool{observe.Scheduler: false, observe.ControllerManager: false, observe.Kubelet: true, observe.APIServer: true} {
 		r := &Record{Topology: cluster.Topology{ControlPlanes: 3, Etcd: cluster.EtcdStacked, EtcdMembers: 3, Timing: cluster.TimingFast}}
@@ -93,6 +93,9 @@ func TestExcusesOfOneComponent(t *testing.T) {
 		c := newClients(r, Params{})
 		if quiet := component != observe.APIServer; c.quiet(at(10), at(10).Add(time.Second)) != quiet {
 			t.Errorf("requests while a %s is away: quiet %v", component, !quiet)
+		}
+		if r.replicasLost(observe.Observation{Time: at(10)}, map[string]bool{"control-plane-1": true}) != excused {
+			t.Errorf("replicas on a machine whose %s is away: excused %v", component, !excused)
 		}
 	}
 }

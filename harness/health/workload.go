@@ -87,7 +87,7 @@ const replaceWithin = 30 * time.Second
 // time to be replaced.
 func (r *Record) replicasLost(o observe.Observation, carried map[string]bool) bool {
 	return slices.ContainsFunc(r.Windows, func(w Window) bool {
-		return !w.Upgrade && w.covers(o.Time, replaceWithin) && slices.ContainsFunc(w.Machines, func(m string) bool {
+		return !w.Upgrade && w.ofServers(observe.Kubelet) && w.covers(o.Time, replaceWithin) && slices.ContainsFunc(w.Machines, func(m string) bool {
 			return carried[m] || slices.Contains(r.Topology.WorkerMachines(), m)
 		})
 	})
