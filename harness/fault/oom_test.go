@@ -25,7 +25,6 @@ type starved struct {
 	console string
 	off     bool
 	filled  bool
-	pushed  bool
 }
 
 const bootFile = "/proc/sys/kernel/random/boot_id"

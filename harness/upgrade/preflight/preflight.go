@@ -54,9 +54,7 @@ func checks() []check {
 		{"single replicas", singles},
 		{"webhooks", webhooks},
 		{"removed APIs", removedAPIs},
-		{"memory budget", func(_ context.Context, in *reading) ([]policy.Finding, error) {
-			return memoryBudget(in.nodes, in.pods), nil
-		}},
+		{"memory", memoryNow},
 		{"surge", surgePossible},
 		{"known issues", func(_ context.Context, in *reading) ([]policy.Finding, error) {
 			return policy.Advice(in.Path, in.cloud())
