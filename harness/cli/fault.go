@@ -30,8 +30,8 @@ func (f *faultFlags) add(o *options, c *cobra.Command) {
 
 func (f *faultFlags) addInject(c *cobra.Command) {
 	c.Flags().Int64Var(&f.seed, "seed", 1, "what chooses, where the fault leaves a choice")
-	c.Flags().StringVar(&f.expect, "expect", "", experiment.ExpectQuorumLost+": it may leave etcd no quorum")
-	_ = c.RegisterFlagCompletionFunc("expect", cobra.FixedCompletions([]string{experiment.ExpectQuorumLost}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().StringVar(&f.expect, "expect", "", experiment.ExpectQuorumLost+": it may leave etcd no quorum; "+experiment.ExpectWritesRefused+": it may have etcd refuse all writes")
+	_ = c.RegisterFlagCompletionFunc("expect", cobra.FixedCompletions([]string{experiment.ExpectQuorumLost, experiment.ExpectWritesRefused}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func faultCommand(o *options) *cobra.Command {

@@ -44,6 +44,12 @@ const (
 	MaxWorkers     = 50
 )
 
+// Between them a quota is room for what clients of a scenario write, and no more than etcd suggests (its hardware recommendations).
+const (
+	MinEtcdQuota Size = 16 << 20
+	MaxEtcdQuota Size = 8 << 30
+)
+
 // Topology is the shape of a cluster: everything a provider has to know to make one.
 type Topology struct {
 	Name          string     `json:"name"`
@@ -54,6 +60,8 @@ type Topology struct {
 	Version       string     `json:"version"`     // Kubernetes, vX.Y or vX.Y.Z; empty for etcd-only
 	EtcdVersion   string     `json:"etcdVersion"` // vX.Y or vX.Y.Z
 	Timing        Timing     `json:"timing"`
+	// EtcdQuota is the size at which members' databases are full (--quota-backend-bytes); 0: etcd's own, which is 2Gi.
+	EtcdQuota Size `json:"etcdQuota,omitempty"`
 	// Named are the machines one by one, of a cluster that was offered or is up. Of one that is asked for there are only the counts.
 	Named []MachineSpec `json:"machines,omitempty"`
 }
@@ -124,6 +132,12 @@ func (t Topology) Validate() (warnings []string, err error) {
 	}
 	if t.Etcd != EtcdStacked && t.EtcdMembers == 0 {
 		note("etcdMembers is 0; at least 1")
+	}
+	if t.EtcdQuota != 0 && (t.EtcdQuota < MinEtcdQuota || t.EtcdQuota > MaxEtcdQuota) {
+		note("etcdQuota is %s; it is %s to %s", t.EtcdQuota, MinEtcdQuota, MaxEtcdQuota)
+	}
+	if t.EtcdQuota != 0 && t.Etcd != EtcdOnly {
+		note("etcdQuota is for etcd: only, where nothing else needs room in it")
 	}
 	if t.Timing != TimingFast && t.Timing != TimingProduction {
 		note("timing is %q; known: %s, %s", t.Timing, TimingFast, TimingProduction)
@@ -207,7 +221,11 @@ func (t Topology) RecoversWithin() time.Duration {
 // String is the topology in a few words: "3+3 v1.35 (stacked etcd, fast)".
 func (t Topology) String() string {
 	if t.Etcd == EtcdOnly {
-		return fmt.Sprintf("etcd-only, %d members, etcd %s", t.EtcdMembers, t.EtcdVersion)
+		quota := ""
+		if t.EtcdQuota > 0 {
+			quota = fmt.Sprintf(", quota %s", t.EtcdQuota)
+		}
+		return fmt.Sprintf("etcd-only, %d members, etcd %s%s", t.EtcdMembers, t.EtcdVersion, quota)
 	}
 	etcd := "stacked etcd"
 	if t.Etcd == EtcdExternal {

@@ -31,6 +31,9 @@ func TestValidate(t *testing.T) {
 		"etcd only, workers":  {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, Workers: 1}, want: "no workers"},
 		"no name":             {t: Topology{Name: "../x", ControlPlanes: 1}, want: NamePattern},
 		"unknown etcd layout": {t: Topology{ControlPlanes: 1, Etcd: "both"}, want: "known: stacked, external, only"},
+		"a quota":             {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdQuota: MinEtcdQuota}},
+		"a tiny quota":        {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdQuota: 1 << 20}, want: "etcdQuota is 1Mi; it is 16Mi to 8Gi"},
+		"a quota, Kubernetes": {t: Topology{ControlPlanes: 1, EtcdQuota: MinEtcdQuota}, want: "etcd: only"},
 		"unknown timing":      {t: Topology{ControlPlanes: 1, Timing: "slow"}, want: "known: fast, production"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -105,6 +105,10 @@ func unitFile(c cluster.Cluster, m cluster.Machine) string {
 	if c.Topology().Timing == cluster.TimingProduction {
 		timing = " --heartbeat-interval=100 --election-timeout=1000"
 	}
+	quota := ""
+	if q := c.Topology().EtcdQuota; q > 0 {
+		quota = fmt.Sprintf(" --quota-backend-bytes=%d", int64(q))
+	}
 	return fmt.Sprintf(`[Unit]
 Description=etcd member %[1]s
 
@@ -116,7 +120,7 @@ RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
-`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing, c.Profile().Programs)
+`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing+quota, c.Profile().Programs)
 }
 
 // readyWithin is how long a fresh member may take to elect a leader and answer.

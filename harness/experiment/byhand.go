@@ -162,6 +162,9 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	if lacks := spec.Lacking(h.cluster.Lacks()); lacks != "" {
 		return spec, cluster.Usagef("%s cannot be done here: %s", spec.Kind, lacks)
 	}
+	if err := writesExpected(spec, expect); err != nil {
+		return spec, err
+	}
 	specs, down := []fault.Spec{spec}, []string{}
 	for _, g := range h.guards {
 		s := g.Spec

@@ -121,6 +121,9 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
+		if err := writesExpected(spec, p.Expect); err != nil {
+			return nil, fmt.Errorf("line %d: %w", p.line, err)
+		}
 		if lacks := spec.Lacking(cell.Lacks); lacks != "" {
 			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
 			continue

@@ -64,6 +64,8 @@ type Cluster struct {
 	Version       string `yaml:"version"`
 	EtcdVersion   string `yaml:"etcdVersion"`
 	Timing        string `yaml:"timing"`
+	// EtcdQuota is the size at which the members' databases are full.
+	EtcdQuota cluster.Size `yaml:"etcdQuota"`
 	// ExcludeDisruption labels the control planes' nodes so that the node life cycle controller counts the workers alone when it asks whether all nodes
 	// are lost (node.kubernetes.io/exclude-disruption).
 	ExcludeDisruption bool `yaml:"excludeDisruption"`
@@ -93,6 +95,9 @@ type Step struct {
 
 // ExpectQuorumLost allows a fault that leaves no quorum.
 const ExpectQuorumLost = "quorumLost"
+
+// ExpectWritesRefused allows a fault that has every member refuse what writes.
+const ExpectWritesRefused = "writesRefused"
 
 // Check is one entry of health.Checks with its parameters.
 type Check struct {
@@ -149,7 +154,7 @@ func explain(err error) string {
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
-		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, excludeDisruption"},
+		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
 		{"experiment.Event", "log, ack, metric, above, of, on, within"},
@@ -264,7 +269,7 @@ func (st Step) validate() error {
 			kinds++
 		}
 	}
-	expects := []string{"", ExpectQuorumLost}
+	expects := []string{"", ExpectQuorumLost, ExpectWritesRefused}
 	if st.Upgrade != nil {
 		expects = []string{"", ExpectRefused, ExpectFailed}
 	}
@@ -311,7 +316,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	c := s.Spec.Cluster
 	base := cluster.Topology{
 		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
-		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing),
+		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota,
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {
 		t, warnings, err := release.CompleteTopology(base)

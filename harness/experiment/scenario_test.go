@@ -128,6 +128,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown field":          {"  always:", "  allways:", []string{"x.yaml", "line 8", "allways", "always, finally"}},
 		"unknown cluster field":  {"controlPlanes: 3", "controlPlanes: 3, size: 4", []string{"line 5", "size", "workers"}},
 		"unknown fault":          {"etcdMemberCrash", "meteor", []string{"line 7", "meteor", "etcdMemberCrash", "machineIsolate"}},
+		"no size":                {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3, etcdQuota: much}", []string{"no size", "256Mi"}},
 		"unknown fault field":    {"for: 5s", "fro: 5s", []string{"line 7", "fro", "target, for"}},
 		"negative distance":      {"etcdMemberCrash: {target: leader, for: 5s", "machinePowerOff: {target: leader, for: 5s, apart: -1s", []string{"line 7", "apart is -1s", "negative"}},
 		"all at once, and apart": {"for: 5s", "for: 5s, apart: 1s", []string{"line 7", "etcdMemberCrash takes no apart"}},
@@ -189,6 +190,27 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 				t.Errorf("%q speaks of Go types", err)
 			}
 		})
+	}
+}
+
+// TestWritesAreNotRefusedUnasked: nor is what refuses none taken for something that does.
+func TestWritesAreNotRefusedUnasked(t *testing.T) {
+	full := strings.NewReplacer("{controlPlanes: 3}", "{etcd: only, etcdMembers: 3, etcdQuota: 32Mi}", "etcdMemberCrash", "etcdNoSpace").Replace(good)
+	wanted := strings.NewReplacer("- fault:", "- expect: writesRefused\n      fault:")
+	for name, c := range map[string]struct{ scenario, says string }{
+		"nobody said so":       {full, "nobody can write while it holds; expect writesRefused"},
+		"wanted":               {wanted.Replace(full), ""},
+		"of another":           {wanted.Replace(good), "refuses no writes"},
+		"the quorum, in place": {strings.Replace(full, "- fault:", "- expect: quorumLost\n      fault:", 1), "nobody can write while it holds"},
+		"no quota":             {wanted.Replace(strings.Replace(full, ", etcdQuota: 32Mi", "", 1)), "etcdQuota: 32Mi"},
+	} {
+		s, err := Parse("x.yaml", []byte(c.scenario))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err = s.Plan(1); (err == nil) != (c.says == "") || c.says != "" && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -87,6 +87,9 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 	if c.lacks != "" {
 		return c, nil
 	}
+	if err := writesExpected(spec, p.Expect); err != nil {
+		return nil, err
+	}
 	tooMany := func(missing int) bool { return missing > 0 && t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) }
 	before, missing := fault.Impact(t, nil, besides...), fault.Impact(t, nil, append(slices.Clone(besides), spec)...)
 	if tooMany(missing) && missing > before && p.Expect != ExpectQuorumLost {
@@ -101,6 +104,17 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 		c.with = slices.Clone(wave)
 	}
 	return c, nil
+}
+
+// writesExpected refuses a fault that has etcd refuse all writes where nobody expects that, and the expectation where there is no such fault.
+func writesExpected(spec fault.Spec, expect string) error {
+	switch wanted := expect == ExpectWritesRefused; {
+	case spec.StopsWrites() && !wanted:
+		return cluster.Usagef("%s: nobody can write while it holds; expect %s if that is what you want", spec.Describe(), ExpectWritesRefused)
+	case wanted && !spec.StopsWrites():
+		return cluster.Usagef("%s refuses no writes: %s is expected of a fault that does", spec.Describe(), ExpectWritesRefused)
+	}
+	return nil
 }
 
 // draws is how often a member is chosen by chance until it is none that another fault has.
@@ -248,8 +262,8 @@ func (st Step) validateFaults() error {
 func (p Placed) validate(upgrade bool) error {
 	phase, _ := selector(p.At)
 	switch {
-	case p.Expect != "" && p.Expect != ExpectQuorumLost:
-		return fmt.Errorf("expect is %q; known: %s", p.Expect, ExpectQuorumLost)
+	case !slices.Contains([]string{"", ExpectQuorumLost, ExpectWritesRefused}, p.Expect):
+		return fmt.Errorf("expect is %q; known: %s, %s", p.Expect, ExpectQuorumLost, ExpectWritesRefused)
 	case upgrade && p.At == "":
 		return errors.New("at is missing: the step of the upgrade")
 	case upgrade && p.After != 0:

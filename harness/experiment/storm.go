@@ -87,6 +87,9 @@ func options(k fault.Kind, t cluster.Topology, rng *rand.Rand) (out []option, er
 			if wrong == nil {
 				wrong = allowance(t, spec)
 			}
+			if k.StopsWrites {
+				wrong = fmt.Errorf("a storm never stops all writes")
+			}
 			switch {
 			case wrong != nil:
 				err = wrong

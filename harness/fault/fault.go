@@ -65,6 +65,8 @@ type Kind struct {
 	Once bool
 	// OfCluster: it is done to the cluster as a whole, which is its only target, and to no machine.
 	OfCluster bool
+	// StopsWrites: while it holds nobody can write to etcd, whomever he asks.
+	StopsWrites bool
 	// Needs are the capabilities of machines it is done, seen and undone by.
 	Needs []cluster.Capability
 	// Takes are the names of the Params it has a use for.
@@ -117,6 +119,11 @@ func List() []Kind {
 			Name: "unsyncedWritesLost", About: "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync",
 			Needs: needs(cluster.CanPower, cluster.CanLoseUnsynced),
 			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
+		},
+		{
+			Name: "etcdNoSpace", About: "etcd's database is full: nobody can write until it is compacted, defragmented and the alarm NOSPACE disarmed",
+			Touches: []string{etcd.Program}, StopsWrites: true, On: cluster.Topology.EtcdMachines, Fits: fitsNoSpace,
+			New: func(Spec) Fault { return &etcdNoSpace{} },
 		},
 		{
 			Name: "diskSlow", About: "each fsync of etcd's takes longer on a machine: delay, 500ms by default", Touches: member,

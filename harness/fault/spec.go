@@ -31,6 +31,12 @@ func (s Spec) Latent() bool {
 	return err == nil && k.Latent
 }
 
+// StopsWrites reports whether nobody can write to etcd while the fault holds.
+func (s Spec) StopsWrites() bool {
+	k, err := Find(s.Kind)
+	return err == nil && k.StopsWrites
+}
+
 // Touches are the components the fault takes down on its machines; empty: everything.
 func (s Spec) Touches() []string {
 	k, err := Find(s.Kind)

@@ -57,10 +57,11 @@ func requests(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	return c.verdict()
 }
 
-// ofEtcd judges what clients of etcd got, where it stands alone: only the expected loss of quorum is excused.
+// ofEtcd judges what clients of etcd got, where it stands alone: only the expected loss of quorum is excused, and of writes their expected refusal.
 func (c *clients) ofEtcd() (plan.Verdict, string) {
 	for _, probe := range []string{load.ProbeEtcdRead, load.ProbeEtcdWrite} {
-		if fine := c.judge(probe, func(from, to time.Time) bool { return c.expected(from) || c.expected(to) }); fine != nil {
+		excused := func(t time.Time) bool { return c.expected(t) || probe == load.ProbeEtcdWrite && c.writesRefused(t) }
+		if fine := c.judge(probe, func(from, to time.Time) bool { return excused(from) || excused(to) }); fine != nil {
 			c.fine = append(c.fine, fine.what)
 		}
 	}

@@ -130,6 +130,36 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestRequestsToAFullEtcd: writes may be refused where the scenario wants it, as long as that, and reads never.
+func TestRequestsToAFullEtcd(t *testing.T) {
+	full := []Window{{Machines: []string{"etcd-1"}, NoWrites: true, Began: at(19), Effective: at(20), Recover: at(38), Cleared: at(40)}}
+	for name, c := range map[string]struct {
+		out     outage
+		windows []Window
+		want    plan.Verdict
+	}{
+		"writes refused":          {outage{probe: load.ProbeEtcdWrite, from: 20, to: 40, class: cluster.Answered}, full, plan.Pass},
+		"unasked":                 {outage{probe: load.ProbeEtcdWrite, from: 20, to: 40, class: cluster.Answered}, nil, plan.Fail},
+		"longer than wanted":      {outage{probe: load.ProbeEtcdWrite, from: 20, to: 59, class: cluster.Answered}, full, plan.Fail},
+		"reads refused":           {outage{probe: load.ProbeEtcdRead, from: 20, to: 40, class: cluster.Answered}, full, plan.Fail},
+		"before anybody was full": {outage{probe: load.ProbeEtcdWrite, from: 5, to: 17, class: cluster.Answered}, full, plan.Fail},
+	} {
+		r := served(1)
+		for _, probe := range []string{load.ProbeEtcdRead, load.ProbeEtcdWrite} {
+			r.Samples[probe] = r.Samples[load.ProbeAPIRead]
+			if probe == c.out.probe {
+				out := c.out
+				out.probe = load.ProbeAPIRead
+				r.Samples[probe] = served(1, out).Samples[load.ProbeAPIRead]
+			}
+		}
+		r.Topology, r.Windows = cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}, c.windows
+		if got := judge(t, "requests", r, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s, %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
 func TestRequestsThatWereNotMade(t *testing.T) {
 	r := served(1)
 	delete(r.Samples, load.ProbeAPIWrite)

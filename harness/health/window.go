@@ -20,6 +20,7 @@ type Window struct {
 	Until      string    `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
 	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
 	With       []string  `json:"with,omitempty"`       // the windows without which it would not be; see expects
+	NoWrites   bool      `json:"noWrites,omitempty"`   // that etcd refuses what writes is what the scenario wants
 	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
 	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
 	Effective  time.Time `json:"effective,omitzero"`   // zero when its effect was never seen
@@ -164,6 +165,11 @@ func (r *Record) expects(w Window, t time.Time) bool {
 		}
 	}
 	return n > cluster.Tolerance(len(r.Topology.EtcdMachines()))
+}
+
+// writesRefused reports whether the scenario wants etcd to refuse what writes.
+func (r *Record) writesRefused(t time.Time) bool {
+	return slices.ContainsFunc(r.Windows, func(w Window) bool { return w.NoWrites && w.covers(t, slack) })
 }
 
 // withoutQuorum are the components that end when etcd has no quorum, on whatever machine they are: an API server's liveness probe asks etcd, and who

@@ -39,6 +39,7 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "partition-minority", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "partition-one-way", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "slow-disk", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
+	Entry(nil, "etcd-disk-full", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "etcd-leader-crash", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "etcd-leader-freeze", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "etcd-member-data-loss", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
@@ -80,7 +81,8 @@ func lacks(ctx context.Context) cluster.Lacks {
 func here() []fault.Kind {
 	members := cluster.Topology{Name: "asked", Etcd: cluster.EtcdOnly, EtcdMembers: 3}
 	return slices.DeleteFunc(fault.List(), func(k fault.Kind) bool {
-		return k.Latent || k.Check(fault.Params{}) != nil || k.On != nil && len(k.On(members)) == 0
+		return k.Latent || k.Check(fault.Params{}) != nil || k.On != nil && len(k.On(members)) == 0 ||
+			k.Fits != nil && k.Fits(fault.Spec{Kind: k.Name, Machines: members.EtcdMachines()}, members) != nil // of a cluster with something special
 	})
 }
 

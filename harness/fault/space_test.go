@@ -1,0 +1,28 @@
+package fault
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+func TestWhereEtcdCanBeFilled(t *testing.T) {
+	for name, c := range map[string]struct {
+		t    cluster.Topology
+		says string // empty: it can
+	}{
+		"a small quota":    {cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3, EtcdQuota: 32 << 20}, ""},
+		"etcd's own quota": {cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}, "2Gi"},
+		"a large quota":    {cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3, EtcdQuota: 1 << 30}, "128Mi"},
+		"Kubernetes":       {cluster.Topology{ControlPlanes: 3, EtcdQuota: 32 << 20}.Complete(), "etcd: only"},
+	} {
+		_, err := NewSpec("etcdNoSpace", Leader, 0, Params{}, c.t, rand.New(rand.NewPCG(1, 1)))
+		var usage *cluster.UsageError
+		if c.says == "" && err != nil || c.says != "" && (!errors.As(err, &usage) || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
