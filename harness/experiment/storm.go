@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -88,7 +89,7 @@ func options(k fault.Kind, t cluster.Topology, rng *rand.Rand) (out []option, er
 				wrong = allowance(t, spec)
 			}
 			if k.StopsWrites {
-				wrong = fmt.Errorf("a storm never stops all writes")
+				wrong = errors.New("a storm never stops all writes")
 			}
 			switch {
 			case wrong != nil:

@@ -24,13 +24,14 @@ func said() map[string][]string {
 	return map[string][]string{
 		"serviceStop": {"target=worker-1", "service=kubelet"}, "serviceFreeze": {"target=worker-1", "service=kubelet"},
 		"serviceKill": {"target=worker-1", "service=kubelet"}, "serviceRestart": {"target=worker-1", "service=kubelet"},
+		"etcdNoSpace": {"--expect=writesRefused"},
 	}
 }
 
 // byHand are the clusters that faults are injected into by hand, and the kinds that each is for.
 func byHand() map[string]cluster.Topology {
 	return map[string]cluster.Topology{
-		"members": {Name: "members", Etcd: cluster.EtcdOnly, EtcdMembers: 3}, "nodes": {Name: "nodes", ControlPlanes: 1, Workers: 2, Version: "v1.35"},
+		"members": {Name: "members", Etcd: cluster.EtcdOnly, EtcdMembers: 3, EtcdQuota: 32 << 20}, "nodes": {Name: "nodes", ControlPlanes: 1, Workers: 2, Version: "v1.35"},
 	}
 }
 
