@@ -21,6 +21,7 @@ const (
 	CanPower        Capability = "power"         // Power
 	CanLoseUnsynced Capability = "lose-unsynced" // Forgetter
 	CanLinks        Capability = "links"         // Links
+	CanShape        Capability = "shape"         // Shaper
 	CanFreeze       Capability = "freeze"        // Freezer
 	CanPause        Capability = "pause"         // Pauser
 	CanKill         Capability = "kill"          // Killer
@@ -37,7 +38,7 @@ const (
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanKeepFiles, CanRefusePulls}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanKeepFiles, CanRefusePulls}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -240,6 +241,8 @@ func capabilityOf[T any]() Capability {
 		return CanPanic
 	case *SlowDisk:
 		return CanSlowDisk
+	case *Shaper:
+		return CanShape
 	case *Freezer:
 		return CanFreeze
 	case *Pauser:

@@ -29,8 +29,6 @@ func capabilities() []must {
 		{"pauser stops all that runs and lets it go on", []cluster.Capability{cluster.CanPause}, pauses},
 		{"keeper replaces a file and puts it back as it was", []cluster.Capability{cluster.CanKeepFiles}, keeps},
 		{"puller refuses and allows, also twice", []cluster.Capability{cluster.CanRefusePulls}, pulls},
-		{"links are cut, counted and healed", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cuts},
-		{"links are cut to one peer alone", []cluster.Capability{cluster.CanLinks, cluster.CanDial}, cutsOne},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
 		{"a power cut loses what was not fsynced, where that was asked for", []cluster.Capability{cluster.CanPower, cluster.CanLoseUnsynced}, forgets},
 		{"memory that runs out: the machine panics and boots, or loses one process", []cluster.Capability{cluster.CanPanic}, runsOut},
@@ -59,6 +57,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Keeper](m)
 	case cluster.CanRefusePulls:
 		_, err = cluster.As[cluster.Puller](m)
+	case cluster.CanShape:
+		_, err = cluster.As[cluster.Shaper](m)
 	case cluster.CanFreeze:
 		_, err = cluster.As[cluster.Freezer](m)
 	case cluster.CanPause:
@@ -265,39 +265,6 @@ func pauses(ctx context.Context, b *bed) {
 	Expect(p.Resume(ctx)).To(Succeed(), "twice")
 	Expect(p.Paused(ctx)).To(BeFalseBecause("all goes on"))
 	Expect(as[cluster.Freezer](m).State(ctx, process)).To(BeElementOf("R", "S", "D"))
-}
-
-func cuts(ctx context.Context, b *bed) {
-	m, from := b.victim(), as[cluster.Dialer](b.peer()).Dial
-	l := as[cluster.Links](m)
-	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
-	Expect(l.Dropped(ctx)).To(BeZero())
-	Expect(l.Cut(ctx, cluster.BothWays)).To(Succeed())
-	err := reach(ctx, from, m.Addr().String(), port(m))
-	Expect(cluster.FailureOf(err)).To(Equal(cluster.Deadline), fmt.Sprintf("%v is silence, not a refusal", err))
-	Expect(l.Dropped(ctx)).To(BeNumerically(">", 0))
-	_, err = exec(ctx, m, "true")
-	Expect(err).NotTo(HaveOccurred(), "the harness does not come by the links")
-	Expect(l.HealLinks(ctx)).To(Succeed())
-	Expect(l.HealLinks(ctx)).To(Succeed(), "twice")
-	Expect(reach(ctx, from, m.Addr().String(), port(m))).To(Succeed())
-	Expect(l.Dropped(ctx)).To(BeZero())
-}
-
-func cutsOne(ctx context.Context, b *bed) {
-	all := b.cluster.Machines()
-	if len(all) < 3 {
-		Skip("there is no third machine")
-	}
-	m, peer, third := b.victim(), all[0], all[1]
-	l := as[cluster.Links](m)
-	DeferCleanup(l.HealLinks, NodeTimeout(time.Minute))
-	Expect(l.Cut(ctx, cluster.BothWays, peer.Addr())).To(Succeed())
-	Expect(reach(ctx, as[cluster.Dialer](peer).Dial, m.Addr().String(), port(m))).NotTo(Succeed())
-	Expect(reach(ctx, as[cluster.Dialer](m).Dial, peer.Addr().String(), port(peer))).NotTo(Succeed(), "the other way")
-	Expect(reach(ctx, as[cluster.Dialer](third).Dial, m.Addr().String(), port(m))).To(Succeed(), "and nobody else")
-	Expect(l.HealLinks(ctx)).To(Succeed())
-	Expect(reach(ctx, as[cluster.Dialer](peer).Dial, m.Addr().String(), port(m))).To(Succeed())
 }
 
 func power(ctx context.Context, p cluster.Power) (string, error) {

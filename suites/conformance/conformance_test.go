@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,7 +114,7 @@ var _ = Describe("a provider's", Ordered, ContinueOnFailure, Label("tier: quick"
 		}, NodeTimeout(5*time.Minute))
 	}, NodeTimeout(20*time.Minute))
 
-	for _, m := range append(append(machines(), capabilities()...), clusters()...) {
+	for _, m := range slices.Concat(machines(), capabilities(), links(), clusters()) {
 		It(m.what, func(ctx context.Context) {
 			if why := b.offer.Lacks.Why(m.needs...); why != "" {
 				Skip(why)

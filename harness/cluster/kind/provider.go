@@ -185,6 +185,7 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
 		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
 		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",
+		cluster.CanShape:        "a node's cable is Docker's: Drydock shapes links at a lab's own end of them only",
 		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
 	}
 	_, err := p.cli().out(ctx, "run", "--rm", "--privileged", "--network", "none", "--entrypoint", "/bin/sh", image, "-ec",

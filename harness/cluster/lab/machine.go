@@ -37,6 +37,7 @@ var (
 	_ cluster.Forgetter = (*Machine)(nil)
 	_ cluster.SlowDisk  = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
+	_ cluster.Shaper    = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
 	_ cluster.Pauser    = (*Machine)(nil)
 	_ cluster.Killer    = (*Machine)(nil)
@@ -247,6 +248,21 @@ func (m *Machine) HealLinks(ctx context.Context) error {
 // Dropped counts the packets the cuts have dropped.
 func (m *Machine) Dropped(ctx context.Context) (n uint64, err error) {
 	return n, m.lab.call(ctx, "dropped", labinit.MachineParams{Name: m.name}, &n)
+}
+
+// Shape makes the machine's links worse at the lab's end of its cable: for what pods send and IPv6 too. It stays so while the machine is off.
+func (m *Machine) Shape(ctx context.Context, s cluster.Shape) error {
+	return m.lab.call(ctx, "shape", labinit.ShapeParams{Name: m.name, Shape: s}, nil)
+}
+
+// Unshape undoes it.
+func (m *Machine) Unshape(ctx context.Context, what cluster.Shaping) error {
+	return m.lab.call(ctx, "unshape", labinit.UnshapeParams{Name: m.name, What: what}, nil)
+}
+
+// Shaped counts the packets of a shaped link.
+func (m *Machine) Shaped(ctx context.Context, what cluster.Shaping) (n cluster.Shaped, err error) {
+	return n, m.lab.call(ctx, "shaped", labinit.UnshapeParams{Name: m.name, What: what}, &n)
 }
 
 func (m *Machine) signal(ctx context.Context, process string, sig syscall.Signal) (n int, err error) {

@@ -71,6 +71,7 @@ func (m *Machine) ask(ctx context.Context) error {
 	f.lacks[cluster.CanSlowDisk] = "what programs fsync there is told nobody, and its disks are not ours to replace"
 	f.lacks[cluster.CanKeepFiles] = "what replaces a file there no timer puts back"
 	f.lacks[cluster.CanRefusePulls] = "how a runtime that is not Drydock's can be kept from its registries is not known"
+	f.lacks[cluster.CanShape] = "a machine's cable is not Drydock's there, and what shapes it on the machine would shape our login too"
 	f.lacks[cluster.CanPanic] = "a kernel that panicked there could only be undone on its console"
 	switch {
 	case said["uid"] != "0":

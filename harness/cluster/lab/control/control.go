@@ -306,15 +306,15 @@ type DialParams struct {
 	Addr    string `json:"addr"`
 }
 
-// Dial is the handler that makes a TCP connection where it runs and passes it on. Of other networks a unix socket would be one of
+// Dial is the handler that makes a connection of TCP or UDP where it runs and passes it on. Of other networks a unix socket would be one of
 // the file system the handler sees, which is more than the caller may see.
 func Dial(ctx context.Context, req *Request) (any, []*os.File, error) {
 	var p DialParams
 	if err := req.Decode(&p); err != nil {
 		return nil, nil, err
 	}
-	if !slices.Contains([]string{"tcp", "tcp4", "tcp6"}, p.Network) {
-		return nil, nil, fmt.Errorf("dial: network %q; only tcp, tcp4 and tcp6 are dialed for others", p.Network)
+	if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "udp"}, p.Network) {
+		return nil, nil, fmt.Errorf("dial: network %q; only tcp, tcp4, tcp6 and udp are dialed for others", p.Network)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, p.Network, p.Addr)
 	if err != nil {

@@ -111,9 +111,9 @@ func TestDialThroughGivesARealConnection(t *testing.T) {
 	}
 }
 
-func TestDialThroughIsForTCPOnly(t *testing.T) {
+func TestDialThroughIsForTCPAndUDPOnly(t *testing.T) {
 	path := serve(t, map[string]Handler{"dial": Dial})
-	for _, network := range []string{"unix", "udp", "ip4:icmp"} {
+	for _, network := range []string{"unix", "unixgram", "ip4:icmp"} {
 		if _, err := DialThrough(t.Context(), path, network, path); err == nil || !strings.Contains(err.Error(), "only tcp") {
 			t.Errorf("%s: error %v", network, err)
 		}

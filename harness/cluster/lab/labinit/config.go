@@ -129,6 +129,18 @@ type CutParams struct {
 	Peers []netip.Addr `json:"peers,omitempty"`
 }
 
+// ShapeParams say what is to be wrong with a machine's links.
+type ShapeParams struct {
+	Name string `json:"name"`
+	cluster.Shape
+}
+
+// UnshapeParams name one thing that is wrong with a machine's links.
+type UnshapeParams struct {
+	Name string          `json:"name"`
+	What cluster.Shaping `json:"what"`
+}
+
 // MachineParams name a machine in a request.
 type MachineParams struct {
 	Name string `json:"name"`

@@ -3,6 +3,7 @@ package labinit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -26,26 +27,24 @@ func (s *switchboard) cut(p CutParams) error {
 	if err != nil {
 		return err
 	}
-	var peers []Machine
-	for _, a := range p.Peers {
-		peer, err := s.at(a)
-		if err != nil {
-			return fmt.Errorf("cut %s off: %w", p.Name, err)
-		}
-		peers = append(peers, peer)
+	peers, err := s.machinesAt(p.Peers)
+	if err != nil {
+		return fmt.Errorf("cut %s off: %w", p.Name, err)
 	}
 	return cutOff(m, p.Way, peers)
 }
 
-func (s *switchboard) at(addr netip.Addr) (Machine, error) {
+func (s *switchboard) machinesAt(addrs []netip.Addr) (out []Machine, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.cfg.Machines {
-		if m.Addr == addr.String() {
-			return m, nil
+	for _, addr := range addrs {
+		i := slices.IndexFunc(s.cfg.Machines, func(m Machine) bool { return m.Addr == addr.String() })
+		if i < 0 {
+			return nil, fmt.Errorf("no machine has the address %s", addr)
 		}
+		out = append(out, s.cfg.Machines[i])
 	}
-	return Machine{}, fmt.Errorf("no machine has the address %s", addr)
+	return out, nil
 }
 
 func (s *switchboard) healLinks(name string) error {
@@ -66,11 +65,20 @@ func (s *switchboard) dropped(name string) (uint64, error) {
 
 // cutOff cuts a machine off from its peers, or from everybody.
 func cutOff(m Machine, way cluster.Way, peers []Machine) error {
-	c, err := nftables.New()
-	if err != nil {
+	drop := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
+	if err := between(cutTable(m), m, way, peers, drop); err != nil {
 		return fmt.Errorf("cut: nftables: %w", err)
 	}
-	t := c.AddTable(cutTable(m))
+	return nil
+}
+
+// between makes a table of what happens to the IP packets between a machine and its peers, or everybody, one way or both. ARP goes by it.
+func between(table *nftables.Table, m Machine, way cluster.Way, peers []Machine, happens []expr.Any) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	t := c.AddTable(table)
 	accept := nftables.ChainPolicyAccept
 	chain := func(name string, hook *nftables.ChainHook) *nftables.Chain {
 		return c.AddChain(&nftables.Chain{
@@ -79,46 +87,48 @@ func cutOff(m Machine, way cluster.Way, peers []Machine) error {
 	}
 	in, out := chain("in", nftables.ChainHookPrerouting), chain("out", nftables.ChainHookPostrouting)
 	rule := func(at *nftables.Chain, exprs ...[]expr.Any) {
-		r := &nftables.Rule{Table: t, Chain: at}
-		for _, e := range exprs {
-			r.Exprs = append(r.Exprs, e...)
-		}
-		c.AddRule(r)
+		c.AddRule(&nftables.Rule{Table: t, Chain: at, Exprs: slices.Concat(exprs...)})
 	}
-	drop := []expr.Any{
+	notARP := []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.BigEndian.PutUint16(unix.ETH_P_ARP)},
-		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
 	}
-	lose := func(from, to Machine) {
-		rule(in, cable(expr.MetaKeyIIFNAME, from), mark(from))
-		rule(out, cable(expr.MetaKeyOIFNAME, to), marked(from), drop)
-	}
-	if len(peers) == 0 {
-		if way != cluster.Inbound {
-			rule(in, cable(expr.MetaKeyIIFNAME, m), drop)
+	pair := func(from, to Machine) {
+		for _, end := range from.ports() {
+			rule(in, cable(expr.MetaKeyIIFNAME, end), mark(from))
 		}
-		if way != cluster.Outbound {
-			rule(out, cable(expr.MetaKeyOIFNAME, m), drop)
+		for _, end := range to.ports() {
+			rule(out, cable(expr.MetaKeyOIFNAME, end), marked(from), notARP, happens)
+		}
+	}
+	for _, end := range m.ports() {
+		if len(peers) == 0 && way != cluster.Inbound {
+			rule(in, cable(expr.MetaKeyIIFNAME, end), notARP, happens)
+		}
+		if len(peers) == 0 && way != cluster.Outbound {
+			rule(out, cable(expr.MetaKeyOIFNAME, end), notARP, happens)
 		}
 	}
 	for _, p := range peers {
 		if way != cluster.Inbound {
-			lose(m, p)
+			pair(m, p)
 		}
 		if way != cluster.Outbound {
-			lose(p, m)
+			pair(p, m)
 		}
 	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("cut: nftables: %w", err)
-	}
-	return nil
+	return c.Flush()
+}
+
+// ports are the names that a machine's port of the bridge may have: its cable's, and its wire's while it has one.
+func (m Machine) ports() []string {
+	port, _ := m.wired()
+	return []string{m.Link, port}
 }
 
 // cable matches a packet by the lab's end of a machine's cable.
-func cable(key expr.MetaKey, m Machine) []expr.Any {
+func cable(key expr.MetaKey, port string) []expr.Any {
 	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, m.Link)
+	copy(name, port)
 	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name}}
 }
 
@@ -138,43 +148,61 @@ func marked(m Machine) []expr.Any {
 
 // uncut removes every cut of a machine.
 func uncut(m Machine) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("heal: nftables: %w", err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyBridge)
-	if err != nil {
-		return fmt.Errorf("heal: nftables: %w", err)
-	}
-	for _, t := range tables {
-		if t.Name == cutTable(m).Name {
-			c.DelTable(t)
-		}
-	}
-	if err := c.Flush(); err != nil {
+	if err := drop(cutTable(m)); err != nil {
 		return fmt.Errorf("heal: nftables: %w", err)
 	}
 	return nil
 }
 
+// drop removes a table, if it is there.
+func drop(table *nftables.Table) error {
+	if there, err := exists(table); err != nil || !there {
+		return err
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	c.DelTable(table)
+	return c.Flush()
+}
+
+func exists(table *nftables.Table) (bool, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return false, err
+	}
+	tables, err := c.ListTablesOfFamily(table.Family)
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == table.Name }), err
+}
+
 // droppedOf sums the packets a machine's cuts have dropped; none when nothing is cut.
 func droppedOf(m Machine) (uint64, error) {
-	c, err := nftables.New()
+	n, err := counted(cutTable(m))
 	if err != nil {
 		return 0, fmt.Errorf("dropped: nftables: %w", err)
 	}
-	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyBridge)
+	return n, nil
+}
+
+// counted sums the packets that a table has counted; none when there is no such table.
+func counted(table *nftables.Table) (uint64, error) {
+	c, err := nftables.New()
 	if err != nil {
-		return 0, fmt.Errorf("dropped: nftables: %w", err)
+		return 0, err
+	}
+	chains, err := c.ListChainsOfTableFamily(table.Family)
+	if err != nil {
+		return 0, err
 	}
 	var sum uint64
 	for _, chain := range chains {
-		if chain.Table.Name != cutTable(m).Name {
+		if chain.Table.Name != table.Name {
 			continue
 		}
 		rules, err := c.GetRules(chain.Table, chain)
 		if err != nil {
-			return 0, fmt.Errorf("dropped: nftables: %w", err)
+			return 0, err
 		}
 		for _, r := range rules {
 			for _, e := range r.Exprs {

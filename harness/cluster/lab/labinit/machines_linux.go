@@ -34,10 +34,15 @@ type switchboard struct {
 	on    map[string]*running
 	boots map[string]*time.Timer // of machines that have panicked and will boot
 	slow  map[string]SlowParams  // disks that are
+
+	shaped map[string]shaping
 }
 
 func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
-	s := &switchboard{dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}, slow: map[string]SlowParams{}}
+	s := &switchboard{
+		dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}, slow: map[string]SlowParams{},
+		shaped: map[string]shaping{},
+	}
 	for _, m := range cfg.Machines {
 		s.turns[m.Name] = &sync.Mutex{}
 	}
@@ -127,7 +132,7 @@ func (s *switchboard) start(m Machine) (err error) {
 		return fmt.Errorf("machine %s did not start: %s (its log: %s)", name, said, filepath.Join(s.dir, logFile(name)))
 	}
 	s.set(name, r)
-	return nil
+	return s.reshape(m)
 }
 
 func logFile(name string) string { return filepath.Join("logs", name+".log") }

@@ -186,6 +186,9 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"heal":         named(func(_ context.Context, n string) (any, error) { return nil, s.healLinks(n) }),
 		"dropped":      named(func(_ context.Context, n string) (any, error) { return s.dropped(n) }),
 		"cut":          control.Simple(func(_ context.Context, p CutParams) (any, error) { return nil, s.cut(p) }),
+		"shape":        control.Simple(func(_ context.Context, p ShapeParams) (any, error) { return nil, s.shape(p) }),
+		"unshape":      control.Simple(func(_ context.Context, p UnshapeParams) (any, error) { return nil, s.unshape(p) }),
+		"shaped":       control.Simple(func(_ context.Context, p UnshapeParams) (any, error) { return s.shapedPackets(p) }),
 		"add":          control.Simple(func(ctx context.Context, spec cluster.MachineSpec) (any, error) { return nil, s.add(ctx, spec) }),
 		"dial":         control.Dial,
 		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {

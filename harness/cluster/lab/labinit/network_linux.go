@@ -20,6 +20,8 @@ func buildNetwork() error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = bridge
+	// Else it has the lowest of its ports', and another whenever that one comes or goes: what machines know of their way to the pods was wrong then.
+	attrs.HardwareAddr = net.HardwareAddr{0x02, 0, 10, 77, 0, 1}
 	br := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(br); err != nil {
 		return fmt.Errorf("network: add bridge %s (is the kernel's bridge module there?): %w", bridge, err)

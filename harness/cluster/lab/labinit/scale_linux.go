@@ -2,6 +2,7 @@ package labinit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 	if err := s.powerOff(ctx, name); err != nil {
 		return fmt.Errorf("remove a machine: %w", err)
 	}
-	if err := uncut(m); err != nil { // another may get its cable
+	if err := errors.Join(uncut(m), s.unshapeAll(m)); err != nil { // another may get its cable
 		return fmt.Errorf("remove a machine: %w", err)
 	}
 	for _, dir := range []string{"disks", "run", unsyncedDir} {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/vishvananda/netlink"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/unsynced"
 )
@@ -25,6 +27,9 @@ func Try(to io.Writer) error {
 	if err != nil {
 		lacks[cluster.CanLinks] = fmt.Sprintf("this host's kernel gives a lab's bridge no packet filter (%v): load nf_tables, which needs CONFIG_NF_TABLES_BRIDGE", errors.Unwrap(err))
 	}
+	if err := tryShapes(a, b); err != nil {
+		lacks[cluster.CanShape] = fmt.Sprintf("this host's kernel lets nobody shape a lab's links (%v): that needs CONFIG_PACKET, CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_NUMGEN", err)
+	}
 	// The last of all: nobody answers what this process would fsync from here on.
 	if l, err := unsynced.Install(); err != nil {
 		why := fmt.Sprintf("this host's kernel does not tell what a machine's programs fsync (%v)", err)
@@ -33,4 +38,21 @@ func Try(to io.Writer) error {
 		return err
 	}
 	return json.NewEncoder(to).Encode(lacks)
+}
+
+// tryShapes does to a cable of its own all that shapes need.
+func tryShapes(a, b Machine) error {
+	if err := buildNetwork(); err != nil {
+		return err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = a.Link
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "eth0"}); err != nil {
+		return err
+	}
+	w, err := newWire(a, pace{}, pace{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(lossy(a, cluster.BothWays, []Machine{b}, 0.5), drop(lossTable(a)), w.Close())
 }
