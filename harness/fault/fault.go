@@ -5,6 +5,7 @@ package fault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (k Kind) Target() string {
 func List() []Kind {
 	server, member := aroundServer(), aroundMember()
 	needs := func(c ...cluster.Capability) []cluster.Capability { return c }
-	return append([]Kind{
+	return slices.Concat([]Kind{
 		{
 			Name: "etcdMemberCrash", About: "kill -9 of an etcd member that stays down", Touches: member, Needs: needs(cluster.CanKill),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberCrash{} },
@@ -148,7 +149,7 @@ func List() []Kind {
 		},
 		{
 			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
-			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validPartition, Fits: fitsPartition,
+			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validWay, Fits: fitsPartition,
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
 		},
 		{
@@ -163,7 +164,7 @@ func List() []Kind {
 			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"},
 			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsImagePull, New: func(Spec) Fault { return &imagePullFails{} },
 		},
-	}, serviceKinds()...)
+	}, linkKinds(), serviceKinds())
 }
 
 // aroundServer is what an API server takes with it. Controller-manager and scheduler know their own machine's only: what takes that down makes them lose

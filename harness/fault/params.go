@@ -19,11 +19,14 @@ type Params struct {
 	Delay   time.Duration `json:"delay,omitempty"   yaml:"delay"`   // by which something takes longer; 0: as the kind has it
 	Version string        `json:"version,omitempty" yaml:"version"` // of the program, for faults in a version's programs
 	Service string        `json:"service,omitempty" yaml:"service"` // what it is done to, of what runs on its machines
+	Loss    Share         `json:"loss,omitempty"    yaml:"loss"`    // of packets, each by chance
+	Jitter  time.Duration `json:"jitter,omitempty"  yaml:"jitter"`  // by which the delay of each may be more or less
+	Rate    Rate          `json:"rate,omitempty"    yaml:"rate"`    // of what gets through
 }
 
 // Fields lists them as a scenario names them.
 func (Params) Fields() []string {
-	return []string{"apart", "from", "way", "delay", "version", "service"}
+	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate"}
 }
 
 // given are the names of those that are not zero.

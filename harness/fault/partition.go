@@ -24,7 +24,7 @@ type partition struct {
 // way is the way of what is lost: both, where it is not said.
 func (p Params) way() cluster.Way { return cmp.Or(p.Way, cluster.BothWays) }
 
-func validPartition(p Params) error {
+func validWay(p Params) error {
 	if known := []cluster.Way{cluster.BothWays, cluster.Outbound, cluster.Inbound}; !slices.Contains(known, p.way()) {
 		return fmt.Errorf("way is %q; known: %s, %s (what the target sends is lost), %s (what is sent to it)", p.Way, known[0], known[1], known[2])
 	}
@@ -34,28 +34,37 @@ func validPartition(p Params) error {
 // fitsPartition refuses a partition of nobody from nobody, of machines from themselves, and one whose target is the side that goes on: whoever is on the
 // other would be taken for unharmed.
 func fitsPartition(s Spec, t cluster.Topology) error {
-	var all []string
-	for _, m := range t.Machines() {
-		all = append(all, m.Name)
-	}
-	for _, m := range s.From {
-		switch {
-		case !slices.Contains(all, m):
-			return cluster.Usagef("%s: from: unknown machine %q; known: %s", s.Kind, m, strings.Join(all, ", "))
-		case slices.Contains(s.Machines, m):
-			return cluster.Usagef("%s: %s cannot be on both sides", s.Kind, m)
-		}
+	all, err := sides(s, t)
+	if err != nil {
+		return err
 	}
 	late := s.Late()
 	switch here, there := within(s.Machines, t.EtcdMachines()), within(across(all, s.Machines, s.From), t.EtcdMachines()); {
-	case late && len(s.From) > 0:
-		return cluster.Usagef("%s of a %s takes no from: who that is shows when it happens, and may be among them", s.Kind, s.Target)
 	case late && len(all) < 2, !late && len(s.Machines) == 0, !late && len(across(all, s.Machines, s.From)) == 0:
 		return cluster.Usagef("%s of %s: there is no machine on one of the two sides", s.Kind, s.Target)
 	case here > there && there > 0:
 		return cluster.Usagef("%s of %s: with %d of %d members it is the side that goes on; name the smaller side", s.Kind, s.Target, here, here+there)
 	}
 	return nil
+}
+
+// sides refuses, with a UsageError, a from that is not one, and gives the names of all machines.
+func sides(s Spec, t cluster.Topology) (all []string, err error) {
+	for _, m := range t.Machines() {
+		all = append(all, m.Name)
+	}
+	for _, m := range s.From {
+		switch {
+		case !slices.Contains(all, m):
+			return nil, cluster.Usagef("%s: from: unknown machine %q; known: %s", s.Kind, m, strings.Join(all, ", "))
+		case slices.Contains(s.Machines, m):
+			return nil, cluster.Usagef("%s: %s cannot be on both sides", s.Kind, m)
+		}
+	}
+	if s.Late() && len(s.From) > 0 {
+		return nil, cluster.Usagef("%s of a %s takes no from: who that is shows when it happens, and may be among them", s.Kind, s.Target)
+	}
+	return all, nil
 }
 
 func within(names, set []string) (n int) {
@@ -76,11 +85,7 @@ func across(all, here, from []string) []string {
 }
 
 func (f *partition) across(e *Env, machines []string) []string {
-	var all []string
-	for _, m := range e.Cluster.Machines() {
-		all = append(all, m.Name())
-	}
-	return across(all, machines, f.from)
+	return across(namesOf(e), machines, f.from)
 }
 
 // seen are those of them whose state is this fault's: a machine that another has taken hears nobody anyway.

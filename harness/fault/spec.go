@@ -169,6 +169,12 @@ func (s Spec) Describe() string {
 	if s.Service != "" {
 		on = s.Service + " on " + on
 	}
+	switch {
+	case s.Loss > 0:
+		kind += " " + s.Loss.String()
+	case s.Rate > 0:
+		kind += " " + s.Rate.String()
+	}
 	if len(s.From) > 0 {
 		on += " from " + strings.Join(s.From, ", ")
 	}
@@ -185,6 +191,9 @@ func (s Spec) Describe() string {
 	}
 	if s.Delay > 0 {
 		out += fmt.Sprintf(", delay %s", s.Delay)
+	}
+	if s.Jitter > 0 {
+		out += fmt.Sprintf(" ± %s", s.Jitter)
 	}
 	if s.Apart > 0 {
 		out += fmt.Sprintf(", %s apart", s.Apart)

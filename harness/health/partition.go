@@ -46,3 +46,31 @@ func minorityStepsDown(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	}
 	return plan.Pass, fmt.Sprintf("%d members knew no leader at any of %d looks from %s on", len(minority), looks, clock(from))
 }
+
+// etcdLeaderStays holds the members to the leader that they followed when the fault took effect, in its term: what is slow is not lost.
+func etcdLeaderStays(r *Record, w *Window, _ Params) (plan.Verdict, string) {
+	var leader, term uint64
+	told, looks := map[string]bool{}, 0
+	for _, o := range r.Observations {
+		if o.Time.Before(w.Effective) || !o.Time.Before(w.Recover) || w.Effective.IsZero() {
+			continue
+		}
+		for _, m := range o.Members {
+			switch {
+			case m.Error != "":
+				continue
+			case leader == 0:
+				leader, term = m.Leader, m.Term
+			case m.Leader != leader || m.Term != term:
+				return plan.Fail, fmt.Sprintf("the member on %s followed %x in term %d at %s; when the fault took effect the leader was %x, in term %d",
+					m.Machine, m.Leader, m.Term, clock(o.Time), leader, term)
+			}
+			told[m.Machine] = true
+			looks++
+		}
+	}
+	if n := r.Topology.EtcdMembers; leader == 0 || len(told) < n {
+		return plan.Unknown, fmt.Sprintf("only %d of %d members told whom they followed during the fault", len(told), n)
+	}
+	return plan.Pass, fmt.Sprintf("all members followed %x in term %d, at %d looks", leader, term, looks)
+}

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,42 @@ func TestMinorityStepsDown(t *testing.T) {
 			}
 		}
 		v, said := minorityStepsDown(r, &Window{Machines: c.machines, Began: began, Effective: began, Recover: at(10)}, Params{})
+		if v != c.want || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %s, %s", name, v, said)
+		}
+	}
+}
+
+func TestLeaderStays(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+	led, other, later, silent := etcd.Member{Leader: 1, Term: 2}, etcd.Member{Leader: 2, Term: 3}, etcd.Member{Leader: 1, Term: 3}, etcd.Member{Error: "no answer"}
+	for name, c := range map[string]struct {
+		said map[int]etcd.Member // by etcd-1; the others follow on
+		want plan.Verdict
+		says string
+	}{
+		"stays":                      {map[int]etcd.Member{4: led, 9: led}, plan.Pass, "followed 1 in term 2, at 18 looks"},
+		"is late now and then":       {map[int]etcd.Member{4: led, 6: silent}, plan.Pass, "at 17 looks"},
+		"another":                    {map[int]etcd.Member{4: led, 9: other}, plan.Fail, "etcd-1 followed 2 in term 3"},
+		"the same, elected again":    {map[int]etcd.Member{4: led, 9: later}, plan.Fail, "in term 3"},
+		"nobody":                     {map[int]etcd.Member{4: led, 9: {Term: 2}}, plan.Fail, "followed 0"},
+		"another before and after":   {map[int]etcd.Member{1: other, 4: led, 11: other}, plan.Pass, "followed 1 in term 2"},
+		"never seen":                 {map[int]etcd.Member{4: silent, 9: silent}, plan.Unknown, "only 2 of 3 members"},
+		"seen before and after only": {map[int]etcd.Member{1: led, 11: led}, plan.Unknown, "only 2 of 3 members"},
+	} {
+		r := &Record{Topology: cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}}
+		for s := range 14 {
+			o := observe.Observation{Time: at(s)}
+			for i, m := range []etcd.Member{c.said[s], led, led} {
+				m.Machine = fmt.Sprint("etcd-", i+1)
+				if _, said := c.said[s]; said || i > 0 {
+					o.Members = append(o.Members, m)
+				}
+			}
+			r.Observations = append(r.Observations, o)
+		}
+		v, said := etcdLeaderStays(r, &Window{Machines: []string{"etcd-1"}, Began: at(2), Effective: at(2), Recover: at(10)}, Params{})
 		if v != c.want || !strings.Contains(said, c.says) {
 			t.Errorf("%s: %s, %s", name, v, said)
 		}

@@ -25,6 +25,7 @@ func said() map[string][]string {
 		"serviceStop": {"target=worker-1", "service=kubelet"}, "serviceFreeze": {"target=worker-1", "service=kubelet"},
 		"serviceKill": {"target=worker-1", "service=kubelet"}, "serviceRestart": {"target=worker-1", "service=kubelet"},
 		"etcdNoSpace": {"--expect=writesRefused"},
+		"linkLoss": {"loss=20%"}, "linkDelay": {"delay=80ms", "jitter=20ms"}, "linkRate": {"rate=5mbit"},
 	}
 }
 
