@@ -53,6 +53,15 @@ func (a *Access) metrics(ctx context.Context, machine string, names ...string) (
 	return out, nil
 }
 
+// Metric reads a figure from a member's own metrics, by the name it has there, labels included.
+func (a *Access) Metric(ctx context.Context, machine, name string) (float64, error) {
+	v, err := a.metrics(ctx, machine, name)
+	if err != nil {
+		return 0, err
+	}
+	return v[0], nil
+}
+
 // started reads when the member's process started from its own metrics: a restart cannot hide behind a quick recovery.
 func (a *Access) started(ctx context.Context, machine string) (time.Time, error) {
 	v, err := a.metrics(ctx, machine, "process_start_time_seconds")

@@ -17,13 +17,15 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// Event is what a fault waits for before it is injected: a line in a program's log, or a number of writes acknowledged to the recorded clients, each counted
-// from when the waiting began.
+// Event is what a fault waits for before it is injected: a line in a program's log, a number of writes acknowledged to the recorded clients, or a metric of a
+// member's. Lines and writes are counted from when the waiting began.
 type Event struct {
 	Log    string        `yaml:"log"`    // an extended regular expression of POSIX that a new line matches
 	Ack    int           `yaml:"ack"`    // so many writes
+	Metric string        `yaml:"metric"` // its name, with its labels, as the member's own page has it
+	Above  float64       `yaml:"above"`  // that the metric is
 	Of     string        `yaml:"of"`     // whose log, or by whom acknowledged: etcd, where it is not said, or the API server
-	On     string        `yaml:"on"`     // the machine whose log; empty: whichever has it first
+	On     string        `yaml:"on"`     // the machine whose log or metric; empty: whichever has it first
 	Within time.Duration `yaml:"within"` // after which it has not come, and nothing is injected; 0: a minute
 }
 
@@ -45,13 +47,23 @@ func (ev *Event) complete() error {
 	if ev.Within == 0 {
 		ev.Within = eventWithin
 	}
-	if ev.Ack > 0 && ev.Of == "" {
+	if ev.Log == "" && ev.Of == "" {
 		ev.Of = etcd.Program
+	}
+	given := 0
+	for _, set := range []bool{ev.Log != "", ev.Ack != 0, ev.Metric != ""} {
+		if set {
+			given++
+		}
 	}
 	_, posix := regexp.CompilePOSIX(ev.Log)
 	switch {
-	case (ev.Log == "") == (ev.Ack == 0):
-		return errors.New("want one of log and ack")
+	case given != 1:
+		return errors.New("want one of log, ack and metric")
+	case ev.Metric == "" && ev.Above != 0:
+		return errors.New("above is of a metric")
+	case ev.Metric != "" && ev.Of != etcd.Program:
+		return fmt.Errorf("of is %q; metrics are read of %s alone: those of Kubernetes' components ask for credentials", ev.Of, etcd.Program)
 	case ev.Ack < 0:
 		return fmt.Errorf("ack is %d; it cannot be negative", ev.Ack)
 	case posix != nil:
@@ -92,6 +104,9 @@ func (ev *Event) String() string {
 	if ev.On != "" {
 		on = " on " + ev.On
 	}
+	if ev.Metric != "" {
+		return fmt.Sprintf("%s of %s%s above %g, within %s", ev.Metric, ev.Of, on, ev.Above, ev.Within)
+	}
 	return fmt.Sprintf("a line %q in the log of %s%s, within %s", ev.Log, ev.Of, on, ev.Within)
 }
 
@@ -114,7 +129,10 @@ func (c *cellRun) event(ctx context.Context, ch *choice) error {
 }
 
 func (c *cellRun) seeEvent(ctx context.Context, ev *Event) (plan.Evidence, error) {
-	if ev.Ack == 0 {
+	switch {
+	case ev.Metric != "":
+		return c.seeMetric(ctx, ev)
+	case ev.Log != "":
 		return c.seeLine(ctx, ev)
 	}
 	store := load.LedgerEtcd
@@ -130,16 +148,40 @@ func (c *cellRun) seeEvent(ctx context.Context, ev *Event) (plan.Evidence, error
 	return plan.Evidence{Time: time.Now(), Observer: "recorded clients", Saw: fmt.Sprintf("write %d since it was waited for was acknowledged by %s: %s of %s by client %d", seen, ev.Of, op.Kind, op.Key, op.Client)}, nil
 }
 
+// where are the machines that are looked at.
+func (ev *Event) where(t cluster.Topology) []string {
+	if ev.On != "" {
+		return []string{ev.On}
+	}
+	return programs(t)[ev.Of]
+}
+
+// seeMetric waits until a member's metric is above what was said.
+func (c *cellRun) seeMetric(ctx context.Context, ev *Event) (found plan.Evidence, err error) {
+	err = cluster.Await(ctx, ev.String(), cluster.Wait{For: ev.Within}, func(ctx context.Context) error {
+		var errs []error
+		for _, machine := range ev.where(c.topology()) {
+			v, err := c.target.Etcd.Metric(ctx, machine, ev.Metric)
+			if err == nil && v > ev.Above {
+				found = plan.Evidence{Time: time.Now(), Observer: "metrics of " + ev.Of + " on " + machine, Saw: fmt.Sprintf("%s is %g", ev.Metric, v)}
+				return nil
+			}
+			if err == nil {
+				err = fmt.Errorf("on %s it is %g", machine, v)
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	})
+	return found, err
+}
+
 // seeLine waits for a line that was not there at the first look. Lines have their times, so that one that is written again is another.
 func (c *cellRun) seeLine(ctx context.Context, ev *Event) (found plan.Evidence, err error) {
-	where := programs(c.topology())[ev.Of]
-	if ev.On != "" {
-		where = []string{ev.On}
-	}
 	known := map[string][]string{}
 	err = cluster.Await(ctx, ev.String(), cluster.Wait{For: ev.Within}, func(ctx context.Context) error {
 		var errs []error
-		for _, machine := range where {
+		for _, machine := range ev.where(c.topology()) {
 			lines, err := observe.LogLines(ctx, c.cluster, machine, ev.Of, ev.Log)
 			if err != nil {
 				errs = append(errs, err)

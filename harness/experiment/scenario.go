@@ -157,7 +157,7 @@ func explain(err error) string {
 		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
-		{"experiment.Event", "log, ack, of, on, within"},
+		{"experiment.Event", "log, ack, metric, above, of, on, within"},
 		{"experiment.Storm", "for, faults, hold, calm"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},

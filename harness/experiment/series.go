@@ -133,6 +133,12 @@ func (f *Fault) chooseApart(besides []fault.Spec, t cluster.Topology, rng *rand.
 	return spec, err
 }
 
+// latent reports whether the fault shows only in what an upgrade does.
+func (f *Fault) latent() bool {
+	k, err := fault.Find(f.Kind)
+	return err == nil && k.Latent
+}
+
 func describeAll(specs []fault.Spec) string {
 	var out []string
 	for _, s := range specs {
@@ -262,8 +268,8 @@ func (p Placed) validate(upgrade bool) error {
 		return errors.New("at is missing: the step of the upgrade")
 	case upgrade && p.After != 0:
 		return errors.New("after is from the beginning of a step with several faults; at an upgrade's steps say at")
-	case upgrade && p.When != nil && (phase != during || p.Fault.until):
-		return errors.New("when is of a fault during a step, for a time of its own")
+	case upgrade && p.When != nil && (phase != during || p.Fault.until || p.Fault.latent()):
+		return errors.New("when is of a fault during a step that has an effect of its own, and says for how long")
 	case !upgrade && (p.At != "" || p.Every):
 		return errors.New("at and every name steps of an upgrade, and there is none")
 	case p.After < 0:

@@ -87,6 +87,8 @@ var _ = Describe("a fault that waits", Label("tier: full", "fault: etcd", "needs
       when: {ack: 1000000, within: 2s}
     - fault: {etcdMemberCrash: {target: leader, for: 2s}}
       when: {ack: 5}
+    - fault: {etcdMemberCrash: {target: etcd-2, for: 2s}}
+      when: {metric: etcd_server_leader_changes_seen_total, above: 1, on: etcd-3}
 `), experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.Inconclusive))
@@ -94,6 +96,7 @@ var _ = Describe("a fault that waits", Label("tier: full", "fault: etcd", "needs
 			And(HaveField("State", plan.NotInjected), HaveField("Armed", BeZero()), HaveField("Error", ContainSubstring("no such line was written"))),
 			And(HaveField("State", plan.NotInjected), HaveField("Armed", BeZero()), HaveField("Error", ContainSubstring("what it waited for never came: 1000000 writes"))),
 			And(HaveField("State", plan.Confirmed), HaveField("Event", HaveField("Saw", HavePrefix("write 5 since it was waited for")))),
+			And(HaveField("State", plan.Confirmed), HaveField("Event", HaveField("Saw", HavePrefix("etcd_server_leader_changes_seen_total is ")))),
 		))
 		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "etcdWritesContinue"), HaveField("Verdict", plan.Unknown), HaveField("Message", "the fault was never seen to be effective"))))
 		Expect(res.Checks).NotTo(ContainElement(HaveField("Verdict", plan.Fail)))
