@@ -42,20 +42,31 @@ func knownState(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 }
 
 // otherProcesses lists what has run for a while before and does not run after, and what has for a while after and did not run before.
-func otherProcesses(machine string, was, is map[string]observe.Running) []string {
-	const told = 120 // of a command line
+func otherProcesses(machine string, was, is map[string][]float64) []string {
+	const told = 120          // of a command line
+	const ran, stays = 1., 5. // seconds: whoever looks, and what a program starts in passing, is over by then
 	var out []string
 	for _, line := range slices.Sorted(maps.Keys(was)) {
-		if w, n := was[line].Settled, is[line].All; n < w {
+		if w, n := lasting(was[line], ran), len(is[line]); n < w {
 			out = append(out, fmt.Sprintf("%s runs %d instead of %d of %q", machine, n, w, line[:min(told, len(line))]))
 		}
 	}
 	for _, line := range slices.Sorted(maps.Keys(is)) {
-		if w, n := was[line].All, is[line].Settled; n > w {
+		if w, n := len(was[line]), lasting(is[line], stays); n > w {
 			out = append(out, fmt.Sprintf("%s runs %d of %q and ran %d", machine, n, line[:min(told, len(line))], w))
 		}
 	}
 	return out
+}
+
+// lasting counts those that have run for so many seconds.
+func lasting(ages []float64, least float64) (n int) {
+	for _, a := range ages {
+		if a >= least {
+			n++
+		}
+	}
+	return n
 }
 
 // others lists what was and is not, and what is and was not.

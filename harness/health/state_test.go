@@ -11,7 +11,7 @@ import (
 func TestWhatAMachineRanItRunsAgain(t *testing.T) {
 	state := func(change func(st *observe.MachineState)) *observe.Inventory {
 		st := observe.MachineState{
-			Processes: map[string]observe.Running{"kubelet --x": {Settled: 1, All: 1}, "serve": {Settled: 2, All: 2}, "sh -c look": {All: 1}},
+			Processes: map[string][]float64{"kubelet --x": {60}, "serve": {60, 2}, "sh -c look": {0.1}},
 			Mounts:    []string{"/ (ext4)", "/sys (sysfs)"}, Pods: []string{"default/a", "default/b"},
 		}
 		if change != nil {
@@ -20,7 +20,7 @@ func TestWhatAMachineRanItRunsAgain(t *testing.T) {
 		return &observe.Inventory{Nodes: map[string]observe.NodeFacts{"worker-1": {}}, Machines: map[string]observe.MachineState{"worker-1": st}}
 	}
 	young := func(st *observe.MachineState) {
-		st.Processes = map[string]observe.Running{"kubelet --x": {All: 1}, "serve": {All: 2}, "grep": {All: 1}}
+		st.Processes = map[string][]float64{"kubelet --x": {1}, "serve": {0.5, 1}, "grep": {0}}
 	}
 	for name, c := range map[string]struct {
 		after *observe.Inventory
@@ -30,8 +30,8 @@ func TestWhatAMachineRanItRunsAgain(t *testing.T) {
 		"as before":                          {state(nil), plan.Pass, "1 machines run the 3 programs they ran"},
 		"all started again a moment ago":     {state(young), plan.Pass, ""},
 		"one is not started again":           {state(func(st *observe.MachineState) { delete(st.Processes, "kubelet --x") }), plan.Fail, `worker-1 runs 0 instead of 1 of "kubelet --x"`},
-		"one of two":                         {state(func(st *observe.MachineState) { st.Processes["serve"] = observe.Running{Settled: 1, All: 1} }), plan.Fail, `runs 1 instead of 2 of "serve"`},
-		"something else stays":               {state(func(st *observe.MachineState) { st.Processes["eater"] = observe.Running{Settled: 1, All: 1} }), plan.Fail, `worker-1 runs 1 of "eater" and ran 0`},
+		"one of two":                         {state(func(st *observe.MachineState) { st.Processes["serve"] = []float64{60} }), plan.Fail, `runs 1 instead of 2 of "serve"`},
+		"something else stays":               {state(func(st *observe.MachineState) { st.Processes["eater"] = []float64{60} }), plan.Fail, `worker-1 runs 1 of "eater" and ran 0`},
 		"a mount is lost":                    {state(func(st *observe.MachineState) { st.Mounts = st.Mounts[:1] }), plan.Fail, "/sys (sysfs) is no longer mounted on worker-1"},
 		"a mount stays":                      {state(func(st *observe.MachineState) { st.Mounts = append(st.Mounts, "/mnt (tmpfs)") }), plan.Fail, "/mnt (tmpfs) is mounted on worker-1 and was not before"},
 		"a pod is not ready":                 {state(func(st *observe.MachineState) { st.Pods = st.Pods[:1] }), plan.Fail, "pod default/b is not ready on worker-1 any more"},

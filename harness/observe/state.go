@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,18 +15,10 @@ import (
 
 // MachineState is what a machine is doing: a machine that is well has it again after a boot.
 type MachineState struct {
-	Processes map[string]Running `json:"processes"` // by command line
-	Mounts    []string           `json:"mounts"`    // PATH (FILE SYSTEM), but those of pods and containers
-	Pods      []string           `json:"pods"`      // NAMESPACE/NAME of those that are ready
+	Processes map[string][]float64 `json:"processes"` // by command line, for how many seconds each has run. Whoever looks starts some himself
+	Mounts    []string             `json:"mounts"`    // PATH (FILE SYSTEM), but those of pods and containers
+	Pods      []string             `json:"pods"`      // NAMESPACE/NAME of those that are ready
 }
-
-// Running is how many processes have a command line. Whoever looks starts some himself: those have not settled.
-type Running struct {
-	Settled int `json:"settled"` // for settledFor
-	All     int `json:"all"`
-}
-
-const settledFor = 5 * time.Second
 
 // State reads what the machine's programs see of it.
 func State(ctx context.Context, m cluster.Machine) (MachineState, error) {
@@ -44,7 +35,7 @@ func State(ctx context.Context, m cluster.Machine) (MachineState, error) {
 }
 
 func parseState(out string) MachineState {
-	st := MachineState{Processes: map[string]Running{}}
+	st := MachineState{Processes: map[string][]float64{}}
 	uptime, lines, started := 0.0, map[string]string{}, map[string]float64{}
 	for row := range strings.Lines(out) {
 		file, text, ok := strings.Cut(strings.TrimSuffix(row, "\n"), ":")
@@ -73,12 +64,11 @@ func parseState(out string) MachineState {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		n := st.Processes[line]
-		n.All++
-		if begun, known := started[pid]; known && uptime-begun >= settledFor.Seconds() {
-			n.Settled++
+		age := 0.0
+		if begun, known := started[pid]; known {
+			age = max(0, uptime-begun)
 		}
-		st.Processes[line] = n
+		st.Processes[line] = append(st.Processes[line], age)
 	}
 	slices.Sort(st.Mounts)
 	return st
