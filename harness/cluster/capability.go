@@ -206,6 +206,12 @@ type Terminal interface {
 	Shell(ctx context.Context, args []string, tty bool, streams ...*os.File) (code int, err error)
 }
 
+// Means are what machines of a provider have, wherever it runs. What a host, a kernel or an inventory takes away besides is told by Offer.
+type Means struct {
+	Never    Lacks                 // what no machine can, and why
+	Emulated map[Capability]string // what machines do in another way than its name says (Emulator)
+}
+
 // Limited is a machine, or a cluster, that has the methods of more capabilities than it can use.
 type Limited interface {
 	Lacks() Lacks

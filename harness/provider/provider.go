@@ -20,18 +20,19 @@ import (
 
 // wiring is one provider of this build.
 type wiring struct {
-	name string
-	open func(h Host) (cluster.Provider, error)
+	name  string
+	open  func(h Host) (cluster.Provider, error)
+	means cluster.Means
 }
 
 // wired is every provider there is; the first is the default.
 func wired() []wiring {
 	return []wiring{
-		{"lab", func(h Host) (cluster.Provider, error) { return h.Lab(), nil }},
-		{"kind", func(h Host) (cluster.Provider, error) { return h.Kind(), nil }},
+		{"lab", func(h Host) (cluster.Provider, error) { return h.Lab(), nil }, lab.Means()},
+		{"kind", func(h Host) (cluster.Provider, error) { return h.Kind(), nil }, kind.Means()},
 		{"staging", func(h Host) (cluster.Provider, error) {
 			return &staging.Provider{Inventory: h.Inventory, Typed: h.Typed, StateDir: h.StateDir}, nil
-		}},
+		}, staging.Means()},
 	}
 }
 
@@ -42,6 +43,16 @@ func Names() []string {
 		out = append(out, w.name)
 	}
 	return out
+}
+
+// Means are what the machines of a provider have, wherever it runs.
+func Means(name string) cluster.Means {
+	for _, w := range wired() {
+		if w.name == name {
+			return w.means
+		}
+	}
+	return cluster.Means{}
 }
 
 // Host is this host as providers know it: where they find and keep things.

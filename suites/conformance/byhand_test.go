@@ -15,15 +15,18 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
+const worker = "target=worker-1"
+
 // said is what a kind of fault must be told before it can be injected. A kind that needs to be told and is not here makes its entry red.
 func said() map[string][]string {
 	return map[string][]string{
-		"serviceStop": {"target=worker-1", "service=kubelet"}, "serviceFreeze": {"target=worker-1", "service=kubelet"},
-		"serviceKill": {"target=worker-1", "service=kubelet"}, "serviceRestart": {"target=worker-1", "service=kubelet"},
+		"serviceStop": {worker, "service=kubelet"}, "serviceFreeze": {worker, "service=kubelet"},
+		"serviceKill": {worker, "service=kubelet"}, "serviceRestart": {worker, "service=kubelet"},
 		"etcdNoSpace": {"--expect=writesRefused"},
 		"linkLoss": {"loss=20%"}, "linkDelay": {"delay=80ms", "jitter=20ms"}, "linkRate": {"rate=5mbit"},
 	}
@@ -39,7 +42,7 @@ func byHand() map[string]cluster.Topology {
 // on reports whether a kind can be done with its words to a cluster of etcd alone.
 func onMembers(k fault.Kind) bool {
 	t := byHand()["members"]
-	return !strings.Contains(strings.Join(said()[k.Name], " "), "worker") && (k.On == nil || len(k.On(t)) > 0)
+	return !slices.Contains(said()[k.Name], worker) && (k.On == nil || len(k.On(t)) > 0)
 }
 
 // Each kind of fault is there when the drydock that has injected it is killed: what undoes it knows only the journal and the machines.
@@ -67,7 +70,10 @@ var _ = Describe("a fault by hand whose drydock is killed", Label("tier: full"),
 			}, NodeTimeout(30*time.Minute))
 
 			for _, k := range fault.List() {
-				if k.Latent || onMembers(k) == topology.Kubernetes() {
+				if k.Latent || onMembers(k) == topology.Kubernetes() && bootstrap.Provider() == provider.Names()[0] {
+					continue // another provider may have no clusters of etcd alone
+				}
+				if !topology.Kubernetes() && !onMembers(k) {
 					continue
 				}
 				It("is undone by heal: "+k.Name, func(ctx context.Context) { healed(ctx, up, k) }, NodeTimeout(5*time.Minute))
@@ -82,10 +88,26 @@ func healed(ctx context.Context, up cluster.Cluster, k fault.Kind) {
 	if why := up.Lacks().Why(k.Needs...); why != "" {
 		Skip(why)
 	}
-	name := up.Topology().Name
-	words := said()[k.Name]
-	if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "target=") }) && up.Topology().Kubernetes() {
-		words = append(words, "target=worker-1")
+	t, words := up.Topology(), []string{}
+	name := t.Name
+	for _, w := range said()[k.Name] { // as the provider calls it
+		if w == worker {
+			w = "target=" + t.WorkerMachines()[0]
+		}
+		words = append(words, w)
+	}
+	given := func(prefix string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, prefix) })
+	}
+	on := t.WorkerMachines()
+	if k.On != nil {
+		on = k.On(t)
+	}
+	if !given("target=") && t.Kubernetes() {
+		words = append(words, "target="+on[0])
+	}
+	if !given("--expect=") && t.Kubernetes() { // there is one member
+		words = append(words, "--expect="+experiment.ExpectQuorumLost)
 	}
 	args := append([]string{"fault", "inject", k.Name}, words...)
 	s := drydock(ctx, append(args, "for=5m", "--name", name)...)

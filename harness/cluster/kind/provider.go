@@ -172,6 +172,19 @@ func profile(d daemon) cluster.Profile {
 	return out
 }
 
+// Means are what no node of kind has: its kernel and its disk are the host's, and its kubelet starts what it starts.
+func Means() cluster.Means {
+	return cluster.Means{Never: cluster.Lacks{
+		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
+		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
+		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
+		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
+		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",
+		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
+		cluster.CanShape:        "a node's cable is Docker's: Drydock shapes links at a lab's own end of them only",
+	}}
+}
+
 // try runs a machine's image for a moment: whether the daemon gives containers what a node needs, and whether the kernel has what cuts links.
 func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error) {
 	p.mu.Lock()
@@ -179,15 +192,7 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 	if l, ok := p.tried[image]; ok {
 		return l, nil
 	}
-	lacks := cluster.Lacks{
-		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
-		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
-		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
-		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
-		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",
-		cluster.CanShape:        "a node's cable is Docker's: Drydock shapes links at a lab's own end of them only",
-		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
-	}
+	lacks := Means().Never
 	_, err := p.cli().out(ctx, "run", "--rm", "--privileged", "--network", "none", "--entrypoint", "/bin/sh", image, "-ec",
 		`nft add table ip drydock-try; nft add chain ip drydock-try c '{ type filter hook prerouting priority raw; }'; nft add rule ip drydock-try c iifname eth0 counter drop`)
 	const ofDocker = 125 // docker run's own failures

@@ -64,11 +64,15 @@ func (m *Machine) Addr() netip.Addr { return m.addr }
 func (m *Machine) Lacks() cluster.Lacks { return m.lab.lacks }
 
 // Emulates says what stands in the place of a kernel and a disk of its own.
-func (m *Machine) Emulates() map[cluster.Capability]string {
-	return map[cluster.Capability]string{
-		cluster.CanPanic:    fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),
-		cluster.CanSlowDisk: "its disk is the host's: the lab lets calls of fsync and fdatasync wait before the kernel carries them out",
-	}
+func (m *Machine) Emulates() map[cluster.Capability]string { return Means().Emulated }
+
+// Means are what every lab's machines have: all there is, some of it in the place of what only a host of their own could.
+func Means() cluster.Means {
+	return cluster.Means{Emulated: map[cluster.Capability]string{
+		cluster.CanPanic:        fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),
+		cluster.CanLoseUnsynced: "its disk is the host's: the lab is told of calls of fsync, and a power cut takes away what they did not name",
+		cluster.CanSlowDisk:     "its disk is the host's: the lab lets calls of fsync and fdatasync wait before the kernel carries them out",
+	}}
 }
 
 func (m *Machine) socket() string { return filepath.Join(m.lab.dir, "run", m.name, "machine.sock") }

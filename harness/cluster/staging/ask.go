@@ -53,7 +53,7 @@ func (m *Machine) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := found{lacks: cluster.Lacks{}, systemd: said["systemd"] == "yes"}
+	f := found{lacks: Means().Never, systemd: said["systemd"] == "yes"}
 	if words := strings.Fields(login); len(words) == 4 { // ssh(1), SSH_CONNECTION: client address and port, server address and port
 		f.from, f.sshPort = words[0], words[3]
 	}
@@ -63,16 +63,6 @@ func (m *Machine) ask(ctx context.Context) error {
 	if f.socket = said["cri"]; f.socket == "" {
 		f.socket = said["criflag"]
 	}
-	f.lacks[cluster.CanScale] = "Drydock makes and removes no machines of a cluster that is not its own"
-	f.lacks[cluster.CanInstall] = "Drydock installs nothing on machines that are not its own: upgrade with a program of yours (strategy: command)"
-	f.lacks[cluster.CanHoldStarts] = "one version of a program cannot be told from another there"
-	f.lacks[cluster.CanLoseUnsynced] = "what programs fsync there is told nobody; a machine that really loses its power loses what they have not: machinePowerOff"
-	f.lacks[cluster.CanPause] = "what would let a machine go on whose login is stopped as well is not on the machine"
-	f.lacks[cluster.CanSlowDisk] = "what programs fsync there is told nobody, and its disks are not ours to replace"
-	f.lacks[cluster.CanKeepFiles] = "what replaces a file there no timer puts back"
-	f.lacks[cluster.CanRefusePulls] = "how a runtime that is not Drydock's can be kept from its registries is not known"
-	f.lacks[cluster.CanShape] = "a machine's cable is not Drydock's there, and what shapes it on the machine would shape our login too"
-	f.lacks[cluster.CanPanic] = "a kernel that panicked there could only be undone on its console"
 	switch {
 	case said["uid"] != "0":
 		lack(f.lacks, m.name+" lets "+m.remote.logins.user+" not become root (sudo -n)", cluster.CanKill, cluster.CanFreeze, cluster.CanLinks)
@@ -105,4 +95,20 @@ func lack(l cluster.Lacks, why string, all ...cluster.Capability) {
 	for _, c := range all {
 		l[c] = why
 	}
+}
+
+// Means are what machines that are somebody else's never have.
+func Means() cluster.Means {
+	return cluster.Means{Never: cluster.Lacks{
+		cluster.CanScale:        "Drydock makes and removes no machines of a cluster that is not its own",
+		cluster.CanInstall:      "Drydock installs nothing on machines that are not its own: upgrade with a program of yours (strategy: command)",
+		cluster.CanHoldStarts:   "one version of a program cannot be told from another there",
+		cluster.CanLoseUnsynced: "what programs fsync there is told nobody; a machine that really loses its power loses what they have not: machinePowerOff",
+		cluster.CanPause:        "what would let a machine go on whose login is stopped as well is not on the machine",
+		cluster.CanSlowDisk:     "what programs fsync there is told nobody, and its disks are not ours to replace",
+		cluster.CanPanic:        "a kernel that panicked there could only be undone on its console",
+		cluster.CanKeepFiles:    "what replaces a file there no timer puts back",
+		cluster.CanRefusePulls:  "how a runtime that is not Drydock's can be kept from its registries is not known",
+		cluster.CanShape:        "a machine's cable is not Drydock's there, and what shapes it on the machine would shape our login too",
+	}}
 }

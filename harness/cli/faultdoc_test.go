@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/provider"
+)
+
+var update = flag.Bool("update", false, "write docs/faults.md anew") //nolint:gochecknoglobals // flags of a test binary must be known before it is run
+
+const faultDoc = "../../docs/faults.md"
+
+// TestFaultsAreDocumented: the table of faults and providers is made of the code, and is what the code says today.
+func TestFaultsAreDocumented(t *testing.T) {
+	want := faultTable()
+	if *update {
+		if err := os.WriteFile(faultDoc, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(faultDoc)
+	if err != nil || string(got) != want {
+		t.Errorf("docs/faults.md is not what the code says (%v): go test ./harness/cli -run TestFaultsAreDocumented -update", err)
+	}
+}
+
+func faultTable() string {
+	var b strings.Builder
+	notes := map[string]int{} // a reason -> its number
+	var reasons []string
+	note := func(word, why string) string {
+		if notes[why] == 0 {
+			reasons = append(reasons, why)
+			notes[why] = len(reasons)
+		}
+		return fmt.Sprintf("%s [%d]", word, notes[why])
+	}
+	b.WriteString("# Faults and providers\n\nMade of the code by `go test ./harness/cli -update`. *real*: it happens as its name says. *emulated*: something else stands for it, so that programs and peers\n" +
+		"see the same, and the receipt says what. *missing*: the plan leaves it out, with the reason, and the run is INCONCLUSIVE. What a host, a kernel or an inventory takes away\n" +
+		"besides, `drydock doctor` and `drydock plan NAME --provider NAME` tell by trying.\n\n| fault | what it does | takes, beside target and for |")
+	for _, p := range provider.Names() {
+		fmt.Fprintf(&b, " %s |", p)
+	}
+	b.WriteString("\n|---|---|---|" + strings.Repeat("---|", len(provider.Names())) + "\n")
+	for _, k := range fault.List() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |", k.Name, k.About, strings.Join(slices.Sorted(slices.Values(k.Takes)), ", "))
+		for _, p := range provider.Names() {
+			fmt.Fprintf(&b, " %s |", state(k, provider.Means(p), note))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n")
+	for i, why := range reasons {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, why)
+	}
+	return b.String()
+}
+
+func state(k fault.Kind, m cluster.Means, note func(word, why string) string) string {
+	if why := m.Never.Why(k.Needs...); why != "" {
+		return note("missing", why)
+	}
+	for _, c := range k.Needs {
+		if how := m.Emulated[c]; how != "" {
+			return note("emulated", how)
+		}
+	}
+	return "real"
+}
