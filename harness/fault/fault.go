@@ -128,7 +128,7 @@ func List() []Kind {
 		},
 		{
 			Name: "diskSlow", About: "each fsync of etcd's takes longer on a machine: delay, 500ms by default", Touches: member,
-			Needs: needs(cluster.CanSlowDisk, cluster.CanDial), Takes: []string{"delay"}, Valid: validSlow, On: cluster.Topology.EtcdMachines, New: newDiskSlow,
+			Needs: needs(cluster.CanSlowDisk, cluster.CanDial), Takes: []string{"delay"}, Samples: []Params{{}, {Delay: 300 * time.Millisecond}}, Valid: validSlow, On: cluster.Topology.EtcdMachines, New: newDiskSlow,
 		},
 		{
 			Name: "oomPanic", About: "a machine's memory runs out and its kernel panics (vm.panic_on_oom=1), to boot 5 s later (kernel.panic=5)",
@@ -149,7 +149,7 @@ func List() []Kind {
 		},
 		{
 			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
-			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Valid: validWay, Fits: fitsPartition,
+			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Samples: []Params{{}, {Way: cluster.Outbound}, {Way: cluster.Inbound}}, Valid: validWay, Fits: fitsPartition,
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
 		},
 		{

@@ -201,5 +201,10 @@ func TestFieldsAreAll(t *testing.T) {
 				t.Errorf("%s takes %s, which there is not", k.Name, name)
 			}
 		}
+		for _, p := range k.Samples {
+			if err := k.Check(p); err != nil {
+				t.Errorf("a storm could not do %s: %v", k.Name, err)
+			}
+		}
 	}
 }

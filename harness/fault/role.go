@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 )
 
@@ -180,36 +181,36 @@ func (g *Guard) resolve(ctx context.Context, e *Env) ([]string, error) {
 	return out, err
 }
 
-// roles are the members that lead, and those that follow, of those that this fault can be done to.
-func roles(ctx context.Context, e *Env) (leaders, following []string, err error) {
-	for _, m := range e.Members.Members(ctx, look) {
+// roles are the members that lead, and those that follow, of those that this fault can be done to, and how many lead of those that it cannot: one that is
+// slow leads on, and one that is cut off may think so.
+func roles(members []etcd.Member, taken map[string]string) (leaders, following []string, others int) {
+	for _, m := range members {
 		switch {
-		case e.taken[m.Machine] != "": // cut off it may still think that it leads
+		case m.IsLeader() && taken[m.Machine] != "":
+			others++
+		case taken[m.Machine] != "":
 		case m.IsLeader():
 			leaders = append(leaders, m.Machine)
 		case m.Healthy():
 			following = append(following, m.Machine)
 		}
 	}
-	if len(leaders) != 1 {
-		return nil, nil, fmt.Errorf("%d members take themselves for the leader", len(leaders))
-	}
 	slices.Sort(following)
-	return leaders, following, nil
+	return leaders, following, others
 }
 
 func leader(ctx context.Context, e *Env, _ Spec, _ string) (string, error) {
-	leaders, _, err := roles(ctx, e)
-	if err != nil {
-		return "", err
+	leaders, _, others := roles(e.Members.Members(ctx, look), e.taken)
+	if len(leaders) != 1 {
+		return "", fmt.Errorf("%d members take themselves for the leader, and %d that other faults hold", len(leaders), others)
 	}
 	return leaders[0], nil
 }
 
 func follower(ctx context.Context, e *Env, s Spec, _ string) (string, error) {
-	_, following, err := roles(ctx, e)
-	if err != nil {
-		return "", err
+	leaders, following, others := roles(e.Members.Members(ctx, look), e.taken)
+	if len(leaders) > 1 || len(leaders)+others == 0 {
+		return "", fmt.Errorf("%d members take themselves for the leader", len(leaders))
 	}
 	if len(following) == 0 {
 		return "", errors.New("there is no follower")

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -163,6 +164,30 @@ func TestWhatIsHeldIsNobodyElses(t *testing.T) {
 	}
 	if got := beside.env(e).besides; len(got) > 0 {
 		t.Errorf("besides %v when nobody else holds anything", got)
+	}
+}
+
+// TestWhoLeadsAndFollows: of those that no other fault holds; a leader that is held may lead on, and has followers all the same.
+func TestWhoLeadsAndFollows(t *testing.T) {
+	members := []etcd.Member{
+		{Machine: "c", ID: 3, Leader: 1}, {Machine: "a", ID: 1, Leader: 1}, {Machine: "b", ID: 2, Leader: 1}, {Machine: "d", ID: 4, Error: "away"},
+	}
+	for _, c := range []struct {
+		taken     []string
+		leaders   []string
+		following []string
+		others    int
+	}{
+		{nil, []string{"a"}, []string{"b", "c"}, 0}, {[]string{"a"}, nil, []string{"b", "c"}, 1}, {[]string{"c"}, []string{"a"}, []string{"b"}, 0},
+	} {
+		taken := map[string]string{}
+		for _, m := range c.taken {
+			taken[m] = "held"
+		}
+		leaders, following, others := roles(members, taken)
+		if !slices.Equal(leaders, c.leaders) || !slices.Equal(following, c.following) || others != c.others {
+			t.Errorf("%v held: %v lead, %v follow, %d besides", c.taken, leaders, following, others)
+		}
 	}
 }
 

@@ -21,15 +21,15 @@ func linkKinds() []Kind {
 	return []Kind{
 		{
 			Name: "linkLoss", About: "machines' links lose a share of the packets, to all others or to those of from; way as of a partition",
-			Touches: member, Needs: needs, Takes: []string{"loss", "from", "way"}, Valid: validLoss, Fits: fitsShape, New: newLinkLoss,
+			Touches: member, Needs: needs, Takes: []string{"loss", "from", "way"}, Samples: []Params{{Loss: 0.2}, {Loss: 0.3, Way: cluster.Outbound}}, Valid: validLoss, Fits: fitsShape, New: newLinkLoss,
 		},
 		{
 			Name: "linkDelay", About: "all that machines send and are sent, or one of it (way), is so much longer on its way, by a jitter more or less", Touches: member,
-			Needs: needs, Takes: []string{"delay", "jitter", "way"}, Valid: validDelay, Fits: fitsShape, New: newLinkDelay,
+			Needs: needs, Takes: []string{"delay", "jitter", "way"}, Samples: []Params{{Delay: 80 * time.Millisecond, Jitter: 30 * time.Millisecond}, {Delay: 200 * time.Millisecond, Way: cluster.Inbound}}, Valid: validDelay, Fits: fitsShape, New: newLinkDelay,
 		},
 		{
 			Name: "linkRate", About: "of what machines send and are sent, or one of it (way), only so many bits get through a second", Touches: member,
-			Needs: needs, Takes: []string{"rate", "way"}, Valid: validRate, Fits: fitsShape, New: newLinkRate,
+			Needs: needs, Takes: []string{"rate", "way"}, Samples: []Params{{Rate: 5_000_000}}, Valid: validRate, Fits: fitsShape, New: newLinkRate,
 		},
 	}
 }
