@@ -30,7 +30,8 @@ func Await(ctx context.Context, what string, w Wait, look func(ctx context.Conte
 		if err == nil {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // an error of our own time-out says less than the one before it
+		// An error of our own time-out says less than the one before it. A connection's deadline may be over a moment before the context says so.
+		if last == nil || ctx.Err() == nil && time.Since(begun) < w.For {
 			if last == nil || last.Error() != err.Error() {
 				saw(ctx, what, err)
 			}
