@@ -244,6 +244,9 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 	}
 	g.receipt.Evidence = append(g.receipt.Evidence, evidence...)
 	g.receipt.EffectiveAt, g.receipt.Error = time.Now(), "its end was not seen"
+	if g.Null {
+		g.receipt.Error = "nothing was injected, as asked for, and its effect was seen all the same: somebody else has done it, or the evidence is worth nothing"
+	}
 	return g.enter(Effective)
 }
 
@@ -264,7 +267,7 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	if err := g.enter(Recovering); err != nil {
 		return err
 	}
-	if confirmed {
+	if confirmed && !g.Null {
 		g.receipt.State = plan.Confirmed // until its end is not seen
 	}
 	if g.Null {
