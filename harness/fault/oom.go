@@ -283,8 +283,11 @@ func (f *outOfMemory) Effective(ctx context.Context, e *Env, machines []string) 
 		}
 		out = append(out, seen...)
 	}
-	f.happened()
-	return others(ctx, e, machines, out)
+	out, err = others(ctx, e, machines, out)
+	if err == nil {
+		f.happened()
+	}
+	return out, err
 }
 
 func (f *outOfMemory) panicked(ctx context.Context, e *Env, m cluster.Machine, machines []string) ([]plan.Evidence, error) {
@@ -293,8 +296,8 @@ func (f *outOfMemory) panicked(ctx context.Context, e *Env, m cluster.Machine, m
 		return nil, err
 	}
 	gone := dialMachine(ctx, e, machines, m.Name())
-	if gone == nil {
-		return nil, fmt.Errorf("%s still answers on the network", m.Name())
+	if kind := cluster.FailureOf(gone); gone == nil || kind == cluster.Refused || kind == cluster.Reset {
+		return nil, fmt.Errorf("%s still answers on the network: %v", m.Name(), gone) //nolint:errorlint // may be nil
 	}
 	out := []plan.Evidence{saw("console of "+m.Name(), "%s", line), saw("network", "%s does not answer: %v", m.Name(), gone)}
 	f.mu.Lock()

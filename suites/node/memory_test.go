@@ -25,7 +25,7 @@ func (p withAgent) Up(ctx context.Context, t cluster.Topology) (cluster.Cluster,
 	if err == nil {
 		_, err = cluster.Shell(ctx, m, `ln -s /run/drydock-program /root/node-agent
 			printf '[Service]\nExecStart=/root/node-agent fill-memory 67108864\n' > /etc/systemd/system/node-agent.service
-			systemctl start node-agent`)
+			systemctl start node-agent; sleep 2`) // it is a daemon, not what somebody starts in passing
 	}
 	return c, err
 }
