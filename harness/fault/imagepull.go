@@ -33,17 +33,12 @@ func fitsImagePull(s Spec, t cluster.Topology) error {
 // witnessOn is the name of a machine's witness.
 func witnessOn(machine string) string { return "drydock-witness-" + machine }
 
-// unharmed is a node that has the control's witness.
-func (*imagePullFails) unharmed(e *Env, machines []string) (string, error) {
-	for _, m := range e.without(e.Cluster.Topology().KubernetesMachines()) {
-		if !slices.Contains(machines, m) {
-			return m, nil
-		}
-	}
-	return "", errors.New("no node is left that pulls the image")
+// unharmed are the nodes that neither this fault nor another one holds.
+func unharmed(e *Env, machines []string) []string {
+	return slices.DeleteFunc(e.without(e.Cluster.Topology().KubernetesMachines()), func(m string) bool { return slices.Contains(machines, m) })
 }
 
-func (f *imagePullFails) Inject(ctx context.Context, e *Env, machines []string) error {
+func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) error {
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
 		return err
 	}
@@ -51,11 +46,11 @@ func (f *imagePullFails) Inject(ctx context.Context, e *Env, machines []string) 
 	if err != nil {
 		return err
 	}
-	other, err := f.unharmed(e, machines)
-	if err != nil {
-		return err
+	others := unharmed(e, machines)
+	if len(others) == 0 {
+		return errors.New("no node is left that pulls the image")
 	}
-	return startWitnesses(ctx, client, append(slices.Clone(machines), other))
+	return startWitnesses(ctx, client, append(slices.Clone(machines), others[0]))
 }
 
 func startWitnesses(ctx context.Context, client kubernetes.Interface, machines []string) error {
@@ -144,7 +139,7 @@ func ran(ctx context.Context, client kubernetes.Interface, machine string) (plan
 }
 
 // Effective: the machines' kubelets say that the image cannot be pulled, and another has pulled it.
-func (f *imagePullFails) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+func (*imagePullFails) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	client, err := kubeadm.AdminClient(ctx, e.Cluster)
 	if err != nil {
 		return nil, err
@@ -160,15 +155,21 @@ func (f *imagePullFails) Effective(ctx context.Context, e *Env, machines []strin
 		}
 		out = append(out, saw("kubelet of "+m, "%s: %s", reason, message))
 	}
-	other, err := f.unharmed(e, machines)
-	if err != nil {
-		return nil, err
+	none := errors.New("no other node has been asked to pull the image")
+	for _, m := range unharmed(e, machines) {
+		pulled, err := ran(ctx, client, m)
+		switch {
+		case apierrors.IsNotFound(err): // it is on one of them
+		case err != nil:
+			return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
+		default:
+			out, none = append(out, pulled), nil
+		}
 	}
-	pulled, err := ran(ctx, client, other)
-	if err != nil {
-		return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
+	if none != nil && len(e.besides) == 0 { // else it may be on one that another fault holds by now
+		return nil, controlError{none}
 	}
-	return append(out, pulled), nil
+	return out, nil
 }
 
 // Recovered: Recover has seen the image pulled; no witness is left.
