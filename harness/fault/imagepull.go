@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -42,7 +41,7 @@ func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) er
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
 		return err
 	}
-	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	client, err := e.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,7 +90,7 @@ func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) (
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.AllowPulls(ctx) }); err != nil {
 		return err
 	}
-	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	client, err := e.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func ran(ctx context.Context, client kubernetes.Interface, machine string) (plan
 
 // Effective: the machines' kubelets say that the image cannot be pulled, and another has pulled it.
 func (*imagePullFails) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	client, err := e.client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +173,7 @@ func (*imagePullFails) Effective(ctx context.Context, e *Env, machines []string)
 
 // Recovered: Recover has seen the image pulled; no witness is left.
 func (*imagePullFails) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	client, err := kubeadm.AdminClient(ctx, e.Cluster)
+	client, err := e.client(ctx)
 	if err != nil {
 		return nil, err
 	}
