@@ -13,7 +13,7 @@ import (
 	"drydock.dev/drydock/harness/provider"
 )
 
-var update = flag.Bool("update", false, "write docs/faults.md anew") //nolint:gochecknoglobals // flags of a test binary must be known before it is run
+var update = flag.Bool("update", false, "write docs/faults.md anew")
 
 const faultDoc = "../../docs/faults.md"
 

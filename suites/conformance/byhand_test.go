@@ -28,7 +28,7 @@ func said() map[string][]string {
 		"serviceStop": {worker, "service=kubelet"}, "serviceFreeze": {worker, "service=kubelet"},
 		"serviceKill": {worker, "service=kubelet"}, "serviceRestart": {worker, "service=kubelet"},
 		"etcdNoSpace": {"--expect=writesRefused"},
-		"linkLoss": {"loss=20%"}, "linkDelay": {"delay=80ms", "jitter=20ms"}, "linkRate": {"rate=5mbit"},
+		"linkLoss":    {"loss=20%"}, "linkDelay": {"delay=80ms", "jitter=20ms"}, "linkRate": {"rate=5mbit"},
 	}
 }
 
@@ -103,8 +103,11 @@ func healed(ctx context.Context, up cluster.Cluster, k fault.Kind) {
 	if k.On != nil {
 		on = k.On(t)
 	}
-	if !given("target=") && t.Kubernetes() {
+	if !given("target=") && t.Kubernetes() && !k.OfCluster {
 		words = append(words, "target="+on[0])
+	}
+	if t.Kubernetes() && given("--expect=writesRefused") {
+		Skip("it is of etcd alone")
 	}
 	if !given("--expect=") && t.Kubernetes() { // there is one member
 		words = append(words, "--expect="+experiment.ExpectQuorumLost)

@@ -129,6 +129,7 @@ func files(ctx context.Context, b *bed) {
 	Expect(m.WriteFile(ctx, path, nil, 0o600)).To(Succeed())
 	Expect(m.ReadFile(ctx, path)).To(BeEmpty())
 	Expect(cluster.Shell(ctx, m, "stat -c %a '"+path+"'; ls -A '"+scratch+"/a directory'")).To(Equal("600\nfile\n"), "and nothing is left beside it")
+	Expect(m.ReadFile(ctx, "/proc/net/tcp")).To(ContainSubstring("local_address"), "the connections of the machine that is asked")
 	_, err := m.ReadFile(ctx, scratch+"/none")
 	Expect(err).To(MatchError(fs.ErrNotExist))
 	Expect(cluster.KernelBootID(ctx, m)).NotTo(BeEmpty(), "files without a size are read as well")

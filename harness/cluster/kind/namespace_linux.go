@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,8 +88,11 @@ func (n *namespace) dialInside(ctx context.Context, network, addr string) (conn 
 	return conn, nil
 }
 
-// readFile reads as a program of the container does, its links followed in it.
+// readFile reads as a program of the container does, its links followed in it. What /proc shows depends on who reads, who has to be one of its processes.
 func (n *namespace) readFile(ctx context.Context, name string) (raw []byte, err error) {
+	if strings.HasPrefix(path.Clean(name), "/proc/") {
+		return nil, errOutside
+	}
 	pid, err := n.process(ctx)
 	if err != nil {
 		return nil, err
