@@ -213,7 +213,7 @@ const clearWithin = time.Minute
 
 // Clear undoes a fault, also after an interrupt, and sees that all is as before.
 func (h *Hand) Clear(ctx context.Context, g *fault.Guard) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearWithin+h.cluster.Topology().RecoversWithin())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearWithin+g.RecoversWithin(h.env))
 	defer cancel()
 	g.Journal = h.journal
 	return errors.Join(g.Recover(ctx, h.env), g.AwaitRecovered(ctx, h.env))

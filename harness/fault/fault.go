@@ -68,6 +68,8 @@ type Kind struct {
 	OfCluster bool
 	// StopsWrites: while it holds nobody can write to etcd, whomever he asks.
 	StopsWrites bool
+	// Silent: what is sent meanwhile is lost without a word, and the kernels of both ends try again ever more seldom.
+	Silent bool
 	// Needs are the capabilities of machines it is done, seen and undone by.
 	Needs []cluster.Capability
 	// Takes are the names of the Params it has a use for.
@@ -144,12 +146,12 @@ func List() []Kind {
 			On: cluster.Topology.ControlPlaneMachines, New: func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} },
 		},
 		{
-			Name: "machineIsolate", About: "a machine is cut off from the network", Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial),
+			Name: "machineIsolate", About: "a machine is cut off from the network", Silent: true, Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial),
 			New: func(Spec) Fault { return &machineIsolate{} },
 		},
 		{
 			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
-			Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Samples: []Params{{}, {Way: cluster.Outbound}, {Way: cluster.Inbound}}, Valid: validWay, Fits: fitsPartition,
+			Silent: true, Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Samples: []Params{{}, {Way: cluster.Outbound}, {Way: cluster.Inbound}}, Valid: validWay, Fits: fitsPartition,
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
 		},
 		{

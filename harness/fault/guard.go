@@ -281,6 +281,31 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	return nil
 }
 
+// longestPause is TCP's between two tries on Linux (TCP_RTO_MAX in include/net/tcp.h).
+const longestPause = 120 * time.Second
+
+// RecoversWithin is how long the end of the fault may take to be seen.
+func (g *Guard) RecoversWithin(e *Env) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.recoversWithin(e)
+}
+
+// recoversWithin adds to the cluster's own time what connections need that have outlived a silent fault: both ends wait for the next try of their
+// kernels, each pause is twice the one before, and so the one that is under way when the fault ends is no longer than all before it, which is the fault.
+// Seen with etcd after a cut of a minute: pauses of 52 s, and members in different terms until they were over.
+func (g *Guard) recoversWithin(e *Env) time.Duration {
+	within := e.recoversWithin()
+	if k, err := Find(g.Spec.Kind); err != nil || !k.Silent || g.receipt.Armed.IsZero() {
+		return within
+	}
+	end := g.receipt.ClearedAt
+	if end.IsZero() {
+		end = time.Now()
+	}
+	return within + min(end.Sub(g.receipt.Armed), longestPause)
+}
+
 // AwaitRecovered observes that all is as before, and closes the receipt.
 func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 	g.mu.Lock()
@@ -292,7 +317,7 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 		return err
 	}
 	var evidence []plan.Evidence
-	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: e.recoversWithin()}, func(ctx context.Context) (err error) {
+	err := cluster.Await(ctx, "recovery from "+g.Spec.Kind, cluster.Wait{For: g.recoversWithin(e)}, func(ctx context.Context) (err error) {
 		if evidence, err = g.fault.Recovered(ctx, g.env(e), g.receipt.Machines); err != nil {
 			return err
 		}

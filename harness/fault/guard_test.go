@@ -208,3 +208,30 @@ func TestFieldsAreAll(t *testing.T) {
 		}
 	}
 }
+
+// Connections that have outlived a cut are given the pause that their kernels have come to.
+func TestRecoversWithin(t *testing.T) {
+	armed := time.Now().Add(-time.Hour)
+	own := cluster.Topology{}.RecoversWithin()
+	for name, c := range map[string]struct {
+		kind       string
+		held, want time.Duration
+	}{
+		"a crash":                {"etcdMemberCrash", time.Minute, own},
+		"a cut":                  {"partition", time.Minute, own + time.Minute},
+		"a machine is cut off":   {"machineIsolate", time.Second, own + time.Second},
+		"a long cut":             {"partition", 30 * time.Minute, own + longestPause},
+		"one that nobody undoes": {"partition", 0, own + longestPause},
+	} {
+		g := &Guard{Spec: Spec{Kind: c.kind}}
+		if g.receipt.Armed = armed; c.held > 0 {
+			g.receipt.ClearedAt = g.receipt.Armed.Add(c.held)
+		}
+		if got := g.RecoversWithin(nil); got != c.want {
+			t.Errorf("%s: %s, not %s", name, got, c.want)
+		}
+	}
+	if got := (&Guard{Spec: Spec{Kind: "partition"}}).RecoversWithin(nil); got != own {
+		t.Errorf("of one that was never injected: %s", got)
+	}
+}
