@@ -67,6 +67,7 @@ func upCommand(o *options) *cobra.Command {
 	f.StringVar(&etcd, "etcd", string(cluster.EtcdStacked), "stacked (on the control planes), external (own machines) or only (no Kubernetes)")
 	f.IntVar(&t.EtcdMembers, "etcd-members", 0, "etcd members when not stacked, 1 to 7 (default 3)")
 	f.Var(&t.EtcdQuota, "etcd-quota", "size at which etcd's database is full, with --etcd only (default etcd's own, 2Gi)")
+	f.Var(&t.EtcdDisk, "etcd-disk", "size of a disk that each member has of its own in memory, with --etcd only (default none: the machine's)")
 	f.StringVar(&t.Version, "version", "", "Kubernetes version, vX.Y or vX.Y.Z (default the oldest known: see drydock versions)")
 	f.StringVar(&timing, "timing", string(cluster.TimingFast), "fast or production: how soon a loss is noticed")
 	f.IntVar(&apiPort, "api-port", 0, "port on 127.0.0.1 for the API server (default: a free one)")

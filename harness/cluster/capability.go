@@ -32,13 +32,14 @@ const (
 	CanScale        Capability = "scale"         // Scaler, of the cluster
 	CanPanic        Capability = "panic"         // Memory
 	CanSlowDisk     Capability = "slow-disk"     // SlowDisk
+	CanFillDisk     Capability = "fill-disk"     // Filler, of etcd's data directory
 	CanKeepFiles    Capability = "keep-files"    // Keeper
 	CanRefusePulls  Capability = "refuse-pulls"  // Puller
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanKeepFiles, CanRefusePulls}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanFillDisk, CanKeepFiles, CanRefusePulls}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -83,6 +84,15 @@ type SlowDisk interface {
 	SlowSync(ctx context.Context, delay time.Duration, dirs ...string) error
 	// HealSync undoes it: they take as long as they do. Idempotent, also when the machine is off.
 	HealSync(ctx context.Context) error
+}
+
+// Filler is a machine with a disk of its own at a directory, which can be full while the machine's own, and this host's, are not.
+type Filler interface {
+	// FillDisk leaves no room there: whatever needs more fails with ENOSPC, and statfs says so, also after a boot. Idempotent; an error where there is no
+	// such disk.
+	FillDisk(ctx context.Context, dir string) error
+	// FreeDisk gives it the room it had. Idempotent, also when the machine is off.
+	FreeDisk(ctx context.Context, dir string) error
 }
 
 // Memory is a machine's memory, which can run out. What the machine's kernel does then its own files PanicOnOOM and PanicReboots say, which
@@ -249,6 +259,8 @@ func capabilityOf[T any]() Capability {
 		return CanSlowDisk
 	case *Shaper:
 		return CanShape
+	case *Filler:
+		return CanFillDisk
 	case *Freezer:
 		return CanFreeze
 	case *Pauser:

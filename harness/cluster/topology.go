@@ -48,6 +48,9 @@ const (
 const (
 	MinEtcdQuota Size = 16 << 20
 	MaxEtcdQuota Size = 8 << 30
+	// A member writes its log in segments of 64 MiB, one of which it has ready before it is needed. What a lab keeps of a disk it keeps in memory.
+	MinEtcdDisk Size = 256 << 20
+	MaxEtcdDisk Size = 2 << 30
 )
 
 // Topology is the shape of a cluster: everything a provider has to know to make one.
@@ -62,6 +65,8 @@ type Topology struct {
 	Timing        Timing     `json:"timing"`
 	// EtcdQuota is the size at which members' databases are full (--quota-backend-bytes); 0: etcd's own, which is 2Gi.
 	EtcdQuota Size `json:"etcdQuota,omitempty"`
+	// EtcdDisk is the size of a disk that each member has of its own; 0: it is on its machine's.
+	EtcdDisk Size `json:"etcdDisk,omitempty"`
 	// Named are the machines one by one, of a cluster that was offered or is up. Of one that is asked for there are only the counts.
 	Named []MachineSpec `json:"machines,omitempty"`
 }
@@ -138,6 +143,12 @@ func (t Topology) Validate() (warnings []string, err error) {
 	}
 	if t.EtcdQuota != 0 && t.Etcd != EtcdOnly {
 		note("etcdQuota is for etcd: only, where nothing else needs room in it")
+	}
+	if t.EtcdDisk != 0 && (t.EtcdDisk < MinEtcdDisk || t.EtcdDisk > MaxEtcdDisk) {
+		note("etcdDisk is %s; it is %s to %s", t.EtcdDisk, MinEtcdDisk, MaxEtcdDisk)
+	}
+	if t.EtcdDisk != 0 && t.Etcd != EtcdOnly {
+		note("etcdDisk is for etcd: only")
 	}
 	if t.Timing != TimingFast && t.Timing != TimingProduction {
 		note("timing is %q; known: %s, %s", t.Timing, TimingFast, TimingProduction)
@@ -224,6 +235,9 @@ func (t Topology) String() string {
 		quota := ""
 		if t.EtcdQuota > 0 {
 			quota = fmt.Sprintf(", quota %s", t.EtcdQuota)
+		}
+		if t.EtcdDisk > 0 {
+			quota += fmt.Sprintf(", disks of %s", t.EtcdDisk)
 		}
 		return fmt.Sprintf("etcd-only, %d members, etcd %s%s", t.EtcdMembers, t.EtcdVersion, quota)
 	}

@@ -33,6 +33,9 @@ func TestValidate(t *testing.T) {
 		"unknown etcd layout": {t: Topology{ControlPlanes: 1, Etcd: "both"}, want: "known: stacked, external, only"},
 		"a quota":             {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdQuota: MinEtcdQuota}},
 		"a tiny quota":        {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdQuota: 1 << 20}, want: "etcdQuota is 1Mi; it is 16Mi to 8Gi"},
+		"disks":               {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdDisk: MinEtcdDisk}},
+		"tiny disks":          {t: Topology{Etcd: EtcdOnly, EtcdMembers: 3, EtcdDisk: 1 << 20}, want: "etcdDisk is 1Mi; it is 256Mi to 2Gi"},
+		"disks, Kubernetes":   {t: Topology{ControlPlanes: 1, EtcdDisk: MinEtcdDisk}, want: "etcdDisk is for etcd: only"},
 		"a quota, Kubernetes": {t: Topology{ControlPlanes: 1, EtcdQuota: MinEtcdQuota}, want: "etcd: only"},
 		"unknown timing":      {t: Topology{ControlPlanes: 1, Timing: "slow"}, want: "known: fast, production"},
 	} {

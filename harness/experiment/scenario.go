@@ -66,6 +66,8 @@ type Cluster struct {
 	Timing        string `yaml:"timing"`
 	// EtcdQuota is the size at which the members' databases are full.
 	EtcdQuota cluster.Size `yaml:"etcdQuota"`
+	// EtcdDisk is the size of a disk that each member has of its own, which can be full.
+	EtcdDisk cluster.Size `yaml:"etcdDisk"`
 	// ExcludeDisruption labels the control planes' nodes so that the node life cycle controller counts the workers alone when it asks whether all nodes
 	// are lost (node.kubernetes.io/exclude-disruption).
 	ExcludeDisruption bool `yaml:"excludeDisruption"`
@@ -154,7 +156,7 @@ func explain(err error) string {
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
-		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, excludeDisruption"},
+		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
 		{"experiment.Event", "log, ack, metric, above, of, on, within"},
@@ -316,7 +318,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	c := s.Spec.Cluster
 	base := cluster.Topology{
 		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
-		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota,
+		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk,
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {
 		t, warnings, err := release.CompleteTopology(base)

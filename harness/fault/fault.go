@@ -124,6 +124,10 @@ func List() []Kind {
 			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
 		},
 		{
+			Name: "diskFull", About: "the disk of a member is full: what it writes there fails, and it ends", Touches: member, Needs: needs(cluster.CanFillDisk),
+			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &diskFull{} },
+		},
+		{
 			Name: "etcdNoSpace", About: "etcd's database is full: nobody can write until it is compacted, defragmented and the alarm NOSPACE disarmed",
 			Touches: []string{etcd.Program}, StopsWrites: true, On: cluster.Topology.EtcdMachines, Fits: fitsNoSpace,
 			New: func(Spec) Fault { return &etcdNoSpace{} },

@@ -47,6 +47,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Power](m)
 	case cluster.CanLoseUnsynced:
 		_, err = cluster.As[cluster.Forgetter](m)
+	case cluster.CanFillDisk:
+		_, err = cluster.As[cluster.Filler](m)
 	case cluster.CanSlowDisk:
 		_, err = cluster.As[cluster.SlowDisk](m)
 	case cluster.CanPanic:

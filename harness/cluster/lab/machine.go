@@ -36,6 +36,7 @@ var (
 	_ cluster.Power     = (*Machine)(nil)
 	_ cluster.Forgetter = (*Machine)(nil)
 	_ cluster.SlowDisk  = (*Machine)(nil)
+	_ cluster.Filler    = (*Machine)(nil)
 	_ cluster.Links     = (*Machine)(nil)
 	_ cluster.Shaper    = (*Machine)(nil)
 	_ cluster.Freezer   = (*Machine)(nil)
@@ -71,6 +72,7 @@ func Means() cluster.Means {
 	return cluster.Means{Emulated: map[cluster.Capability]string{
 		cluster.CanPanic:        fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),
 		cluster.CanLoseUnsynced: "its disk is the host's: the lab is told of calls of fsync, and a power cut takes away what they did not name",
+		cluster.CanFillDisk:     "only where the cluster gives etcd a disk of its own (etcdDisk), which is in memory: the kernel itself says that it is full",
 		cluster.CanSlowDisk:     "its disk is the host's: the lab lets calls of fsync and fdatasync wait before the kernel carries them out",
 	}}
 }
@@ -232,6 +234,16 @@ func (m *Machine) SlowSync(ctx context.Context, delay time.Duration, dirs ...str
 // HealSync undoes it.
 func (m *Machine) HealSync(ctx context.Context) error {
 	return m.lab.call(ctx, "slowSync", labinit.SlowParams{Name: m.name}, nil)
+}
+
+// FillDisk leaves no room on the disk that etcd has of its own.
+func (m *Machine) FillDisk(ctx context.Context, dir string) error {
+	return m.lab.call(ctx, "fillDisk", labinit.FillParams{Name: m.name, Dir: dir, Full: true}, nil)
+}
+
+// FreeDisk gives it back.
+func (m *Machine) FreeDisk(ctx context.Context, dir string) error {
+	return m.lab.call(ctx, "fillDisk", labinit.FillParams{Name: m.name, Dir: dir}, nil)
 }
 
 // BootID is the machine's own.

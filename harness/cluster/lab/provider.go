@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -66,9 +67,24 @@ func (p *Provider) Offer(ctx context.Context, t cluster.Topology) (cluster.Offer
 	if err := CheckHost(); err != nil {
 		return cluster.Offer{}, err
 	}
-	lacks, err := p.try(ctx)
+	lacks, err := p.lacksOf(ctx, t)
 	t.Named = nil
 	return cluster.Offer{Machines: t.Machines(), Lacks: lacks}, err
+}
+
+// lacksOf is what machines of the topology cannot do: beside what the kernel does not let them, what their disks do not.
+func (p *Provider) lacksOf(ctx context.Context, t cluster.Topology) (cluster.Lacks, error) {
+	tried, err := p.try(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lacks := maps.Clone(tried)
+	if t.EtcdDisk == 0 {
+		lacks[cluster.CanFillDisk] = "a machine's disk is this host's, which is never filled: give etcd one of its own (etcdDisk: 256Mi)"
+	} else {
+		lacks[cluster.CanLoseUnsynced] = "etcd has a disk of its own in memory (etcdDisk), and what it writes there is followed on the machine's disk only"
+	}
+	return lacks, nil
 }
 
 // try asks the kernel, once, by doing in namespaces like a machine's what a machine would be asked to do.
@@ -262,7 +278,7 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 		}
 		defer func() { _ = listener.Close() }()
 	}
-	if cfg.Lacks, err = p.try(ctx); err != nil {
+	if cfg.Lacks, err = p.lacksOf(ctx, t); err != nil {
 		return nil, fmt.Errorf("lab %s: %w", t.Name, err)
 	}
 	if err := cfg.Write(dir); err != nil {

@@ -153,6 +153,13 @@ type SlowParams struct {
 	Dirs  []string      `json:"dirs"`
 }
 
+// FillParams say whether the disk that is mounted at a directory of a machine has no room.
+type FillParams struct {
+	Name string `json:"name"`
+	Dir  string `json:"dir"`
+	Full bool   `json:"full"`
+}
+
 // UnsyncedParams name directories of a machine.
 type UnsyncedParams struct {
 	Name string   `json:"name"`

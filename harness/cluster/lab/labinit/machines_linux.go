@@ -34,6 +34,7 @@ type switchboard struct {
 	on    map[string]*running
 	boots map[string]*time.Timer // of machines that have panicked and will boot
 	slow  map[string]SlowParams  // disks that are
+	disks map[string]*os.File    // of etcd's own, by machine
 
 	shaped map[string]shaping
 }
@@ -41,7 +42,7 @@ type switchboard struct {
 func newSwitchboard(dir string, cfg Config, table *process.Table, log io.Writer) *switchboard {
 	s := &switchboard{
 		dir: dir, cfg: cfg, table: table, log: log, turns: map[string]*sync.Mutex{}, on: map[string]*running{}, boots: map[string]*time.Timer{}, slow: map[string]SlowParams{},
-		shaped: map[string]shaping{},
+		shaped: map[string]shaping{}, disks: map[string]*os.File{},
 	}
 	for _, m := range cfg.Machines {
 		s.turns[m.Name] = &sync.Mutex{}
@@ -103,6 +104,9 @@ func (s *switchboard) start(m Machine) (err error) {
 	name := m.Name
 	if s.get(name) != nil {
 		return nil
+	}
+	if err := s.insertDisk(name); err != nil {
+		return fmt.Errorf("machine %s: %w", name, err)
 	}
 	r, ready, params, err := s.launch(m)
 	if err != nil {

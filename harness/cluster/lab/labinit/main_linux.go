@@ -182,6 +182,7 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"remove":       named(func(ctx context.Context, n string) (any, error) { return nil, s.remove(ctx, n) }),
 		"keepUnsynced": named(func(ctx context.Context, n string) (any, error) { return nil, s.keepUnsynced(ctx, n) }),
 		"loseUnsynced": control.Simple(func(ctx context.Context, p UnsyncedParams) (any, error) { return nil, s.loseUnsynced(ctx, p) }),
+		"fillDisk":     control.Simple(func(_ context.Context, p FillParams) (any, error) { return nil, s.fill(p) }),
 		"slowSync":     control.Simple(func(_ context.Context, p SlowParams) (any, error) { return nil, s.slowSync(p) }),
 		"heal":         named(func(_ context.Context, n string) (any, error) { return nil, s.healLinks(n) }),
 		"dropped":      named(func(_ context.Context, n string) (any, error) { return s.dropped(n) }),

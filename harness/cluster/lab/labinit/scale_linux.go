@@ -50,6 +50,9 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 	if err := errors.Join(uncut(m), s.unshapeAll(m)); err != nil { // another may get its cable
 		return fmt.Errorf("remove a machine: %w", err)
 	}
+	if err := s.takeDisk(name); err != nil {
+		return fmt.Errorf("remove machine %s: %w", name, err)
+	}
 	for _, dir := range []string{"disks", "run", unsyncedDir} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("remove machine %s: %w", name, err)

@@ -30,7 +30,7 @@ func pair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(ends[0]), "ours"), os.NewFile(uintptr(ends[1]), "theirs"), nil
 }
 
-func (s *switchboard) tellSyncs() bool { return s.cfg.Lacks.Why(cluster.CanLoseUnsynced) == "" }
+func (s *switchboard) tellSyncs() bool { return s.cfg.Lacks.Why(cluster.CanSlowDisk) == "" }
 
 // follow answers a machine that tells what it fsyncs. One that ends before it does says itself why.
 func (s *switchboard) follow(m Machine, r *running) {
