@@ -33,13 +33,14 @@ const (
 	CanPanic        Capability = "panic"         // Memory
 	CanSlowDisk     Capability = "slow-disk"     // SlowDisk
 	CanFillDisk     Capability = "fill-disk"     // Filler, of etcd's data directory
+	CanLimitEtcd    Capability = "limit-etcd"    // of the cluster: its etcd is made with the topology's EtcdQuota
 	CanKeepFiles    Capability = "keep-files"    // Keeper
 	CanRefusePulls  Capability = "refuse-pulls"  // Puller
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanFillDisk, CanKeepFiles, CanRefusePulls}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.

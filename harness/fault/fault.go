@@ -129,7 +129,7 @@ func List() []Kind {
 		},
 		{
 			Name: "etcdNoSpace", About: "etcd's database is full: nobody can write until it is compacted, defragmented and the alarm NOSPACE disarmed",
-			Touches: []string{etcd.Program}, StopsWrites: true, On: cluster.Topology.EtcdMachines, Fits: fitsNoSpace,
+			Touches: []string{etcd.Program}, StopsWrites: true, Needs: needs(cluster.CanLimitEtcd), On: cluster.Topology.EtcdMachines, Fits: fitsNoSpace,
 			New: func(Spec) Fault { return &etcdNoSpace{} },
 		},
 		{

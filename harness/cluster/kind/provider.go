@@ -178,6 +178,7 @@ func Means() cluster.Means {
 		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
+		cluster.CanLimitEtcd:    "etcd is made by kubeadm there, with a quota of 2Gi",
 		cluster.CanFillDisk:     "a node's disk is the host's, which is never filled",
 		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
 		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",

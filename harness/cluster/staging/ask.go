@@ -105,6 +105,7 @@ func Means() cluster.Means {
 		cluster.CanHoldStarts:   "one version of a program cannot be told from another there",
 		cluster.CanLoseUnsynced: "what programs fsync there is told nobody; a machine that really loses its power loses what they have not: machinePowerOff",
 		cluster.CanPause:        "what would let a machine go on whose login is stopped as well is not on the machine",
+		cluster.CanLimitEtcd:    "etcd has the quota that its owner gave it, and is not filled up to that",
 		cluster.CanFillDisk:     "what fills a disk there would fill it for all that is on it",
 		cluster.CanSlowDisk:     "what programs fsync there is told nobody, and its disks are not ours to replace",
 		cluster.CanPanic:        "a kernel that panicked there could only be undone on its console",
