@@ -297,7 +297,7 @@ func (f *outOfMemory) panicked(ctx context.Context, e *Env, m cluster.Machine, m
 	}
 	gone := dialMachine(ctx, e, machines, m.Name())
 	if kind := cluster.FailureOf(gone); gone == nil || kind == cluster.Refused || kind == cluster.Reset {
-		return nil, fmt.Errorf("%s still answers on the network: %v", m.Name(), gone) //nolint:errorlint // may be nil
+		return nil, errors.Join(fmt.Errorf("%s still answers on the network", m.Name()), gone)
 	}
 	out := []plan.Evidence{saw("console of "+m.Name(), "%s", line), saw("network", "%s does not answer: %v", m.Name(), gone)}
 	f.mu.Lock()
