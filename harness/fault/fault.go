@@ -25,7 +25,7 @@ type Env struct {
 	Client  kubernetes.Interface // the run's own, whose connections roles are about; nil: one is made
 	Held    *Held                // by all faults of the run; nil: there is one at a time
 
-	besides []string          // machines that other faults hold: they are no control, and their state is not this fault's
+	besides []string          // machines that only other faults hold: they are no control, and their state is not this fault's
 	taken   map[string]string // those of them that this one cannot be done to as well, and why
 }
 

@@ -67,7 +67,8 @@ func (h *Held) drop(g *Guard) {
 	delete(h.by, g)
 }
 
-// others are the machines that other faults hold, and of those that this one cannot be done to as well, why.
+// others are the machines that other faults hold and this one is not done to, and of those that it cannot be done to as well, why. Its own are looked at,
+// whoever else holds them: what the other does to a machine that both can be on is not what this one does.
 func (h *Held) others(g *Guard) (held []string, taken map[string]string) {
 	taken = map[string]string{}
 	if h == nil {
@@ -80,7 +81,9 @@ func (h *Held) others(g *Guard) (held []string, taken map[string]string) {
 			continue
 		}
 		for _, m := range theirs {
-			held = append(held, m)
+			if !slices.Contains(g.receipt.Machines, m) {
+				held = append(held, m)
+			}
 			if why := overlap(g.Spec, other.Spec); why != "" {
 				taken[m] = fmt.Sprintf("%s %s holds it: %s", other.Spec.Kind, other.ID, why)
 			}

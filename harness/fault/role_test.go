@@ -274,3 +274,23 @@ func TestRolesAreFoundWhenItHappens(t *testing.T) {
 		cancel()
 	}
 }
+
+// TestAFaultLooksAtItsOwnMachines: another that can be on the same machine takes the victim out of nobody's sight. A member that is down and whose machine
+// pulls no images is down.
+func TestAFaultLooksAtItsOwnMachines(t *testing.T) {
+	e := &Env{Held: &Held{}}
+	crash := newGuard(Spec{Kind: "etcdMemberCrash", Machines: []string{"a"}}, "1", nil, never{})
+	pulls := newGuard(Spec{Kind: "imagePullFails", Machines: []string{"a", "b"}}, "2", nil, never{})
+	for _, g := range []*Guard{crash, pulls} {
+		if err := e.take(g, g.Spec.Machines); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := crash.env(e).besides; !slices.Equal(got, []string{"b"}) {
+		t.Errorf("what the crash takes for another's: %v", got)
+	}
+	e.Held.drop(crash) // its end was seen, and is looked at again
+	if got := crash.env(e).besides; !slices.Equal(got, []string{"b"}) {
+		t.Errorf("what the crash takes for another's afterwards: %v", got)
+	}
+}
