@@ -55,6 +55,12 @@ func (s service) open(ctx context.Context, e *Env, machine string) (*line, error
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
+	l.keep(config)
+	return l, nil
+}
+
+// keep makes the line's client, of one connection at a time.
+func (l *line) keep(config *tls.Config) {
 	l.client = &http.Client{Transport: &http.Transport{
 		MaxConnsPerHost: 1, TLSClientConfig: config,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -62,7 +68,6 @@ func (s service) open(ctx context.Context, e *Env, machine string) (*line, error
 			return l.dial(ctx, network, addr)
 		},
 	}}
-	return l, nil
 }
 
 func (l *line) close() { l.client.CloseIdleConnections() }
@@ -111,31 +116,45 @@ func (l *line) answers(ctx context.Context) error {
 const pageWithin = 10 * time.Second
 
 // learn has the process tell when it started.
-func (l *line) learn(ctx context.Context) error {
-	page, status, err := l.get(ctx, "/metrics", pageWithin)
-	if err != nil {
-		return err
-	}
-	if status != http.StatusOK {
-		return fmt.Errorf("%s on %s: /metrics: %s", l.service.name, l.machine, http.StatusText(status))
-	}
-	if l.started, err = observe.Started(page); err != nil {
-		return fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
-	}
-	return nil
+func (l *line) learn(ctx context.Context) (err error) {
+	l.started, err = l.since(ctx)
+	return err
 }
 
-// ended reports how the process at the other end was seen to have ended: the connection to it has, or nobody listens any more. An answer over that
-// connection says that it has not; none in time says nothing. Both are errors.
+// since asks whoever is at the other end when he started.
+func (l *line) since(ctx context.Context) (started time.Time, err error) {
+	page, status, err := l.get(ctx, "/metrics", pageWithin)
+	if err != nil {
+		return started, err
+	}
+	if status != http.StatusOK {
+		return started, fmt.Errorf("%s on %s: /metrics: %s", l.service.name, l.machine, http.StatusText(status))
+	}
+	if started, err = observe.Started(page); err != nil {
+		return started, fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
+	}
+	return started, nil
+}
+
+// ended reports how the process at the other end was seen to have ended: nobody listens any more, or who answers by a new connection says that he started
+// later. A connection that is gone says nothing by itself: who waits in vain for an answer ends it himself, and a server does that with one that is idle.
+// An answer over the connection from before, or of the process from before, says that it has not ended; none in time says nothing. All three are errors.
 func (l *line) ended(ctx context.Context) (how string, err error) {
 	_, _, err = l.get(ctx, l.service.path, look)
 	switch f := cluster.FailureOf(err); {
-	case l.dials.Load() > 1:
-		return "the connection to its process, kept since before, has ended", nil
 	case f == cluster.Refused, f == cluster.Reset:
 		return fmt.Sprintf("its process has ended: %v", err), nil
 	case err != nil:
 		return "", fmt.Errorf("whether %s on %s has ended is not known: %w", l.service.name, l.machine, err)
+	case l.dials.Load() < 2:
+		return "", fmt.Errorf("%s on %s answers over the connection that was there before", l.service.name, l.machine)
 	}
-	return "", fmt.Errorf("%s on %s answers over the connection that was there before", l.service.name, l.machine)
+	now, err := l.since(ctx)
+	if err != nil {
+		return "", fmt.Errorf("whether who answers is another %s on %s is not known: %w", l.service.name, l.machine, err)
+	}
+	if !now.After(l.started) {
+		return "", fmt.Errorf("%s on %s is of %s, the process from before: only the connection to it has ended", l.service.name, l.machine, now.Format(time.TimeOnly))
+	}
+	return "the connection to its process has ended, and who answers in its place says that he started at " + now.Format(time.TimeOnly), nil
 }

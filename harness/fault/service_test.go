@@ -1,9 +1,16 @@
 package fault
 
 import (
+	"context"
+	"crypto/tls"
+	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,4 +75,49 @@ func TestServicesTouchNoMoreThanTheyMust(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// Who waits in vain for an answer ends the connection himself: the process at its other end may be the one from before.
+func TestAConnectionThatIsGoneIsNoEnd(t *testing.T) {
+	var silent atomic.Bool
+	var since atomic.Int64
+	since.Store(1000)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/metrics":
+			_, _ = fmt.Fprintf(w, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d\n", since.Load())
+		case silent.Load():
+			<-r.Context().Done()
+		}
+	}))
+	defer s.Close()
+	l := &line{service: service{name: "x", path: "/healthz", plain: true}, machine: "m", dials: &atomic.Int64{}, dial: (&net.Dialer{}).DialContext, addr: s.Listener.Addr().String()}
+	l.keep(&tls.Config{MinVersion: tls.VersionTLS12})
+	defer l.close()
+	if err := l.learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look := func(when, want string, ended bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		if silent.Load() {
+			cancel()
+			ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		}
+		defer cancel()
+		how, err := l.ended(ctx)
+		if (err == nil) != ended || !strings.Contains(fmt.Sprint(how, err), want) {
+			t.Errorf("%s: %q, %v", when, how, err)
+		}
+	}
+	look("as before", "over the connection that was there before", false)
+	silent.Store(true)
+	look("late", "is not known", false)
+	look("late again, by a new connection", "is not known", false)
+	silent.Store(false)
+	look("answers again", "the process from before", false)
+	since.Store(2000)
+	look("another", "who answers in its place", true)
+	s.Close()
+	look("nobody", "its process has ended", true)
 }

@@ -122,7 +122,7 @@ func (f *serviceFault) before(ctx context.Context, e *Env, machine string) (*lin
 }
 
 // Effective: a service that is stopped refuses connections; one that is frozen accepts them, answers nothing and is in state T; one that was killed or
-// restarted has ended the connection that was kept to it. The same service answers wherever nothing was done to it.
+// restarted listens no more, or another process answers in its place. The same service answers wherever nothing was done to it.
 func (f *serviceFault) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	var out []plan.Evidence
 	for _, m := range machines {
