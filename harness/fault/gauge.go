@@ -18,26 +18,42 @@ import (
 
 // delayGauge sees how long a round trip takes.
 type delayGauge struct {
-	least time.Duration // of one whose packets are late; half of it is that of a good link at most
+	least, most time.Duration // of one whose packets are late; half of the least is that of a good link at most
 }
 
+// lateAtMost is by how much a busy host's answers may be later than the link makes them. Those that got lost and are asked for again are later by a second
+// (RFC 6298).
+const lateAtMost = 500 * time.Millisecond
+
+func newDelayGauge(s cluster.Shape) delayGauge {
+	n := time.Duration(ways(s.Way))
+	return delayGauge{least: n*s.Delay - s.Jitter, most: n*(s.Delay+s.Jitter) + lateAtMost}
+}
+
+// median is how long answers take; an error when most do not come, which is no delay.
 func (g delayGauge) median(ctx context.Context, e *Env, near, far string) (time.Duration, error) {
 	const tries, apart = 15, 20 * time.Millisecond
-	took, err := knocks(ctx, e, far, near, tries, apart)
+	within := g.most + lateAtMost
+	took, err := knocks(ctx, e, far, near, tries, apart, within)
 	if err != nil {
 		return 0, err
 	}
-	slices.Sort(took)
-	if took[0] < 0 { // later than any
-		took = append(slices.DeleteFunc(slices.Clone(took), func(d time.Duration) bool { return d < 0 }), slices.Repeat([]time.Duration{time.Second}, tries)...)
+	came := slices.DeleteFunc(took, func(d time.Duration) bool { return d < 0 })
+	slices.Sort(came)
+	if len(came) <= tries/2 {
+		return 0, fmt.Errorf("of %d answers of %s to %s only %d came within %s: they are not late but lost", tries, near, far, len(came), within)
 	}
-	return took[tries/2], nil
+	return came[tries/2], nil
 }
 
 func (g delayGauge) bad(ctx context.Context, e *Env, near, far string) (plan.Evidence, error) {
 	took, err := g.median(ctx, e, near, far)
-	if err == nil && took < g.least {
+	switch {
+	case err != nil:
+	case took < g.least:
 		err = fmt.Errorf("%s has its answers from %s after %s; late ones would take %s at least", far, near, took.Round(time.Millisecond), g.least)
+	case took > g.most:
+		err = fmt.Errorf("%s has its answers from %s after %s, and they should be late by no more than %s", far, near, took.Round(time.Millisecond), g.most)
 	}
 	return saw(far, "answers of %s take %s", near, took.Round(time.Millisecond)), err
 }
@@ -76,7 +92,8 @@ func (g lossGauge) bounds() (tries int, low, high float64) {
 }
 
 func (g lossGauge) lost(ctx context.Context, e *Env, near, far string, tries int) (float64, error) {
-	took, err := knocks(ctx, e, far, near, tries, 2*time.Millisecond)
+	const within = 900 * time.Millisecond // what is later was lost: the kernel has not tried again before (RFC 6298)
+	took, err := knocks(ctx, e, far, near, tries, 2*time.Millisecond, within)
 	lost := 0
 	for _, d := range took {
 		if d < 0 {
@@ -96,7 +113,7 @@ func (g lossGauge) bad(ctx context.Context, e *Env, near, far string) (plan.Evid
 }
 
 func (g lossGauge) good(ctx context.Context, e *Env, near, far string) (plan.Evidence, error) {
-	const tries, stray = 100, 0.02 // a busy host's answers may be late
+	const tries, stray = 200, 0.02 // a busy host's answers may be late; of the least loss that there may be so few are seen once in 100 000 looks
 	share, err := g.lost(ctx, e, near, far, tries)
 	if err == nil && share > stray {
 		err = fmt.Errorf("of %d answers of %s to %s %s are lost, and none should", tries, near, far, Share(share))

@@ -55,7 +55,7 @@ func newLinkLoss(s Spec) Fault {
 
 func newLinkDelay(s Spec) Fault {
 	shape := cluster.Shape{What: cluster.Delays, Way: s.way(), Delay: s.Delay, Jitter: s.Jitter, Seed: uint64(s.Pick)} //nolint:gosec // never negative
-	return &linkShape{shape: shape, gauge: delayGauge{least: time.Duration(ways(shape.Way))*s.Delay - s.Jitter}}
+	return &linkShape{shape: shape, gauge: newDelayGauge(shape)}
 }
 
 func newLinkRate(s Spec) Fault {
@@ -242,10 +242,9 @@ func each(ctx context.Context, e *Env, of []string, look lookAtPair) (out []plan
 }
 
 // knocks connects from one machine to another, each time after a pause, to a port that nobody serves: a kernel answers that at once, with a refusal,
-// whatever its programs do. Of each try it tells how long the answer took; one that came within no second was lost: the kernel has not tried again before
-// (RFC 6298).
-func knocks(ctx context.Context, e *Env, from, to string, tries int, pause time.Duration) ([]time.Duration, error) {
-	const discard, within = 9, 900 * time.Millisecond
+// whatever its programs do. Of each try it tells how long the answer took, and less than nothing of one that did not come within a time.
+func knocks(ctx context.Context, e *Env, from, to string, tries int, pause, within time.Duration) ([]time.Duration, error) {
+	const discard = 9
 	ms, err := machinesOf(e, []string{from, to})
 	if err != nil {
 		return nil, err

@@ -195,6 +195,40 @@ func TestHalfShapedLinks(t *testing.T) {
 	}
 }
 
+// Answers that do not come are not late, and a delay can be seen as far as it is allowed.
+func TestDelayIsNoCut(t *testing.T) {
+	for name, c := range map[string]struct {
+		params Params
+		late   float64 // times the delay, each way
+		lost   float64
+		says   string // empty: it is as it should be
+	}{
+		"a second, both ways":      {Params{Delay: time.Second, Jitter: 500 * time.Millisecond}, 1, 0, ""},
+		"half a second, both ways": {Params{Delay: 500 * time.Millisecond}, 1, 0, ""},
+		"half a second, all lost":  {Params{Delay: 500 * time.Millisecond}, 0, 1, "they are not late but lost"},
+		"little, all lost":         {Params{Delay: 50 * time.Millisecond}, 0, 1, "they are not late but lost"},
+		"a few lost":               {Params{Delay: 50 * time.Millisecond}, 1, 0.1, ""},
+		"far more":                 {Params{Delay: 300 * time.Millisecond}, 2, 0, "late by no more than 1.1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &roads{late: map[[2]string]time.Duration{}, lost: map[[2]string]float64{}, dice: rand.New(rand.NewPCG(1, 2))}
+				for _, pair := range [][2]string{{"etcd-1", "etcd-2"}, {"etcd-2", "etcd-1"}, {"etcd-1", "etcd-3"}, {"etcd-3", "etcd-1"}} {
+					r.late[pair], r.lost[pair] = time.Duration(c.late*float64(c.params.Delay)), c.lost
+				}
+				if err := validDelay(c.params); err != nil {
+					t.Fatal(err)
+				}
+				f := newLinkDelay(Spec{Kind: "linkDelay", Params: c.params})
+				_, err := f.Effective(t.Context(), &Env{Cluster: r, Etcd: &etcd.Access{}}, []string{"etcd-1"})
+				if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+					t.Errorf("error %v; want %q", err, c.says)
+				}
+			})
+		})
+	}
+}
+
 func TestLossBounds(t *testing.T) {
 	for share := leastLoss; share <= mostLoss; share += 0.05 {
 		for _, ways := range []int{1, 2} {
