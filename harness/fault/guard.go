@@ -207,8 +207,11 @@ type controlError struct{ error }
 // Unwrap gives what is wrong with it.
 func (e controlError) Unwrap() error { return e.error }
 
-// fresh refuses evidence that was there before something was done.
+// fresh refuses evidence that was there before something was done, and that there is none: nobody has looked then.
 func fresh(evidence []plan.Evidence, done time.Time, what string) error {
+	if len(evidence) == 0 {
+		return fmt.Errorf("nobody has looked since the %s: there is no evidence", what)
+	}
 	for _, v := range evidence {
 		if v.Time.Before(done) {
 			return fmt.Errorf("what %s saw at %s is older than the %s at %s: %s", v.Observer, v.Time.Format(time.TimeOnly), what, done.Format(time.TimeOnly), v.Saw)
@@ -348,7 +351,11 @@ func (g *Guard) LookRecovered(ctx context.Context, e *Env) error {
 	if err := g.expect(Recovering); err != nil {
 		return err
 	}
-	if _, err := g.fault.Recovered(ctx, g.env(e), g.receipt.Machines); err != nil {
+	evidence, err := g.fault.Recovered(ctx, g.env(e), g.receipt.Machines)
+	if err == nil {
+		err = fresh(evidence, g.receipt.ClearedAt, "recovery")
+	}
+	if err != nil {
 		return err
 	}
 	if g.seen.IsZero() {

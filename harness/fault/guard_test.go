@@ -108,6 +108,43 @@ func TestNullGuardIsNeverConfirmed(t *testing.T) {
 	}
 }
 
+// TestNoEvidenceIsNone: where nobody has looked nothing was seen, neither an effect nor its end.
+func TestNoEvidenceIsNone(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &blind{}
+	g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, b)
+	g.within = 300 * time.Millisecond
+	ctx := t.Context()
+	if err := errors.Join(g.Inject(ctx, nil), g.AwaitEffective(ctx, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.Receipt(); r.State != plan.Mismatch || !strings.Contains(r.Error, "no evidence") {
+		t.Errorf("receipt %+v", r)
+	}
+	if err := errors.Join(g.Recover(ctx, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.LookRecovered(ctx, nil); err == nil || !strings.Contains(err.Error(), "no evidence") {
+		t.Errorf("an end that nobody has seen: %v", err)
+	}
+}
+
+// blind is a fault that nobody sees anything of once it is injected.
+type blind struct{ injected bool }
+
+func (b *blind) Inject(context.Context, *Env, []string) error { b.injected = true; return nil }
+func (*blind) Recover(context.Context, *Env, []string) error  { return nil }
+func (b *blind) Effective(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	if !b.injected {
+		return nil, errors.New("well")
+	}
+	return nil, nil
+}
+func (*blind) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) { return nil, nil }
+
 // never is a fault that must not be called and whose effect is never seen.
 type never struct{}
 
@@ -116,7 +153,9 @@ func (never) Recover(context.Context, *Env, []string) error { panic("recovered")
 func (never) Effective(context.Context, *Env, []string) ([]plan.Evidence, error) {
 	return nil, errors.New("nothing to see")
 }
-func (never) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) { return nil, nil }
+func (never) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	return []plan.Evidence{saw("test", "end")}, nil
+}
 
 func TestOutstandingIsNewestFirst(t *testing.T) {
 	dir := t.TempDir()

@@ -89,7 +89,11 @@ func eachServer(ctx context.Context, e *Env, do func(machine string, client kube
 	if err != nil {
 		return err
 	}
-	for _, name := range e.without(e.Cluster.Topology().ControlPlaneMachines()) {
+	servers := e.without(e.Cluster.Topology().ControlPlaneMachines())
+	if len(servers) == 0 {
+		return fmt.Errorf("no API server is left to ask: other faults hold %s", strings.Join(e.besides, ", "))
+	}
+	for _, name := range servers {
 		m, err := e.Cluster.Machine(name)
 		if err != nil {
 			return err
