@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -77,7 +78,7 @@ func put(ctx context.Context, c *clientv3.Client, key, value string, within time
 }
 
 // Recover removes what was written, which a full etcd lets one do, and makes space as an operator would. Where nothing was written and nobody has
-// raised the alarm there is nothing to undo.
+// raised the alarm there is nothing to undo; but whoever was cut off before may have removed it and made no space yet.
 func (*etcdNoSpace) Recover(ctx context.Context, e *Env, machines []string) error {
 	c, err := e.Etcd.Client(ctx)
 	if err != nil {
@@ -91,10 +92,20 @@ func (*etcdNoSpace) Recover(ctx context.Context, e *Env, machines []string) erro
 		return fmt.Errorf("remove %s: %w", fillKey, err)
 	}
 	full, err := e.Members.NoSpace(within, asked(e, machines))
-	if err != nil || gone.Deleted == 0 && len(full) == 0 {
+	if err != nil || gone.Deleted == 0 && len(full) == 0 && tight(e.Members.Members(within, look), e.Cluster.Topology().EtcdQuota) == nil {
 		return err
 	}
 	return e.Members.MakeSpace(ctx)
+}
+
+// tight refuses a database that has less than half its quota left.
+func tight(members []etcd.Member, quota cluster.Size) error {
+	for _, m := range members {
+		if size := cluster.Size(m.DBSize); size > quota/2 {
+			return fmt.Errorf("the database of the member on %s has %s of a quota of %s", m.Machine, size, quota)
+		}
+	}
+	return nil
 }
 
 // asked is a machine whose member is asked about those of others; the first where there is no other.
@@ -140,13 +151,19 @@ func (*etcdNoSpace) Effective(ctx context.Context, e *Env, machines []string) ([
 	return others(ctx, e, machines, append(out, saw("a read by "+ask, "answered")))
 }
 
-// writeBy has a member write something of no meaning.
+// writeBy has a member write something of no meaning, and remove it.
 func writeBy(ctx context.Context, e *Env, machine string) error {
 	c, err := e.Etcd.Client(ctx, machine)
 	if err != nil {
 		return err
 	}
-	return errors.Join(put(ctx, c, stirKey, "", look), c.Close())
+	err = put(ctx, c, stirKey, "", look)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, look)
+		defer cancel()
+		_, err = c.Delete(ctx, stirKey)
+	}
+	return errors.Join(err, c.Close())
 }
 
 // Recovered: no member has an alarm, all write, and each has room below the quota.
@@ -160,10 +177,13 @@ func (*etcdNoSpace) Recovered(ctx context.Context, e *Env, machines []string) ([
 			return nil, fmt.Errorf("a write by the member on %s: %w", name, err)
 		}
 	}
-	quota := e.Cluster.Topology().EtcdQuota
-	for _, m := range e.Members.Members(ctx, look) {
-		if size := cluster.Size(m.DBSize); size > quota/2 || m.Error != "" {
-			return nil, fmt.Errorf("the database of the member on %s has %s of a quota of %s (%s)", m.Machine, size, quota, m.Error)
+	quota, members := e.Cluster.Topology().EtcdQuota, e.Members.Members(ctx, look)
+	if err := tight(members, quota); err != nil {
+		return nil, err
+	}
+	for _, m := range members {
+		if m.Error != "" {
+			return nil, fmt.Errorf("what the member on %s has is not known: %s", m.Machine, m.Error)
 		}
 		out = append(out, saw("etcd status", "the member on %s writes, and its database has %s of a quota of %s", m.Machine, cluster.Size(m.DBSize), quota))
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 )
 
 func TestWhereEtcdCanBeFilled(t *testing.T) {
@@ -23,6 +24,16 @@ func TestWhereEtcdCanBeFilled(t *testing.T) {
 		var usage *cluster.UsageError
 		if c.says == "" && err != nil || c.says != "" && (!errors.As(err, &usage) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTightDatabases(t *testing.T) {
+	const quota = 32 << 20
+	for size, fine := range map[int64]bool{0: true, quota / 2: true, quota/2 + 1: false, quota: false} {
+		err := tight([]etcd.Member{{Machine: "a"}, {Machine: "b", DBSize: size}}, quota)
+		if (err == nil) != fine || err != nil && !strings.Contains(err.Error(), "member on b") {
+			t.Errorf("%d: %v", size, err)
 		}
 	}
 }
