@@ -75,7 +75,7 @@ func Checks() []CheckKind {
 		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop, false},
 		{"minorityStepsDown", "during", "members that are cut off from a quorum lead nobody and follow nobody, 5s after the cut", minorityStepsDown, false},
 		{"etcdLeaderMoves", "during", "a member that the fault is not on leads in the place of the one it is on, within maxGap (10s), and no process need die", etcdLeaderMoves, false},
-		{"etcdLeaderStays", "during", "all members follow the leader they followed when the fault took effect, and nobody elects", etcdLeaderStays, false},
+		{"etcdLeaderStays", "during", "all members follow the leader they followed before the fault, and nobody elects", etcdLeaderStays, false},
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly, false},
 		{"apiRefusesWrites", "during", "the API server acknowledges no write", apiRefuses, false},
 		{"leadersMove", "during", "leases held on the lost machine move within lease + retry", leadersMove, false},

@@ -47,12 +47,21 @@ func minorityStepsDown(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	return plan.Pass, fmt.Sprintf("%d members knew no leader at any of %d looks from %s on", len(minority), looks, clock(from))
 }
 
-// etcdLeaderStays holds the members to the leader that they followed when the fault took effect, in its term: what is slow is not lost.
+// etcdLeaderStays holds the members to the leader that they followed at the last look before the fault began, in its term: what is slow is not lost. Until
+// its effect was seen they may have elected another because of it. A look counts towards the fault once it has taken effect.
 func etcdLeaderStays(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 	var leader, term uint64
 	told, looks := map[string]bool{}, 0
 	for _, o := range r.Observations {
-		if o.Time.Before(w.Effective) || !o.Time.Before(w.Recover) || w.Effective.IsZero() {
+		if o.Time.Before(w.Began) { // the last that has a leader is what the members are held to
+			for _, m := range o.Members {
+				if m.Error == "" && m.Leader != 0 {
+					leader, term = m.Leader, m.Term
+				}
+			}
+			continue
+		}
+		if !o.Time.Before(w.Recover) || w.Effective.IsZero() {
 			continue
 		}
 		for _, m := range o.Members {
@@ -60,13 +69,14 @@ func etcdLeaderStays(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 			case m.Error != "":
 				continue
 			case leader == 0:
-				leader, term = m.Leader, m.Term
+				return plan.Unknown, "whom the members followed before the fault was not seen"
 			case m.Leader != leader || m.Term != term:
-				return plan.Fail, fmt.Sprintf("the member on %s followed %x in term %d at %s; when the fault took effect the leader was %x, in term %d",
+				return plan.Fail, fmt.Sprintf("the member on %s followed %x in term %d at %s; before the fault the leader was %x, in term %d",
 					m.Machine, m.Leader, m.Term, clock(o.Time), leader, term)
+			case !o.Time.Before(w.Effective):
+				told[m.Machine] = true
+				looks++
 			}
-			told[m.Machine] = true
-			looks++
 		}
 	}
 	if n := r.Topology.EtcdMembers; leader == 0 || len(told) < n {

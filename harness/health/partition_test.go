@@ -55,12 +55,15 @@ func TestLeaderStays(t *testing.T) {
 		want plan.Verdict
 		says string
 	}{
-		"stays":                      {map[int]etcd.Member{4: led, 9: led}, plan.Pass, "followed 1 in term 2, at 18 looks"},
-		"is late now and then":       {map[int]etcd.Member{4: led, 6: silent}, plan.Pass, "at 17 looks"},
+		"stays":                      {map[int]etcd.Member{4: led, 9: led}, plan.Pass, "followed 1 in term 2, at 14 looks"},
+		"is late now and then":       {map[int]etcd.Member{4: led, 6: silent}, plan.Pass, "at 13 looks"},
 		"another":                    {map[int]etcd.Member{4: led, 9: other}, plan.Fail, "etcd-1 followed 2 in term 3"},
 		"the same, elected again":    {map[int]etcd.Member{4: led, 9: later}, plan.Fail, "in term 3"},
 		"nobody":                     {map[int]etcd.Member{4: led, 9: {Term: 2}}, plan.Fail, "followed 0"},
-		"another before and after":   {map[int]etcd.Member{1: other, 4: led, 11: other}, plan.Pass, "followed 1 in term 2"},
+		"another afterwards":         {map[int]etcd.Member{4: led, 11: other}, plan.Pass, "followed 1 in term 2"},
+		"nobody for a moment before": {map[int]etcd.Member{0: {Term: 2}, 4: led}, plan.Pass, "followed 1 in term 2"},
+		"another until it bit":       {map[int]etcd.Member{2: other, 4: led}, plan.Fail, "before the fault the leader was 1, in term 2"},
+		"elected before it bit":      {map[int]etcd.Member{2: later, 4: later}, plan.Fail, "before the fault the leader was 1, in term 2"},
 		"never seen":                 {map[int]etcd.Member{4: silent, 9: silent}, plan.Unknown, "only 2 of 3 members"},
 		"seen before and after only": {map[int]etcd.Member{1: led, 11: led}, plan.Unknown, "only 2 of 3 members"},
 	} {
@@ -75,7 +78,7 @@ func TestLeaderStays(t *testing.T) {
 			}
 			r.Observations = append(r.Observations, o)
 		}
-		v, said := etcdLeaderStays(r, &Window{Machines: []string{"etcd-1"}, Began: at(2), Effective: at(2), Recover: at(10)}, Params{})
+		v, said := etcdLeaderStays(r, &Window{Machines: []string{"etcd-1"}, Began: at(2), Effective: at(4), Recover: at(10)}, Params{})
 		if v != c.want || !strings.Contains(said, c.says) {
 			t.Errorf("%s: %s, %s", name, v, said)
 		}
