@@ -82,6 +82,16 @@ func TestUndisturbed(t *testing.T) {
 	}
 }
 
+// Of machines that have no pods none can run on.
+func TestNoPodsRunOn(t *testing.T) {
+	r, w := restartedKubelet(nil)
+	r.Topology = cluster.Topology{ControlPlanes: 1, Workers: 1, Etcd: cluster.EtcdExternal, EtcdMembers: 1, Timing: cluster.TimingFast}
+	w.Machines = r.Topology.EtcdMachines()
+	if v, why := podsRunOn(r, w, Params{}); v != plan.Unknown {
+		t.Errorf("%s: %s", v, why)
+	}
+}
+
 // A fault that leaves API servers, members and kubelets alone excuses no node, no request and no replica.
 func TestExcusesOfOneComponent(t *testing.T) {
 	for component, excused := range map[string]bool{observe.Scheduler: false, observe.ControllerManager: false, observe.Kubelet: true, observe.APIServer: true} {

@@ -15,7 +15,7 @@ import (
 
 // MachineState is what a machine is doing: a machine that is well has it again after a boot.
 type MachineState struct {
-	Processes map[string][]float64 `json:"processes"` // by command line, for how many seconds each has run. Whoever looks starts some himself
+	Processes map[string][]float64 `json:"processes"` // by command line, for how many seconds each has run; one that is stopped (SIGSTOP) does not. Whoever looks starts some himself
 	Mounts    []string             `json:"mounts"`    // PATH (FILE SYSTEM), but those of pods and containers
 	Pods      []string             `json:"pods"`      // NAMESPACE/NAME of those that are ready
 }
@@ -36,7 +36,7 @@ func State(ctx context.Context, m cluster.Machine) (MachineState, error) {
 
 func parseState(out string) MachineState {
 	st := MachineState{Processes: map[string][]float64{}}
-	uptime, lines, started := 0.0, map[string]string{}, map[string]float64{}
+	uptime, lines, started, stopped := 0.0, map[string]string{}, map[string]float64{}, map[string]bool{}
 	for row := range strings.Lines(out) {
 		file, text, ok := strings.Cut(strings.TrimSuffix(row, "\n"), ":")
 		if !ok {
@@ -54,14 +54,14 @@ func parseState(out string) MachineState {
 			const startTime, perSecond = 19, 100 // proc_pid_stat(5), counted from the state, which is behind the name; USER_HZ
 			if f := strings.Fields(text[strings.LastIndexByte(text, ')')+1:]); len(f) > startTime {
 				ticks, _ := strconv.ParseFloat(f[startTime], 64)
-				started[pid] = ticks / perSecond
+				started[pid], stopped[pid] = ticks/perSecond, f[0] == "T"
 			}
 		case "cmdline":
 			lines[pid] += strings.ReplaceAll(text, "\x00", " ")
 		}
 	}
 	for pid, line := range lines { // a process of the kernel's, and one that has ended, has none
-		if line = strings.TrimSpace(line); line == "" {
+		if line = strings.TrimSpace(line); line == "" || stopped[pid] {
 			continue
 		}
 		age := 0.0

@@ -13,6 +13,8 @@ func TestAMachinesStateIsRead(t *testing.T) {
 		"/proc/1/stat:1 (drydock) S 0 1 1 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 90000 1 1\n" +
 		"/proc/7/stat:7 (a) b) S 1 7 7 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 99900 1 1\n" +
 		"/proc/8/stat:8 (kthreadd) S 0 0 0 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 5 1 1\n" +
+		"/proc/6/stat:6 (frozen) T 1 7 7 0 -1 4 1 1 1 1 1 1 1 1 20 0 9 0 99900 1 1\n" +
+		"/proc/6/cmdline:frozen\x00\n" +
 		"/proc/1/cmdline:drydock\x00machine-init\x00\n" +
 		"/proc/7/cmdline:drydock\x00machine-init\x00\n" +
 		"/proc/9/cmdline:sh\x00-c\x00one:\n/proc/9/cmdline:two\x00\n")
