@@ -127,6 +127,9 @@ func TestStormsAreAllowed(t *testing.T) {
 					if err := errors.Join(allowance(c, specs...), fault.Together(specs...)); err != nil {
 						t.Fatalf("seed %d: %s: %v", seed, describeAll(specs), err)
 					}
+					if len(specs) > 1 && fault.Collide(specs[0], specs[1]) {
+						t.Fatalf("seed %d: %s may be on one machine", seed, describeAll(specs))
+					}
 					if len(w) > 1 {
 						pairs++
 					}

@@ -146,12 +146,14 @@ func Together(faults ...Spec) error {
 	return nil
 }
 
-// Collide reports whether two faults that can be there together may turn out to be on one machine where they cannot: of a follower it is one that the
-// other has not got.
+// Collide reports whether two faults that can be there together may turn out to be on one machine where they cannot. A follower is one that the other has
+// not got, but for who is told beforehand, and may find the follower there already.
 func Collide(a, b Spec) bool {
+	members := []string{Leader, Follower}
+	apart := (a.Target == Follower || b.Target == Follower) && slices.Contains(members, a.Target) && slices.Contains(members, b.Target)
 	may := func(s Spec) []string { return append(slices.Clone(s.Machines), s.Among...) }
 	theirs := may(b)
-	return a.Target != Follower && b.Target != Follower && overlap(a, b) != "" &&
+	return !apart && overlap(a, b) != "" &&
 		slices.ContainsFunc(may(a), func(m string) bool { return slices.Contains(theirs, m) })
 }
 
