@@ -291,10 +291,10 @@ func (st Step) validate() error {
 	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
 		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
 	}
-	if st.Storm != nil {
-		return st.Storm.validate()
+	if err := st.validateFaults(); err != nil || st.Storm == nil {
+		return err
 	}
-	return st.validateFaults()
+	return st.Storm.validate()
 }
 
 // AllChecks are the checks a scenario can name, of every package that has some.

@@ -100,7 +100,15 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 		return nil, cluster.Usagef("%s%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
 			spec.Describe(), beside, t.EtcdMembers-missing, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
 	}
-	if p.Expect == ExpectQuorumLost && !tooMany(fault.Impact(t, nil, spec)) && tooMany(missing) {
+	if p.Expect == ExpectQuorumLost && !tooMany(fault.Impact(t, nil, spec)) {
+		all := []fault.Spec{spec} // also of those that cannot be done here
+		for _, other := range wave {
+			all = append(all, other.spec)
+		}
+		if left := t.EtcdMembers - fault.Impact(t, nil, all...); left >= cluster.Quorum(t.EtcdMembers) {
+			return nil, cluster.Usagef("%s leaves %d of %d members, which is a quorum: to expect quorumLost would excuse a loss that is not the fault's",
+				describeAll(all), left, t.EtcdMembers)
+		}
 		c.with = slices.Clone(wave)
 	}
 	return c, nil
@@ -247,8 +255,12 @@ func (st Step) validateFaults() error {
 		return fmt.Errorf("times is %d, calm %s; neither can be negative", st.Times, st.Calm)
 	case st.Calm > 0 && st.Times < 2:
 		return errors.New("calm is between one time and the next: say how many times")
-	case several && (len(st.During) > 0 || st.Expect != ""):
+	case len(st.Faults) > 0 && len(st.During) > 0, several && st.Expect != "":
 		return errors.New("during and expect of several faults are said of each")
+	case st.Fault == nil && len(st.During) > 0: // it would be asked for, and never made
+		return errors.New("during belongs to a fault")
+	case st.Fault == nil && st.Upgrade == nil && st.Expect != "":
+		return errors.New("expect belongs to a fault or an upgrade")
 	}
 	for _, p := range st.Faults {
 		if err := p.validate(st.Upgrade != nil); err != nil {
