@@ -120,7 +120,7 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 			return codeError{exitNoGo}
 		}
 		r := g.Receipt()
-		printf(out, "fault %s: %s on %s\n", g.ID, spec.Kind, strings.Join(r.Machines, ", "))
+		printf(out, "fault %s: %s on %s\n", g.ID, spec.Kind, g.Where())
 		for _, e := range r.Evidence {
 			printf(out, "  %s  %s: %s\n", e.Time.Format(time.TimeOnly), e.Observer, e.Saw)
 		}
@@ -146,16 +146,24 @@ func untilCleared(until bool, s fault.Spec) string {
 	return ""
 }
 
-func (o *options) clear(cmd *cobra.Command, h *experiment.Hand, g *fault.Guard) error {
-	done := o.progress.Phase("undo %s on %s", g.Spec.Kind, strings.Join(g.Receipt().Machines, ", "))
-	err := h.Clear(cmd.Context(), g)
-	done(err)
-	if err != nil {
-		printf(os.Stderr, "drydock: fault %s: %v\n", g.ID, err)
-		return codeError{exitNoGo}
+// clear undoes faults, and says of each whether it is over.
+func (o *options) clear(cmd *cobra.Command, h *experiment.Hand, guards ...*fault.Guard) error {
+	if len(guards) == 0 {
+		return nil
 	}
-	printf(cmd.OutOrStdout(), "fault %s: %s on %s: undone\n", g.ID, g.Spec.Kind, strings.Join(g.Receipt().Machines, ", "))
-	return nil
+	done := o.progress.Phase("undo %s", experiment.Named(guards))
+	errs := h.Clear(cmd.Context(), guards...)
+	done(errors.Join(errs...))
+	var code error
+	for i, g := range guards {
+		if errs[i] != nil {
+			printf(os.Stderr, "drydock: fault %s: %v\n", g.ID, errs[i])
+			code = codeError{exitNoGo}
+			continue
+		}
+		printf(cmd.OutOrStdout(), "fault %s: %s on %s: undone\n", g.ID, g.Spec.Kind, g.Where())
+	}
+	return code
 }
 
 func faultClear(o *options) *cobra.Command {
@@ -173,11 +181,7 @@ func faultClear(o *options) *cobra.Command {
 				if len(guards) == 0 {
 					printf(cmd.OutOrStdout(), "No fault is in place\n")
 				}
-				var errs []error
-				for _, g := range guards {
-					errs = append(errs, o.clear(cmd, h, g))
-				}
-				return errors.Join(errs...)
+				return o.clear(cmd, h, guards...)
 			})
 		},
 	}

@@ -147,14 +147,8 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 	if guards, err = fault.Outstanding(entries); err != nil {
 		return err
 	}
-	held := map[string]*fault.Held{} // by the cluster: what one fault has broken is no control of another
-	for _, g := range guards {
-		run := openingOf(entries, g.ID)
-		if held[run.Cluster] == nil {
-			held[run.Cluster] = &fault.Held{}
-		}
-		held[run.Cluster].Resume(g)
-	}
+	left := map[string][]*fault.Guard{} // by the cluster
+	var order []experiment.Opening
 	for _, g := range guards {
 		g.Journal = journal
 		run := openingOf(entries, g.ID)
@@ -177,7 +171,13 @@ func (o *options) healRun(ctx context.Context, cmd *cobra.Command, dir string) e
 				g.Where(), p.Name(), run.Cluster)
 			continue
 		}
-		if err := o.recover(ctx, cmd, g, held[run.Cluster], p, run.Cluster); err != nil {
+		if left[run.Cluster] == nil {
+			order = append(order, run)
+		}
+		left[run.Cluster] = append(left[run.Cluster], g)
+	}
+	for _, run := range order {
+		if err := o.recover(ctx, cmd, run, left[run.Cluster]); err != nil {
 			return err
 		}
 	}
@@ -264,8 +264,13 @@ func openingOf(entries []plan.Entry, id string) (run experiment.Opening) {
 	return run
 }
 
-func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guard, held *fault.Held, p cluster.Provider, name string) (err error) {
-	l, err := p.Attach(ctx, name)
+// recover undoes what a run has left in one cluster, all of it before any of it is awaited to be over.
+func (o *options) recover(ctx context.Context, cmd *cobra.Command, run experiment.Opening, guards []*fault.Guard) (err error) {
+	p, err := o.of(run.Provider)
+	if err != nil {
+		return err
+	}
+	l, err := p.Attach(ctx, run.Cluster)
 	if err != nil {
 		return err
 	}
@@ -279,12 +284,15 @@ func (o *options) recover(ctx context.Context, cmd *cobra.Command, g *fault.Guar
 		return err
 	}
 	defer func() { _ = members.Close() }()
-	env := &fault.Env{Cluster: l, Etcd: access, Members: members, Held: held}
-	if err := errors.Join(g.Recover(ctx, env), g.AwaitRecovered(ctx, env)); err != nil {
-		return err
+	env := &fault.Env{Cluster: l, Etcd: access, Members: members, Held: &fault.Held{}}
+	env.Held.Resume(guards...) // what one fault has broken is no control of another
+	errs := fault.Undo(ctx, env, guards...)
+	for i, g := range guards {
+		if errs[i] == nil {
+			printf(cmd.OutOrStdout(), "%s on %s of %s: undone\n", g.Spec.Kind, g.Where(), run.Cluster)
+		}
 	}
-	printf(cmd.OutOrStdout(), "%s on %s of %s: undone\n", g.Spec.Kind, g.Where(), name)
-	return nil
+	return errors.Join(errs...)
 }
 
 // sweep has the providers look for what clusters of killed makers could have left, and remove it; it counts what was found. Of those whose clusters last

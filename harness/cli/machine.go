@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -47,8 +49,11 @@ func (o *options) machineOn(cmd *cobra.Command, name, machine string) error {
 		undone := false
 		for _, g := range guards {
 			r := g.Receipt()
-			if r.Fault != "machinePowerOff" && r.Fault != "machineFreeze" || len(r.Machines) != 1 || r.Machines[0] != machine {
+			if r.Fault != "machinePowerOff" && r.Fault != "machineFreeze" || !slices.Contains(r.Machines, machine) {
 				continue
+			}
+			if len(r.Machines) > 1 {
+				return cluster.Usagef("%s is held with others by fault %s (%s on %s): drydock fault clear %s --name %s", machine, g.ID, r.Fault, g.Where(), g.ID, name)
 			}
 			if err := o.clear(cmd, h, g); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,13 +44,14 @@ func untouched(c cluster.Cluster) error {
 	if err != nil || len(guards) == 0 {
 		return err
 	}
-	return cluster.Usagef("cluster %q has faults that were injected by hand (%s): `drydock fault clear` first", c.Topology().Name, kinds(guards))
+	return cluster.Usagef("cluster %q has faults that were injected by hand (%s): `drydock fault clear` first", c.Topology().Name, Named(guards))
 }
 
-func kinds(guards []*fault.Guard) string {
+// Named are faults and what each is on, in words.
+func Named(guards []*fault.Guard) string {
 	var out []string
 	for _, g := range guards {
-		out = append(out, g.Spec.Kind+" on "+strings.Join(g.Receipt().Machines, ", "))
+		out = append(out, g.Spec.Kind+" on "+g.Where())
 	}
 	return strings.Join(out, "; ")
 }
@@ -96,16 +98,8 @@ func TakeInHand(ctx context.Context, provider string, c cluster.Cluster) (_ *Han
 			err = errors.Join(err, h.Close(ctx))
 		}
 	}()
-	if h.journal, err = plan.AppendJournal(ByHand(c)); errors.Is(err, fs.ErrNotExist) {
-		if h.journal, err = plan.CreateJournal(ByHand(c), nil); err == nil {
-			err = h.journal.Write("run", Opening{Scenario: "by hand", Provider: provider, Cluster: c.Topology().Name, ByHand: true})
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	entries, _, err := plan.ReadJournal(ByHand(c))
-	if err != nil {
+	var entries []plan.Entry
+	if h.journal, entries, err = openByHand(provider, c); err != nil {
 		return nil, err
 	}
 	if h.guards, err = fault.Outstanding(entries); err != nil {
@@ -119,6 +113,26 @@ func TakeInHand(ctx context.Context, provider string, c cluster.Cluster) (_ *Han
 	h.members, h.env = members, &fault.Env{Cluster: c, Etcd: access, Members: members, Held: &fault.Held{}}
 	h.env.Held.Resume(h.guards...)
 	return h, nil
+}
+
+// openByHand goes on with the journal of what was done by hand, or begins it. One whose first word is missing, because who began it was killed, is told it again:
+// without it heal could not say which cluster the faults are in.
+func openByHand(provider string, c cluster.Cluster) (*plan.Journal, []plan.Entry, error) {
+	j, err := plan.AppendJournal(ByHand(c))
+	if errors.Is(err, fs.ErrNotExist) {
+		j, err = plan.CreateJournal(ByHand(c), nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, _, err := plan.ReadJournal(ByHand(c))
+	if err == nil && !slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "run" }) {
+		err = j.Write("run", Opening{Scenario: "by hand", Provider: provider, Cluster: c.Topology().Name, ByHand: true})
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, j.Close())
+	}
+	return j, entries, nil
 }
 
 // numberAfter is the number behind those that faults have had, from 1.
@@ -165,19 +179,19 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	if err := writesExpected(spec, expect); err != nil {
 		return spec, err
 	}
-	specs, down := []fault.Spec{spec}, []string{}
+	specs := []fault.Spec{spec}
 	for _, g := range h.guards {
 		s := g.Spec
 		s.Machines, s.Among = g.Receipt().Machines, nil // it is known by now
-		specs, down = append(specs, s), append(down, s.Machines...)
+		specs = append(specs, s)
 	}
 	if err := fault.Together(specs...); err != nil {
 		return spec, err
 	}
-	missing := fault.Impact(t, down, spec)
-	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > 0 && expect != ExpectQuorumLost {
+	before, missing := fault.Impact(t, nil, specs[1:]...), fault.Impact(t, nil, specs...)
+	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > before && expect != ExpectQuorumLost {
 		return spec, cluster.Usagef("%s of %s leaves %d of %d members, with what is in place (%s); a quorum is %d; say --expect %s if that is what you want",
-			spec.Kind, spec.Target, left, t.EtcdMembers, none(down, nil), cluster.Quorum(t.EtcdMembers), ExpectQuorumLost)
+			spec.Kind, spec.Target, left, t.EtcdMembers, cmp.Or(Named(h.guards), "nothing"), cluster.Quorum(t.EtcdMembers), ExpectQuorumLost)
 	}
 	r, reserved := h.cluster.(cluster.Reserved)
 	if !reserved {
@@ -203,7 +217,7 @@ func (h *Hand) Inject(ctx context.Context, spec fault.Spec) (*fault.Guard, error
 		err = fmt.Errorf("%s was done, and no effect of it was seen: %s", spec.Describe(), r.Error)
 	}
 	if err != nil {
-		return g, errors.Join(err, h.Clear(ctx, g))
+		return g, errors.Join(append([]error{err}, h.Clear(ctx, g)...)...)
 	}
 	return g, nil
 }
@@ -211,12 +225,18 @@ func (h *Hand) Inject(ctx context.Context, spec fault.Spec) (*fault.Guard, error
 // clearWithin bounds undoing one fault beside the time its end may take to be seen, which is the guard's.
 const clearWithin = time.Minute
 
-// Clear undoes a fault, also after an interrupt, and sees that all is as before.
-func (h *Hand) Clear(ctx context.Context, g *fault.Guard) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearWithin+g.RecoversWithin(h.env))
+// Clear undoes faults, also after an interrupt, and sees that all is as before. It gives the error of each; nil: it is over.
+func (h *Hand) Clear(ctx context.Context, guards ...*fault.Guard) []error {
+	var within time.Duration
+	for _, g := range guards {
+		within += clearWithin + g.RecoversWithin(h.env)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	g.Journal = h.journal
-	return errors.Join(g.Recover(ctx, h.env), g.AwaitRecovered(ctx, h.env))
+	for _, g := range guards {
+		g.Journal = h.journal
+	}
+	return fault.Undo(ctx, h.env, guards...)
 }
 
 // Find gives the faults in place with these numbers, or all; newest first. A UsageError lists those there are.

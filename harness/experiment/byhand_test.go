@@ -41,8 +41,11 @@ type home struct {
 	dir string
 }
 
-func (h home) Dir() string              { return h.dir }
-func (home) Topology() cluster.Topology { return cluster.Topology{Name: "three"} }
+func (h home) Dir() string { return h.dir }
+func (home) Topology() cluster.Topology {
+	return cluster.Topology{Name: "three", ControlPlanes: 3, Workers: 1}.Complete()
+}
+func (home) Lacks() cluster.Lacks { return nil }
 
 // TestARunTakesNoClusterThatIsBroken: what a run saw there would be what somebody has broken by hand.
 func TestARunTakesNoClusterThatIsBroken(t *testing.T) {
@@ -72,5 +75,56 @@ func TestARunTakesNoClusterThatIsBroken(t *testing.T) {
 	}
 	if err := untouched(c); err != nil {
 		t.Errorf("it was cleared: %v", err)
+	}
+}
+
+// TestWhatTakesNoMemberCostsNoQuorum: only what is on etcd counts, of what is in place and of what is to come.
+func TestWhatTakesNoMemberCostsNoQuorum(t *testing.T) {
+	h := &Hand{cluster: home{dir: t.TempDir()}}
+	inPlace := func(kind string, machines ...string) {
+		g, err := fault.NewGuard(fault.Spec{Kind: kind, Machines: machines}, "1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.guards = append(h.guards, g)
+	}
+	asked := func(kind string, words ...string) error {
+		f, err := FaultOf(kind, words)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.Plan(f, 1, "")
+		return err
+	}
+	inPlace("imagePullFails", "control-plane-1")
+	if err := asked("etcdMemberCrash", "target=control-plane-2"); err != nil {
+		t.Errorf("beside what leaves etcd alone: %v", err)
+	}
+	inPlace("etcdMemberCrash", "control-plane-2")
+	if err := asked("etcdMemberCrash", "target=control-plane-3"); err == nil || !strings.Contains(err.Error(), "leaves 1 of 3 members, with what is in place (imagePullFails on control-plane-1; etcdMemberCrash on control-plane-2)") {
+		t.Errorf("the second member: %v", err)
+	}
+	inPlace("etcdMemberCrash", "control-plane-3")
+	if err := asked("imagePullFails", "target=worker-1"); err != nil {
+		t.Errorf("where there is no quorum to lose: %v", err)
+	}
+}
+
+// TestAJournalByHandSaysItsCluster: also one whose maker was killed before he could say it.
+func TestAJournalByHandSaysItsCluster(t *testing.T) {
+	c := home{dir: t.TempDir()}
+	empty, err := plan.CreateJournal(ByHand(c), nil)
+	if err := errors.Join(err, empty.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		j, _, err := openByHand("lab", c)
+		if err := errors.Join(err, j.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, _, err := plan.ReadJournal(ByHand(c))
+	if err != nil || len(entries) != 1 || !strings.Contains(string(entries[0].Data), `"cluster":"three"`) {
+		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }

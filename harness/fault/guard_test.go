@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -272,5 +273,41 @@ func TestRecoversWithin(t *testing.T) {
 	}
 	if got := (&Guard{Spec: Spec{Kind: "partition"}}).RecoversWithin(nil); got != own {
 		t.Errorf("of one that was never injected: %s", got)
+	}
+}
+
+// leaning is a fault that is not seen to be over before another is undone, as that of a member is not while there is no quorum.
+type leaning struct {
+	fake
+	undone, on *bool
+}
+
+func (l leaning) Recover(context.Context, *Env, []string) error { *l.undone = true; return nil }
+func (l leaning) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error) {
+	if !*l.on {
+		return nil, cluster.Usagef("the other holds") // which ends waiting at once
+	}
+	return []plan.Evidence{saw("test", "end")}, nil
+}
+
+// TestAllAreUndoneBeforeAnyIsAwaited: otherwise two that lean on each other would never be over.
+func TestAllAreUndoneBeforeAnyIsAwaited(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var guards []*Guard
+	undone := []*bool{new(bool), new(bool)}
+	for i := range undone {
+		g := newGuard(Spec{Kind: "etcdMemberCrash"}, strconv.Itoa(i), j, leaning{undone: undone[i], on: undone[1-i]})
+		g.state = Effective
+		guards = append(guards, g)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for i, err := range Undo(ctx, nil, guards...) {
+		if err != nil || guards[i].state != Cleared {
+			t.Errorf("%d is %s: %v", i, guards[i].state, err)
+		}
 	}
 }

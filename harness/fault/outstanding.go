@@ -1,7 +1,9 @@
 package fault
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,4 +59,17 @@ func Outstanding(entries []plan.Entry) ([]*Guard, error) {
 		out = append(out, g)
 	}
 	return out, nil
+}
+
+// Undo undoes faults, in their order, and then sees of each that all is as before: while one holds another may not be seen to be over, as a member's is not that
+// came back to no quorum. It gives the error of each; nil: it is over.
+func Undo(ctx context.Context, e *Env, guards ...*Guard) []error {
+	errs := make([]error, len(guards))
+	for i, g := range guards {
+		errs[i] = g.Recover(ctx, e)
+	}
+	for i, g := range guards {
+		errs[i] = errors.Join(errs[i], g.AwaitRecovered(ctx, e))
+	}
+	return errs
 }
