@@ -83,6 +83,7 @@ func TestBadInput(t *testing.T) {
 		"negative count":           {[]string{"up", "--workers", "-1"}, []string{"workers is -1"}},
 		"unknown version":          {[]string{"up", "--version", "v1.2"}, []string{"v1.2", "v1.35.4, v1.36.3"}},
 		"unknown etcd layout":      {[]string{"up", "--etcd", "both"}, []string{"stacked, external, only"}},
+		"unknown command of group": {[]string{"fault", "remove"}, []string{`unknown command "remove" for "drydock fault"`}},
 		"unknown flag":             {[]string{"up", "--nodes", "3"}, []string{"--nodes"}},
 		"state directory":          {[]string{"up", "--etcd", "only", "--state-dir", filepath.Join(file, "x")}, []string{"cannot be written", "--state-dir"}},
 		"no such lab":              {[]string{"shell", "etcd-1", "--name", "nope"}, []string{"nope", "running: none"}},

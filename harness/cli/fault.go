@@ -54,7 +54,7 @@ func faultInject(o *options) *cobra.Command {
 		Example: "  drydock fault inject machinePowerOff target=worker-1\n  drydock fault inject etcdMemberFreeze target=follower for=20s",
 		Long: "Inject does one fault (`drydock scenarios` lists the kinds) to a cluster that is up. PARAM is as in a scenario: target, for, and what the kind takes. With\n" +
 			"for=DURATION it is undone after that; without, it stays until `drydock fault clear`. A fault that would cost etcd its quorum, with all that is in place,\n" +
-			"is refused unless it is expected.\n\nExit codes: 0 it was effective, 1 no effect was seen and it was undone, or its end was not seen, 2 usage or environment error.",
+			"is refused unless it is expected.\n\nExit codes: 0 it was effective, 1 no effect was seen, or it was interrupted, and it was undone, or its end was not seen, 2 usage or environment error.",
 		RunE: func(cmd *cobra.Command, args []string) error { return o.inject(cmd, &f, args[0], args[1:]) },
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return completeFault(args)
@@ -133,8 +133,12 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 		case <-time.After(time.Until(r.EffectiveAt.Add(spec.For))):
 		case <-ctx.Done(): // undone all the same
 		}
-		done(context.Cause(ctx))
-		return o.clear(cmd, h, g)
+		cut := context.Cause(ctx)
+		done(cut)
+		if err := o.clear(cmd, h, g); err != nil || cut == nil {
+			return err
+		}
+		return codeError{exitNoGo} // whoever waits for it to have held so long is not told that it has
 	})
 }
 
