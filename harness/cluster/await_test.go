@@ -16,7 +16,7 @@ func TestWhatWasSeenLastIsNotOurOwnTimeOut(t *testing.T) {
 			return errors.New("it is not there")
 		}
 		deadline, _ := ctx.Deadline()
-		for time.Now().Before(deadline) { //nolint:revive // busy, so as to be first when it is over
+		for time.Now().Before(deadline) { // busy, so as to be first when it is over
 		}
 		return errors.New("i/o timeout")
 	})

@@ -31,13 +31,15 @@ func TestReplacedFilesComeBack(t *testing.T) {
 	}{
 		"as it was": {func(*testing.T, string) {}, "old"},
 		"replaced twice": {func(t *testing.T, file string) {
+			t.Helper()
 			if err := ReplaceFile(t.Context(), here{}, file, []byte("third")); err != nil {
 				t.Fatal(err)
 			}
 		}, "old"},
-		"renewed by somebody": {func(t *testing.T, file string) { write(t, file, "renewed") }, "renewed"},
-		"gone":                {func(t *testing.T, file string) { remove(t, file) }, "old"},
+		"renewed by somebody": {func(t *testing.T, file string) { t.Helper(); write(t, file, "renewed") }, "renewed"},
+		"gone":                {func(t *testing.T, file string) { t.Helper(); remove(t, file) }, "old"},
 		"cut off before it was put": {func(t *testing.T, file string) {
+			t.Helper()
 			write(t, file, "old")
 			_, put := besides(file)
 			remove(t, put)

@@ -87,7 +87,8 @@ func (g lossGauge) bounds() (tries int, low, high float64) {
 	if g.ways == 1 {
 		low, doubt = all/2, 2*sigma(all)
 	}
-	tries = int(math.Ceil(math.Pow(sigmas*doubt/(all-half), 2)))
+	root := sigmas * doubt / (all - half)
+	tries = int(math.Ceil(root * root))
 	return tries, low, min(all+sigmas*sigma(all)/math.Sqrt(float64(tries)), 1-1/float64(tries))
 }
 

@@ -147,7 +147,7 @@ func (f *linkShape) Effective(ctx context.Context, e *Env, machines []string) ([
 		return nil, err
 	}
 	for _, name := range machines {
-		if err := capability(ctx, e, []string{name}, func(ctx context.Context, m cluster.Machine, s cluster.Shaper) error {
+		if err := capability(ctx, e, []string{name}, func(ctx context.Context, _ cluster.Machine, s cluster.Shaper) error {
 			n, err := s.Shaped(ctx, f.shape.What)
 			if err == nil && n.Held+n.Lost == 0 {
 				err = fmt.Errorf("no packet was counted on the links of %s", name)

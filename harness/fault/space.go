@@ -167,7 +167,7 @@ func writeBy(ctx context.Context, e *Env, machine string) error {
 }
 
 // Recovered: no member has an alarm, all write, and each has room below the quota.
-func (*etcdNoSpace) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+func (*etcdNoSpace) Recovered(ctx context.Context, e *Env, _ []string) ([]plan.Evidence, error) {
 	out, err := agreed(ctx, e) // which no member with an alarm does
 	if err != nil {
 		return nil, err

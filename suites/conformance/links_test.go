@@ -74,12 +74,12 @@ func cutsOneWay(ctx context.Context, b *bed) {
 	}
 	for way, heard := range map[cluster.Way][2]cluster.Machine{cluster.Outbound: {peer, m}, cluster.Inbound: {m, peer}} {
 		from, to := heard[0], heard[1]
-		Eventually(ctx, knocked).WithArguments(ctx, from, to).WithTimeout(10*time.Second).Should(BeFalse(), "%s: nobody knocks from before", way)
+		Eventually(ctx, knocked).WithArguments(ctx, from, to).WithTimeout(10 * time.Second).Should(BeFalseBecause("%s: nobody knocks from before", way))
 		Expect(l.Cut(ctx, way, peer.Addr())).To(Succeed())
 		Expect(talk(to, from)).NotTo(Succeed(), "%s: %s does not hear %s", way, from.Name(), to.Name())
-		Expect(knocked(ctx, from, to)).To(BeFalse(), "%s: not even its first word", way)
+		Expect(knocked(ctx, from, to)).To(BeFalseBecause("%s: not even its first word comes", way))
 		Expect(talk(from, to)).NotTo(Succeed(), "%s: the answer of %s is lost", way, to.Name())
-		Expect(knocked(ctx, to, from)).To(BeTrue(), "%s: %s hears %s", way, to.Name(), from.Name())
+		Expect(knocked(ctx, to, from)).To(BeTrueBecause("%s: %s hears %s", way, to.Name(), from.Name()))
 		Expect(l.HealLinks(ctx)).To(Succeed())
 		Expect(talk(from, to)).To(Succeed())
 		Expect(talk(to, from)).To(Succeed())
@@ -221,7 +221,7 @@ func received(ctx context.Context, m cluster.Machine) int64 {
 	raw, err := m.ReadFile(ctx, "/proc/net/dev")
 	Expect(err).NotTo(HaveOccurred())
 	_, counts, found := bytes.Cut(raw, []byte("eth0:"))
-	Expect(found).To(BeTrue(), string(raw))
+	Expect(found).To(BeTrueBecause("there is an eth0: %s", raw))
 	n, err := strconv.ParseInt(strings.Fields(string(counts))[0], 10, 64)
 	Expect(err).NotTo(HaveOccurred())
 	return n

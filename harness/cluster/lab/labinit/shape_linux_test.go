@@ -96,9 +96,15 @@ func TestStreamThroughWire(t *testing.T) {
 		var w *wire
 		lab.must(t, func() (err error) { w, err = newWire(a.Machine, row.pace, row.pace); return err })
 		var l net.Listener
-		a.must(t, func() (err error) { l, err = net.Listen("tcp", net.JoinHostPort(a.Addr, "9000")); return err })
+		a.must(t, func() (err error) {
+			l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(a.Addr, "9000"))
+			return err
+		})
 		var out net.Conn
-		b.must(t, func() (err error) { out, err = net.Dial("tcp", l.Addr().String()); return err })
+		b.must(t, func() (err error) {
+			out, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+			return err
+		})
 		start := time.Now()
 		go func() {
 			_, _ = out.Write(sent[:row.bytes])
