@@ -71,6 +71,9 @@ func FaultOf(kind string, words []string) (f Fault, err error) {
 	if err := f.UnmarshalYAML(n); err != nil {
 		return f, &cluster.UsageError{Err: errors.New(regexp.MustCompile(`line \d+: `).ReplaceAllString(err.Error(), ""))}
 	}
+	if f.until && slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "for=") }) { // no time is not for ever
+		return f, cluster.Usagef("%s: for is 0s; leave it out where the fault is to stay until it is cleared", kind)
+	}
 	return f, nil
 }
 

@@ -25,6 +25,7 @@ func TestFaultOfWords(t *testing.T) {
 		"want PARAM=VALUE":         {"machinePowerOff", "etcd-1"},
 		"want PARAM=VALUE, as":     {"machinePowerOff", "target=[etcd-1"},
 		"colour is unknown; known": {"machinePowerOff", "colour=red"},
+		"for is 0s":                {"machinePowerOff", "for=0s"},
 		"cannot be negative":       {"machinePowerOff", "for=-1s"},
 	} {
 		_, err := FaultOf(words[0], words[1:])

@@ -43,7 +43,6 @@ func programs(t cluster.Topology) map[string][]string {
 
 // complete fills in what is not said, and refuses what can never come.
 func (ev *Event) complete() error {
-	ev.Within = max(ev.Within, 0)
 	if ev.Within == 0 {
 		ev.Within = eventWithin
 	}
@@ -58,6 +57,8 @@ func (ev *Event) complete() error {
 	}
 	_, posix := regexp.CompilePOSIX(ev.Log)
 	switch {
+	case ev.Within < 0:
+		return fmt.Errorf("within is %s; it cannot be negative", ev.Within)
 	case given != 1:
 		return errors.New("want one of log, ack and metric")
 	case ev.Metric == "" && ev.Above != 0:

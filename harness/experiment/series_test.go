@@ -71,6 +71,7 @@ func TestFaultsOfAStep(t *testing.T) {
 		"a line elsewhere":              {"fault: {etcdMemberCrash: {}}\n      when: {log: x, of: etcd, on: etcd-6}", `!etcd does not run on "etcd-6"; it does on etcd-1`},
 		"no expression":                 {"fault: {etcdMemberCrash: {}}\n      when: {log: '(', of: etcd}", "!log: error parsing regexp"},
 		"both events":                   {"fault: {etcdMemberCrash: {}}\n      when: {log: x, of: etcd, ack: 3}", "!want one of log, ack and metric"},
+		"an event in no time":           {"fault: {etcdMemberCrash: {}}\n      when: {ack: 3, within: -5s}", "!within is -5s; it cannot be negative"},
 		"no event":                      {"fault: {etcdMemberCrash: {}}\n      when: {within: 3s}", "!want one of log, ack and metric"},
 		"writes on a machine":           {"fault: {etcdMemberCrash: {}}\n      when: {ack: 3, on: etcd-1}", "!ack takes no on"},
 		"writes of a kubelet":           {"fault: {etcdMemberCrash: {}}\n      when: {ack: 3, of: kubelet}", "!writes are acknowledged by etcd or kube-apiserver"},
