@@ -89,14 +89,18 @@ func serveOne(conn *net.UnixConn, handlers map[string]Handler) {
 		_, _ = conn.Read(make([]byte, 1))
 		cancel()
 	}()
+	a, out := run(ctx, &req, handlers)
+	defer closeAll(out)
+	_ = send(conn, a, out)
+}
+
+// run has the operation's handler answer.
+func run(ctx context.Context, req *Request, handlers map[string]Handler) (a answer, out []*os.File) {
 	h, ok := handlers[req.Op]
 	if !ok {
-		_ = send(conn, answer{Error: fmt.Sprintf("unknown operation %q", req.Op)}, nil)
-		return
+		return answer{Error: fmt.Sprintf("unknown operation %q", req.Op)}, nil
 	}
-	body, out, err := h(ctx, &req)
-	defer closeAll(out)
-	var a answer
+	body, out, err := h(ctx, req)
 	if err != nil {
 		a.Error, a.NotExist = err.Error(), errors.Is(err, fs.ErrNotExist)
 		_ = errors.As(err, &a.Errno)
@@ -105,7 +109,7 @@ func serveOne(conn *net.UnixConn, handlers map[string]Handler) {
 			a.Error = err.Error()
 		}
 	}
-	_ = send(conn, a, out)
+	return a, out
 }
 
 // RemoteError is an error the other side answered with.
