@@ -1,5 +1,5 @@
 # Every target is one line into hack/, which says what it does.
-.PHONY: build run test lint verify bench clean help
+.PHONY: build run test vm lint verify bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -9,6 +9,8 @@ run: ## the main job: upgrade 3+3 machines v1.35 to v1.36 while the etcd leader 
 	@hack/run.sh
 test: ## all tests a fresh machine can run: unit tests, then the quick suites on the lab
 	@hack/test.sh
+vm: ## get a kernel and QEMU, for scenarios that need machines with a kernel of their own
+	@hack/vm.sh
 lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing

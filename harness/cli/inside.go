@@ -22,6 +22,9 @@ func insideCommands() []*cobra.Command {
 		{Use: "lab-try", Hidden: true, Args: cobra.NoArgs, RunE: run(labTry)},
 		{Use: "machine-init", Hidden: true, Args: cobra.NoArgs, RunE: run(machineInit)},
 		{Use: "fill-memory BYTES", Hidden: true, Args: cobra.ExactArgs(1), RunE: run(fillMemory)},
+		{Use: "vm-host", Hidden: true, Args: cobra.NoArgs, RunE: run(vmHost)},
+		{Use: "vm-guest", Hidden: true, Args: cobra.NoArgs, RunE: run(vmGuest)},
+		{Use: "vm-machine", Hidden: true, Args: cobra.NoArgs, RunE: run(vmMachine)},
 		{Use: "container-init", Hidden: true, Args: cobra.NoArgs, RunE: run(containerInit)},
 	}
 }

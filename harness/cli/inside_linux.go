@@ -21,6 +21,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/memory"
 	"drydock.dev/drydock/harness/cluster/lab/runtime"
 	"drydock.dev/drydock/harness/cluster/lab/unit"
+	"drydock.dev/drydock/harness/cluster/lab/vm"
 )
 
 func labInit(ctx context.Context, args []string) error {
@@ -40,6 +41,12 @@ func fillMemory(ctx context.Context, args []string) error {
 	}
 	return memory.Fill(ctx, bytes)
 }
+
+func vmHost(ctx context.Context, _ []string) error { return vm.Host(ctx) }
+
+func vmGuest(context.Context, []string) error { return vm.Guest() }
+
+func vmMachine(ctx context.Context, _ []string) error { return vm.Machine(ctx) }
 
 func containerInit(context.Context, []string) error {
 	dev := func(to string) error { return machineinit.MountDev("/dev", to) }

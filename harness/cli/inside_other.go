@@ -18,6 +18,12 @@ func machineInit(context.Context, []string) error { return errNotLinux }
 
 func fillMemory(context.Context, []string) error { return errNotLinux }
 
+func vmHost(context.Context, []string) error { return errNotLinux }
+
+func vmGuest(context.Context, []string) error { return errNotLinux }
+
+func vmMachine(context.Context, []string) error { return errNotLinux }
+
 func containerInit(context.Context, []string) error { return errNotLinux }
 
 func systemctlOne(context.Context, string, string, int, bool, io.Writer) (int, error) {

@@ -64,6 +64,7 @@ func upCommand(o *options) *cobra.Command {
 	f.StringVar(&t.Name, "name", defaultName, "name of the cluster")
 	f.IntVar(&t.ControlPlanes, "control-planes", 1, "control planes: 1, 3 or 5")
 	f.IntVar(&t.Workers, "workers", 0, "workers")
+	f.IntVar(&t.VMWorkers, "vm-workers", 0, "how many of the workers have a kernel of their own, in QEMU")
 	f.StringVar(&etcd, "etcd", string(cluster.EtcdStacked), "stacked (on the control planes), external (own machines) or only (no Kubernetes)")
 	f.IntVar(&t.EtcdMembers, "etcd-members", 0, "etcd members when not stacked, 1 to 7 (default 3)")
 	f.Var(&t.EtcdQuota, "etcd-quota", "size at which etcd's database is full, with --etcd only (default etcd's own, 2Gi)")

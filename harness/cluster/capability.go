@@ -30,6 +30,7 @@ const (
 	CanInstall      Capability = "install"       // Installer
 	CanTerminal     Capability = "terminal"      // Terminal
 	CanScale        Capability = "scale"         // Scaler, of the cluster
+	CanKernel       Capability = "kernel"        // Topology.VMWorkers, of the provider
 	CanPanic        Capability = "panic"         // Memory
 	CanSlowDisk     Capability = "slow-disk"     // SlowDisk
 	CanFillDisk     Capability = "fill-disk"     // Filler, of etcd's data directory
@@ -40,7 +41,7 @@ const (
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanKernel, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.

@@ -67,6 +67,8 @@ type Topology struct {
 	EtcdQuota Size `json:"etcdQuota,omitempty"`
 	// EtcdDisk is the size of a disk that each member has of its own; 0: it is on its machine's.
 	EtcdDisk Size `json:"etcdDisk,omitempty"`
+	// VMWorkers are how many of the workers, the last ones, have a kernel of their own.
+	VMWorkers int `json:"vmWorkers,omitempty"`
 	// Named are the machines one by one, of a cluster that was offered or is up. Of one that is asked for there are only the counts.
 	Named []MachineSpec `json:"machines,omitempty"`
 }
@@ -75,6 +77,7 @@ type Topology struct {
 type MachineSpec struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
+	VM   bool   `json:"vm,omitempty"` // it has a kernel of its own
 }
 
 // NamePattern is what clusters, machines, runs and scenarios may be called: one label of RFC 1123. Names become directories and host names.
@@ -115,7 +118,7 @@ func (t Topology) Validate() (warnings []string, err error) {
 	for _, count := range []struct {
 		name        string
 		value, most int
-	}{{"controlPlanes", t.ControlPlanes, MaxEtcdMembers}, {"workers", t.Workers, MaxWorkers}, {"etcdMembers", t.EtcdMembers, MaxEtcdMembers}} {
+	}{{"controlPlanes", t.ControlPlanes, MaxEtcdMembers}, {"workers", t.Workers, MaxWorkers}, {"etcdMembers", t.EtcdMembers, MaxEtcdMembers}, {"vmWorkers", t.VMWorkers, t.Workers}} {
 		switch {
 		case count.value < 0:
 			note("%s is %d; it cannot be negative", count.name, count.value)
@@ -180,6 +183,9 @@ func (t Topology) Machines() []MachineSpec {
 	}
 	add(t.ControlPlanes, ControlPlane)
 	add(t.Workers, Worker)
+	for i := range min(t.VMWorkers, t.Workers) {
+		out[len(out)-1-i].VM = true
+	}
 	return out
 }
 
@@ -226,6 +232,9 @@ func (t Topology) RecoversWithin() time.Duration {
 	if t.Etcd == EtcdOnly {
 		return 30 * time.Second
 	}
+	if t.VMWorkers > 0 {
+		return 4 * time.Minute // a kernel boots, and a kubelet starts, on a processor that a program imitates
+	}
 	return 90 * time.Second
 }
 
@@ -244,6 +253,9 @@ func (t Topology) String() string {
 	etcd := "stacked etcd"
 	if t.Etcd == EtcdExternal {
 		etcd = fmt.Sprintf("%d external etcd", t.EtcdMembers)
+	}
+	if t.VMWorkers > 0 {
+		etcd = fmt.Sprintf("%d of the workers with a kernel of its own, %s", t.VMWorkers, etcd)
 	}
 	return fmt.Sprintf("%d+%d %s (%s, %s timing)", t.ControlPlanes, t.Workers, t.Version, etcd, t.Timing)
 }

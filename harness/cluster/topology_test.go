@@ -68,7 +68,9 @@ func TestMachinesAreNamedInOrder(t *testing.T) {
 
 // TestAMachineIsFoundByItsPlace: a scenario says control-plane-2 on every provider.
 func TestAMachineIsFoundByItsPlace(t *testing.T) {
-	top := Topology{Etcd: EtcdStacked, Named: []MachineSpec{{"x-control-plane", ControlPlane}, {"x-control-plane2", ControlPlane}, {"x-worker", Worker}}}
+	top := Topology{Etcd: EtcdStacked, Named: []MachineSpec{
+		{Name: "x-control-plane", Role: ControlPlane}, {Name: "x-control-plane2", Role: ControlPlane}, {Name: "x-worker", Role: Worker},
+	}}
 	for name, want := range map[string]string{"control-plane-2": "x-control-plane2", "x-worker": "x-worker", "worker-1": "x-worker", "worker-2": "", "etcd-1": ""} {
 		if got, _ := top.Find(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

@@ -218,7 +218,7 @@ type actions interface {
 func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	begin, end := o.ends()
 	out := []*plan.Step{
-		{Name: begin, Run: a.up},
+		{Name: begin, About: o.cell.leftOut(), Run: a.up},
 		{Name: o.begins(s), Run: a.load},
 	}
 	for i := range o.items {

@@ -10,12 +10,16 @@ import (
 )
 
 // collectedWithin is how long what is on its way out may take to be gone: pods end within their grace period, and the collectors of what they leave behind
-// have one of their own.
+// have one of their own. Where a processor is imitated to read a machine once can take as long as that.
 const collectedWithin = 30 * time.Second
 
 // lookForResidue takes the inventory, and takes it again while it differs from the one before: what differs may just be being collected. The last one counts.
 func (c *cellRun) lookForResidue(ctx context.Context) {
-	_ = cluster.Await(ctx, "all as it was before", cluster.Wait{For: collectedWithin, Every: 2 * time.Second}, func(ctx context.Context) error {
+	within := collectedWithin
+	if c.topology().VMWorkers > 0 {
+		within = c.topology().RecoversWithin()
+	}
+	_ = cluster.Await(ctx, "all as it was before", cluster.Wait{For: within, Every: 2 * time.Second}, func(ctx context.Context) error {
 		in, err := c.target.TakeInventory(ctx, upgrade.Residue())
 		if ctx.Err() != nil && c.record.After != nil { // cut short by our own time-out, so the one before counts
 			return ctx.Err()

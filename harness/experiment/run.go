@@ -107,6 +107,9 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	}); err != nil {
 		return err
 	}
+	if why := ol.cell.lacking(); why != "" { // nothing is begun
+		return journal.Write("untested", untested{Label: ol.cell.Label, Why: why})
+	}
 	r := &plan.Runner{Journal: journal}
 	c.runner = r
 	if o.Tell != nil {

@@ -59,6 +59,7 @@ type Spec struct {
 type Cluster struct {
 	ControlPlanes int    `yaml:"controlPlanes"`
 	Workers       int    `yaml:"workers"`
+	VMWorkers     int    `yaml:"vmWorkers"` // of the workers, the last ones: each has a kernel of its own
 	Etcd          string `yaml:"etcd"`
 	EtcdMembers   int    `yaml:"etcdMembers"`
 	Version       string `yaml:"version"`
@@ -156,7 +157,7 @@ func explain(err error) string {
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
-		{"experiment.Cluster", "controlPlanes, workers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
+		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
 		{"experiment.Event", "log, ack, metric, above, of, on, within"},
@@ -310,6 +311,14 @@ type Cell struct {
 	ReadOnly bool            // On is looked at only
 }
 
+// lacking says why the machines that the scenario asks for cannot be made where it would run; empty: they can.
+func (c Cell) lacking() string {
+	if c.Topology.VMWorkers == 0 || c.On != nil {
+		return ""
+	}
+	return c.Lacks.Why(cluster.CanKernel)
+}
+
 // Cells multiplies the scenario out.
 func (s *Scenario) Cells() ([]Cell, error) {
 	if s.Spec.ARM != nil {
@@ -317,7 +326,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	}
 	c := s.Spec.Cluster
 	base := cluster.Topology{
-		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
+		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, VMWorkers: c.VMWorkers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
 		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk,
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {

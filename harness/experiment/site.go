@@ -136,6 +136,9 @@ func (c Cluster) misfits(want, have cluster.Topology) []string {
 	}
 	count("control planes", want.ControlPlaneMachines(), have.ControlPlaneMachines())
 	count("workers", want.WorkerMachines(), have.WorkerMachines())
+	if want.VMWorkers > have.VMWorkers {
+		out = append(out, fmt.Sprintf("%d workers with a kernel of their own asked for, %d there", want.VMWorkers, have.VMWorkers))
+	}
 	count("etcd members", want.EtcdMachines(), have.EtcdMachines())
 	word("etcd", string(want.Etcd), string(have.Etcd), want.Etcd == have.Etcd)
 	word("timing", c.Timing, string(have.Timing), c.Timing == string(have.Timing))
@@ -242,6 +245,14 @@ func lacking(c *choice) *plan.Step {
 	why := fmt.Errorf("%w: it cannot be done here: %s", plan.ErrSkip, c.lacks)
 	c.step = &plan.Step{Name: c.spec.Describe(), About: "left out, " + c.lacks, Run: func(context.Context) error { return why }}
 	return c.step
+}
+
+// leftOut is the plan's word that a cell is not run at all.
+func (c Cell) leftOut() string {
+	if why := c.lacking(); why != "" {
+		return "left out, with all that follows, " + why
+	}
+	return ""
 }
 
 // begins is the name of the step that sets everything going that looks.

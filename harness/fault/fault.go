@@ -37,6 +37,16 @@ func (e *Env) recoversWithin() time.Duration {
 	return e.Cluster.Topology().RecoversWithin()
 }
 
+// effectiveWithin is how long a fault's effect may take to be seen. What is done in a machine whose processor a program imitates takes several times as
+// long.
+func (e *Env) effectiveWithin(g *Guard) time.Duration {
+	const slowly = 3 * time.Minute
+	if !g.Null && e != nil && e.Cluster != nil && e.Cluster.Topology().VMWorkers > 0 {
+		return max(g.within, slowly)
+	}
+	return g.within
+}
+
 // Fault is something done to the chosen machines and undone.
 type Fault interface {
 	// Inject does it. What was there before is remembered on the machines themselves, so that Recover needs nothing else.

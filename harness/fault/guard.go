@@ -229,7 +229,7 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 		return err
 	}
 	var evidence []plan.Evidence
-	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: g.within}, func(ctx context.Context) (err error) {
+	err := cluster.Await(ctx, "effect of "+g.Spec.Kind, cluster.Wait{For: e.effectiveWithin(g)}, func(ctx context.Context) (err error) {
 		if evidence, err = g.fault.Effective(ctx, g.env(e), g.receipt.Machines); err != nil {
 			return err
 		}

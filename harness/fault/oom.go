@@ -40,9 +40,10 @@ const (
 	oomFile   = "/var/lib/drydock/out-of-memory.json"
 	rebootsIn = "5" // seconds
 	// resetWithin is how long a kubelet may take to be started and to set the kernel's settings to its own.
-	resetWithin = 30 * time.Second
-	// backWithin is how long a machine may take to boot by itself, the seconds before included.
-	backWithin = time.Minute
+	resetWithin = 2 * time.Minute
+	// backWithin is how long a machine may take to boot by itself, the seconds before included: a kernel of its own, on a processor that a program
+	// imitates, takes half a minute where nothing else runs.
+	backWithin = 3 * time.Minute
 )
 
 // settings are those it makes; a kubelet makes its own of both at every start (setupKernelTunables in Kubernetes' pkg/kubelet/cm), so they are made

@@ -47,8 +47,8 @@ func (s WorkloadSpec) Validate() error {
 	return nil
 }
 
-// workloadWithin is how long the replicas may take to become ready.
-const workloadWithin = 2 * time.Minute
+// workloadWithin is how long the replicas may take to become ready: of a machine whose processor a program imitates, minutes.
+const workloadWithin = 5 * time.Minute
 
 // StartWorkload creates the workload, or takes over the one an earlier start left, and returns when all replicas are ready, and a pod of each kind
 // besides on each of the workers.

@@ -92,6 +92,7 @@ func (h Host) Open(name string) (cluster.Provider, error) {
 func (h Host) Lab() *lab.Provider {
 	return &lab.Provider{
 		StateDir: h.StateDir, Images: h.Images(), Program: h.Program, Store: h.Store(), Progress: h.Progress, NoImage: h.NoImage, APIPort: h.APIPort,
+		Kit:       filepath.Join(h.CacheDir, "vm"),
 		Bootstrap: func(t cluster.Topology) lab.Bootstrapper { return bootstrapper(t, h.Progress) },
 	}
 }

@@ -74,6 +74,7 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Installer](m)
 	case cluster.CanTerminal:
 		_, err = cluster.As[cluster.Terminal](m)
+	case cluster.CanKernel: // of machines that a topology asks for
 	case cluster.CanScale:
 		if _, ok := of.(cluster.Scaler); !ok {
 			err = cluster.ErrUnsupported
@@ -93,7 +94,7 @@ func truthful(_ context.Context, b *bed) {
 			switch {
 			case !lacking:
 				Expect(err).NotTo(HaveOccurred(), "%s of %s is not said to be missing", c, m.Name())
-			case c != cluster.CanHoldStarts && c != cluster.CanScale && c != cluster.CanLimitEtcd:
+			case c != cluster.CanHoldStarts && c != cluster.CanScale && c != cluster.CanLimitEtcd && c != cluster.CanKernel:
 				Expect(err).To(MatchError(cluster.ErrUnsupported), "%s of %s is said to be missing", c, m.Name())
 			}
 		}

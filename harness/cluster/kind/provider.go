@@ -176,6 +176,7 @@ func profile(d daemon) cluster.Profile {
 func Means() cluster.Means {
 	return cluster.Means{Never: cluster.Lacks{
 		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
+		cluster.CanKernel:       "a node of kind is a container, on the host's kernel",
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",
 		cluster.CanLoseUnsynced: "a container's writes are in the host's page cache, which stays",
 		cluster.CanLimitEtcd:    "etcd is made by kubeadm there, with a quota of 2Gi",

@@ -55,7 +55,7 @@ func (c *Lab) know(machines []labinit.Machine) {
 	old := c.machines
 	c.machines = nil
 	for _, m := range machines {
-		mach := &Machine{lab: c, name: m.Name, role: m.Role, addr: netip.MustParseAddr(m.Addr)}
+		mach := &Machine{lab: c, name: m.Name, role: m.Role, addr: netip.MustParseAddr(m.Addr), vm: m.VM}
 		if i := slices.IndexFunc(old, func(o *Machine) bool { return *o == *mach }); i >= 0 {
 			mach = old[i]
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -29,6 +30,7 @@ type Machine struct {
 	name string
 	role cluster.Role
 	addr netip.Addr
+	vm   bool // it has a kernel of its own
 }
 
 var (
@@ -61,11 +63,25 @@ func (m *Machine) Role() cluster.Role { return m.role }
 // Addr is the machine's address on the lab's network.
 func (m *Machine) Addr() netip.Addr { return m.addr }
 
-// Lacks is what the host's kernel does not let it do.
-func (m *Machine) Lacks() cluster.Lacks { return m.lab.lacks }
+// Lacks is what the host's kernel does not let it do, or its own.
+func (m *Machine) Lacks() cluster.Lacks {
+	if !m.vm {
+		return m.lab.lacks
+	}
+	out := maps.Clone(m.lab.lacks)
+	for _, c := range []cluster.Capability{cluster.CanLoseUnsynced, cluster.CanSlowDisk} {
+		out[c] = "what is fsynced in a kernel of its own is told nobody"
+	}
+	return out
+}
 
 // Emulates says what stands in the place of a kernel and a disk of its own.
-func (m *Machine) Emulates() map[cluster.Capability]string { return Means().Emulated }
+func (m *Machine) Emulates() map[cluster.Capability]string {
+	if m.vm {
+		return nil
+	}
+	return Means().Emulated
+}
 
 // Means are what every lab's machines have: all there is, some of it in the place of what only a host of their own could.
 func Means() cluster.Means {
@@ -153,11 +169,12 @@ func (m *Machine) run(ctx context.Context, cmd cluster.Command, stdout, stderr i
 	return res, nil
 }
 
-// Shell runs a command on the caller's own streams, a terminal among them; it returns the exit code.
+// Shell runs a command on the caller's own streams, a terminal among them; it returns the exit code. Into a kernel of its own no terminal reaches: a
+// command there has its streams and no more.
 func (m *Machine) Shell(ctx context.Context, args []string, tty bool, streams ...*os.File) (int, error) {
 	var res machineinit.ExecResult
 	env := []string{"PS1=" + m.name + ":\\w\\$ "}
-	_, err := control.Call(ctx, m.socket(), "exec", machineinit.ExecParams{Args: args, Env: env, TTY: tty}, &res, streams...)
+	_, err := control.Call(ctx, m.socket(), "exec", machineinit.ExecParams{Args: args, Env: env, TTY: tty && !m.vm}, &res, streams...)
 	if err != nil {
 		return -1, fmt.Errorf("%s: %w", m.name, err)
 	}
@@ -217,9 +234,13 @@ func (m *Machine) FillMemory(ctx context.Context) error { return m.call(ctx, "fi
 // FreeMemory ends it.
 func (m *Machine) FreeMemory(ctx context.Context) error { return m.call(ctx, "free", struct{}{}, nil) }
 
-// Console is the log of the machine's PID 1, which acts in the place of a kernel.
+// Console is a VM's serial console, and of another machine the log of its PID 1, which acts in the place of a kernel.
 func (m *Machine) Console(context.Context) ([]byte, error) {
-	raw, err := os.ReadFile(filepath.Join(m.lab.dir, "logs", m.name+".log"))
+	file := filepath.Join("logs", m.name+".log")
+	if m.vm {
+		file = labinit.ConsoleFile(m.name)
+	}
+	raw, err := os.ReadFile(filepath.Join(m.lab.dir, file))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: console: %w", m.name, err)
 	}

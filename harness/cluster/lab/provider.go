@@ -22,6 +22,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/labinit"
+	"drydock.dev/drydock/harness/cluster/lab/vm"
 	"drydock.dev/drydock/harness/release"
 )
 
@@ -31,6 +32,7 @@ type Provider struct {
 	Images    string // saved clusters; empty: none are saved or used
 	Program   string // the drydock binary
 	Store     *release.Store
+	Kit       string // the directory of what VM machines are made of (vm.ReadKit)
 	Bootstrap func(t cluster.Topology) Bootstrapper
 	Progress  cluster.Progress
 	APIPort   int  // loopback port on the host for the API server: 0 chooses a free one
@@ -97,6 +99,9 @@ func (p *Provider) try(ctx context.Context) (cluster.Lacks, error) {
 	lacks, err := tryHost(ctx, p.Program)
 	if err != nil {
 		return nil, err
+	}
+	if why := vm.Lacking(ctx, p.Kit, p.Program); why != "" {
+		lacks[cluster.CanKernel] = why
 	}
 	p.lacks = lacks
 	return lacks, nil
@@ -191,6 +196,11 @@ func (p *Provider) prepare(ctx context.Context, dir string, t cluster.Topology) 
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", p.StateDir, err)
 	}
+	if t.VMWorkers > 0 {
+		if why := vm.Lacking(ctx, p.Kit, p.Program); why != "" {
+			return cluster.Usagef("the topology asks for machines with a kernel of their own: %s", why)
+		}
+	}
 	if err := checkInotify(t); err != nil {
 		return err
 	}
@@ -249,6 +259,9 @@ func (p *Provider) launch(ctx context.Context, t cluster.Topology) (_ *Lab, err 
 	t.Named = nil
 	t.Named = t.Machines()
 	cfg := labinit.Config{Topology: t, Releases: p.Store.Root()}
+	if t.VMWorkers > 0 {
+		cfg.Kit = p.Kit
+	}
 	for _, spec := range t.Machines() {
 		m, err := cfg.Place(spec)
 		if err != nil {

@@ -31,11 +31,15 @@ const (
 	LogFile     = "lab.log"
 )
 
+// ConsoleFile is where a VM machine's serial console is kept, below the lab's state directory.
+func ConsoleFile(machine string) string { return filepath.Join("logs", machine+".console") }
+
 // Config is lab.json: what the lab is made of, written by the host before the lab starts and by the lab when machines come and go.
 type Config struct {
 	Topology cluster.Topology `json:"topology"`
 	Machines []Machine        `json:"machines"`
 	Releases string           `json:"releases"` // the cache of Kubernetes and etcd binaries, on the host
+	Kit      string           `json:"kit"`      // the directory of what VM machines are made of, on the host; empty: there are none
 	APIPort  int              `json:"apiPort"`  // the loopback port on the host, 0 for none
 	Lacks    cluster.Lacks    `json:"lacks"`    // what the host's kernel does not let machines do
 	Trace    Trace            `json:"trace"`    // written by the lab before it makes anything
@@ -57,6 +61,7 @@ type Machine struct {
 	Role cluster.Role `json:"role"`
 	Addr string       `json:"addr"`
 	Link string       `json:"link"` // its interface on the lab's side; at most 15 bytes
+	VM   bool         `json:"vm,omitempty"`
 }
 
 // ReadConfig reads the lab.json of a lab's state directory.
@@ -98,7 +103,10 @@ func (c Config) Place(spec cluster.MachineSpec) (Machine, error) {
 	}
 	own := c.Topology.Machines()
 	for i := range MaxMachines {
-		at := Machine{Name: spec.Name, Role: spec.Role, Addr: fmt.Sprintf("10.77.1.%d", i+1), Link: fmt.Sprintf("m%d", i+1)}
+		at := Machine{Name: spec.Name, Role: spec.Role, Addr: fmt.Sprintf("10.77.1.%d", i+1), Link: fmt.Sprintf("m%d", i+1), VM: spec.VM}
+		if i < len(own) && own[i].Name == spec.Name {
+			at.VM = own[i].VM // also when it is made again
+		}
 		if i < len(own) && own[i].Name == spec.Name || i >= len(own) && !taken[at.Addr] {
 			return at, nil
 		}

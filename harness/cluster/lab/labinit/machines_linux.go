@@ -20,6 +20,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
 	"drydock.dev/drydock/harness/cluster/lab/process"
 	"drydock.dev/drydock/harness/cluster/lab/unsynced"
+	"drydock.dev/drydock/harness/cluster/lab/vm"
 )
 
 // switchboard knows which machines are on.
@@ -155,6 +156,8 @@ func (s *switchboard) params(m Machine) machineinit.Config {
 		Releases:  releases,
 		Hosts:     s.hosts(),
 		TellSyncs: s.tellSyncs(),
+		Kit:       kit,
+		Console:   filepath.Join(home, ConsoleFile(m.Name)),
 	}
 }
 
@@ -199,7 +202,11 @@ func (s *switchboard) launch(m Machine) (r *running, ready, params *os.File, err
 		return nil, nil, nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), asks.Close(), tells.Close())
 	}
 	defer func() { _ = lastWrite.Close() }()
-	cmd := exec.Command(program, "machine-init") //nolint:noctx // ended by powerOff
+	run := "machine-init"
+	if m.VM {
+		run = vm.HostCommand
+	}
+	cmd := exec.Command(program, run) //nolint:noctx // ended by powerOff
 	cmd.Args[0] = "drydock"
 	cmd.ExtraFiles = []*os.File{paramsRead, readyWrite, owner, theirs, lastWrite}
 	cmd.Stdout, cmd.Stderr = log, log
@@ -244,7 +251,7 @@ func sockets(m Machine) (*os.File, *net.UnixListener, error) {
 
 // forMachine is all that a machine may ask of its lab.
 func forMachine(m Machine) map[string]control.Handler {
-	return map[string]control.Handler{"route": control.Simple(func(_ context.Context, p machineinit.RouteParams) (any, error) { return nil, route(p.CIDR, m) })}
+	return map[string]control.Handler{machineinit.Route: control.Simple(func(_ context.Context, p machineinit.RouteParams) (any, error) { return nil, route(p.CIDR, m) })}
 }
 
 // watch notices a machine that ends, by powerOff or by itself.

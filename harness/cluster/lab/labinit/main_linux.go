@@ -55,7 +55,7 @@ func start(ctx context.Context, dir string) (stop <-chan struct{}, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := enterRoot(dir, cfg.Releases); err != nil {
+	if err := enterRoot(dir, cfg.Releases, cfg.Kit); err != nil {
 		return nil, err
 	}
 	if cfg.Trace, err = trace(); err != nil {

@@ -54,6 +54,11 @@ func plug(m Machine, pid int) error {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("plug %s: add %s: %w", m.Name, m.Link, err)
 	}
+	if m.VM {
+		if err := wholeFrames(m.Link); err != nil {
+			return fmt.Errorf("plug %s: %w", m.Name, err)
+		}
+	}
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return fmt.Errorf("plug %s: %s up: %w", m.Name, m.Link, err)
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	home     = "/lab"      // the lab's state directory
 	releases = "/releases" // the release cache, read-only
+	kit      = "/vm"       // what VM machines are made of, read-only; not in every lab
 	program  = "/drydock"  // the drydock binary the lab was started with, read-only
 )
 
@@ -42,7 +43,7 @@ func clone(path, at string, readOnly bool) (tree, error) {
 // enterRoot leaves the host's file systems for a root with what machines need, so that nothing that reaches the lab's PID 1 reaches
 // the host. All but the state directory is read-only there: machines inherit mounts as they are in their lab's root and cannot
 // change them from the user namespace that each has of its own.
-func enterRoot(dir, cache string) error {
+func enterRoot(dir, cache, vms string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("root: private mounts: %w", err)
 	}
@@ -52,7 +53,7 @@ func enterRoot(dir, cache string) error {
 			_ = unix.Close(t.fd)
 		}
 	}()
-	wanted, links := contents(dir, cache)
+	wanted, links := contents(dir, cache, vms)
 	for _, w := range wanted {
 		t, err := clone(w.path, w.at, w.readOnly)
 		if err != nil {
@@ -70,8 +71,11 @@ type content struct {
 }
 
 // contents lists what is in the lab's root: mounts, and links by where they are.
-func contents(dir, cache string) (all []content, links map[string]string) {
+func contents(dir, cache, vms string) (all []content, links map[string]string) {
 	all = []content{{dir, home, false}, {cache, releases, true}, {"/sys", "/sys", true}}
+	if vms != "" {
+		all = append(all, content{vms, kit, true})
+	}
 	for _, name := range machineinit.Devices() {
 		all = append(all, content{"/dev/" + name, "/dev/" + name, false})
 	}

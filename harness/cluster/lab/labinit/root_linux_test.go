@@ -51,7 +51,7 @@ func TestALabsRootHasNothingElseOfTheHost(t *testing.T) {
 
 func lookAround(t *testing.T, dir, cache string) {
 	t.Helper()
-	if err := enterRoot(dir, cache); err != nil {
+	if err := enterRoot(dir, cache, ""); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir("/")

@@ -35,7 +35,7 @@ func (s *switchboard) tellSyncs() bool { return s.cfg.Lacks.Why(cluster.CanSlowD
 // follow answers a machine that tells what it fsyncs. One that ends before it does says itself why.
 func (s *switchboard) follow(m Machine, r *running) {
 	defer func() { _ = r.tells.Close() }()
-	if !s.tellSyncs() {
+	if !s.tellSyncs() || m.VM { // what a kernel of its own is asked nobody else hears
 		return
 	}
 	listener, err := unsynced.Told(r.tells)

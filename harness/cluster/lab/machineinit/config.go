@@ -36,12 +36,22 @@ type Config struct {
 	Releases  string            `json:"releases"`  // the release cache
 	Hosts     map[string]string `json:"hosts"`
 	TellSyncs bool              `json:"tellSyncs"` // what its programs fsync is told its lab, which waits for the listener
+	// Of a machine with a kernel of its own:
+	Kit       string `json:"kit,omitempty"`       // what it is made of
+	Console   string `json:"console,omitempty"`   // the file that its serial console is appended to
+	OwnKernel bool   `json:"ownKernel,omitempty"` // this is that machine: /proc/sys and the boot id are its own
 }
 
 // Panic is the last word of a machine whose kernel would have panicked.
 type Panic struct {
 	Reboot int `json:"reboot"` // seconds until it boots; 0: it stays as it is, less: at once
 }
+
+// Operations that others than the machine's owner on the host ask for by name.
+const (
+	Ping  = "ping"  // of a machine: it answers
+	Route = "route" // of a lab
+)
 
 // RouteParams say that a pod range lies behind the machine that asks.
 type RouteParams struct {

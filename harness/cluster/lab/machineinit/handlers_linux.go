@@ -24,7 +24,10 @@ type machine struct {
 	table   *process.Table
 	units   *unit.Manager
 	runtime *runtime.Server
-	memory  *filler
+	memory  interface {
+		fill(ctx context.Context, _ none) (any, error)
+		free(ctx context.Context, _ none) (any, error)
+	}
 }
 
 type none struct{}
@@ -33,6 +36,7 @@ func (m *machine) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
 		"exec":   m.exec,
 		"dial":   control.Dial,
+		Ping:     control.Simple(func(context.Context, none) (any, error) { return nil, nil }),
 		"read":   control.Simple(func(_ context.Context, p FileParams) (any, error) { return os.ReadFile(p.Path) }),
 		"write":  control.Simple(func(_ context.Context, p FileParams) (any, error) { return nil, writeFile(p) }),
 		"signal": control.Simple(func(_ context.Context, p SignalParams) (any, error) { return signalNamed(p) }),

@@ -27,30 +27,83 @@ const (
 	lastFD    = 7 // it writes a Panic
 )
 
-// Main runs the machine until it is powered off.
-func Main(ctx context.Context) error {
+// Inherited is what the lab gives the process that is a machine, or holds one.
+type Inherited struct {
+	Config  Config
+	Ready   *os.File          // it says Ready or what went wrong
+	Control *net.UnixListener // for its owner on the host; no program of the machine sees that socket
+}
+
+// Inherit takes what the process was given, once.
+func Inherit() (in Inherited, err error) {
 	for _, fd := range []int{paramsFD, readyFD, controlFD, syncsFD, lastFD} { // inherited files would be passed on to every child, and a pipe would never end
 		unix.CloseOnExec(fd)
 	}
-	ready := os.NewFile(readyFD, "ready")
-	if err := boot(ctx); err != nil {
-		_, _ = io.WriteString(ready, err.Error())
+	in.Ready = os.NewFile(readyFD, "ready")
+	if in.Config, err = readConfig(); err != nil {
+		return in, err
+	}
+	owner, err := net.FileListener(os.NewFile(controlFD, "control"))
+	if err != nil {
+		return in, fmt.Errorf("machine: control socket: %w", err)
+	}
+	var ok bool
+	if in.Control, ok = owner.(*net.UnixListener); !ok {
+		return in, fmt.Errorf("machine: control socket: it is a %T", owner)
+	}
+	return in, nil
+}
+
+func readConfig() (cfg Config, err error) {
+	unix.CloseOnExec(paramsFD)
+	if err = json.NewDecoder(os.NewFile(paramsFD, "params")).Decode(&cfg); err != nil {
+		err = fmt.Errorf("machine: parameters: %w", err)
+	}
+	return cfg, err
+}
+
+// Main runs the machine until it is powered off.
+func Main(ctx context.Context) error {
+	in, err := Inherit()
+	if err == nil {
+		err = boot(ctx, in.Config, Outside{Owner: func(h map[string]control.Handler) error {
+			go func() { _ = control.Serve(in.Control, h) }()
+			return nil
+		}})
+	}
+	if err != nil {
+		_, _ = io.WriteString(in.Ready, err.Error())
 		return err
 	}
-	if _, err := io.WriteString(ready, Ready); err != nil {
+	if _, err := io.WriteString(in.Ready, Ready); err != nil {
 		return fmt.Errorf("machine: the lab is gone: %w", err)
 	}
-	_ = ready.Close()
+	_ = in.Ready.Close()
 	<-ctx.Done()
 	return nil
 }
 
-func boot(ctx context.Context) error {
-	booted := time.Now()
-	var cfg Config
-	if err := json.NewDecoder(os.NewFile(paramsFD, "params")).Decode(&cfg); err != nil {
-		return fmt.Errorf("machine: parameters: %w", err)
+// Outside is how a machine is reached from outside, and reaches its lab.
+type Outside struct {
+	Lab   func() error                                    // has its lab asked on LabSocket; nil: that is the lab's own socket
+	Owner func(handlers map[string]control.Handler) error // answers its owner
+}
+
+// Init runs the machine as the init of a kernel of its own, told its Config by the file that Main would be told by.
+func Init(ctx context.Context, o Outside) error {
+	cfg, err := readConfig()
+	if err != nil {
+		return err
 	}
+	if err := boot(ctx, cfg, o); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func boot(ctx context.Context, cfg Config, o Outside) error {
+	booted := time.Now()
 	if cfg.TellSyncs { // first: every program of the machine inherits it
 		if err := unsynced.Tell(syncsFD); err != nil {
 			return fmt.Errorf("machine: %w", err)
@@ -65,6 +118,11 @@ func boot(ctx context.Context) error {
 	if err := configureNetwork(cfg); err != nil {
 		return err
 	}
+	if o.Lab != nil {
+		if err := o.Lab(); err != nil {
+			return err
+		}
+	}
 	table := process.NewTable()
 	go table.ReapOrphans(ctx)
 	cri, err := runtime.New(runtime.Config{
@@ -72,7 +130,7 @@ func boot(ctx context.Context) error {
 		PodNet: cfg.PodNet, Table: table,
 		MountDev: func(dev string) error { return MountDev("/dev", dev) }, MountProc: MountProc,
 		Announce: func(ctx context.Context, cidr string) error {
-			_, err := control.Call(ctx, LabSocket, "route", RouteParams{CIDR: cidr}, nil)
+			_, err := control.Call(ctx, LabSocket, Route, RouteParams{CIDR: cidr}, nil)
 			return err
 		},
 	})
@@ -84,8 +142,14 @@ func boot(ctx context.Context) error {
 	}
 	units := &unit.Manager{Dir: unit.Dir, RunDir: unit.RunDir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
-	m.memory = &filler{table: table, runtime: cri, booted: booted, last: os.NewFile(lastFD, "last")}
+	m.memory = &exhauster{}
+	if !cfg.OwnKernel {
+		m.memory = &filler{table: table, runtime: cri, booted: booted, last: os.NewFile(lastFD, "last")}
+	}
 	if err := m.serve(); err != nil {
+		return err
+	}
+	if err := o.Owner(m.handlers()); err != nil {
 		return err
 	}
 	if err := units.StartEnabled(); err != nil {
@@ -99,21 +163,12 @@ func environment() []string {
 	return []string{"PATH=" + Path, "HOME=/root", "LANG=C.UTF-8", "TERM=" + os.Getenv("TERM")}
 }
 
-// serve answers the machine's owner with everything, and the machine's own programs with what systemctl asks.
+// serve answers the machine's own programs what systemctl asks.
 func (m *machine) serve() error {
-	owner, err := net.FileListener(os.NewFile(controlFD, "control"))
-	if err != nil {
-		return fmt.Errorf("machine: control socket: %w", err)
-	}
-	outside, ok := owner.(*net.UnixListener)
-	if !ok {
-		return fmt.Errorf("machine: control socket: it is a %T", owner)
-	}
 	inside, err := net.ListenUnix("unix", &net.UnixAddr{Name: Socket, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("machine: service manager's socket: %w", err)
 	}
-	go func() { _ = control.Serve(outside, m.handlers()) }()
 	go func() { _ = control.Serve(inside, map[string]control.Handler{"unit": control.Simple(m.unit)}) }()
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-func machineID(name string) string {
-	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name+".lab.drydock.dev")).String()
+// MachineID is the same for every machine of the name.
+func MachineID(name string) uuid.UUID {
+	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name+".lab.drydock.dev"))
 }
 
 // configureNetwork gives eth0, which the lab has plugged in, the machine's address.

@@ -17,26 +17,28 @@ import (
 func buildRoot(cfg Config) (err error) {
 	r := root{cfg: cfg}
 	defer func() { err = errors.Join(err, r.close()) }()
-	steps := []struct {
+	type step struct {
 		what string
 		do   func() error
-	}{
+	}
+	steps := []step{
 		{"private mounts", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
 		{"the lab's root", r.keep},
 		{"the disk", func() error { return bind(cfg.Disk, cfg.Disk) }}, // a root that can be pivoted to must be a mount of its own
 		{"pivot", func() error { return enter(cfg.Disk) }},
 		{"directories", makeDirs},
 		{"/proc", r.placeProc},
-		{"the host's programs", r.placePrograms},
+		{"the host's programs", func() error { return PlacePrograms(r.lab(), "") }},
 		{"releases", func() error { return bind(r.lab()+cfg.Releases, Releases) }},
 		{"/sys", func() error { return bind(r.lab()+"/sys", "/sys") }},
 		{"/dev", func() error { return MountDev(r.lab()+"/dev", "/dev") }},
 		{"/run", r.placeRun},
 		{"drop the lab's root", leave},
 		{"/etc", func() error { return writeEtc(cfg) }},
-		{"boot id", func() error { return bindBootID(cfg) }},
-		{"settings of the kernel", bindSysctls},
 		{"commands", linkCommands},
+	}
+	if !cfg.OwnKernel {
+		steps = append(steps, step{"boot id", func() error { return bindBootID(cfg) }}, step{"settings of the kernel", bindSysctls})
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
@@ -78,6 +80,9 @@ func (r *root) placeProc() error {
 	if err := unix.MoveMount(int(r.proc.Fd()), "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return err
 	}
+	if r.cfg.OwnKernel {
+		return nil
+	}
 	return guardProc("/proc")
 }
 
@@ -93,10 +98,10 @@ func (r *root) placeRun() error {
 		return err
 	}
 	for dst, src := range map[string]string{Program: r.cfg.Program, LabSocket: r.cfg.LabSocket} {
-		if err := os.WriteFile(dst, nil, 0o755); err != nil {
-			return err
+		if src == "" { // no socket reaches out of a kernel
+			continue
 		}
-		if err := bind(r.lab()+src, dst); err != nil {
+		if err := Place(r.lab()+src, dst); err != nil {
 			return err
 		}
 	}
@@ -130,25 +135,40 @@ func HostPrograms() []string {
 	return []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ssl/certs", "/etc/alternatives"}
 }
 
-func (r *root) placePrograms() error {
+// PlacePrograms shows the host's programs that are below one root below another.
+func PlacePrograms(from, to string) error {
 	for _, path := range HostPrograms() {
-		if target, err := os.Readlink(r.lab() + path); err == nil {
-			if err := os.Symlink(target, path); err != nil && !errors.Is(err, os.ErrExist) {
+		if target, err := os.Readlink(from + path); err == nil {
+			if err := os.Symlink(target, to+path); err != nil && !errors.Is(err, os.ErrExist) {
 				return err
 			}
 			continue
 		}
-		if _, err := os.Lstat(r.lab() + path); err != nil {
+		if _, err := os.Lstat(from + path); err != nil {
 			continue
 		}
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return err
-		}
-		if err := bind(r.lab()+path, path); err != nil {
+		if err := Place(from+path, to+path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Place shows a directory or a file, with everything mounted below it, at another place, which it makes.
+func Place(from, to string) error {
+	st, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	if st.IsDir() {
+		err = os.MkdirAll(to, 0o755)
+	} else if err = os.MkdirAll(filepath.Dir(to), 0o755); err == nil {
+		err = os.WriteFile(to, nil, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	return bind(from, to)
 }
 
 // bind shows src, with everything mounted below it, at dst as well.
@@ -187,7 +207,7 @@ func writeEtc(cfg Config) error {
 		"etc/group":         "root:x:0:\nnogroup:x:65534:\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 		"etc/os-release":    "PRETTY_NAME=\"Drydock lab machine\"\nNAME=Drydock\nID=drydock\n",
-		"etc/machine-id":    strings.ReplaceAll(machineID(cfg.Name), "-", "") + "\n",
+		"etc/machine-id":    strings.ReplaceAll(MachineID(cfg.Name).String(), "-", "") + "\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile("/"+name, []byte(text), 0o644); err != nil {
