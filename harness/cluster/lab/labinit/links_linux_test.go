@@ -112,22 +112,34 @@ func newNode(t *testing.T, lab *network, i int) *node {
 	return n
 }
 
-// hears has another node send a packet from one of its addresses to one of this one's. What should come may be late on a busy host.
+// hears has another node send a packet from one of its addresses to one of this one's. What should come may be late on a busy host, and is sent again:
+// nobody promises that a datagram is not lost.
 func (n *node) hears(t *testing.T, from *node, source, to string, should bool) bool {
 	t.Helper()
-	word := rand.Text()
-	from.must(t, func() error {
-		c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(source)}, &net.UDPAddr{IP: net.ParseIP(to), Port: 7})
-		if err != nil {
-			return err
-		}
-		_, err = c.Write([]byte(word))
-		return errors.Join(err, c.Close())
-	})
-	wait := 100 * time.Millisecond
+	tries, wait := 1, 100*time.Millisecond
 	if should {
-		wait = 5 * time.Second
+		tries, wait = 10, 500*time.Millisecond
 	}
+	for range tries {
+		word := rand.Text()
+		from.must(t, func() error {
+			c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(source)}, &net.UDPAddr{IP: net.ParseIP(to), Port: 7})
+			if err != nil {
+				return err
+			}
+			_, err = c.Write([]byte(word))
+			return errors.Join(err, c.Close())
+		})
+		if n.heard(t, word, wait) {
+			return true
+		}
+	}
+	return false
+}
+
+// heard waits for a word.
+func (n *node) heard(t *testing.T, word string, wait time.Duration) bool {
+	t.Helper()
 	_ = n.ear.SetReadDeadline(time.Now().Add(wait))
 	for heard := make([]byte, 100); ; {
 		switch got, _, err := n.ear.ReadFrom(heard); {

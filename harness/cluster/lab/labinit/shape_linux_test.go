@@ -86,15 +86,17 @@ func TestStreamThroughWire(t *testing.T) {
 	}
 	for _, row := range []struct {
 		about string
-		pace  pace
+		pace  func() pace // of one way: each has a chance of its own
 		bytes int
 		least time.Duration
 	}{
-		{"late", pace{delay: 2 * time.Millisecond, jitter: time.Millisecond, chance: mrand.New(mrand.NewPCG(1, 2))}, len(sent), 0},
-		{"slow", pace{rate: 4_000_000}, 500_000, 500_000 * 8 / 4 * time.Microsecond * 8 / 10},
+		{"late", func() pace {
+			return pace{delay: 2 * time.Millisecond, jitter: time.Millisecond, chance: mrand.New(mrand.NewPCG(1, 2))}
+		}, len(sent), 0},
+		{"slow", func() pace { return pace{rate: 4_000_000} }, 500_000, 500_000 * 8 / 4 * time.Microsecond * 8 / 10},
 	} {
 		var w *wire
-		lab.must(t, func() (err error) { w, err = newWire(a.Machine, row.pace, row.pace); return err })
+		lab.must(t, func() (err error) { w, err = newWire(a.Machine, row.pace(), row.pace()); return err })
 		var l net.Listener
 		a.must(t, func() (err error) {
 			l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(a.Addr, "9000"))

@@ -3,6 +3,7 @@ package unsynced
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,11 +48,11 @@ func TestASlowDiskIsSlowBelowItsDirectory(t *testing.T) {
 		"with a path to tidy": {filepath.Join(slow, "f"), func(r *Recorder) { r.Slow(delay, slow+"//.") }, true},
 	} {
 		r := &Recorder{}
-		for _, took := range r.fsyncs(t, program, c.file, func() { c.prepare(r) }) {
-			// A signal that came in between makes the call again; what it has waited counts, or it would take for ever.
-			if c.slow && (took < delay || took > 2*delay) || !c.slow && took >= delay {
-				t.Errorf("%s: a call took %s with a delay of %s", name, took, delay)
-			}
+		// A signal that came in between makes the call again; what it has waited counts, or it would take for ever. A busy host makes calls longer, and
+		// hardly all of them.
+		took := r.fsyncs(t, program, c.file, func() { c.prepare(r) })
+		if least := slices.Min(took); (least >= delay) != c.slow || c.slow && least > 2*delay {
+			t.Errorf("%s: calls took %s with a delay of %s", name, took, delay)
 		}
 		if n := len(r.disk.due); n > 0 {
 			t.Errorf("%s: %d calls are still known", name, n)
