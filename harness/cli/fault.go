@@ -112,7 +112,11 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 		if err != nil {
 			return err
 		}
-		done := o.progress.Phase("%s", strings.TrimSuffix(spec.Describe(), untilCleared(asked.Until(), spec)))
+		about := spec.Describe()
+		if asked.Until() {
+			about = spec.DescribeUntil("it is cleared")
+		}
+		done := o.progress.Phase("%s", about)
 		g, err := h.Inject(ctx, spec)
 		done(err)
 		if err != nil {
@@ -140,14 +144,6 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 		}
 		return codeError{exitNoGo} // whoever waits for it to have held so long is not told that it has
 	})
-}
-
-// untilCleared is the part of a description that is not so where nobody has said for how long.
-func untilCleared(until bool, s fault.Spec) string {
-	if until {
-		return " for " + s.For.String()
-	}
-	return ""
 }
 
 // clear undoes faults, and says of each whether it is over.

@@ -201,6 +201,15 @@ func (t Topology) Find(name string) (machine string, ok bool) {
 	return "", false
 }
 
+// MachineNames names all of them.
+func (t Topology) MachineNames() []string {
+	var out []string
+	for _, m := range t.Machines() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
 // EtcdMachines names the machines that carry an etcd member.
 func (t Topology) EtcdMachines() []string {
 	role := ControlPlane

@@ -191,10 +191,9 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	if err := fault.Together(specs...); err != nil {
 		return spec, err
 	}
-	before, missing := fault.Impact(t, nil, specs[1:]...), fault.Impact(t, nil, specs...)
-	if left := t.EtcdMembers - missing; left < cluster.Quorum(t.EtcdMembers) && missing > before && expect != ExpectQuorumLost {
+	if _, missing, costs := fault.CostsQuorum(t, nil, specs[1:], spec); costs && expect != ExpectQuorumLost {
 		return spec, cluster.Usagef("%s of %s leaves %d of %d members, with what is in place (%s); a quorum is %d; say --expect %s if that is what you want",
-			spec.Kind, spec.Target, left, t.EtcdMembers, cmp.Or(Named(h.guards), "nothing"), cluster.Quorum(t.EtcdMembers), ExpectQuorumLost)
+			spec.Kind, spec.Target, t.EtcdMembers-missing, t.EtcdMembers, cmp.Or(Named(h.guards), "nothing"), cluster.Quorum(t.EtcdMembers), ExpectQuorumLost)
 	}
 	r, reserved := h.cluster.(cluster.Reserved)
 	if !reserved {

@@ -32,15 +32,6 @@ type Event struct {
 // eventWithin is how long an event may take that does not say.
 const eventWithin = time.Minute
 
-// programs are those with a log, and where they run.
-func programs(t cluster.Topology) map[string][]string {
-	servers := t.ControlPlaneMachines()
-	return map[string][]string{
-		etcd.Program: t.EtcdMachines(), observe.APIServer: servers, observe.ControllerManager: servers, observe.Scheduler: servers,
-		observe.Kubelet: t.KubernetesMachines(),
-	}
-}
-
 // complete fills in what is not said, and refuses what can never come.
 func (ev *Event) complete() error {
 	if ev.Within == 0 {
@@ -84,7 +75,7 @@ func (ev *Event) fits(t cluster.Topology) error {
 	if ev == nil {
 		return nil
 	}
-	where, known := programs(t)[ev.Of]
+	where, known := fault.Programs(t)[ev.Of]
 	switch {
 	case !known:
 		return cluster.Usagef("when: of is %q; known: %s, %s, %s, %s, %s", ev.Of, etcd.Program, observe.APIServer, observe.ControllerManager, observe.Scheduler, observe.Kubelet)
@@ -154,7 +145,7 @@ func (ev *Event) where(t cluster.Topology) []string {
 	if ev.On != "" {
 		return []string{ev.On}
 	}
-	return programs(t)[ev.Of]
+	return fault.Programs(t)[ev.Of]
 }
 
 // seeMetric waits until a member's metric is above what was said.

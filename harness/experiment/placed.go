@@ -133,10 +133,9 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
 		down := disrupted(s, phase, steps, t)
-		before := fault.Impact(t, down, besides...)
-		if missing := fault.Impact(t, down, append(besides, spec)...); t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) && missing > before && p.Expect != ExpectQuorumLost {
+		if taken, _, costs := fault.CostsQuorum(t, down, besides, spec); costs && p.Expect != ExpectQuorumLost {
 			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step and other faults have %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",
-				p.line, spec.Describe(), phase, s.Name, spec.Kind, missing-before, t.EtcdMembers, none(down, besides), cluster.Quorum(t.EtcdMembers))
+				p.line, spec.Describe(), phase, s.Name, spec.Kind, taken, t.EtcdMembers, none(down, besides), cluster.Quorum(t.EtcdMembers))
 		}
 		if err := p.When.fits(t); err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
@@ -265,7 +264,7 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	}
 	about := c.spec.Describe()
 	if c.until {
-		about = strings.TrimSuffix(about, " for "+c.spec.For.String()) + " until it ends"
+		about = c.spec.DescribeUntil("it ends")
 	}
 	c.step = &plan.Step{Name: s.Name + " with a fault", About: about, Children: children}
 	return c.step

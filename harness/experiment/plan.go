@@ -94,11 +94,7 @@ func (o *outline) allowed() error {
 // act is a fault with what the others have broken by then.
 func act(t cluster.Topology, c *choice, besides []fault.Spec) cluster.Act {
 	all := append(slices.Clone(besides), c.spec)
-	var names []string
-	for _, m := range t.Machines() {
-		names = append(names, m.Name)
-	}
-	return cluster.Act{Fault: c.spec.Kind, Machines: fault.Away(names, nil, all...), Members: fault.Impact(t, nil, all...), For: c.spec.For}
+	return cluster.Act{Fault: c.spec.Kind, Machines: fault.Away(t.MachineNames(), nil, all...), Members: fault.Impact(t, nil, all...), For: c.spec.For}
 }
 
 // chooseUpgrade builds the upgrade from the version the cluster has by then, and says which it has afterwards.

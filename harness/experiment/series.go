@@ -90,9 +90,7 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 	if err := writesExpected(spec, p.Expect); err != nil {
 		return nil, err
 	}
-	tooMany := func(missing int) bool { return missing > 0 && t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers) }
-	before, missing := fault.Impact(t, nil, besides...), fault.Impact(t, nil, append(slices.Clone(besides), spec)...)
-	if tooMany(missing) && missing > before && p.Expect != ExpectQuorumLost {
+	if _, missing, costs := fault.CostsQuorum(t, nil, besides, spec); costs && p.Expect != ExpectQuorumLost {
 		beside := ""
 		if len(besides) > 0 {
 			beside = ", beside " + describeAll(besides) + ","
@@ -100,7 +98,7 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 		return nil, cluster.Usagef("%s%s leaves %d of %d members, a quorum is %d; say `expect: quorumLost` if that is what you want",
 			spec.Describe(), beside, t.EtcdMembers-missing, t.EtcdMembers, cluster.Quorum(t.EtcdMembers))
 	}
-	if p.Expect == ExpectQuorumLost && !tooMany(fault.Impact(t, nil, spec)) {
+	if _, _, alone := fault.CostsQuorum(t, nil, nil, spec); p.Expect == ExpectQuorumLost && !alone {
 		all := []fault.Spec{spec} // also of those that cannot be done here
 		for _, other := range wave {
 			all = append(all, other.spec)

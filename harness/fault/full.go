@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -51,10 +51,7 @@ func (*diskFull) Recover(ctx context.Context, e *Env, machines []string) error {
 // Effective: the machine's kernel says that its disk has no room, the member's own log that for this reason it could not write, and it answers nobody.
 func (*diskFull) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	var out []plan.Evidence
-	status := map[string]etcd.Member{}
-	for _, m := range e.Members.Members(ctx, look) {
-		status[m.Machine] = m
-	}
+	status := statuses(ctx, e)
 	for _, name := range machines {
 		room, err := roomOn(ctx, e, name)
 		if err != nil {
@@ -93,20 +90,19 @@ func roomOn(ctx context.Context, e *Env, name string) (cluster.Size, error) {
 	return cluster.Size(blocks * size), nil
 }
 
+// noSpaceLeft is what write(2) says of a disk without room.
+const noSpaceLeft = "no space left on device"
+
 // noRoomSaid is how old what a member says of its disk may be: one that cannot start tries again every few seconds.
 const noRoomSaid = 15 * time.Second
 
 // saidOf is what the member has said of a disk without room.
 func saidOf(ctx context.Context, e *Env, name string) (string, error) {
-	m, err := e.Cluster.Machine(name)
+	lines, err := observe.LogLines(ctx, e.Cluster, name, etcd.Program, noSpaceLeft)
 	if err != nil {
 		return "", err
 	}
-	res, err := m.Exec(ctx, cluster.Command{Args: []string{"journalctl", "-u", etcd.Program, "-n", strconv.Itoa(400)}})
-	if err != nil {
-		return "", err
-	}
-	said := noRoom(res.Stdout, time.Now().Add(-noRoomSaid))
+	said := noRoom(strings.Join(lines, "\n"), time.Now().Add(-noRoomSaid))
 	if said == "" {
 		return "", errors.New("the log of the member on " + name + " has no word of a disk without room")
 	}
@@ -118,7 +114,7 @@ func noRoom(log string, since time.Time) (said string) {
 	for lines := bufio.NewScanner(strings.NewReader(log)); lines.Scan(); {
 		line := lines.Text()
 		at := strings.Index(line, "{")
-		if at < 0 || !strings.Contains(line, "no space left on device") {
+		if at < 0 || !strings.Contains(line, noSpaceLeft) {
 			continue
 		}
 		var l struct {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,15 +94,26 @@ func (f *machinePowerOff) Effective(ctx context.Context, e *Env, machines []stri
 
 // dialMachine connects to a port that is open while the machine is well: etcd's, or the kubelet's.
 func dialMachine(ctx context.Context, e *Env, victims []string, name string) error {
-	m, err := e.Cluster.Machine(name)
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	conn, err := connect(ctx, e, victims, name)
 	if err != nil {
 		return err
 	}
-	port := servicePort(e, name)
-	if _, d, err := peerOf(e, victims); err == nil {
-		return reach(ctx, d, m.Addr(), port)
+	return conn.Close()
+}
+
+// connect does so from a peer that is no victim, where there is one, and else from outside the machines.
+func connect(ctx context.Context, e *Env, victims []string, name string) (net.Conn, error) {
+	m, err := e.Cluster.Machine(name)
+	if err != nil {
+		return nil, err
 	}
-	return dialMember(ctx, e, name)
+	dial := e.Cluster.Dial
+	if _, d, err := peerOf(e, victims); err == nil {
+		dial = d.Dial
+	}
+	return dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(servicePort(e, name))))
 }
 
 func servicePort(e *Env, name string) int {

@@ -130,13 +130,19 @@ func (*memberFreeze) Recover(ctx context.Context, e *Env, machines []string) err
 	})
 }
 
+// statuses are what the members say, by machine.
+func statuses(ctx context.Context, e *Env) map[string]etcd.Member {
+	out := map[string]etcd.Member{}
+	for _, m := range e.Members.Members(ctx, look) {
+		out[m.Machine] = m
+	}
+	return out
+}
+
 // Effective: the kernel still accepts connections to the victim, and nobody answers on them.
 func (*memberFreeze) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	var out []plan.Evidence
-	status := map[string]etcd.Member{}
-	for _, m := range e.Members.Members(ctx, look) {
-		status[m.Machine] = m
-	}
+	status := statuses(ctx, e)
 	for _, name := range machines {
 		if err := dialMember(ctx, e, name); err != nil {
 			return nil, fmt.Errorf("the member on %s is not frozen but gone: %w", name, err)

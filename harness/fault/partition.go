@@ -50,9 +50,7 @@ func fitsPartition(s Spec, t cluster.Topology) error {
 
 // sides refuses, with a UsageError, a from that is not one, and gives the names of all machines.
 func sides(s Spec, t cluster.Topology) (all []string, err error) {
-	for _, m := range t.Machines() {
-		all = append(all, m.Name)
-	}
+	all = t.MachineNames()
 	for _, m := range s.From {
 		switch {
 		case !slices.Contains(all, m):

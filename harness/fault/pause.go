@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
-	"strconv"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
@@ -50,17 +48,9 @@ func (*machineFreeze) Effective(ctx context.Context, e *Env, machines []string) 
 
 // greet connects to a machine's service from elsewhere and says hello: err is of the connection, said of the answer, nil when there is one, be it a refusal.
 func greet(ctx context.Context, e *Env, victims []string, name string) (said, err error) {
-	m, err := e.Cluster.Machine(name)
-	if err != nil {
-		return nil, err
-	}
-	dial := e.Cluster.Dial
-	if _, d, err := peerOf(e, victims); err == nil {
-		dial = d.Dial
-	}
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(servicePort(e, name))))
+	conn, err := connect(ctx, e, victims, name)
 	if err != nil {
 		return nil, err
 	}

@@ -95,10 +95,7 @@ func Targets(t cluster.Topology) []string {
 			}
 		}
 	}
-	for _, m := range t.Machines() {
-		out = append(out, m.Name)
-	}
-	return out
+	return append(out, t.MachineNames()...)
 }
 
 // roleOf takes a target apart; no role has its name: it is a machine's.

@@ -47,6 +47,15 @@ func services() []service {
 	}
 }
 
+// Programs are the names of all services, and the machines of a cluster that each runs on.
+func Programs(t cluster.Topology) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range services() {
+		out[s.name] = s.on(t)
+	}
+	return out
+}
+
 func findService(name string) (service, error) {
 	var known []string
 	for _, s := range services() {

@@ -37,7 +37,7 @@ func (f *serviceFault) service() service {
 }
 
 func (f *serviceFault) Inject(ctx context.Context, e *Env, machines []string) error {
-	s, unit := f.service(), f.service().unit(e.Cluster.Topology())
+	s := f.service()
 	if f.ends() {
 		for _, m := range machines {
 			if _, err := f.before(ctx, e, m); err != nil {
@@ -58,7 +58,7 @@ func (f *serviceFault) Inject(ctx context.Context, e *Env, machines []string) er
 	case restarted:
 		return systemctl(ctx, e, machines, "systemctl restart "+s.name)
 	}
-	if !unit {
+	if !s.unit(e.Cluster.Topology()) {
 		return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Killer) error {
 			return hold(ctx, m.Name(), k, s.name)
 		})

@@ -110,14 +110,11 @@ func (s *Spec) aim(t cluster.Topology, rng *rand.Rand) error {
 }
 
 func unknownTarget(target string, t cluster.Topology) error {
-	var roles, names []string
+	var roles []string
 	for _, r := range Roles() {
 		roles = append(roles, r.String())
 	}
-	for _, m := range t.Machines() {
-		names = append(names, m.Name)
-	}
-	return fmt.Errorf("unknown target %q; known: %s, or a machine: %s", target, strings.Join(roles, ", "), strings.Join(names, ", "))
+	return fmt.Errorf("unknown target %q; known: %s, or a machine: %s", target, strings.Join(roles, ", "), strings.Join(t.MachineNames(), ", "))
 }
 
 // fits refuses machines that have nothing of what the fault is done to, and what the kind itself finds does not fit.
@@ -147,7 +144,12 @@ func none(names []string) string {
 }
 
 // Describe says what will be done, from the fields that will be used.
-func (s Spec) Describe() string {
+func (s Spec) Describe() string { return s.describe("for " + s.For.String()) }
+
+// DescribeUntil says the same of a fault that holds until something happens, and not for a time.
+func (s Spec) DescribeUntil(end string) string { return s.describe("until " + end) }
+
+func (s Spec) describe(held string) string {
 	on := s.Target
 	switch s.Target {
 	case Follower:
@@ -185,7 +187,7 @@ func (s Spec) Describe() string {
 		on += ", of what is sent to it only,"
 	case cluster.BothWays:
 	}
-	out := fmt.Sprintf("%s of %s for %s", kind, on, s.For)
+	out := fmt.Sprintf("%s of %s %s", kind, on, held)
 	if k, err := Find(s.Kind); err == nil && k.Once {
 		out = fmt.Sprintf("%s of %s, looked at for %s", kind, on, s.For)
 	}
@@ -229,6 +231,14 @@ func Away(of, down []string, faults ...Spec) int {
 // does not touch etcd takes none.
 func Impact(t cluster.Topology, down []string, faults ...Spec) int {
 	return Away(t.EtcdMachines(), down, slices.DeleteFunc(slices.Clone(faults), func(s Spec) bool { return !s.touches(etcd.Program) })...)
+}
+
+// CostsQuorum reports whether a fault takes members that a quorum needs, beside the others and those of down; taken is how many it takes, missing how many are
+// away with it.
+func CostsQuorum(t cluster.Topology, down []string, besides []Spec, s Spec) (taken, missing int, costs bool) {
+	missing = Impact(t, down, append(slices.Clone(besides), s)...)
+	taken = missing - Impact(t, down, besides...)
+	return taken, missing, taken > 0 && t.EtcdMembers-missing < cluster.Quorum(t.EtcdMembers)
 }
 
 // touches reports whether the fault takes a component down on its machines.

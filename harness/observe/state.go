@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -100,9 +101,7 @@ func (t *Target) states(ctx context.Context, pods []corev1.Pod) (map[string]Mach
 		}
 		for i := range pods {
 			p := &pods[i]
-			if p.Spec.NodeName == m.Name() && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-			}) {
+			if p.Spec.NodeName == m.Name() && podutils.IsPodReady(p) {
 				st.Pods = append(st.Pods, p.Namespace+"/"+p.Name)
 			}
 		}
