@@ -320,7 +320,7 @@ func (c *cellRun) window(ch *choice) health.Window {
 		return w
 	}
 	r := g.Receipt()
-	w.Machines, w.Components, w.Began, w.Effective, w.Recover = r.Machines, ch.spec.Touches(), r.Armed, r.EffectiveAt, r.ClearedAt
+	w.Machines, w.Components, w.AtMost, w.Began, w.Effective, w.Recover = r.Machines, ch.spec.Touches(), ch.spec.AtMost(), r.Armed, r.EffectiveAt, r.ClearedAt
 	w.Cleared, w.Refused = g.ClearedSeen(), g.Refused()
 	return w
 }

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -121,7 +122,7 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
-		if err := writesExpected(spec, p.Expect); err != nil {
+		if err := errors.Join(writesExpected(spec, p.Expect), checksFit(spec, p.During, t)); err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
 		if lacks := spec.Lacking(cell.Lacks); lacks != "" {

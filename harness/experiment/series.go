@@ -11,6 +11,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -90,6 +91,9 @@ func chooseBeside(p Placed, wave []*choice, cell Cell, rng *rand.Rand) (*choice,
 	if err := writesExpected(spec, p.Expect); err != nil {
 		return nil, err
 	}
+	if err := checksFit(spec, p.During, t); err != nil {
+		return nil, err
+	}
 	if _, missing, costs := fault.CostsQuorum(t, nil, besides, spec); costs && p.Expect != ExpectQuorumLost {
 		beside := ""
 		if len(besides) > 0 {
@@ -119,6 +123,16 @@ func writesExpected(spec fault.Spec, expect string) error {
 		return cluster.Usagef("%s: nobody can write while it holds; expect %s if that is what you want", spec.Describe(), ExpectWritesRefused)
 	case wanted && !spec.StopsWrites():
 		return cluster.Usagef("%s refuses no writes: %s is expected of a fault that does", spec.Describe(), ExpectWritesRefused)
+	}
+	return nil
+}
+
+// checksFit refuses a check that would blame a cluster for what the fault does not do to it.
+func checksFit(spec fault.Spec, during []Check, t cluster.Topology) error {
+	for _, c := range during {
+		if why := spec.CutsMinority(t); c.Name == health.MinorityStepsDown && why != "" {
+			return cluster.Usagef("%s: %s: %s; the check is of members that are cut off from a quorum", c.Name, spec.Describe(), why)
+		}
 	}
 	return nil
 }

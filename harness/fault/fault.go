@@ -164,9 +164,9 @@ func List() []Kind {
 			New: func(Spec) Fault { return &machineIsolate{} },
 		},
 		{
-			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent",
-			Silent: true, Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way"}, Samples: []Params{{}, {Way: cluster.Outbound}, {Way: cluster.Inbound}}, Valid: validWay, Fits: fitsPartition,
-			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way()} },
+			Name: "partition", About: "machines lose the links to all others, or to those of from; with way: out or in only what they send, or are sent; ring: true leaves each only those to its neighbours",
+			Silent: true, Touches: member, Needs: needs(cluster.CanLinks, cluster.CanDial), Takes: []string{"from", "way", "ring"}, Samples: []Params{{}, {Way: cluster.Outbound}, {Way: cluster.Inbound}}, Valid: validWay, Fits: fitsPartition,
+			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way(), ring: s.ring()} },
 		},
 		{
 			Name: "certificateExpired", About: "an API server serves a certificate that has run out, signed by the cluster's authority", Touches: server,

@@ -22,11 +22,12 @@ type Params struct {
 	Loss    Share         `json:"loss,omitempty"    yaml:"loss"`    // of packets, each by chance
 	Jitter  time.Duration `json:"jitter,omitempty"  yaml:"jitter"`  // by which the delay of each may be more or less
 	Rate    Rate          `json:"rate,omitempty"    yaml:"rate"`    // of what gets through
+	Ring    bool          `json:"ring,omitempty"    yaml:"ring"`    // each of its machines reaches its neighbours only
 }
 
 // Fields lists them as a scenario names them.
 func (Params) Fields() []string {
-	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate"}
+	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring"}
 }
 
 // given are the names of those that are not zero.

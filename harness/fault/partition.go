@@ -19,6 +19,7 @@ import (
 type partition struct {
 	from []string // the other side; empty: all machines that are not on this one
 	way  cluster.Way
+	ring []string // in the place of sides: machines in a ring, each of which is parted from all that are not its neighbours; empty: there are sides
 }
 
 // way is the way of what is lost: both, where it is not said.
@@ -34,6 +35,9 @@ func validWay(p Params) error {
 // fitsPartition refuses a partition of nobody from nobody, of machines from themselves, and one whose target is the side that goes on: whoever is on the
 // other would be taken for unharmed.
 func fitsPartition(s Spec, t cluster.Topology) error {
+	if s.Ring {
+		return fitsRing(s)
+	}
 	all, err := sides(s, t)
 	if err != nil {
 		return err
@@ -82,33 +86,57 @@ func across(all, here, from []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(m string) bool { return slices.Contains(here, m) })
 }
 
-func (f *partition) across(e *Env, machines []string) []string {
+// across are those that one of the machines is parted from.
+func (f *partition) across(e *Env, machine string, machines []string) []string {
+	if len(f.ring) > 0 {
+		return acrossRing(f.ring, machine)
+	}
 	return across(namesOf(e), machines, f.from)
 }
 
+// parting is two machines that are parted. near is on the side whose way it is.
+type parting struct{ near, far string }
+
+// partings are all of the machines, each once.
+func (f *partition) partings(e *Env, machines []string) []parting {
+	var out []parting
+	for _, near := range machines {
+		for _, far := range f.across(e, near, machines) {
+			if !slices.Contains(out, parting{far, near}) {
+				out = append(out, parting{near, far})
+			}
+		}
+	}
+	return out
+}
+
 // seen are those of them whose state is this fault's: a machine that another has taken hears nobody anyway.
-func (f *partition) seen(e *Env, machines []string) ([]string, error) {
-	far := e.without(f.across(e, machines))
-	if len(far) == 0 {
+func (f *partition) seen(e *Env, machines []string) ([]parting, error) {
+	out := slices.DeleteFunc(f.partings(e, machines), func(l parting) bool { return len(e.without([]string{l.near, l.far})) < 2 })
+	if len(out) == 0 {
 		return nil, fmt.Errorf("nobody is left across from %s to look at: other faults hold %s", strings.Join(machines, ", "), strings.Join(e.besides, ", "))
 	}
-	return far, nil
+	return out, nil
 }
 
 func (f *partition) Inject(ctx context.Context, e *Env, machines []string) error {
-	far, err := machinesOf(e, f.across(e, machines))
-	if err != nil {
-		return err
+	way := f.way
+	if len(f.ring) > 0 { // each loses what it sends: its own packets are then dropped on its own links, and counted there
+		way = cluster.Outbound
 	}
-	var peers []netip.Addr
-	for _, m := range far {
-		peers = append(peers, m.Addr())
-	}
-	if len(peers) == 0 { // which the capability takes for everybody
-		return fmt.Errorf("no machine is across from %s", strings.Join(machines, ", "))
-	}
-	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, l cluster.Links) error {
-		return l.Cut(ctx, f.way, peers...)
+	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, l cluster.Links) error {
+		far, err := machinesOf(e, f.across(e, m.Name(), machines))
+		if err != nil {
+			return err
+		}
+		var peers []netip.Addr
+		for _, m := range far {
+			peers = append(peers, m.Addr())
+		}
+		if len(peers) == 0 { // which the capability takes for everybody
+			return fmt.Errorf("no machine is across from %s", m.Name())
+		}
+		return l.Cut(ctx, way, peers...)
 	})
 }
 
@@ -121,11 +149,11 @@ func (f *partition) Recover(ctx context.Context, e *Env, machines []string) erro
 // Effective: of every two machines across the line each is seen not to hear the other, or, one way, to be the only one that hears; packets were dropped
 // on every machine's links; and every two machines on one side, or with one on neither, still talk. One pair that was forgotten is no partition.
 func (f *partition) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	far, err := f.seen(e, machines)
+	lines, err := f.seen(e, machines)
 	if err != nil {
 		return nil, err
 	}
-	out, err := pairs(ctx, machines, far, func(ctx context.Context, near, far string) (plan.Evidence, error) { return f.apart(ctx, e, near, far) })
+	out, err := atOnce(ctx, lines, func(ctx context.Context, near, far string) (plan.Evidence, error) { return f.apart(ctx, e, near, far) })
 	if err != nil {
 		return nil, err
 	}
@@ -211,52 +239,45 @@ func hears(ctx context.Context, e *Env, who, whom string) (ear, error) {
 
 // control sees that every two machines that should still talk do, but those that another fault holds.
 func (f *partition) control(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	sides := [][]string{e.without(machines), e.without(f.across(e, machines))}
-	var neither []string
-	for _, m := range e.Cluster.Machines() {
-		if !slices.Contains(append(slices.Concat(sides...), e.besides...), m.Name()) {
-			neither = append(neither, m.Name())
+	parted := f.partings(e, machines)
+	var together []parting
+	all := e.without(namesOf(e))
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if !slices.Contains(parted, parting{a, b}) && !slices.Contains(parted, parting{b, a}) {
+				together = append(together, parting{a, b})
+			}
 		}
 	}
-	talk := func(ctx context.Context, a, b string) (plan.Evidence, error) {
+	if len(together) == 0 {
+		return []plan.Evidence{saw("plan", "no two machines are left that should still talk: there is nothing to compare with")}, nil
+	}
+	return atOnce(ctx, together, func(ctx context.Context, a, b string) (plan.Evidence, error) {
 		got, err := hears(ctx, e, a, b)
 		if err == nil && !got.answered {
 			err = fmt.Errorf("%s and %s should not be affected, and: on %s %s", a, b, a, got.said)
 		}
 		return saw(a, "%s, as they should", got.said), err
-	}
-	out, err := pairs(ctx, neither, append(slices.Clone(sides[0]), sides[1]...), talk)
-	for _, side := range append(sides, neither) {
-		for i, m := range side {
-			more, sideErr := pairs(ctx, []string{m}, side[i+1:], talk)
-			out, err = append(out, more...), errors.Join(err, sideErr)
-		}
-	}
-	if err == nil && len(out) == 0 {
-		out = append(out, saw("plan", "no two machines are left that should still talk: there is nothing to compare with"))
-	}
-	return out, err
+	})
 }
 
-// pairs looks at every pair of two sets at the same time: each look may take as long as a time-out.
-func pairs(ctx context.Context, as, bs []string, look func(ctx context.Context, a, b string) (plan.Evidence, error)) ([]plan.Evidence, error) {
-	out := make([]plan.Evidence, len(as)*len(bs))
+// atOnce looks at every pair at the same time: each look may take as long as a time-out.
+func atOnce(ctx context.Context, lines []parting, look func(ctx context.Context, a, b string) (plan.Evidence, error)) ([]plan.Evidence, error) {
+	out := make([]plan.Evidence, len(lines))
 	var g errgroup.Group
-	for i, a := range as {
-		for j, b := range bs {
-			g.Go(func() (err error) { out[i*len(bs)+j], err = look(ctx, a, b); return err })
-		}
+	for i, l := range lines {
+		g.Go(func() (err error) { out[i], err = look(ctx, l.near, l.far); return err })
 	}
 	return out, g.Wait()
 }
 
 // Recovered: every two machines across the line talk, and all that the smaller side served is served.
 func (f *partition) Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
-	far, err := f.seen(e, machines)
+	lines, err := f.seen(e, machines)
 	if err != nil {
 		return nil, err
 	}
-	out, err := pairs(ctx, machines, far, func(ctx context.Context, near, far string) (plan.Evidence, error) {
+	out, err := atOnce(ctx, lines, func(ctx context.Context, near, far string) (plan.Evidence, error) {
 		got, err := hears(ctx, e, near, far)
 		if err == nil && !got.answered {
 			err = fmt.Errorf("%s and %s are still apart: on %s %s", near, far, near, got.said)

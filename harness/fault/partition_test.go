@@ -13,12 +13,14 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/plan"
 )
 
-// wires are the links of three members: what is lost on them, by who sends and who does not get it.
+// wires are the links of members: what is lost on them, by who sends and who does not get it.
 type wires struct {
 	cluster.Cluster // of which a partition asks nothing else
 
+	members int
 	lost    map[[2]string]bool
 	mu      sync.Mutex
 	knocked map[[2]string]bool // who has knocked at whom in vain, where he was heard
@@ -34,7 +36,7 @@ type wired struct {
 
 func (w *wires) Machines() []cluster.Machine {
 	var out []cluster.Machine
-	for i := range 3 {
+	for i := range w.members {
 		out = append(out, &wired{name: fmt.Sprintf("etcd-%d", i+1), addr: netip.AddrFrom4([4]byte{10, 77, 1, byte(i + 1)}), on: w})
 	}
 	return out
@@ -50,7 +52,7 @@ func (w *wires) named(name string) *wired {
 }
 
 func (w *wires) Topology() cluster.Topology {
-	return cluster.Topology{Name: "p", Etcd: cluster.EtcdOnly, EtcdMembers: 3}
+	return cluster.Topology{Name: "p", Etcd: cluster.EtcdOnly, EtcdMembers: w.members}
 }
 func (w *wires) Machine(name string) (cluster.Machine, error) { return w.named(name), nil }
 func (m *wired) Name() string                                 { return m.name }
@@ -118,21 +120,26 @@ func TestPartialPartition(t *testing.T) {
 		"a bridge that is down on one": {both, []string{"etcd-3"}, "13 31 12 21", "should not be affected"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &wires{lost: map[[2]string]bool{}, knocked: map[[2]string]bool{}}
-			for _, l := range strings.Fields(c.lost) {
-				w.lost[[2]string{"etcd-" + l[:1], "etcd-" + l[1:]}] = true
-			}
-			a, err := etcd.Open(t.Context(), w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e, f := &Env{Cluster: w, Etcd: a}, &partition{from: c.from, way: c.way}
-			_, err = f.Effective(t.Context(), e, []string{"etcd-1"})
+			_, err := effect(t, &partition{from: c.from, way: c.way}, 3, c.lost, "etcd-1")
 			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v; want %q", err, c.says)
 			}
 		})
 	}
+}
+
+// effect looks for a partition's effect among so many members, where so much is lost: 12 is what etcd-1 sends to etcd-2.
+func effect(t *testing.T, f *partition, members int, lost string, machines ...string) ([]plan.Evidence, error) {
+	t.Helper()
+	w := &wires{members: members, lost: map[[2]string]bool{}, knocked: map[[2]string]bool{}}
+	for _, l := range strings.Fields(lost) {
+		w.lost[[2]string{"etcd-" + l[:1], "etcd-" + l[1:]}] = true
+	}
+	a, err := etcd.Open(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Effective(t.Context(), &Env{Cluster: w, Etcd: a}, machines)
 }
 
 func TestPartitionsThatAreNone(t *testing.T) {

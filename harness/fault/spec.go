@@ -177,6 +177,9 @@ func (s Spec) describe(held string) string {
 	case s.Rate > 0:
 		kind += " " + s.Rate.String()
 	}
+	if s.Ring {
+		on += ", each from all but its neighbours,"
+	}
 	if len(s.From) > 0 {
 		on += " from " + strings.Join(s.From, ", ")
 	}
@@ -204,7 +207,7 @@ func (s Spec) describe(held string) string {
 }
 
 // Away is how many of the machines are away at most while all the faults hold and those of down are away as well. One that is found only when it happens
-// may be any that it can be.
+// may be any that it can be, and so may those of a fault that takes some of its machines at a time.
 func Away(of, down []string, faults ...Spec) int {
 	sure, may, late := map[string]bool{}, map[string]bool{}, 0
 	note := func(in map[string]bool, names []string) (some bool) {
@@ -217,9 +220,14 @@ func Away(of, down []string, faults ...Spec) int {
 	}
 	note(sure, down)
 	for _, s := range faults {
-		note(sure, s.Machines)
+		if s.AtMost() == 0 {
+			note(sure, s.Machines)
+		}
 	}
 	for _, s := range faults {
+		if n := s.AtMost(); n > 0 && note(may, s.Machines) {
+			late += n
+		}
 		if note(may, s.Among) {
 			late++
 		}

@@ -73,7 +73,7 @@ func Checks() []CheckKind {
 		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader, true},
 		{"etcdWritesContinue", "during", "etcd acknowledges writes, with no gap above maxGap", writesContinue, false},
 		{"etcdWritesStop", "during", "etcd acknowledges no write", writesStop, false},
-		{"minorityStepsDown", "during", "members that are cut off from a quorum lead nobody and follow nobody, 5s after the cut", minorityStepsDown, false},
+		{MinorityStepsDown, "during", "members that are cut off from a quorum lead nobody and follow nobody, 5s after the cut", minorityStepsDown, false},
 		{"etcdLeaderMoves", "during", "a member that the fault is not on leads in the place of the one it is on, within maxGap (10s), and no process need die", etcdLeaderMoves, false},
 		{"etcdLeaderStays", "during", "all members follow the leader they followed before the fault, and nobody elects", etcdLeaderStays, false},
 		{"staleReadsOnly", "during", "linearizable reads fail and serializable ones are answered", staleOnly, false},

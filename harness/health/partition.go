@@ -8,6 +8,9 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
+// MinorityStepsDown is the check that is of members cut off from a quorum, and of no others.
+const MinorityStepsDown = "minorityStepsDown"
+
 // minorityStepsDown looks at what the fault's members said of themselves once an election's time had passed: who is cut off from a quorum can neither
 // lead nor follow. A leader that does not notice goes on to answer its clients by what it last knew.
 func minorityStepsDown(r *Record, w *Window, _ Params) (plan.Verdict, string) {
