@@ -11,11 +11,14 @@ import (
 )
 
 // Error is a mistake of a template, in the words the service uses.
-type Error struct{ Message string }
+type Error struct {
+	Message string
+	Parse   bool // the document is none of a template: nothing of it was looked at
+}
 
 func (e *Error) Error() string { return e.Message }
 
-func errorf(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
+func errorf(format string, args ...any) error { return &Error{Message: fmt.Sprintf(format, args...)} }
 
 // node is an expression taken apart.
 type node interface{}
