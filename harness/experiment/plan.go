@@ -151,7 +151,11 @@ func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.plan(cells, seed)
+	p, err := s.plan(cells, seed)
+	if err == nil && slices.ContainsFunc(s.Spec.Steps, func(st Step) bool { return st.Storm != nil }) {
+		p.Header = append(p.Header, "of a provider that lacks nothing: a storm draws nothing that its provider lacks, and is then another; --provider NAME prints that one's")
+	}
+	return p, err
 }
 
 // PlanFor is the plan as Run would carry it out with the options: on the machines the provider offers, or on the cluster that is up.

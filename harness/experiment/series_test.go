@@ -183,6 +183,17 @@ func TestSameSeedSameStorm(t *testing.T) {
 	}
 }
 
+// TestStormOfNoProvider: a storm draws nothing that its provider lacks, so that the same seed can be another storm there. A plan of no provider says so.
+func TestStormOfNoProvider(t *testing.T) {
+	const says = "--provider NAME"
+	if got := printed(t, "storm", 7); !strings.Contains(got, says) {
+		t.Errorf("the plan of a storm does not say whose it is:\n%.400s", got)
+	}
+	if got := printed(t, "overlapping-faults", 7); strings.Contains(got, says) {
+		t.Error("a plan without a storm is the same everywhere")
+	}
+}
+
 // TestStormsLeaveOutWhatCannotBeDone: what a scenario asks for by name and cannot have is planned and left out, which is INCONCLUSIVE; what it did not ask for is not missed.
 func TestStormsLeaveOutWhatCannotBeDone(t *testing.T) {
 	c := cluster.Topology{Name: "a", Etcd: cluster.EtcdOnly, EtcdMembers: 3}
