@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,14 +64,14 @@ func TestATokenLivesByTheClockOfItsClient(t *testing.T) {
 	if w := c.with(bearer); w.Code != http.StatusOK {
 		t.Errorf("two days of the twin's later, and at once of the client's: %d %s", w.Code, w.Body)
 	}
-	if on := text(c.token("/oauth2/token"), "expires_on"); on > itoa(int(time.Now().Add(time.Hour).Unix())) {
+	if on := text(c.token("/oauth2/token"), "expires_on"); on > strconv.Itoa(int(time.Now().Add(time.Hour).Unix())) {
 		t.Errorf("the token says it is good until %s, and is not", on)
 	}
 	now := time.Now()
-	c.twin.tokens.now = func() time.Time { return now }
+	c.twin.identity.tokens.now = func() time.Time { return now }
 	bearer = "Bearer " + text(c.token("/oauth2/v2.0/token"), "access_token")
 	for after, want := range map[time.Duration]int{3598 * time.Second: http.StatusOK, 3600 * time.Second: http.StatusUnauthorized} {
-		c.twin.tokens.now = func() time.Time { return now.Add(after) }
+		c.twin.identity.tokens.now = func() time.Time { return now.Add(after) }
 		if w := c.with(bearer); w.Code != want {
 			t.Errorf("after %s: %d instead of %d", after, w.Code, want)
 		}
@@ -80,17 +81,17 @@ func TestATokenLivesByTheClockOfItsClient(t *testing.T) {
 func TestACallThatWasRefusedIsLoggedWithWhoMadeItAndWhatItWanted(t *testing.T) {
 	c := newClient(t)
 	other := newClient(t) // another twin's tokens are signed by another key
-	forged, err := other.twin.tokens.issue("somebody", "aud", "iss")
+	forged, err := other.twin.identity.tokens.issue("somebody", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	c.twin.tokens.now = func() time.Time { return now.Add(-2 * time.Hour) }
-	old, err := c.twin.tokens.issue("me", "aud", "iss")
+	c.twin.identity.tokens.now = func() time.Time { return now.Add(-2 * time.Hour) }
+	old, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.twin.tokens.now = time.Now
+	c.twin.identity.tokens.now = time.Now
 	for _, token := range []string{old, forged, "fake_token"} {
 		if w := c.with("Bearer " + token); w.Code != http.StatusUnauthorized {
 			t.Fatalf("%s: %d", token, w.Code)

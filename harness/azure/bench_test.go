@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // machines is a state of n virtual machines, as large as real ones are.
@@ -69,12 +70,12 @@ func BenchmarkGet(b *testing.B) {
 	if err := twin.Load(state); err != nil {
 		b.Fatal(err)
 	}
-	token, err := twin.tokens.issue("me", "aud", "iss")
+	token, err := twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		b.Fatal(err)
 	}
 	id, _ := ParseID("/subscriptions/" + testSubscription + "/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00000")
-	body := twin.store.get(id).raw
+	body := twin.store.view().get(id).raw
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write(body)
@@ -110,8 +111,15 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkMemory(b *testing.B) {
 	const n = 10_000
 	state := machines(n)
+	policy, err := LoadPolicy("current")
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		s := &Twin{store: NewStore()}
+		s, err := New(Options{Clock: NewVirtualClock(time.Now()), Policy: policy})
+		if err != nil {
+			b.Fatal(err)
+		}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)

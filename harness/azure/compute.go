@@ -17,21 +17,27 @@ type Machines interface {
 	Extension(ctx context.Context, machine, extension string) error
 }
 
+// machinery is what the types of Microsoft.Compute act on beside documents.
+type machinery struct{ machines Machines } // nil: virtual machines are documents only
+
+// lasting is the context of what an operation does: it outlives the call that started it.
+func lasting() context.Context { return context.Background() } //nolint:forbidigo // see above
+
 // computeTypes are Microsoft.Compute's, scale sets apart.
-func computeTypes() []*resourceType {
+func computeTypes(m machinery) []*Type {
 	const ns = "Microsoft.Compute/"
-	vm := &resourceType{
-		name: ns + "virtualMachines", located: true, check: checkVM, fill: fillVM, made: madeVM, gone: goneVM, actions: map[string]action{},
+	vm := &Type{
+		name: ns + "virtualMachines", located: true, check: checkVM, fill: fillVM, made: m.madeVM, gone: m.goneVM, actions: map[string]Action{},
 	}
 	for name, state := range powerStates() {
-		vm.actions[strings.ToLower(name)] = action{then: func(t *Twin, id ID, _ map[string]any) *Error { return t.power(id, name, state) }}
+		vm.actions[strings.ToLower(name)] = Action{then: func(tx *Tx, id ID, _ map[string]any) *Error { return m.power(tx, id, name, state) }}
 	}
-	vm.actions["runcommand"] = action{then: func(*Twin, ID, map[string]any) *Error { return nil }}
-	vm.actions["generalize"] = action{then: func(*Twin, ID, map[string]any) *Error { return nil }}
-	return []*resourceType{
+	vm.actions["runcommand"] = Action{then: func(*Tx, ID, map[string]any) *Error { return nil }}
+	vm.actions["generalize"] = Action{then: func(*Tx, ID, map[string]any) *Error { return nil }}
+	return []*Type{
 		vm,
 		{name: ns + "virtualMachines/instanceView", single: true, show: viewVM},
-		{name: ns + "virtualMachines/extensions", located: true, made: madeExtension},
+		{name: ns + "virtualMachines/extensions", located: true, made: m.madeExtension},
 		{name: ns + "disks", located: true, fill: fillDisk, held: heldDisk},
 		{name: ns + "snapshots", located: true},
 		{name: ns + "images", located: true},
@@ -51,13 +57,13 @@ func powerStates() map[string]string {
 // powerTag is where a machine's power state is kept, hidden from clients.
 const powerTag = "drydockPowerState"
 
-func (t *Twin) power(id ID, name, state string) *Error {
-	if t.machines != nil {
-		if err := t.machines.Power(context.Background(), id.Name(), name); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+func (m machinery) power(tx *Tx, id ID, name, state string) *Error {
+	if m.machines != nil {
+		if err := tx.outside(func() error { return m.machines.Power(lasting(), id.Name(), name) }); err != nil {
 			return errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
 		}
 	}
-	t.edit(id, func(body map[string]any) {
+	tx.edit(id, func(body map[string]any) {
 		if state != "" {
 			body[powerTag] = state
 		}
@@ -66,43 +72,29 @@ func (t *Twin) power(id ID, name, state string) *Error {
 }
 
 // checkVM holds a virtual machine's references and its disks to the provider's rules.
-func checkVM(t *Twin, id ID, body, old map[string]any) *Error {
+func checkVM(tx *Tx, id ID, body, old map[string]any) *Error {
 	for _, n := range objects(body, "properties", "networkProfile", "networkInterfaces") {
 		ref := text(n, "id")
 		nic, ok := ParseID(ref)
-		if !ok || t.store.get(nic) == nil {
+		if !ok || tx.get(nic) == nil {
 			return invalidReference(ref, id)
 		}
-		if by := text(t.store.get(nic).body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {
+		if by := text(tx.get(nic).body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {
 			return errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s.", nic, by)
 		}
 	}
-	if set := text(body, "properties", "availabilitySet", "id"); set != "" && !t.exists(set) {
+	if set := text(body, "properties", "availabilitySet", "id"); set != "" && !tx.exists(set) {
 		return invalidReference(set, id)
 	}
 	for i, disk := range objects(body, "properties", "storageProfile", "dataDisks") {
-		if bad := t.checkDataDisk(id, i, disk, old); bad != nil {
+		if bad := checkDataDisk(tx, id, i, disk, old); bad != nil {
 			return bad
 		}
 	}
 	return nil
 }
 
-// number is a number of a document; none at all counts as 0, as services read it.
-func number(v any) (float64, bool) {
-	switch n := v.(type) {
-	case nil:
-		return 0, true
-	case float64:
-		return n, true
-	case int64: // of a template's arithmetic
-		return float64(n), true
-	default:
-		return 0, false
-	}
-}
-
-func (t *Twin) checkDataDisk(id ID, i int, disk, old map[string]any) *Error {
+func checkDataDisk(tx *Tx, id ID, i int, disk, old map[string]any) *Error {
 	lun, ok := number(at(disk, "lun"))
 	if !ok {
 		e := errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter dataDisk.lun is invalid.")
@@ -121,10 +113,10 @@ func (t *Twin) checkDataDisk(id ID, i int, disk, old map[string]any) *Error {
 	}
 	ref := text(disk, "managedDisk", "id")
 	d, ok := ParseID(ref)
-	if !ok || t.store.get(d) == nil {
+	if !ok || tx.get(d) == nil {
 		return errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
 	}
-	if by := text(t.store.get(d).body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
+	if by := text(tx.get(d).body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
 		e := errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach data disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", d.Name(), id.Name(), by)
 		e.Target = fmt.Sprintf("dataDisks[%d]", i)
 		return e
@@ -133,7 +125,7 @@ func (t *Twin) checkDataDisk(id ID, i int, disk, old map[string]any) *Error {
 }
 
 // fillVM makes what the provider makes beside the machine: its disks, and the references back.
-func fillVM(t *Twin, id ID, body, old map[string]any) {
+func fillVM(tx *Tx, id ID, body, old map[string]any) {
 	p := object(body, "properties")
 	if p["vmId"] = derived("vm", id.String()); at(old, "properties", "vmId") != nil {
 		p["vmId"] = at(old, "properties", "vmId")
@@ -152,22 +144,22 @@ func fillVM(t *Twin, id ID, body, old map[string]any) {
 		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), strings.ReplaceAll(derived("disk", id.String()), "-", ""))
 	}
 	if at(osDisk, "vhd") == nil {
-		t.disk(id, osDisk, text(body, "location"))
+		disk(tx, id, osDisk, text(body, "location"))
 	}
-	t.attach(id, body, old)
+	attach(tx, id, body, old)
 	for _, n := range objects(p, "networkProfile", "networkInterfaces") {
 		if nic, ok := ParseID(text(n, "id")); ok {
-			t.edit(nic, func(b map[string]any) { object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()} })
+			tx.edit(nic, func(b map[string]any) { object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()} })
 		}
 	}
 	if u := at(body, "identity", "type"); u != nil {
 		identity := object(body, "identity")
-		identity["principalId"], identity["tenantId"] = derived("principal", id.String()), t.options.Tenant
+		identity["principalId"], identity["tenantId"] = derived("principal", id.String()), tx.tenant()
 	}
 }
 
 // attach takes the data disks a machine's document names, and lets go of those it named before.
-func (t *Twin) attach(vm ID, body, old map[string]any) {
+func attach(tx *Tx, vm ID, body, old map[string]any) {
 	kept := map[string]bool{}
 	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
 		if text(d, "name") == "" {
@@ -175,104 +167,104 @@ func (t *Twin) attach(vm ID, body, old map[string]any) {
 			d["name"] = ref.Name()
 		}
 		if at(d, "vhd") == nil {
-			t.disk(vm, d, text(body, "location"))
+			disk(tx, vm, d, text(body, "location"))
 		}
 		kept[strings.ToLower(text(d, "managedDisk", "id"))] = true
 	}
-	t.detach(old, kept)
+	detach(tx, old, kept)
 }
 
 // detach lets the data disks of a document go, but for those that are kept.
-func (t *Twin) detach(body map[string]any, kept map[string]bool) {
+func detach(tx *Tx, body map[string]any, kept map[string]bool) {
 	for _, d := range objects(body, "properties", "storageProfile", "dataDisks") {
 		if ref := text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
-			t.release(ref)
+			release(tx, ref)
 		}
 	}
 }
 
 // disk makes a managed disk that a machine's document mentions, or takes one that is there.
-func (t *Twin) disk(vm ID, entry map[string]any, location string) {
+func disk(tx *Tx, vm ID, entry map[string]any, location string) {
 	managed := object(entry, "managedDisk")
 	ref, ok := ParseID(text(managed, "id"))
 	if !ok {
 		ref = ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{text(entry, "name")}}
 		managed["id"] = ref.String()
 	}
-	d := t.store.get(ref)
+	d := tx.get(ref)
 	if d == nil {
 		body := map[string]any{
 			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
 			"properties": map[string]any{"creationData": map[string]any{"createOption": text(entry, "createOption")}, "provisioningState": succeeded},
 		}
-		fillDisk(t, ref, body, nil)
-		d = t.store.put(ref, body)
+		fillDisk(tx, ref, body, nil)
+		d = tx.put(ref, body)
 	}
-	t.edit(d.id, func(b map[string]any) {
+	tx.edit(d.id, func(b map[string]any) {
 		b["managedBy"] = vm.String()
 		object(b, "properties")["diskState"] = "Attached"
 	})
 }
 
 // release lets a disk go.
-func (t *Twin) release(ref string) {
+func release(tx *Tx, ref string) {
 	if id, ok := ParseID(ref); ok {
-		t.edit(id, func(b map[string]any) {
+		tx.edit(id, func(b map[string]any) {
 			delete(b, "managedBy")
 			object(b, "properties")["diskState"] = "Unattached"
 		})
 	}
 }
 
-func madeVM(t *Twin, id ID) *Error {
-	d := t.store.get(id)
+func (m machinery) madeVM(tx *Tx, id ID) *Error {
+	d := tx.get(id)
 	if d == nil {
 		return errorf(http.StatusNotFound, "NotFound", "The virtual machine '%s' is gone.", id.Name())
 	}
 	if text(d.body(), powerTag) != "starting" {
 		return nil
 	}
-	if t.machines != nil {
+	if m.machines != nil {
 		tags := map[string]string{}
 		if m, ok := at(d.body(), "tags").(map[string]any); ok {
 			for k, v := range m {
 				tags[k] = fmt.Sprint(v)
 			}
 		}
-		if err := t.machines.Create(context.Background(), id.Name(), tags); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+		if err := tx.outside(func() error { return m.machines.Create(lasting(), id.Name(), tags) }); err != nil {
 			return errorf(http.StatusConflict, "OSProvisioningClientError", "OS Provisioning for VM '%s' failed: %v", id.Name(), err)
 		}
 	}
-	t.edit(id, func(body map[string]any) { body[powerTag] = "running" })
+	tx.edit(id, func(body map[string]any) { body[powerTag] = "running" })
 	return nil
 }
 
 // goneVM lets go of what the machine had: its disks and interfaces stay, as Azure leaves them.
-func goneVM(t *Twin, id ID, body map[string]any) {
-	t.release(text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
-	t.detach(body, nil)
+func (m machinery) goneVM(tx *Tx, id ID, body map[string]any) {
+	release(tx, text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
+	detach(tx, body, nil)
 	for _, n := range objects(body, "properties", "networkProfile", "networkInterfaces") {
 		if nic, ok := ParseID(text(n, "id")); ok {
-			t.edit(nic, func(b map[string]any) { delete(object(b, "properties"), "virtualMachine") })
+			tx.edit(nic, func(b map[string]any) { delete(object(b, "properties"), "virtualMachine") })
 		}
 	}
-	if t.machines != nil {
-		_ = t.machines.Delete(context.Background(), id.Name()) //nolint:forbidigo // an operation outlives the call that started it
+	if m.machines != nil {
+		_ = tx.outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}
 }
 
 // viewVM is the instance view: what the machine does now.
-func viewVM(t *Twin, id ID) map[string]any {
-	if d := t.store.get(id.top(1)); d != nil {
-		return instanceView(t, d)
+func viewVM(v View, id ID) map[string]any {
+	if d := v.get(id.top(1)); d != nil {
+		return instanceView(v, d)
 	}
 	return nil
 }
 
-func instanceView(t *Twin, d *document) map[string]any {
+func instanceView(v View, d *document) map[string]any {
 	body := d.body()
 	power, state := text(body, powerTag), text(body, "properties", "provisioningState")
-	now := timestamp(t.clock.Now())
+	now := timestamp(v.now())
 	return map[string]any{
 		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},
 		"statuses": []any{
@@ -282,17 +274,17 @@ func instanceView(t *Twin, d *document) map[string]any {
 	}
 }
 
-func madeExtension(t *Twin, id ID) *Error {
-	if t.machines == nil {
+func (m machinery) madeExtension(tx *Tx, id ID) *Error {
+	if m.machines == nil {
 		return nil
 	}
-	if err := t.machines.Extension(context.Background(), id.Names[0], id.Name()); err != nil { //nolint:forbidigo // an operation outlives the call that started it
+	if err := tx.outside(func() error { return m.machines.Extension(lasting(), id.Names[0], id.Name()) }); err != nil {
 		return errorf(http.StatusConflict, "VMExtensionProvisioningError", "VM has reported a failure when processing extension '%s'. Error message: \"%v\".", id.Name(), err)
 	}
 	return nil
 }
 
-func fillDisk(_ *Twin, id ID, body, old map[string]any) {
+func fillDisk(_ *Tx, id ID, body, old map[string]any) {
 	p := object(body, "properties")
 	p["uniqueId"] = derived("disk", id.String())
 	if text(p, "diskState") == "" {
@@ -306,23 +298,23 @@ func fillDisk(_ *Twin, id ID, body, old map[string]any) {
 	}
 }
 
-func heldDisk(t *Twin, id ID) *Error {
-	if by := text(t.store.get(id).body(), "managedBy"); by != "" {
+func heldDisk(tx *Tx, id ID) *Error {
+	if by := text(tx.get(id).body(), "managedBy"); by != "" {
 		return errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
 	}
 	return nil
 }
 
-func fillAvailabilitySet(_ *Twin, _ ID, body, _ map[string]any) {
+func fillAvailabilitySet(_ *Tx, _ ID, body, _ map[string]any) {
 	p := object(body, "properties")
 	if _, ok := p["platformFaultDomainCount"]; !ok {
 		p["platformFaultDomainCount"], p["platformUpdateDomainCount"] = 2, 5
 	}
 }
 
-func heldAvailabilitySet(t *Twin, id ID) *Error {
+func heldAvailabilitySet(tx *Tx, id ID) *Error {
 	vms := ID{Subscription: id.Subscription, Provider: "Microsoft.Compute", Types: []string{"virtualMachines"}}
-	docs, _ := t.store.list(vms, "", 1<<30)
+	docs, _ := tx.list(vms, "", 1<<30)
 	for _, d := range docs {
 		if strings.EqualFold(text(d.body(), "properties", "availabilitySet", "id"), id.String()) {
 			return errorf(http.StatusConflict, "OperationNotAllowed", "Availability Set '%s' cannot be deleted. Before deleting an Availability Set please ensure that it does not contain any VM.", id.Name())

@@ -89,7 +89,7 @@ func (t *Twin) advance(r *http.Request) (any, error) {
 		return nil, cluster.Usagef("only a virtual clock can be advanced: start the twin with --clock virtual")
 	}
 	now := c.Advance(d)
-	t.ops.settle()
+	t.store.settle()
 	return map[string]any{"now": now}, nil
 }
 
@@ -169,11 +169,11 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		change.RetryAfter = d
 	}
 	t.SetTiming(p.Type, change)
-	return t.ops.timingOf(p.Type), nil
+	return t.store.ops.timingOf(p.Type), nil
 }
 
 // SetTiming changes how the operations of a type run; what is left empty stays.
-func (t *Twin) SetTiming(typ string, change Timing) { t.ops.set(typ, change) }
+func (t *Twin) SetTiming(typ string, change Timing) { t.store.ops.set(typ, change) }
 
 // State is everything in a twin, as documents.
 type State struct {
@@ -186,7 +186,7 @@ func (t *Twin) State() State {
 	t.onlyMu.RLock()
 	s := State{Resources: []json.RawMessage{}, Subscriptions: slices.Sorted(maps.Keys(t.only))}
 	t.onlyMu.RUnlock()
-	for _, d := range t.store.all() {
+	for _, d := range t.store.view().all() {
 		s.Resources = append(s.Resources, d.raw)
 	}
 	return s
@@ -207,7 +207,7 @@ func (t *Twin) Load(s State) error {
 		if power := body[powerTag]; power == nil {
 			body[powerTag] = "running"
 		}
-		t.store.put(id, body)
+		t.store.write(id.Subscription, func(tx *StateTx) { tx.put(id, body) })
 	}
 	return nil
 }
@@ -246,10 +246,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	resources := prometheus.NewDesc("drydock_arm_resources", "Resources there are.", nil, nil)
-	c.twin.store.mu.RLock()
-	n := len(c.twin.store.docs)
-	c.twin.store.mu.RUnlock()
-	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(n))
+	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(c.twin.store.docs.size()))
 	lost := prometheus.NewDesc("drydock_arm_exchanges_lost_total", "Exchanges that went through a proxy and could not be recorded.", nil, nil)
 	out <- prometheus.MustNewConstMetric(lost, prometheus.CounterValue, float64(c.twin.lost.Load()))
 }

@@ -13,16 +13,14 @@ import (
 
 // advance starts every resource whose dependencies are done, and ends the deployment when nothing is left to do. It is called when it begins
 // and whenever an operation of its own has ended, so that it takes as long as its resources do.
-func (d *deployment) advance() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (d *deployment) advance(tx *Tx) {
 	if d.over {
 		return
 	}
 	for {
 		progress := false
 		for _, r := range d.resources {
-			if r.state == waiting && d.ready(r) && d.start(r) {
+			if r.state == waiting && d.ready(r) && d.start(tx, r) {
 				progress = true
 			}
 		}
@@ -33,23 +31,19 @@ func (d *deployment) advance() {
 	if slices.ContainsFunc(d.resources, func(r *deployed) bool { return r.state == running }) {
 		return
 	}
-	d.end()
+	d.end(tx)
 }
 
 // cancel starts nothing more; what runs goes on.
-func (d *deployment) cancel() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (d *deployment) cancel(tx *Tx) {
 	d.over = true
-	d.document(canceled, nil)
+	d.document(tx, canceled, nil)
 }
 
 // settled notes that a resource's own operation has ended, and goes on.
-func (d *deployment) settled(r *deployed, failure *Error) {
-	d.mu.Lock()
+func (d *deployment) settled(tx *Tx, r *deployed, failure *Error) {
 	d.ended(r, failure)
-	d.mu.Unlock()
-	d.advance()
+	d.advance(tx)
 }
 
 func (d *deployment) ready(r *deployed) bool {
@@ -64,8 +58,8 @@ func (d *deployment) ready(r *deployed) bool {
 }
 
 // start begins with a resource. One that refers to another that is not there yet waits for it; false: it does.
-func (d *deployment) start(r *deployed) (begun bool) {
-	if failure := guarded(func() *Error { begun = d.put(r); return nil }); failure != nil {
+func (d *deployment) start(tx *Tx, r *deployed) (begun bool) {
+	if failure := guarded(func() *Error { begun = d.put(tx, r); return nil }); failure != nil {
 		d.ended(r, failure)
 		return true
 	}
@@ -73,38 +67,38 @@ func (d *deployment) start(r *deployed) (begun bool) {
 }
 
 // put makes the resource, or begins to.
-func (d *deployment) put(r *deployed) bool {
+func (d *deployment) put(tx *Tx, r *deployed) bool {
 	scope := *r.scope
-	scope.Reference = d.reference
+	scope.Reference = d.reference(tx.View)
 	body, err := d.evaluate(r, &scope)
 	if errors.Is(err, template.ErrNotReady) {
 		return false
 	}
-	r.begun, r.state = d.twin.clock.Now(), running
+	r.begun, r.state = tx.now(), running
 	if err != nil {
 		d.ended(r, templateError(err, r.id.String()))
 		return true
 	}
 	if strings.EqualFold(r.typ.name, "Microsoft.Resources/deployments") {
-		d.nest(r, body)
+		d.nest(tx, r, body)
 		return true
 	}
-	doc, isNew, bad := d.twin.write(r.id, r.typ, body)
+	doc, isNew, bad := tx.replace(r.id, r.typ, body)
 	if bad != nil {
 		d.ended(r, bad)
 		return true
 	}
-	if d.twin.ops.immediate(r.typ.name) {
-		d.ended(r, d.twin.finishWrite(doc.id, r.typ))
+	if tx.immediate(r.typ.name) {
+		d.ended(r, tx.finishWrite(doc.id, r.typ))
 		return true
 	}
 	verb := "update"
 	if isNew {
 		verb = "create"
 	}
-	d.twin.ops.start(doc.id, verb, "", func() *Error {
-		failure := d.twin.guarded(doc.id, func() *Error { return d.twin.finishWrite(doc.id, r.typ) })
-		d.settled(r, failure)
+	tx.start(doc.id, verb, "", func(tx *Tx) *Error {
+		failure := tx.guarded(doc.id, func() *Error { return tx.finishWrite(doc.id, r.typ) })
+		d.settled(tx, r, failure)
 		return failure
 	})
 	return true
@@ -160,42 +154,44 @@ func outerScope(scope *template.Scope, inner any) (any, error) {
 }
 
 // nest runs a deployment within this one.
-func (d *deployment) nest(r *deployed, body map[string]any) {
-	inner, bad := d.twin.prepare(r.id, body)
+func (d *deployment) nest(tx *Tx, r *deployed, body map[string]any) {
+	inner, bad := d.all.prepare(tx.View, r.id, body)
 	if bad != nil {
 		d.ended(r, bad)
 		return
 	}
-	inner.nested = func(failure *Error) { d.settled(r, failure) }
-	inner.document("Running", nil)
+	inner.nested = func(tx *Tx, failure *Error) { d.settled(tx, r, failure) }
+	inner.document(tx, "Running", nil)
 	// It begins when this deployment's turn is over: it may end at once, and would go through this one's list while that is gone through.
-	d.twin.ops.start(r.id, "create", "", func() *Error { inner.advance(); return nil })
+	tx.start(r.id, "create", "", func(tx *Tx) *Error { inner.advance(tx); return nil })
 }
 
 // reference gives what a resource of the deployment, or of the subscription, has for properties.
-func (d *deployment) reference(ref string, full bool) (any, error) {
-	if own := d.needs(strings.ToLower(ref)); len(own) == 1 {
-		if own[0].state == waiting || own[0].state == running {
-			return nil, fmt.Errorf("%s: %w", own[0].name, template.ErrNotReady)
+func (d *deployment) reference(v View) func(ref string, full bool) (any, error) {
+	return func(ref string, full bool) (any, error) {
+		if own := d.needs(strings.ToLower(ref)); len(own) == 1 {
+			if own[0].state == waiting || own[0].state == running {
+				return nil, fmt.Errorf("%s: %w", own[0].name, template.ErrNotReady)
+			}
+			ref = own[0].id.String()
 		}
-		ref = own[0].id.String()
+		id, ok := ParseID(ref)
+		if !ok {
+			return nil, &template.Error{Message: fmt.Sprintf("The resource referenced in the template function 'reference' is not found: '%s'. Please see https://aka.ms/arm-function-reference for usage details.", ref)}
+		}
+		doc := v.get(id)
+		if doc == nil {
+			return nil, notFound(id)
+		}
+		if full {
+			return doc.public(), nil
+		}
+		return at(doc.public(), "properties"), nil
 	}
-	id, ok := ParseID(ref)
-	if !ok {
-		return nil, &template.Error{Message: fmt.Sprintf("The resource referenced in the template function 'reference' is not found: '%s'. Please see https://aka.ms/arm-function-reference for usage details.", ref)}
-	}
-	doc := d.twin.store.get(id)
-	if doc == nil {
-		return nil, notFound(id)
-	}
-	if full {
-		return doc.public(), nil
-	}
-	return at(doc.public(), "properties"), nil
 }
 
 // end tells how it went.
-func (d *deployment) end() {
+func (d *deployment) end(tx *Tx) {
 	d.over = true
 	var details []Error
 	left := 0
@@ -220,34 +216,34 @@ func (d *deployment) end() {
 	}
 	outputs := map[string]any{}
 	if failure == nil {
-		failure = guarded(func() (bad *Error) { outputs, bad = d.outputValues(); return bad })
+		failure = guarded(func() (bad *Error) { outputs, bad = d.outputValues(tx.View); return bad })
 	}
 	state := succeeded
 	if failure != nil {
 		state = failed
 	}
-	d.document(state, outputs, failure)
-	d.twin.deployments.Delete(d.id.key())
+	d.document(tx, state, outputs, failure)
+	d.all.running.Delete(d.id.key())
 	if d.op != nil {
-		d.twin.ops.finish(d.op, failure)
+		tx.finish(d.op, failure)
 	}
 	if d.nested != nil {
-		d.nested(failure)
+		d.nested(tx, failure)
 	}
 }
 
-func (d *deployment) outputValues() (map[string]any, *Error) {
+func (d *deployment) outputValues(v View) (map[string]any, *Error) {
 	scope := *d.scope
-	scope.Reference = d.reference
+	scope.Reference = d.reference(v)
 	out := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(d.outputs)) {
-		v, err := scope.Eval(at(d.outputs, name, "value"))
+		value, err := scope.Eval(at(d.outputs, name, "value"))
 		if err != nil {
 			e := gatewayf(http.StatusBadRequest, "DeploymentOutputEvaluationFailed", "Unable to evaluate template outputs: '%s'. Please see error details and deployment operations. Please see https://aka.ms/arm-common-errors for usage details.", name)
 			e.Details = []Error{{Code: "DeploymentOutputEvaluationFailed", Target: name, Message: fmt.Sprintf("The template output '%s' is not valid: %v.", name, err)}}
 			return nil, e
 		}
-		out[name] = told(text(d.outputs, name, "type"), v)
+		out[name] = told(text(d.outputs, name, "type"), value)
 	}
 	return out, nil
 }
@@ -262,8 +258,8 @@ func told(typ string, value any) map[string]any {
 }
 
 // document writes the deployment's own resource.
-func (d *deployment) document(state string, outputs map[string]any, failure ...*Error) {
-	now := d.twin.clock.Now()
+func (d *deployment) document(tx *Tx, state string, outputs map[string]any, failure ...*Error) {
+	now := tx.now()
 	var made []any
 	for _, r := range d.resources {
 		if r.state == succeeded {
@@ -286,7 +282,7 @@ func (d *deployment) document(state string, outputs map[string]any, failure ...*
 			p["error"] = f.body()
 		}
 	}
-	d.twin.store.put(d.id, map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": "Microsoft.Resources/deployments", "properties": p, deploymentTag: d.operations()})
+	tx.put(d.id, map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": "Microsoft.Resources/deployments", "properties": p, deploymentTag: d.operations()})
 }
 
 // deploymentTag is where a deployment's operations are kept with its document.
@@ -315,8 +311,8 @@ func (d *deployment) operations() []any {
 	return out
 }
 
-func showDeploymentOperations(t *Twin, id ID) map[string]any {
-	doc := t.store.get(id.top(1))
+func showDeploymentOperations(v View, id ID) map[string]any {
+	doc := v.get(id.top(1))
 	if doc == nil {
 		return nil
 	}

@@ -12,20 +12,24 @@ import (
 )
 
 // deploymentTypes are deployments of templates, in a resource group, and what they have done.
-func deploymentTypes() []*resourceType {
+func deploymentTypes() []*Type {
 	const ns = "Microsoft.Resources/deployments"
-	return []*resourceType{
-		{name: ns, put: putDeployment, actions: map[string]action{"validate": {now: validateDeployment, anew: true}, "cancel": {now: cancelDeployment}}},
+	ds := &deployments{}
+	return []*Type{
+		{name: ns, put: ds.put, actions: map[string]Action{"validate": {now: ds.validate, anew: true}, "cancel": {now: ds.cancel}}},
 		{name: ns + "/operations", show: showDeploymentOperations},
 	}
 }
+
+// deployments are those that run.
+type deployments struct{ running sync.Map } // key -> *deployment
 
 // maxDeployments is how many a resource group keeps (taskcluster#8387 has the error).
 const maxDeployments = 800
 
 // deployment is one that runs.
 type deployment struct {
-	twin      *Twin
+	all       *deployments
 	id        ID
 	scope     *template.Scope
 	resources []*deployed
@@ -33,10 +37,8 @@ type deployment struct {
 	declared  map[string]any // parameters, as the template has them
 	op        *operation
 	begun     time.Time
-	nested    func(*Error) // told when it ends, of a nested one
-
-	mu   sync.Mutex // operations of its resources end on whatever call comes by
-	over bool
+	nested    func(*Tx, *Error) // told when it ends, of a nested one
+	over      bool
 }
 
 // The states of a resource within a deployment.
@@ -52,7 +54,7 @@ type deployed struct {
 	scope   *template.Scope
 	name    string // as the template has it, with the names of its parents
 	id      ID
-	typ     *resourceType
+	typ     *Type
 	depends []string // ids in lower case, or names
 	loop    string   // the name of its copy, others may depend on all of it
 	state   string
@@ -76,60 +78,60 @@ func templateError(err error, of string) *Error {
 	return gatewayf(http.StatusBadRequest, "InvalidTemplate", "Unable to process template language expressions for resource '%s' at line '1' and column '1'. '%s'", of, err)
 }
 
-func putDeployment(t *Twin, r *request, body map[string]any) *Error {
+func (ds *deployments) put(tx *Tx, r *Request, body map[string]any) *Error {
 	if r.Method != http.MethodPut {
-		return notAllowed(r)
+		return notAllowed(r.Request)
 	}
-	old := t.store.get(r.id)
-	if op, active := t.ops.running(r.id); active {
+	old := tx.get(r.id)
+	if op, active := tx.running(r.id); active {
 		return gatewayf(http.StatusConflict, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
 			r.id.Name(), op.begun.UTC().Format("1/2/2006 3:04:05 PM"))
 	}
 	all := r.id
 	all.Names = nil
-	if docs, _ := t.store.list(all, "", maxDeployments+1); old == nil && len(docs) >= maxDeployments {
+	if docs, _ := tx.list(all, "", maxDeployments+1); old == nil && len(docs) >= maxDeployments {
 		return gatewayf(http.StatusConflict, "DeploymentQuotaExceeded",
 			"Creating the deployment '%s' would exceed the quota of '%d'. The current deployment count is '%d'. Please delete some deployments before creating a new one, or see https://aka.ms/arm-deploy for information on managing deployment limits.",
 			r.id.Name(), maxDeployments, len(docs))
 	}
-	d, bad := t.prepare(r.id, body)
+	d, bad := ds.prepare(tx.View, r.id, body)
 	if bad != nil {
 		return bad
 	}
-	d.op = t.begin(r, r.id, "create", "", nil)
-	t.ops.hold(d.op)
-	d.document("Running", nil)
-	t.deployments.Store(d.id.key(), d)
-	d.advance()
+	d.op = tx.begin(r, r.id, "create", "", nil)
+	tx.hold(d.op)
+	d.document(tx, "Running", nil)
+	ds.running.Store(d.id.key(), d)
+	d.advance(tx)
 	status := http.StatusOK
 	if old == nil {
 		status = http.StatusCreated
 	}
-	replyRaw(r.w, status, t.store.get(r.id).raw)
+	r.answerRaw(status, tx.get(r.id).raw)
 	return nil
 }
 
-func validateDeployment(t *Twin, r *request, body map[string]any) (map[string]any, *Error) {
-	d, bad := t.prepare(r.id.parent(), body)
+func (ds *deployments) validate(tx *Tx, r *Request, body map[string]any) (map[string]any, *Error) {
+	d, bad := ds.prepare(tx.View, r.id.parent(), body)
 	if bad != nil {
 		return nil, bad
 	}
 	return map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": "Microsoft.Resources/deployments", "properties": map[string]any{"provisioningState": succeeded, "mode": "Incremental"}}, nil
 }
 
-func cancelDeployment(t *Twin, r *request, _ map[string]any) (map[string]any, *Error) {
+func (ds *deployments) cancel(tx *Tx, r *Request, _ map[string]any) (map[string]any, *Error) {
 	id := r.id.parent()
-	if !t.ops.cancel(id) {
+	if !tx.cancel(id) {
 		return nil, gatewayf(http.StatusConflict, "DeploymentCannotBeCancelled", "The deployment '%s' cannot be cancelled because it is not running.", id.Name())
 	}
-	if d, ok := t.deployments.Load(id.key()); ok {
-		d.(*deployment).cancel() //nolint:forcetypeassert // nothing else is stored
+	if d, ok := ds.running.Load(id.key()); ok {
+		d.(*deployment).cancel(tx) //nolint:forcetypeassert // nothing else is stored
 	}
 	return map[string]any{}, nil
 }
 
 // prepare reads a deployment's template and finds everything that is wrong before anything is made.
-func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
+func (ds *deployments) prepare(v View, id ID, body map[string]any) (*deployment, *Error) {
 	p, _ := at(body, "properties").(map[string]any)
 	if p == nil {
 		return nil, gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid: the property 'properties' is missing.")
@@ -141,20 +143,20 @@ func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
 	if tpl == nil {
 		return nil, gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: 'The template is missing; templateLink is not one of the twin's'.")
 	}
-	d := &deployment{twin: t, id: id, begun: t.clock.Now()}
-	group := t.store.get(groupID(id))
+	d := &deployment{all: ds, id: id, begun: v.now()}
+	group := v.get(groupID(id))
 	if group == nil {
 		return nil, notFound(groupID(id))
 	}
 	scope := &template.Scope{
 		Variables:     map[string]any{},
-		Subscription:  map[string]any{"id": "/subscriptions/" + id.Subscription, "subscriptionId": id.Subscription, "tenantId": t.options.Tenant, "displayName": "Drydock"},
+		Subscription:  map[string]any{"id": "/subscriptions/" + id.Subscription, "subscriptionId": id.Subscription, "tenantId": v.tenant(), "displayName": "Drydock"},
 		ResourceGroup: group.public(), Deployment: map[string]any{"name": id.Name(), "properties": map[string]any{"mode": "Incremental", "template": map[string]any{"contentVersion": text(tpl, "contentVersion")}}},
 		ResourceID: d.resourceID,
 	}
 	d.scope = scope
-	if v, ok := at(tpl, "variables").(map[string]any); ok {
-		scope.Variables = v
+	if variables, ok := at(tpl, "variables").(map[string]any); ok {
+		scope.Variables = variables
 	}
 	var bad *Error
 	given, _ := at(p, "parameters").(map[string]any)
@@ -170,7 +172,7 @@ func (t *Twin) prepare(id ID, body map[string]any) (*deployment, *Error) {
 		return nil, templateError(err, "")
 	}
 	list, _ := at(tpl, "resources").([]any)
-	if bad := d.expand(list, nil, ""); bad != nil {
+	if bad := d.expand(v, list, nil, ""); bad != nil {
 		return nil, bad
 	}
 	return d, d.order()
@@ -191,7 +193,7 @@ func (d *deployment) resourceID(subscription, group, typ string, names []string)
 }
 
 // expand lists the resources of a template: loops unrolled, conditions evaluated, children of resources beside them.
-func (d *deployment) expand(list []any, parent *deployed, parentType string) *Error {
+func (d *deployment) expand(v View, list []any, parent *deployed, parentType string) *Error {
 	for _, x := range list {
 		source, ok := x.(map[string]any)
 		if !ok {
@@ -212,7 +214,7 @@ func (d *deployment) expand(list []any, parent *deployed, parentType string) *Er
 			if at(source, "copy") != nil {
 				scope = scope.Loop(loop, i)
 			}
-			if bad := d.add(source, scope, loop, parent, parentType); bad != nil {
+			if bad := d.add(v, source, scope, loop, parent, parentType); bad != nil {
 				return bad
 			}
 		}
@@ -220,7 +222,7 @@ func (d *deployment) expand(list []any, parent *deployed, parentType string) *Er
 	return nil
 }
 
-func (d *deployment) add(source map[string]any, scope *template.Scope, loop string, parent *deployed, parentType string) *Error {
+func (d *deployment) add(v View, source map[string]any, scope *template.Scope, loop string, parent *deployed, parentType string) *Error {
 	get := func(name string) (string, *Error) {
 		v, err := scope.Eval(at(source, name))
 		if err != nil {
@@ -252,7 +254,7 @@ func (d *deployment) add(source map[string]any, scope *template.Scope, loop stri
 	}
 	path, _ := d.resourceID("", "", typ, names)
 	id, _ := ParseID(path)
-	r := &deployed{source: source, scope: scope, name: name, id: id, loop: loop, state: waiting, typ: d.twin.types[strings.ToLower(typ)]}
+	r := &deployed{source: source, scope: scope, name: name, id: id, loop: loop, state: waiting, typ: v.typeNamed(typ)}
 	if r.typ == nil {
 		return gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: 'The resource type '%s' could not be found in the namespace '%s''.", typ, id.Provider)
 	}
@@ -290,7 +292,7 @@ func (d *deployment) add(source map[string]any, scope *template.Scope, loop stri
 	}
 	d.resources = append(d.resources, r)
 	if inner, ok := at(source, "resources").([]any); ok {
-		return d.expand(inner, r, typ)
+		return d.expand(v, inner, r, typ)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,7 @@ func (failing) Extension(_ context.Context, machine, _ string) error {
 }
 
 func TestAFailedChildFailsTheDeployment(t *testing.T) {
-	c := newClient(t)
-	c.twin.Drive(failing{})
+	c := newClientOf(t, Options{Machines: failing{}})
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	c.deploy("one", masters(t), map[string]any{"vmSize": "Standard_D2s_v3"})
 	var d map[string]any
@@ -119,7 +119,7 @@ func TestWrongTemplatesAreRefusedBeforeAnythingIsMade(t *testing.T) {
 			if status != http.StatusBadRequest || text(body, "error", "code") != "InvalidTemplate" || !strings.Contains(text(body, "error", "message"), x.want) {
 				t.Errorf("%d %v", status, body)
 			}
-			if n := len(c.twin.store.all()); n != 1 {
+			if n := len(c.twin.store.view().all()); n != 1 {
 				t.Errorf("%d resources are there", n)
 			}
 		})
@@ -130,7 +130,7 @@ func TestAGroupKeeps800Deployments(t *testing.T) {
 	c := newClient(t)
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	for i := range maxDeployments {
-		c.twin.store.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + itoa(i)}}, map[string]any{})
+		c.twin.store.docs.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + strconv.Itoa(i)}}, map[string]any{})
 	}
 	status, body := c.deploy("one-more", `{"resources":[]}`, nil)
 	if status != http.StatusConflict || text(body, "error", "code") != "DeploymentQuotaExceeded" || !strings.Contains(text(body, "error", "message"), "would exceed the quota of '800'. The current deployment count is '800'") {

@@ -21,7 +21,7 @@ func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.proxy.real.RoundTrip(req)
 	}
 	sent, got := &copied{whole: true}, &copied{}
-	e := Exchange{Time: t.proxy.twin.clock.Now(), Method: req.Method, URL: req.URL.String(), Request: req.Header.Clone()}
+	e := Exchange{Time: t.proxy.options.Now(), Method: req.Method, URL: req.URL.String(), Request: req.Header.Clone()}
 	if req.Body != nil && req.Body != http.NoBody {
 		sent.body, sent.whole, sent.length = req.Body, false, req.ContentLength
 		req.Body = sent
@@ -40,7 +40,6 @@ func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
 			e.Dropped = &dropped
 		}
 		if err := t.proxy.options.Record.write(e); err != nil {
-			t.proxy.twin.lost.Add(1)
 			if t.proxy.options.Lost != nil {
 				t.proxy.options.Lost(err)
 			}

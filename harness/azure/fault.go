@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ func (f Fault) Check() error {
 	case kinds[f.Kind] == "":
 		return cluster.Usagef("fault kind is %q; known: %s", f.Kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	case f.Kind == FaultLoad:
-		return f.checkLoad()
+		return f.tenants().Check()
 	case f.RetryAfter < NoRetryAfter:
 		return cluster.Usagef("retryAfter is %d: seconds, or -1 for no header", f.RetryAfter)
 	case f.Count < 0 || f.For < 0 || f.Delay < 0:
@@ -94,7 +95,7 @@ type faults struct {
 	clock Clock
 	mu    sync.Mutex
 	armed []*Fault
-	stale map[string]*document // by a stale fault
+	stale Snapshot // by a stale fault
 }
 
 // Arm arms a fault and gives it its id. What it did is told by Faults and by the call log.
@@ -114,9 +115,7 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
-		t.store.mu.RLock()
-		t.faults.stale = maps.Clone(t.store.docs)
-		t.store.mu.RUnlock()
+		t.faults.stale = t.store.docs.snapshot()
 	}
 	t.faults.armed = append(t.faults.armed, &f)
 	return f, nil
@@ -154,7 +153,7 @@ func (fs *faults) settle() {
 }
 
 // staleDocs are the documents a stale read sees; nil: reads see what is there.
-func (fs *faults) staleDocs() map[string]*document {
+func (fs *faults) staleDocs() Snapshot {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return fs.stale
@@ -183,7 +182,7 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 		return nil
 	}
 	fs.settle()
-	fs.load(t, r.subject)
+	fs.load(t.throttle, r.subject)
 	i := slices.IndexFunc(fs.armed, func(f *Fault) bool {
 		return f.Kind != FaultStale && f.Kind != FaultLoad && (f.Kind != FaultFail || r.Method != http.MethodGet) && f.selects(t, r)
 	})
@@ -235,7 +234,7 @@ func (f Fault) after(e *Error) *Error {
 	delete(e.Header, "Retry-After")
 	switch {
 	case f.RetryAfter > 0:
-		e.Header["Retry-After"] = itoa(f.RetryAfter)
+		e.Header["Retry-After"] = strconv.Itoa(f.RetryAfter)
 	case f.RetryAfter == 0 && f.Kind == FaultThrottle:
 		e.Header["Retry-After"] = "10"
 	}
@@ -248,11 +247,11 @@ func (f Fault) tooMany(t *Twin, r *request) *Error {
 	now := t.clock.Now()
 	for _, p := range t.options.Policy.of(r.call.Operation) {
 		if p.Subscription != nil && (f.OperationGroup == "" || f.counts(p)) {
-			return throttled(t.clock, &Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}, r.call)
+			return (&Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}).Answer(t.clock, r.subject)
 		}
 	}
 	kind := Budget(r.Method)
-	return throttled(t.clock, &Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.of(kind)}, r.call)
+	return (&Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.of(kind)}).Answer(t.clock, r.subject)
 }
 
 // Describe says what the fault does, from the fields that are used.
@@ -282,4 +281,25 @@ func (f Fault) Describe() string {
 		s += ", on polls"
 	}
 	return s
+}
+
+// tenants are the clusters that a load stands for.
+func (f Fault) tenants() CoTenants {
+	return CoTenants{Operations: f.Operations, PerMinute: f.PerMinute, Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks}
+}
+
+// load makes the calls that other clusters have made since the last look. The caller holds the lock.
+func (fs *faults) load(th *Throttle, s Subject) {
+	now := fs.clock.Now()
+	for _, f := range fs.armed {
+		if f.Kind != FaultLoad {
+			continue
+		}
+		for operation, due := range f.tenants().due(now.Sub(f.Began)) {
+			for ; f.made[operation] < due; f.made[operation]++ {
+				f.Struck++
+				th.elsewhere(s, operation)
+			}
+		}
+	}
 }

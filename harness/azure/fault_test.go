@@ -108,7 +108,7 @@ func TestLoadOfOtherClusters(t *testing.T) {
 		for range 60 {
 			clock.Advance(time.Minute)
 			twin.faults.mu.Lock()
-			twin.faults.load(twin, s)
+			twin.faults.load(twin.throttle, s)
 			twin.faults.mu.Unlock()
 			_, rejected := twin.throttle.Provider(s, "LIST Microsoft.Compute/virtualMachineScaleSets", "x")
 			throttled = throttled || rejected != nil

@@ -53,7 +53,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch mine := p.intercepts(host); {
 	case host == "":
 		http.Error(w, "this is a proxy: set HTTPS_PROXY and HTTP_PROXY to it", http.StatusBadRequest)
-	case !mine && (p.options.Listen.AnyHost || p.options.Replay != nil):
+	case !mine && (p.options.AnyHost || p.options.Replay != nil):
 		errorf(http.StatusForbidden, "ProxyRefused", "%s is none of the hosts that this proxy stands before (--intercept), and it leads to no others: with --any-host because strangers would use it, with --replay because it reaches nothing.", host).write(w)
 	case r.Method != http.MethodConnect && mine:
 		p.pass("http", host).ServeHTTP(w, r)
@@ -111,7 +111,7 @@ func (p *Proxy) standBefore(w http.ResponseWriter, r *http.Request) {
 	}
 	over, ended := make(chan struct{}), sync.Once{}
 	inside := &http.Server{
-		Handler: p.pass("https", strings.TrimSuffix(r.Host, ":443")), TLSConfig: p.ca.config(), ReadHeaderTimeout: headerWithin, ErrorLog: quiet(),
+		Handler: p.pass("https", strings.TrimSuffix(r.Host, ":443")), TLSConfig: p.options.TLS, ReadHeaderTimeout: headerWithin, ErrorLog: quiet(),
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateClosed || s == http.StateHijacked {
 				ended.Do(func() { close(over) })
@@ -157,7 +157,7 @@ var errOutOfBounds = errors.New("not an address that this proxy leads to")
 // nothing of where it leads.
 func (p *Proxy) dialer() *net.Dialer {
 	d := &net.Dialer{Timeout: headerWithin}
-	if p.options.Listen.AnyHost {
+	if p.options.AnyHost {
 		forward := p.to == nil
 		d.Control = func(_, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)

@@ -46,7 +46,7 @@ func FuzzRouter(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := twin.tokens.issue("me", "aud", "iss")
+		token, err := twin.identity.tokens.issue("me", "aud", "iss")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func FuzzRouter(f *testing.F) {
 		send(method, path, body)
 		clock.Advance(5 * time.Minute)
 		send("GET", vm+v, "")
-		for _, op := range twin.ops.byID { // a mistake made in an operation is told by it alone
+		for _, op := range twin.store.view().operations() { // a mistake made in an operation is told by it alone
 			if op.failure != nil && op.failure.Code == mistakeCode {
 				t.Fatalf("%s %s: %s of %s: %v", method, path, op.verb, op.target, op.failure)
 			}

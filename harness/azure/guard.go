@@ -1,9 +1,9 @@
 package azure
 
 import (
-	"errors"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -16,33 +16,6 @@ func guarded(do func() *Error) (failure *Error) {
 		}
 	}()
 	return do()
-}
-
-// guarded is that for the work of an operation on a resource, which ends Failed.
-func (t *Twin) guarded(target ID, do func() *Error) *Error {
-	done := false
-	defer func() {
-		if !done {
-			t.setState(target, failed)
-		}
-	}()
-	return guarded(func() *Error {
-		failure := do()
-		done = true
-		return failure
-	})
-}
-
-// answerMistake turns a panic within a call into an answer; call it deferred. The one that cuts a connection on purpose goes on.
-func answerMistake(r *request) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) || r.w.status != 0 {
-		panic(p)
-	}
-	mistake(p).write(r.w)
 }
 
 // mistakeCode is of no service's: nobody takes it for a failure that Azure has.
@@ -61,7 +34,7 @@ func panickedAt() string {
 	for {
 		f, more := frames.Next()
 		if panicking && !strings.HasPrefix(strings.TrimPrefix(f.Function, "internal/"), "runtime") {
-			return f.Function[strings.LastIndexByte(f.Function, '/')+1:] + ":" + itoa(f.Line)
+			return f.Function[strings.LastIndexByte(f.Function, '/')+1:] + ":" + strconv.Itoa(f.Line)
 		}
 		panicking = panicking || f.Function == "runtime.gopanic"
 		if !more {

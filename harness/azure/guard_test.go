@@ -71,12 +71,14 @@ func TestADeploymentOfAMissingInstanceFails(t *testing.T) {
 	}
 }
 
-// bad is a type whose hooks have a mistake.
-func (c *client) bad(hook func(t *resourceType)) {
-	typ := &resourceType{name: "Microsoft.Compute/mistakes", located: true}
+// bad has a type whose hooks have a mistake.
+func bad(t *testing.T, m Machines, hook func(t *Type)) *client {
+	t.Helper()
+	typ := &Type{name: "Microsoft.Compute/mistakes", located: true}
 	hook(typ)
-	c.twin.types["microsoft.compute/mistakes"] = typ
+	c := newClientOf(t, Options{Types: []*Type{typ}, Machines: m})
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
+	return c
 }
 
 const mistakePath = "resourceGroups/g/providers/Microsoft.Compute/mistakes/m"
@@ -85,8 +87,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 	var none []int
 	wrong := func() { none[len(none)]++ }
 	t.Run("in a call", func(t *testing.T) {
-		c := newClient(t)
-		c.bad(func(typ *resourceType) { typ.fill = func(*Twin, ID, map[string]any, map[string]any) { wrong() } })
+		c := bad(t, nil, func(typ *Type) { typ.fill = func(*Tx, ID, map[string]any, map[string]any) { wrong() } })
 		if w := c.do(http.MethodPut, mistakePath, `{"location":"x"}`); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "guard_test") && !strings.Contains(w.Body.String(), "azure.Test") {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
@@ -94,16 +95,14 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 			t.Errorf("the call log says %+v", calls[1])
 		}
 	})
-	for _, beside := range []bool{false, true} {
-		t.Run(fmt.Sprint("in an operation, beside: ", beside), func(t *testing.T) {
-			c := newClient(t)
-			c.twin.ops.beside = beside
-			c.bad(func(typ *resourceType) { typ.made = func(*Twin, ID) *Error { wrong(); return nil } })
+	for _, m := range []Machines{nil, failing{}} {
+		t.Run(fmt.Sprint("in an operation, beside: ", m != nil), func(t *testing.T) {
+			c := bad(t, m, func(typ *Type) { typ.made = func(*Tx, ID) *Error { wrong(); return nil } })
 			c.do(http.MethodPut, mistakePath, `{"location":"x"}`)
 			c.pass()
 			id, _ := ParseID("/subscriptions/" + testSubscription + "/" + mistakePath)
 			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
-				if _, running := c.twin.ops.running(id); !running {
+				if _, running := c.twin.store.view().running(id); !running {
 					break
 				}
 			}
@@ -113,8 +112,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 		})
 	}
 	t.Run("in a deployment", func(t *testing.T) {
-		c := newClient(t)
-		c.bad(func(typ *resourceType) { typ.made = func(*Twin, ID) *Error { wrong(); return nil } })
+		c := bad(t, nil, func(typ *Type) { typ.made = func(*Tx, ID) *Error { wrong(); return nil } })
 		d := "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
 		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"x"}]}}}`)
 		c.pass()
@@ -126,7 +124,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 
 func TestAStateIsLoadedByTwoAtOnceAndBesideReads(t *testing.T) {
 	c := newClient(t)
-	token, err := c.twin.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package azure
 
 import (
-	"net/http"
 	"strings"
 )
 
@@ -138,14 +137,6 @@ func (id ID) String() string {
 // key is the path as the store compares it.
 func (id ID) key() string { return strings.ToLower(id.String()) }
 
-// Budget is the kind of call the gateway counts: reads, writes (POST among them) or deletes.
-func Budget(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead:
-		return "reads"
-	case http.MethodDelete:
-		return "deletes"
-	default:
-		return "writes"
-	}
+func groupID(id ID) ID {
+	return ID{Subscription: id.Subscription, ResourceGroup: id.ResourceGroup, Types: []string{"resourceGroups"}, Names: []string{id.ResourceGroup}}
 }

@@ -3,6 +3,7 @@ package azure
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -10,11 +11,11 @@ import (
 // an operation on the one holds up the other.
 
 // parentOf is the resource whose document holds the child's.
-func (t *Twin) parentOf(r *request) (*document, *Error) {
+func (v View) parentOf(r *Request) (*document, *Error) {
 	parent := r.id.top(len(r.id.Types) - 1)
-	d := t.store.get(parent)
+	d := v.get(parent)
 	if d == nil {
-		if bad := t.there(parent); bad != nil {
+		if bad := v.there(parent); bad != nil {
 			return nil, bad
 		}
 		return nil, notFound(parent)
@@ -31,8 +32,8 @@ func indexOf(list []any, name string) int {
 	return slices.IndexFunc(list, func(x any) bool { return strings.EqualFold(text(x, "name"), name) })
 }
 
-func (t *Twin) getInside(r *request) *Error {
-	d, bad := t.parentOf(r)
+func (e *Engine) getInside(r *Request) *Error {
+	d, bad := e.view().parentOf(r)
 	if bad != nil {
 		return bad
 	}
@@ -41,12 +42,12 @@ func (t *Twin) getInside(r *request) *Error {
 	if i < 0 {
 		return notFound(r.id)
 	}
-	reply(r.w, http.StatusOK, list[i])
+	r.answer(http.StatusOK, list[i])
 	return nil
 }
 
-func (t *Twin) listInside(r *request) *Error {
-	d, bad := t.parentOf(r)
+func (e *Engine) listInside(r *Request) *Error {
+	d, bad := e.view().parentOf(r)
 	if bad != nil {
 		return bad
 	}
@@ -54,28 +55,28 @@ func (t *Twin) listInside(r *request) *Error {
 	if list == nil {
 		list = []any{}
 	}
-	reply(r.w, http.StatusOK, map[string]any{"value": list})
+	r.answer(http.StatusOK, map[string]any{"value": list})
 	return nil
 }
 
 // busy is the answer to a change of something that another operation changes (notes of Microsoft.Network: 429 RetryableError, as a lock conflict and no quota).
-func (t *Twin) busy(d *document) *Error {
-	op, running := t.ops.running(d.id)
+func (tx *Tx) busy(d *document) *Error {
+	op, running := tx.running(d.id)
 	if !running {
 		return nil
 	}
-	left := seconds(t.clock, op.ends.Sub(t.clock.Now()))
+	left := seconds(tx.clock(), op.ends.Sub(tx.now()))
 	e := errorf(http.StatusTooManyRequests, "RetryableError", "A retryable error occurred.")
 	e.Details = []Error{*errorf(0, "RetryableErrorDueToAnotherOperation", "Operation %s (%s) is updating resource %s. The call can be retried in %d seconds.",
 		strings.ToUpper(op.verb[:1])+op.verb[1:]+"Operation", op.id, d.id, left)}
-	e.Header = map[string]string{"Retry-After": itoa(left)}
+	e.Header = map[string]string{"Retry-After": strconv.Itoa(left)}
 	return e
 }
 
-func (t *Twin) putInside(r *request, body map[string]any) *Error {
-	d, bad := t.parentOf(r)
+func (tx *Tx) putInside(r *Request, body map[string]any) *Error {
+	d, bad := tx.parentOf(r)
 	if bad == nil {
-		bad = t.busy(d)
+		bad = tx.busy(d)
 	}
 	if bad != nil {
 		return bad
@@ -93,19 +94,19 @@ func (t *Twin) putInside(r *request, body map[string]any) *Error {
 	p := object(parent, "properties")
 	p[r.typ.inside] = list
 	p["provisioningState"] = "Updating"
-	t.store.put(d.id, parent)
-	t.begin(r, d.id, verb, text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.typeOf(d.id)) })
-	reply(r.w, status, body)
+	tx.put(d.id, parent)
+	tx.begin(r, d.id, verb, text(parent, "location"), func(tx *Tx) *Error { return tx.finishWrite(d.id, tx.typeOf(d.id)) })
+	r.answer(status, body)
 	return nil
 }
 
-func (t *Twin) removeInside(r *request) *Error {
-	d, bad := t.parentOf(r)
+func (tx *Tx) removeInside(r *Request) *Error {
+	d, bad := tx.parentOf(r)
 	if bad == nil {
-		bad = t.busy(d)
+		bad = tx.busy(d)
 	}
 	if bad == nil && r.typ.held != nil {
-		bad = r.typ.held(t, r.id)
+		bad = r.typ.held(tx, r.id)
 	}
 	if bad != nil {
 		return bad
@@ -114,19 +115,19 @@ func (t *Twin) removeInside(r *request) *Error {
 	list := children(parent, r.typ.inside)
 	i := indexOf(list, r.id.Name())
 	if i < 0 {
-		r.w.WriteHeader(http.StatusNoContent)
+		r.answerRaw(http.StatusNoContent, nil)
 		return nil
 	}
 	object(parent, "properties")[r.typ.inside] = slices.Delete(list, i, i+1)
-	t.store.put(d.id, parent)
-	t.begin(r, d.id, "delete", text(parent, "location"), func() *Error { return t.finishWrite(d.id, t.typeOf(d.id)) })
-	r.w.WriteHeader(http.StatusAccepted)
+	tx.put(d.id, parent)
+	tx.begin(r, d.id, "delete", text(parent, "location"), func(tx *Tx) *Error { return tx.finishWrite(d.id, tx.typeOf(d.id)) })
+	r.answerRaw(http.StatusAccepted, nil)
 	return nil
 }
 
 // nameInside names children that a PUT of their parent brought along. An array without any is told all the same: clients rely on it.
-func nameInside(property, typ string) func(t *Twin, id ID, body, old map[string]any) {
-	return func(_ *Twin, id ID, body, _ map[string]any) { nameChildren(id, body, property, typ) }
+func nameInside(property, typ string) func(tx *Tx, id ID, body, old map[string]any) {
+	return func(_ *Tx, id ID, body, _ map[string]any) { nameChildren(id, body, property, typ) }
 }
 
 func nameChildren(id ID, body map[string]any, property, typ string) {

@@ -97,13 +97,13 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 			return context.WithValue(ctx, connectionKey{}, &connection{int(connections.Add(1))})
 		},
 	})
-	s.start(imds, &http.Server{Handler: t.IMDS()})
+	s.start(imds, &http.Server{Handler: t.identity.IMDS()})
 	endpoint := "https://" + gateway.Addr().String()
 	s.Ready = Ready{
 		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
 		IMDS: "http://" + imds.Addr().String(), Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
-	if _, still := t.clock.(*VirtualClock); t.machines != nil && !still {
+	if _, still := t.clock.(*VirtualClock); t.options.Machines != nil && !still {
 		go t.tick(ctx) // machines act on time, whether anybody asks or not
 	}
 	return s, s.announce(l)
@@ -120,7 +120,7 @@ func (t *Twin) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-every.C:
-			t.ops.settle()
+			t.store.settle()
 		}
 	}
 }

@@ -7,12 +7,10 @@ import (
 	"strings"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // networkTypes are Microsoft.Network's.
-func networkTypes() []*resourceType {
+func networkTypes() []*Type {
 	const ns = "Microsoft.Network/"
-	return []*resourceType{
+	return []*Type{
 		{name: ns + "networkInterfaces", located: true, tagged: true, check: checkNIC, fill: fillNIC, held: heldNIC},
 		{name: ns + "publicIPAddresses", located: true, tagged: true, fill: fillPublicIP, held: referenced("PublicIPAddressCannotBeDeleted", "Public IP address %s can not be deleted since it is still allocated to resource %s.", "publicIPAddress")},
 		{name: ns + "publicIPPrefixes", located: true, tagged: true},
@@ -34,36 +32,14 @@ func networkTypes() []*resourceType {
 	}
 }
 
-// exists reports whether an id, as a document names it, is a resource; children inside a parent's document count.
-func (t *Twin) exists(ref string) bool {
-	id, ok := ParseID(ref)
-	if !ok {
-		return false
-	}
-	if t.store.get(id) != nil {
-		return true
-	}
-	typ := t.typeOf(id)
-	if typ == nil || typ.inside == "" || id.Collection() {
-		return false
-	}
-	d := t.store.get(id.top(len(id.Types) - 1))
-	return d != nil && indexOf(children(d.body(), typ.inside), id.Name()) >= 0
-}
-
-func invalidReference(ref string, by ID) *Error {
-	return errorf(http.StatusBadRequest, "InvalidResourceReference",
-		"Resource %s referenced by resource %s was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.", ref, by)
-}
-
-func checkNIC(t *Twin, id ID, body, old map[string]any) *Error {
+func checkNIC(tx *Tx, id ID, body, old map[string]any) *Error {
 	configs := objects(body, "properties", "ipConfigurations")
 	if len(configs) == 0 {
 		return errorf(http.StatusBadRequest, "NetworkInterfaceMustHaveOneIpConfiguration", "Network interface %s must have at least one IP configuration.", id)
 	}
 	for _, c := range configs {
 		for _, ref := range []string{text(c, "properties", "subnet", "id"), text(c, "properties", "publicIPAddress", "id")} {
-			if ref != "" && !t.exists(ref) {
+			if ref != "" && !tx.exists(ref) {
 				return invalidReference(ref, id)
 			}
 		}
@@ -74,7 +50,7 @@ func checkNIC(t *Twin, id ID, body, old map[string]any) *Error {
 	return nil
 }
 
-func fillNIC(_ *Twin, id ID, body, _ map[string]any) {
+func fillNIC(_ *Tx, id ID, body, _ map[string]any) {
 	sum := derived(id.String())
 	mac, _ := strconv.ParseUint(sum[:6], 16, 64)
 	p := object(body, "properties")
@@ -96,14 +72,14 @@ func fillNIC(_ *Twin, id ID, body, _ map[string]any) {
 	}
 }
 
-func heldNIC(t *Twin, id ID) *Error {
-	if vm := text(t.store.get(id).body(), "properties", "virtualMachine", "id"); vm != "" {
+func heldNIC(tx *Tx, id ID) *Error {
+	if vm := text(tx.get(id).body(), "properties", "virtualMachine", "id"); vm != "" {
 		return errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s. In order to delete the network interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.", id, vm)
 	}
 	return nil
 }
 
-func fillPublicIP(_ *Twin, id ID, body, _ map[string]any) {
+func fillPublicIP(_ *Tx, id ID, body, _ map[string]any) {
 	n, _ := strconv.ParseUint(derived(id.String())[:4], 16, 64)
 	p := object(body, "properties")
 	if text(p, "ipAddress") == "" {
@@ -114,7 +90,7 @@ func fillPublicIP(_ *Twin, id ID, body, _ map[string]any) {
 	}
 }
 
-func fillLoadBalancer(_ *Twin, id ID, body, _ map[string]any) {
+func fillLoadBalancer(_ *Tx, id ID, body, _ map[string]any) {
 	for _, property := range []string{
 		"frontendIPConfigurations", "backendAddressPools", "loadBalancingRules", "probes", "outboundRules", "inboundNatRules", "inboundNatPools",
 	} {
@@ -123,10 +99,10 @@ func fillLoadBalancer(_ *Twin, id ID, body, _ map[string]any) {
 }
 
 // referenced refuses to delete what another resource of the group's subscription names in a property.
-func referenced(code, message, property string) func(t *Twin, id ID) *Error {
-	return func(t *Twin, id ID) *Error {
+func referenced(code, message, property string) func(tx *Tx, id ID) *Error {
+	return func(tx *Tx, id ID) *Error {
 		want := `"` + property + `":{`
-		for _, d := range t.store.all() {
+		for _, d := range tx.all() {
 			if strings.EqualFold(d.id.Provider, "Microsoft.Network") && strings.EqualFold(d.id.Subscription, id.Subscription) && strings.Contains(string(d.raw), want) &&
 				names(d.body(), property, id.String()) {
 				return errorf(http.StatusBadRequest, code, message, id, d.id)
@@ -155,15 +131,15 @@ func names(v any, property, ref string) bool {
 	return false
 }
 
-func heldSubnet(t *Twin, id ID) *Error {
-	return referenced("InUseSubnetCannotBeDeleted", "Subnet %s is in use by %s and cannot be deleted. In order to delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.", "subnet")(t, id)
+func heldSubnet(tx *Tx, id ID) *Error {
+	return referenced("InUseSubnetCannotBeDeleted", "Subnet %s is in use by %s and cannot be deleted. In order to delete the subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.", "subnet")(tx, id)
 }
 
-func heldNetwork(t *Twin, id ID) *Error {
-	for _, s := range objects(t.store.get(id).body(), "properties", "subnets") {
+func heldNetwork(tx *Tx, id ID) *Error {
+	for _, s := range objects(tx.get(id).body(), "properties", "subnets") {
 		sub, ok := ParseID(text(s, "id"))
 		if ok {
-			if bad := heldSubnet(t, sub); bad != nil {
+			if bad := heldSubnet(tx, sub); bad != nil {
 				return bad
 			}
 		}

@@ -79,11 +79,11 @@ type operation struct {
 	ends     time.Time
 	status   string
 	failure  *Error
-	finish   func() *Error // run once, when it ends; nil error: it succeeded
-	index    int           // in the heap
+	finish   func(*StateTx) *Error // run once, when it ends; nil error: it succeeded
+	index    int                   // in the heap
 }
 
-// operations runs them by the twin's clock: what is due ends when somebody looks, so that a virtual clock needs no timers.
+// operations are those there are, by the twin's clock.
 type operations struct {
 	clock Clock
 
@@ -172,7 +172,7 @@ func (o *operations) immediate(typ string) bool {
 }
 
 // start begins an operation. One that runs on the same resource is preempted by a write: it ends Canceled.
-func (o *operations) start(target ID, verb, location string, finish func() *Error) *operation {
+func (o *operations) start(target ID, verb, location string, finish func(*StateTx) *Error) *operation {
 	now := o.clock.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -253,33 +253,22 @@ func (o *operations) cancel(id ID) bool {
 	return true
 }
 
-// settle ends what is due. Ending one may begin another, so the lock is not held meanwhile.
-func (o *operations) settle() {
-	now := o.clock.Now()
-	for {
-		o.mu.Lock()
-		if len(o.due) == 0 || o.due[0].ends.After(now) {
-			o.mu.Unlock()
-			return
-		}
-		op, _ := heap.Pop(&o.due).(*operation)
-		finish := op.finish
-		o.mu.Unlock()
-		if o.beside { // a real machine boots: nobody's call waits for that
-			go o.end(op, finish)
-			continue
-		}
-		o.end(op, finish)
+// next takes the operation that is due first; nil: none is due yet.
+func (o *operations) next(now time.Time) *operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.due) == 0 || o.due[0].ends.After(now) {
+		return nil
 	}
+	op, _ := heap.Pop(&o.due).(*operation)
+	return op
 }
 
-// end does what an operation is for, and tells how that went.
-func (o *operations) end(op *operation, do func() *Error) {
-	var failure *Error
-	if do != nil {
-		failure = guarded(do)
-	}
-	o.finish(op, failure)
+// work is what an operation has to do at its end; false: it has ended.
+func (o *operations) work(op *operation) (func(*StateTx) *Error, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return op.finish, op.status == inProgress
 }
 
 // find gives a copy of an operation.
@@ -291,6 +280,17 @@ func (o *operations) find(id string) (operation, bool) {
 		return operation{}, false
 	}
 	return *op, true
+}
+
+// all copies them.
+func (o *operations) all() []operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make([]operation, 0, len(o.byID))
+	for _, op := range o.byID {
+		out = append(out, *op)
+	}
+	return out
 }
 
 // running tells what goes on at a resource.

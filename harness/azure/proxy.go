@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -32,34 +32,32 @@ type ProxyOptions struct {
 	// Intercept are the hosts a forward proxy stands before, *.example.com for all below one; empty: Hosts. It leads to all others without looking
 	// in, and refuses them where it is reachable from other machines or replays.
 	Intercept []string
-	Listen    Listen
+	AnyHost   bool        // other machines reach it
+	TLS       *tls.Config // that clients' connections end with, whatever name they ask for
+	// Around is put around every call that is passed on: it counts, logs, and answers in the real endpoint's place where it will.
+	Around func(next http.Handler) http.Handler
+	Now    func() time.Time
 }
 
-// Proxy stands between clients and real endpoints: it passes on, counts as the gateway counts, injects faults, and records. Its twin has no
-// resources and answers nothing itself.
+// Proxy stands between clients and real endpoints: it passes on and records.
 type Proxy struct {
-	twin    *Twin
 	options ProxyOptions
 	to      *url.URL
 	real    http.RoundTripper
-	ca      *authority
 	trust   []byte // certificates of the real endpoints' authority, if one was given
 }
 
-// NewProxy makes one. The twin gives it its policy, clock, faults and call log.
-func NewProxy(t *Twin, o ProxyOptions) (*Proxy, error) {
+// NewProxy makes one.
+func NewProxy(o ProxyOptions) (*Proxy, error) {
 	if len(o.Intercept) == 0 {
 		o.Intercept = Hosts()
 	}
-	p := &Proxy{twin: t, options: o}
+	p := &Proxy{options: o}
 	var err error
 	if o.To != "" {
 		if p.to, err = url.Parse(o.To); err != nil || p.to.Host == "" {
 			return nil, cluster.Usagef("--to %q is not a URL such as https://management.azure.com", o.To)
 		}
-	}
-	if p.ca, err = o.Listen.authority(); err != nil {
-		return nil, err
 	}
 	if p.real = o.Replay; p.real != nil {
 		return p, nil
@@ -81,38 +79,16 @@ func NewProxy(t *Twin, o ProxyOptions) (*Proxy, error) {
 	return p, nil
 }
 
-// Serve opens the listeners and returns when the proxy answers.
-func (p *Proxy) Serve(ctx context.Context) (_ *Server, err error) {
-	l := p.options.Listen
-	if err := loopback(l.Address, l.AnyHost); err != nil {
-		return nil, err
-	}
-	s := &Server{CA: slices.Concat(p.ca.pem, p.trust), failed: make(chan error, 2)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	front, err := listen(ctx, l.Address)
-	if err != nil {
-		return nil, err
-	}
-	controlled, err := s.startControl(ctx, p.twin)
-	if err != nil {
-		return nil, errors.Join(err, front.Close())
-	}
-	ctx, s.end = context.WithCancel(ctx)
-	scheme, server := "http://", &http.Server{Handler: p, BaseContext: func(net.Listener) context.Context { return ctx }}
+// Handler is what clients of the proxy reach: the forward proxy, over plain HTTP, or the reverse one, over TLS.
+func (p *Proxy) handler() (h http.Handler, secure bool) {
 	if p.to != nil {
-		scheme, server = "https://", &http.Server{Handler: p.pass(p.to.Scheme, p.to.Host), TLSConfig: p.ca.config()}
+		return p.pass(p.to.Scheme, p.to.Host), true
 	}
-	s.start(front, server)
-	s.Ready = Ready{
-		Endpoint: scheme + front.Addr().String(), Authority: p.tokens(scheme + front.Addr().String()), Tenant: p.twin.options.Tenant, Subscription: p.twin.options.Subscription,
-		Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
-	}
-	return s, s.announce(l)
+	return p, false
 }
+
+// trusted are the certificates of the real endpoints' authority, for clients that reach them beside the proxy.
+func (p *Proxy) trusted() []byte { return p.trust }
 
 // tokens is where clients are to get their tokens.
 func (p *Proxy) tokens(front string) string {
@@ -152,15 +128,9 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 	if p.to != nil {
 		forward.ModifyResponse = func(resp *http.Response) error { return bringBack(resp, scheme+"://"+host) }
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		r, log := p.twin.receive(w, hr)
-		defer log()
-		if err := p.account(r); err != nil {
-			err.write(r.w)
-			return
-		}
-		forward.ServeHTTP(r.w, hr.WithContext(context.WithValue(hr.Context(), frontKey{}, "https://"+hr.Host)))
-	})
+	return p.options.Around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), frontKey{}, "https://"+r.Host)))
+	}))
 }
 
 // frontKey is where a request keeps the address its client used.
@@ -186,28 +156,6 @@ func bringBack(resp *http.Response, real string) error {
 		raw = bytes.ReplaceAll(raw, []byte(link+real), []byte(link+front))
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
-	resp.Header.Set("Content-Length", itoa(len(raw)))
+	resp.Header.Set("Content-Length", strconv.Itoa(len(raw)))
 	return nil
-}
-
-// account counts the call on budgets as the gateway does, without holding it to them, and lets faults strike.
-func (p *Proxy) account(r *request) *Error {
-	id, ok := ParseID(r.URL.Path)
-	if !ok {
-		return nil
-	}
-	r.id, r.subject.Region = id, p.twin.options.Region
-	r.call.Principal = principalOf(r.Header.Get("Authorization"))
-	r.call.Subscription, r.call.Region, r.call.APIVersion = id.Subscription, r.subject.Region, r.param("api-version")
-	r.subject.Subscription, r.subject.Principal = id.Subscription, r.call.Principal
-	if err := p.twin.route(r); err != nil {
-		r.typ = &resourceType{name: id.Type()}
-	}
-	r.call.Operation = p.twin.operation(r)
-	if _, over := p.twin.throttle.Gateway(r.subject, Budget(r.Method)); over != nil {
-		r.call.Over = "gateway/" + over.Policy
-	} else if _, over := p.twin.throttle.Provider(r.subject, r.call.Operation, p.twin.limited(r)); over != nil {
-		r.call.Over = over.Policy
-	}
-	return p.twin.faults.strike(p.twin, r)
 }

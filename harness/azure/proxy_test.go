@@ -57,7 +57,7 @@ func serving(t *testing.T, serve func(ctx context.Context) (*Server, error)) *Se
 	return s
 }
 
-func proxyTo(t *testing.T, o ProxyOptions) (*Proxy, *Server) {
+func proxyTo(t *testing.T, o ProxyOptions) (*Twin, *Server) {
 	t.Helper()
 	p, err := LoadPolicy("current")
 	if err != nil {
@@ -67,12 +67,9 @@ func proxyTo(t *testing.T, o ProxyOptions) (*Proxy, *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Listen.Address = "127.0.0.1:0"
-	proxy, err := NewProxy(twin, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proxy, serving(t, proxy.Serve)
+	return twin, serving(t, func(ctx context.Context) (*Server, error) {
+		return twin.ServeProxy(ctx, o, Listen{Address: "127.0.0.1:0", AnyHost: o.AnyHost})
+	})
 }
 
 func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
@@ -89,7 +86,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
-	token, err := c.twin.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +99,13 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatalf("a token through the proxy: %+v", f)
 	}
 	first := through(t, at, nil, http.MethodGet, group, token, "")
-	if _, err := proxy.twin.Arm(Fault{Kind: FaultThrottle, RetryAfter: 61, Count: 1}); err != nil {
+	if _, err := proxy.Arm(Fault{Kind: FaultThrottle, RetryAfter: 61, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if f := through(t, at, nil, http.MethodGet, group, token, ""); f.status != http.StatusTooManyRequests {
 		t.Errorf("with a fault: %+v", f)
 	}
-	calls, _ := proxy.twin.Calls().Since(0)
+	calls, _ := proxy.Calls().Since(0)
 	if len(calls) != 4 || calls[0].Principal != "me" || calls[0].Operation != "CREATE resourceGroups" || calls[3].Fault == "" {
 		t.Errorf("the call log is %+v", calls)
 	}
@@ -145,7 +142,7 @@ func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, at := proxyTo(t, ProxyOptions{To: real.Ready.Endpoint, ToCA: ca})
-	token, err := c.twin.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}

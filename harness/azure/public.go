@@ -4,22 +4,45 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
+// IdentityOptions are what the services say of themselves.
+type IdentityOptions struct {
+	Region, Tenant, Subscription string
+	Clock                        Clock
+}
+
+// Identity is the token service, the description of the cloud, and the instance metadata service.
+type Identity struct {
+	options IdentityOptions
+	tokens  *tokens
+	state   StateView // the machines that metadata are asked of
+}
+
+// NewIdentity makes a key of its own: tokens of another are not good.
+func NewIdentity(o IdentityOptions, s StateView) (*Identity, error) {
+	t, err := newTokens(o.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{options: o, tokens: t, state: s}, nil
+}
+
 // public answers what needs no token: metadata of the cloud, and the token service. It reports whether it did.
-func (t *Twin) public(r *request) bool {
+func (s *Identity) public(w http.ResponseWriter, r *http.Request) bool {
 	parts := strings.Split(strings.Trim(strings.ToLower(r.URL.Path), "/"), "/")
 	last := parts[len(parts)-1]
 	switch {
 	case strings.Join(parts, "/") == "metadata/endpoints":
-		t.endpoints(r)
+		s.endpoints(w, r)
 	case strings.Join(parts, "/") == "common/discovery/instance":
-		t.discovery(r)
+		s.discovery(w, r)
 	case last == "openid-configuration":
-		t.openID(r, parts)
+		s.openID(w, r, parts)
 	case last == "token" && len(parts) >= 3 && parts[len(parts)-3] == "oauth2" || last == "token" && len(parts) >= 2 && parts[len(parts)-2] == "oauth2":
-		t.token(r, parts[0])
+		s.token(w, r, parts[0])
 	default:
 		return false
 	}
@@ -27,44 +50,44 @@ func (t *Twin) public(r *request) bool {
 }
 
 // endpoints is /metadata/endpoints: a list since 2019-05-01, one object before.
-func (t *Twin) endpoints(r *request) {
-	base, suffix := r.base(), r.Host
+func (s *Identity) endpoints(w http.ResponseWriter, r *http.Request) {
+	base, suffix := base(r), r.Host
 	one := map[string]any{
 		"name": "Drydock", "resourceManager": base, "portal": base, "gallery": base, "graph": base, "graphAudience": base,
 		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.core.windows.net/", "https://management.azure.com/"}, "tenant": "common", "identityProvider": "AAD"},
 		"suffixes":       map[string]any{"storage": "core." + suffix, "acrLoginServer": "azurecr." + suffix, "keyVaultDns": "vault." + suffix},
 	}
-	if r.param("api-version") >= "2019-05-01" {
-		reply(r.w, http.StatusOK, []any{one})
+	if param(r.URL.Query(), "api-version") >= "2019-05-01" {
+		reply(w, http.StatusOK, []any{one})
 		return
 	}
-	reply(r.w, http.StatusOK, map[string]any{
+	reply(w, http.StatusOK, map[string]any{
 		"galleryEndpoint": base, "graphEndpoint": base, "portalEndpoint": base,
 		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.azure.com/"}},
 	})
 }
 
 // discovery is the answer of login.microsoftonline.com about an authority: this one is good.
-func (t *Twin) discovery(r *request) {
+func (s *Identity) discovery(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
-	reply(r.w, http.StatusOK, map[string]any{
-		"tenant_discovery_endpoint": r.base() + "/" + t.options.Tenant + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
+	reply(w, http.StatusOK, map[string]any{
+		"tenant_discovery_endpoint": base(r) + "/" + s.options.Tenant + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
 		"metadata": []any{map[string]any{"preferred_network": host, "preferred_cache": host, "aliases": []string{host}}},
 	})
 }
 
 // openID describes the token service of a tenant; adfs has no versions in its paths.
-func (t *Twin) openID(r *request, parts []string) {
+func (s *Identity) openID(w http.ResponseWriter, r *http.Request, parts []string) {
 	tenant := parts[0]
 	if tenant == "common" || tenant == "organizations" {
-		tenant = t.options.Tenant
+		tenant = s.options.Tenant
 	}
-	root := r.base() + "/" + tenant
+	root := base(r) + "/" + tenant
 	service, issuer := root+"/oauth2/v2.0", root+"/v2.0"
 	if tenant == "adfs" {
 		service, issuer = root+"/oauth2", root
 	}
-	reply(r.w, http.StatusOK, map[string]any{
+	reply(w, http.StatusOK, map[string]any{
 		"issuer": issuer, "authorization_endpoint": service + "/authorize", "token_endpoint": service + "/token", "device_authorization_endpoint": service + "/devicecode",
 		"jwks_uri": root + "/discovery/v2.0/keys", "response_types_supported": []string{"code", "token"}, "token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt"},
 		"subject_types_supported": []string{"pairwise"}, "id_token_signing_alg_values_supported": []string{"RS256"},
@@ -73,9 +96,9 @@ func (t *Twin) openID(r *request, parts []string) {
 }
 
 // token gives a bearer token to any client: v1 asks for a resource, v2 for a scope.
-func (t *Twin) token(r *request, tenant string) {
+func (s *Identity) token(w http.ResponseWriter, r *http.Request, tenant string) {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		t.tokenError(r, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
 		return
 	}
 	form := r.PostForm
@@ -85,10 +108,10 @@ func (t *Twin) token(r *request, tenant string) {
 	}
 	switch {
 	case client == "":
-		t.tokenError(r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
 		return
 	case form.Get("grant_type") == "":
-		t.tokenError(r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
 		return
 	}
 	audience := form.Get("resource")
@@ -96,32 +119,32 @@ func (t *Twin) token(r *request, tenant string) {
 		scope, _, _ := strings.Cut(strings.TrimSpace(form.Get("scope")), " ")
 		audience = strings.TrimSuffix(scope, "/.default")
 	}
-	raw, err := t.tokens.issue(client, audience, r.base()+"/"+tenant)
+	raw, err := s.tokens.issue(client, audience, base(r)+"/"+tenant)
 	if err != nil {
-		t.tokenError(r, "server_error", err.Error())
+		s.tokenError(w, r, "server_error", err.Error())
 		return
 	}
-	reply(r.w, http.StatusOK, t.tokenBody(raw, audience, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")))
+	reply(w, http.StatusOK, s.tokenBody(raw, audience, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")))
 }
 
 // tokenBody is the answer of v2, with numbers, or of v1 and the metadata service, with strings.
-func (t *Twin) tokenBody(raw, audience string, v2 bool) map[string]any {
+func (s *Identity) tokenBody(raw, audience string, v2 bool) map[string]any {
 	life := int(tokenLife.Seconds())
 	if v2 {
 		return map[string]any{"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": raw}
 	}
-	now := t.tokens.now().Unix() // clients compare it with their own clock
+	now := s.tokens.now().Unix() // clients compare it with their own clock
 	return map[string]any{
-		"token_type": "Bearer", "expires_in": itoa(life), "ext_expires_in": itoa(life), "expires_on": fmt.Sprint(now + int64(life)), "not_before": fmt.Sprint(now), "resource": audience, "access_token": raw,
+		"token_type": "Bearer", "expires_in": strconv.Itoa(life), "ext_expires_in": strconv.Itoa(life), "expires_on": fmt.Sprint(now + int64(life)), "not_before": fmt.Sprint(now), "resource": audience, "access_token": raw,
 	}
 }
 
-func (t *Twin) tokenError(r *request, code, description string) {
-	reply(r.w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description, "timestamp": t.clock.Now().UTC().Format("2006-01-02 15:04:05Z")})
+func (s *Identity) tokenError(w http.ResponseWriter, r *http.Request, code, description string) {
+	reply(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description, "timestamp": s.options.Clock.Now().UTC().Format("2006-01-02 15:04:05Z")})
 }
 
 // IMDS is the instance metadata service, on plain HTTP: what a machine learns of itself, and its identity's tokens.
-func (t *Twin) IMDS() http.Handler {
+func (s *Identity) IMDS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.EqualFold(r.Header.Get("Metadata"), "true") || r.Header.Get("X-Forwarded-For") != "" {
 			reply(w, http.StatusBadRequest, map[string]any{"error": "Bad request. Required metadata header not specified"})
@@ -130,7 +153,7 @@ func (t *Twin) IMDS() http.Handler {
 		q := r.URL.Query()
 		switch strings.Trim(strings.ToLower(r.URL.Path), "/") {
 		case "metadata/instance", "metadata/instance/compute":
-			body := t.instanceMetadata(q.Get("vm"))
+			body := s.instanceMetadata(q.Get("vm"))
 			if strings.HasSuffix(strings.ToLower(r.URL.Path), "compute") {
 				body, _ = body["compute"].(map[string]any)
 			}
@@ -142,12 +165,12 @@ func (t *Twin) IMDS() http.Handler {
 			if client == "" {
 				client = derived("identity", "system")
 			}
-			raw, err := t.tokens.issue(client, q.Get("resource"), "https://sts.windows.net/"+t.options.Tenant+"/")
+			raw, err := s.tokens.issue(client, q.Get("resource"), "https://sts.windows.net/"+s.options.Tenant+"/")
 			if err != nil || q.Get("resource") == "" {
 				reply(w, http.StatusBadRequest, map[string]any{"error": "invalid_request", "error_description": "Required audience parameter not specified"})
 				return
 			}
-			body := t.tokenBody(raw, q.Get("resource"), false)
+			body := s.tokenBody(raw, q.Get("resource"), false)
 			body["client_id"] = client
 			reply(w, http.StatusOK, body)
 		case "metadata/versions":
@@ -159,13 +182,13 @@ func (t *Twin) IMDS() http.Handler {
 }
 
 // instanceMetadata describes a virtual machine: the one that is named, or the first there is, or none in particular.
-func (t *Twin) instanceMetadata(name string) map[string]any {
+func (s *Identity) instanceMetadata(name string) map[string]any {
 	compute := map[string]any{
-		"azEnvironment": "AzurePublicCloud", "location": t.options.Region, "name": name, "osType": "Linux", "subscriptionId": t.options.Subscription, "resourceGroupName": "",
+		"azEnvironment": "AzurePublicCloud", "location": s.options.Region, "name": name, "osType": "Linux", "subscriptionId": s.options.Subscription, "resourceGroupName": "",
 		"vmId": "", "vmScaleSetName": "", "zone": "", "platformFaultDomain": "0", "platformUpdateDomain": "0", "vmSize": "Standard_D2s_v3", "tags": "", "resourceId": "",
 	}
 	var found *document
-	for _, d := range t.store.all() {
+	for _, d := range s.state.all() {
 		if strings.EqualFold(d.id.Type(), "Microsoft.Compute/virtualMachines") && (name == "" || strings.EqualFold(d.id.Name(), name)) {
 			found = d
 			break

@@ -1,9 +1,6 @@
 package azure
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,29 +12,26 @@ var providers = []string{ //nolint:gochecknoglobals // a constant list
 }
 
 // resourceTypes are those of no provider in particular, and of the small ones.
-func resourceTypes() []*resourceType {
-	return []*resourceType{
+func resourceTypes() []*Type {
+	return []*Type{
 		{name: "subscriptions", show: showSubscriptions},
 		{name: "providers", show: showProviders},
-		{name: "providers/register", actions: map[string]action{"": {now: register}}, show: func(*Twin, ID) map[string]any { return nil }},
-		{name: "providers/unregister", actions: map[string]action{"": {now: register}}, show: func(*Twin, ID) map[string]any { return nil }},
+		{name: "providers/register", actions: map[string]Action{"": {now: register}}, show: func(View, ID) map[string]any { return nil }},
+		{name: "providers/unregister", actions: map[string]Action{"": {now: register}}, show: func(View, ID) map[string]any { return nil }},
 		{name: "resourceGroups", located: true},
-		{name: "Microsoft.Authorization/roleAssignments", check: checkRoleAssignment},
-		{name: "Microsoft.ManagedIdentity/userAssignedIdentities", located: true, fill: fillIdentity},
-		{name: "Microsoft.Storage/storageAccounts", located: true, actions: map[string]action{"listkeys": {now: listKeys}}},
 	}
 }
 
 // A subscription exists as soon as somebody asks for it: any id is good.
-func showSubscriptions(t *Twin, id ID) map[string]any {
+func showSubscriptions(v View, id ID) map[string]any {
 	one := func(s string) map[string]any {
 		return map[string]any{
-			"id": "/subscriptions/" + s, "subscriptionId": s, "tenantId": t.options.Tenant, "displayName": "Drydock", "state": "Enabled",
+			"id": "/subscriptions/" + s, "subscriptionId": s, "tenantId": v.tenant(), "displayName": "Drydock", "state": "Enabled",
 			"subscriptionPolicies": map[string]any{"locationPlacementId": "Public_2014-09-01", "quotaId": "EnterpriseAgreement_2014-09-01", "spendingLimit": "Off"},
 		}
 	}
 	if id.Subscription == "" {
-		return map[string]any{"value": []any{one(t.options.Subscription)}}
+		return map[string]any{"value": []any{one(v.subscription())}}
 	}
 	return one(id.Subscription)
 }
@@ -48,7 +42,7 @@ func providerBody(subscription, namespace string) map[string]any {
 	}
 }
 
-func showProviders(_ *Twin, id ID) map[string]any {
+func showProviders(_ View, id ID) map[string]any {
 	if id.Collection() {
 		var all []any
 		for _, p := range providers {
@@ -62,45 +56,9 @@ func showProviders(_ *Twin, id ID) map[string]any {
 	return nil
 }
 
-func register(t *Twin, r *request, _ map[string]any) (map[string]any, *Error) {
-	if body := showProviders(t, ID{Subscription: r.id.Subscription, Types: []string{"providers"}, Names: []string{r.id.Names[0]}}); body != nil {
+func register(tx *Tx, r *Request, _ map[string]any) (map[string]any, *Error) {
+	if body := showProviders(tx.View, ID{Subscription: r.id.Subscription, Types: []string{"providers"}, Names: []string{r.id.Names[0]}}); body != nil {
 		return body, nil
 	}
 	return nil, gatewayf(http.StatusNotFound, "InvalidResourceNamespace", "The resource namespace '%s' is invalid.", r.id.Names[0])
-}
-
-func checkRoleAssignment(_ *Twin, id ID, body, old map[string]any) *Error {
-	if old != nil {
-		return errorf(http.StatusConflict, "RoleAssignmentExists", "The role assignment already exists. The ID of the existing role assignment is %s.", strings.ReplaceAll(id.Name(), "-", ""))
-	}
-	for _, p := range []string{"roleDefinitionId", "principalId"} {
-		if text(body, "properties", p) == "" {
-			return errorf(http.StatusBadRequest, "InvalidRoleAssignment", "The '%s' property of the role assignment is missing.", p)
-		}
-	}
-	scope := id
-	scope.Provider = "" // the path before the extension's own
-	object(body, "properties")["scope"] = scope.String()
-	return nil
-}
-
-// derived is an identifier that follows from a name: the same twin gives the same resource the same one.
-func derived(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.Join(parts, "|"))))
-	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
-}
-
-func fillIdentity(t *Twin, id ID, body, _ map[string]any) {
-	p := object(body, "properties")
-	p["tenantId"], p["principalId"], p["clientId"] = t.options.Tenant, derived("principal", id.String()), derived("client", id.String())
-}
-
-func listKeys(_ *Twin, r *request, _ map[string]any) (map[string]any, *Error) {
-	var keys []any
-	for _, name := range []string{"key1", "key2"} {
-		sum := sha256.Sum256([]byte(name + r.id.key()))
-		keys = append(keys, map[string]any{"keyName": name, "value": base64.StdEncoding.EncodeToString(append(sum[:], sum[:]...)), "permissions": "FULL"})
-	}
-	return map[string]any{"keys": keys}, nil
 }

@@ -9,18 +9,18 @@ import (
 )
 
 // scaleSetTypes are virtual machine scale sets and their instances, in the uniform mode that clusters use.
-func scaleSetTypes() []*resourceType {
+func scaleSetTypes(m machinery) []*Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
-	set := &resourceType{name: ns, located: true, check: checkScaleSet, fill: fillScaleSet, made: madeScaleSet, actions: map[string]action{
-		"delete":        {then: eachInstance(func(t *Twin, vm ID) { t.eraseInstance(vm) })},
-		"manualupgrade": {then: eachInstance(func(t *Twin, vm ID) { t.latest(vm) })},
+	set := &Type{name: ns, located: true, check: checkScaleSet, fill: fillScaleSet, made: madeScaleSet, actions: map[string]Action{
+		"delete":        {then: eachInstance(func(tx *Tx, vm ID) { tx.erase(vm) })},
+		"manualupgrade": {then: eachInstance(func(tx *Tx, vm ID) { latest(tx, vm) })},
 	}}
-	instance := &resourceType{name: ns + "/virtualMachines", check: checkInstance, fill: fillInstance, gone: goneInstance, actions: map[string]action{}}
+	instance := &Type{name: ns + "/virtualMachines", check: checkInstance, fill: fillInstance, gone: goneInstance, actions: map[string]Action{}}
 	for name, state := range powerStates() {
-		set.actions[strings.ToLower(name)] = action{then: eachInstance(func(t *Twin, vm ID) { _ = t.power(vm, name, state) })}
-		instance.actions[strings.ToLower(name)] = action{then: func(t *Twin, id ID, _ map[string]any) *Error { return t.power(id, name, state) }}
+		set.actions[strings.ToLower(name)] = Action{then: eachInstance(func(tx *Tx, vm ID) { _ = m.power(tx, vm, name, state) })}
+		instance.actions[strings.ToLower(name)] = Action{then: func(tx *Tx, id ID, _ map[string]any) *Error { return m.power(tx, id, name, state) }}
 	}
-	return []*resourceType{
+	return []*Type{
 		set, instance,
 		{name: ns + "/instanceView", single: true, show: viewScaleSet},
 		{name: ns + "/virtualMachines/instanceView", single: true, show: viewInstance},
@@ -34,7 +34,7 @@ func capacity(body map[string]any) (int, bool) {
 	return int(n), ok
 }
 
-func checkScaleSet(_ *Twin, _ ID, body, old map[string]any) *Error {
+func checkScaleSet(_ *Tx, _ ID, body, old map[string]any) *Error {
 	if n, ok := capacity(body); ok && (n < 0 || n > 1000) {
 		e := errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter sku.capacity is invalid.")
 		e.Target = "sku.capacity"
@@ -56,7 +56,7 @@ func checkScaleSet(_ *Twin, _ ID, body, old map[string]any) *Error {
 	return nil
 }
 
-func fillScaleSet(_ *Twin, id ID, body, old map[string]any) {
+func fillScaleSet(_ *Tx, id ID, body, old map[string]any) {
 	p := object(body, "properties")
 	if p["uniqueId"] = derived("vmss", id.String()); at(old, "properties", "uniqueId") != nil {
 		p["uniqueId"] = at(old, "properties", "uniqueId")
@@ -73,23 +73,23 @@ func fillScaleSet(_ *Twin, id ID, body, old map[string]any) {
 const nextInstance = "drydockNextInstance"
 
 // madeScaleSet adds or removes instances until there are as many as the SKU says. The newest go first.
-func madeScaleSet(t *Twin, id ID) *Error {
-	d := t.store.get(id)
+func madeScaleSet(tx *Tx, id ID) *Error {
+	d := tx.get(id)
 	if d == nil {
 		return errorf(http.StatusNotFound, "NotFound", "The scale set '%s' is gone.", id.Name())
 	}
 	body := d.body()
 	want, _ := capacity(body)
-	have := t.instances(id)
+	have := instances(tx.View, id)
 	for len(have) > want {
-		t.eraseInstance(have[len(have)-1].id)
+		tx.erase(have[len(have)-1].id)
 		have = have[:len(have)-1]
 	}
 	next, _ := body[nextInstance].(int)
 	for ; len(have) < want; next++ {
-		have = append(have, t.addInstance(id, body, next))
+		have = append(have, addInstance(tx, id, body, next))
 	}
-	t.edit(id, func(b map[string]any) { b[nextInstance] = next })
+	tx.edit(id, func(b map[string]any) { b[nextInstance] = next })
 	return nil
 }
 
@@ -100,17 +100,17 @@ func instanceID(set ID, n string) ID {
 }
 
 // instances lists a scale set's machines by the number of their id.
-func (t *Twin) instances(set ID) []*document {
+func instances(v View, set ID) []*document {
 	collection := set
 	collection.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
 	collection.Names = set.Names[:1]
-	docs, _ := t.store.list(collection, "", 1<<30)
+	docs, _ := v.list(collection, "", 1<<30)
 	number := func(d *document) int { n, _ := strconv.Atoi(d.id.Name()); return n }
 	slices.SortStableFunc(docs, func(a, b *document) int { return number(a) - number(b) })
 	return docs
 }
 
-func (t *Twin) addInstance(set ID, model map[string]any, n int) *document {
+func addInstance(tx *Tx, set ID, model map[string]any, n int) *document {
 	id := instanceID(set, strconv.Itoa(n))
 	prefix := text(model, "properties", "virtualMachineProfile", "osProfile", "computerNamePrefix")
 	if prefix == "" {
@@ -124,7 +124,7 @@ func (t *Twin) addInstance(set ID, model map[string]any, n int) *document {
 		"storageProfile": map[string]any{"osDisk": map[string]any{"name": computer + "_OsDisk"}, "dataDisks": []any{}},
 		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": id.String() + "/networkInterfaces/" + nicName(model)}}},
 	}
-	return t.store.put(id, map[string]any{
+	return tx.put(id, map[string]any{
 		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
 		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running",
 	})
@@ -138,30 +138,28 @@ func nicName(model map[string]any) string {
 	return text(configs[0], "name")
 }
 
-func (t *Twin) eraseInstance(vm ID) { t.erase(vm, t.typeOf(vm)) }
-
 // goneInstance keeps the scale set's capacity in step with its machines.
-func goneInstance(t *Twin, id ID, body map[string]any) {
-	t.detach(body, nil)
+func goneInstance(tx *Tx, id ID, body map[string]any) {
+	detach(tx, body, nil)
 	set := id.top(1)
-	t.edit(set, func(b map[string]any) { object(b, "sku")["capacity"] = len(t.instances(set)) })
+	tx.edit(set, func(b map[string]any) { object(b, "sku")["capacity"] = len(instances(tx.View, set)) })
 }
 
-func (t *Twin) latest(vm ID) {
-	t.edit(vm, func(b map[string]any) { object(b, "properties")["latestModelApplied"] = true })
+func latest(tx *Tx, vm ID) {
+	tx.edit(vm, func(b map[string]any) { object(b, "properties")["latestModelApplied"] = true })
 }
 
 // eachInstance acts on the instances a request names, or on all of them.
-func eachInstance(do func(t *Twin, vm ID)) func(t *Twin, id ID, args map[string]any) *Error {
-	return func(t *Twin, id ID, args map[string]any) *Error {
+func eachInstance(do func(tx *Tx, vm ID)) func(tx *Tx, id ID, args map[string]any) *Error {
+	return func(tx *Tx, id ID, args map[string]any) *Error {
 		wanted := map[string]bool{}
 		list, _ := at(args, "instanceIds").([]any)
 		for _, x := range list {
 			wanted[fmt.Sprint(x)] = true
 		}
-		for _, d := range t.instances(id) {
+		for _, d := range instances(tx.View, id) {
 			if len(wanted) == 0 || wanted["*"] || wanted[d.id.Name()] {
-				do(t, d.id)
+				do(tx, d.id)
 			}
 		}
 		return nil
@@ -169,7 +167,7 @@ func eachInstance(do func(t *Twin, vm ID)) func(t *Twin, id ID, args map[string]
 }
 
 // checkInstance refuses to make an instance: only its scale set does.
-func checkInstance(_ *Twin, id ID, _, old map[string]any) *Error {
+func checkInstance(_ *Tx, id ID, _, old map[string]any) *Error {
 	if old == nil {
 		return errorf(http.StatusNotFound, "NotFound", "The entity was not found: instance '%s' of scale set '%s'.", id.Name(), id.Names[0])
 	}
@@ -177,7 +175,7 @@ func checkInstance(_ *Twin, id ID, _, old map[string]any) *Error {
 }
 
 // fillInstance attaches and releases data disks: that is what instances are updated for.
-func fillInstance(t *Twin, id ID, body, old map[string]any) {
+func fillInstance(tx *Tx, id ID, body, old map[string]any) {
 	body["name"], body["instanceId"] = id.Names[0]+"_"+id.Name(), id.Name()
 	body[powerTag] = text(old, powerTag)
 	p := object(body, "properties")
@@ -186,34 +184,34 @@ func fillInstance(t *Twin, id ID, body, old map[string]any) {
 			p[k] = v
 		}
 	}
-	t.attach(id, body, old)
+	attach(tx, id, body, old)
 }
 
-func viewInstance(t *Twin, id ID) map[string]any {
-	if d := t.store.get(id.top(2)); d != nil {
-		return instanceView(t, d)
+func viewInstance(v View, id ID) map[string]any {
+	if d := v.get(id.top(2)); d != nil {
+		return instanceView(v, d)
 	}
 	return nil
 }
 
-func viewScaleSet(t *Twin, id ID) map[string]any {
+func viewScaleSet(v View, id ID) map[string]any {
 	set := id.top(1)
-	if t.store.get(set) == nil {
+	if v.get(set) == nil {
 		return nil
 	}
 	return map[string]any{
-		"virtualMachine": map[string]any{"statusesSummary": []any{map[string]any{"code": "ProvisioningState/succeeded", "count": len(t.instances(set))}}},
-		"statuses":       []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "time": timestamp(t.clock.Now())}},
+		"virtualMachine": map[string]any{"statusesSummary": []any{map[string]any{"code": "ProvisioningState/succeeded", "count": len(instances(v, set))}}},
+		"statuses":       []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "time": timestamp(v.now())}},
 	}
 }
 
 // showInstanceNIC makes an instance's interface from the model: it is no resource of its own.
-func showInstanceNIC(t *Twin, id ID) map[string]any {
+func showInstanceNIC(v View, id ID) map[string]any {
 	if len(id.Names) < 2 {
 		return nil
 	}
 	vm := id.top(2)
-	d := t.store.get(vm)
+	d := v.get(vm)
 	if d == nil {
 		return nil
 	}

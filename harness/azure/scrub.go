@@ -229,11 +229,6 @@ func (s scrub) text(v string) string {
 	return scrubURL(v)
 }
 
-func secureType(v map[string]any) bool {
-	typ := strings.ToLower(text(v, "type"))
-	return typ == "securestring" || typ == "secureobject"
-}
-
 // declare finds the names that templates declare secure.
 func (s scrub) declare(v any) {
 	switch x := v.(type) {

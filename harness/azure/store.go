@@ -1,240 +1,157 @@
 package azure
 
 import (
-	"encoding/json"
-	"maps"
-	"slices"
-	"sort"
-	"strconv"
+	"hash/maphash"
 	"strings"
 	"sync"
+	"time"
 )
 
-// document is one resource: the JSON that a GET answers, kept as bytes so that reading it costs nothing.
-type document struct {
-	id     ID
-	raw    []byte
-	hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
-	etag   uint64
-}
-
-const hiddenPrefix = "drydock"
-
-// ETag is the document's, as headers have it.
-func (d *document) ETag() string { return `"` + strconv.FormatUint(d.etag, 16) + `"` }
-
-// Store is the twin's state. Documents are replaced and never changed: whoever has one may read it without a lock.
+// Store is a twin's state: documents, and the operations that are under way on them. Reading takes no lock, for documents never change; whoever
+// writes is alone in its subscription from its first look to its last write, the ends of operations included.
 type Store struct {
-	mu    sync.RWMutex
-	docs  map[string]*document
-	kinds map[string][]string // subscription + type, lower case -> sorted keys
-	etags uint64
+	docs  documents
+	ops   *operations
+	clock Clock
+	seed  maphash.Seed
+	locks [locks]sync.Mutex // by subscription: clients make up as many as they like
 }
 
-// NewStore is empty.
-func NewStore() *Store { return &Store{docs: map[string]*document{}, kinds: map[string][]string{}} }
+// locks is how many writers there may be at a time. Two subscriptions that share one wait for each other, and nothing else.
+const locks = 256
 
-func kindOf(id ID) string { return strings.ToLower(id.Subscription + " " + id.Type()) }
-
-func (s *Store) get(id ID) *document {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.docs[id.key()]
+// NewStore is empty; seed is that of how long operations take.
+func NewStore(c Clock, seed uint64) (*Store, error) {
+	ops, err := newOperations(c, seed)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{docs: documents{docs: map[string]*document{}, kinds: map[string][]string{}}, ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
 }
 
-// put stores a document. properties must be JSON-able: it came from JSON.
-func (s *Store) put(id ID, body map[string]any) *document {
-	var hidden map[string]any
-	for k, v := range body {
-		if strings.HasPrefix(k, hiddenPrefix) {
-			if hidden == nil {
-				hidden = map[string]any{}
-				body = maps.Clone(body)
-			}
-			hidden[k] = v
-			delete(body, k)
+// view reads.
+func (s *Store) view() StateView { return StateView{s} }
+
+// write does what is to be done at once in a subscription: nobody else writes there meanwhile.
+func (s *Store) write(subscription string, do func(tx *StateTx)) {
+	lock := &s.locks[maphash.String(s.seed, strings.ToLower(subscription))%locks]
+	lock.Lock()
+	defer lock.Unlock()
+	do(&StateTx{StateView{s}, lock})
+}
+
+// settle ends the operations that are due by now. What is due ends when somebody looks, so that a virtual clock needs no timers.
+func (s *Store) settle() {
+	now := s.clock.Now()
+	for {
+		op := s.ops.next(now)
+		if op == nil {
+			return
 		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.etags++
-	d := &document{id: id, hidden: hidden, etag: s.etags}
-	if _, tagged := body["etag"]; tagged { // documents that carry their etag are written back with it in If-Match
-		body = maps.Clone(body)
-		body["etag"] = "W/" + d.ETag()
-	}
-	var err error
-	if d.raw, err = json.Marshal(body); err != nil {
-		d.raw = []byte("{}")
-	}
-	key, kind := id.key(), kindOf(id)
-	if _, there := s.docs[key]; !there {
-		keys := s.kinds[kind]
-		i := sort.SearchStrings(keys, key)
-		s.kinds[kind] = slices.Insert(keys, i, key)
-	}
-	s.docs[key] = d
-	return d
-}
-
-func (s *Store) remove(id ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key, kind := id.key(), kindOf(id)
-	if _, there := s.docs[key]; !there {
-		return
-	}
-	delete(s.docs, key)
-	keys := s.kinds[kind]
-	if i := sort.SearchStrings(keys, key); i < len(keys) && keys[i] == key {
-		s.kinds[kind] = slices.Delete(keys, i, i+1)
-	}
-}
-
-// list gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after,
-// empty at the end.
-func (s *Store) list(collection ID, after string, page int) (out []*document, next string) {
-	prefix := strings.ToLower(collection.String()) + "/"
-	if collection.ResourceGroup == "" && collection.Scope == "" {
-		prefix = "" // the whole subscription's
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	keys := s.kinds[kindOf(collection)]
-	for i := sort.SearchStrings(keys, max(prefix, after)); i < len(keys); i++ {
-		switch {
-		case keys[i] == after:
+		if s.ops.beside { // a real machine boots: nobody's call waits for that
+			go s.end(op)
 			continue
-		case !strings.HasPrefix(keys[i], prefix):
-			return out, ""
-		case len(out) == page:
-			return out, out[len(out)-1].id.key()
 		}
-		out = append(out, s.docs[keys[i]])
+		s.end(op)
 	}
-	return out, ""
+}
+
+// end does what an operation is for, and tells how that went.
+func (s *Store) end(op *operation) {
+	s.write(op.target.Subscription, func(tx *StateTx) {
+		finish, runs := s.ops.work(op)
+		if !runs { // preempted since
+			return
+		}
+		var failure *Error
+		if finish != nil {
+			failure = guarded(func() *Error { return finish(tx) })
+		}
+		s.ops.finish(op, failure)
+	})
+}
+
+// StateView reads the state as it is.
+type StateView struct{ store *Store }
+
+// get finds a document; nil: there is none.
+func (v StateView) get(id ID) *document { return v.store.docs.get(id) }
+
+// list gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after, empty at the
+// end.
+func (v StateView) list(collection ID, after string, page int) (out []*document, next string) {
+	return v.store.docs.list(collection, after, page)
 }
 
 // below lists everything whose path begins with a resource's.
-func (s *Store) below(id ID) []*document {
-	prefix := id.key() + "/"
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var out []*document
-	for k, d := range s.docs {
-		if strings.HasPrefix(k, prefix) {
-			out = append(out, d)
-		}
-	}
-	slices.SortFunc(out, func(a, b *document) int { return strings.Compare(a.id.key(), b.id.key()) })
-	return out
+func (v StateView) below(id ID) []*document { return v.store.docs.below(id) }
+
+// all lists everything, in order.
+func (v StateView) all() []*document { return v.store.docs.all() }
+
+// now is the twin's time.
+func (v StateView) now() time.Time { return v.store.clock.Now() }
+
+// clock is the twin's clock.
+func (v StateView) clock() Clock { return v.store.clock }
+
+// running tells what goes on at a resource.
+func (v StateView) running(id ID) (operation, bool) { return v.store.ops.running(id) }
+
+// operations are all that were begun, copied.
+func (v StateView) operations() []operation { return v.store.ops.all() }
+
+// immediate reports whether the operations of a type are over when the call that starts them returns.
+func (v StateView) immediate(typ string) bool { return v.store.ops.immediate(typ) }
+
+// timing is how the operations of a type run.
+func (v StateView) timing(typ string) Timing { return v.store.ops.timingOf(typ) }
+
+// StateTx reads and writes what is in one subscription. It is good until the function that got it returns.
+type StateTx struct {
+	StateView
+	lock *sync.Mutex
 }
 
-// all lists everything, for whoever saves the state.
-func (s *Store) all() []*document {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]*document, 0, len(s.docs))
-	for _, d := range s.docs {
-		out = append(out, d)
-	}
-	slices.SortFunc(out, func(a, b *document) int { return strings.Compare(a.id.key(), b.id.key()) })
-	return out
-}
+// put stores a document in place of the one that was there.
+func (tx *StateTx) put(id ID, body map[string]any) *document { return tx.store.docs.put(id, body) }
 
-// public is the document as clients see it.
-func (d *document) public() map[string]any {
-	var m map[string]any
-	if json.Unmarshal(d.raw, &m) != nil || m == nil {
-		m = map[string]any{}
-	}
-	return m
-}
+// remove takes a document away.
+func (tx *StateTx) remove(id ID) { tx.store.docs.remove(id) }
 
-// body is the document to read and change, with what is hidden; the caller puts it back. Of a document that is gone it is empty: others delete while
-// one looks.
-func (d *document) body() map[string]any {
+// edit changes a document, if it is there.
+func (tx *StateTx) edit(id ID, change func(body map[string]any)) {
+	d := tx.get(id)
 	if d == nil {
-		return map[string]any{}
+		return
 	}
-	m := d.public()
-	maps.Copy(m, d.hidden)
-	return m
+	body := d.body()
+	change(body)
+	tx.put(d.id, body)
 }
 
-// at walks into a JSON object, whatever the case of the names: ARM's clients do not agree on it.
-func at(v any, path ...string) any {
-	for _, p := range path {
-		switch x := v.(type) {
-		case map[string]any:
-			v = field(x, p)
-		case []any:
-			i, err := strconv.Atoi(p)
-			if err != nil || i < 0 || i >= len(x) {
-				return nil
-			}
-			v = x[i]
-		default:
-			return nil
-		}
-	}
-	return v
+// setState tells how far a resource is.
+func (tx *StateTx) setState(id ID, state string) {
+	tx.edit(id, func(body map[string]any) { object(body, "properties")["provisioningState"] = state })
 }
 
-func field(m map[string]any, name string) any {
-	if v, ok := m[name]; ok {
-		return v
-	}
-	for k, v := range m {
-		if strings.EqualFold(k, name) {
-			return v
-		}
-	}
-	return nil
+// start begins an operation. One that runs on the same resource is preempted by it: that one ends Canceled.
+func (tx *StateTx) start(target ID, verb, location string, finish func(*StateTx) *Error) *operation {
+	return tx.store.ops.start(target, verb, location, finish)
 }
 
-func text(v any, path ...string) string {
-	s, _ := at(v, path...).(string)
-	return s
-}
+// hold lets an operation run until it is finished, whatever its time was.
+func (tx *StateTx) hold(op *operation) { tx.store.ops.hold(op) }
 
-func object(m map[string]any, name string) map[string]any {
-	for k, v := range m {
-		if o, ok := v.(map[string]any); ok && strings.EqualFold(k, name) {
-			return o
-		}
-	}
-	o := map[string]any{}
-	m[name] = o
-	return o
-}
+// finish ends an operation that is held.
+func (tx *StateTx) finish(op *operation, failure *Error) { tx.store.ops.finish(op, failure) }
 
-func objects(v any, path ...string) []map[string]any {
-	list, _ := at(v, path...).([]any)
-	var out []map[string]any
-	for _, x := range list {
-		if o, ok := x.(map[string]any); ok {
-			out = append(out, o)
-		}
-	}
-	return out
-}
+// cancel ends what runs at a resource; false: nothing does.
+func (tx *StateTx) cancel(id ID) bool { return tx.store.ops.cancel(id) }
 
-// merge lays a patch over a document: objects are merged, everything else is replaced, null removes (RFC 7396, which ARM's PATCH follows).
-func merge(into, patch map[string]any) {
-	for k, v := range patch {
-		switch x := v.(type) {
-		case nil:
-			delete(into, k)
-		case map[string]any:
-			o, ok := into[k].(map[string]any)
-			if !ok {
-				o = map[string]any{}
-			}
-			merge(o, x)
-			into[k] = o
-		default:
-			into[k] = v
-		}
-	}
+// outside does what takes time of its own, such as booting a machine, and lets others write meanwhile: what was read before may be gone after.
+func (tx *StateTx) outside(do func() error) error {
+	tx.lock.Unlock()
+	defer tx.lock.Lock()
+	return do()
 }

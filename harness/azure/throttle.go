@@ -87,18 +87,6 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// Rejection is a call that a limit did not let pass.
-type Rejection struct {
-	Gateway    bool   // by the gateway; else by the resource provider
-	Policy     string // reads, Microsoft.Compute/HighCostGet
-	Scope      string // principal, global, tenant, subscription, resource
-	Wait       time.Duration
-	Allowed    int
-	Measured   int
-	Start, End time.Time
-	Limit      Limit
-}
-
 // budget is what one limit has left after a call.
 type budget struct {
 	header string // of the gateway: the header's name; of a provider: RP/policy

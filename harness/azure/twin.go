@@ -4,7 +4,9 @@
 package azure
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,29 +22,28 @@ import (
 type Options struct {
 	Clock        Clock
 	Policy       *Policy
-	Hostile      bool   // rejected calls count, and early ones lengthen the block
-	Strict       bool   // only api-versions that are dates pass
-	Region       string // of the gateway, and of resources that name none; westeurope
-	Tenant       string // default: a fixed one
-	Subscription string // the one the ready file names; any other exists as well
-	Seed         uint64 // of durations
-	MultiHeader  bool   // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
-	Page         int    // resources a page; 100
+	Hostile      bool     // rejected calls count, and early ones lengthen the block
+	Strict       bool     // only api-versions that are dates pass
+	Region       string   // of the gateway, and of resources that name none; westeurope
+	Tenant       string   // default: a fixed one
+	Subscription string   // the one the ready file names; any other exists as well
+	Seed         uint64   // of durations
+	MultiHeader  bool     // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
+	Page         int      // resources a page; 100
+	Machines     Machines // what virtual machines really are; nil: documents only
+	Types        []*Type  // further ones than the providers'
 }
 
 // Twin answers requests.
 type Twin struct {
-	options     Options
-	clock       Clock
-	throttle    *Throttle
-	store       *Store
-	ops         *operations
-	tokens      *tokens
-	types       map[string]*resourceType
-	calls       *CallLog
-	faults      *faults
-	deployments sync.Map // key -> *deployment, of those that run
-	machines    Machines // nil: virtual machines are documents only
+	options  Options
+	clock    Clock
+	throttle *Throttle
+	store    *Store
+	engine   *Engine
+	identity *Identity
+	calls    *CallLog
+	faults   *faults
 
 	lost atomic.Int64 // exchanges that a proxy could not record
 
@@ -73,24 +74,22 @@ func New(o Options) (*Twin, error) {
 	if o.Clock == nil || o.Policy == nil {
 		return nil, cluster.Usagef("a twin needs a clock and a throttling policy")
 	}
-	ops, err := newOperations(o.Clock, o.Seed)
+	store, err := NewStore(o.Clock, o.Seed)
 	if err != nil {
 		return nil, err
 	}
-	tok, err := newTokens(o.Tenant)
+	store.ops.beside = o.Machines != nil
+	id, err := NewIdentity(IdentityOptions{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock}, store.view())
 	if err != nil {
 		return nil, err
 	}
-	t := &Twin{
-		options: o, clock: o.Clock, throttle: NewThrottle(o.Clock, o.Policy, o.Hostile), store: NewStore(), ops: ops, tokens: tok,
-		calls: newCallLog(), faults: &faults{clock: o.Clock},
-	}
-	t.types = typeTable()
-	return t, nil
+	types := slices.Concat(providerTypes(o.Machines), deploymentTypes(), o.Types)
+	return &Twin{
+		options: o, clock: o.Clock, throttle: NewThrottle(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
+		engine: NewEngine(EngineOptions{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page}, store, types),
+		calls:  newCallLog(), faults: &faults{clock: o.Clock},
+	}, nil
 }
-
-// Drive lets virtual machines be real: call it before the twin serves.
-func (t *Twin) Drive(m Machines) { t.machines, t.ops.beside = m, true }
 
 // Calls is what clients did.
 func (t *Twin) Calls() *CallLog { return t.calls }
@@ -102,27 +101,10 @@ type connectionKey struct{}
 
 // request is one call on its way through.
 type request struct {
-	*http.Request
+	*Request
 	w       *recorder
-	call    *Call
-	id      ID
-	typ     *resourceType
 	subject Subject
-	query   map[string][]string
-	fails   bool // by a fault: the operation it begins
 }
-
-func (r *request) param(name string) string {
-	for k, v := range r.query {
-		if strings.EqualFold(k, name) && len(v) > 0 {
-			return v[0]
-		}
-	}
-	return ""
-}
-
-// base is the URL the client used, for links back.
-func (r *request) base() string { return "https://" + r.Host }
 
 // recorder notes what was answered.
 type recorder struct {
@@ -147,7 +129,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	t.ops.settle()
+	t.store.settle()
 	r, log := t.receive(w, hr)
 	public := false
 	defer func() {
@@ -156,7 +138,7 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		}
 	}()
 	defer answerMistake(r)
-	if public = t.public(r); public {
+	if public = t.identity.public(r.w, hr); public {
 		return
 	}
 	t.stamp(r)
@@ -164,13 +146,15 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		err.write(r.w)
 		return
 	}
-	t.serve(r)
+	r.stale = t.faults.staleDocs()
+	t.engine.serve(r.Request, r.w)
 }
 
 // receive begins a call; log writes it down when it is over.
 func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) (r *request, log func()) {
 	begun := time.Now()
-	r = &request{Request: hr, w: &recorder{ResponseWriter: w}, query: hr.URL.Query(), call: &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}}
+	call := &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
+	r = &request{Request: &Request{Request: hr, query: hr.URL.Query(), call: call, told: w.Header()}, w: &recorder{ResponseWriter: w}}
 	return r, func() {
 		r.call.Status, r.call.Seconds = r.w.status, time.Since(begun).Seconds()
 		t.calls.add(*r.call)
@@ -205,7 +189,7 @@ func (t *Twin) stamp(r *request) {
 
 // admit says whether the call gets to a resource provider.
 func (t *Twin) admit(r *request) *Error {
-	principal, refused := t.tokens.check(r.Request, "https://"+r.Host)
+	principal, refused := t.identity.tokens.check(r.Request.Request, "https://"+r.Host)
 	r.call.Principal, r.subject.Principal = principal, principal
 	r.call.APIVersion = r.param("api-version")
 	unknown := t.name(r) // before anything is refused: the call log says of refused calls as well what they wanted
@@ -235,10 +219,10 @@ func (t *Twin) name(r *request) *Error {
 	if !t.subscription(id.Subscription) {
 		return gatewayf(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", id.Subscription)
 	}
-	if err := t.route(r); err != nil {
+	if err := t.engine.route(r.Request); err != nil {
 		return err
 	}
-	r.call.Operation = t.operation(r)
+	r.call.Operation = t.engine.operation(r.Request)
 	return nil
 }
 
@@ -250,7 +234,7 @@ func (t *Twin) limit(r *request) *Error {
 		h[b.header] = []string{strconv.Itoa(b.left)}
 	}
 	if rejected == nil {
-		left, rejected = t.throttle.Provider(r.subject, r.call.Operation, t.limited(r))
+		left, rejected = t.throttle.Provider(r.subject, r.call.Operation, t.engine.limited(r.Request))
 		t.remaining(h, left)
 	}
 	if rejected == nil {
@@ -260,7 +244,7 @@ func (t *Twin) limit(r *request) *Error {
 	if rejected.Gateway {
 		r.call.Throttled = "gateway/" + rejected.Policy
 	}
-	return throttled(t.clock, rejected, r.call)
+	return rejected.Answer(t.clock, r.subject)
 }
 
 func (t *Twin) remaining(h http.Header, left []budget) {
@@ -277,20 +261,6 @@ func (t *Twin) remaining(h http.Header, left []budget) {
 	h["x-ms-ratelimit-remaining-resource"], h["x-ms-request-charge"] = values, []string{"1"}
 }
 
-// limited is the resource a per-resource policy counts for: what an operation works on, when one is polled.
-func (t *Twin) limited(r *request) string {
-	if r.call.Poll {
-		if op, ok := t.ops.find(r.id.Name()); ok {
-			return op.target.key()
-		}
-	}
-	id := r.id
-	if id.Collection() && r.Method == http.MethodPost {
-		id = id.parent()
-	}
-	return id.key()
-}
-
 // version checks api-version: any passes and is noted, and in strict mode only a date does.
 func (t *Twin) version(r *request) *Error {
 	v := r.call.APIVersion
@@ -304,28 +274,14 @@ func (t *Twin) version(r *request) *Error {
 	return nil
 }
 
-// operation names what the call does, as policies and faults select it.
-func (t *Twin) operation(r *request) string {
-	name := r.typ.name
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		if r.id.Collection() && !r.typ.single {
-			return "LIST " + name
-		}
-		return "GET " + name
-	case http.MethodPut:
-		if t.store.get(r.id) == nil {
-			return "CREATE " + name
-		}
-		return "UPDATE " + name
-	case http.MethodPatch:
-		return "UPDATE " + name
-	case http.MethodDelete:
-		return "DELETE " + name
-	default:
-		if r.id.Collection() {
-			return "POST " + name + "/" + r.id.Types[len(r.id.Types)-1]
-		}
-		return "POST " + name
+// answerMistake turns a panic within a call into an answer; call it deferred. The one that cuts a connection on purpose goes on.
+func answerMistake(r *request) {
+	p := recover()
+	if p == nil {
+		return
 	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) || r.w.status != 0 {
+		panic(p)
+	}
+	mistake(p).write(r.w)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,12 +23,18 @@ type client struct {
 
 func newClient(t *testing.T) *client {
 	t.Helper()
+	return newClientOf(t, Options{})
+}
+
+// newClientOf is one of a twin of some options: the clock and the policy are the test's.
+func newClientOf(t *testing.T, o Options) *client {
+	t.Helper()
 	p, err := LoadPolicy("current")
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock := NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	o := Options{Clock: clock, Policy: p}
+	o.Clock, o.Policy = clock, p
 	twin, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +62,7 @@ func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 		path += sep + "api-version=2024-03-01"
 	}
 	r := httptest.NewRequestWithContext(c.t.Context(), method, "https://management.example"+path, strings.NewReader(body))
-	token, err := c.twin.tokens.issue(c.principal, "aud", "iss")
+	token, err := c.twin.identity.tokens.issue(c.principal, "aud", "iss")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -82,7 +89,7 @@ func (c *client) want(status int, method, path, body string) map[string]any {
 }
 
 // pass lets every running operation end.
-func (c *client) pass() { c.clock.Advance(2 * time.Minute); c.twin.ops.settle() }
+func (c *client) pass() { c.clock.Advance(2 * time.Minute); c.twin.store.settle() }
 
 // machine makes a group, a network, an interface and a virtual machine.
 func (c *client) machine(name string) {
@@ -119,7 +126,7 @@ func TestTheGatewayCountsExactly(t *testing.T) {
 		if w.Code != http.StatusOK {
 			t.Fatalf("read %d: %d", i+1, w.Code)
 		}
-		if own, all := header(w, "x-ms-ratelimit-remaining-subscription-reads"), header(w, "x-ms-ratelimit-remaining-subscription-global-reads"); own != itoa(249-i) || all != itoa(3749-i) {
+		if own, all := header(w, "x-ms-ratelimit-remaining-subscription-reads"), header(w, "x-ms-ratelimit-remaining-subscription-global-reads"); own != strconv.Itoa(249-i) || all != strconv.Itoa(3749-i) {
 			t.Fatalf("read %d leaves %s and %s", i+1, own, all)
 		}
 	}
@@ -163,7 +170,7 @@ func TestAListBurstMeetsTheProvider(t *testing.T) {
 	list := "providers/Microsoft.Compute/virtualMachines"
 	for i := range 900 { // four principals: the gateway's 250 for each are enough
 		w := c.as(fmt.Sprint("client-", i/225)).do(http.MethodGet, list, "")
-		if w.Code != http.StatusOK || header(w, "x-ms-ratelimit-remaining-resource") != "Microsoft.Compute/HighCostGet;"+itoa(899-i) {
+		if w.Code != http.StatusOK || header(w, "x-ms-ratelimit-remaining-resource") != "Microsoft.Compute/HighCostGet;"+strconv.Itoa(899-i) {
 			t.Fatalf("list %d: %d %v", i+1, w.Code, header(w, "x-ms-ratelimit-remaining-resource"))
 		}
 	}
@@ -373,7 +380,7 @@ func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
 	c.machine("vm-2") // other documents change meanwhile
 	put := func(etag string) int {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://management.example/subscriptions/"+testSubscription+"/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg?api-version=2024-03-01", strings.NewReader(`{"location":"westeurope"}`))
-		token, err := c.twin.tokens.issue("me", "aud", "iss")
+		token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 		if err != nil {
 			t.Fatal(err)
 		}

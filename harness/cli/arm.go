@@ -84,6 +84,12 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 	if f.options.Clock, err = azure.ParseClock(f.clock); err != nil {
 		return err
 	}
+	var begin azure.State
+	if f.lab != "" {
+		if begin, err = o.drive(cmd, f); err != nil {
+			return err
+		}
+	}
 	twin, err := azure.New(f.options)
 	if err != nil {
 		return err
@@ -93,10 +99,8 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 			return err
 		}
 	}
-	if f.lab != "" {
-		if err := o.drive(cmd, twin, f); err != nil {
-			return err
-		}
+	if err := twin.Load(begin); err != nil {
+		return err
 	}
 	s, err := twin.Serve(cmd.Context(), f.listen)
 	if err != nil {
@@ -115,25 +119,18 @@ func (f *armFlags) wait(ctx context.Context, s *azure.Server) error {
 	return err
 }
 
-// drive makes a lab's machines the twin's virtual machines.
-func (o *options) drive(cmd *cobra.Command, twin *azure.Twin, f *armFlags) error {
+// drive makes a lab's machines the twin's virtual machines, and gives the documents of those there are.
+func (o *options) drive(cmd *cobra.Command, f *armFlags) (s azure.State, err error) {
 	l, err := o.attach(cmd.Context(), f.lab)
 	if err != nil {
-		return err
+		return s, err
 	}
 	m, err := azure.NewClusterMachines(cmd.Context(), l)
 	if err != nil {
-		return err
+		return s, err
 	}
-	s, err := m.State(f.options.Subscription)
-	if err != nil {
-		return err
-	}
-	if err := twin.Load(s); err != nil {
-		return err
-	}
-	twin.Drive(m)
-	return nil
+	f.options.Machines = m
+	return m.State(f.options.Subscription)
 }
 
 func loadState(twin *azure.Twin, file string) error {

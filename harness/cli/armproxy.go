@@ -59,12 +59,7 @@ it is said how long they were. What cannot be recorded goes through all the same
 			if err != nil {
 				return err
 			}
-			o.Listen = f.listen
-			proxy, err := azure.NewProxy(twin, o)
-			if err != nil {
-				return err
-			}
-			s, err := proxy.Serve(cmd.Context())
+			s, err := twin.ServeProxy(cmd.Context(), o, f.listen)
 			if err != nil {
 				return err
 			}

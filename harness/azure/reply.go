@@ -1,0 +1,44 @@
+package azure
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// reply answers with JSON.
+func reply(w http.ResponseWriter, status int, body any) { replyRaw(w, status, marshal(body)) }
+
+// marshal is a body as JSON.
+func marshal(body any) []byte {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Errorf("an answer that is no JSON: %w", err)) // the twin's mistake: Mistake answers it
+	}
+	return raw
+}
+
+// replyRaw answers with what is JSON already.
+func replyRaw(w http.ResponseWriter, status int, raw []byte) {
+	h := w.Header()
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	h["Content-Length"] = []string{strconv.Itoa(len(raw))}
+	w.WriteHeader(status)
+	_, _ = w.Write(raw)
+}
+
+// param is a parameter of a query, whatever the case of its name.
+func param(query url.Values, name string) string {
+	for k, v := range query {
+		if strings.EqualFold(k, name) && len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// base is the URL a client used, for links back.
+func base(r *http.Request) string { return "https://" + r.Host }

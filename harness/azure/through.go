@@ -1,0 +1,98 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+)
+
+// ServeProxy opens the listeners of a proxy and returns when it answers. The twin gives it its policy, clock, faults and call log; it has no resources
+// and answers nothing itself.
+func (t *Twin) ServeProxy(ctx context.Context, o ProxyOptions, l Listen) (_ *Server, err error) {
+	if err := loopback(l.Address, l.AnyHost); err != nil {
+		return nil, err
+	}
+	a, err := l.authority()
+	if err != nil {
+		return nil, err
+	}
+	o.AnyHost, o.TLS, o.Around, o.Now, o.Lost = l.AnyHost, a.config(), t.around, t.clock.Now, t.counted(o.Lost)
+	p, err := NewProxy(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{CA: slices.Concat(a.pem, p.trusted()), failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	front, err := listen(ctx, l.Address)
+	if err != nil {
+		return nil, err
+	}
+	controlled, err := s.startControl(ctx, t)
+	if err != nil {
+		return nil, errors.Join(err, front.Close())
+	}
+	ctx, s.end = context.WithCancel(ctx)
+	handler, secure := p.handler()
+	scheme, server := "http://", &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }}
+	if secure {
+		scheme, server = "https://", &http.Server{Handler: handler, TLSConfig: a.config()}
+	}
+	s.start(front, server)
+	s.Ready = Ready{
+		Endpoint: scheme + front.Addr().String(), Authority: p.tokens(scheme + front.Addr().String()), Tenant: t.options.Tenant, Subscription: t.options.Subscription,
+		Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
+	}
+	return s, s.announce(l)
+}
+
+// counted counts the exchanges that could not be recorded, for the metrics.
+func (t *Twin) counted(lost func(error)) func(error) {
+	return func(err error) {
+		t.lost.Add(1)
+		if lost != nil {
+			lost(err)
+		}
+	}
+}
+
+// around logs and counts what goes through a proxy.
+func (t *Twin) around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r, log := t.receive(w, hr)
+		defer log()
+		if err := t.account(r); err != nil {
+			err.write(r.w)
+			return
+		}
+		next.ServeHTTP(r.w, hr)
+	})
+}
+
+// account counts the call on budgets as the gateway does, without holding it to them, and lets faults strike.
+func (t *Twin) account(r *request) *Error {
+	id, ok := ParseID(r.URL.Path)
+	if !ok {
+		return nil
+	}
+	r.id, r.subject.Region = id, t.options.Region
+	r.call.Principal = principalOf(r.Header.Get("Authorization"))
+	r.call.Subscription, r.call.Region, r.call.APIVersion = id.Subscription, r.subject.Region, r.param("api-version")
+	r.subject.Subscription, r.subject.Principal = id.Subscription, r.call.Principal
+	if err := t.engine.route(r.Request); err != nil {
+		r.typ = &Type{name: id.Type()}
+	}
+	r.call.Operation = t.engine.operation(r.Request)
+	if _, over := t.throttle.Gateway(r.subject, Budget(r.Method)); over != nil {
+		r.call.Over = "gateway/" + over.Policy
+	} else if _, over := t.throttle.Provider(r.subject, r.call.Operation, t.engine.limited(r.Request)); over != nil {
+		r.call.Over = over.Policy
+	}
+	return t.faults.strike(t, r)
+}
