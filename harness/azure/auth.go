@@ -59,7 +59,7 @@ func (t *tokens) issue(client, audience, issuer string) (string, error) {
 // says it is, for the call log: who was refused is evidence as well.
 func (t *tokens) check(r *http.Request, authority string) (string, *Error) {
 	header := r.Header.Get("Authorization")
-	token, ok := cutPrefixFold(header, "Bearer ")
+	token, ok := bearer(header)
 	if !ok || token == "" {
 		return "", t.refuse(authority, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
 	}
@@ -96,7 +96,7 @@ func (t *tokens) refuse(authority, code, message, reason string) *Error {
 
 // principalOf reads whose token it says it is, without checking it: for a log, and of calls through a proxy, whose tokens are the real service's to check.
 func principalOf(header string) string {
-	token, _ := cutPrefixFold(header, "Bearer ")
+	token, _ := bearer(header)
 	var c claims
 	if _, _, err := jwt.NewParser().ParseUnverified(token, &c); err != nil {
 		return ""
@@ -105,11 +105,4 @@ func principalOf(header string) string {
 		return c.Object
 	}
 	return c.App
-}
-
-func cutPrefixFold(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
-		return "", false
-	}
-	return s[len(prefix):], true
 }

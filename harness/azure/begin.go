@@ -67,13 +67,13 @@ func (tx *Tx) guarded(target ID, do func() *Error) *Error {
 
 // poll tells how an operation goes: as Azure-AsyncOperation always with 200 and a status, as Location with 202 until it has ended.
 func (e *Engine) poll(r *Request) *Error {
-	op, ok := e.store.ops.find(r.id.Name())
+	op, ok := e.view().find(r.id.Name())
 	if !ok || op.target.Subscription != "" && !strings.EqualFold(op.target.Subscription, r.id.Subscription) {
 		return errorf(http.StatusNotFound, "OperationNotFound", "The operation '%s' was not found.", r.id.Name())
 	}
 	h := r.told
-	if timing := e.store.ops.timingOf(op.target.Type()); timing.RetryAfter > 0 && op.status == inProgress {
-		h["Retry-After"] = []string{strconv.Itoa(seconds(e.store.clock, timing.RetryAfter))}
+	if timing := e.view().timing(op.target.Type()); timing.RetryAfter > 0 && op.status == inProgress {
+		h["Retry-After"] = []string{strconv.Itoa(seconds(e.view().clock(), timing.RetryAfter))}
 	}
 	last := strings.ToLower(r.id.Types[len(r.id.Types)-1])
 	if last == "operationresults" || r.param("monitor") == "true" {
@@ -101,7 +101,7 @@ func (e *Engine) pollLocation(r *Request, op operation) *Error {
 	case op.failure != nil:
 		return op.failure
 	default:
-		if d := e.store.docs.get(op.target); d != nil && op.verb != "delete" {
+		if d := e.view().get(op.target); d != nil && op.verb != "delete" {
 			r.answerRaw(http.StatusOK, d.raw)
 			return nil
 		}

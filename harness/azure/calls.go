@@ -4,27 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
-
-// Call is one line of the call log.
-type Call struct {
-	Time         time.Time `json:"time"` // of the twin's clock
-	Method       string    `json:"method"`
-	Path         string    `json:"path"`
-	APIVersion   string    `json:"apiVersion,omitempty"`
-	Operation    string    `json:"operation,omitempty"` // VERB type[/action], as policies name it
-	Subscription string    `json:"subscription,omitempty"`
-	Principal    string    `json:"principal,omitempty"`
-	Region       string    `json:"region"`
-	Connection   int       `json:"connection"`
-	Poll         bool      `json:"poll,omitempty"`      // asks how an operation goes
-	Status       int       `json:"status"`              // HTTP; 0: the connection was cut
-	Throttled    string    `json:"throttled,omitempty"` // the policy that let it not pass
-	Over         string    `json:"over,omitempty"`      // through a proxy: the policy that would not have let it pass
-	Fault        string    `json:"fault,omitempty"`     // the fault that struck it
-	Seconds      float64   `json:"seconds"`             // of the wall's clock
-}
 
 // maxCalls bounds the log: the oldest go first.
 const maxCalls = 500_000
@@ -44,7 +24,7 @@ type countKey struct {
 func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}} }
 
 // outcome is what became of a call: ok, throttled, fault, or the class of its status.
-func (c Call) outcome() string {
+func outcome(c Call) string {
 	switch {
 	case c.Fault != "":
 		return "fault"
@@ -68,7 +48,7 @@ func (l *CallLog) add(c Call) {
 		l.calls, l.first = slices.Delete(l.calls, 0, drop), l.first+drop
 	}
 	l.calls = append(l.calls, c)
-	l.counts[countKey{c.Operation, c.Principal, Budget(c.Method), c.outcome()}]++
+	l.counts[countKey{c.Operation, c.Principal, Budget(c.Method), outcome(c)}]++
 }
 
 // Since gives the calls from a number on, and the number to ask from next.

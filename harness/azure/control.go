@@ -169,11 +169,11 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		change.RetryAfter = d
 	}
 	t.SetTiming(p.Type, change)
-	return t.store.ops.timingOf(p.Type), nil
+	return t.store.view().timing(p.Type), nil
 }
 
 // SetTiming changes how the operations of a type run; what is left empty stays.
-func (t *Twin) SetTiming(typ string, change Timing) { t.store.ops.set(typ, change) }
+func (t *Twin) SetTiming(typ string, change Timing) { t.store.SetTiming(typ, change) }
 
 // State is everything in a twin, as documents.
 type State struct {
@@ -246,7 +246,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	resources := prometheus.NewDesc("drydock_arm_resources", "Resources there are.", nil, nil)
-	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(c.twin.store.docs.size()))
+	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(c.twin.store.view().size()))
 	lost := prometheus.NewDesc("drydock_arm_exchanges_lost_total", "Exchanges that went through a proxy and could not be recorded.", nil, nil)
 	out <- prometheus.MustNewConstMetric(lost, prometheus.CounterValue, float64(c.twin.lost.Load()))
 }

@@ -37,7 +37,7 @@ func (s *Server) startControl(ctx context.Context, t *Twin) (controlled, error) 
 func onlyHolders(address, token string, next http.Handler) http.Handler {
 	_, port, _ := net.SplitHostPort(address)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent, _ := cutPrefixFold(r.Header.Get("Authorization"), "Bearer ")
+		sent, _ := bearer(r.Header.Get("Authorization"))
 		switch origin := r.Header.Get("Origin"); {
 		case r.Host != address && r.Host != "localhost:"+port:
 			reply(w, http.StatusForbidden, map[string]any{"error": fmt.Sprintf("control is asked as %s, and not as %q", address, r.Host)})

@@ -129,8 +129,10 @@ func TestWrongTemplatesAreRefusedBeforeAnythingIsMade(t *testing.T) {
 func TestAGroupKeeps800Deployments(t *testing.T) {
 	c := newClient(t)
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
-	for i := range maxDeployments {
-		c.twin.store.docs.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + strconv.Itoa(i)}}, map[string]any{})
+	for i := range 800 {
+		c.twin.store.write(testSubscription, func(tx *StateTx) {
+			tx.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + strconv.Itoa(i)}}, map[string]any{})
+		})
 	}
 	status, body := c.deploy("one-more", `{"resources":[]}`, nil)
 	if status != http.StatusConflict || text(body, "error", "code") != "DeploymentQuotaExceeded" || !strings.Contains(text(body, "error", "message"), "would exceed the quota of '800'. The current deployment count is '800'") {

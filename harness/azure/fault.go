@@ -115,7 +115,7 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
-		t.faults.stale = t.store.docs.snapshot()
+		t.faults.stale = t.store.Snapshot()
 	}
 	t.faults.armed = append(t.faults.armed, &f)
 	return f, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Hosts are the names that a forward proxy stands before unless it is told others: Resource Manager, the token services, and the metadata service.
@@ -58,7 +60,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodConnect && mine:
 		p.pass("http", host).ServeHTTP(w, r)
 	case r.Method != http.MethodConnect:
-		onward := &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: p.real, ErrorLog: quiet()}
+		onward := &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: p.real, ErrorLog: silent()}
 		onward.ServeHTTP(w, r)
 	case mine:
 		p.standBefore(w, r)
@@ -111,7 +113,7 @@ func (p *Proxy) standBefore(w http.ResponseWriter, r *http.Request) {
 	}
 	over, ended := make(chan struct{}), sync.Once{}
 	inside := &http.Server{
-		Handler: p.pass("https", strings.TrimSuffix(r.Host, ":443")), TLSConfig: p.options.TLS, ReadHeaderTimeout: headerWithin, ErrorLog: quiet(),
+		Handler: p.pass("https", strings.TrimSuffix(r.Host, ":443")), TLSConfig: p.options.TLS, ReadHeaderTimeout: firstWithin, ErrorLog: silent(),
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateClosed || s == http.StateHijacked {
 				ended.Do(func() { close(over) })
@@ -156,7 +158,7 @@ var errOutOfBounds = errors.New("not an address that this proxy leads to")
 // dialer connects to where clients want. Where other machines reach the proxy it looks at the address when the name was looked up already: a name says
 // nothing of where it leads.
 func (p *Proxy) dialer() *net.Dialer {
-	d := &net.Dialer{Timeout: headerWithin}
+	d := &net.Dialer{Timeout: firstWithin}
 	if p.options.AnyHost {
 		forward := p.to == nil
 		d.Control = func(_, address string, _ syscall.RawConn) error {
@@ -203,3 +205,9 @@ func (*oneConnection) Close() error { return nil }
 
 // Addr is the connection's.
 func (l *oneConnection) Addr() net.Addr { return l.conn.LocalAddr() }
+
+// firstWithin is how long a client may take to send its headers, and a connection to be made.
+const firstWithin = 30 * time.Second
+
+// silent is a log for servers: a client that hangs up is not their error.
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -54,7 +53,7 @@ func TestTheProxyLooksIntoNothingButWhatItStandsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca})
+	front, at := proxyTo(t, ProxyOptions{ToCA: ca})
 	target := real.Ready.Endpoint + subscriptionPath
 	// Only the host's own authority is trusted: with the proxy's certificate this would fail.
 	if f := through(t, at, viaProxy(t, at, real.CA), http.MethodGet, target, token, ""); f.status != http.StatusOK {
@@ -72,7 +71,7 @@ func TestTheProxyLooksIntoNothingButWhatItStandsBefore(t *testing.T) {
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("plain: %v %v", resp, err)
 	}
-	if calls, _ := proxy.Calls().Since(0); len(calls) != 0 {
+	if calls, _ := front.Calls().Since(0); len(calls) != 0 {
 		t.Errorf("it looked into %+v", calls)
 	}
 }
@@ -99,17 +98,6 @@ func TestAProxyThatOthersReachLeadsNowhereElse(t *testing.T) {
 			t.Errorf("%s: %v %v", address, resp, err)
 		}
 		_ = conn.Close()
-	}
-	for address, guarded := range map[string]bool{
-		"169.254.1.1": true, "::ffff:169.254.169.254": true, "fe80::1%eth0": true, "64:ff9b::a9fe:a9fe": true, "fd00:ec2::254": true, "ff02::1": true, "::": true,
-		"20.50.1.1": false, "10.0.0.1": false, "2603:1030::1": false,
-	} {
-		if guardedAddress(netip.MustParseAddr(address), true) != guarded {
-			t.Errorf("%s: guarded is %v", address, !guarded)
-		}
-	}
-	if guardedAddress(netip.MustParseAddr("127.0.0.1"), false) {
-		t.Error("a reverse proxy cannot lead to the machine's own twin")
 	}
 }
 
@@ -179,7 +167,7 @@ func TestARecordingThatFailsFailsNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told atomic.Value
-	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}, Lost: func(err error) { told.Store(err.Error()) }})
+	front, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}, Lost: func(err error) { told.Store(err.Error()) }})
 	group := real.Ready.Endpoint + "/subscriptions/" + testSubscription + "/resourceGroups/g?api-version=1"
 	if f := through(t, at, nil, http.MethodPut, group, token, `{"location":"westeurope"}`); f.status != http.StatusCreated {
 		t.Errorf("a PUT that was done is answered %+v", f)
@@ -191,7 +179,7 @@ func TestARecordingThatFailsFailsNothingElse(t *testing.T) {
 		t.Errorf("told: %q", said)
 	}
 	w := httptest.NewRecorder()
-	proxy.control().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://c/metrics", nil))
+	front.control().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://c/metrics", nil))
 	if !strings.Contains(w.Body.String(), "drydock_arm_exchanges_lost_total 1") {
 		t.Errorf("metrics: %s", w.Body)
 	}

@@ -113,7 +113,7 @@ func (p *Proxy) pass(scheme, host string) http.Handler {
 			r.Out.Header.Del("Accept-Encoding")
 		},
 		Transport: recording{p},
-		ErrorLog:  quiet(),
+		ErrorLog:  silent(),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			status, code := http.StatusBadGateway, "ProxyUpstreamFailed"
 			switch {

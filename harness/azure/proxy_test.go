@@ -85,7 +85,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
+	front, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
 	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
@@ -99,13 +99,13 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatalf("a token through the proxy: %+v", f)
 	}
 	first := through(t, at, nil, http.MethodGet, group, token, "")
-	if _, err := proxy.Arm(Fault{Kind: FaultThrottle, RetryAfter: 61, Count: 1}); err != nil {
+	if _, err := front.Arm(Fault{Kind: FaultThrottle, RetryAfter: 61, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if f := through(t, at, nil, http.MethodGet, group, token, ""); f.status != http.StatusTooManyRequests {
 		t.Errorf("with a fault: %+v", f)
 	}
-	calls, _ := proxy.Calls().Since(0)
+	calls, _ := front.Calls().Since(0)
 	if len(calls) != 4 || calls[0].Principal != "me" || calls[0].Operation != "CREATE resourceGroups" || calls[3].Fault == "" {
 		t.Errorf("the call log is %+v", calls)
 	}

@@ -15,7 +15,7 @@ func (e *Engine) read(r *Request) *document {
 	if r.stale != nil {
 		return r.stale.get(r.id)
 	}
-	return e.store.docs.get(r.id)
+	return e.view().get(r.id)
 }
 
 // shown answers what is made when somebody looks.
@@ -128,7 +128,7 @@ func (e *Engine) list(r *Request) *Error {
 // page collects documents that pass the filter until the page is full.
 func (e *Engine) page(collection ID, after string, size int, keep func(*document) bool) (out []*document, next string) {
 	for {
-		docs, more := e.store.docs.list(collection, after, size-len(out))
+		docs, more := e.view().list(collection, after, size-len(out))
 		for _, d := range docs {
 			if keep == nil || keep(d) {
 				out = append(out, d)

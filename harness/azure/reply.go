@@ -42,3 +42,12 @@ func param(query url.Values, name string) string {
 
 // base is the URL a client used, for links back.
 func base(r *http.Request) string { return "https://" + r.Host }
+
+// bearer is the token in an Authorization header.
+func bearer(header string) (token string, ok bool) {
+	const scheme = "Bearer "
+	if len(header) < len(scheme) || !strings.EqualFold(header[:len(scheme)], scheme) {
+		return "", false
+	}
+	return header[len(scheme):], true
+}

@@ -60,7 +60,7 @@ func (e *Engine) operation(r *Request) string {
 		}
 		return "GET " + name
 	case http.MethodPut:
-		if e.store.docs.get(r.id) == nil {
+		if e.view().get(r.id) == nil {
 			return "CREATE " + name
 		}
 		return "UPDATE " + name
@@ -79,7 +79,7 @@ func (e *Engine) operation(r *Request) string {
 // limited is the resource a per-resource policy counts for: what an operation works on, when one is polled.
 func (e *Engine) limited(r *Request) string {
 	if r.call.Poll {
-		if op, ok := e.store.ops.find(r.id.Name()); ok {
+		if op, ok := e.view().find(r.id.Name()); ok {
 			return op.target.key()
 		}
 	}

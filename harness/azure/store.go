@@ -29,6 +29,15 @@ func NewStore(c Clock, seed uint64) (*Store, error) {
 	return &Store{docs: documents{docs: map[string]*document{}, kinds: map[string][]string{}}, ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
 }
 
+// SetTiming changes how the operations of a type run; what is left empty stays.
+func (s *Store) SetTiming(typ string, change Timing) { s.ops.set(typ, change) }
+
+// Beside lets operations end beside the calls that find them due: what they do takes time of its own.
+func (s *Store) Beside() { s.ops.beside = true }
+
+// Snapshot keeps what there is now.
+func (s *Store) Snapshot() Snapshot { return s.docs.snapshot() }
+
 // view reads.
 func (s *Store) view() StateView { return StateView{s} }
 
@@ -88,6 +97,12 @@ func (v StateView) below(id ID) []*document { return v.store.docs.below(id) }
 
 // all lists everything, in order.
 func (v StateView) all() []*document { return v.store.docs.all() }
+
+// size is how many documents there are.
+func (v StateView) size() int { return v.store.docs.size() }
+
+// find gives a copy of an operation.
+func (v StateView) find(id string) (operation, bool) { return v.store.ops.find(id) }
 
 // now is the twin's time.
 func (v StateView) now() time.Time { return v.store.clock.Now() }

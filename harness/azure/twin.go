@@ -78,7 +78,9 @@ func New(o Options) (*Twin, error) {
 	if err != nil {
 		return nil, err
 	}
-	store.ops.beside = o.Machines != nil
+	if o.Machines != nil {
+		store.Beside()
+	}
 	id, err := NewIdentity(IdentityOptions{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock}, store.view())
 	if err != nil {
 		return nil, err
