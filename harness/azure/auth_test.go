@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 const subscriptionPath = "/subscriptions/" + testSubscription + "?api-version=2016-06-01"
@@ -44,7 +46,7 @@ func TestTokensAreChecked(t *testing.T) {
 			t.Errorf("%q: %d %v", sent, w.Code, w.Header())
 		}
 	}
-	if w := c.with("Bearer " + text(c.token("/oauth2/v2.0/token"), "access_token")); w.Code != http.StatusOK {
+	if w := c.with("Bearer " + arm.Text(c.token("/oauth2/v2.0/token"), "access_token")); w.Code != http.StatusOK {
 		t.Errorf("with a token: %d %s", w.Code, w.Body)
 	}
 	if calls, _ := c.twin.Calls().Since(0); calls[3].Principal != "me" {
@@ -56,22 +58,22 @@ func TestTokensAreChecked(t *testing.T) {
 func TestATokenLivesByTheClockOfItsClient(t *testing.T) {
 	c := newClient(t)
 	body := c.token("/oauth2/v2.0/token")
-	if at(body, "expires_in") != float64(3599) {
+	if arm.At(body, "expires_in") != float64(3599) {
 		t.Fatalf("token: %v", body)
 	}
-	bearer := "Bearer " + text(body, "access_token")
+	bearer := "Bearer " + arm.Text(body, "access_token")
 	c.clock.Advance(48 * time.Hour)
 	if w := c.with(bearer); w.Code != http.StatusOK {
 		t.Errorf("two days of the twin's later, and at once of the client's: %d %s", w.Code, w.Body)
 	}
-	if on := text(c.token("/oauth2/token"), "expires_on"); on > strconv.Itoa(int(time.Now().Add(time.Hour).Unix())) {
+	if on := arm.Text(c.token("/oauth2/token"), "expires_on"); on > strconv.Itoa(int(time.Now().Add(time.Hour).Unix())) {
 		t.Errorf("the token says it is good until %s, and is not", on)
 	}
 	now := time.Now()
-	c.twin.identity.tokens.now = func() time.Time { return now }
-	bearer = "Bearer " + text(c.token("/oauth2/v2.0/token"), "access_token")
+	c.twin.identity.Tokens.Now = func() time.Time { return now }
+	bearer = "Bearer " + arm.Text(c.token("/oauth2/v2.0/token"), "access_token")
 	for after, want := range map[time.Duration]int{3598 * time.Second: http.StatusOK, 3600 * time.Second: http.StatusUnauthorized} {
-		c.twin.identity.tokens.now = func() time.Time { return now.Add(after) }
+		c.twin.identity.Tokens.Now = func() time.Time { return now.Add(after) }
 		if w := c.with(bearer); w.Code != want {
 			t.Errorf("after %s: %d instead of %d", after, w.Code, want)
 		}
@@ -81,17 +83,17 @@ func TestATokenLivesByTheClockOfItsClient(t *testing.T) {
 func TestACallThatWasRefusedIsLoggedWithWhoMadeItAndWhatItWanted(t *testing.T) {
 	c := newClient(t)
 	other := newClient(t) // another twin's tokens are signed by another key
-	forged, err := other.twin.identity.tokens.issue("somebody", "aud", "iss")
+	forged, err := other.twin.identity.Tokens.Issue("somebody", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	c.twin.identity.tokens.now = func() time.Time { return now.Add(-2 * time.Hour) }
-	old, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	c.twin.identity.Tokens.Now = func() time.Time { return now.Add(-2 * time.Hour) }
+	old, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.twin.identity.tokens.now = time.Now
+	c.twin.identity.Tokens.Now = time.Now
 	for _, token := range []string{old, forged, "fake_token"} {
 		if w := c.with("Bearer " + token); w.Code != http.StatusUnauthorized {
 			t.Fatalf("%s: %d", token, w.Code)

@@ -10,6 +10,9 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // machines is a state of n virtual machines, as large as real ones are.
@@ -44,21 +47,21 @@ func served(b *testing.B, h http.Handler) (string, *http.Client) {
 // BenchmarkGet compares a GET of a machine, both throttles on, with a handler that does nothing but answer as many bytes.
 // The ratio of the two lines is what counts: both have the same client in the same process.
 func BenchmarkGet(b *testing.B) {
-	p, err := LoadPolicy("current")
+	p, err := throttle.LoadPolicy("current")
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, l := range []*Limit{&p.Gateway.Subscription.Reads, &p.Gateway.Tenant.Reads} {
+	for _, l := range []*throttle.Limit{&p.Gateway.Subscription.Reads, &p.Gateway.Tenant.Reads} {
 		l.Capacity, l.Refill = 1<<40, 1<<40 // counted all the same
 	}
 	for i := range p.Providers {
-		for _, l := range []*Limit{p.Providers[i].Resource, p.Providers[i].Subscription} {
+		for _, l := range []*throttle.Limit{p.Providers[i].Resource, p.Providers[i].Subscription} {
 			if l != nil {
 				l.Capacity = 1 << 40
 			}
 		}
 	}
-	clock, err := ParseClock("wall")
+	clock, err := arm.ParseClock("wall")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,12 +73,12 @@ func BenchmarkGet(b *testing.B) {
 	if err := twin.Load(state); err != nil {
 		b.Fatal(err)
 	}
-	token, err := twin.identity.tokens.issue("me", "aud", "iss")
+	token, err := twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		b.Fatal(err)
 	}
-	id, _ := ParseID("/subscriptions/" + testSubscription + "/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00000")
-	body := twin.store.view().get(id).raw
+	id, _ := arm.ParseID("/subscriptions/" + testSubscription + "/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00000")
+	body := twin.store.View().Get(id).Raw
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write(body)
@@ -111,12 +114,12 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkMemory(b *testing.B) {
 	const n = 10_000
 	state := machines(n)
-	policy, err := LoadPolicy("current")
+	policy, err := throttle.LoadPolicy("current")
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		s, err := New(Options{Clock: NewVirtualClock(time.Now()), Policy: policy})
+		s, err := New(Options{Clock: arm.NewVirtualClock(time.Now()), Policy: policy})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // maxCalls bounds the log: the oldest go first.
@@ -12,7 +15,7 @@ const maxCalls = 500_000
 // CallLog keeps what clients did, and counts it.
 type CallLog struct {
 	mu     sync.Mutex
-	calls  []Call
+	calls  []arm.Call
 	first  int // the number of calls[0]
 	counts map[countKey]int
 }
@@ -24,7 +27,7 @@ type countKey struct {
 func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}} }
 
 // outcome is what became of a call: ok, throttled, fault, or the class of its status.
-func outcome(c Call) string {
+func outcome(c arm.Call) string {
 	switch {
 	case c.Fault != "":
 		return "fault"
@@ -39,7 +42,7 @@ func outcome(c Call) string {
 	}
 }
 
-func (l *CallLog) add(c Call) {
+func (l *CallLog) add(c arm.Call) {
 	c.Operation, c.Principal = strings.ToValidUTF8(c.Operation, "?"), strings.ToValidUTF8(c.Principal, "?") // clients choose them; metrics take nothing else
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,11 +51,11 @@ func (l *CallLog) add(c Call) {
 		l.calls, l.first = slices.Delete(l.calls, 0, drop), l.first+drop
 	}
 	l.calls = append(l.calls, c)
-	l.counts[countKey{c.Operation, c.Principal, Budget(c.Method), outcome(c)}]++
+	l.counts[countKey{c.Operation, c.Principal, throttle.Budget(c.Method), outcome(c)}]++
 }
 
 // Since gives the calls from a number on, and the number to ask from next.
-func (l *CallLog) Since(n int) ([]Call, int) {
+func (l *CallLog) Since(n int) ([]arm.Call, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := max(0, n-l.first)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 // Client calls a twin as a principal, over TLS as everybody does. It never retries: what it is told is what was answered.
@@ -85,7 +87,7 @@ func (c *Client) do(req *http.Request, into any) error {
 }
 
 // readError reads what was answered, with its headers in lower case.
-func readError(resp *http.Response, raw []byte) *Error {
+func readError(resp *http.Response, raw []byte) *arm.Error {
 	var body struct {
 		Error struct {
 			Code, Message, Target string
@@ -93,9 +95,9 @@ func readError(resp *http.Response, raw []byte) *Error {
 		}
 	}
 	_ = json.Unmarshal(raw, &body)
-	e := &Error{Status: resp.StatusCode, Code: body.Error.Code, Message: body.Error.Message, Target: body.Error.Target, Header: map[string]string{}}
+	e := &arm.Error{Status: resp.StatusCode, Code: body.Error.Code, Message: body.Error.Message, Target: body.Error.Target, Header: map[string]string{}}
 	for _, d := range body.Error.Details {
-		e.Details = append(e.Details, Error{Code: d.Code, Message: d.Message, Target: d.Target})
+		e.Details = append(e.Details, arm.Error{Code: d.Code, Message: d.Message, Target: d.Target})
 	}
 	for name := range resp.Header {
 		e.Header[strings.ToLower(name)] = resp.Header.Get(name)

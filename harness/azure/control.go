@@ -14,6 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
+	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -28,11 +31,11 @@ func (t *Twin) control() http.Handler {
 			var usage *cluster.UsageError
 			switch {
 			case errors.As(err, &usage):
-				reply(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
+				arm.Reply(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
 			case err != nil:
-				reply(w, http.StatusInternalServerError, map[string]any{"error": err.Error()})
+				arm.Reply(w, http.StatusInternalServerError, map[string]any{"error": err.Error()})
 			default:
-				reply(w, http.StatusOK, body)
+				arm.Reply(w, http.StatusOK, body)
 			}
 		})
 	}
@@ -84,12 +87,12 @@ func (t *Twin) advance(r *http.Request) (any, error) {
 	if err != nil || d < 0 {
 		return nil, cluster.Usagef("advance is %q: a duration, such as 30s", p.Advance)
 	}
-	c, ok := t.clock.(*VirtualClock)
+	c, ok := t.clock.(*arm.VirtualClock)
 	if !ok {
 		return nil, cluster.Usagef("only a virtual clock can be advanced: start the twin with --clock virtual")
 	}
 	now := c.Advance(d)
-	t.store.settle()
+	t.store.Settle()
 	return map[string]any{"now": now}, nil
 }
 
@@ -146,9 +149,9 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 	if err := strict(r, &p); err != nil {
 		return nil, err
 	}
-	change := Timing{Form: p.Form}
-	if p.Form != "" && p.Form != FormAsync && p.Form != FormLocation && p.Form != FormBoth {
-		return nil, cluster.Usagef("form is %q; known: %s, %s, %s", p.Form, FormAsync, FormLocation, FormBoth)
+	change := state.Timing{Form: p.Form}
+	if p.Form != "" && p.Form != state.FormAsync && p.Form != state.FormLocation && p.Form != state.FormBoth {
+		return nil, cluster.Usagef("form is %q; known: %s, %s, %s", p.Form, state.FormAsync, state.FormLocation, state.FormBoth)
 	}
 	if p.Type == "" {
 		return nil, cluster.Usagef("type is missing: Microsoft.Compute/virtualMachines, say")
@@ -158,7 +161,7 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		if err != nil || d <= 0 {
 			return nil, cluster.Usagef("lasts is %q: a duration, such as 30s", p.Lasts)
 		}
-		s := Span{d, d}
+		s := state.Span{Min: d, Max: d}
 		change.Create, change.Update, change.Delete, change.Action = s, s, s, s
 	}
 	if p.RetryAfter != "" {
@@ -169,11 +172,11 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		change.RetryAfter = d
 	}
 	t.SetTiming(p.Type, change)
-	return t.store.view().timing(p.Type), nil
+	return t.store.View().Timing(p.Type), nil
 }
 
 // SetTiming changes how the operations of a type run; what is left empty stays.
-func (t *Twin) SetTiming(typ string, change Timing) { t.store.SetTiming(typ, change) }
+func (t *Twin) SetTiming(typ string, change state.Timing) { t.store.SetTiming(typ, change) }
 
 // State is everything in a twin, as documents.
 type State struct {
@@ -186,8 +189,8 @@ func (t *Twin) State() State {
 	t.onlyMu.RLock()
 	s := State{Resources: []json.RawMessage{}, Subscriptions: slices.Sorted(maps.Keys(t.only))}
 	t.onlyMu.RUnlock()
-	for _, d := range t.store.view().all() {
-		s.Resources = append(s.Resources, d.raw)
+	for _, d := range t.store.View().All() {
+		s.Resources = append(s.Resources, d.Raw)
 	}
 	return s
 }
@@ -200,14 +203,14 @@ func (t *Twin) Load(s State) error {
 		if err := json.Unmarshal(raw, &body); err != nil {
 			return cluster.Usagef("resources[%d]: %w", i, err)
 		}
-		id, ok := ParseID(text(body, "id"))
+		id, ok := arm.ParseID(arm.Text(body, "id"))
 		if !ok || id.Collection() {
-			return cluster.Usagef("resources[%d]: %q is not the id of a resource", i, text(body, "id"))
+			return cluster.Usagef("resources[%d]: %q is not the id of a resource", i, arm.Text(body, "id"))
 		}
-		if power := body[powerTag]; power == nil {
-			body[powerTag] = "running"
+		if power := body[provider.PowerTag]; power == nil {
+			body[provider.PowerTag] = "running"
 		}
-		t.store.write(id.Subscription, func(tx *StateTx) { tx.put(id, body) })
+		t.store.Write(id.Subscription, func(tx *state.Tx) { tx.Put(id, body) })
 	}
 	return nil
 }
@@ -246,7 +249,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	resources := prometheus.NewDesc("drydock_arm_resources", "Resources there are.", nil, nil)
-	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(c.twin.store.view().size()))
+	out <- prometheus.MustNewConstMetric(resources, prometheus.GaugeValue, float64(c.twin.store.View().Size()))
 	lost := prometheus.NewDesc("drydock_arm_exchanges_lost_total", "Exchanges that went through a proxy and could not be recorded.", nil, nil)
 	out <- prometheus.MustNewConstMetric(lost, prometheus.CounterValue, float64(c.twin.lost.Load()))
 }

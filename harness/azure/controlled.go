@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -37,15 +38,15 @@ func (s *Server) startControl(ctx context.Context, t *Twin) (controlled, error) 
 func onlyHolders(address, token string, next http.Handler) http.Handler {
 	_, port, _ := net.SplitHostPort(address)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent, _ := bearer(r.Header.Get("Authorization"))
+		sent, _ := arm.Bearer(r.Header.Get("Authorization"))
 		switch origin := r.Header.Get("Origin"); {
 		case r.Host != address && r.Host != "localhost:"+port:
-			reply(w, http.StatusForbidden, map[string]any{"error": fmt.Sprintf("control is asked as %s, and not as %q", address, r.Host)})
+			arm.Reply(w, http.StatusForbidden, map[string]any{"error": fmt.Sprintf("control is asked as %s, and not as %q", address, r.Host)})
 		case origin != "" && origin != "http://"+r.Host:
-			reply(w, http.StatusForbidden, map[string]any{"error": fmt.Sprintf("control takes nothing from pages of %q", origin)})
+			arm.Reply(w, http.StatusForbidden, map[string]any{"error": fmt.Sprintf("control takes nothing from pages of %q", origin)})
 		case subtle.ConstantTimeCompare([]byte(sent), []byte(token)) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			reply(w, http.StatusUnauthorized, map[string]any{"error": "control needs the header Authorization: Bearer TOKEN; the token is controlToken in the ready file"})
+			arm.Reply(w, http.StatusUnauthorized, map[string]any{"error": "control needs the header Authorization: Bearer TOKEN; the token is controlToken in the ready file"})
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -44,25 +46,25 @@ func TestADeploymentMakesWhatItsTemplateSays(t *testing.T) {
 	c := newClient(t)
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	status, body := c.deploy("one", masters(t), map[string]any{"vmSize": "Standard_D2s_v3"})
-	if status != http.StatusCreated || text(body, "properties", "provisioningState") != "Running" {
+	if status != http.StatusCreated || arm.Text(body, "properties", "provisioningState") != "Running" {
 		t.Fatalf("%d %v", status, body)
 	}
-	if s, again := c.deploy("one", masters(t), map[string]any{"vmSize": "x"}); s != http.StatusConflict || text(again, "error", "code") != "DeploymentActive" {
+	if s, again := c.deploy("one", masters(t), map[string]any{"vmSize": "x"}); s != http.StatusConflict || arm.Text(again, "error", "code") != "DeploymentActive" {
 		t.Errorf("a second deployment of that name: %d %v", s, again)
 	}
 	for range 8 {
 		c.pass()
 	}
 	d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
-	if text(d, "properties", "provisioningState") != "Succeeded" || !strings.HasPrefix(text(d, "properties", "outputs", "masterFQDN", "value"), "20.50.") {
-		t.Fatalf("the deployment: %v", at(d, "properties"))
+	if arm.Text(d, "properties", "provisioningState") != "Succeeded" || !strings.HasPrefix(arm.Text(d, "properties", "outputs", "masterFQDN", "value"), "20.50.") {
+		t.Fatalf("the deployment: %v", arm.At(d, "properties"))
 	}
 	vm := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/k8s-master-12345678-2", "")
-	if text(vm, "properties", "storageProfile", "dataDisks", "0", "name") != "k8s-master-12345678-2-etcddisk" || text(vm, "properties", "osProfile", "computerName") != "k8s-master-12345678-2" {
-		t.Errorf("the machine: %v", at(vm, "properties"))
+	if arm.Text(vm, "properties", "storageProfile", "dataDisks", "0", "name") != "k8s-master-12345678-2-etcddisk" || arm.Text(vm, "properties", "osProfile", "computerName") != "k8s-master-12345678-2" {
+		t.Errorf("the machine: %v", arm.At(vm, "properties"))
 	}
 	ops := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one/operations", "")
-	if list, _ := at(ops, "value").([]any); len(list) != 3+3*3+1 {
+	if list, _ := arm.At(ops, "value").([]any); len(list) != 3+3*3+1 {
 		t.Errorf("%d operations", len(list))
 	}
 }
@@ -88,7 +90,7 @@ func TestAFailedChildFailsTheDeployment(t *testing.T) {
 	err := cluster.Await(t.Context(), "the end of the deployment", cluster.Wait{For: 20 * time.Second, Every: 5 * time.Millisecond}, func(context.Context) error {
 		c.pass() // what machines do takes time of its own besides
 		d = c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/one", "")
-		if state := text(d, "properties", "provisioningState"); state == "Running" {
+		if state := arm.Text(d, "properties", "provisioningState"); state == "Running" {
 			return errors.New(state)
 		}
 		return nil
@@ -96,9 +98,9 @@ func TestAFailedChildFailsTheDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text(d, "properties", "provisioningState") != "Failed" || text(d, "properties", "error", "code") != "DeploymentFailed" ||
-		text(d, "properties", "error", "details", "0", "code") != "VMExtensionProvisioningError" {
-		t.Errorf("the deployment: %v", at(d, "properties"))
+	if arm.Text(d, "properties", "provisioningState") != "Failed" || arm.Text(d, "properties", "error", "code") != "DeploymentFailed" ||
+		arm.Text(d, "properties", "error", "details", "0", "code") != "VMExtensionProvisioningError" {
+		t.Errorf("the deployment: %v", arm.At(d, "properties"))
 	}
 }
 
@@ -116,10 +118,10 @@ func TestWrongTemplatesAreRefusedBeforeAnythingIsMade(t *testing.T) {
 			c := newClient(t)
 			c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 			status, body := c.deploy("bad", x.tpl, nil)
-			if status != http.StatusBadRequest || text(body, "error", "code") != "InvalidTemplate" || !strings.Contains(text(body, "error", "message"), x.want) {
+			if status != http.StatusBadRequest || arm.Text(body, "error", "code") != "InvalidTemplate" || !strings.Contains(arm.Text(body, "error", "message"), x.want) {
 				t.Errorf("%d %v", status, body)
 			}
-			if n := len(c.twin.store.view().all()); n != 1 {
+			if n := len(c.twin.store.View().All()); n != 1 {
 				t.Errorf("%d resources are there", n)
 			}
 		})
@@ -130,12 +132,12 @@ func TestAGroupKeeps800Deployments(t *testing.T) {
 	c := newClient(t)
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	for i := range 800 {
-		c.twin.store.write(testSubscription, func(tx *StateTx) {
-			tx.put(ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + strconv.Itoa(i)}}, map[string]any{})
+		c.twin.store.Write(testSubscription, func(tx *state.Tx) {
+			tx.Put(arm.ID{Subscription: testSubscription, ResourceGroup: "g", Provider: "Microsoft.Resources", Types: []string{"deployments"}, Names: []string{"d" + strconv.Itoa(i)}}, map[string]any{})
 		})
 	}
 	status, body := c.deploy("one-more", `{"resources":[]}`, nil)
-	if status != http.StatusConflict || text(body, "error", "code") != "DeploymentQuotaExceeded" || !strings.Contains(text(body, "error", "message"), "would exceed the quota of '800'. The current deployment count is '800'") {
+	if status != http.StatusConflict || arm.Text(body, "error", "code") != "DeploymentQuotaExceeded" || !strings.Contains(arm.Text(body, "error", "message"), "would exceed the quota of '800'. The current deployment count is '800'") {
 		t.Errorf("%d %v", status, body)
 	}
 }
@@ -159,8 +161,8 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 		c.pass()
 	}
 	refused := c.do(http.MethodPut, d, deploy(`,"allowedValues":["x"]`))
-	if got := c.want(http.StatusOK, http.MethodGet, d, ""); text(got, "properties", "provisioningState") != succeeded || text(got, "properties", "parameters", "plain", "value") != "keep" ||
-		text(got, "properties", "outputs", "plain", "value") != "keep" || text(got, "properties", "outputs", "secret", "type") != "secureString" {
+	if got := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(got, "properties", "provisioningState") != arm.Succeeded || arm.Text(got, "properties", "parameters", "plain", "value") != "keep" ||
+		arm.Text(got, "properties", "outputs", "plain", "value") != "keep" || arm.Text(got, "properties", "outputs", "secret", "type") != "secureString" {
 		t.Errorf("the deployment: %v", got)
 	}
 	answers := first.Body.String() + refused.Body.String()

@@ -12,6 +12,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -84,7 +87,7 @@ func (f Fault) Check() error {
 	case f.Kind == FaultSlow && f.Delay == 0:
 		return cluster.Usagef("a slow answer needs a delay")
 	}
-	if err := checkOperations(f.Operations); err != nil {
+	if err := throttle.CheckOperations(f.Operations); err != nil {
 		return &cluster.UsageError{Err: err}
 	}
 	return nil
@@ -92,10 +95,10 @@ func (f Fault) Check() error {
 
 // faults are those that are armed.
 type faults struct {
-	clock Clock
+	clock arm.Clock
 	mu    sync.Mutex
 	armed []*Fault
-	stale Snapshot // by a stale fault
+	stale state.Snapshot // by a stale fault
 }
 
 // Arm arms a fault and gives it its id. What it did is told by Faults and by the call log.
@@ -103,7 +106,7 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	if err := f.Check(); err != nil {
 		return f, err
 	}
-	if policies := t.options.Policy.Providers; f.OperationGroup != "" && !slices.ContainsFunc(policies, func(p ProviderPolicy) bool { return f.counts(&p) }) {
+	if policies := t.options.Policy.Providers; f.OperationGroup != "" && !slices.ContainsFunc(policies, func(p throttle.ProviderPolicy) bool { return f.counts(&p) }) {
 		var known []string
 		for _, p := range policies {
 			known = append(known, p.Policy)
@@ -153,29 +156,29 @@ func (fs *faults) settle() {
 }
 
 // staleDocs are the documents a stale read sees; nil: reads see what is there.
-func (fs *faults) staleDocs() Snapshot {
+func (fs *faults) staleDocs() state.Snapshot {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return fs.stale
 }
 
 // counts reports whether a policy is the group the fault names.
-func (f *Fault) counts(p *ProviderPolicy) bool {
+func (f *Fault) counts(p *throttle.ProviderPolicy) bool {
 	return strings.EqualFold(p.Policy, f.OperationGroup) || strings.EqualFold(p.Policy[strings.IndexByte(p.Policy, '/')+1:], f.OperationGroup)
 }
 
 func (f *Fault) selects(t *Twin, r *request) bool {
-	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.of(r.call.Operation), f.counts) {
+	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(r.Call.Operation), f.counts) {
 		return false
 	}
-	if f.Principal != "" && f.Principal != r.call.Principal || f.Polls && !r.call.Poll {
+	if f.Principal != "" && f.Principal != r.Call.Principal || f.Polls && !r.Call.Poll {
 		return false
 	}
-	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return matches(o, r.call.Operation) })
+	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return throttle.Matches(o, r.Call.Operation) })
 }
 
 // strike lets the first fault that selects the call act on it.
-func (fs *faults) strike(t *Twin, r *request) *Error {
+func (fs *faults) strike(t *Twin, r *request) *arm.Error {
 	fs.mu.Lock()
 	if len(fs.armed) == 0 {
 		fs.mu.Unlock()
@@ -194,16 +197,16 @@ func (fs *faults) strike(t *Twin, r *request) *Error {
 	f.Struck++
 	hit := *f
 	fs.mu.Unlock()
-	r.call.Fault = hit.ID
+	r.Call.Fault = hit.ID
 	return hit.act(t, r)
 }
 
-func (f Fault) act(t *Twin, r *request) *Error {
+func (f Fault) act(t *Twin, r *request) *arm.Error {
 	switch f.Kind {
 	case FaultReset:
 		panic(http.ErrAbortHandler) // net/http's way to cut a connection, or an HTTP/2 stream
 	case FaultFail:
-		r.fails = true
+		r.Fails = true
 		return nil
 	case FaultSlow:
 		select {
@@ -218,16 +221,16 @@ func (f Fault) act(t *Twin, r *request) *Error {
 		}
 		code, message := "ServerError", "The server is currently unable to process the request. Please try again later."
 		if status == http.StatusInternalServerError {
-			code, message = "InternalServerError", "Encountered internal server error. Diagnostic information: timestamp '"+routingStamp(t.clock.Now())+"'."
+			code, message = "InternalServerError", "Encountered internal server error. Diagnostic information: timestamp '"+arm.RoutingStamp(t.clock.Now())+"'."
 		}
-		return f.after(gatewayf(status, code, "%s", message))
+		return f.after(arm.Gatewayf(status, code, "%s", message))
 	default:
 		return f.after(f.tooMany(t, r))
 	}
 }
 
 // after adds the header a fault tells.
-func (f Fault) after(e *Error) *Error {
+func (f Fault) after(e *arm.Error) *arm.Error {
 	if e.Header == nil {
 		e.Header = map[string]string{}
 	}
@@ -242,16 +245,16 @@ func (f Fault) after(e *Error) *Error {
 }
 
 // tooMany is the 429 the call would have got from the policy that counts it, or from the gateway when none does.
-func (f Fault) tooMany(t *Twin, r *request) *Error {
+func (f Fault) tooMany(t *Twin, r *request) *arm.Error {
 	wait := time.Duration(max(f.RetryAfter, 10)) * time.Second
 	now := t.clock.Now()
-	for _, p := range t.options.Policy.of(r.call.Operation) {
+	for _, p := range t.options.Policy.Of(r.Call.Operation) {
 		if p.Subscription != nil && (f.OperationGroup == "" || f.counts(p)) {
-			return (&Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}).Answer(t.clock, r.subject)
+			return (&throttle.Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}).Answer(t.clock, r.subject)
 		}
 	}
-	kind := Budget(r.Method)
-	return (&Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.of(kind)}).Answer(t.clock, r.subject)
+	kind := throttle.Budget(r.Method)
+	return (&throttle.Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.Of(kind)}).Answer(t.clock, r.subject)
 }
 
 // Describe says what the fault does, from the fields that are used.
@@ -284,21 +287,21 @@ func (f Fault) Describe() string {
 }
 
 // tenants are the clusters that a load stands for.
-func (f Fault) tenants() CoTenants {
-	return CoTenants{Operations: f.Operations, PerMinute: f.PerMinute, Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks}
+func (f Fault) tenants() throttle.CoTenants {
+	return throttle.CoTenants{Operations: f.Operations, PerMinute: f.PerMinute, Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks}
 }
 
 // load makes the calls that other clusters have made since the last look. The caller holds the lock.
-func (fs *faults) load(th *Throttle, s Subject) {
+func (fs *faults) load(th *throttle.Meters, s throttle.Subject) {
 	now := fs.clock.Now()
 	for _, f := range fs.armed {
 		if f.Kind != FaultLoad {
 			continue
 		}
-		for operation, due := range f.tenants().due(now.Sub(f.Began)) {
+		for operation, due := range f.tenants().Due(now.Sub(f.Began)) {
 			for ; f.made[operation] < due; f.made[operation]++ {
 				f.Struck++
-				th.elsewhere(s, operation)
+				th.Elsewhere(s, operation)
 			}
 		}
 	}

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // faultBite is a fault and what a call sees of it.
@@ -16,7 +19,7 @@ type faultBite struct {
 const vmPath = "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00000"
 
 func statusOf(err error) int {
-	e, ok := err.(*Error) //nolint:errorlint // the client's own, unwrapped
+	e, ok := err.(*arm.Error) //nolint:errorlint // the client's own, unwrapped
 	switch {
 	case err == nil:
 		return http.StatusOK
@@ -62,7 +65,7 @@ func bites() map[string]faultBite {
 			if c.Do(ctx, http.MethodDelete, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001", nil, nil) != nil {
 				return false
 			}
-			clock, _ := twin.clock.(*VirtualClock)
+			clock, _ := twin.clock.(*arm.VirtualClock)
 			clock.Advance(5 * time.Minute)
 			var body struct {
 				Properties struct{ ProvisioningState string }
@@ -71,7 +74,7 @@ func bites() map[string]faultBite {
 			return err == nil && body.Properties.ProvisioningState == "Failed"
 		}},
 		"load of others": {Fault{Kind: FaultLoad, Operations: []string{"LIST Microsoft.Compute/virtualMachines"}, PerMinute: 2000}, func(ctx context.Context, c *Client, twin *Twin) bool {
-			clock, _ := twin.clock.(*VirtualClock)
+			clock, _ := twin.clock.(*arm.VirtualClock)
 			for range 40 { // a co-tenant of its own is held by the gateway to 250 and 25 a second: it takes a while to empty the provider's bucket
 				clock.Advance(5 * time.Second)
 				if get(ctx, c, "providers/Microsoft.Compute/virtualMachines") == http.StatusTooManyRequests {
@@ -85,7 +88,7 @@ func bites() map[string]faultBite {
 
 // TestLoadOfOtherClusters: idle clusters read what their generation reads in an hour, and enough of them leave nothing of a policy's budget.
 func TestLoadOfOtherClusters(t *testing.T) {
-	p, err := LoadPolicy("legacy")
+	p, err := throttle.LoadPolicy("legacy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,7 @@ func TestLoadOfOtherClusters(t *testing.T) {
 		calls     int // in an hour, of 50 scale sets and 10 nodes with disks
 		throttled bool
 	}{{"L0", 1, 600 + 600 + 24, false}, {"L1", 1, 300 + 16, false}, {"L3", 1, 300 + 6, false}, {"L1", 10, 10 * (300 + 16), true}} {
-		clock := NewVirtualClock(time.Now())
+		clock := arm.NewVirtualClock(time.Now())
 		twin, err := New(Options{Clock: clock, Policy: p})
 		if err != nil {
 			t.Fatal(err)
@@ -104,7 +107,7 @@ func TestLoadOfOtherClusters(t *testing.T) {
 			t.Fatal(err)
 		}
 		throttled := false
-		s := Subject{Region: "r", Subscription: "s", Principal: "me"}
+		s := throttle.Subject{Region: "r", Subscription: "s", Principal: "me"}
 		for range 60 {
 			clock.Advance(time.Minute)
 			twin.faults.mu.Lock()

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/proxy"
 )
 
 // viaProxy is a client that goes through a proxy and trusts what is told.
@@ -49,11 +51,11 @@ func realTwin(t *testing.T) (*client, *Server, string) {
 
 func TestTheProxyLooksIntoNothingButWhatItStandsBefore(t *testing.T) {
 	c, real, ca := realTwin(t)
-	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, at := proxyTo(t, ProxyOptions{ToCA: ca})
+	front, at := proxyTo(t, proxy.Options{ToCA: ca})
 	target := real.Ready.Endpoint + subscriptionPath
 	// Only the host's own authority is trusted: with the proxy's certificate this would fail.
 	if f := through(t, at, viaProxy(t, at, real.CA), http.MethodGet, target, token, ""); f.status != http.StatusOK {
@@ -78,12 +80,12 @@ func TestTheProxyLooksIntoNothingButWhatItStandsBefore(t *testing.T) {
 
 func TestAProxyThatOthersReachLeadsNowhereElse(t *testing.T) {
 	_, real, ca := realTwin(t)
-	_, at := proxyTo(t, ProxyOptions{ToCA: ca, AnyHost: true})
+	_, at := proxyTo(t, proxy.Options{ToCA: ca, AnyHost: true})
 	if f := through(t, at, viaProxy(t, at, real.CA), http.MethodGet, real.Ready.Endpoint+subscriptionPath, "", ""); f.err == nil || !strings.Contains(f.err.Error(), "Forbidden") {
 		t.Errorf("another host: %+v", f)
 	}
 	at2 := func(hosts ...string) *Server {
-		_, s := proxyTo(t, ProxyOptions{ToCA: ca, Intercept: hosts, AnyHost: true})
+		_, s := proxyTo(t, proxy.Options{ToCA: ca, Intercept: hosts, AnyHost: true})
 		return s
 	}
 	for _, address := range []string{"169.254.169.254", "127.0.0.1", "localhost", "[::1]", "0.0.0.0", "168.63.129.16"} {
@@ -121,11 +123,11 @@ func watching(t *testing.T) (*httptest.Server, string) {
 func TestAWatchGoesThroughTheProxyAsItComes(t *testing.T) {
 	s, ca := watching(t)
 	file := filepath.Join(t.TempDir(), "r.jsonl")
-	record, err := NewRecorder(file, false)
+	record, err := proxy.NewRecorder(file, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, o := range map[string]ProxyOptions{"forward": {Intercept: []string{"127.0.0.1"}}, "tunnel": {}, "reverse": {To: s.URL}} {
+	for name, o := range map[string]proxy.Options{"forward": {Intercept: []string{"127.0.0.1"}}, "tunnel": {}, "reverse": {To: s.URL}} {
 		t.Run(name, func(t *testing.T) {
 			o.ToCA, o.Record = ca, record
 			_, at := proxyTo(t, o)
@@ -158,16 +160,16 @@ func TestARecordingThatFailsFailsNothingElse(t *testing.T) {
 		t.Skip("no /dev/full here")
 	}
 	c, real, ca := realTwin(t)
-	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, err := NewRecorder("/dev/full", false)
+	record, err := proxy.NewRecorder("/dev/full", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var told atomic.Value
-	front, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}, Lost: func(err error) { told.Store(err.Error()) }})
+	front, at := proxyTo(t, proxy.Options{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}, Lost: func(err error) { told.Store(err.Error()) }})
 	group := real.Ready.Endpoint + "/subscriptions/" + testSubscription + "/resourceGroups/g?api-version=1"
 	if f := through(t, at, nil, http.MethodPut, group, token, `{"location":"westeurope"}`); f.status != http.StatusCreated {
 		t.Errorf("a PUT that was done is answered %+v", f)

@@ -6,11 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // FuzzRouter sends whatever there is: the twin must not panic, and must not answer 5xx where Azure would not.
 func FuzzRouter(f *testing.F) {
-	p, err := LoadPolicy("current")
+	p, err := throttle.LoadPolicy("current")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -41,12 +44,12 @@ func FuzzRouter(f *testing.F) {
 		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " \x7f") || len(method) > 10 {
 			return
 		}
-		clock := NewVirtualClock(time.Now())
+		clock := arm.NewVirtualClock(time.Now())
 		twin, err := New(Options{Clock: clock, Policy: p})
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := twin.identity.tokens.issue("me", "aud", "iss")
+		token, err := twin.identity.Tokens.Issue("me", "aud", "iss")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,13 +77,13 @@ func FuzzRouter(f *testing.F) {
 		send(method, path, body)
 		clock.Advance(5 * time.Minute)
 		send("GET", vm+v, "")
-		for _, op := range twin.store.view().operations() { // a mistake made in an operation is told by it alone
-			if op.failure != nil && op.failure.Code == mistakeCode {
-				t.Fatalf("%s %s: %s of %s: %v", method, path, op.verb, op.target, op.failure)
+		for _, op := range twin.store.View().Operations() { // a mistake made in an operation is told by it alone
+			if op.Failure != nil && op.Failure.Code == arm.MistakeCode {
+				t.Fatalf("%s %s: %s of %s: %v", method, path, op.Verb, op.Target, op.Failure)
 			}
 		}
 		for _, doc := range twin.State().Resources {
-			if strings.Contains(string(doc), mistakeCode) {
+			if strings.Contains(string(doc), arm.MistakeCode) {
 				t.Fatalf("%s %s: %s", method, path, doc)
 			}
 		}

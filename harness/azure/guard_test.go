@@ -8,6 +8,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
+	"drydock.dev/drydock/harness/azure/resource"
 )
 
 const testGroup = "/subscriptions/" + testSubscription + "/resourceGroups/g"
@@ -51,7 +55,7 @@ func TestARoleAssignmentSaysWhatItIsOn(t *testing.T) {
 	c.machine("vm")
 	for _, scope := range []string{"/subscriptions/" + testSubscription, "/subscriptions/\u0130\u0130", testGroup, testGroup + "/providers/Microsoft.Compute/virtualMachines/vm"} {
 		body := c.want(http.StatusCreated, http.MethodPut, scope+"/providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`)
-		if text(body, "properties", "scope") != scope {
+		if arm.Text(body, "properties", "scope") != scope {
 			t.Errorf("on %s: %v", scope, body)
 		}
 	}
@@ -66,17 +70,17 @@ func TestADeploymentOfAMissingInstanceFails(t *testing.T) {
 		{"type":"Microsoft.Compute/virtualMachineScaleSets","apiVersion":"1","name":"ss","location":"westeurope","sku":{"capacity":1},"properties":{}},
 		{"type":"Microsoft.Compute/virtualMachineScaleSets/virtualMachines","apiVersion":"1","name":"ss/77","dependsOn":["ss"],"properties":{}}]}}}`)
 	c.pass()
-	if body := c.want(http.StatusOK, http.MethodGet, d, ""); text(body, "properties", "provisioningState") != failed {
-		t.Errorf("it is %v", at(body, "properties"))
+	if body := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(body, "properties", "provisioningState") != arm.Failed {
+		t.Errorf("it is %v", arm.At(body, "properties"))
 	}
 }
 
 // bad has a type whose hooks have a mistake.
-func bad(t *testing.T, m Machines, hook func(t *Type)) *client {
+func bad(t *testing.T, m provider.Machines, hook func(t *resource.Type)) *client {
 	t.Helper()
-	typ := &Type{name: "Microsoft.Compute/mistakes", located: true}
+	typ := &resource.Type{Name: "Microsoft.Compute/mistakes", Located: true}
 	hook(typ)
-	c := newClientOf(t, Options{Types: []*Type{typ}, Machines: m})
+	c := newClientOf(t, Options{Types: []*resource.Type{typ}, Machines: m})
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	return c
 }
@@ -87,7 +91,9 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 	var none []int
 	wrong := func() { none[len(none)]++ }
 	t.Run("in a call", func(t *testing.T) {
-		c := bad(t, nil, func(typ *Type) { typ.fill = func(*Tx, ID, map[string]any, map[string]any) { wrong() } })
+		c := bad(t, nil, func(typ *resource.Type) {
+			typ.Fill = func(*resource.Tx, arm.ID, map[string]any, map[string]any) { wrong() }
+		})
 		if w := c.do(http.MethodPut, mistakePath, `{"location":"x"}`); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "guard_test") && !strings.Contains(w.Body.String(), "azure.Test") {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
@@ -95,28 +101,28 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 			t.Errorf("the call log says %+v", calls[1])
 		}
 	})
-	for _, m := range []Machines{nil, failing{}} {
+	for _, m := range []provider.Machines{nil, failing{}} {
 		t.Run(fmt.Sprint("in an operation, beside: ", m != nil), func(t *testing.T) {
-			c := bad(t, m, func(typ *Type) { typ.made = func(*Tx, ID) *Error { wrong(); return nil } })
+			c := bad(t, m, func(typ *resource.Type) { typ.Made = func(*resource.Tx, arm.ID) *arm.Error { wrong(); return nil } })
 			c.do(http.MethodPut, mistakePath, `{"location":"x"}`)
 			c.pass()
-			id, _ := ParseID("/subscriptions/" + testSubscription + "/" + mistakePath)
+			id, _ := arm.ParseID("/subscriptions/" + testSubscription + "/" + mistakePath)
 			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
-				if _, running := c.twin.store.view().running(id); !running {
+				if _, running := c.twin.store.View().Running(id); !running {
 					break
 				}
 			}
-			if body := c.want(http.StatusOK, http.MethodGet, mistakePath, ""); text(body, "properties", "provisioningState") != failed {
+			if body := c.want(http.StatusOK, http.MethodGet, mistakePath, ""); arm.Text(body, "properties", "provisioningState") != arm.Failed {
 				t.Errorf("the resource is %v", body)
 			}
 		})
 	}
 	t.Run("in a deployment", func(t *testing.T) {
-		c := bad(t, nil, func(typ *Type) { typ.made = func(*Tx, ID) *Error { wrong(); return nil } })
+		c := bad(t, nil, func(typ *resource.Type) { typ.Made = func(*resource.Tx, arm.ID) *arm.Error { wrong(); return nil } })
 		d := "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
 		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"x"}]}}}`)
 		c.pass()
-		if body := c.want(http.StatusOK, http.MethodGet, d, ""); text(body, "properties", "provisioningState") != failed {
+		if body := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(body, "properties", "provisioningState") != arm.Failed {
 			t.Errorf("the deployment is %v", body)
 		}
 	})
@@ -124,7 +130,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 
 func TestAStateIsLoadedByTwoAtOnceAndBesideReads(t *testing.T) {
 	c := newClient(t)
-	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -103,7 +104,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
 		IMDS: "http://" + imds.Addr().String(), Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
-	if _, still := t.clock.(*VirtualClock); t.options.Machines != nil && !still {
+	if _, still := t.clock.(*arm.VirtualClock); t.options.Machines != nil && !still {
 		go t.tick(ctx) // machines act on time, whether anybody asks or not
 	}
 	return s, s.announce(l)
@@ -120,7 +121,7 @@ func (t *Twin) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-every.C:
-			t.store.settle()
+			t.store.Settle()
 		}
 	}
 }

@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/proxy"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // fetched is a real client that goes through a proxy.
@@ -57,13 +61,13 @@ func serving(t *testing.T, serve func(ctx context.Context) (*Server, error)) *Se
 	return s
 }
 
-func proxyTo(t *testing.T, o ProxyOptions) (*Twin, *Server) {
+func proxyTo(t *testing.T, o proxy.Options) (*Twin, *Server) {
 	t.Helper()
-	p, err := LoadPolicy("current")
+	p, err := throttle.LoadPolicy("current")
 	if err != nil {
 		t.Fatal(err)
 	}
-	twin, err := New(Options{Clock: NewVirtualClock(time.Now()), Policy: p})
+	twin, err := New(Options{Clock: arm.NewVirtualClock(time.Now()), Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +85,12 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "recording.jsonl")
-	record, err := NewRecorder(file, false)
+	record, err := proxy.NewRecorder(file, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, at := proxyTo(t, ProxyOptions{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
-	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	front, at := proxyTo(t, proxy.Options{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
+	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +125,11 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 	if err := real.Close(); err != nil {
 		t.Fatal(err)
 	}
-	replay, err := LoadReplay(file)
+	replay, err := proxy.LoadReplay(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, again := proxyTo(t, ProxyOptions{Replay: replay, Intercept: []string{"127.0.0.1"}})
+	_, again := proxyTo(t, proxy.Options{Replay: replay, Intercept: []string{"127.0.0.1"}})
 	if f := through(t, again, nil, http.MethodGet, group, token, ""); f.status != http.StatusOK || strings.Contains(first.body, "Password") && f.body == "" {
 		t.Errorf("replayed: %+v", f)
 	}
@@ -141,8 +145,8 @@ func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 	if err := os.WriteFile(ca, real.CA, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, at := proxyTo(t, ProxyOptions{To: real.Ready.Endpoint, ToCA: ca})
-	token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+	_, at := proxyTo(t, proxy.Options{To: real.Ready.Endpoint, ToCA: ca})
+	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,11 +172,11 @@ func TestARecordingThatCannotBeReadIsRefused(t *testing.T) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadReplay(file); err == nil || !strings.Contains(err.Error(), file) {
+		if _, err := proxy.LoadReplay(file); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := LoadReplay(filepath.Join(dir, "none")); err == nil {
+	if _, err := proxy.LoadReplay(filepath.Join(dir, "none")); err == nil {
 		t.Error("a recording that is not there was read")
 	}
 }

@@ -7,11 +7,17 @@ import (
 	"net/http"
 	"os"
 	"slices"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/identity"
+	"drydock.dev/drydock/harness/azure/proxy"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // ServeProxy opens the listeners of a proxy and returns when it answers. The twin gives it its policy, clock, faults and call log; it has no resources
 // and answers nothing itself.
-func (t *Twin) ServeProxy(ctx context.Context, o ProxyOptions, l Listen) (_ *Server, err error) {
+func (t *Twin) ServeProxy(ctx context.Context, o proxy.Options, l Listen) (_ *Server, err error) {
 	if err := loopback(l.Address, l.AnyHost); err != nil {
 		return nil, err
 	}
@@ -20,11 +26,11 @@ func (t *Twin) ServeProxy(ctx context.Context, o ProxyOptions, l Listen) (_ *Ser
 		return nil, err
 	}
 	o.AnyHost, o.TLS, o.Around, o.Now, o.Lost = l.AnyHost, a.config(), t.around, t.clock.Now, t.counted(o.Lost)
-	p, err := NewProxy(o)
+	p, err := proxy.New(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{CA: slices.Concat(a.pem, p.trusted()), failed: make(chan error, 2)}
+	s := &Server{CA: slices.Concat(a.pem, p.Trusted()), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -39,14 +45,14 @@ func (t *Twin) ServeProxy(ctx context.Context, o ProxyOptions, l Listen) (_ *Ser
 		return nil, errors.Join(err, front.Close())
 	}
 	ctx, s.end = context.WithCancel(ctx)
-	handler, secure := p.handler()
+	handler, secure := p.Handler()
 	scheme, server := "http://", &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }}
 	if secure {
 		scheme, server = "https://", &http.Server{Handler: handler, TLSConfig: a.config()}
 	}
 	s.start(front, server)
 	s.Ready = Ready{
-		Endpoint: scheme + front.Addr().String(), Authority: p.tokens(scheme + front.Addr().String()), Tenant: t.options.Tenant, Subscription: t.options.Subscription,
+		Endpoint: scheme + front.Addr().String(), Authority: p.Tokens(scheme + front.Addr().String()), Tenant: t.options.Tenant, Subscription: t.options.Subscription,
 		Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
 	return s, s.announce(l)
@@ -68,7 +74,7 @@ func (t *Twin) around(next http.Handler) http.Handler {
 		r, log := t.receive(w, hr)
 		defer log()
 		if err := t.account(r); err != nil {
-			err.write(r.w)
+			err.Write(r.w)
 			return
 		}
 		next.ServeHTTP(r.w, hr)
@@ -76,23 +82,23 @@ func (t *Twin) around(next http.Handler) http.Handler {
 }
 
 // account counts the call on budgets as the gateway does, without holding it to them, and lets faults strike.
-func (t *Twin) account(r *request) *Error {
-	id, ok := ParseID(r.URL.Path)
+func (t *Twin) account(r *request) *arm.Error {
+	id, ok := arm.ParseID(r.URL.Path)
 	if !ok {
 		return nil
 	}
-	r.id, r.subject.Region = id, t.options.Region
-	r.call.Principal = principalOf(r.Header.Get("Authorization"))
-	r.call.Subscription, r.call.Region, r.call.APIVersion = id.Subscription, r.subject.Region, r.param("api-version")
-	r.subject.Subscription, r.subject.Principal = id.Subscription, r.call.Principal
-	if err := t.engine.route(r.Request); err != nil {
-		r.typ = &Type{name: id.Type()}
+	r.ID, r.subject.Region = id, t.options.Region
+	r.Call.Principal = identity.PrincipalOf(r.Header.Get("Authorization"))
+	r.Call.Subscription, r.Call.Region, r.Call.APIVersion = id.Subscription, r.subject.Region, r.Param("api-version")
+	r.subject.Subscription, r.subject.Principal = id.Subscription, r.Call.Principal
+	if err := t.engine.Route(r.Request); err != nil {
+		r.Type = &resource.Type{Name: id.Type()}
 	}
-	r.call.Operation = t.engine.operation(r.Request)
-	if _, over := t.throttle.Gateway(r.subject, Budget(r.Method)); over != nil {
-		r.call.Over = "gateway/" + over.Policy
-	} else if _, over := t.throttle.Provider(r.subject, r.call.Operation, t.engine.limited(r.Request)); over != nil {
-		r.call.Over = over.Policy
+	r.Call.Operation = t.engine.Operation(r.Request)
+	if _, over := t.throttle.Gateway(r.subject, throttle.Budget(r.Method)); over != nil {
+		r.Call.Over = "gateway/" + over.Policy
+	} else if _, over := t.throttle.Provider(r.subject, r.Call.Operation, t.engine.Limited(r.Request)); over != nil {
+		r.Call.Over = over.Policy
 	}
 	return t.faults.strike(t, r)
 }

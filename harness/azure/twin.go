@@ -15,33 +15,40 @@ import (
 
 	"github.com/google/uuid"
 
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/deploy"
+	"drydock.dev/drydock/harness/azure/identity"
+	"drydock.dev/drydock/harness/azure/provider"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
 )
 
 // Options make a twin.
 type Options struct {
-	Clock        Clock
-	Policy       *Policy
-	Hostile      bool     // rejected calls count, and early ones lengthen the block
-	Strict       bool     // only api-versions that are dates pass
-	Region       string   // of the gateway, and of resources that name none; westeurope
-	Tenant       string   // default: a fixed one
-	Subscription string   // the one the ready file names; any other exists as well
-	Seed         uint64   // of durations
-	MultiHeader  bool     // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
-	Page         int      // resources a page; 100
-	Machines     Machines // what virtual machines really are; nil: documents only
-	Types        []*Type  // further ones than the providers'
+	Clock        arm.Clock
+	Policy       *throttle.Policy
+	Hostile      bool              // rejected calls count, and early ones lengthen the block
+	Strict       bool              // only api-versions that are dates pass
+	Region       string            // of the gateway, and of resources that name none; westeurope
+	Tenant       string            // default: a fixed one
+	Subscription string            // the one the ready file names; any other exists as well
+	Seed         uint64            // of durations
+	MultiHeader  bool              // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
+	Page         int               // resources a page; 100
+	Machines     provider.Machines // what virtual machines really are; nil: documents only
+	Types        []*resource.Type  // further ones than the providers'
 }
 
 // Twin answers requests.
 type Twin struct {
 	options  Options
-	clock    Clock
-	throttle *Throttle
-	store    *Store
-	engine   *Engine
-	identity *Identity
+	clock    arm.Clock
+	throttle *throttle.Meters
+	store    *state.Store
+	engine   *resource.Engine
+	identity *identity.Service
 	calls    *CallLog
 	faults   *faults
 
@@ -74,21 +81,21 @@ func New(o Options) (*Twin, error) {
 	if o.Clock == nil || o.Policy == nil {
 		return nil, cluster.Usagef("a twin needs a clock and a throttling policy")
 	}
-	store, err := NewStore(o.Clock, o.Seed)
+	store, err := state.New(o.Clock, o.Seed)
 	if err != nil {
 		return nil, err
 	}
 	if o.Machines != nil {
 		store.Beside()
 	}
-	id, err := NewIdentity(IdentityOptions{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock}, store.view())
+	id, err := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock}, store.View())
 	if err != nil {
 		return nil, err
 	}
-	types := slices.Concat(providerTypes(o.Machines), deploymentTypes(), o.Types)
+	types := slices.Concat(provider.Types(o.Machines), deploy.Types(), o.Types)
 	return &Twin{
-		options: o, clock: o.Clock, throttle: NewThrottle(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
-		engine: NewEngine(EngineOptions{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page}, store, types),
+		options: o, clock: o.Clock, throttle: throttle.New(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
+		engine: resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page}, store, types),
 		calls:  newCallLog(), faults: &faults{clock: o.Clock},
 	}, nil
 }
@@ -103,9 +110,9 @@ type connectionKey struct{}
 
 // request is one call on its way through.
 type request struct {
-	*Request
+	*resource.Request
 	w       *recorder
-	subject Subject
+	subject throttle.Subject
 }
 
 // recorder notes what was answered.
@@ -131,7 +138,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	t.store.settle()
+	t.store.Settle()
 	r, log := t.receive(w, hr)
 	public := false
 	defer func() {
@@ -140,26 +147,26 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		}
 	}()
 	defer answerMistake(r)
-	if public = t.identity.public(r.w, hr); public {
+	if public = t.identity.Serve(r.w, hr); public {
 		return
 	}
 	t.stamp(r)
 	if err := t.admit(r); err != nil {
-		err.write(r.w)
+		err.Write(r.w)
 		return
 	}
-	r.stale = t.faults.staleDocs()
-	t.engine.serve(r.Request, r.w)
+	r.Stale = t.faults.staleDocs()
+	t.engine.Serve(r.Request, r.w)
 }
 
 // receive begins a call; log writes it down when it is over.
 func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) (r *request, log func()) {
 	begun := time.Now()
-	call := &Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
-	r = &request{Request: &Request{Request: hr, query: hr.URL.Query(), call: call, told: w.Header()}, w: &recorder{ResponseWriter: w}}
+	call := &arm.Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
+	r = &request{Request: &resource.Request{Request: hr, Query: hr.URL.Query(), Call: call, Told: w.Header()}, w: &recorder{ResponseWriter: w}}
 	return r, func() {
-		r.call.Status, r.call.Seconds = r.w.status, time.Since(begun).Seconds()
-		t.calls.add(*r.call)
+		r.Call.Status, r.Call.Seconds = r.w.status, time.Since(begun).Seconds()
+		t.calls.add(*r.Call)
 	}
 }
 
@@ -175,9 +182,9 @@ func (t *Twin) stamp(r *request) {
 	if host, rest, ok := strings.Cut(r.Host, "."); ok && strings.HasPrefix(rest, "management.") { // a regional endpoint of the gateway
 		r.subject.Region = host
 	}
-	r.call.Region = r.subject.Region
+	r.Call.Region = r.subject.Region
 	h["x-ms-request-id"], h["x-ms-correlation-request-id"] = []string{id}, []string{correlation}
-	h["x-ms-routing-request-id"] = []string{strings.ToUpper(r.subject.Region) + ":" + routingStamp(now) + ":" + id}
+	h["x-ms-routing-request-id"] = []string{strings.ToUpper(r.subject.Region) + ":" + arm.RoutingStamp(now) + ":" + id}
 	h["Cache-Control"], h["Pragma"], h["Expires"] = []string{"no-cache"}, []string{"no-cache"}, []string{"-1"}
 	h["Strict-Transport-Security"], h["X-Content-Type-Options"] = []string{"max-age=31536000; includeSubDomains"}, []string{"nosniff"}
 	h["Date"] = []string{now.UTC().Format(http.TimeFormat)}
@@ -185,15 +192,15 @@ func (t *Twin) stamp(r *request) {
 		h["x-ms-client-request-id"] = []string{client}
 	}
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
-		r.call.Connection, r.subject.Instance = c.number, c.number
+		r.Call.Connection, r.subject.Instance = c.number, c.number
 	}
 }
 
 // admit says whether the call gets to a resource provider.
-func (t *Twin) admit(r *request) *Error {
-	principal, refused := t.identity.tokens.check(r.Request.Request, "https://"+r.Host)
-	r.call.Principal, r.subject.Principal = principal, principal
-	r.call.APIVersion = r.param("api-version")
+func (t *Twin) admit(r *request) *arm.Error {
+	principal, refused := t.identity.Tokens.Check(r.Request.Request, "https://"+r.Host)
+	r.Call.Principal, r.subject.Principal = principal, principal
+	r.Call.APIVersion = r.Param("api-version")
 	unknown := t.name(r) // before anything is refused: the call log says of refused calls as well what they wanted
 	if refused != nil {
 		return refused
@@ -211,51 +218,51 @@ func (t *Twin) admit(r *request) *Error {
 }
 
 // name finds what the call is about: its resource, the type of that, and the operation.
-func (t *Twin) name(r *request) *Error {
-	id, ok := ParseID(r.URL.Path)
+func (t *Twin) name(r *request) *arm.Error {
+	id, ok := arm.ParseID(r.URL.Path)
 	if !ok {
-		return gatewayf(http.StatusNotFound, "InvalidResource", "The requested resource does not exist: %s", r.URL.Path)
+		return arm.Gatewayf(http.StatusNotFound, "InvalidResource", "The requested resource does not exist: %s", r.URL.Path)
 	}
-	r.id = id
-	r.call.Subscription, r.subject.Subscription = id.Subscription, id.Subscription
+	r.ID = id
+	r.Call.Subscription, r.subject.Subscription = id.Subscription, id.Subscription
 	if !t.subscription(id.Subscription) {
-		return gatewayf(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", id.Subscription)
+		return arm.Gatewayf(http.StatusNotFound, "SubscriptionNotFound", "The subscription '%s' could not be found.", id.Subscription)
 	}
-	if err := t.engine.route(r.Request); err != nil {
+	if err := t.engine.Route(r.Request); err != nil {
 		return err
 	}
-	r.call.Operation = t.engine.operation(r.Request)
+	r.Call.Operation = t.engine.Operation(r.Request)
 	return nil
 }
 
 // limit draws on the gateway's budgets and then on the provider's; all headers are told on success too.
-func (t *Twin) limit(r *request) *Error {
+func (t *Twin) limit(r *request) *arm.Error {
 	h := r.w.Header()
-	left, rejected := t.throttle.Gateway(r.subject, Budget(r.Method))
+	left, rejected := t.throttle.Gateway(r.subject, throttle.Budget(r.Method))
 	for _, b := range left {
-		h[b.header] = []string{strconv.Itoa(b.left)}
+		h[b.Header] = []string{strconv.Itoa(b.Left)}
 	}
 	if rejected == nil {
-		left, rejected = t.throttle.Provider(r.subject, r.call.Operation, t.engine.limited(r.Request))
+		left, rejected = t.throttle.Provider(r.subject, r.Call.Operation, t.engine.Limited(r.Request))
 		t.remaining(h, left)
 	}
 	if rejected == nil {
 		return nil
 	}
-	r.call.Throttled = rejected.Policy
+	r.Call.Throttled = rejected.Policy
 	if rejected.Gateway {
-		r.call.Throttled = "gateway/" + rejected.Policy
+		r.Call.Throttled = "gateway/" + rejected.Policy
 	}
 	return rejected.Answer(t.clock, r.subject)
 }
 
-func (t *Twin) remaining(h http.Header, left []budget) {
+func (t *Twin) remaining(h http.Header, left []throttle.Remaining) {
 	if len(left) == 0 {
 		return
 	}
 	var values []string
 	for _, b := range left {
-		values = append(values, b.header+";"+strconv.Itoa(b.left))
+		values = append(values, b.Header+";"+strconv.Itoa(b.Left))
 	}
 	if !t.options.MultiHeader {
 		values = []string{strings.Join(values, ",")}
@@ -264,14 +271,14 @@ func (t *Twin) remaining(h http.Header, left []budget) {
 }
 
 // version checks api-version: any passes and is noted, and in strict mode only a date does.
-func (t *Twin) version(r *request) *Error {
-	v := r.call.APIVersion
+func (t *Twin) version(r *request) *arm.Error {
+	v := r.Call.APIVersion
 	if v == "" {
-		return gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
+		return arm.Gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	}
 	day := strings.TrimSuffix(v, "-preview")
 	if _, err := time.Parse("2006-01-02", day); t.options.Strict && err != nil {
-		return gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are dates in the form '2020-06-01' or '2020-06-01-preview'.", v)
+		return arm.Gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are dates in the form '2020-06-01' or '2020-06-01-preview'.", v)
 	}
 	return nil
 }
@@ -285,5 +292,5 @@ func answerMistake(r *request) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) || r.w.status != 0 {
 		panic(p)
 	}
-	mistake(p).write(r.w)
+	arm.Mistake(p).Write(r.w)
 }

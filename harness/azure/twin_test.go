@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 const testSubscription = "11111111-0000-4000-8000-000000000001"
@@ -17,7 +21,7 @@ const testSubscription = "11111111-0000-4000-8000-000000000001"
 type client struct {
 	t         *testing.T
 	twin      *Twin
-	clock     *VirtualClock
+	clock     *arm.VirtualClock
 	principal string
 }
 
@@ -29,11 +33,11 @@ func newClient(t *testing.T) *client {
 // newClientOf is one of a twin of some options: the clock and the policy are the test's.
 func newClientOf(t *testing.T, o Options) *client {
 	t.Helper()
-	p, err := LoadPolicy("current")
+	p, err := throttle.LoadPolicy("current")
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+	clock := arm.NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	o.Clock, o.Policy = clock, p
 	twin, err := New(o)
 	if err != nil {
@@ -62,7 +66,7 @@ func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 		path += sep + "api-version=2024-03-01"
 	}
 	r := httptest.NewRequestWithContext(c.t.Context(), method, "https://management.example"+path, strings.NewReader(body))
-	token, err := c.twin.identity.tokens.issue(c.principal, "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue(c.principal, "aud", "iss")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -89,7 +93,7 @@ func (c *client) want(status int, method, path, body string) map[string]any {
 }
 
 // pass lets every running operation end.
-func (c *client) pass() { c.clock.Advance(2 * time.Minute); c.twin.store.settle() }
+func (c *client) pass() { c.clock.Advance(2 * time.Minute); c.twin.store.Settle() }
 
 // machine makes a group, a network, an interface and a virtual machine.
 func (c *client) machine(name string) {
@@ -219,13 +223,13 @@ func TestOneMachineIsLimitedWhileTheSubscriptionIsIdle(t *testing.T) {
 }
 
 func TestTheHourlyGatewayHasInstances(t *testing.T) {
-	p, err := LoadPolicy("legacy")
+	p, err := throttle.LoadPolicy("legacy")
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := NewVirtualClock(time.Now())
-	th := NewThrottle(clock, p, false)
-	s := Subject{Region: "r", Subscription: "s", Principal: "p"}
+	clock := arm.NewVirtualClock(time.Now())
+	th := throttle.New(clock, p, false)
+	s := throttle.Subject{Region: "r", Subscription: "s", Principal: "p"}
 	for range 1200 {
 		if _, r := th.Gateway(s, "writes"); r != nil {
 			t.Fatal("throttled within the hour's budget")
@@ -236,7 +240,7 @@ func TestTheHourlyGatewayHasInstances(t *testing.T) {
 		t.Fatalf("write 1201: %+v", r)
 	}
 	s.Instance = 1
-	if left, r := th.Gateway(s, "writes"); r != nil || left[0].left != 1199 {
+	if left, r := th.Gateway(s, "writes"); r != nil || left[0].Left != 1199 {
 		t.Errorf("another instance: %+v %+v", left, r)
 	}
 }
@@ -245,14 +249,17 @@ func TestWhoIgnoresRetryAfterNeverComesBackFromAHostileTwin(t *testing.T) {
 	for _, policy := range []string{"current", "legacy"} {
 		for _, patient := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, patient %v", policy, patient), func(t *testing.T) {
-				p, err := LoadPolicy(policy)
+				p, err := throttle.LoadPolicy(policy)
 				if err != nil {
 					t.Fatal(err)
 				}
-				clock := NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-				th := NewThrottle(clock, p, true)
-				s := Subject{Region: "r", Subscription: "s", Principal: "p"}
-				list := func() *Rejection { _, r := th.Provider(s, "LIST Microsoft.Compute/virtualMachines", "x"); return r }
+				clock := arm.NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+				th := throttle.New(clock, p, true)
+				s := throttle.Subject{Region: "r", Subscription: "s", Principal: "p"}
+				list := func() *throttle.Rejection {
+					_, r := th.Provider(s, "LIST Microsoft.Compute/virtualMachines", "x")
+					return r
+				}
 				for list() == nil { // use it up
 				}
 				passed := 0
@@ -282,10 +289,10 @@ func TestAMachinesLife(t *testing.T) {
 	c.machine("vm-1")
 	vm := "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1"
 	body := c.want(http.StatusOK, http.MethodGet, vm+"?$expand=instanceView", "")
-	if text(body, "properties", "provisioningState") != "Succeeded" || text(body, "properties", "instanceView", "statuses", "1", "code") != "PowerState/running" {
+	if arm.Text(body, "properties", "provisioningState") != "Succeeded" || arm.Text(body, "properties", "instanceView", "statuses", "1", "code") != "PowerState/running" {
 		t.Fatalf("the machine is %v", body)
 	}
-	if raw, _ := json.Marshal(body); strings.Contains(string(raw), hiddenPrefix) {
+	if raw, _ := json.Marshal(body); strings.Contains(string(raw), state.HiddenPrefix) {
 		t.Errorf("a client sees the twin's own: %s", raw)
 	}
 	nic := "resourceGroups/g/providers/Microsoft.Network/networkInterfaces/vm-1-nic"
@@ -309,8 +316,8 @@ func TestAMachinesLife(t *testing.T) {
 	if s := poll(location); s.Code != http.StatusAccepted {
 		t.Errorf("the location: %d %s", s.Code, s.Body)
 	}
-	if got := c.want(http.StatusOK, http.MethodGet, vm, ""); text(got, "properties", "provisioningState") != "Deleting" {
-		t.Errorf("meanwhile it is %v", at(got, "properties", "provisioningState"))
+	if got := c.want(http.StatusOK, http.MethodGet, vm, ""); arm.Text(got, "properties", "provisioningState") != "Deleting" {
+		t.Errorf("meanwhile it is %v", arm.At(got, "properties", "provisioningState"))
 	}
 	c.pass()
 	if s := poll(async); !strings.Contains(s.Body.String(), `"status":"Succeeded"`) {
@@ -380,7 +387,7 @@ func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
 	c.machine("vm-2") // other documents change meanwhile
 	put := func(etag string) int {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://management.example/subscriptions/"+testSubscription+"/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg?api-version=2024-03-01", strings.NewReader(`{"location":"westeurope"}`))
-		token, err := c.twin.identity.tokens.issue("me", "aud", "iss")
+		token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,14 +398,14 @@ func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
 		return w.Code
 	}
 	body := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg", "")
-	if list, ok := at(body, "properties", "securityRules").([]any); !ok || len(list) != 0 {
-		t.Errorf("a group without rules does not say so: %v", at(body, "properties"))
+	if list, ok := arm.At(body, "properties", "securityRules").([]any); !ok || len(list) != 0 {
+		t.Errorf("a group without rules does not say so: %v", arm.At(body, "properties"))
 	}
-	if status := put(text(body, "etag")); status != http.StatusOK {
-		t.Errorf("with its etag %s: %d", text(body, "etag"), status)
+	if status := put(arm.Text(body, "etag")); status != http.StatusOK {
+		t.Errorf("with its etag %s: %d", arm.Text(body, "etag"), status)
 	}
 	c.pass()
-	if status := put(text(body, "etag")); status != http.StatusPreconditionFailed {
+	if status := put(arm.Text(body, "etag")); status != http.StatusPreconditionFailed {
 		t.Errorf("with the etag of before: %d", status)
 	}
 }

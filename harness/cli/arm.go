@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
+	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -52,7 +55,7 @@ controlToken and pid. On control, a listener on the loopback apart that wants th
 	}
 	f.listenFlags(c)
 	fl := c.Flags()
-	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(azure.Policies(), ", "))
+	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as /_twin/state gives it")
@@ -63,7 +66,7 @@ controlToken and pid. On control, a listener on the loopback apart that wants th
 	fl.Uint64Var(&f.options.Seed, "seed", 1, "of the durations of operations")
 	fl.BoolVar(&f.options.Strict, "strict", false, "refuse api-versions that are no dates")
 	fl.BoolVar(&f.options.MultiHeader, "multi-header", false, "one x-ms-ratelimit-remaining-resource header a policy")
-	_ = c.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(azure.Policies(), cobra.ShellCompDirectiveDefault))
+	_ = c.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(throttle.Policies(), cobra.ShellCompDirectiveDefault))
 	return c
 }
 
@@ -78,10 +81,10 @@ func (f *armFlags) listenFlags(c *cobra.Command) {
 }
 
 func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
-	if f.options.Policy, err = azure.LoadPolicy(f.policy); err != nil {
+	if f.options.Policy, err = throttle.LoadPolicy(f.policy); err != nil {
 		return err
 	}
-	if f.options.Clock, err = azure.ParseClock(f.clock); err != nil {
+	if f.options.Clock, err = arm.ParseClock(f.clock); err != nil {
 		return err
 	}
 	var begin azure.State
@@ -125,7 +128,7 @@ func (o *options) drive(cmd *cobra.Command, f *armFlags) (s azure.State, err err
 	if err != nil {
 		return s, err
 	}
-	m, err := azure.NewClusterMachines(cmd.Context(), l)
+	m, err := workers.New(cmd.Context(), l)
 	if err != nil {
 		return s, err
 	}
@@ -152,8 +155,8 @@ func armPolicies() *cobra.Command {
 	return &cobra.Command{
 		Use: "policies", Short: "List the throttling policies", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range azure.Policies() {
-				p, err := azure.LoadPolicy(name)
+			for _, name := range throttle.Policies() {
+				p, err := throttle.LoadPolicy(name)
 				if err != nil {
 					return err
 				}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/forecast"
+	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 func armBudget() *cobra.Command {
@@ -20,18 +22,18 @@ func armBudget() *cobra.Command {
 		Example: "  drydock run arm-throttled-provider --out r && drydock arm budget r/legacy-v0.17.4/calls.jsonl --principal cloud-provider --nodes 30 --policy legacy",
 		Long:    "Budget computes from a call log (calls.jsonl of a run, or one call a line of /_twin/calls) and checks its arithmetic by sending the calls through the throttle again.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := azure.LoadPolicy(policy)
+			p, err := throttle.LoadPolicy(policy)
 			if err != nil {
 				return err
 			}
-			calls, err := azure.ReadCalls(args[0])
+			calls, err := forecast.ReadCalls(args[0])
 			if err != nil {
 				return err
 			}
 			if principal != "" {
-				calls = slices.DeleteFunc(calls, func(c azure.Call) bool { return c.Principal != principal })
+				calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Principal != principal })
 			}
-			costs := azure.Budgets(calls, p, nodes)
+			costs := forecast.Budgets(calls, p, nodes)
 			out := cmd.OutOrStdout()
 			if asJSON {
 				return printJSON(out, costs)
@@ -44,7 +46,7 @@ func armBudget() *cobra.Command {
 				switch {
 				case c.Scope == "principal":
 					clusters = "each its own"
-				case c.Clusters == azure.Any:
+				case c.Clusters == forecast.Any:
 					clusters = "any"
 				case c.Clusters == 0:
 					clusters = "not even one"
@@ -57,7 +59,7 @@ func armBudget() *cobra.Command {
 			return t.Flush()
 		},
 	}
-	c.Flags().StringVar(&policy, "policy", "current", "throttling policy: a file, or "+strings.Join(azure.Policies(), ", "))
+	c.Flags().StringVar(&policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
 	c.Flags().StringVar(&principal, "principal", "", "count the calls of this client id only")
 	c.Flags().IntVar(&nodes, "nodes", 1, "nodes the recorded work was done for")
 	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")

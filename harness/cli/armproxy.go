@@ -7,12 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/proxy"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
 )
 
 func armProxy() *cobra.Command {
 	var f armFlags
-	var o azure.ProxyOptions
+	var o proxy.Options
 	var record, replay string
 	var keepSecrets bool
 	c := &cobra.Command{
@@ -37,22 +40,22 @@ it is said how long they were. What cannot be recorded goes through all the same
 			case replay != "" && (o.To != "" || record != ""):
 				return cluster.Usagef("--replay reaches nothing: it goes with neither --to nor --record")
 			case replay != "":
-				r, err := azure.LoadReplay(replay)
+				r, err := proxy.LoadReplay(replay)
 				if err != nil {
 					return err
 				}
 				o.Replay = r
 			case record != "":
-				if o.Record, err = azure.NewRecorder(record, keepSecrets); err != nil {
+				if o.Record, err = proxy.NewRecorder(record, keepSecrets); err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, o.Record.Close()) }()
 				o.Lost = func(err error) { printf(cmd.ErrOrStderr(), "warning: %s\n", err) }
 			}
-			if f.options.Policy, err = azure.LoadPolicy(f.policy); err != nil {
+			if f.options.Policy, err = throttle.LoadPolicy(f.policy); err != nil {
 				return err
 			}
-			if f.options.Clock, err = azure.ParseClock("wall"); err != nil {
+			if f.options.Clock, err = arm.ParseClock("wall"); err != nil {
 				return err
 			}
 			twin, err := azure.New(f.options)
@@ -69,9 +72,9 @@ it is said how long they were. What cannot be recorded goes through all the same
 	}
 	fl := c.Flags()
 	f.listenFlags(c)
-	fl.StringVar(&f.policy, "policy", "current", "throttling policy to count by: a file, or "+strings.Join(azure.Policies(), ", "))
+	fl.StringVar(&f.policy, "policy", "current", "throttling policy to count by: a file, or "+strings.Join(throttle.Policies(), ", "))
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway, for the count")
-	fl.StringSliceVar(&o.Intercept, "intercept", azure.Hosts(), "hosts a forward proxy stands before, *.example.com for all below one")
+	fl.StringSliceVar(&o.Intercept, "intercept", proxy.Hosts(), "hosts a forward proxy stands before, *.example.com for all below one")
 	fl.StringVar(&o.To, "to", "", "be a reverse proxy for this endpoint")
 	fl.StringVar(&o.Authority, "authority", "", "token service that clients of a reverse proxy are told (default the public cloud's, or that of --to)")
 	fl.StringVar(&o.ToCA, "to-ca", "", "certificate authority of the real endpoints (default the system's)")

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -14,8 +14,8 @@ import (
 // TestAStoryOfSubjectsIsJudgedFromItsEvidence: what a run said of itself counts for nothing, and what its twins saw for all.
 func TestAStoryOfSubjectsIsJudgedFromItsEvidence(t *testing.T) {
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	call := func(second int, throttled string) azure.Call {
-		return azure.Call{Time: at.Add(time.Duration(second) * time.Second), Operation: "LIST Microsoft.Compute/virtualMachineScaleSets", Principal: "cloud-provider", Status: 200, Throttled: throttled}
+	call := func(second int, throttled string) arm.Call {
+		return arm.Call{Time: at.Add(time.Duration(second) * time.Second), Operation: "LIST Microsoft.Compute/virtualMachineScaleSets", Principal: "cloud-provider", Status: 200, Throttled: throttled}
 	}
 	for name, c := range map[string]struct {
 		change func(*subject.Told)
@@ -36,7 +36,7 @@ func TestAStoryOfSubjectsIsJudgedFromItsEvidence(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := subject.Told{
-				Subject: subject.ARMSubject{Name: "s", ListsPerMiss: 2}, Calls: []azure.Call{call(0, ""), call(1, ""), call(2, "")}, Begun: at, Last: at, Warm: 1, First: 3, Served: true, Factor: 60,
+				Subject: subject.ARMSubject{Name: "s", ListsPerMiss: 2}, Calls: []arm.Call{call(0, ""), call(1, ""), call(2, "")}, Begun: at, Last: at, Warm: 1, First: 3, Served: true, Factor: 60,
 			}
 			c.change(&told)
 			e := subjectEvidence{Schema: subjectSchema, Steps: []plan.StepDone{{ID: "1", Status: "done"}}, Evidence: subject.Evidence{Spec: &subject.ARM{Policy: "current"}, Subjects: []subject.Told{told}}}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -86,10 +88,10 @@ func (a *ARM) Validate() error {
 			return fmt.Errorf("subject %q needs a name, and listsPerMiss of at least 1", s.Name)
 		}
 	}
-	if _, err := azure.LoadPolicy(a.Policy); err != nil {
+	if _, err := throttle.LoadPolicy(a.Policy); err != nil {
 		return err
 	}
-	_, err := azure.ParseClock(a.Clock)
+	_, err := arm.ParseClock(a.Clock)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -25,7 +26,7 @@ type Told struct {
 	Asked   int           `json:"asked"` // lookups
 	Answers []Answer      `json:"answers"`
 	Faults  []azure.Fault `json:"faults"` // as they were armed
-	Calls   []azure.Call  `json:"calls"`  // the twin's log
+	Calls   []arm.Call    `json:"calls"`  // the twin's log
 
 	Begun  time.Time     `json:"begun"` // of the events
 	Last   time.Time     `json:"last"`  // the last event
@@ -67,8 +68,8 @@ func (e *Evidence) Report(res *plan.Result) {
 }
 
 // mine are the subject's calls from a number on.
-func (s *Told) mine(from, to int) []azure.Call {
-	var out []azure.Call
+func (s *Told) mine(from, to int) []arm.Call {
+	var out []arm.Call
 	for i, c := range s.Calls {
 		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal {
 			out = append(out, c)
@@ -77,7 +78,7 @@ func (s *Told) mine(from, to int) []azure.Call {
 	return out
 }
 
-func lists(calls []azure.Call) (n int) {
+func lists(calls []arm.Call) (n int) {
 	for _, c := range calls {
 		if strings.HasPrefix(c.Operation, "LIST ") {
 			n++
@@ -86,7 +87,7 @@ func lists(calls []azure.Call) (n int) {
 	return n
 }
 
-func throttledCalls(calls []azure.Call) (out []azure.Call) {
+func throttledCalls(calls []arm.Call) (out []arm.Call) {
 	for _, c := range calls {
 		if c.Throttled != "" {
 			out = append(out, c)
@@ -97,7 +98,7 @@ func throttledCalls(calls []azure.Call) (out []azure.Call) {
 
 // refused are the subject's calls whose token was not taken, but for those a fault refused; one without a readable token is the subject's as well, for the
 // twin is its alone. They cost no budget and bring nothing, so that with such calls the other figures say little of the subject.
-func (s *Told) refused() (out []azure.Call) {
+func (s *Told) refused() (out []arm.Call) {
 	for _, c := range s.Calls {
 		if c.Status == http.StatusUnauthorized && c.Fault == "" && (c.Principal == subjectPrincipal || c.Principal == "") {
 			out = append(out, c)
@@ -219,7 +220,7 @@ func (s judged) faultReceipts() []plan.Receipt {
 
 // proven fills a fault's receipt in from the calls of its subject: which it struck, and that after its end the operations it struck get through again,
 // as far as they were asked for. That other calls get through says nothing of it.
-func proven(r *plan.Receipt, f azure.Fault, calls []azure.Call) {
+func proven(r *plan.Receipt, f azure.Fault, calls []arm.Call) {
 	r.Armed = f.Began
 	end := f.Began.Add(f.For)
 	struck, again, n := map[string]bool{}, map[string]bool{}, 0

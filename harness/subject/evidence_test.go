@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -19,11 +21,11 @@ func serving(t *testing.T) *azure.Server {
 
 func told(t *testing.T) *story {
 	t.Helper()
-	policy, err := azure.LoadPolicy("current")
+	policy, err := throttle.LoadPolicy("current")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{run: &Run{Spec: &ARM{Patience: time.Minute}}, told: Told{Subject: ARMSubject{Name: "s", ListsPerMiss: 1}, First: 1 << 30, Served: true}, clock: azure.NewVirtualClock(time.Now())}
+	s := &story{run: &Run{Spec: &ARM{Patience: time.Minute}}, told: Told{Subject: ARMSubject{Name: "s", ListsPerMiss: 1}, First: 1 << 30, Served: true}, clock: arm.NewVirtualClock(time.Now())}
 	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,16 +6,17 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/plan"
 )
 
 func TestAFaultIsClearedByWhatItStruckOnly(t *testing.T) {
 	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	const vmss, vm = "LIST Microsoft.Compute/virtualMachineScaleSets", "GET Microsoft.Compute/virtualMachines"
-	call := func(minute int, operation string, status int, fault string) azure.Call {
-		return azure.Call{Time: began.Add(time.Duration(minute) * time.Minute), Operation: operation, Status: status, Fault: fault}
+	call := func(minute int, operation string, status int, fault string) arm.Call {
+		return arm.Call{Time: began.Add(time.Duration(minute) * time.Minute), Operation: operation, Status: status, Fault: fault}
 	}
-	throttled := func(minute int) azure.Call {
+	throttled := func(minute int) arm.Call {
 		c := call(minute, vmss, 429, "")
 		c.Throttled = "HighCostGet"
 		return c
@@ -24,21 +25,21 @@ func TestAFaultIsClearedByWhatItStruckOnly(t *testing.T) {
 	load := azure.Fault{ID: "l", Kind: azure.FaultLoad, Began: began, For: 10 * time.Minute}
 	for name, c := range map[string]struct {
 		fault azure.Fault
-		calls []azure.Call
+		calls []arm.Call
 		want  string
 		says  string
 	}{
-		"struck and back":              {f, []azure.Call{call(1, vmss, 503, "f"), call(11, vmss, 200, "")}, plan.Confirmed, ""},
-		"another call got through":     {f, []azure.Call{call(1, vmss, 503, "f"), call(11, vm, 200, "")}, plan.NotInjected, "nobody asked"},
-		"it got through before":        {f, []azure.Call{call(1, vmss, 503, "f"), call(9, vmss, 200, "")}, plan.NotInjected, "nobody asked"},
-		"one of two is back":           {f, []azure.Call{call(1, vmss, 503, "f"), call(2, vm, 503, "f"), call(11, vmss, 200, ""), call(11, vm, 503, "")}, plan.NotInjected, vm},
-		"one of two is asked for":      {f, []azure.Call{call(1, vmss, 503, "f"), call(2, vm, 503, "f"), call(11, vmss, 200, "")}, plan.Confirmed, ""},
-		"fails still":                  {f, []azure.Call{call(1, vmss, 503, "f"), call(11, vmss, 503, "")}, plan.NotInjected, vmss},
-		"nothing struck":               {f, []azure.Call{call(1, vmss, 200, ""), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
-		"somebody else's":              {f, []azure.Call{call(1, vmss, 503, "g"), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
-		"load: throttled":              {load, []azure.Call{throttled(3), call(11, vmss, 200, "")}, plan.Confirmed, ""},
-		"load: throttled before it":    {load, []azure.Call{throttled(-3), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
-		"load: throttled after it too": {load, []azure.Call{throttled(3), throttled(12)}, plan.NotInjected, vmss},
+		"struck and back":              {f, []arm.Call{call(1, vmss, 503, "f"), call(11, vmss, 200, "")}, plan.Confirmed, ""},
+		"another call got through":     {f, []arm.Call{call(1, vmss, 503, "f"), call(11, vm, 200, "")}, plan.NotInjected, "nobody asked"},
+		"it got through before":        {f, []arm.Call{call(1, vmss, 503, "f"), call(9, vmss, 200, "")}, plan.NotInjected, "nobody asked"},
+		"one of two is back":           {f, []arm.Call{call(1, vmss, 503, "f"), call(2, vm, 503, "f"), call(11, vmss, 200, ""), call(11, vm, 503, "")}, plan.NotInjected, vm},
+		"one of two is asked for":      {f, []arm.Call{call(1, vmss, 503, "f"), call(2, vm, 503, "f"), call(11, vmss, 200, "")}, plan.Confirmed, ""},
+		"fails still":                  {f, []arm.Call{call(1, vmss, 503, "f"), call(11, vmss, 503, "")}, plan.NotInjected, vmss},
+		"nothing struck":               {f, []arm.Call{call(1, vmss, 200, ""), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
+		"somebody else's":              {f, []arm.Call{call(1, vmss, 503, "g"), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
+		"load: throttled":              {load, []arm.Call{throttled(3), call(11, vmss, 200, "")}, plan.Confirmed, ""},
+		"load: throttled before it":    {load, []arm.Call{throttled(-3), call(11, vmss, 200, "")}, plan.Mismatch, "no call"},
+		"load: throttled after it too": {load, []arm.Call{throttled(3), throttled(12)}, plan.NotInjected, vmss},
 	} {
 		r := plan.Receipt{State: plan.NotInjected}
 		proven(&r, c.fault, c.calls)

@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -28,7 +31,7 @@ type story struct {
 	twin   *azure.Twin
 	server *azure.Server
 	admin  *azure.Client
-	clock  azure.Clock
+	clock  arm.Clock
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 
@@ -57,11 +60,11 @@ const subjectPrincipal = "cloud-provider"
 // start serves the twin, fills it and starts the subject cold.
 func (s *story) start(ctx context.Context) error {
 	spec := s.run.Spec
-	policy, err := azure.LoadPolicy(spec.Policy)
+	policy, err := throttle.LoadPolicy(spec.Policy)
 	if err != nil {
 		return err
 	}
-	if s.clock, err = azure.ParseClock(spec.Clock); err != nil {
+	if s.clock, err = arm.ParseClock(spec.Clock); err != nil {
 		return err
 	}
 	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Hostile: spec.Hostile, Seed: uint64(s.run.Seed)}); err != nil {
@@ -88,8 +91,8 @@ func (s *story) start(ctx context.Context) error {
 
 // fill makes the scale sets.
 func (s *story) fill(ctx context.Context) error {
-	moment := azure.Span{Min: time.Millisecond, Max: time.Millisecond}
-	s.twin.SetTiming("Microsoft.Compute/virtualMachineScaleSets", azure.Timing{Create: moment, Update: moment})
+	moment := state.Span{Min: time.Millisecond, Max: time.Millisecond}
+	s.twin.SetTiming("Microsoft.Compute/virtualMachineScaleSets", state.Timing{Create: moment, Update: moment})
 	if err := s.admin.Do(ctx, http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, nil); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/onsi/gomega/gstruct"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/suites/bootstrap"
@@ -189,7 +190,7 @@ var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quic
 		for n := range clients {
 			all.Go(func() {
 				for range each {
-					var answer *azure.Error
+					var answer *arm.Error
 					switch err := get(ctx, principals[n%2], "resourceGroups/g"); {
 					case err == nil:
 						passed[n%2].Add(1)
@@ -220,7 +221,7 @@ var _ = Describe("budgets over TLS, the clock standing still", Label("tier: quic
 				Expect(get(ctx, c, list)).To(Succeed(), "list %d", p*225+i+1)
 			}
 		}
-		var answer *azure.Error
+		var answer *arm.Error
 		Expect(errors.As(get(ctx, t.as(ctx, "principal-4"), list), &answer)).To(BeTrueBecause("list 901 is over the policy"))
 		Expect(answer).To(tooMany(false))
 		Expect(answer.Header).To(HaveKeyWithValue("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/HighCostGet;0"))

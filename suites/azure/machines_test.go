@@ -11,6 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
+	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/release"
@@ -24,11 +27,11 @@ var _ = Describe("virtual machines that are machines of a lab", Label("tier: ful
 		c, err := p.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
-		machines, err := azure.NewClusterMachines(ctx, c)
+		machines, err := workers.New(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
-		policy, err := azure.LoadPolicy("current")
+		policy, err := throttle.LoadPolicy("current")
 		Expect(err).NotTo(HaveOccurred())
-		clock, err := azure.ParseClock("20")
+		clock, err := arm.ParseClock("20")
 		Expect(err).NotTo(HaveOccurred())
 		twin, err := azure.New(azure.Options{Clock: clock, Policy: policy, Machines: machines})
 		Expect(err).NotTo(HaveOccurred())
@@ -40,7 +43,7 @@ var _ = Describe("virtual machines that are machines of a lab", Label("tier: ful
 		const vm = "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/worker-2"
 		Expect(client.Do(ctx, http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, nil)).To(Succeed())
 
-		Expect(client.Do(ctx, http.MethodPut, vm, map[string]any{"location": "westeurope", "tags": map[string]any{azure.VersionTag: "Kubernetes:1.35.4"}, "properties": map[string]any{}}, nil)).To(Succeed())
+		Expect(client.Do(ctx, http.MethodPut, vm, map[string]any{"location": "westeurope", "tags": map[string]any{workers.VersionTag: "Kubernetes:1.35.4"}, "properties": map[string]any{}}, nil)).To(Succeed())
 		Expect(client.Do(ctx, http.MethodPut, vm+"/extensions/cse", map[string]any{"location": "westeurope", "properties": map[string]any{}}, nil)).To(Succeed())
 		state := func(path string) func(ctx context.Context) (string, error) {
 			return func(ctx context.Context) (string, error) {

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 // twin is one that runs as a process, as a user starts it.
@@ -104,9 +105,9 @@ func (t *twin) control(ctx context.Context, method, path string, body, into any)
 }
 
 // calls is the call log.
-func (t *twin) calls(ctx context.Context) []azure.Call {
+func (t *twin) calls(ctx context.Context) []arm.Call {
 	GinkgoHelper()
-	var log struct{ Calls []azure.Call }
+	var log struct{ Calls []arm.Call }
 	t.control(ctx, http.MethodGet, "calls", nil, &log)
 	return log.Calls
 }

@@ -1,0 +1,22 @@
+package arm
+
+import "time"
+
+// Call is one line of the call log.
+type Call struct {
+	Time         time.Time `json:"time"` // of the twin's clock
+	Method       string    `json:"method"`
+	Path         string    `json:"path"`
+	APIVersion   string    `json:"apiVersion,omitempty"`
+	Operation    string    `json:"operation,omitempty"` // VERB type[/action], as policies name it
+	Subscription string    `json:"subscription,omitempty"`
+	Principal    string    `json:"principal,omitempty"`
+	Region       string    `json:"region"`
+	Connection   int       `json:"connection"`
+	Poll         bool      `json:"poll,omitempty"`      // asks how an operation goes
+	Status       int       `json:"status"`              // HTTP; 0: the connection was cut
+	Throttled    string    `json:"throttled,omitempty"` // the policy that let it not pass
+	Over         string    `json:"over,omitempty"`      // through a proxy: the policy that would not have let it pass
+	Fault        string    `json:"fault,omitempty"`     // the fault that struck it
+	Seconds      float64   `json:"seconds"`             // of the wall's clock
+}

@@ -1,0 +1,83 @@
+package arm
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Error is a failed call as Azure Resource Manager answers it.
+type Error struct {
+	Status  int               // HTTP
+	Code    string            // machine-readable
+	Message string            // for people
+	Target  string            // what it is about
+	Details []Error           // further errors; Status and Header of these mean nothing
+	Inner   string            // innererror.internalErrorCode
+	Header  map[string]string // further headers
+	Gateway bool              // the gateway's own failure, not a resource provider's: x-ms-failure-cause
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Body is the JSON of the error.
+func (e *Error) Body() map[string]any {
+	out := map[string]any{"code": e.Code, "message": e.Message}
+	if e.Target != "" {
+		out["target"] = e.Target
+	}
+	var details []any
+	for i := range e.Details {
+		details = append(details, e.Details[i].Body())
+	}
+	if details != nil {
+		out["details"] = details
+	}
+	if e.Inner != "" {
+		out["innererror"] = map[string]any{"internalErrorCode": e.Inner}
+	}
+	return out
+}
+
+func (e *Error) Write(w http.ResponseWriter) {
+	for k, v := range e.Header {
+		w.Header()[k] = []string{v}
+	}
+	if e.Gateway {
+		w.Header()["x-ms-failure-cause"] = []string{"gateway"}
+	}
+	Reply(w, e.Status, map[string]any{"error": e.Body()})
+}
+
+// Errorf makes an error of a resource provider.
+func Errorf(status int, code, format string, args ...any) *Error {
+	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Gatewayf makes an error of the gateway.
+func Gatewayf(status int, code, format string, args ...any) *Error {
+	e := Errorf(status, code, format, args...)
+	e.Gateway = true
+	return e
+}
+
+func NotFound(id ID) *Error {
+	switch {
+	case id.Provider == "" && len(id.Types) > 0 && id.Types[0] == "resourceGroups":
+		return Gatewayf(http.StatusNotFound, "ResourceGroupNotFound", "Resource group '%s' could not be found.", id.ResourceGroup)
+	case len(id.Names) > 1:
+		parent := id.Top(1)
+		return Errorf(http.StatusNotFound, "NotFound", "The entity was not found: %s '%s' of %s '%s'.", id.Types[len(id.Types)-1], id.Name(), parent.Types[0], parent.Names[0])
+	default:
+		return Gatewayf(http.StatusNotFound, "ResourceNotFound",
+			"The Resource '%s/%s' under resource group '%s' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", id.Type(), id.Name(), id.ResourceGroup)
+	}
+}
+
+func NotAllowed(r *http.Request) *Error {
+	return Errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
+}
+
+func InvalidReference(ref string, by ID) *Error {
+	return Errorf(http.StatusBadRequest, "InvalidResourceReference",
+		"Resource %s referenced by resource %s was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.", ref, by)
+}

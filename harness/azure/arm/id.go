@@ -1,0 +1,142 @@
+package arm
+
+import (
+	"strings"
+)
+
+// ID is a path of Azure Resource Manager taken apart. Segments match whatever their case, and names keep the case they were written in.
+type ID struct {
+	Subscription  string
+	ResourceGroup string
+	Provider      string   // Microsoft.Compute; empty for subscriptions, resource groups and the like
+	Types         []string // virtualMachineScaleSets, virtualMachines
+	Names         []string // one for each type; one less when the path is a collection or an action
+	Scope         string   // of an extension resource: what it is attached to
+}
+
+// ParseID takes a path apart. ok is false for what is no path of a subscription.
+func ParseID(path string) (id ID, ok bool) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) == 0 || !strings.EqualFold(parts[0], "subscriptions") {
+		return id, false
+	}
+	if last := lastProvider(parts); last > 2 && hasProviderBefore(parts, last) { // an extension resource, such as a role assignment on a machine
+		id.Scope = "/" + strings.Join(parts[:last], "/")
+	}
+	if len(parts) > 1 {
+		id.Subscription = parts[1]
+	}
+	rest := parts[min(2, len(parts)):]
+	if len(rest) > 0 && strings.EqualFold(rest[0], "resourcegroups") {
+		if len(rest) > 1 {
+			id.ResourceGroup = rest[1]
+		}
+		if len(rest) <= 2 {
+			id.Types, id.Names = []string{"resourceGroups"}, rest[1:]
+			return id, true
+		}
+		rest = rest[2:]
+	}
+	if id.Scope != "" {
+		rest = parts[lastProvider(parts):]
+	}
+	if len(rest) > 1 && strings.EqualFold(rest[0], "providers") {
+		if len(rest) == 2 {
+			id.Types, id.Names = []string{"providers"}, rest[1:]
+			return id, true
+		}
+		id.Provider, rest = rest[1], rest[2:]
+		if strings.EqualFold(rest[0], "register") || strings.EqualFold(rest[0], "unregister") {
+			id.Types, id.Names, id.Provider = []string{"providers", rest[0]}, []string{id.Provider}, ""
+			return id, true
+		}
+	}
+	if len(rest) == 0 {
+		id.Types, id.Names = []string{"subscriptions"}, parts[1:min(2, len(parts))]
+		return id, true
+	}
+	for i, p := range rest {
+		if i%2 == 0 {
+			id.Types = append(id.Types, p)
+		} else {
+			id.Names = append(id.Names, p)
+		}
+	}
+	return id, true
+}
+
+func lastProvider(parts []string) int {
+	for i := len(parts) - 2; i > 1; i-- {
+		if strings.EqualFold(parts[i], "providers") {
+			return i
+		}
+	}
+	return -1
+}
+
+func hasProviderBefore(parts []string, at int) bool {
+	for _, p := range parts[2:at] {
+		if strings.EqualFold(p, "providers") {
+			return true
+		}
+	}
+	return false
+}
+
+// Collection reports whether the path ends in a type: a collection of resources, or an action on one.
+func (id ID) Collection() bool { return len(id.Types) > len(id.Names) }
+
+// Type is the full type, Microsoft.Compute/virtualMachines; with action, the last segment is left out.
+func (id ID) Type() string {
+	return strings.TrimPrefix(id.Provider+"/"+strings.Join(id.Types, "/"), "/")
+}
+
+// Name is the last name; empty when there is none.
+func (id ID) Name() string {
+	if len(id.Names) == 0 {
+		return ""
+	}
+	return id.Names[len(id.Names)-1]
+}
+
+// Parent is the path without its last segment: of an action the resource acted on.
+func (id ID) Parent() ID {
+	id.Types = id.Types[:len(id.Types)-1]
+	return id
+}
+
+// Top is the resource that so many types and names of the path make: of a child, with one less, what it belongs to.
+func (id ID) Top(n int) ID {
+	id.Types, id.Names = id.Types[:min(n, len(id.Types))], id.Names[:min(n, len(id.Names))]
+	return id
+}
+
+// String is the path again.
+func (id ID) String() string {
+	var b strings.Builder
+	b.WriteString("/subscriptions/" + id.Subscription)
+	if id.Scope != "" {
+		b.Reset()
+		b.WriteString(id.Scope)
+	} else if id.ResourceGroup != "" {
+		b.WriteString("/resourceGroups/" + id.ResourceGroup)
+	}
+	if id.Provider == "" {
+		return b.String()
+	}
+	b.WriteString("/providers/" + id.Provider)
+	for i, t := range id.Types {
+		b.WriteString("/" + t)
+		if i < len(id.Names) {
+			b.WriteString("/" + id.Names[i])
+		}
+	}
+	return b.String()
+}
+
+// Key is the path as the store compares it.
+func (id ID) Key() string { return strings.ToLower(id.String()) }
+
+func GroupID(id ID) ID {
+	return ID{Subscription: id.Subscription, ResourceGroup: id.ResourceGroup, Types: []string{"resourceGroups"}, Names: []string{id.ResourceGroup}}
+}

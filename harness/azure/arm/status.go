@@ -1,0 +1,9 @@
+package arm
+
+// The states of operations and of resources.
+const (
+	InProgress = "InProgress"
+	Succeeded  = "Succeeded"
+	Failed     = "Failed"
+	Canceled   = "Canceled"
+)

@@ -1,0 +1,187 @@
+package forecast
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/throttle"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Cost is what recorded work takes of one budget, and when that would be too much.
+type Cost struct {
+	Budget string  `json:"budget"` // gateway/reads, Microsoft.Compute/HighCostGet
+	Scope  string  `json:"scope"`  // principal: one client's; subscription: everybody's
+	Calls  int     `json:"calls"`
+	Each   float64 `json:"each"` // calls for one node
+	// Nodes is after how many nodes, one after another at the recorded pace, the budget is empty; 0: never.
+	Nodes int `json:"nodes"`
+	// Clusters is how many clusters doing the same at the same time the budget is enough for, each with a principal of its own; 0: not even
+	// for the one that was recorded; Any: as many as you like.
+	Clusters int `json:"clusters"`
+	// Simulated says whether the twin, with its clock standing still between the calls, agrees: nothing throttled at Clusters, something at one more.
+	Simulated bool `json:"simulated"`
+}
+
+// Any is a number of clusters without a bound.
+const Any = -1
+
+// ReadCalls reads a call log, one call a line.
+func ReadCalls(path string) ([]arm.Call, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, cluster.Usagef("call log: %w", err)
+	}
+	var out []arm.Call
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var c arm.Call
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil || c.Method == "" {
+			return nil, cluster.Usagef("call log %s: line %d is no call: %w", path, n, err)
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, cluster.Usagef("call log %s is empty: nothing to count", path)
+	}
+	return out, lines.Err()
+}
+
+// drawn is one limit and the times it was drawn on, in seconds from the first call.
+type drawn struct {
+	cost  Cost
+	limit throttle.Limit
+	at    []float64
+}
+
+// maxClusters is where the search for the number of clusters ends: more share no subscription.
+const maxClusters = 10_000
+
+// Budgets computes the cost of recorded work on nodes: by arithmetic from the calls, and checked by sending them again, as often as there are
+// clusters, through the same throttle on a clock that stands still between them.
+func Budgets(calls []arm.Call, p *throttle.Policy, nodes int) []Cost {
+	slices.SortStableFunc(calls, func(a, b arm.Call) int { return a.Time.Compare(b.Time) })
+	calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Subscription == "" })
+	if len(calls) == 0 {
+		return nil
+	}
+	begun := calls[0].Time
+	lasted := calls[len(calls)-1].Time.Sub(begun).Seconds()
+	all := map[string]*drawn{}
+	note := func(budget, scope string, l throttle.Limit, at float64) {
+		d := all[budget+scope]
+		if d == nil {
+			d = &drawn{cost: Cost{Budget: budget, Scope: scope}, limit: l}
+			all[budget+scope] = d
+		}
+		d.at = append(d.at, at)
+	}
+	for _, c := range calls {
+		at, kind := c.Time.Sub(begun).Seconds(), throttle.Budget(c.Method)
+		own := p.Gateway.Subscription.Of(kind)
+		note("gateway/"+kind, "principal", own, at)
+		if p.Gateway.GlobalFactor > 0 {
+			note("gateway/"+kind, "subscription", own.Times(p.Gateway.GlobalFactor), at)
+		}
+		for _, rp := range p.Of(c.Operation) {
+			if rp.Subscription != nil {
+				note(rp.Policy, "subscription", *rp.Subscription, at)
+			}
+		}
+	}
+	out := make([]Cost, 0, len(all))
+	for _, d := range all {
+		out = append(out, d.sum(lasted, max(1, nodes)))
+	}
+	slices.SortFunc(out, func(a, b Cost) int { return strings.Compare(a.Budget+a.Scope, b.Budget+b.Scope) })
+	return out
+}
+
+func (d *drawn) sum(lasted float64, nodes int) Cost {
+	c := d.cost
+	c.Calls = len(d.at)
+	c.Each = float64(c.Calls) / float64(nodes)
+	c.Nodes = d.nodes(lasted/float64(nodes), c.Each)
+	if at := d.emptyAt(1); at < len(d.at) { // at the recorded pace it was not an average that counted, but a burst
+		c.Nodes = max(1, int(float64(at)/c.Each))
+	}
+	if c.Clusters = Any; c.Scope == "principal" { // other clusters have principals of their own
+		c.Simulated = d.passes(1) == (d.clusters() != 0)
+		return c
+	}
+	if c.Clusters = d.clusters(); c.Clusters == Any {
+		c.Simulated = d.passes(maxClusters)
+		return c
+	}
+	c.Simulated = d.passes(c.Clusters) && !d.passes(c.Clusters+1)
+	return c
+}
+
+// nodes: each costs so many calls and takes so long; a bucket gives its capacity and what it refills meanwhile.
+func (d *drawn) nodes(pace, each float64) int {
+	l := d.limit
+	if l.Window > 0 {
+		if pace > 0 && each*l.Window.Seconds()/pace <= float64(l.Capacity) {
+			return 0
+		}
+		return int(float64(l.Capacity) / each)
+	}
+	gain := l.Rate() * pace
+	if each <= gain {
+		return 0
+	}
+	return int(float64(l.Capacity) / (each - gain))
+}
+
+// clusters: at no moment may they together have drawn more than was there and has come since.
+func (d *drawn) clusters() int {
+	best := math.Inf(1)
+	if d.limit.Window > 0 {
+		for from := 0; from < len(d.at); { // a window begins with a call, and the next one with the first call after its end
+			n := from
+			for n < len(d.at) && d.at[n]-d.at[from] < d.limit.Window.Seconds() {
+				n++
+			}
+			best = min(best, math.Floor(float64(d.limit.Capacity)/float64(n-from)))
+			from = n
+		}
+	} else {
+		// A bucket that is full gains nothing: the stretch that counts may begin at any call.
+		for from := range d.at {
+			for n := from; n < len(d.at); n++ {
+				best = min(best, math.Floor((float64(d.limit.Capacity)+d.limit.Rate()*(d.at[n]-d.at[from])+1e-9)/float64(n-from+1)))
+			}
+		}
+	}
+	if best > maxClusters {
+		return Any
+	}
+	return int(best)
+}
+
+// passes reports whether the calls of so many clusters get through a meter.
+func (d *drawn) passes(clusters int) bool { return d.emptyAt(clusters) == len(d.at) }
+
+// emptyAt sends the calls of so many clusters through a meter, and tells before which of them it is empty.
+func (d *drawn) emptyAt(clusters int) int {
+	begun := time.Unix(0, 0)
+	m := throttle.NewMeter(d.limit, begun)
+	for i, at := range d.at {
+		now := begun.Add(time.Duration(at * float64(time.Second)))
+		for range clusters {
+			if m.Settle(now); m.Left(now) < 1 {
+				return i
+			}
+			m.Take()
+		}
+	}
+	return len(d.at)
+}

@@ -1,0 +1,146 @@
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Options are what the services say of themselves.
+type Options struct {
+	Region, Tenant, Subscription string
+	Clock                        arm.Clock
+}
+
+// Service is the token service, the description of the cloud, and the instance metadata service.
+type Service struct {
+	options Options
+	Tokens  *Tokens
+	state   state.View // the machines that metadata are asked of
+}
+
+// New makes a key of its own: tokens of another are not good.
+func New(o Options, s state.View) (*Service, error) {
+	t, err := newTokens(o.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{options: o, Tokens: t, state: s}, nil
+}
+
+// Serve answers what needs no token: metadata of the cloud, and the token service. It reports whether it did.
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request) bool {
+	parts := strings.Split(strings.Trim(strings.ToLower(r.URL.Path), "/"), "/")
+	last := parts[len(parts)-1]
+	switch {
+	case strings.Join(parts, "/") == "metadata/endpoints":
+		s.endpoints(w, r)
+	case strings.Join(parts, "/") == "common/discovery/instance":
+		s.discovery(w, r)
+	case last == "openid-configuration":
+		s.openID(w, r, parts)
+	case last == "token" && len(parts) >= 3 && parts[len(parts)-3] == "oauth2" || last == "token" && len(parts) >= 2 && parts[len(parts)-2] == "oauth2":
+		s.token(w, r, parts[0])
+	default:
+		return false
+	}
+	return true
+}
+
+// endpoints is /metadata/endpoints: a list since 2019-05-01, one object before.
+func (s *Service) endpoints(w http.ResponseWriter, r *http.Request) {
+	base, suffix := arm.BaseURL(r), r.Host
+	one := map[string]any{
+		"name": "Drydock", "resourceManager": base, "portal": base, "gallery": base, "graph": base, "graphAudience": base,
+		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.core.windows.net/", "https://management.azure.com/"}, "tenant": "common", "identityProvider": "AAD"},
+		"suffixes":       map[string]any{"storage": "core." + suffix, "acrLoginServer": "azurecr." + suffix, "keyVaultDns": "vault." + suffix},
+	}
+	if arm.Param(r.URL.Query(), "api-version") >= "2019-05-01" {
+		arm.Reply(w, http.StatusOK, []any{one})
+		return
+	}
+	arm.Reply(w, http.StatusOK, map[string]any{
+		"galleryEndpoint": base, "graphEndpoint": base, "portalEndpoint": base,
+		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.azure.com/"}},
+	})
+}
+
+// discovery is the answer of login.microsoftonline.com about an authority: this one is good.
+func (s *Service) discovery(w http.ResponseWriter, r *http.Request) {
+	host := r.Host
+	arm.Reply(w, http.StatusOK, map[string]any{
+		"tenant_discovery_endpoint": arm.BaseURL(r) + "/" + s.options.Tenant + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
+		"metadata": []any{map[string]any{"preferred_network": host, "preferred_cache": host, "aliases": []string{host}}},
+	})
+}
+
+// openID describes the token service of a tenant; adfs has no versions in its paths.
+func (s *Service) openID(w http.ResponseWriter, r *http.Request, parts []string) {
+	tenant := parts[0]
+	if tenant == "common" || tenant == "organizations" {
+		tenant = s.options.Tenant
+	}
+	root := arm.BaseURL(r) + "/" + tenant
+	service, issuer := root+"/oauth2/v2.0", root+"/v2.0"
+	if tenant == "adfs" {
+		service, issuer = root+"/oauth2", root
+	}
+	arm.Reply(w, http.StatusOK, map[string]any{
+		"issuer": issuer, "authorization_endpoint": service + "/authorize", "token_endpoint": service + "/token", "device_authorization_endpoint": service + "/devicecode",
+		"jwks_uri": root + "/discovery/v2.0/keys", "response_types_supported": []string{"code", "token"}, "token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt"},
+		"subject_types_supported": []string{"pairwise"}, "id_token_signing_alg_values_supported": []string{"RS256"},
+		"tenant_region_scope": nil, "cloud_instance_name": r.Host,
+	})
+}
+
+// token gives a bearer token to any client: v1 asks for a resource, v2 for a scope.
+func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
+	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
+		return
+	}
+	form := r.PostForm
+	client := form.Get("client_id")
+	if client == "" {
+		client, _, _ = r.BasicAuth()
+	}
+	switch {
+	case client == "":
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
+		return
+	case form.Get("grant_type") == "":
+		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
+		return
+	}
+	audience := form.Get("resource")
+	if audience == "" {
+		scope, _, _ := strings.Cut(strings.TrimSpace(form.Get("scope")), " ")
+		audience = strings.TrimSuffix(scope, "/.default")
+	}
+	raw, err := s.Tokens.Issue(client, audience, arm.BaseURL(r)+"/"+tenant)
+	if err != nil {
+		s.tokenError(w, r, "server_error", err.Error())
+		return
+	}
+	arm.Reply(w, http.StatusOK, s.tokenBody(raw, audience, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")))
+}
+
+// tokenBody is the answer of v2, with numbers, or of v1 and the metadata service, with strings.
+func (s *Service) tokenBody(raw, audience string, v2 bool) map[string]any {
+	life := int(tokenLife.Seconds())
+	if v2 {
+		return map[string]any{"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": raw}
+	}
+	now := s.Tokens.Now().Unix() // clients compare it with their own clock
+	return map[string]any{
+		"token_type": "Bearer", "expires_in": strconv.Itoa(life), "ext_expires_in": strconv.Itoa(life), "expires_on": fmt.Sprint(now + int64(life)), "not_before": fmt.Sprint(now), "resource": audience, "access_token": raw,
+	}
+}
+
+func (s *Service) tokenError(w http.ResponseWriter, r *http.Request, code, description string) {
+	arm.Reply(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description, "timestamp": s.options.Clock.Now().UTC().Format("2006-01-02 15:04:05Z")})
+}

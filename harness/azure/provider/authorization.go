@@ -1,0 +1,31 @@
+package provider
+
+import (
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// authorizationTypes are Microsoft.Authorization's.
+func authorizationTypes() []*resource.Type {
+	return []*resource.Type{
+		{Name: "Microsoft.Authorization/roleAssignments", Check: checkRoleAssignment},
+	}
+}
+
+func checkRoleAssignment(_ *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	if old != nil {
+		return arm.Errorf(http.StatusConflict, "RoleAssignmentExists", "The role assignment already exists. The ID of the existing role assignment is %s.", strings.ReplaceAll(id.Name(), "-", ""))
+	}
+	for _, p := range []string{"roleDefinitionId", "principalId"} {
+		if arm.Text(body, "properties", p) == "" {
+			return arm.Errorf(http.StatusBadRequest, "InvalidRoleAssignment", "The '%s' property of the role assignment is missing.", p)
+		}
+	}
+	scope := id
+	scope.Provider = "" // the path before the extension's own
+	arm.Object(body, "properties")["scope"] = scope.String()
+	return nil
+}

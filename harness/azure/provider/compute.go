@@ -1,0 +1,330 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Machines are what virtual machines of the twin really are: a PUT boots one, a DELETE removes it, power actions act. The context ends with the twin.
+type Machines interface {
+	// Create boots the machine a virtual machine stands for; an error fails the virtual machine's deployment.
+	Create(ctx context.Context, name string, tags map[string]string) error
+	Delete(ctx context.Context, name string) error
+	Power(ctx context.Context, name, action string) error
+	// Extension is the verdict of a custom-script extension: nil, or why its provisioning fails.
+	Extension(ctx context.Context, machine, extension string) error
+}
+
+// machinery is what the types of Microsoft.Compute act on beside documents.
+type machinery struct{ machines Machines } // nil: virtual machines are documents only
+
+// lasting is the context of what an operation does: it outlives the call that started it.
+func lasting() context.Context { return context.Background() } //nolint:forbidigo // see above
+
+// computeTypes are Microsoft.Compute's, scale sets apart.
+func computeTypes(m machinery) []*resource.Type {
+	const ns = "Microsoft.Compute/"
+	vm := &resource.Type{
+		Name: ns + "virtualMachines", Located: true, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+	}
+	for name, state := range powerStates() {
+		vm.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
+	}
+	vm.Actions["runcommand"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }}
+	vm.Actions["generalize"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }}
+	return []*resource.Type{
+		vm,
+		{Name: ns + "virtualMachines/instanceView", Single: true, Show: viewVM},
+		{Name: ns + "virtualMachines/extensions", Located: true, Made: m.madeExtension},
+		{Name: ns + "disks", Located: true, Fill: fillDisk, Held: heldDisk},
+		{Name: ns + "snapshots", Located: true},
+		{Name: ns + "images", Located: true},
+		{Name: ns + "availabilitySets", Located: true, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
+		{Name: ns + "proximityPlacementGroups", Located: true},
+		{Name: ns + "locations/virtualMachines"},
+	}
+}
+
+// powerStates are the power actions and the state each leaves; an empty one leaves it as it was.
+func powerStates() map[string]string {
+	return map[string]string{
+		"powerOff": "stopped", "start": "running", "restart": "running", "deallocate": "deallocated", "reimage": "running", "redeploy": "running", "reapply": "", "simulateEviction": "deallocated",
+	}
+}
+
+// PowerTag is where a machine's power state is kept, hidden from clients.
+const PowerTag = "drydockPowerState"
+
+func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Error {
+	if m.machines != nil {
+		if err := tx.Outside(func() error { return m.machines.Power(lasting(), id.Name(), name) }); err != nil {
+			return arm.Errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
+		}
+	}
+	tx.Edit(id, func(body map[string]any) {
+		if state != "" {
+			body[PowerTag] = state
+		}
+	})
+	return nil
+}
+
+// checkVM holds a virtual machine's references and its disks to the provider's rules.
+func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
+		ref := arm.Text(n, "id")
+		nic, ok := arm.ParseID(ref)
+		if !ok || tx.Get(nic) == nil {
+			return arm.InvalidReference(ref, id)
+		}
+		if by := arm.Text(tx.Get(nic).Body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {
+			return arm.Errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s.", nic, by)
+		}
+	}
+	if set := arm.Text(body, "properties", "availabilitySet", "id"); set != "" && !tx.Exists(set) {
+		return arm.InvalidReference(set, id)
+	}
+	for i, disk := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+		if bad := checkDataDisk(tx, id, i, disk, old); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
+func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) *arm.Error {
+	lun, ok := arm.Number(arm.At(disk, "lun"))
+	if !ok {
+		e := arm.Errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter dataDisk.lun is invalid.")
+		e.Target = "dataDisk.lun"
+		return e
+	}
+	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
+		if before, _ := arm.Number(arm.At(was, "lun")); before == lun && !strings.EqualFold(arm.Text(was, "createOption"), arm.Text(disk, "createOption")) {
+			e := arm.Errorf(http.StatusConflict, "PropertyChangeNotAllowed", "Changing property 'dataDisk.createOption' is not allowed.")
+			e.Target = "dataDisk.createOption"
+			return e
+		}
+	}
+	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
+		return nil
+	}
+	ref := arm.Text(disk, "managedDisk", "id")
+	d, ok := arm.ParseID(ref)
+	if !ok || tx.Get(d) == nil {
+		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
+	}
+	if by := arm.Text(tx.Get(d).Body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
+		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach data disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", d.Name(), id.Name(), by)
+		e.Target = fmt.Sprintf("dataDisks[%d]", i)
+		return e
+	}
+	return nil
+}
+
+// fillVM makes what the provider makes beside the machine: its disks, and the references back.
+func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	p := arm.Object(body, "properties")
+	if p["vmId"] = arm.Derived("vm", id.String()); arm.At(old, "properties", "vmId") != nil {
+		p["vmId"] = arm.At(old, "properties", "vmId")
+	}
+	if old != nil {
+		body[PowerTag] = arm.Text(old, PowerTag)
+	} else {
+		body[PowerTag] = "starting"
+	}
+	storage := arm.Object(p, "storageProfile")
+	osDisk := arm.Object(storage, "osDisk")
+	if arm.Text(osDisk, "name") == "" {
+		osDisk["name"] = arm.Text(old, "properties", "storageProfile", "osDisk", "name")
+	}
+	if arm.Text(osDisk, "name") == "" {
+		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), strings.ReplaceAll(arm.Derived("disk", id.String()), "-", ""))
+	}
+	if arm.At(osDisk, "vhd") == nil {
+		disk(tx, id, osDisk, arm.Text(body, "location"))
+	}
+	attach(tx, id, body, old)
+	for _, n := range arm.Objects(p, "networkProfile", "networkInterfaces") {
+		if nic, ok := arm.ParseID(arm.Text(n, "id")); ok {
+			tx.Edit(nic, func(b map[string]any) {
+				arm.Object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()}
+			})
+		}
+	}
+	if u := arm.At(body, "identity", "type"); u != nil {
+		identity := arm.Object(body, "identity")
+		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
+	}
+}
+
+// attach takes the data disks a machine's document names, and lets go of those it named before.
+func attach(tx *resource.Tx, vm arm.ID, body, old map[string]any) {
+	kept := map[string]bool{}
+	for _, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+		if arm.Text(d, "name") == "" {
+			ref, _ := arm.ParseID(arm.Text(d, "managedDisk", "id"))
+			d["name"] = ref.Name()
+		}
+		if arm.At(d, "vhd") == nil {
+			disk(tx, vm, d, arm.Text(body, "location"))
+		}
+		kept[strings.ToLower(arm.Text(d, "managedDisk", "id"))] = true
+	}
+	detach(tx, old, kept)
+}
+
+// detach lets the data disks of a document go, but for those that are kept.
+func detach(tx *resource.Tx, body map[string]any, kept map[string]bool) {
+	for _, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+		if ref := arm.Text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
+			release(tx, ref)
+		}
+	}
+}
+
+// disk makes a managed disk that a machine's document mentions, or takes one that is there.
+func disk(tx *resource.Tx, vm arm.ID, entry map[string]any, location string) {
+	managed := arm.Object(entry, "managedDisk")
+	ref, ok := arm.ParseID(arm.Text(managed, "id"))
+	if !ok {
+		ref = arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(entry, "name")}}
+		managed["id"] = ref.String()
+	}
+	d := tx.Get(ref)
+	if d == nil {
+		body := map[string]any{
+			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
+			"properties": map[string]any{"creationData": map[string]any{"createOption": arm.Text(entry, "createOption")}, "provisioningState": arm.Succeeded},
+		}
+		fillDisk(tx, ref, body, nil)
+		d = tx.Put(ref, body)
+	}
+	tx.Edit(d.ID, func(b map[string]any) {
+		b["managedBy"] = vm.String()
+		arm.Object(b, "properties")["diskState"] = "Attached"
+	})
+}
+
+// release lets a disk go.
+func release(tx *resource.Tx, ref string) {
+	if id, ok := arm.ParseID(ref); ok {
+		tx.Edit(id, func(b map[string]any) {
+			delete(b, "managedBy")
+			arm.Object(b, "properties")["diskState"] = "Unattached"
+		})
+	}
+}
+
+func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
+	d := tx.Get(id)
+	if d == nil {
+		return arm.Errorf(http.StatusNotFound, "NotFound", "The virtual machine '%s' is gone.", id.Name())
+	}
+	if arm.Text(d.Body(), PowerTag) != "starting" {
+		return nil
+	}
+	if m.machines != nil {
+		tags := map[string]string{}
+		if m, ok := arm.At(d.Body(), "tags").(map[string]any); ok {
+			for k, v := range m {
+				tags[k] = fmt.Sprint(v)
+			}
+		}
+		if err := tx.Outside(func() error { return m.machines.Create(lasting(), id.Name(), tags) }); err != nil {
+			return arm.Errorf(http.StatusConflict, "OSProvisioningClientError", "OS Provisioning for VM '%s' failed: %v", id.Name(), err)
+		}
+	}
+	tx.Edit(id, func(body map[string]any) { body[PowerTag] = "running" })
+	return nil
+}
+
+// goneVM lets go of what the machine had: its disks and interfaces stay, as Azure leaves them.
+func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
+	release(tx, arm.Text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
+	detach(tx, body, nil)
+	for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
+		if nic, ok := arm.ParseID(arm.Text(n, "id")); ok {
+			tx.Edit(nic, func(b map[string]any) { delete(arm.Object(b, "properties"), "virtualMachine") })
+		}
+	}
+	if m.machines != nil {
+		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
+	}
+}
+
+// viewVM is the instance view: what the machine does now.
+func viewVM(v resource.View, id arm.ID) map[string]any {
+	if d := v.Get(id.Top(1)); d != nil {
+		return instanceView(v, d)
+	}
+	return nil
+}
+
+func instanceView(v resource.View, d *state.Document) map[string]any {
+	body := d.Body()
+	power, state := arm.Text(body, PowerTag), arm.Text(body, "properties", "provisioningState")
+	now := arm.Timestamp(v.Now())
+	return map[string]any{
+		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},
+		"statuses": []any{
+			map[string]any{"code": "ProvisioningState/" + strings.ToLower(state), "level": "Info", "displayStatus": "Provisioning " + strings.ToLower(state), "time": now},
+			map[string]any{"code": "PowerState/" + power, "level": "Info", "displayStatus": "VM " + power},
+		},
+	}
+}
+
+func (m machinery) madeExtension(tx *resource.Tx, id arm.ID) *arm.Error {
+	if m.machines == nil {
+		return nil
+	}
+	if err := tx.Outside(func() error { return m.machines.Extension(lasting(), id.Names[0], id.Name()) }); err != nil {
+		return arm.Errorf(http.StatusConflict, "VMExtensionProvisioningError", "VM has reported a failure when processing extension '%s'. Error message: \"%v\".", id.Name(), err)
+	}
+	return nil
+}
+
+func fillDisk(_ *resource.Tx, id arm.ID, body, old map[string]any) {
+	p := arm.Object(body, "properties")
+	p["uniqueId"] = arm.Derived("disk", id.String())
+	if arm.Text(p, "diskState") == "" {
+		p["diskState"] = "Unattached"
+	}
+	if _, ok := p["diskSizeGB"]; !ok {
+		p["diskSizeGB"] = 30
+	}
+	if by := arm.Text(old, "managedBy"); by != "" {
+		body["managedBy"], p["diskState"] = by, "Attached"
+	}
+}
+
+func heldDisk(tx *resource.Tx, id arm.ID) *arm.Error {
+	if by := arm.Text(tx.Get(id).Body(), "managedBy"); by != "" {
+		return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
+	}
+	return nil
+}
+
+func fillAvailabilitySet(_ *resource.Tx, _ arm.ID, body, _ map[string]any) {
+	p := arm.Object(body, "properties")
+	if _, ok := p["platformFaultDomainCount"]; !ok {
+		p["platformFaultDomainCount"], p["platformUpdateDomainCount"] = 2, 5
+	}
+}
+
+func heldAvailabilitySet(tx *resource.Tx, id arm.ID) *arm.Error {
+	vms := arm.ID{Subscription: id.Subscription, Provider: "Microsoft.Compute", Types: []string{"virtualMachines"}}
+	docs, _ := tx.List(vms, "", 1<<30)
+	for _, d := range docs {
+		if strings.EqualFold(arm.Text(d.Body(), "properties", "availabilitySet", "id"), id.String()) {
+			return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Availability Set '%s' cannot be deleted. Before deleting an Availability Set please ensure that it does not contain any VM.", id.Name())
+		}
+	}
+	return nil
+}

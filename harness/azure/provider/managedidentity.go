@@ -1,0 +1,18 @@
+package provider
+
+import (
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// identityTypes are Microsoft.ManagedIdentity's.
+func identityTypes() []*resource.Type {
+	return []*resource.Type{
+		{Name: "Microsoft.ManagedIdentity/userAssignedIdentities", Located: true, Fill: fillIdentity},
+	}
+}
+
+func fillIdentity(tx *resource.Tx, id arm.ID, body, _ map[string]any) {
+	p := arm.Object(body, "properties")
+	p["tenantId"], p["principalId"], p["clientId"] = tx.Tenant(), arm.Derived("principal", id.String()), arm.Derived("client", id.String())
+}

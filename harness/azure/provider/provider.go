@@ -1,0 +1,13 @@
+package provider
+
+import (
+	"slices"
+
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// Types lists every type of the resource providers.
+func Types(m Machines) []*resource.Type {
+	compute := machinery{m}
+	return slices.Concat(resourceTypes(), authorizationTypes(), identityTypes(), storageTypes(), computeTypes(compute), scaleSetTypes(compute), networkTypes())
+}

@@ -1,0 +1,250 @@
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// scaleSetTypes are virtual machine scale sets and their instances, in the uniform mode that clusters use.
+func scaleSetTypes(m machinery) []*resource.Type {
+	const ns = "Microsoft.Compute/virtualMachineScaleSets"
+	set := &resource.Type{Name: ns, Located: true, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
+		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
+		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm) })},
+	}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	for name, state := range powerStates() {
+		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
+		instance.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
+	}
+	return []*resource.Type{
+		set, instance,
+		{Name: ns + "/instanceView", Single: true, Show: viewScaleSet},
+		{Name: ns + "/virtualMachines/instanceView", Single: true, Show: viewInstance},
+		{Name: ns + "/virtualMachines/networkInterfaces", Show: showInstanceNIC},
+		{Name: ns + "/extensions"},
+	}
+}
+
+func capacity(body map[string]any) (int, bool) {
+	n, ok := arm.At(body, "sku", "capacity").(float64)
+	return int(n), ok
+}
+
+func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Error {
+	if n, ok := capacity(body); ok && (n < 0 || n > 1000) {
+		e := arm.Errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter sku.capacity is invalid.")
+		e.Target = "sku.capacity"
+		return e
+	}
+	if old == nil {
+		return nil
+	}
+	// A PUT with the SKU alone, as cluster tools scale, keeps the model.
+	if arm.At(body, "properties") == nil {
+		body["properties"] = arm.At(old, "properties")
+	}
+	sku, was := arm.Object(body, "sku"), arm.Object(old, "sku")
+	for k, v := range was {
+		if _, there := sku[k]; !there {
+			sku[k] = v
+		}
+	}
+	return nil
+}
+
+func fillScaleSet(_ *resource.Tx, id arm.ID, body, old map[string]any) {
+	p := arm.Object(body, "properties")
+	if p["uniqueId"] = arm.Derived("vmss", id.String()); arm.At(old, "properties", "uniqueId") != nil {
+		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
+	}
+	if n, ok := capacity(body); !ok {
+		arm.Object(body, "sku")["capacity"] = n
+	}
+	if v, ok := old[nextInstance]; ok {
+		body[nextInstance] = v
+	}
+}
+
+// nextInstance counts the instances a scale set ever had: ids are not used again.
+const nextInstance = "drydockNextInstance"
+
+// madeScaleSet adds or removes instances until there are as many as the SKU says. The newest go first.
+func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
+	d := tx.Get(id)
+	if d == nil {
+		return arm.Errorf(http.StatusNotFound, "NotFound", "The scale set '%s' is gone.", id.Name())
+	}
+	body := d.Body()
+	want, _ := capacity(body)
+	have := instances(tx.View, id)
+	for len(have) > want {
+		tx.Erase(have[len(have)-1].ID)
+		have = have[:len(have)-1]
+	}
+	next, _ := body[nextInstance].(int)
+	for ; len(have) < want; next++ {
+		have = append(have, addInstance(tx, id, body, next))
+	}
+	tx.Edit(id, func(b map[string]any) { b[nextInstance] = next })
+	return nil
+}
+
+func instanceID(set arm.ID, n string) arm.ID {
+	set.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
+	set.Names = []string{set.Names[0], n}
+	return set
+}
+
+// instances lists a scale set's machines by the number of their id.
+func instances(v resource.View, set arm.ID) []*state.Document {
+	collection := set
+	collection.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
+	collection.Names = set.Names[:1]
+	docs, _ := v.List(collection, "", 1<<30)
+	number := func(d *state.Document) int { n, _ := strconv.Atoi(d.ID.Name()); return n }
+	slices.SortStableFunc(docs, func(a, b *state.Document) int { return number(a) - number(b) })
+	return docs
+}
+
+func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int) *state.Document {
+	id := instanceID(set, strconv.Itoa(n))
+	prefix := arm.Text(model, "properties", "virtualMachineProfile", "osProfile", "computerNamePrefix")
+	if prefix == "" {
+		prefix = set.Name()
+	}
+	computer := prefix + fmt.Sprintf("%06s", strconv.FormatInt(int64(n), 36))
+	profile, _ := arm.At(model, "properties", "virtualMachineProfile").(map[string]any)
+	properties := map[string]any{
+		"provisioningState": arm.Succeeded, "latestModelApplied": true, "vmId": arm.Derived("vm", id.String()),
+		"osProfile": map[string]any{"computerName": computer}, "networkProfileConfiguration": arm.At(profile, "networkProfile"),
+		"storageProfile": map[string]any{"osDisk": map[string]any{"name": computer + "_OsDisk"}, "dataDisks": []any{}},
+		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": id.String() + "/networkInterfaces/" + nicName(model)}}},
+	}
+	return tx.Put(id, map[string]any{
+		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
+		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, PowerTag: "running",
+	})
+}
+
+func nicName(model map[string]any) string {
+	configs := arm.Objects(model, "properties", "virtualMachineProfile", "networkProfile", "networkInterfaceConfigurations")
+	if len(configs) == 0 {
+		return "nic"
+	}
+	return arm.Text(configs[0], "name")
+}
+
+// goneInstance keeps the scale set's capacity in step with its machines.
+func goneInstance(tx *resource.Tx, id arm.ID, body map[string]any) {
+	detach(tx, body, nil)
+	set := id.Top(1)
+	tx.Edit(set, func(b map[string]any) { arm.Object(b, "sku")["capacity"] = len(instances(tx.View, set)) })
+}
+
+func latest(tx *resource.Tx, vm arm.ID) {
+	tx.Edit(vm, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = true })
+}
+
+// eachInstance acts on the instances a request names, or on all of them.
+func eachInstance(do func(tx *resource.Tx, vm arm.ID)) func(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
+	return func(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
+		wanted := map[string]bool{}
+		list, _ := arm.At(args, "instanceIds").([]any)
+		for _, x := range list {
+			wanted[fmt.Sprint(x)] = true
+		}
+		for _, d := range instances(tx.View, id) {
+			if len(wanted) == 0 || wanted["*"] || wanted[d.ID.Name()] {
+				do(tx, d.ID)
+			}
+		}
+		return nil
+	}
+}
+
+// checkInstance refuses to make an instance: only its scale set does.
+func checkInstance(_ *resource.Tx, id arm.ID, _, old map[string]any) *arm.Error {
+	if old == nil {
+		return arm.Errorf(http.StatusNotFound, "NotFound", "The entity was not found: instance '%s' of scale set '%s'.", id.Name(), id.Names[0])
+	}
+	return nil
+}
+
+// fillInstance attaches and releases data disks: that is what instances are updated for.
+func fillInstance(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	body["name"], body["instanceId"] = id.Names[0]+"_"+id.Name(), id.Name()
+	body[PowerTag] = arm.Text(old, PowerTag)
+	p := arm.Object(body, "properties")
+	for k, v := range arm.Object(old, "properties") {
+		if _, there := p[k]; !there {
+			p[k] = v
+		}
+	}
+	attach(tx, id, body, old)
+}
+
+func viewInstance(v resource.View, id arm.ID) map[string]any {
+	if d := v.Get(id.Top(2)); d != nil {
+		return instanceView(v, d)
+	}
+	return nil
+}
+
+func viewScaleSet(v resource.View, id arm.ID) map[string]any {
+	set := id.Top(1)
+	if v.Get(set) == nil {
+		return nil
+	}
+	return map[string]any{
+		"virtualMachine": map[string]any{"statusesSummary": []any{map[string]any{"code": "ProvisioningState/succeeded", "count": len(instances(v, set))}}},
+		"statuses":       []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "time": arm.Timestamp(v.Now())}},
+	}
+}
+
+// showInstanceNIC makes an instance's interface from the model: it is no resource of its own.
+func showInstanceNIC(v resource.View, id arm.ID) map[string]any {
+	if len(id.Names) < 2 {
+		return nil
+	}
+	vm := id.Top(2)
+	d := v.Get(vm)
+	if d == nil {
+		return nil
+	}
+	n, _ := strconv.Atoi(vm.Name())
+	one := func(name string) map[string]any {
+		self := vm.String() + "/networkInterfaces/" + name
+		var configs []any
+		for _, c := range arm.Objects(d.Body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
+			if !strings.EqualFold(arm.Text(c, "name"), name) {
+				continue
+			}
+			for i, ip := range arm.Objects(c, "properties", "ipConfigurations") {
+				p := map[string]any{"privateIPAddress": fmt.Sprintf("10.241.%d.%d", n>>8&0xff, n&0xff), "primary": i == 0, "provisioningState": arm.Succeeded}
+				for k, v := range arm.Object(ip, "properties") {
+					p[k] = v
+				}
+				configs = append(configs, map[string]any{"id": self + "/ipConfigurations/" + arm.Text(ip, "name"), "name": arm.Text(ip, "name"), "properties": p})
+			}
+		}
+		return map[string]any{"id": self, "name": name, "properties": map[string]any{
+			"provisioningState": arm.Succeeded, "primary": true, "ipConfigurations": configs, "virtualMachine": map[string]any{"id": vm.String()},
+		}}
+	}
+	if len(id.Names) > 2 {
+		return one(id.Names[2])
+	}
+	var all []any
+	for _, c := range arm.Objects(d.Body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
+		all = append(all, one(arm.Text(c, "name")))
+	}
+	return map[string]any{"value": all}
+}

@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Exchange is one line of a recording.
+type Exchange struct {
+	Time     time.Time   `json:"time"`
+	Method   string      `json:"method"`
+	URL      string      `json:"url"`
+	Request  http.Header `json:"request"`
+	Sent     string      `json:"sent,omitempty"` // body
+	Status   int         `json:"status"`
+	Response http.Header `json:"response"`
+	Got      string      `json:"got,omitempty"` // body
+	// Dropped says of bodies that are not in the recording what they were: who cannot read a body cannot take its secrets out.
+	Dropped *Dropped `json:"dropped,omitempty"`
+}
+
+// Dropped is how long the bodies were that were left out, and what they said they are.
+type Dropped struct {
+	Sent string `json:"sent,omitempty"`
+	Got  string `json:"got,omitempty"`
+}
+
+// Recorder appends exchanges to a file.
+type Recorder struct {
+	mu    sync.Mutex
+	file  *os.File
+	scrub bool
+	lost  int   // exchanges that could not be written
+	why   error // the first time
+}
+
+// NewRecorder makes the file, or goes on with it. Secrets are taken out unless they are to be kept.
+func NewRecorder(path string, keepSecrets bool) (*Recorder, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, cluster.Usagef("recording: %w", err)
+	}
+	return &Recorder{file: f, scrub: !keepSecrets}, nil
+}
+
+func (r *Recorder) write(e Exchange) error {
+	if r.scrub {
+		e = scrubbed(e)
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.file.Write(append(raw, '\n'))
+	if err == nil {
+		return nil
+	}
+	if n > 0 { // half a line would spoil the next one
+		if info, bad := r.file.Stat(); bad == nil {
+			_ = r.file.Truncate(info.Size() - int64(n))
+		}
+	}
+	if r.lost++; r.lost == 1 {
+		r.why = err
+	}
+	return fmt.Errorf("recording: %s %s is not in it: %w", e.Method, e.URL, err)
+}
+
+// Close closes the file. A recording that lacks something is an error.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.file.Close()
+	if r.lost > 0 {
+		err = errors.Join(err, fmt.Errorf("recording %s lacks %d exchanges, which went through all the same: %w", r.file.Name(), r.lost, r.why))
+	}
+	return err
+}
+
+// Replay answers from a recording: for each request what was answered, in the order it was; the last answer stands for all further ones.
+type Replay struct {
+	mu      sync.Mutex
+	answers map[string][]Exchange
+}
+
+// LoadReplay reads a recording.
+func LoadReplay(path string) (*Replay, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, cluster.Usagef("recording: %w", err)
+	}
+	r := &Replay{answers: map[string][]Exchange{}}
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	lines.Buffer(nil, 64<<20)
+	n := 0
+	for lines.Scan() {
+		n++
+		var e Exchange
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil || e.Method == "" || e.Status == 0 {
+			return nil, cluster.Usagef("recording %s: line %d is no exchange: %w", path, n, err)
+		}
+		key, err := replayKey(e.Method, e.URL)
+		if err != nil {
+			return nil, cluster.Usagef("recording %s: line %d: %w", path, n, err)
+		}
+		r.answers[key] = append(r.answers[key], e)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, cluster.Usagef("recording %s: %w", path, err)
+	}
+	if n == 0 {
+		return nil, cluster.Usagef("recording %s is empty: it would answer nothing", path)
+	}
+	return r, nil
+}
+
+// replayKey is method, host, path and parameters in order: what makes two requests the same one.
+func replayKey(method, raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", fmt.Errorf("recording: %w", err)
+	}
+	return method + " " + strings.ToLower(u.Host+u.Path) + "?" + u.Query().Encode(), nil
+}
+
+func (r *Replay) next(method, target string) (Exchange, bool) {
+	key, err := replayKey(method, target)
+	if err != nil {
+		return Exchange{}, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.answers[key]
+	if len(list) == 0 {
+		return Exchange{}, false
+	}
+	if len(list) > 1 {
+		r.answers[key] = list[1:]
+	}
+	return list[0], true
+}
+
+// RoundTrip answers a request: a recording takes the place of the network.
+func (r *Replay) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+		_ = req.Body.Close()
+	}
+	target := scrubURL(req.URL.String()) // as it was recorded
+	e, ok := r.next(req.Method, target)
+	if !ok {
+		return nil, fmt.Errorf("%s %s: %w", req.Method, target, errNotRecorded)
+	}
+	h := e.Response.Clone()
+	h.Del("Content-Length")
+	return &http.Response{
+		Status: http.StatusText(e.Status), StatusCode: e.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
+		Body: io.NopCloser(strings.NewReader(e.Got)), ContentLength: int64(len(e.Got)), Request: req,
+	}, nil
+}
+
+var errNotRecorded = errors.New("not in the recording")

@@ -1,0 +1,35 @@
+package resource
+
+import (
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Options are what an engine says of itself.
+type Options struct {
+	Region       string // of resources that name none
+	Tenant       string
+	Subscription string // the one that is listed; any other exists as well
+	Page         int    // resources a page
+}
+
+// Engine answers calls on resources of the types it was given.
+type Engine struct {
+	options Options
+	store   *state.Store
+	types   map[string]*Type // by name in lower case
+}
+
+// New makes one of a table of types.
+func New(o Options, s *state.Store, types []*Type) *Engine {
+	e := &Engine{options: o, store: s, types: map[string]*Type{}}
+	for _, t := range types {
+		e.types[strings.ToLower(t.Name)] = t
+	}
+	return e
+}
+
+// typeOf is the type of a resource; nil: the twin has none of that name.
+func (e *Engine) typeOf(id arm.ID) *Type { return e.types[strings.ToLower(id.Type())] }

@@ -1,0 +1,145 @@
+package resource
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Subnets, security rules, routes and their like live in an array of their parent's document: a PUT of the one is a change of the other, and
+// an operation on the one holds up the other.
+
+// parentOf is the resource whose document holds the child's.
+func (v View) parentOf(r *Request) (*state.Document, *arm.Error) {
+	parent := r.ID.Top(len(r.ID.Types) - 1)
+	d := v.Get(parent)
+	if d == nil {
+		if bad := v.there(parent); bad != nil {
+			return nil, bad
+		}
+		return nil, arm.NotFound(parent)
+	}
+	return d, nil
+}
+
+func children(body map[string]any, property string) []any {
+	list, _ := arm.At(body, "properties", property).([]any)
+	return list
+}
+
+func indexOf(list []any, name string) int {
+	return slices.IndexFunc(list, func(x any) bool { return strings.EqualFold(arm.Text(x, "name"), name) })
+}
+
+func (e *Engine) getInside(r *Request) *arm.Error {
+	d, bad := e.view().parentOf(r)
+	if bad != nil {
+		return bad
+	}
+	list := children(d.Body(), r.Type.Inside)
+	i := indexOf(list, r.ID.Name())
+	if i < 0 {
+		return arm.NotFound(r.ID)
+	}
+	r.Answer(http.StatusOK, list[i])
+	return nil
+}
+
+func (e *Engine) listInside(r *Request) *arm.Error {
+	d, bad := e.view().parentOf(r)
+	if bad != nil {
+		return bad
+	}
+	list := children(d.Body(), r.Type.Inside)
+	if list == nil {
+		list = []any{}
+	}
+	r.Answer(http.StatusOK, map[string]any{"value": list})
+	return nil
+}
+
+// busy is the answer to a change of something that another operation changes (notes of Microsoft.Network: 429 RetryableError, as a lock conflict and no quota).
+func (tx *Tx) busy(d *state.Document) *arm.Error {
+	op, running := tx.Running(d.ID)
+	if !running {
+		return nil
+	}
+	left := arm.Seconds(tx.Clock(), op.Ends.Sub(tx.Now()))
+	e := arm.Errorf(http.StatusTooManyRequests, "RetryableError", "A retryable error occurred.")
+	e.Details = []arm.Error{*arm.Errorf(0, "RetryableErrorDueToAnotherOperation", "Operation %s (%s) is updating resource %s. The call can be retried in %d seconds.",
+		strings.ToUpper(op.Verb[:1])+op.Verb[1:]+"Operation", op.ID, d.ID, left)}
+	e.Header = map[string]string{"Retry-After": strconv.Itoa(left)}
+	return e
+}
+
+func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
+	d, bad := tx.parentOf(r)
+	if bad == nil {
+		bad = tx.busy(d)
+	}
+	if bad != nil {
+		return bad
+	}
+	parent := d.Body()
+	list := children(parent, r.Type.Inside)
+	body["name"], body["id"], body["type"] = r.ID.Name(), r.ID.String(), r.Type.Name
+	arm.Object(body, "properties")["provisioningState"] = arm.Succeeded
+	status, verb := http.StatusOK, "update"
+	if i := indexOf(list, r.ID.Name()); i >= 0 {
+		list[i] = body
+	} else {
+		list, status, verb = append(list, body), http.StatusCreated, "create"
+	}
+	p := arm.Object(parent, "properties")
+	p[r.Type.Inside] = list
+	p["provisioningState"] = "Updating"
+	tx.Put(d.ID, parent)
+	tx.Begin(r, d.ID, verb, arm.Text(parent, "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
+	r.Answer(status, body)
+	return nil
+}
+
+func (tx *Tx) removeInside(r *Request) *arm.Error {
+	d, bad := tx.parentOf(r)
+	if bad == nil {
+		bad = tx.busy(d)
+	}
+	if bad == nil && r.Type.Held != nil {
+		bad = r.Type.Held(tx, r.ID)
+	}
+	if bad != nil {
+		return bad
+	}
+	parent := d.Body()
+	list := children(parent, r.Type.Inside)
+	i := indexOf(list, r.ID.Name())
+	if i < 0 {
+		r.AnswerRaw(http.StatusNoContent, nil)
+		return nil
+	}
+	arm.Object(parent, "properties")[r.Type.Inside] = slices.Delete(list, i, i+1)
+	tx.Put(d.ID, parent)
+	tx.Begin(r, d.ID, "delete", arm.Text(parent, "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
+	r.AnswerRaw(http.StatusAccepted, nil)
+	return nil
+}
+
+// NameInside names children that a PUT of their parent brought along. An array without any is told all the same: clients rely on it.
+func NameInside(property, typ string) func(tx *Tx, id arm.ID, body, old map[string]any) {
+	return func(_ *Tx, id arm.ID, body, _ map[string]any) { NameChildren(id, body, property, typ) }
+}
+
+func NameChildren(id arm.ID, body map[string]any, property, typ string) {
+	if p := arm.Object(body, "properties"); arm.Field(p, property) == nil {
+		p[property] = []any{}
+	}
+	last := typ[strings.LastIndexByte(typ, '/')+1:]
+	for _, c := range arm.Objects(body, "properties", property) {
+		c["id"], c["type"] = id.String()+"/"+last+"/"+arm.Text(c, "name"), typ
+		arm.Object(c, "properties")["provisioningState"] = arm.Succeeded
+	}
+}

@@ -1,0 +1,114 @@
+package resource
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Begin starts an operation and tells the client where to ask after it, in the form its type has.
+func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *state.Operation {
+	if r.Fails {
+		finish = func(tx *Tx) *arm.Error {
+			tx.SetState(target, arm.Failed)
+			return arm.Errorf(http.StatusInternalServerError, "InternalExecutionError", "An internal execution error occurred. Please retry later.")
+		}
+	}
+	if work := finish; work != nil {
+		finish = func(tx *Tx) *arm.Error { return tx.Guarded(target, func() *arm.Error { return work(tx) }) }
+	}
+	timing := tx.Timing(target.Type())
+	if location == "" {
+		location = tx.engine.options.Region
+	}
+	location = strings.ToLower(strings.ReplaceAll(location, " ", ""))
+	op := tx.Start(target, verb, location, finish)
+	version := "?api-version=" + r.Call.APIVersion
+	h := r.Told
+	place := r.base() + "/subscriptions/" + target.Subscription
+	if target.Provider == "" {
+		h["Location"] = []string{place + "/operationresults/" + op.ID + version}
+		return op
+	}
+	place += "/providers/" + target.Provider + "/locations/" + location
+	async, result := place+"/"+timing.At+"/"+op.ID+version, place+"/"+timing.At+"/"+op.ID+version+"&monitor=true"
+	switch {
+	case strings.EqualFold(target.Provider, "Microsoft.Network"):
+		result = place + "/operationResults/" + op.ID + version
+	case strings.EqualFold(target.Type(), "Microsoft.Resources/deployments"):
+		async = r.base() + target.String() + "/operationStatuses/" + op.ID + version
+	}
+	if timing.Form != state.FormLocation {
+		h["Azure-AsyncOperation"] = []string{async}
+	}
+	if timing.Form != state.FormAsync {
+		h["Location"] = []string{result}
+	}
+	if timing.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(arm.Seconds(tx.Clock(), timing.RetryAfter))}
+	}
+	return op
+}
+
+// Guarded is that for the work of an operation on a resource, which ends Failed.
+func (tx *Tx) Guarded(target arm.ID, do func() *arm.Error) *arm.Error {
+	done := false
+	defer func() {
+		if !done {
+			tx.SetState(target, arm.Failed)
+		}
+	}()
+	return arm.Guarded(func() *arm.Error {
+		failure := do()
+		done = true
+		return failure
+	})
+}
+
+// poll tells how an operation goes: as Azure-AsyncOperation always with 200 and a status, as Location with 202 until it has ended.
+func (e *Engine) poll(r *Request) *arm.Error {
+	op, ok := e.view().Find(r.ID.Name())
+	if !ok || op.Target.Subscription != "" && !strings.EqualFold(op.Target.Subscription, r.ID.Subscription) {
+		return arm.Errorf(http.StatusNotFound, "OperationNotFound", "The operation '%s' was not found.", r.ID.Name())
+	}
+	h := r.Told
+	if timing := e.view().Timing(op.Target.Type()); timing.RetryAfter > 0 && op.Status == arm.InProgress {
+		h["Retry-After"] = []string{strconv.Itoa(arm.Seconds(e.view().Clock(), timing.RetryAfter))}
+	}
+	last := strings.ToLower(r.ID.Types[len(r.ID.Types)-1])
+	if last == "operationresults" || r.Param("monitor") == "true" {
+		return e.pollLocation(r, op)
+	}
+	status := map[string]any{"id": r.ID.String(), "name": op.ID, "status": op.Status, "startTime": arm.Timestamp(op.Begun)}
+	if strings.EqualFold(op.Target.Type(), "Microsoft.Resources/deployments") && op.Status == arm.InProgress {
+		status["status"] = "Running"
+	}
+	if op.Status != arm.InProgress {
+		status["endTime"] = arm.Timestamp(op.Ends)
+	}
+	if op.Failure != nil {
+		status["error"] = op.Failure.Body()
+	}
+	r.Answer(http.StatusOK, status)
+	return nil
+}
+
+func (e *Engine) pollLocation(r *Request, op state.Operation) *arm.Error {
+	switch {
+	case op.Status == arm.InProgress:
+		r.Told["Location"] = []string{r.base() + r.URL.RequestURI()}
+		r.AnswerRaw(http.StatusAccepted, nil)
+	case op.Failure != nil:
+		return op.Failure
+	default:
+		if d := e.view().Get(op.Target); d != nil && op.Verb != "delete" {
+			r.AnswerRaw(http.StatusOK, d.Raw)
+			return nil
+		}
+		r.AnswerRaw(http.StatusNoContent, nil)
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package resource
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// read finds a document; a stale read finds the one of some time ago.
+func (e *Engine) read(r *Request) *state.Document {
+	if r.Stale != nil {
+		return r.Stale.Get(r.ID)
+	}
+	return e.view().Get(r.ID)
+}
+
+// shown answers what is made when somebody looks.
+func (e *Engine) shown(r *Request) *arm.Error {
+	body := r.Type.Show(e.view(), r.ID)
+	if body == nil {
+		return arm.NotFound(r.ID)
+	}
+	r.Answer(http.StatusOK, body)
+	return nil
+}
+
+func (e *Engine) get(r *Request) *arm.Error {
+	if r.Type.Inside != "" {
+		return e.getInside(r)
+	}
+	d := e.read(r)
+	if d == nil {
+		if bad := e.view().groupThere(r.ID); bad != nil {
+			return bad
+		}
+		return arm.NotFound(r.ID)
+	}
+	raw := d.Raw
+	if strings.EqualFold(r.Param("$expand"), "instanceView") {
+		raw = e.expanded(d)
+	}
+	r.Told["ETag"] = []string{d.ETag()}
+	r.AnswerRaw(http.StatusOK, raw)
+	return nil
+}
+
+// expanded is the document with its instance view in it.
+func (e *Engine) expanded(d *state.Document) []byte {
+	view := e.types[strings.ToLower(d.ID.Type()+"/instanceView")]
+	if view == nil {
+		return d.Raw
+	}
+	body := d.Public()
+	arm.Object(body, "properties")["instanceView"] = view.Show(e.view(), d.ID)
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return d.Raw
+	}
+	return raw
+}
+
+func (e *Engine) head(r *Request) {
+	status := http.StatusNoContent
+	if e.read(r) == nil {
+		status = http.StatusNotFound
+	}
+	r.AnswerRaw(status, nil)
+}
+
+// list answers a page. The documents are copied as they are.
+func (e *Engine) list(r *Request) *arm.Error {
+	if r.Type.Inside != "" {
+		return e.listInside(r)
+	}
+	if err := e.view().there(r.ID); err != nil {
+		return err
+	}
+	page := e.options.Page
+	if top := r.Param("$top"); top != "" {
+		n, err := strconv.Atoi(top)
+		if err != nil || n < 1 {
+			return arm.Errorf(http.StatusBadRequest, "InvalidTopParameter", "The $top query parameter '%s' is not a positive number.", top)
+		}
+		page = min(n, 1000)
+	}
+	keep, bad := filter(r.Param("$filter"))
+	if bad != nil {
+		return bad
+	}
+	after, err := base64.RawURLEncoding.DecodeString(r.Param("$skiptoken"))
+	if err != nil {
+		return arm.Errorf(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token '%s' is invalid.", r.Param("$skiptoken"))
+	}
+	docs, next := e.page(r.ID, string(after), page, keep)
+	out := make([]byte, 0, 1024)
+	out = append(out, `{"value":[`...)
+	expand := strings.EqualFold(r.Param("$expand"), "instanceView")
+	for i, d := range docs {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if expand {
+			out = append(out, e.expanded(d)...)
+		} else {
+			out = append(out, d.Raw...)
+		}
+	}
+	out = append(out, ']')
+	if next != "" {
+		q := url.Values{}
+		for k, v := range r.Query {
+			q[k] = v
+		}
+		q.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(next)))
+		link, err := json.Marshal(r.base() + r.URL.Path + "?" + q.Encode())
+		if err == nil {
+			out = append(append(out, `,"nextLink":`...), link...)
+		}
+	}
+	r.AnswerRaw(http.StatusOK, append(out, '}'))
+	return nil
+}
+
+// page collects documents that pass the filter until the page is full.
+func (e *Engine) page(collection arm.ID, after string, size int, keep func(*state.Document) bool) (out []*state.Document, next string) {
+	for {
+		docs, more := e.view().List(collection, after, size-len(out))
+		for _, d := range docs {
+			if keep == nil || keep(d) {
+				out = append(out, d)
+			}
+		}
+		if more == "" || len(out) == size {
+			return out, more
+		}
+		after = more
+	}
+}
+
+// filter reads the part of OData that these services take: comparisons by eq, joined by and. The names are paths below the resource or its properties.
+func filter(f string) (func(*state.Document) bool, *arm.Error) {
+	if f == "" || strings.EqualFold(f, "atScope()") {
+		return nil, nil
+	}
+	type equal struct {
+		path  []string
+		value string
+	}
+	var all []equal
+	for _, part := range strings.Split(f, " and ") {
+		name, value, ok := strings.Cut(strings.TrimSpace(part), " eq ")
+		value = strings.TrimSpace(value)
+		if !ok || len(value) < 2 || value[0] != '\'' || value[len(value)-1] != '\'' {
+			return nil, arm.Errorf(http.StatusBadRequest, "InvalidFilterInQueryString", "Invalid $filter '%s' specified in the query string.", f)
+		}
+		all = append(all, equal{strings.Split(strings.Trim(strings.TrimSpace(name), "'"), "/"), strings.ReplaceAll(value[1:len(value)-1], "''", "'")})
+	}
+	return func(d *state.Document) bool {
+		body := d.Body()
+		return !slices.ContainsFunc(all, func(e equal) bool {
+			return !strings.EqualFold(arm.Text(body, e.path...), e.value) && !strings.EqualFold(arm.Text(body, append([]string{"properties"}, e.path...)...), e.value)
+		})
+	}, nil
+}

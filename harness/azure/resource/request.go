@@ -1,0 +1,37 @@
+package resource
+
+import (
+	"net/http"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// Request is one call on its way through.
+type Request struct {
+	*http.Request
+	Call  *arm.Call
+	ID    arm.ID
+	Type  *Type
+	Query map[string][]string
+	Told  http.Header    // of the answer
+	Fails bool           // by a fault: the operation it begins
+	Stale state.Snapshot // by a fault: what a read finds, instead of what there is
+
+	status int // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
+	body   []byte
+}
+
+// Param is a parameter of the query, whatever the case of its name.
+func (r *Request) Param(name string) string { return arm.Param(r.Query, name) }
+
+// base is the URL the client used, for links back.
+func (r *Request) base() string { return arm.BaseURL(r.Request) }
+
+// Answer sets what is answered; body is anything that JSON can be made of.
+func (r *Request) Answer(status int, body any) {
+	r.AnswerRaw(status, arm.Marshal(body))
+}
+
+// AnswerRaw sets an answer that is JSON already; nil: without a body.
+func (r *Request) AnswerRaw(status int, raw []byte) { r.status, r.body = status, raw }

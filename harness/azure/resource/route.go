@@ -1,0 +1,93 @@
+package resource
+
+import (
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// Route finds the type of a path. A POST ends in an action of a type.
+func (e *Engine) Route(r *Request) *arm.Error {
+	id := r.ID
+	if poll := pollOf(id); poll != "" {
+		r.Type, r.Call.Poll = &Type{Name: poll}, true
+		return nil
+	}
+	if r.Method == http.MethodPost && id.Collection() && len(id.Types) > 1 {
+		id = id.Parent()
+	}
+	r.Type = e.typeOf(id)
+	if r.Type == nil {
+		if id.Provider == "" {
+			return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found.", id.Type())
+		}
+		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found in the namespace '%s' for api version '%s'.",
+			strings.Join(id.Types, "/"), id.Provider, r.Call.APIVersion)
+	}
+	return nil
+}
+
+// pollOf names the kind of poll a path is, as policies select it; empty: it is none.
+func pollOf(id arm.ID) string {
+	if id.Collection() || len(id.Types) == 0 {
+		return ""
+	}
+	first, last := strings.ToLower(id.Types[0]), strings.ToLower(id.Types[len(id.Types)-1])
+	switch {
+	case last == "operationstatuses":
+		return "Microsoft.Resources/deployments/operationStatuses"
+	case last == "operationresults" && len(id.Types) == 1:
+		return "operationResults"
+	case first == "locations" && last == "diskoperations":
+		return "Microsoft.Compute/locations/DiskOperations"
+	case first == "locations" && (last == "operations" || last == "operationresults"):
+		for _, known := range []string{"Microsoft.Compute", "Microsoft.Network"} {
+			if strings.EqualFold(known, id.Provider) {
+				return known + "/locations/operations"
+			}
+		}
+		return "locations/operations"
+	}
+	return ""
+}
+
+// Operation names what the call does, as policies and faults select it.
+func (e *Engine) Operation(r *Request) string {
+	name := r.Type.Name
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		if r.ID.Collection() && !r.Type.Single {
+			return "LIST " + name
+		}
+		return "GET " + name
+	case http.MethodPut:
+		if e.view().Get(r.ID) == nil {
+			return "CREATE " + name
+		}
+		return "UPDATE " + name
+	case http.MethodPatch:
+		return "UPDATE " + name
+	case http.MethodDelete:
+		return "DELETE " + name
+	default:
+		if r.ID.Collection() {
+			return "POST " + name + "/" + r.ID.Types[len(r.ID.Types)-1]
+		}
+		return "POST " + name
+	}
+}
+
+// Limited is the resource a per-resource policy counts for: what an operation works on, when one is polled.
+func (e *Engine) Limited(r *Request) string {
+	if r.Call.Poll {
+		if op, ok := e.view().Find(r.ID.Name()); ok {
+			return op.Target.Key()
+		}
+	}
+	id := r.ID
+	if id.Collection() && r.Method == http.MethodPost {
+		id = id.Parent()
+	}
+	return id.Key()
+}

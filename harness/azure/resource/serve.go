@@ -1,0 +1,96 @@
+package resource
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// maxBody is what the gateway takes of a request (4 MB, learn.microsoft.com "Azure Resource Manager request limits").
+const maxBody = 4 << 20
+
+// Serve does what an admitted call asks for.
+func (e *Engine) Serve(r *Request, w http.ResponseWriter) {
+	if err := e.do(r); err != nil {
+		err.Write(w)
+		return
+	}
+	if r.body == nil {
+		w.WriteHeader(r.status)
+		return
+	}
+	arm.ReplyRaw(w, r.status, r.body)
+}
+
+func (e *Engine) do(r *Request) *arm.Error {
+	switch {
+	case r.Call.Poll:
+		return e.poll(r)
+	case r.Method == http.MethodPost:
+		return e.change(r, (*Tx).post)
+	case r.Method == http.MethodGet && r.Type.Show != nil:
+		return e.shown(r)
+	case r.Method == http.MethodGet && r.ID.Collection():
+		return e.list(r)
+	case r.Method == http.MethodGet:
+		return e.get(r)
+	case r.Method == http.MethodHead:
+		e.head(r)
+		return nil
+	case !r.ID.Collection() && (r.Method == http.MethodPut || r.Method == http.MethodPatch):
+		return e.change(r, (*Tx).write)
+	case !r.ID.Collection() && r.Method == http.MethodDelete:
+		return e.change(r, func(tx *Tx, r *Request, _ map[string]any) *arm.Error { return tx.delete(r) })
+	default:
+		return arm.NotAllowed(r.Request)
+	}
+}
+
+// change does a call that writes, alone in its subscription. What the client has to say is read before: it may be slow to say it.
+func (e *Engine) change(r *Request, do func(*Tx, *Request, map[string]any) *arm.Error) (bad *arm.Error) {
+	var body map[string]any
+	if r.Method != http.MethodDelete {
+		if body, bad = decode(r); bad != nil {
+			return bad
+		}
+	}
+	e.write(r.ID.Subscription, func(tx *Tx) { bad = do(tx, r, body) })
+	return bad
+}
+
+// decode reads a JSON object; an empty body is an empty object.
+func decode(r *Request) (map[string]any, *arm.Error) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, arm.Errorf(http.StatusBadRequest, "InvalidRequestContent", "The request content could not be read: '%v'.", err)
+	}
+	if len(raw) > maxBody {
+		return nil, arm.Gatewayf(http.StatusRequestEntityTooLarge, "RequestContentTooLarge", "The request content size exceeds the maximum size of '4 MB'.")
+	}
+	body := map[string]any{}
+	if len(strings.TrimSpace(string(raw))) == 0 {
+		return body, nil
+	}
+	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
+		return nil, arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%v'.", err)
+	}
+	maps.DeleteFunc(body, func(k string, _ any) bool { return strings.HasPrefix(k, state.HiddenPrefix) })
+	return body, nil
+}
+
+// precondition compares If-Match and If-None-Match.
+func precondition(r *Request, d *state.Document) *arm.Error {
+	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	switch {
+	case match != "" && (d == nil || match != "*" && match != d.ETag() && match != "W/"+d.ETag()):
+		return arm.Errorf(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition given in request header 'If-Match' failed for resource '%s'.", r.ID)
+	case none == "*" && d != nil:
+		return arm.Errorf(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition given in request header 'If-None-Match' failed: resource '%s' exists.", r.ID)
+	}
+	return nil
+}

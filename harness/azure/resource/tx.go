@@ -1,0 +1,92 @@
+package resource
+
+import (
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// View reads what there is, as hooks see it.
+type View struct {
+	state.View
+	engine *Engine
+}
+
+func (e *Engine) view() View { return View{e.store.View(), e} }
+
+// Tenant is the id of the tenant.
+func (v View) Tenant() string { return v.engine.options.Tenant }
+
+// Subscription is the id of the subscription that is listed.
+func (v View) Subscription() string { return v.engine.options.Subscription }
+
+// TypeOf is the type of a resource; nil: there is none of that name.
+func (v View) TypeOf(id arm.ID) *Type { return v.engine.typeOf(id) }
+
+// TypeNamed is the type of a name, in any case; nil: there is none.
+func (v View) TypeNamed(name string) *Type { return v.engine.types[strings.ToLower(name)] }
+
+// Exists reports whether an id, as a document names it, is a resource; children inside a parent's document count.
+func (v View) Exists(ref string) bool {
+	id, ok := arm.ParseID(ref)
+	if !ok {
+		return false
+	}
+	if v.Get(id) != nil {
+		return true
+	}
+	typ := v.TypeOf(id)
+	if typ == nil || typ.Inside == "" || id.Collection() {
+		return false
+	}
+	d := v.Get(id.Top(len(id.Types) - 1))
+	return d != nil && indexOf(children(d.Body(), typ.Inside), id.Name()) >= 0
+}
+
+// Tx reads and writes what is in one subscription, alone in it, as hooks that write do.
+type Tx struct {
+	View
+	state *state.Tx
+}
+
+// write does what is to be done at once in a subscription.
+func (e *Engine) write(subscription string, do func(tx *Tx)) {
+	e.store.Write(subscription, func(s *state.Tx) { do(e.tx(s)) })
+}
+
+func (e *Engine) tx(s *state.Tx) *Tx { return &Tx{View{s.View, e}, s} }
+
+// Put stores a document in place of the one that was there.
+func (tx *Tx) Put(id arm.ID, body map[string]any) *state.Document { return tx.state.Put(id, body) }
+
+// Edit changes a document, if it is there.
+func (tx *Tx) Edit(id arm.ID, change func(body map[string]any)) { tx.state.Edit(id, change) }
+
+// SetState tells how far a resource is.
+func (tx *Tx) SetState(id arm.ID, state string) { tx.state.SetState(id, state) }
+
+// Start begins an operation that no client is told of: of a resource of a deployment.
+func (tx *Tx) Start(target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *state.Operation {
+	return tx.state.Start(target, verb, location, tx.engine.later(finish))
+}
+
+// later is the end of an operation, in a transaction of its own.
+func (e *Engine) later(finish func(*Tx) *arm.Error) func(*state.Tx) *arm.Error {
+	if finish == nil {
+		return nil
+	}
+	return func(s *state.Tx) *arm.Error { return finish(e.tx(s)) }
+}
+
+// Hold lets an operation run until it is finished, whatever its time was.
+func (tx *Tx) Hold(op *state.Operation) { tx.state.Hold(op) }
+
+// Finish ends an operation that is held.
+func (tx *Tx) Finish(op *state.Operation, failure *arm.Error) { tx.state.Finish(op, failure) }
+
+// Cancel ends what runs at a resource; false: nothing does.
+func (tx *Tx) Cancel(id arm.ID) bool { return tx.state.Cancel(id) }
+
+// Outside does what takes time of its own, such as booting a machine, and lets others write meanwhile: what was read before may be gone after.
+func (tx *Tx) Outside(do func() error) error { return tx.state.Outside(do) }

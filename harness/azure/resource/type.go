@@ -1,0 +1,39 @@
+package resource
+
+import (
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// Type is a kind of resource and its rules. A plain one is a row of a table: its fields say all of it. Every hook is optional; those that write get a
+// transaction over the subscription of the resource, and are alone in it.
+type Type struct {
+	Name    string // with the case ARM writes it in
+	Located bool   // has a location
+	Single  bool   // one to a parent, without a name: GET only
+	Inside  string // the property of the parent's document that holds it: properties.subnets
+	Tagged  bool   // its document carries an etag
+
+	// Put does a PUT by itself.
+	Put func(tx *Tx, r *Request, body map[string]any) *arm.Error
+	// Check says why a PUT or PATCH is refused; old is nil for a new resource.
+	Check func(tx *Tx, id arm.ID, body, old map[string]any) *arm.Error
+	// Fill adds to a document what the provider does.
+	Fill func(tx *Tx, id arm.ID, body, old map[string]any)
+	// Made acts when the create or update has ended.
+	Made func(tx *Tx, id arm.ID) *arm.Error
+	// Held says why it cannot be deleted.
+	Held func(tx *Tx, id arm.ID) *arm.Error
+	// Gone acts when it was deleted; body is what it was.
+	Gone func(tx *Tx, id arm.ID, body map[string]any)
+	// Actions are its POSTs, by their names in lower case.
+	Actions map[string]Action
+	// Show is the document of a single, or a view of another resource; nil: not there.
+	Show func(v View, id arm.ID) map[string]any
+}
+
+// Action is a POST on a resource: it gives the answer at once, or an operation's end.
+type Action struct {
+	Anew bool // the resource need not be there
+	Now  func(tx *Tx, r *Request, body map[string]any) (map[string]any, *arm.Error)
+	Then func(tx *Tx, id arm.ID, args map[string]any) *arm.Error
+}

@@ -1,0 +1,234 @@
+package resource
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// put creates, replaces or patches a resource and starts the operation that ends it.
+func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
+	if r.Type.Show != nil && tx.Get(r.ID) == nil && r.Type.Single {
+		return arm.NotAllowed(r.Request)
+	}
+	if bad := tx.there(r.ID); bad != nil {
+		return bad
+	}
+	if r.Type.Put != nil {
+		return r.Type.Put(tx, r, body)
+	}
+	if r.Type.Inside != "" {
+		return tx.putInside(r, body)
+	}
+	d := tx.Get(r.ID)
+	if bad := precondition(r, d); bad != nil {
+		return bad
+	}
+	if bad := tx.inProgress(r.ID); bad != nil {
+		return bad
+	}
+	if r.Method == http.MethodPatch {
+		if d == nil {
+			return arm.NotFound(r.ID)
+		}
+		patched := d.Body()
+		arm.Merge(patched, body)
+		body = patched
+	}
+	doc, isNew, bad := tx.Replace(r.ID, r.Type, body)
+	if bad != nil {
+		return bad
+	}
+	status, verb := http.StatusOK, "update"
+	if isNew {
+		status, verb = http.StatusCreated, "create"
+	}
+	if r.ID.Provider == "" || tx.Immediate(r.Type.Name) {
+		bad = tx.FinishWrite(doc.ID, r.Type)
+	} else {
+		tx.Begin(r, doc.ID, verb, arm.Text(doc.Body(), "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(doc.ID, r.Type) })
+	}
+	if bad != nil {
+		return bad
+	}
+	now := tx.Get(doc.ID)
+	if now == nil { // deleted meanwhile
+		now = doc
+	}
+	r.Told["ETag"] = []string{now.ETag()}
+	r.AnswerRaw(status, now.Raw)
+	return nil
+}
+
+// inProgress is Microsoft.Network's answer to a write of what another operation writes; elsewhere the later write preempts the earlier one.
+func (tx *Tx) inProgress(id arm.ID) *arm.Error {
+	op, running := tx.Running(id)
+	if !running || !strings.EqualFold(id.Provider, "Microsoft.Network") {
+		return nil
+	}
+	return arm.Errorf(http.StatusConflict, "AnotherOperationInProgress",
+		"Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: /subscriptions/%s/providers/Microsoft.Network/locations/%s/operations/%s.", id.Subscription, op.Location, op.ID)
+}
+
+// Replace puts a document with what every resource has. It is what a PUT does and what a deployment does for each of its resources.
+func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Document, isNew bool, bad *arm.Error) {
+	d := tx.Get(id)
+	var old map[string]any
+	if d != nil {
+		old, id = d.Body(), d.ID // the name keeps the case it was created with
+		if typ.Located && arm.Text(body, "location") != "" && !arm.SameLocation(arm.Text(body, "location"), arm.Text(old, "location")) {
+			return nil, false, arm.Gatewayf(http.StatusConflict, "InvalidResourceLocation",
+				"The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.",
+				id.Name(), arm.Text(old, "location"), id.ResourceGroup, arm.Text(body, "location"))
+		}
+	}
+	if typ.Located && arm.Text(body, "location") == "" {
+		if old == nil {
+			return nil, false, arm.Gatewayf(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
+		}
+		body["location"] = old["location"]
+	}
+	if typ.Check != nil {
+		if bad := typ.Check(tx, id, body, old); bad != nil {
+			return nil, false, bad
+		}
+	}
+	forget(body)
+	fresh := maps.Clone(body)
+	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.Name
+	if id.Provider == "" {
+		fresh["type"] = "Microsoft.Resources/" + typ.Name
+	}
+	if typ.Tagged {
+		fresh["etag"] = ""
+	}
+	properties := arm.Object(fresh, "properties")
+	if typ.Fill != nil {
+		typ.Fill(tx, id, fresh, old)
+	}
+	properties["provisioningState"] = "Updating"
+	if old == nil {
+		properties["provisioningState"] = "Creating"
+	}
+	return tx.Put(id, fresh), old == nil, nil
+}
+
+// forget takes away what is written and never read: passwords and their like, which no GET of Azure answers.
+func forget(v any) {
+	switch x := v.(type) {
+	case map[string]any:
+		maps.DeleteFunc(x, func(k string, _ any) bool {
+			return strings.EqualFold(k, "adminPassword") || strings.EqualFold(k, "customData") || strings.EqualFold(k, "protectedSettings")
+		})
+		for _, e := range x {
+			forget(e)
+		}
+	case []any:
+		for _, e := range x {
+			forget(e)
+		}
+	}
+}
+
+// FinishWrite ends a create or update.
+func (tx *Tx) FinishWrite(id arm.ID, typ *Type) *arm.Error {
+	var failure *arm.Error
+	if typ.Made != nil {
+		failure = typ.Made(tx, id)
+	}
+	state := arm.Succeeded
+	if failure != nil {
+		state = arm.Failed
+	}
+	tx.SetState(id, state)
+	return failure
+}
+
+// delete deletes a resource; one that is not there is deleted already.
+func (tx *Tx) delete(r *Request) *arm.Error {
+	if r.Type.Inside != "" {
+		return tx.removeInside(r)
+	}
+	d := tx.Get(r.ID)
+	if bad := precondition(r, d); bad != nil && d != nil {
+		return bad
+	}
+	if d == nil {
+		if bad := tx.groupThere(r.ID); bad != nil {
+			return bad
+		}
+		r.AnswerRaw(http.StatusNoContent, nil)
+		return nil
+	}
+	if r.Type.Held != nil {
+		if bad := r.Type.Held(tx, d.ID); bad != nil {
+			return bad
+		}
+	}
+	if tx.Immediate(r.Type.Name) {
+		tx.Erase(d.ID)
+		r.AnswerRaw(http.StatusOK, d.Raw)
+		return nil
+	}
+	tx.SetState(d.ID, "Deleting")
+	tx.Begin(r, d.ID, "delete", arm.Text(d.Body(), "location"), func(tx *Tx) *arm.Error {
+		if r.Type.Held != nil { // attached meanwhile
+			if bad := r.Type.Held(tx, d.ID); bad != nil {
+				tx.SetState(d.ID, arm.Failed)
+				return bad
+			}
+		}
+		tx.Erase(d.ID)
+		return nil
+	})
+	r.AnswerRaw(http.StatusAccepted, nil)
+	return nil
+}
+
+// Erase removes a document and everything below it.
+func (tx *Tx) Erase(id arm.ID) {
+	d := tx.Get(id)
+	if d == nil {
+		return
+	}
+	for _, child := range tx.Below(id) {
+		if ct := tx.TypeOf(child.ID); ct != nil && ct.Gone != nil && tx.Get(child.ID) != nil {
+			ct.Gone(tx, child.ID, child.Body())
+		}
+		tx.state.Remove(child.ID)
+	}
+	tx.state.Remove(id)
+	if typ := tx.TypeOf(d.ID); typ != nil && typ.Gone != nil {
+		typ.Gone(tx, d.ID, d.Body())
+	}
+}
+
+// post does an action.
+func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
+	id := r.ID
+	name := ""
+	if id.Collection() {
+		name = strings.ToLower(id.Types[len(id.Types)-1])
+		id = id.Parent()
+	}
+	a, known := r.Type.Actions[name]
+	if !known {
+		return arm.Errorf(http.StatusNotFound, "InvalidAction", "The action '%s' is not one of the resource type '%s'.", name, r.Type.Name)
+	}
+	if r.Type.Show == nil && !a.Anew && tx.Get(id) == nil {
+		return arm.NotFound(id)
+	}
+	if a.Now != nil {
+		answer, bad := a.Now(tx, r, body)
+		if bad == nil {
+			r.Answer(http.StatusOK, answer)
+		}
+		return bad
+	}
+	tx.Begin(r, id, name, arm.Text(tx.Get(id).Body(), "location"), func(tx *Tx) *arm.Error { return a.Then(tx, id, body) })
+	r.AnswerRaw(http.StatusAccepted, nil)
+	return nil
+}

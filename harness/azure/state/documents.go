@@ -1,0 +1,182 @@
+package state
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// Document is one resource: the JSON that a GET answers, kept as bytes so that reading it costs nothing.
+type Document struct {
+	ID     arm.ID
+	Raw    []byte
+	Hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
+	etag   uint64
+}
+
+const HiddenPrefix = "drydock"
+
+// ETag is the document's, as headers have it.
+func (d *Document) ETag() string { return `"` + strconv.FormatUint(d.etag, 16) + `"` }
+
+// documents are those there are. They are replaced and never changed: whoever has one may read it without a lock.
+type documents struct {
+	mu    sync.RWMutex
+	docs  map[string]*Document
+	kinds map[string][]string // subscription + type, lower case -> sorted keys
+	etags uint64
+}
+
+func kindOf(id arm.ID) string { return strings.ToLower(id.Subscription + " " + id.Type()) }
+
+func (s *documents) get(id arm.ID) *Document {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.docs[id.Key()]
+}
+
+// put stores a document. properties must be JSON-able: it came from JSON.
+func (s *documents) put(id arm.ID, body map[string]any) *Document {
+	var hidden map[string]any
+	for k, v := range body {
+		if strings.HasPrefix(k, HiddenPrefix) {
+			if hidden == nil {
+				hidden = map[string]any{}
+				body = maps.Clone(body)
+			}
+			hidden[k] = v
+			delete(body, k)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.etags++
+	d := &Document{ID: id, Hidden: hidden, etag: s.etags}
+	if _, tagged := body["etag"]; tagged { // documents that carry their etag are written back with it in If-Match
+		body = maps.Clone(body)
+		body["etag"] = "W/" + d.ETag()
+	}
+	var err error
+	if d.Raw, err = json.Marshal(body); err != nil {
+		d.Raw = []byte("{}")
+	}
+	key, kind := id.Key(), kindOf(id)
+	if _, there := s.docs[key]; !there {
+		keys := s.kinds[kind]
+		i := sort.SearchStrings(keys, key)
+		s.kinds[kind] = slices.Insert(keys, i, key)
+	}
+	s.docs[key] = d
+	return d
+}
+
+func (s *documents) remove(id arm.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, kind := id.Key(), kindOf(id)
+	if _, there := s.docs[key]; !there {
+		return
+	}
+	delete(s.docs, key)
+	keys := s.kinds[kind]
+	if i := sort.SearchStrings(keys, key); i < len(keys) && keys[i] == key {
+		s.kinds[kind] = slices.Delete(keys, i, i+1)
+	}
+}
+
+// list gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after,
+// empty at the end.
+func (s *documents) list(collection arm.ID, after string, page int) (out []*Document, next string) {
+	prefix := strings.ToLower(collection.String()) + "/"
+	if collection.ResourceGroup == "" && collection.Scope == "" {
+		prefix = "" // the whole subscription's
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	keys := s.kinds[kindOf(collection)]
+	for i := sort.SearchStrings(keys, max(prefix, after)); i < len(keys); i++ {
+		switch {
+		case keys[i] == after:
+			continue
+		case !strings.HasPrefix(keys[i], prefix):
+			return out, ""
+		case len(out) == page:
+			return out, out[len(out)-1].ID.Key()
+		}
+		out = append(out, s.docs[keys[i]])
+	}
+	return out, ""
+}
+
+// below lists everything whose path begins with a resource's.
+func (s *documents) below(id arm.ID) []*Document {
+	prefix := id.Key() + "/"
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []*Document
+	for k, d := range s.docs {
+		if strings.HasPrefix(k, prefix) {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) })
+	return out
+}
+
+// all lists everything, for whoever saves the state.
+func (s *documents) all() []*Document {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*Document, 0, len(s.docs))
+	for _, d := range s.docs {
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) })
+	return out
+}
+
+// Snapshot is what there was at some time.
+type Snapshot map[string]*Document
+
+// Get finds a document of that time.
+func (s Snapshot) Get(id arm.ID) *Document { return s[id.Key()] }
+
+// snapshot keeps what there is now.
+func (s *documents) snapshot() Snapshot {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.docs)
+}
+
+// size is how many there are.
+func (s *documents) size() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.docs)
+}
+
+// Public is the document as clients see it.
+func (d *Document) Public() map[string]any {
+	var m map[string]any
+	if json.Unmarshal(d.Raw, &m) != nil || m == nil {
+		m = map[string]any{}
+	}
+	return m
+}
+
+// Body is the document to read and change, with what is hidden; the caller puts it back. Of a document that is gone it is empty: others delete while
+// one looks.
+func (d *Document) Body() map[string]any {
+	if d == nil {
+		return map[string]any{}
+	}
+	m := d.Public()
+	maps.Copy(m, d.Hidden)
+	return m
+}

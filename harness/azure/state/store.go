@@ -1,0 +1,174 @@
+package state
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// Store is a twin's state: documents, and the operations that are under way on them. Reading takes no lock, for documents never change; whoever
+// writes is alone in its subscription from its first look to its last write, the ends of operations included.
+type Store struct {
+	docs  documents
+	ops   *operations
+	clock arm.Clock
+	seed  maphash.Seed
+	locks [locks]sync.Mutex // by subscription: clients make up as many as they like
+}
+
+// locks is how many writers there may be at a time. Two subscriptions that share one wait for each other, and nothing else.
+const locks = 256
+
+// New is empty; seed is that of how long operations take.
+func New(c arm.Clock, seed uint64) (*Store, error) {
+	ops, err := newOperations(c, seed)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{docs: documents{docs: map[string]*Document{}, kinds: map[string][]string{}}, ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
+}
+
+// SetTiming changes how the operations of a type run; what is left empty stays.
+func (s *Store) SetTiming(typ string, change Timing) { s.ops.set(typ, change) }
+
+// Beside lets operations end beside the calls that find them due: what they do takes time of its own.
+func (s *Store) Beside() { s.ops.beside = true }
+
+// Snapshot keeps what there is now.
+func (s *Store) Snapshot() Snapshot { return s.docs.snapshot() }
+
+// View reads.
+func (s *Store) View() View { return View{s} }
+
+// Write does what is to be done at once in a subscription: nobody else writes there meanwhile.
+func (s *Store) Write(subscription string, do func(tx *Tx)) {
+	lock := &s.locks[maphash.String(s.seed, strings.ToLower(subscription))%locks]
+	lock.Lock()
+	defer lock.Unlock()
+	do(&Tx{View{s}, lock})
+}
+
+// Settle ends the operations that are due by now. What is due ends when somebody looks, so that a virtual clock needs no timers.
+func (s *Store) Settle() {
+	now := s.clock.Now()
+	for {
+		op := s.ops.next(now)
+		if op == nil {
+			return
+		}
+		if s.ops.beside { // a real machine boots: nobody's call waits for that
+			go s.end(op)
+			continue
+		}
+		s.end(op)
+	}
+}
+
+// end does what an operation is for, and tells how that went.
+func (s *Store) end(op *Operation) {
+	s.Write(op.Target.Subscription, func(tx *Tx) {
+		finish, runs := s.ops.work(op)
+		if !runs { // preempted since
+			return
+		}
+		var failure *arm.Error
+		if finish != nil {
+			failure = arm.Guarded(func() *arm.Error { return finish(tx) })
+		}
+		s.ops.finish(op, failure)
+	})
+}
+
+// View reads the state as it is.
+type View struct{ store *Store }
+
+// Get finds a document; nil: there is none.
+func (v View) Get(id arm.ID) *Document { return v.store.docs.get(id) }
+
+// List gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after, empty at the
+// end.
+func (v View) List(collection arm.ID, after string, page int) (out []*Document, next string) {
+	return v.store.docs.list(collection, after, page)
+}
+
+// Below lists everything whose path begins with a resource's.
+func (v View) Below(id arm.ID) []*Document { return v.store.docs.below(id) }
+
+// All lists everything, in order.
+func (v View) All() []*Document { return v.store.docs.all() }
+
+// Size is how many documents there are.
+func (v View) Size() int { return v.store.docs.size() }
+
+// Find gives a copy of an operation.
+func (v View) Find(id string) (Operation, bool) { return v.store.ops.find(id) }
+
+// Now is the twin's time.
+func (v View) Now() time.Time { return v.store.clock.Now() }
+
+// Clock is the twin's clock.
+func (v View) Clock() arm.Clock { return v.store.clock }
+
+// Running tells what goes on at a resource.
+func (v View) Running(id arm.ID) (Operation, bool) { return v.store.ops.running(id) }
+
+// Operations are all that were begun, copied.
+func (v View) Operations() []Operation { return v.store.ops.all() }
+
+// Immediate reports whether the operations of a type are over when the call that starts them returns.
+func (v View) Immediate(typ string) bool { return v.store.ops.immediate(typ) }
+
+// Timing is how the operations of a type run.
+func (v View) Timing(typ string) Timing { return v.store.ops.timingOf(typ) }
+
+// Tx reads and writes what is in one subscription. It is good until the function that got it returns.
+type Tx struct {
+	View
+	lock *sync.Mutex
+}
+
+// Put stores a document in place of the one that was there.
+func (tx *Tx) Put(id arm.ID, body map[string]any) *Document { return tx.store.docs.put(id, body) }
+
+// Remove takes a document away.
+func (tx *Tx) Remove(id arm.ID) { tx.store.docs.remove(id) }
+
+// Edit changes a document, if it is there.
+func (tx *Tx) Edit(id arm.ID, change func(body map[string]any)) {
+	d := tx.Get(id)
+	if d == nil {
+		return
+	}
+	body := d.Body()
+	change(body)
+	tx.Put(d.ID, body)
+}
+
+// SetState tells how far a resource is.
+func (tx *Tx) SetState(id arm.ID, state string) {
+	tx.Edit(id, func(body map[string]any) { arm.Object(body, "properties")["provisioningState"] = state })
+}
+
+// Start begins an operation. One that runs on the same resource is preempted by it: that one ends Canceled.
+func (tx *Tx) Start(target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *Operation {
+	return tx.store.ops.start(target, verb, location, finish)
+}
+
+// Hold lets an operation run until it is finished, whatever its time was.
+func (tx *Tx) Hold(op *Operation) { tx.store.ops.hold(op) }
+
+// Finish ends an operation that is held.
+func (tx *Tx) Finish(op *Operation, failure *arm.Error) { tx.store.ops.finish(op, failure) }
+
+// Cancel ends what runs at a resource; false: nothing does.
+func (tx *Tx) Cancel(id arm.ID) bool { return tx.store.ops.cancel(id) }
+
+// Outside does what takes time of its own, such as booting a machine, and lets others write meanwhile: what was read before may be gone after.
+func (tx *Tx) Outside(do func() error) error {
+	tx.lock.Unlock()
+	defer tx.lock.Lock()
+	return do()
+}

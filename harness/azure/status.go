@@ -1,9 +1,0 @@
-package azure
-
-// The states of operations and of resources.
-const (
-	inProgress = "InProgress"
-	succeeded  = "Succeeded"
-	failed     = "Failed"
-	canceled   = "Canceled"
-)

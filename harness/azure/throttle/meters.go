@@ -1,0 +1,232 @@
+package throttle
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// Meter is one limit's state for one subject: a token bucket, or a window of time with a count.
+type Meter struct {
+	limit Limit
+
+	tokens float64   // of a bucket
+	filled time.Time // when tokens was right
+
+	begun time.Time // of a window: its first call
+	used  int       // calls in it, rejected ones among them
+	until time.Time // hostile: no call passes before
+}
+
+func NewMeter(l Limit, now time.Time) *Meter {
+	return &Meter{limit: l, tokens: float64(l.Capacity), filled: now}
+}
+
+// Settle brings the state up to now.
+func (m *Meter) Settle(now time.Time) {
+	if m.limit.Window > 0 {
+		if now.Sub(m.begun) >= m.limit.Window && !now.Before(m.until) {
+			m.begun, m.used = now, 0
+		}
+		return
+	}
+	if since := now.Sub(m.filled); since > 0 {
+		m.tokens = math.Min(float64(m.limit.Capacity), m.tokens+since.Seconds()*m.limit.Rate())
+		m.filled = now
+	}
+}
+
+// Left is how many calls would pass now.
+func (m *Meter) Left(now time.Time) int {
+	if now.Before(m.until) {
+		return 0
+	}
+	if m.limit.Window > 0 {
+		return max(0, m.limit.Capacity-m.used)
+	}
+	return max(0, int(math.Floor(m.tokens+1e-9))) // refills are sums of fractions
+}
+
+// wait is how long until a call would pass.
+func (m *Meter) wait(now time.Time) time.Duration {
+	if m.limit.Window > 0 {
+		return max(m.begun.Add(m.limit.Window).Sub(now), m.until.Sub(now))
+	}
+	short := time.Duration((1 - m.tokens) / m.limit.Rate() * float64(time.Second))
+	return max(short, m.until.Sub(now))
+}
+
+func (m *Meter) Take() {
+	m.used++
+	m.tokens--
+}
+
+// maxDebt bounds how far below zero a hostile bucket goes: a client that stops is served again after the bucket has filled once.
+func (m *Meter) maxDebt() float64 { return float64(m.limit.Capacity) }
+
+// reject counts a call that did not pass. A hostile limit charges it as well, and one that came before it was told to lengthens the block.
+func (m *Meter) reject(now time.Time, hostile bool) {
+	m.used++
+	if !hostile {
+		return
+	}
+	early := now.Before(m.until)
+	if m.limit.Window == 0 {
+		m.tokens = math.Max(m.tokens-1, -m.maxDebt())
+	} else if early {
+		m.until = now.Add(m.limit.Window)
+	}
+	m.until = maxTime(m.until, now.Add(m.wait(now)))
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Remaining is what one limit has left after a call.
+type Remaining struct {
+	Header string // of the gateway: the header's name; of a provider: RP/policy
+	Left   int
+}
+
+// draw is a call on one meter.
+type draw struct {
+	key    meterKey
+	limit  Limit
+	scope  string
+	policy string
+	header string
+}
+
+// meterKey tells meters apart.
+type meterKey struct{ policy, scope, region, subscription, subject string }
+
+// Meters holds every budget of the twin. Both layers are always on: the gateway's first, the resource provider's for what passed it.
+type Meters struct {
+	clock   arm.Clock
+	policy  *Policy
+	hostile bool
+
+	mu     sync.Mutex
+	meters map[meterKey]*Meter
+}
+
+// New starts with full budgets.
+func New(c arm.Clock, p *Policy, hostile bool) *Meters {
+	return &Meters{clock: c, policy: p, hostile: hostile || p.Hostile, meters: map[meterKey]*Meter{}}
+}
+
+// Subject is whose budgets a call draws on.
+type Subject struct {
+	Region, Subscription, Principal string
+	Instance                        int // of the gateway, chosen by connection: only the hourly model has several
+}
+
+// Gateway draws a call on the gateway's budgets: all of them or none.
+func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
+	g := t.policy.Gateway
+	var draws []draw
+	if s.Subscription == "" {
+		draws = []draw{{
+			key: meterKey{kind, "tenant", s.Region, "", s.Principal}, limit: g.Tenant.Of(kind), scope: "tenant", policy: kind,
+			header: "x-ms-ratelimit-remaining-tenant-" + kind,
+		}}
+	} else {
+		own := g.Subscription.Of(kind)
+		key := meterKey{kind, "principal", s.Region, s.Subscription, s.Principal}
+		if g.Instances > 1 {
+			key.subject = fmt.Sprintf("%s/%d", s.Principal, s.Instance%g.Instances)
+		}
+		draws = []draw{{key: key, limit: own, scope: "principal", policy: kind, header: "x-ms-ratelimit-remaining-subscription-" + kind}}
+		if g.GlobalFactor > 0 {
+			draws = append(draws, draw{
+				key: meterKey{kind, "global", s.Region, s.Subscription, ""}, limit: own.Times(g.GlobalFactor), scope: "global", policy: kind,
+				header: "x-ms-ratelimit-remaining-subscription-global-" + kind,
+			})
+		}
+	}
+	left, r := t.draw(draws)
+	if r != nil {
+		r.Gateway = true
+	}
+	return left, r
+}
+
+// Provider draws a call on the resource provider's policies for the operation.
+func (t *Meters) Provider(s Subject, operation, resource string) ([]Remaining, *Rejection) {
+	var buf [4]draw
+	draws := buf[:0]
+	for _, p := range t.policy.Of(operation) {
+		if p.Resource != nil {
+			draws = append(draws, draw{
+				key: meterKey{p.Policy, "resource", s.Region, s.Subscription, resource}, limit: *p.Resource, scope: "resource", policy: p.Policy, header: "",
+			})
+		}
+		if p.Subscription != nil {
+			draws = append(draws, draw{
+				key: meterKey{p.Policy, "subscription", s.Region, s.Subscription, ""}, limit: *p.Subscription, scope: "subscription", policy: p.Policy, header: p.Policy,
+			})
+		}
+	}
+	if len(draws) == 0 {
+		return nil, nil
+	}
+	return t.draw(draws)
+}
+
+// draw takes one token of every meter, or of none when one of them has none left.
+func (t *Meters) draw(draws []draw) ([]Remaining, *Rejection) {
+	now := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var buf [4]*Meter
+	meters := buf[:0]
+	refused := -1
+	for i, d := range draws {
+		m := t.meters[d.key]
+		if m == nil {
+			m = NewMeter(d.limit, now)
+			t.meters[d.key] = m
+		}
+		m.Settle(now)
+		if refused < 0 && m.Left(now) < 1 {
+			refused = i
+		}
+		meters = append(meters, m)
+	}
+	if refused >= 0 {
+		return t.lefts(draws, meters, now), t.refuse(draws[refused], meters[refused], now)
+	}
+	for _, m := range meters {
+		m.Take()
+	}
+	return t.lefts(draws, meters, now), nil
+}
+
+func (t *Meters) lefts(draws []draw, meters []*Meter, now time.Time) []Remaining {
+	out := make([]Remaining, 0, len(draws))
+	for i, d := range draws {
+		if d.header != "" {
+			out = append(out, Remaining{d.header, meters[i].Left(now)})
+		}
+	}
+	return out
+}
+
+func (t *Meters) refuse(d draw, m *Meter, now time.Time) *Rejection {
+	m.reject(now, t.hostile)
+	wait := m.wait(now)
+	start := m.begun
+	if d.limit.Window == 0 {
+		start = now.Add(-d.limit.Per)
+	}
+	return &Rejection{
+		Policy: d.policy, Scope: d.scope, Wait: wait, Allowed: d.limit.Capacity, Measured: max(m.used, d.limit.Capacity+1), Start: start, End: now.Add(wait), Limit: d.limit,
+	}
+}

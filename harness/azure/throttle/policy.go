@@ -1,0 +1,218 @@
+package throttle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"drydock.dev/drydock/fixtures"
+	"drydock.dev/drydock/harness/cluster"
+)
+
+// Limit is a token bucket (capacity, refill, per) or a window with a count (capacity, window).
+type Limit struct {
+	Capacity int           `yaml:"capacity" json:"capacity"`                 // tokens when full, or calls in a window
+	Refill   float64       `yaml:"refill,omitempty" json:"refill,omitempty"` // tokens in Per
+	Per      time.Duration `yaml:"per,omitempty" json:"per,omitempty"`       // of Refill
+	Window   time.Duration `yaml:"window,omitempty" json:"window,omitempty"` // begins with its first call
+}
+
+func (l Limit) Rate() float64 { return l.Refill / l.Per.Seconds() }
+
+func (l Limit) Times(n int) Limit {
+	l.Capacity *= n
+	l.Refill *= float64(n)
+	return l
+}
+
+func (l Limit) check() error {
+	switch {
+	case l.Capacity < 1:
+		return fmt.Errorf("capacity is %d; at least 1", l.Capacity)
+	case l.Window > 0 && (l.Refill != 0 || l.Per != 0):
+		return errors.New("a window has no refill: give either capacity and window, or capacity, refill and per")
+	case l.Window < 0 || l.Per < 0 || l.Refill < 0 || math.IsNaN(l.Refill) || math.IsInf(l.Refill, 0):
+		return errors.New("negative")
+	case l.Window == 0 && (l.Refill == 0 || l.Per == 0):
+		return errors.New("a bucket needs refill and per, a window needs window")
+	}
+	return nil
+}
+
+// Kinds are the gateway's budgets of one scope.
+type Kinds struct {
+	Reads   Limit `yaml:"reads"`
+	Writes  Limit `yaml:"writes"`
+	Deletes Limit `yaml:"deletes"`
+}
+
+func (k Kinds) Of(kind string) Limit {
+	switch kind {
+	case "reads":
+		return k.Reads
+	case "deletes":
+		return k.Deletes
+	default:
+		return k.Writes
+	}
+}
+
+// GatewayPolicy is how the gateway counts.
+type GatewayPolicy struct {
+	Source       string `yaml:"source"`
+	Subscription Kinds  `yaml:"subscription"` // of one principal in one subscription
+	Tenant       Kinds  `yaml:"tenant"`       // of one principal, for calls without a subscription
+	GlobalFactor int    `yaml:"globalFactor"` // all principals of a subscription together, in budgets of one; 0: no such limit
+	Instances    int    `yaml:"instances"`    // each with budgets of its own, chosen by connection
+}
+
+// ProviderPolicy is one of a resource provider's.
+type ProviderPolicy struct {
+	Policy       string   `yaml:"policy"`     // Microsoft.Compute/HighCostGet, as the headers name it
+	Operations   []string `yaml:"operations"` // VERB type[/action]; verbs GET, LIST, CREATE, UPDATE, DELETE, POST; * for any type below, action or verb
+	Resource     *Limit   `yaml:"resource"`
+	Subscription *Limit   `yaml:"subscription"`
+	Source       string   `yaml:"source"`
+}
+
+// Policy is what the twin throttles by.
+type Policy struct {
+	Name      string           `yaml:"name"`
+	About     string           `yaml:"about"`
+	Hostile   bool             `yaml:"hostile"` // rejected calls count, and early ones lengthen the block
+	Gateway   GatewayPolicy    `yaml:"gateway"`
+	Providers []ProviderPolicy `yaml:"providers"`
+
+	known sync.Map // operation -> []*ProviderPolicy, for those of the types the twin has
+}
+
+// Policies names the policies there are.
+func Policies() []string {
+	entries, err := fs.ReadDir(fixtures.Azure, "azure")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if name, ok := strings.CutPrefix(e.Name(), "throttling-"); ok {
+			out = append(out, strings.TrimSuffix(name, ".yaml"))
+		}
+	}
+	return out
+}
+
+// LoadPolicy reads one of the embedded policies by name, or a file.
+func LoadPolicy(nameOrFile string) (*Policy, error) {
+	where := nameOrFile
+	raw, err := fixtures.Azure.ReadFile("azure/throttling-" + nameOrFile + ".yaml")
+	if err != nil {
+		raw, err = os.ReadFile(nameOrFile)
+	}
+	if err != nil {
+		return nil, cluster.Usagef("throttling policy %q is neither a file nor one of %s: %w", nameOrFile, strings.Join(Policies(), ", "), err)
+	}
+	p, err := ParsePolicy(raw)
+	if err != nil {
+		return nil, cluster.Usagef("throttling policy %s: %w", where, err)
+	}
+	return p, nil
+}
+
+// ParsePolicy reads a policy strictly: an unknown field, a limit without a rate or a policy without operations is an error.
+func ParsePolicy(raw []byte) (*Policy, error) {
+	p := &Policy{}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(p); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	for scope, k := range map[string]Kinds{"subscription": p.Gateway.Subscription, "tenant": p.Gateway.Tenant} {
+		for kind, l := range map[string]Limit{"reads": k.Reads, "writes": k.Writes, "deletes": k.Deletes} {
+			if err := l.check(); err != nil {
+				return nil, fmt.Errorf("gateway.%s.%s: %w", scope, kind, err)
+			}
+		}
+	}
+	if p.Gateway.GlobalFactor < 0 || p.Gateway.Instances < 0 {
+		return nil, errors.New("gateway: globalFactor and instances cannot be negative")
+	}
+	for i, rp := range p.Providers {
+		if err := rp.check(); err != nil {
+			return nil, fmt.Errorf("providers[%d] %s: %w", i, rp.Policy, err)
+		}
+	}
+	return p, nil
+}
+
+var verbs = []string{"GET", "LIST", "CREATE", "UPDATE", "DELETE", "POST", "*"} //nolint:gochecknoglobals // a constant list
+
+func (p ProviderPolicy) check() error {
+	switch {
+	case !strings.Contains(p.Policy, "/"):
+		return errors.New("policy is not of the form Microsoft.Provider/Name")
+	case len(p.Operations) == 0:
+		return errors.New("operations is empty: it would never count anything")
+	case p.Resource == nil && p.Subscription == nil:
+		return errors.New("neither resource nor subscription: it would never limit anything")
+	}
+	if err := CheckOperations(p.Operations); err != nil {
+		return err
+	}
+	for name, l := range map[string]*Limit{"resource": p.Resource, "subscription": p.Subscription} {
+		if l == nil {
+			continue
+		}
+		if err := l.check(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// CheckOperations says which pattern could never match: policies and faults select by them.
+func CheckOperations(patterns []string) error {
+	for _, o := range patterns {
+		if verb, typ, _ := strings.Cut(o, " "); !slices.Contains(verbs, verb) || typ == "" {
+			return fmt.Errorf("operation %q is not VERB TYPE; verbs: %s", o, strings.Join(verbs, ", "))
+		}
+	}
+	return nil
+}
+
+// Matches compares an operation with a pattern, whatever their case. A * as verb is any verb, and at the end of the type anything below it.
+func Matches(pattern, operation string) bool {
+	pv, pt, _ := strings.Cut(strings.ToLower(pattern), " ")
+	ov, ot, _ := strings.Cut(strings.ToLower(operation), " ")
+	if pv != "*" && pv != ov {
+		return false
+	}
+	if prefix, ok := strings.CutSuffix(pt, "*"); ok {
+		return strings.HasPrefix(ot, prefix)
+	}
+	return pt == ot
+}
+
+// Of lists the provider's policies an operation draws on.
+func (p *Policy) Of(operation string) []*ProviderPolicy {
+	if found, ok := p.known.Load(operation); ok {
+		return found.([]*ProviderPolicy) //nolint:forcetypeassert // nothing else is stored
+	}
+	var out []*ProviderPolicy
+	for i := range p.Providers {
+		if slices.ContainsFunc(p.Providers[i].Operations, func(o string) bool { return Matches(o, operation) }) {
+			out = append(out, &p.Providers[i])
+		}
+	}
+	p.known.Store(operation, out) // the router knows the type before it asks: what a path makes up does not get here
+	return out
+}
