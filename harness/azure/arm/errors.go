@@ -60,6 +60,7 @@ func Gatewayf(status int, code, format string, args ...any) *Error {
 	return e
 }
 
+// NotFound is the answer about a resource that is not there, in the words of whoever answers it.
 func NotFound(id ID) *Error {
 	switch {
 	case id.Provider == "" && len(id.Types) > 0 && id.Types[0] == "resourceGroups":
@@ -73,10 +74,12 @@ func NotFound(id ID) *Error {
 	}
 }
 
+// NotAllowed is the answer to a verb that a path does not take.
 func NotAllowed(r *http.Request) *Error {
 	return Errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)
 }
 
+// InvalidReference is the answer to a document that names a resource which is not there.
 func InvalidReference(ref string, by ID) *Error {
 	return Errorf(http.StatusBadRequest, "InvalidResourceReference",
 		"Resource %s referenced by resource %s was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.", ref, by)

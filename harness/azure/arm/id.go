@@ -1,3 +1,5 @@
+// Package arm is the vocabulary of Azure Resource Manager: ids, errors as they are answered, states, calls, clocks, and the JSON that documents are. It
+// knows no resource, no type of one and no twin.
 package arm
 
 import (
@@ -137,6 +139,7 @@ func (id ID) String() string {
 // Key is the path as the store compares it.
 func (id ID) Key() string { return strings.ToLower(id.String()) }
 
+// GroupID is the resource group of a resource.
 func GroupID(id ID) ID {
 	return ID{Subscription: id.Subscription, ResourceGroup: id.ResourceGroup, Types: []string{"resourceGroups"}, Names: []string{id.ResourceGroup}}
 }

@@ -26,6 +26,7 @@ func At(v any, path ...string) any {
 	return v
 }
 
+// Field is a field of an object, whatever the case of its name; nil: there is none.
 func Field(m map[string]any, name string) any {
 	if v, ok := m[name]; ok {
 		return v
@@ -38,11 +39,13 @@ func Field(m map[string]any, name string) any {
 	return nil
 }
 
+// Text is the string at a path; empty: there is none.
 func Text(v any, path ...string) string {
 	s, _ := At(v, path...).(string)
 	return s
 }
 
+// Object is the object in a field; where there is none, an empty one is put.
 func Object(m map[string]any, name string) map[string]any {
 	for k, v := range m {
 		if o, ok := v.(map[string]any); ok && strings.EqualFold(k, name) {
@@ -54,6 +57,7 @@ func Object(m map[string]any, name string) map[string]any {
 	return o
 }
 
+// Objects are the objects of the list at a path.
 func Objects(v any, path ...string) []map[string]any {
 	list, _ := At(v, path...).([]any)
 	var out []map[string]any
@@ -105,11 +109,13 @@ func Derived(parts ...string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
+// Secure reports whether a template declares a value secure, {"type": "secureString"} or secureObject: nobody is told it again.
 func Secure(v map[string]any) bool {
 	typ := strings.ToLower(Text(v, "type"))
 	return typ == "securestring" || typ == "secureobject"
 }
 
+// SameLocation compares locations as they are compared: West Europe is westeurope.
 func SameLocation(a, b string) bool {
 	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, " ", "")) }
 	return plain(a) == plain(b)

@@ -1,3 +1,5 @@
+// Package deploy runs deployments of templates: a type of resource whose operation makes others, in their order, by the engine that answers calls. The
+// expressions are template's.
 package deploy
 
 import (
@@ -9,9 +11,9 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/deploy/template"
 	"drydock.dev/drydock/harness/azure/resource"
 	"drydock.dev/drydock/harness/azure/state"
-	"drydock.dev/drydock/harness/azure/deploy/template"
 )
 
 // Types are deployments of templates, in a resource group, and what they have done.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
-	"drydock.dev/drydock/harness/azure/resource"
 	"drydock.dev/drydock/harness/azure/deploy/template"
+	"drydock.dev/drydock/harness/azure/resource"
 )
 
 // advance starts every resource whose dependencies are done, and ends the deployment when nothing is left to do. It is called when it begins

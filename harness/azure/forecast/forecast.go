@@ -1,3 +1,5 @@
+// Package forecast tells from recorded calls what work costs of each budget, and how many clusters can do the same at a time. It sends nothing, and
+// serves nobody.
 package forecast
 
 import (

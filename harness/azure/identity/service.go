@@ -1,3 +1,5 @@
+// Package identity is what clients ask before they ask for resources: tokens and who has them, the description of the cloud, and the metadata of a
+// machine. Anybody gets a token. It knows no resource but the machines it is asked of.
 package identity
 
 import (
@@ -100,7 +102,7 @@ func (s *Service) openID(w http.ResponseWriter, r *http.Request, parts []string)
 // token gives a bearer token to any client: v1 asks for a resource, v2 for a scope.
 func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
+		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
 		return
 	}
 	form := r.PostForm
@@ -110,10 +112,10 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
 	}
 	switch {
 	case client == "":
-		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
+		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
 		return
 	case form.Get("grant_type") == "":
-		s.tokenError(w, r, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
+		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
 		return
 	}
 	audience := form.Get("resource")
@@ -123,7 +125,7 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
 	}
 	raw, err := s.Tokens.Issue(client, audience, arm.BaseURL(r)+"/"+tenant)
 	if err != nil {
-		s.tokenError(w, r, "server_error", err.Error())
+		s.tokenError(w, "server_error", err.Error())
 		return
 	}
 	arm.Reply(w, http.StatusOK, s.tokenBody(raw, audience, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")))
@@ -141,6 +143,6 @@ func (s *Service) tokenBody(raw, audience string, v2 bool) map[string]any {
 	}
 }
 
-func (s *Service) tokenError(w http.ResponseWriter, r *http.Request, code, description string) {
+func (s *Service) tokenError(w http.ResponseWriter, code, description string) {
 	arm.Reply(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description, "timestamp": s.options.Clock.Now().UTC().Format("2006-01-02 15:04:05Z")})
 }

@@ -46,6 +46,7 @@ type claims struct {
 	Tenant string `json:"tid"`
 }
 
+// Issue makes a token for a client.
 func (t *Tokens) Issue(client, audience, issuer string) (string, error) {
 	now := t.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{

@@ -1,3 +1,5 @@
+// Package provider is the table of the resource providers' types, a file for each namespace. It knows the engine's transactions and views, and nothing of
+// how a call came or what answers it.
 package provider
 
 import (

@@ -1,3 +1,5 @@
+// Package proxy stands between clients and real endpoints: forward or reverse, recording what would let nobody in, or answering from a recording. It
+// knows no twin: who counts and logs calls, or answers in the endpoint's place, is put around it.
 package proxy
 
 import (

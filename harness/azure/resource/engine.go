@@ -1,3 +1,5 @@
+// Package resource is the engine: it answers calls on resources by a table of types. What a type does beside being stored is in its row, as data or as a
+// hook that gets a transaction. It knows no provider's types, no tokens, no budgets and no faults: who may call, and when, was decided before.
 package resource
 
 import (

@@ -133,6 +133,7 @@ func NameInside(property, typ string) func(tx *Tx, id arm.ID, body, old map[stri
 	return func(_ *Tx, id arm.ID, body, _ map[string]any) { NameChildren(id, body, property, typ) }
 }
 
+// NameChildren gives the children in a property of a document what a PUT of each by itself would: its id, type and state.
 func NameChildren(id arm.ID, body map[string]any, property, typ string) {
 	if p := arm.Object(body, "properties"); arm.Field(p, property) == nil {
 		p[property] = []any{}

@@ -53,7 +53,7 @@ func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish fun
 	return op
 }
 
-// Guarded is that for the work of an operation on a resource, which ends Failed.
+// Guarded does the work of an operation on a resource, which ends Failed when that makes a mistake.
 func (tx *Tx) Guarded(target arm.ID, do func() *arm.Error) *arm.Error {
 	done := false
 	defer func() {

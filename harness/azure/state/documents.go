@@ -20,6 +20,7 @@ type Document struct {
 	etag   uint64
 }
 
+// HiddenPrefix begins the names of fields that are kept with a document and no client sees.
 const HiddenPrefix = "drydock"
 
 // ETag is the document's, as headers have it.

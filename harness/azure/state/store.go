@@ -1,3 +1,5 @@
+// Package state keeps what a twin has: documents that are replaced and never changed, and the operations under way on them, by the twin's clock. Whoever
+// writes is alone in a subscription. It knows no type of resource and no HTTP.
 package state
 
 import (

@@ -1,3 +1,5 @@
+// Package throttle holds callers to budgets: policies as data, a meter for each limit and subject, the answers to calls that did not pass, and what other
+// clusters of a subscription draw. It knows operations by their names only (VERB type), and nothing of what they do.
 package throttle
 
 import (
@@ -21,6 +23,7 @@ type Meter struct {
 	until time.Time // hostile: no call passes before
 }
 
+// NewMeter is full.
 func NewMeter(l Limit, now time.Time) *Meter {
 	return &Meter{limit: l, tokens: float64(l.Capacity), filled: now}
 }
@@ -59,6 +62,7 @@ func (m *Meter) wait(now time.Time) time.Duration {
 	return max(short, m.until.Sub(now))
 }
 
+// Take counts a call that passes.
 func (m *Meter) Take() {
 	m.used++
 	m.tokens--

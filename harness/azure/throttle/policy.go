@@ -27,8 +27,10 @@ type Limit struct {
 	Window   time.Duration `yaml:"window,omitempty" json:"window,omitempty"` // begins with its first call
 }
 
+// Rate is tokens in a second, of a bucket.
 func (l Limit) Rate() float64 { return l.Refill / l.Per.Seconds() }
 
+// Times is a limit so many times as large.
 func (l Limit) Times(n int) Limit {
 	l.Capacity *= n
 	l.Refill *= float64(n)
@@ -56,6 +58,7 @@ type Kinds struct {
 	Deletes Limit `yaml:"deletes"`
 }
 
+// Of is the limit of a budget: reads, deletes, or else writes.
 func (k Kinds) Of(kind string) Limit {
 	switch kind {
 	case "reads":

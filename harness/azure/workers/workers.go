@@ -1,3 +1,5 @@
+// Package workers makes the virtual machines of a twin the workers of a cluster. It is beside the twin, which does not import it: who only wants the twin
+// links no client of Kubernetes.
 package workers
 
 import (
