@@ -168,20 +168,25 @@ func (c *cellRun) seeMetric(ctx context.Context, ev *Event) (found plan.Evidence
 	return found, err
 }
 
-// seeLine waits for a line that was not there at the first look. Lines have their times, so that one that is written again is another.
+// seeLine waits for a line that was written after the first look. Lines have their times, so that one that is written again is another, and one that the
+// first look could not find, because the log was not to be read then, is none.
 func (c *cellRun) seeLine(ctx context.Context, ev *Event) (found plan.Evidence, err error) {
-	known := map[string][]string{}
+	known, since := map[string][]string{}, map[string]time.Time{}
 	err = cluster.Await(ctx, ev.String(), cluster.Wait{For: ev.Within}, func(ctx context.Context) error {
 		var errs []error
 		for _, machine := range ev.where(c.topology()) {
-			lines, err := observe.LogLines(ctx, c.cluster, machine, ev.Of, ev.Log)
+			lines, at, err := observe.LogLines(ctx, c.cluster, machine, ev.Of, ev.Log)
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			before, looked := known[machine]
 			known[machine] = lines
-			if line := another(before, lines); looked && line != "" {
+			if !looked {
+				since[machine] = at
+				continue
+			}
+			if line := another(before, lines, since[machine]); line != "" {
 				found = plan.Evidence{Time: time.Now(), Observer: "log of " + ev.Of + " on " + machine, Saw: line}
 				return nil
 			}
@@ -191,14 +196,15 @@ func (c *cellRun) seeLine(ctx context.Context, ev *Event) (found plan.Evidence, 
 	return found, err
 }
 
-// another is the first line there is more often than before.
-func another(before, lines []string) string {
+// another is the first line there is more often than before, of those that do not say that they were written earlier than since.
+func another(before, lines []string, since time.Time) string {
 	count := map[string]int{}
 	for _, l := range before {
 		count[l]++
 	}
 	for _, l := range lines {
-		if count[l]--; count[l] < 0 {
+		count[l]--
+		if at := observe.LineTime(l, since); count[l] < 0 && (at.IsZero() || !at.Before(since)) {
 			return l
 		}
 	}

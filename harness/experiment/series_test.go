@@ -255,8 +255,20 @@ func TestALineThatWasNotThere(t *testing.T) {
 		{nil, nil, ""}, {[]string{"a"}, []string{"a"}, ""}, {[]string{"a", "b"}, []string{"b", "c"}, "c"},
 		{[]string{"a"}, []string{"a", "a"}, "a"}, {nil, []string{"a"}, "a"}, {[]string{"a", "b"}, []string{"b"}, ""},
 	} {
-		if got := another(c.before, c.now); got != c.want {
+		if got := another(c.before, c.now, time.Now()); got != c.want {
 			t.Errorf("%q after %q: %q, want %q", c.now, c.before, got, c.want)
+		}
+	}
+	// The first look found nothing, and the second lines from before it, as of a log that could not be read at first.
+	since := time.Date(2026, 3, 2, 10, 0, 0, 0, time.FixedZone("", 3600))
+	for was, is := range map[string]string{
+		`{"level":"info","ts":"2026-03-02T08:59:59.999Z","msg":"became leader"}`: `{"level":"info","ts":"2026-03-02T09:00:00.001Z","msg":"became leader"}`,
+		`2026-03-02T08:59:59.9Z stderr F I0302 11:11:11.1 1 x.go:1] ready`:       `2026-03-02T09:00:00.1Z stderr F I0302 01:01:01.1 1 x.go:1] ready`,
+		`I0302 09:59:59.900000 7 kubelet.go:1] started`:                          `I0302 10:00:00.100000 7 kubelet.go:1] started`,
+		`W1231 23:59:59.000000 7 kubelet.go:1] started`:                          `started`,
+	} {
+		if got := another(nil, []string{was, is}, since); got != is {
+			t.Errorf("%q, want %q", got, is)
 		}
 	}
 }

@@ -98,7 +98,7 @@ const noRoomSaid = 15 * time.Second
 
 // saidOf is what the member has said of a disk without room.
 func saidOf(ctx context.Context, e *Env, name string) (string, error) {
-	lines, err := observe.LogLines(ctx, e.Cluster, name, etcd.Program, noSpaceLeft)
+	lines, _, err := observe.LogLines(ctx, e.Cluster, name, etcd.Program, noSpaceLeft)
 	if err != nil {
 		return "", err
 	}

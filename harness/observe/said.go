@@ -105,18 +105,52 @@ func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
 const linesKept = 500
 
 // LogLines are the lines of a program's log on a machine that match, by an extended regular expression of POSIX, the last ones of many; of a static pod or of
-// a unit, the container before this one included. None is no error.
-func LogLines(ctx context.Context, c cluster.Cluster, machine, program, pattern string) ([]string, error) {
+// a unit, the container before this one included. None is no error. at is when the look began, by the machine's own clock, which the lines are dated by too.
+func LogLines(ctx context.Context, c cluster.Cluster, machine, program, pattern string) (lines []string, at time.Time, err error) {
 	m, err := c.Machine(machine)
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
-	script := fmt.Sprintf(allOfLog, program, saidLines) + fmt.Sprintf(` | grep -E -e "$1" | tail -n %d`, linesKept)
+	script := "date +" + clockFormat + "; " + fmt.Sprintf(allOfLog, program, saidLines) + fmt.Sprintf(` | grep -E -e "$1" | tail -n %d`, linesKept)
 	r, err := m.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-c", script, "sh", pattern}})
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
-	return strings.FieldsFunc(r.Stdout, func(c rune) bool { return c == '\n' }), nil
+	clock, rest, _ := strings.Cut(r.Stdout, "\n")
+	if at, err = time.Parse(time.RFC3339Nano, clock); err != nil {
+		return nil, at, fmt.Errorf("clock of %s: %w", machine, err)
+	}
+	return strings.FieldsFunc(rest, func(c rune) bool { return c == '\n' }), at, nil
+}
+
+// clockFormat has date(1) write the time as RFC 3339 does.
+const clockFormat = "%Y-%m-%dT%H:%M:%S.%N%:z"
+
+// stamps are the frames in which programs write when they wrote a line: the container runtime's, etcd's (JSON), and Kubernetes' (klog), which leaves out year
+// and zone.
+var stamps = regexp.MustCompile(`^(\d{4}-\S+) (?:stdout|stderr) [FP] |^\{.*?"ts":"([^"]+)"|^[IWEF](\d{4} [0-9:.]+) `)
+
+// LineTime is when a line of a log was written, by the clock of its machine, of which at is a time; zero where the line does not say.
+func LineTime(line string, at time.Time) time.Time {
+	m := stamps.FindStringSubmatch(line)
+	if m == nil {
+		return time.Time{}
+	}
+	if m[3] != "" {
+		t, err := time.ParseInLocation("2006 0102 15:04:05", fmt.Sprint(at.Year(), " ", m[3]), at.Location())
+		switch {
+		case err != nil:
+			return time.Time{}
+		case t.After(at.AddDate(0, 6, 0)): // of last December
+			return t.AddDate(-1, 0, 0)
+		}
+		return t
+	}
+	t, err := time.Parse(time.RFC3339Nano, cmp.Or(m[1], m[2]))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // allOfLog is a script that writes out the end of a program's log.
