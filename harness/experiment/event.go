@@ -102,16 +102,32 @@ func (ev *Event) String() string {
 	return fmt.Sprintf("a line %q in the log of %s%s, within %s", ev.Log, ev.Of, on, ev.Within)
 }
 
-// event waits for what the fault waits for. Should it never come nothing is injected, and the receipt says so: that is no failure of the cluster, and the
-// run goes on.
+// event waits for what the fault waits for. Should it never come, or only when the step that the fault is placed at has ended, nothing is injected, and the
+// receipt says so: that is no failure of the cluster, and the run goes on.
 func (c *cellRun) event(ctx context.Context, ch *choice) error {
+	return c.awaitEvent(ctx, ch, func(ctx context.Context) (plan.Evidence, error) { return c.seeEvent(ctx, ch.when) })
+}
+
+func (c *cellRun) awaitEvent(ctx context.Context, ch *choice, see func(context.Context) (plan.Evidence, error)) error {
 	g, err := c.newGuard(ch)
 	if err != nil {
 		return err
 	}
-	seen, err := c.seeEvent(ctx, ch.when)
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-ch.over:
+			cancel()
+		case <-within.Done():
+		}
+	}()
+	seen, err := see(within)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if late := ch.late(); late != nil {
+		return errors.Join(fmt.Errorf("%w: %w", plan.ErrSkip, late), g.Missed(late.Error()))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", plan.ErrSkip, err), g.Missed("what it waited for never came: "+err.Error()))
@@ -138,6 +154,25 @@ func (c *cellRun) seeEvent(ctx context.Context, ev *Event) (plan.Evidence, error
 		return plan.Evidence{}, fmt.Errorf("%s: %d were: %w", ev, seen, err)
 	}
 	return plan.Evidence{Time: time.Now(), Observer: "recorded clients", Saw: fmt.Sprintf("write %d since it was waited for was acknowledged by %s: %s of %s by client %d", seen, ev.Of, op.Kind, op.Key, op.Client)}, nil
+}
+
+// errStepOver is why a fault that waited is not injected any more.
+var errStepOver = errors.New("the step that it was to be injected during has ended")
+
+// late says that it is too late for the fault to be injected during its step.
+func (c *choice) late() error {
+	select {
+	case <-c.over:
+		return errStepOver
+	default:
+		return nil
+	}
+}
+
+// stepEnded notes that the step has ended which a fault was to be injected during.
+func (c *cellRun) stepEnded(_ context.Context, ch *choice) error {
+	close(ch.over)
+	return nil
 }
 
 // where are the machines that are looked at.
@@ -217,7 +252,7 @@ func (c *cellRun) newGuard(ch *choice) (*fault.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Null = c.options.NullFaults
+	g.Null, g.Due = c.options.NullFaults, ch.late
 	c.guardsMu.Lock()
 	defer c.guardsMu.Unlock()
 	c.guards[ch] = g

@@ -256,7 +256,9 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	case c.when != nil:
 		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
 		fault := &plan.Step{Name: "the fault", Children: append(c.waits(a), inject, effect, hold, recoverStep, see)}
-		children = []*plan.Step{both("meanwhile", s, fault), recovered}
+		c.over = make(chan struct{})
+		step := &plan.Step{Name: "the step", Children: []*plan.Step{s, {Name: "inject nothing any more", Run: at(a.stepEnded, c), Cleanup: true}}}
+		children = []*plan.Step{both("meanwhile", step, fault), recovered}
 	default:
 		// The step may go on for minutes after the fault is over, which excuses nothing any more.
 		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}

@@ -201,6 +201,7 @@ type actions interface {
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
 	event(ctx context.Context, c *choice) error
+	stepEnded(ctx context.Context, c *choice) error
 	inject(ctx context.Context, c *choice) error
 	effective(ctx context.Context, c *choice) error
 	hold(ctx context.Context, c *choice) error
@@ -252,6 +253,7 @@ func (*inert) up(context.Context) error                     { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
 func (*inert) event(context.Context, *choice) error         { return nil }
+func (*inert) stepEnded(context.Context, *choice) error     { return nil }
 func (*inert) inject(context.Context, *choice) error        { return nil }
 func (*inert) effective(context.Context, *choice) error     { return nil }
 func (*inert) hold(context.Context, *choice) error          { return nil }

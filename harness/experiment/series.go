@@ -32,6 +32,7 @@ type choice struct {
 	with   []*choice     // without which it would not cost the quorum that it is expected to
 	step   *plan.Step    // the group of its steps
 	until  bool          // it holds until the step it was placed at has ended
+	over   chan struct{} // closed when the step has ended that it waits in; nil: there is none
 	lacks  string        // why it cannot be done where the run is; empty: it can
 }
 

@@ -247,6 +247,83 @@ func TestWhatNeverCameIsNotInjected(t *testing.T) {
 	}
 }
 
+// TestStepEndsBeforeTheEvent: a fault during a step that waits for something is not injected once the step has ended, whenever that comes.
+func TestStepEndsBeforeTheEvent(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := func(context.Context) (plan.Evidence, error) { return plan.Evidence{Saw: "it"}, nil }
+	never := func(ctx context.Context) (plan.Evidence, error) {
+		<-ctx.Done()
+		return plan.Evidence{}, ctx.Err()
+	}
+	for name, do := range map[string]func(c *cellRun, ch *choice) error{
+		"while it waits": func(c *cellRun, ch *choice) error {
+			waits := make(chan error, 1)
+			go func() { waits <- c.awaitEvent(t.Context(), ch, never) }()
+			if err := cluster.Await(t.Context(), "guard", cluster.Wait{For: time.Second, Every: time.Millisecond}, func(context.Context) error {
+				if c.guard(ch) == nil {
+					return errors.New("none")
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := c.stepEnded(t.Context(), ch); err != nil {
+				return err
+			}
+			return <-waits
+		},
+		"before it waits": func(c *cellRun, ch *choice) error {
+			return errors.Join(c.stepEnded(t.Context(), ch), c.awaitEvent(t.Context(), ch, came))
+		},
+		"before it is injected": func(c *cellRun, ch *choice) error {
+			if err := c.awaitEvent(t.Context(), ch, came); err != nil {
+				return err
+			}
+			if err := c.stepEnded(t.Context(), ch); err != nil {
+				return err
+			}
+			return c.guard(ch).Due()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &cellRun{outline: &outline{}, journal: j, guards: map[*choice]*fault.Guard{}}
+			ch := &choice{spec: fault.Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, when: &Event{Ack: 1, Within: time.Hour}, step: &plan.Step{ID: "3"}, over: make(chan struct{})}
+			if err := do(c, ch); err == nil || !strings.Contains(err.Error(), "the step that it was to be injected during has ended") {
+				t.Errorf("error %v", err)
+			}
+			if name != "before it is injected" && !c.guard(ch).IsMissed() {
+				t.Error("it was not missed")
+			}
+		})
+	}
+}
+
+// TestStepThatAFaultWaitsIn: its end is a step of the plan, also where it fails.
+func TestStepThatAFaultWaitsIn(t *testing.T) {
+	s, a := &plan.Step{Name: "drain", Run: func(context.Context) error { return errors.New("no") }}, &endings{}
+	c := &choice{spec: fault.Spec{Kind: "etcdMemberCrash", Target: "m", For: time.Second}, when: &Event{Ack: 1}}
+	p := &plan.Plan{Steps: weave([]*plan.Step{s}, placement{choice: c, phase: during, at: s}, a)}
+	p.Number()
+	j, err := plan.CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&plan.Runner{Journal: j}).Run(t.Context(), p); err == nil || a.ended != 1 {
+		t.Errorf("%v, told %d times that it has ended", err, a.ended)
+	}
+}
+
+// endings counts the steps that have ended.
+type endings struct {
+	inert
+	ended int
+}
+
+func (e *endings) stepEnded(context.Context, *choice) error { e.ended++; return nil }
+
 func TestALineThatWasNotThere(t *testing.T) {
 	for _, c := range []struct {
 		before, now []string

@@ -38,6 +38,7 @@ type Guard struct {
 	ID      string // the step's, for the receipt
 	Null    bool   // nothing is injected: for proving that the evidence is red then
 	Journal *plan.Journal
+	Due     func() error // asked last before it is injected: why it is too late for that; nil: it never is
 
 	mu      sync.Mutex
 	fault   Fault
@@ -125,6 +126,12 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 		g.release(e)
 		return errors.Join(fmt.Errorf("inject %s: %w", g.Spec.Kind, err), g.enter(Planned))
 	}
+	if g.Due != nil {
+		if err := g.Due(); err != nil {
+			g.release(e)
+			return errors.Join(fmt.Errorf("%w: %w", plan.ErrSkip, err), g.miss(err.Error()))
+		}
+	}
 	g.receipt.Armed, g.receipt.Error = time.Now(), "it was not injected: a null test, or interrupted on the way"
 	if err := g.enter(Armed); err != nil {
 		return err
@@ -147,13 +154,17 @@ func (g *Guard) Came(seen plan.Evidence) {
 	g.receipt.Event = &seen
 }
 
-// Missed says in the receipt that the fault waited in vain for what it is injected upon. Nothing is done then.
+// Missed says in the receipt that the fault waited in vain, or too long, for what it is injected upon. Nothing is done then.
 func (g *Guard) Missed(why string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.expect(Planned); err != nil {
 		return err
 	}
+	return g.miss(why)
+}
+
+func (g *Guard) miss(why string) error {
 	g.missed, g.receipt.Error = true, why
 	return g.enter(Planned)
 }

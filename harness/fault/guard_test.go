@@ -41,6 +41,25 @@ func (f fake) Recovered(context.Context, *Env, []string) ([]plan.Evidence, error
 	return []plan.Evidence{saw("test", "end")}, nil
 }
 
+// TestNotDue: a fault that is due no more when it is about to be injected is not, and its receipt says why.
+func TestNotDue(t *testing.T) {
+	j, err := plan.CreateJournal(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	injected := false
+	g := newGuard(Spec{Kind: "etcdMemberCrash", Target: "m", Machines: []string{"m"}}, "1", j, fake{rand.New(rand.NewPCG(1, 2)), &injected})
+	g.Due = func() error { return errors.New("too late") }
+	held := &Held{}
+	err = g.Inject(t.Context(), &Env{Held: held})
+	if !errors.Is(err, plan.ErrSkip) || !strings.Contains(err.Error(), "too late") {
+		t.Errorf("error %v", err)
+	}
+	if r := g.Receipt(); injected || !g.IsMissed() || r.State != plan.NotInjected || r.Error != "too late" || !r.Armed.IsZero() || len(held.by) != 0 {
+		t.Errorf("injected %t, missed %t, held %v, receipt %+v", injected, g.IsMissed(), held.by, r)
+	}
+}
+
 // TestGuardLifecycle walks at random through the calls and compares each answer with the picture above State.
 func TestGuardLifecycle(t *testing.T) {
 	j, err := plan.CreateJournal(t.TempDir(), nil)
