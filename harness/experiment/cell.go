@@ -311,7 +311,7 @@ func (c *cellRun) gather(ctx context.Context) {
 
 // window is the fault's time from its receipt.
 func (c *cellRun) window(ch *choice) health.Window {
-	w := health.Window{ID: ch.step.ID, Expected: ch.expect == ExpectQuorumLost, NoWrites: ch.expect == ExpectWritesRefused}
+	w := health.Window{ID: ch.step.ID, Expected: ch.expect == ExpectQuorumLost, WithSteps: ch.withSteps, NoWrites: ch.expect == ExpectWritesRefused}
 	for _, other := range ch.with {
 		w.With = append(w.With, other.step.ID)
 	}

@@ -129,7 +129,8 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 			out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, lacks: lacks}, phase: phase, at: s})
 			continue
 		}
-		besides := held(s, phase, append(slices.Clone(earlier), out...))
+		with := held(s, phase, append(slices.Clone(earlier), out...))
+		besides := done(with)
 		if err := fault.Together(append(besides, spec)...); err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
@@ -141,7 +142,15 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 		if err := p.When.fits(t); err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
-		out = append(out, placement{choice: &choice{spec: spec, expect: p.Expect, during: p.During, when: p.When, until: phase == during && p.Fault.until}, phase: phase, at: s})
+		c := &choice{spec: spec, expect: p.Expect, during: p.During, when: p.When, until: phase == during && p.Fault.until}
+		if _, _, alone := fault.CostsQuorum(t, nil, nil, spec); p.Expect == ExpectQuorumLost && !alone {
+			if left := t.EtcdMembers - fault.Impact(t, down, append(slices.Clone(besides), spec)...); left >= cluster.Quorum(t.EtcdMembers) {
+				return nil, cluster.Usagef("line %d: %s %s %s: while the step and other faults have %s down %d of %d members are left, which is a quorum: to expect quorumLost would excuse a loss that is not the fault's",
+					p.line, spec.Describe(), phase, s.Name, none(down, besides), left, t.EtcdMembers)
+			}
+			c.with, c.withSteps = with, true
+		}
+		out = append(out, placement{choice: c, phase: phase, at: s})
 	}
 	return out, nil
 }
@@ -195,14 +204,14 @@ func disrupted(s *plan.Step, phase string, steps []*plan.Step, t cluster.Topolog
 
 // held are the earlier faults that hold while one at the step does. Faults before and after a step are over when the plan goes on; one during a step holds
 // for all that is within it.
-func held(s *plan.Step, phase string, earlier []placement) []fault.Spec {
-	var out []fault.Spec
+func held(s *plan.Step, phase string, earlier []placement) []*choice {
+	var out []*choice
 	for _, e := range earlier {
 		apart := e.phase != during || phase != during && e.at == s
 		if apart || e.lacks != "" || !contains(e.at, s) && (phase != during || !contains(s, e.at)) {
 			continue
 		}
-		out = append(out, e.spec)
+		out = append(out, e.choice)
 	}
 	return out
 }

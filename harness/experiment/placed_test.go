@@ -36,6 +36,7 @@ func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
 		"after the gate":                      {"before-kubelet", "after-gate", ""},
 		"the same machine":                    {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader", "control-plane/2/during-kubelet, etcdMemberCrash: {target: control-plane-2", ""},
 		"when it is wanted":                   {"control-plane/2/before-kubelet,", "control-plane/2/during-kubelet, expect: quorumLost,", ""},
+		"when it is not lost":                 {"control-plane/2/before-kubelet,", "control-plane/2/before-kubelet, expect: quorumLost,", "2 of 3 members are left, which is a quorum: to expect quorumLost would excuse a loss that is not the fault's"},
 		"a glob":                              {"control-plane/2/before-kubelet", "control-plane/*/before-kubelet", ""},
 		"two within one step, apart":          {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/1/before-drain", "worker/1/after-drain"), ""},
 		"two within one step, at once":        {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/1/during-drain", "worker/1/during-drain"), "a quorum is 2"},
@@ -70,6 +71,38 @@ func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestALossWithinAnUpgradeIsExpectedWhileTheStepHolds: of a fault that costs the quorum by itself all the time that it holds, of one that costs it with the step,
+// or with other faults, while these do.
+func TestALossWithinAnUpgradeIsExpectedWhileTheStepHolds(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault     string
+		withSteps bool
+		with      int
+	}{
+		"by itself":          {"{at: control-plane/2/before-kubelet, expect: quorumLost, etcdMemberCrash: {target: majority, for: 5s}}", false, 0},
+		"with the step":      {"{at: control-plane/2/during-kubelet, expect: quorumLost, etcdMemberCrash: {target: control-plane-1, for: 5s}}", true, 0},
+		"with another":       {"{at: worker/1/drain, etcdMemberCrash: {target: control-plane-1, for: 5s}}\n        - {at: worker/1/drain, expect: quorumLost, etcdMemberCrash: {target: control-plane-2, for: 5s}}", true, 1},
+		"of nobody's asking": {"{at: control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", false, 0},
+	} {
+		s, err := Parse("x.yaml", []byte(strings.Replace(upgrading, "{at: control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", c.fault, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells, err := s.Cells()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.choose(cells[0], 1)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if last := o.faults[len(o.faults)-1]; last.withSteps != c.withSteps || len(last.with) != c.with {
+			t.Errorf("%s: with steps %t, with %d others", name, last.withSteps, len(last.with))
+		}
 	}
 }
 

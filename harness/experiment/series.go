@@ -24,16 +24,17 @@ type series struct {
 
 // choice is a fault with all choices made, and where its receipt belongs.
 type choice struct {
-	spec   fault.Spec
-	expect string
-	during []Check
-	when   *Event        // it waits for; nil: nothing
-	after  time.Duration // from the beginning of its wave on
-	with   []*choice     // without which it would not cost the quorum that it is expected to
-	step   *plan.Step    // the group of its steps
-	until  bool          // it holds until the step it was placed at has ended
-	over   chan struct{} // closed when the step has ended that it waits in; nil: there is none
-	lacks  string        // why it cannot be done where the run is; empty: it can
+	spec      fault.Spec
+	expect    string
+	during    []Check
+	when      *Event        // it waits for; nil: nothing
+	after     time.Duration // from the beginning of its wave on
+	with      []*choice     // without which it would not cost the quorum that it is expected to
+	withSteps bool          // so are the steps of the upgrade that it is placed at
+	step      *plan.Step    // the group of its steps
+	until     bool          // it holds until the step it was placed at has ended
+	over      chan struct{} // closed when the step has ended that it waits in; nil: there is none
+	lacks     string        // why it cannot be done where the run is; empty: it can
 }
 
 // faults are all of the series, in the order of the plan.

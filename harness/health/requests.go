@@ -118,7 +118,7 @@ func (c *clients) everywhere(from, to time.Time) bool {
 			if !w.covers(t, c.settle(w, observe.APIServer)) {
 				continue
 			}
-			if c.expects(w, t) {
+			if c.expects(w, t, c.settle(w, observe.APIServer)) {
 				return true
 			}
 			for _, m := range machines {

@@ -20,6 +20,7 @@ type Window struct {
 	Until      string    `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
 	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
 	With       []string  `json:"with,omitempty"`       // the windows without which it would not be; see expects
+	WithSteps  bool      `json:"withSteps,omitempty"`  // so are those of an upgrade's steps
 	NoWrites   bool      `json:"noWrites,omitempty"`   // that etcd refuses what writes is what the scenario wants
 	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
 	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
@@ -140,25 +141,31 @@ func (w Window) ofServers(components ...string) bool {
 }
 
 func (r *Record) expected(t time.Time) bool {
-	return slices.ContainsFunc(r.Windows, func(w Window) bool { return w.covers(t, slack) && r.expects(w, t) })
+	return slices.ContainsFunc(r.Windows, func(w Window) bool { return w.covers(t, slack) && r.expects(w, t, slack) })
 }
 
-// expects reports whether the loss of quorum is what the scenario wants of a window at a time. Where a fault costs it only together with others, that is
-// while so many of them hold as it takes.
-func (r *Record) expects(w Window, t time.Time) bool {
-	if !w.Expected || len(w.With) == 0 {
+// expects reports whether the loss of quorum is what the scenario wants of a window at a time, or what came of it is, that may take so long to come back. Where
+// a fault costs it only together with others, or with what an upgrade has down, that is while so many of them hold as it takes.
+func (r *Record) expects(w Window, t time.Time, settle time.Duration) bool {
+	if !w.Expected || len(w.With) == 0 && !w.WithSteps {
 		return w.Expected
 	}
-	away := map[string]bool{}
+	away, n := map[string]bool{}, 0
 	for _, other := range r.Windows {
-		if other.ID != w.ID && !slices.Contains(w.With, other.ID) || !other.covers(t, slack) {
+		counts := other.ID == w.ID || slices.Contains(w.With, other.ID) || w.WithSteps && other.Upgrade && other.AtMost == 0
+		if !counts || !other.covers(t, settle) {
 			continue
 		}
+		some := false
 		for _, m := range r.Topology.EtcdMachines() {
-			away[m] = away[m] || other.touches(m, etcd.Program)
+			touches := other.touches(m, etcd.Program)
+			some = some || touches
+			away[m] = away[m] || touches && other.AtMost == 0
+		}
+		if some { // whichever they are
+			n += other.AtMost
 		}
 	}
-	n := 0
 	for _, gone := range away {
 		if gone {
 			n++
@@ -187,7 +194,7 @@ func (r *Record) planned(machine string, t time.Time) bool {
 // excused reports whether a fault or a step accounts for a component of a machine being away, or starting anew, at a time.
 func (r *Record) excused(machine, component string, t time.Time) bool {
 	for _, w := range r.Windows {
-		if w.covers(t, r.settle(w, component)) && (w.touches(machine, component) || r.expects(w, t) && withoutQuorum(component)) {
+		if w.covers(t, r.settle(w, component)) && (w.touches(machine, component) || r.expects(w, t, r.settle(w, component)) && withoutQuorum(component)) {
 			return true
 		}
 	}
@@ -234,7 +241,7 @@ func (r *Record) excusedNode(machine string, t time.Time) bool {
 		if !w.covers(t, Settle(r.Topology.Timing)) {
 			continue
 		}
-		if r.expects(w, t) {
+		if r.expects(w, t, Settle(r.Topology.Timing)) {
 			return true
 		}
 		for _, m := range r.Topology.ControlPlaneMachines() {
