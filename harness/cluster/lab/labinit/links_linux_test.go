@@ -71,16 +71,7 @@ func newNode(t *testing.T, lab *network, i int) *node {
 		network: newNetwork(t), Machine: Machine{Name: fmt.Sprint("n", i), Addr: fmt.Sprintf("10.77.1.%d", i), Link: fmt.Sprint("m", i)},
 		six: fmt.Sprintf("fd00::%d", i), pod: fmt.Sprintf("10.244.%d.5", i),
 	}
-	lab.must(t, func() error {
-		br, err := netlink.LinkByName(bridge)
-		if err != nil {
-			return err
-		}
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.MasterIndex = n.Link, br.Attrs().Index
-		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(n.fd)}
-		return errors.Join(netlink.LinkAdd(veth), netlink.LinkSetUp(veth))
-	})
+	lab.must(t, func() error { return plug(n.Machine, netlink.NsFd(n.fd)) })
 	n.must(t, func() (err error) {
 		for dev, addrs := range map[string][]string{"lo": {n.pod + "/32"}, "eth0": {n.Addr + "/16", n.six + "/64"}} {
 			link, err := netlink.LinkByName(dev)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/vishvananda/netlink"
 
 	"drydock.dev/drydock/harness/cluster/lab/control"
 	"drydock.dev/drydock/harness/cluster/lab/machineinit"
@@ -121,7 +122,7 @@ func (s *switchboard) start(m Machine) (err error) {
 			_ = unplug(m)
 		}
 	}()
-	if err := plug(m, r.cmd.Process.Pid); err != nil {
+	if err := plug(m, netlink.NsPid(r.cmd.Process.Pid)); err != nil {
 		_ = params.Close()
 		return err
 	}

@@ -42,15 +42,15 @@ func buildNetwork() error {
 	return nil
 }
 
-// plug makes a cable between the bridge and the machine whose PID 1 is pid; the machine's end is eth0.
-func plug(m Machine, pid int) error {
+// plug makes a cable between the bridge and the machine in a network namespace, a netlink.NsPid or NsFd; the machine's end is eth0.
+func plug(m Machine, namespace any) error {
 	br, err := netlink.LinkByName(bridge)
 	if err != nil {
 		return fmt.Errorf("plug %s: %w", m.Name, err)
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex = m.Link, br.Attrs().Index
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsPid(pid)}
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: namespace, PeerHardwareAddr: card(m)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("plug %s: add %s: %w", m.Name, m.Link, err)
 	}
@@ -63,6 +63,16 @@ func plug(m Machine, pid int) error {
 		return fmt.Errorf("plug %s: %s up: %w", m.Name, m.Link, err)
 	}
 	return nil
+}
+
+// card is the hardware address of a machine's end, which a power cut does not change: who has just heard from it sends to that address for up to 45 s
+// (base_reachable_time_ms in the kernel's ip-sysctl.rst) before he asks for another, and took a machine that had come back for dead meanwhile.
+func card(m Machine) net.HardwareAddr {
+	ip := net.ParseIP(m.Addr).To4()
+	if ip == nil {
+		return nil // the kernel gives it one
+	}
+	return append(net.HardwareAddr{0x02, 0}, ip...) // 02: locally administered, as the bridge's
 }
 
 // unplug removes the cable; what the machine still sends after it goes nowhere.
