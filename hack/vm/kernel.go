@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"drydock.dev/drydock/hack/debian"
 	"drydock.dev/drydock/harness/cluster/lab/vm"
 )
 
@@ -21,15 +23,15 @@ func wanted() []string {
 }
 
 // debianKernel unpacks the kernel that the package depends on, which is only a name for the newest.
-func (w want) debianKernel(ctx context.Context, x *index, dir string, kit *vm.Kit) error {
-	packages, err := x.closure(w.kernelOf, func(name string) bool { return strings.HasPrefix(name, "linux-image-") })
+func (w want) debianKernel(ctx context.Context, x *debian.Index, dir string, kit *vm.Kit) error {
+	packages, err := x.Closure(w.kernelOf, func(name string) bool { return strings.HasPrefix(name, "linux-image-") })
 	if err != nil {
 		return err
 	}
 	p := packages[len(packages)-1]
 	w.tell("getting a kernel")
 	own := filepath.Join(dir, "kernel.tmp")
-	if err := w.unpack(ctx, x, p, own, func(name string) bool {
+	if err := x.Unpack(ctx, p, own, func(name string) bool {
 		return strings.HasPrefix(name, "boot/vmlinuz-") || strings.HasPrefix(name, "lib/modules/") && (path.Ext(name) == ".ko" || path.Base(name) == "modules.builtin")
 	}); err != nil {
 		return err
@@ -37,12 +39,12 @@ func (w want) debianKernel(ctx context.Context, x *index, dir string, kit *vm.Ki
 	images, _ := filepath.Glob(filepath.Join(own, "boot/vmlinuz-*"))
 	trees, _ := filepath.Glob(filepath.Join(own, "lib/modules/*"))
 	if len(images) != 1 || len(trees) != 1 {
-		return fmt.Errorf("package %s has %d kernels and %d trees of modules, and should have one of each", p.name, len(images), len(trees))
+		return fmt.Errorf("package %s has %d kernels and %d trees of modules, and should have one of each", p.Name, len(images), len(trees))
 	}
 	if err := takeKernel(images[0], trees[0], dir, kit); err != nil {
 		return err
 	}
-	kit.From = append(kit.From, p.name+" "+p.version)
+	kit.From = append(kit.From, p.Name+" "+p.Version)
 	return os.RemoveAll(own)
 }
 
@@ -83,7 +85,12 @@ func copyFile(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	return write(to, f, 0o644)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, f)
+	return errors.Join(err, out.Close())
 }
 
 // underscored is a module's name as the kernel has it, whichever way its file is spelled.

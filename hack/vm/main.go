@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"drydock.dev/drydock/hack/debian"
 	"drydock.dev/drydock/harness/cluster/lab/vm"
 	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/provider"
@@ -25,8 +26,7 @@ import (
 type want struct {
 	dir              string
 	again            bool
-	mirror, suite    string
-	keyring          string
+	source           debian.Source
 	kernel, modules  string
 	qemu, virtiofsd  string
 	say              io.Writer
@@ -40,9 +40,8 @@ func main() {
 	w := want{say: os.Stderr, begun: time.Now(), kernelOf: "linux-image-cloud-amd64", qemuOf: "qemu-system-x86"}
 	flag.StringVar(&w.dir, "dir", filepath.Join(provider.DefaultDir("XDG_CACHE_HOME", ".cache"), "vm"), "where to put it: vm below Drydock's cache directory")
 	flag.BoolVar(&w.again, "again", false, "get it anew although it is there")
-	flag.StringVar(&w.mirror, "mirror", "", "Debian mirror (default the one in /etc/apt, else "+anyMirror+")")
-	flag.StringVar(&w.suite, "suite", "bookworm", "Debian's release; its QEMU must come with virtiofsd, as until 7.2")
-	flag.StringVar(&w.keyring, "keyring", "/usr/share/keyrings/debian-archive-keyring.gpg", "public keys the mirror's index must be signed with")
+	w.source.Tell = w.tell
+	w.source.Flags(flag.CommandLine, "; its QEMU must come with virtiofsd, as until 7.2")
 	flag.StringVar(&w.kernel, "kernel", "", "a bzImage of your own instead of Debian's")
 	flag.StringVar(&w.modules, "modules", "", "the directory of its modules (/lib/modules/VERSION); none: all that is needed is built in")
 	flag.StringVar(&w.qemu, "qemu", "", "a qemu-system-x86_64 of this host instead of Debian's, below /usr")
@@ -94,9 +93,9 @@ func (w want) run(ctx context.Context) (err error) {
 
 // fill gets kernel and QEMU, each from where it was asked for.
 func (w want) fill(ctx context.Context, dir string) (kit vm.Kit, err error) {
-	var idx *index
+	var idx *debian.Index
 	if w.kernel == "" || w.qemu == "" {
-		if idx, err = w.readIndex(ctx); err != nil {
+		if idx, err = w.source.Index(ctx); err != nil {
 			return kit, err
 		}
 	}

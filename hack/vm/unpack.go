@@ -1,89 +1,20 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"drydock.dev/drydock/hack/debian"
 	"drydock.dev/drydock/harness/cluster/lab/vm"
 )
-
-// unpack downloads a package and puts those of its files below dir that keep lets through, by their paths in it.
-func (w want) unpack(ctx context.Context, x *index, p pkg, dir string, keep func(name string) bool) error {
-	raw, err := get(ctx, x.mirror+"/"+p.file, p.sum)
-	if err != nil {
-		return err
-	}
-	w.tell("  %6.1f MiB  %s %s", float64(len(raw))/(1<<20), p.name, p.version)
-	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", "/dev/stdin")
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(raw), os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("unpack %s: %w", p.name, err)
-	}
-	err = untar(out, dir, keep)
-	_, _ = io.Copy(io.Discard, out)
-	if err = errors.Join(err, cmd.Wait()); err != nil {
-		return fmt.Errorf("unpack %s: %w", p.name, err)
-	}
-	return nil
-}
-
-func untar(from io.Reader, dir string, keep func(name string) bool) error {
-	t := tar.NewReader(from)
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
-		if !keep(name) {
-			continue
-		}
-		to := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		switch h.Typeflag {
-		case tar.TypeSymlink:
-			if filepath.Base(h.Linkname) != h.Linkname { // a library's name leads to a file beside it
-				continue
-			}
-			err = os.Symlink(h.Linkname, to)
-		case tar.TypeReg:
-			err = write(to, t, fs.FileMode(h.Mode).Perm())
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func write(file string, from io.Reader, mode fs.FileMode) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, from)
-	return errors.Join(err, f.Close())
-}
 
 // Places in the kit.
 const (
@@ -103,8 +34,8 @@ func libraryDirs() []string { return []string{"lib/" + triplet, "usr/lib/" + tri
 func firmwareDirs() []string { return []string{"usr/share/qemu", "usr/share/seabios"} }
 
 // debianQEMU unpacks QEMU with every library it comes with, the C library among them: nothing of it is the host's.
-func (w want) debianQEMU(ctx context.Context, x *index, dir string, kit *vm.Kit) error {
-	packages, err := x.closure(w.qemuOf, func(name string) bool {
+func (w want) debianQEMU(ctx context.Context, x *debian.Index, dir string, kit *vm.Kit) error {
+	packages, err := x.Closure(w.qemuOf, func(name string) bool {
 		return strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "qemu-system-") || name == "seabios" || strings.HasPrefix(name, "zlib")
 	})
 	if err != nil {
@@ -113,7 +44,7 @@ func (w want) debianQEMU(ctx context.Context, x *index, dir string, kit *vm.Kit)
 	w.tell("getting QEMU with its libraries, %d packages", len(packages))
 	root := filepath.Join(dir, rootDir)
 	for _, p := range packages {
-		if err := w.unpack(ctx, x, p, root, partOfQEMU); err != nil {
+		if err := x.Unpack(ctx, p, root, partOfQEMU); err != nil {
 			return err
 		}
 	}
@@ -129,7 +60,7 @@ func (w want) debianQEMU(ctx context.Context, x *index, dir string, kit *vm.Kit)
 	kit.QEMU, kit.FSD, kit.Plugins = in(program)[0], in(daemon)[0], in(plugins)[0]
 	kit.Libraries, kit.Firmware = in(libraryDirs()...), in(firmwareDirs()...)
 	kit.Loader = in(libraryDirs()[0] + "/" + loader)[0]
-	kit.From = append(kit.From, w.qemuOf+" "+packages[0].version)
+	kit.From = append(kit.From, w.qemuOf+" "+packages[0].Version)
 	return nil
 }
 

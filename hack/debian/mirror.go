@@ -1,4 +1,6 @@
-package main
+// Package debian gets packages of Debian without root and without installing anything: by the mirror's signed index, each with its checksum, unpacked
+// into a directory of ours.
+package debian
 
 import (
 	"bufio"
@@ -7,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,33 +23,47 @@ import (
 // anyMirror is where packages come from when the host is not told of a mirror.
 const anyMirror = "http://deb.debian.org/debian"
 
-// index is what a mirror has, as its signed index says.
-type index struct {
-	mirror   string
-	packages map[string]pkg
+// Source is where packages come from.
+type Source struct {
+	Mirror  string                           // empty: the one in /etc/apt, else a public one
+	Suite   string                           // Debian's release
+	Keyring string                           // file with the public keys that the mirror's index must be signed with
+	Tell    func(format string, args ...any) // of what is got, and how much it is
 }
 
-// pkg is one package of it.
-type pkg struct {
-	name, version string
+// Flags are the options of a program that gets packages.
+func (s *Source) Flags(f *flag.FlagSet, suite string) {
+	f.StringVar(&s.Mirror, "mirror", "", "Debian mirror (default the one in /etc/apt, else "+anyMirror+")")
+	f.StringVar(&s.Suite, "suite", "bookworm", "Debian's release"+suite)
+	f.StringVar(&s.Keyring, "keyring", "/usr/share/keyrings/debian-archive-keyring.gpg", "public keys the mirror's index must be signed with")
+}
+
+// Index is what a mirror has, as its signed index says.
+type Index struct {
+	source   Source
+	packages map[string]Package
+}
+
+// Package is one package of it.
+type Package struct {
+	Name, Version string
 	depends       []string // of each the first alternative
 	file, sum     string   // below the mirror, and its SHA-256
 }
 
-// readIndex gets the mirror's index by its signed list of checksums (https://wiki.debian.org/DebianRepository/Format).
-func (w want) readIndex(ctx context.Context) (*index, error) {
-	mirror := w.mirror
-	if mirror == "" {
-		mirror = configured("/", w.suite)
+// Index gets the mirror's index by its signed list of checksums (https://wiki.debian.org/DebianRepository/Format).
+func (s Source) Index(ctx context.Context) (*Index, error) {
+	if s.Mirror == "" {
+		s.Mirror = configured("/", s.Suite)
 	}
 	const name = "main/binary-amd64/Packages.gz"
-	base := mirror + "/dists/" + w.suite + "/"
-	w.tell("reading the index of %s %s", mirror, w.suite)
+	base := s.Mirror + "/dists/" + s.Suite + "/"
+	s.Tell("reading the index of %s %s", s.Mirror, s.Suite)
 	signed, err := get(ctx, base+"InRelease", "")
 	if err != nil {
 		return nil, err
 	}
-	release, err := verify(ctx, signed, w.keyring)
+	release, err := verify(ctx, signed, s.Keyring)
 	if err != nil {
 		return nil, fmt.Errorf("%sInRelease: %w", base, err)
 	}
@@ -66,7 +83,7 @@ func (w want) readIndex(ctx context.Context) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s%s: %w", base, name, err)
 	}
-	return &index{mirror: mirror, packages: packages}, nil
+	return &Index{source: s, packages: packages}, nil
 }
 
 // get downloads; with a sum, what has it.
@@ -123,16 +140,16 @@ func sumOf(release []byte, name string) (string, error) {
 }
 
 // parsePackages reads paragraphs of fields, keeping of several versions the first.
-func parsePackages(r io.Reader) (map[string]pkg, error) {
-	out := map[string]pkg{}
+func parsePackages(r io.Reader) (map[string]Package, error) {
+	out := map[string]Package{}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 4<<20)
-	var p pkg
+	var p Package
 	keep := func() {
-		if _, there := out[p.name]; p.name != "" && !there {
-			out[p.name] = p
+		if _, there := out[p.Name]; p.Name != "" && !there {
+			out[p.Name] = p
 		}
-		p = pkg{}
+		p = Package{}
 	}
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), ": ")
@@ -140,9 +157,9 @@ func parsePackages(r io.Reader) (map[string]pkg, error) {
 		case "":
 			keep()
 		case "Package":
-			p.name = value
+			p.Name = value
 		case "Version":
-			p.version = value
+			p.Version = value
 		case "Filename":
 			p.file = value
 		case "SHA256":
@@ -160,9 +177,9 @@ func parsePackages(r io.Reader) (map[string]pkg, error) {
 	return out, lines.Err()
 }
 
-// closure is a package with those of its dependencies that follow lets through, and theirs.
-func (x *index) closure(root string, follow func(name string) bool) ([]pkg, error) {
-	var out []pkg
+// Closure is a package with those of its dependencies that follow lets through, and theirs.
+func (x *Index) Closure(root string, follow func(name string) bool) ([]Package, error) {
+	var out []Package
 	seen := map[string]bool{}
 	for next := []string{root}; len(next) > 0; next = next[1:] {
 		name := next[0]
@@ -172,7 +189,7 @@ func (x *index) closure(root string, follow func(name string) bool) ([]pkg, erro
 		seen[name] = true
 		p, ok := x.packages[name]
 		if !ok {
-			return nil, fmt.Errorf("%s has no package %s", x.mirror, name)
+			return nil, fmt.Errorf("%s has no package %s", x.source.Mirror, name)
 		}
 		out = append(out, p)
 		next = append(next, slices.DeleteFunc(slices.Clone(p.depends), func(d string) bool { return !follow(d) })...)

@@ -1,4 +1,4 @@
-package main
+package debian
 
 import (
 	"context"
@@ -60,19 +60,19 @@ func TestClosureFollowsWhatItIsToldTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &index{mirror: "http://mirror.test", packages: packages}
-	all, err := x.closure("qemu", func(name string) bool { return strings.HasPrefix(name, "lib") })
+	x := &Index{source: Source{Mirror: "http://mirror.test"}, packages: packages}
+	all, err := x.Closure("qemu", func(name string) bool { return strings.HasPrefix(name, "lib") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
 	for _, p := range all {
-		names = append(names, p.name+" "+p.version)
+		names = append(names, p.Name+" "+p.Version)
 	}
 	if want := []string{"qemu 1:7.2", "libc6 2", "libold ", "libpre "}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
-	if _, err := x.closure("qemu", func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "has no package perl") {
+	if _, err := x.Closure("qemu", func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "has no package perl") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -120,17 +120,5 @@ func TestVerifyRefusesWhatIsNotSigned(t *testing.T) {
 	}
 	if out, err := verify(context.Background(), []byte("Suite: stable\n"), keyring); err == nil {
 		t.Errorf("%q was taken for signed", out)
-	}
-}
-
-func TestPartOfQEMUIsProgramsLibrariesAndFirmware(t *testing.T) {
-	for name, want := range map[string]bool{
-		program: true, daemon: true, plugin: true, "usr/lib/x86_64-linux-gnu/libglib-2.0.so.0": true, "lib/x86_64-linux-gnu/" + loader: true,
-		"usr/lib/x86_64-linux-gnu/pulseaudio/libpulsecommon-16.1.so": true, "usr/share/seabios/bios-256k.bin": true,
-		"usr/bin/qemu-system-i386": false, plugins + "/hw-display-qxl.so": false, "usr/share/doc/qemu/README.so": false, "etc/ld.so.conf": false,
-	} {
-		if got := partOfQEMU(name); got != want {
-			t.Errorf("%s: %t", name, got)
-		}
 	}
 }
