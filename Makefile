@@ -1,5 +1,5 @@
 # Every target is one line into hack/, which says what it does.
-.PHONY: build run test vm lint verify bench clean help
+.PHONY: build run test vm az lint verify bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -11,6 +11,8 @@ test: ## all tests a fresh machine can run: unit tests, then the quick suites on
 	@hack/test.sh
 vm: ## get a kernel and QEMU, for scenarios that need machines with a kernel of their own
 	@hack/vm.sh
+az: ## get the Azure CLI of Debian, for specs that run it against the twin
+	@hack/az.sh
 lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing

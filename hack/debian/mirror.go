@@ -139,17 +139,23 @@ func sumOf(release []byte, name string) (string, error) {
 	return "", fmt.Errorf("it has no SHA-256 of %s", name)
 }
 
-// parsePackages reads paragraphs of fields, keeping of several versions the first.
+// parsePackages reads paragraphs of fields, keeping of several versions the first. A name that is no package's is that of the first which provides it.
 func parsePackages(r io.Reader) (map[string]Package, error) {
-	out := map[string]Package{}
+	out, provided := map[string]Package{}, map[string]Package{}
+	var virtual []string
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 4<<20)
 	var p Package
 	keep := func() {
 		if _, there := out[p.Name]; p.Name != "" && !there {
 			out[p.Name] = p
+			for _, v := range virtual {
+				if _, there := provided[v]; !there {
+					provided[v] = p
+				}
+			}
 		}
-		p = Package{}
+		p, virtual = Package{}, nil
 	}
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), ": ")
@@ -165,16 +171,29 @@ func parsePackages(r io.Reader) (map[string]Package, error) {
 		case "SHA256":
 			p.sum = value
 		case "Depends", "Pre-Depends":
-			for d := range strings.SplitSeq(value, ",") {
-				first, _, _ := strings.Cut(d, "|")
-				name, _, _ := strings.Cut(strings.TrimSpace(first), " ")
-				name, _, _ = strings.Cut(name, ":")
-				p.depends = append(p.depends, name)
-			}
+			p.depends = append(p.depends, names(value)...)
+		case "Provides":
+			virtual = names(value)
 		}
 	}
 	keep()
+	for name, p := range provided {
+		if _, there := out[name]; !there {
+			out[name] = p
+		}
+	}
 	return out, lines.Err()
+}
+
+// names are the packages of a list, of alternatives the first, without versions and architectures.
+func names(list string) (out []string) {
+	for one := range strings.SplitSeq(list, ",") {
+		first, _, _ := strings.Cut(one, "|")
+		name, _, _ := strings.Cut(strings.TrimSpace(first), " ")
+		name, _, _ = strings.Cut(name, ":")
+		out = append(out, name)
+	}
+	return out
 }
 
 // Closure is a package with those of its dependencies that follow lets through, and theirs.
@@ -183,14 +202,14 @@ func (x *Index) Closure(root string, follow func(name string) bool) ([]Package, 
 	seen := map[string]bool{}
 	for next := []string{root}; len(next) > 0; next = next[1:] {
 		name := next[0]
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
 		p, ok := x.packages[name]
 		if !ok {
 			return nil, fmt.Errorf("%s has no package %s", x.source.Mirror, name)
 		}
+		if seen[p.Name] {
+			continue
+		}
+		seen[p.Name] = true
 		out = append(out, p)
 		next = append(next, slices.DeleteFunc(slices.Clone(p.depends), func(d string) bool { return !follow(d) })...)
 	}

@@ -36,7 +36,7 @@ func TestConfiguredIsAptsMirrorOfTheSuite(t *testing.T) {
 
 const packagesText = `Package: qemu
 Version: 1:7.2
-Depends: libc6 (>= 2.36), libold | libnew, perl:any
+Depends: libc6 (>= 2.36), libold | libnew, perl:any, libvirtual (= 3)
 Pre-Depends: libpre
 Filename: pool/qemu.deb
 SHA256: aa
@@ -47,6 +47,7 @@ Filename: pool/libc6.deb
 SHA256: bb
 
 Package: libold
+Provides: libvirtual (= 3), libc6
 
 Package: libpre
 Depends: libc6

@@ -18,7 +18,6 @@ import (
 
 	"drydock.dev/drydock/hack/debian"
 	"drydock.dev/drydock/harness/cluster/lab/vm"
-	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/provider"
 )
 
@@ -58,30 +57,20 @@ func (w want) tell(format string, args ...any) {
 	_, _ = fmt.Fprintf(w.say, "%s\n", fmt.Sprintf(format, args...))
 }
 
-// run makes the kit beside its place and moves it there when it is whole.
-func (w want) run(ctx context.Context) (err error) {
+// run makes the kit and tries it.
+func (w want) run(ctx context.Context) error {
 	if _, err := vm.ReadKit(w.dir); err == nil && !w.again && w.kernel == "" && w.qemu == "" {
 		w.tell("it is there already, in %s (--again gets it anew)", w.dir)
 		return nil
 	}
-	held, err := lock.Try(w.dir + ".lock")
+	var kit vm.Kit
+	err := debian.Fresh(w.dir, func(fresh string) (err error) {
+		if kit, err = w.fill(ctx, fresh); err != nil {
+			return err
+		}
+		return kit.Write(fresh)
+	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", w.dir, err)
-	}
-	defer func() { err = errors.Join(err, held.Release()) }()
-	fresh := w.dir + ".new"
-	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(fresh, 0o755)); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(fresh)) }()
-	kit, err := w.fill(ctx, fresh)
-	if err != nil {
-		return err
-	}
-	if err := kit.Write(fresh); err != nil {
-		return err
-	}
-	if err := errors.Join(os.RemoveAll(w.dir), os.Rename(fresh, w.dir)); err != nil {
 		return err
 	}
 	if err := vm.Try(ctx, w.dir); err != nil {
