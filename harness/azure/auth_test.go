@@ -1,13 +1,20 @@
 package azure
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"drydock.dev/drydock/harness/azure/arm"
 )
@@ -80,16 +87,82 @@ func TestATokenLivesByTheClockOfItsClient(t *testing.T) {
 	}
 }
 
+func TestATokenIsForOneServiceAndOfOneTenant(t *testing.T) {
+	c := newClient(t)
+	const other = "11111111-2222-4333-8444-555555555555"
+	for name, x := range map[string]struct{ audience, tenant, code string }{
+		"as the SDKs ask": {"https://management.azure.com", DefaultTenant, ""}, "as az asks": {"https://management.core.windows.net/", DefaultTenant, ""}, "for the endpoint": {"https://management.example/", DefaultTenant, ""},
+		"for Graph": {"https://graph.microsoft.com", DefaultTenant, "InvalidAuthenticationTokenAudience"}, "for a host that begins so": {"https://management.azure.com.evil.test", DefaultTenant, "InvalidAuthenticationTokenAudience"},
+		"of another tenant": {"https://management.azure.com", other, "InvalidAuthenticationTokenTenant"},
+	} {
+		token, err := c.twin.identity.Tokens.Issue("me", x.audience, x.tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time it is known
+			w := c.with("Bearer " + token)
+			if x.code == "" && w.Code == http.StatusOK {
+				continue
+			}
+			if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), x.code) || x.code == "" || !strings.Contains(header(w, "WWW-Authenticate"), "invalid_token") {
+				t.Errorf("%s: %d %s", name, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+// Whoever checks tokens finds the key by the description of the tenant, and needs nothing of ours to check them.
+func TestTokensAreCheckedByThePublishedKey(t *testing.T) {
+	c := newClient(t)
+	keys := c.want(http.StatusOK, http.MethodGet, strings.TrimPrefix(arm.Text(c.want(http.StatusOK, http.MethodGet, "/common/v2.0/.well-known/openid-configuration", ""), "jwks_uri"), "https://management.example"), "")
+	key := arm.Objects(keys, "keys")[0]
+	n, err := base64.RawURLEncoding.DecodeString(arm.Text(key, "n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := base64.RawURLEncoding.DecodeString(arm.Text(key, "e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
+	token, err := jwt.Parse(arm.Text(c.token("/oauth2/v2.0/token"), "access_token"), func(token *jwt.Token) (any, error) {
+		if token.Header["kid"] != arm.Text(key, "kid") {
+			return nil, fmt.Errorf("kid %v", token.Header["kid"])
+		}
+		return public, nil
+	}, jwt.WithValidMethods([]string{"RS256"}), jwt.WithAudience("https://management.azure.com"), jwt.WithIssuer("https://sts.windows.net/"+DefaultTenant+"/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that says it was signed otherwise, or by nobody, is none.
+	none, err := jwt.NewWithClaims(jwt.SigningMethodNone, token.Claims).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := jwt.NewWithClaims(jwt.SigningMethodHS256, token.Claims).SignedString(x509.MarshalPKCS1PublicKey(public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{none, shared} {
+		if w := c.with("Bearer " + bad); w.Code != http.StatusUnauthorized {
+			t.Errorf("%s: %d", bad, w.Code)
+		}
+	}
+}
+
 func TestACallThatWasRefusedIsLoggedWithWhoMadeItAndWhatItWanted(t *testing.T) {
 	c := newClient(t)
-	other := newClient(t) // another twin's tokens are signed by another key
-	forged, err := other.twin.identity.Tokens.Issue("somebody", "aud", "iss")
+	other, err := New(Options{Clock: c.clock, Policy: c.twin.options.Policy}) // another twin's tokens are signed by another key
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := other.identity.Tokens.Issue("somebody", "https://management.azure.com", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	c.twin.identity.Tokens.Now = func() time.Time { return now.Add(-2 * time.Hour) }
-	old, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	old, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func BenchmarkGet(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	twin, err := New(Options{Clock: clock, Policy: p})
+	twin, err := New(signed(b, Options{Clock: clock, Policy: p}))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func BenchmarkGet(b *testing.B) {
 	if err := twin.Load(state); err != nil {
 		b.Fatal(err)
 	}
-	token, err := twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		b.Fatal(err)
 	}

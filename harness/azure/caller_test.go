@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/identity"
 	"drydock.dev/drydock/harness/azure/throttle"
 )
 
@@ -21,11 +23,26 @@ type client struct {
 	twin      *Twin
 	clock     *arm.VirtualClock
 	principal string
+	tokens    *sync.Map // by principal
 }
 
 func newClient(t *testing.T) *client {
 	t.Helper()
 	return newClientOf(t, Options{})
+}
+
+// oneKey is for all twins of the tests: a key of its own takes each a moment.
+var oneKey = sync.OnceValues(identity.NewSigner)
+
+// signed adds the tests' key to a twin's options.
+func signed(tb testing.TB, o Options) Options {
+	tb.Helper()
+	key, err := oneKey()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o.Signer = key
+	return o
 }
 
 // newClientOf is one of a twin of some options: the clock and the policy are the test's.
@@ -37,11 +54,25 @@ func newClientOf(t *testing.T, o Options) *client {
 	}
 	clock := arm.NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	o.Clock, o.Policy = clock, p
-	twin, err := New(o)
+	twin, err := New(signed(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &client{t, twin, clock, "client-a"}
+	return &client{t, twin, clock, "client-a", &sync.Map{}}
+}
+
+// bearer is the principal's token.
+func (c *client) bearer() string {
+	c.t.Helper()
+	if token, ok := c.tokens.Load(c.principal); ok {
+		return token.(string) //nolint:forcetypeassert // nothing else is stored
+	}
+	token, err := c.twin.identity.Tokens.Issue(c.principal, "https://management.azure.com/", DefaultTenant)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.tokens.Store(c.principal, token)
+	return token
 }
 
 func (c *client) as(principal string) *client {
@@ -64,11 +95,7 @@ func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 		path += sep + "api-version=2024-03-01"
 	}
 	r := httptest.NewRequestWithContext(c.t.Context(), method, "https://management.example"+path, strings.NewReader(body))
-	token, err := c.twin.identity.Tokens.Issue(c.principal, "aud", "iss")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+c.bearer())
 	w := httptest.NewRecorder()
 	c.twin.ServeHTTP(w, r)
 	return w

@@ -51,7 +51,7 @@ func realTwin(t *testing.T) (*client, *Server, string) {
 
 func TestTheProxyLooksIntoNothingButWhatItStandsBefore(t *testing.T) {
 	c, real, ca := realTwin(t)
-	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestARecordingThatFailsFailsNothingElse(t *testing.T) {
 		t.Skip("no /dev/full here")
 	}
 	c, real, ca := realTwin(t)
-	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,11 +45,11 @@ func FuzzRouter(f *testing.F) {
 			return
 		}
 		clock := arm.NewVirtualClock(time.Now())
-		twin, err := New(Options{Clock: clock, Policy: p})
+		twin, err := New(signed(t, Options{Clock: clock, Policy: p}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := twin.identity.Tokens.Issue("me", "aud", "iss")
+		token, err := twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -130,7 +130,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 
 func TestAStateIsLoadedByTwoAtOnceAndBesideReads(t *testing.T) {
 	c := newClient(t)
-	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}

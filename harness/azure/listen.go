@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/proxy"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -25,6 +27,7 @@ type Listen struct {
 	CAKey     string
 	ReadyFile string // appears when the twin answers
 	AnyHost   bool   // allows an address beyond the loopback
+	Proxy     string // host:port of the forward proxy; empty: a free port beside the gateway
 }
 
 // authority is the one that was given, or a new one.
@@ -44,10 +47,11 @@ type Ready struct {
 	Authority    string `json:"authority"` // of the token service
 	Tenant       string `json:"tenant"`
 	Subscription string `json:"subscription"`
+	Proxy        string `json:"proxy"`        // forward proxy that leads the public cloud's names here: HTTPS_PROXY
 	IMDS         string `json:"imds"`         // of the instance metadata service, plain HTTP
 	Control      string `json:"control"`      // of clock, state, faults and call log, plain HTTP on the loopback
 	ControlToken string `json:"controlToken"` // bearer token that control asks for
-	CA           string `json:"ca,omitempty"`
+	CA           string `json:"ca,omitempty"` // file with the authority's certificate: SSL_CERT_FILE
 	PID          int    `json:"pid"`
 }
 
@@ -72,7 +76,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{CA: a.pem, failed: make(chan error, 3)}
+	s := &Server{CA: a.pem, failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -99,15 +103,60 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 		},
 	})
 	s.start(imds, &http.Server{Handler: t.identity.IMDS()})
+	front, err := s.startProxy(ctx, l, gateway.Addr().String(), imds.Addr().String())
+	if err != nil {
+		return nil, err
+	}
 	endpoint := "https://" + gateway.Addr().String()
 	s.Ready = Ready{
 		Endpoint: endpoint, Authority: endpoint, Tenant: t.options.Tenant, Subscription: t.options.Subscription,
-		IMDS: "http://" + imds.Addr().String(), Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
+		Proxy: front, IMDS: "http://" + imds.Addr().String(), Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
 	if _, still := t.clock.(*arm.VirtualClock); t.options.Machines != nil && !still {
 		go t.tick(ctx) // machines act on time, whether anybody asks or not
 	}
 	return s, s.announce(l)
+}
+
+// startProxy opens the forward proxy onto the twin: what is meant for the public cloud gets here, as it is, by a client that knows of nothing but a proxy.
+func (s *Server) startProxy(ctx context.Context, l Listen, gateway, imds string) (string, error) {
+	if l.Proxy == "" {
+		host, _, _ := net.SplitHostPort(gateway)
+		l.Proxy = net.JoinHostPort(host, "0")
+	}
+	if err := loopback(l.Proxy, l.AnyHost); err != nil {
+		return "", err
+	}
+	p, err := proxy.New(proxy.Options{Intercept: Hosts(), AnyHost: l.AnyHost, Instead: func(_ string, secure bool) string {
+		if secure {
+			return gateway
+		}
+		return imds
+	}})
+	if err != nil {
+		return "", err
+	}
+	front, err := listen(ctx, l.Proxy)
+	if err != nil {
+		return "", err
+	}
+	ctx, s.end = context.WithCancel(ctx)
+	handler, _ := p.Handler()
+	s.start(front, &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }})
+	return "http://" + front.Addr().String(), nil
+}
+
+// Hosts are the public cloud's names that a twin stands for: *.example.com is all below one.
+func Hosts() []string { return append(proxy.Hosts(), proxy.DataHosts()...) }
+
+// Environment is what a client sets to find the twin by the public cloud's names: the proxy, and the authority by the names that runtimes know it by (Go,
+// OpenSSL and Ruby; Python's requests; Node).
+func (r Ready) Environment() []string {
+	env := []string{"HTTPS_PROXY=" + r.Proxy}
+	if r.CA != "" {
+		env = append(env, "SSL_CERT_FILE="+r.CA, "REQUESTS_CA_BUNDLE="+r.CA, "NODE_EXTRA_CA_CERTS="+r.CA)
+	}
+	return env
 }
 
 // settleEvery is how exactly operations end that have an effect outside the twin.
@@ -132,6 +181,11 @@ func (s *Server) announce(l Listen) error {
 		if err := writeFile(l.CAOut, s.CA, 0o644); err != nil {
 			return err
 		}
+		whole, err := filepath.Abs(l.CAOut) // whoever reads the ready file may be elsewhere
+		if err != nil {
+			return fmt.Errorf("ready file: %w", err)
+		}
+		s.Ready.CA = whole
 	}
 	if l.ReadyFile == "" {
 		return nil

@@ -67,7 +67,7 @@ func proxyTo(t *testing.T, o proxy.Options) (*Twin, *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	twin, err := New(Options{Clock: arm.NewVirtualClock(time.Now()), Policy: p})
+	twin, err := New(signed(t, Options{Clock: arm.NewVirtualClock(time.Now()), Policy: p}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	front, at := proxyTo(t, proxy.Options{ToCA: ca, Record: record, Intercept: []string{"127.0.0.1"}})
-	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, at := proxyTo(t, proxy.Options{To: real.Ready.Endpoint, ToCA: ca})
-	token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type Options struct {
 	Page         int               // resources a page; 100
 	Machines     provider.Machines // what virtual machines really are; nil: documents only
 	Types        []*resource.Type  // further ones than the providers'
+	Signer       *identity.Signer  // key of the tokens, for many twins in a process; nil: each makes its own, which takes a moment
 }
 
 // Twin answers requests.
@@ -88,10 +89,7 @@ func New(o Options) (*Twin, error) {
 	if o.Machines != nil {
 		store.Beside()
 	}
-	id, err := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock}, store.View())
-	if err != nil {
-		return nil, err
-	}
+	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(), o.Types)
 	return &Twin{
 		options: o, clock: o.Clock, throttle: throttle.New(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
@@ -147,6 +145,9 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		}
 	}()
 	defer answerMistake(r)
+	if t.data(r) {
+		return
+	}
 	if public = t.identity.Serve(r.w, hr); public {
 		return
 	}
@@ -198,7 +199,7 @@ func (t *Twin) stamp(r *request) {
 
 // admit says whether the call gets to a resource provider.
 func (t *Twin) admit(r *request) *arm.Error {
-	principal, refused := t.identity.Tokens.Check(r.Request.Request, "https://"+r.Host)
+	principal, refused := t.identity.Tokens.Check(r.Request.Request, identity.Authority(r.Request.Request))
 	r.Call.Principal, r.subject.Principal = principal, principal
 	r.Call.APIVersion = r.Param("api-version")
 	unknown := t.name(r) // before anything is refused: the call log says of refused calls as well what they wanted

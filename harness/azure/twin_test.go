@@ -280,7 +280,7 @@ func TestADocumentIsWrittenBackWithItsEtag(t *testing.T) {
 	c.machine("vm-2") // other documents change meanwhile
 	put := func(etag string) int {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "https://management.example/subscriptions/"+testSubscription+"/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/nsg?api-version=2024-03-01", strings.NewReader(`{"location":"westeurope"}`))
-		token, err := c.twin.identity.Tokens.Issue("me", "aud", "iss")
+		token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com/", DefaultTenant)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,9 +2,10 @@ package enclose
 
 import (
 	"net"
-	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"drydock.dev/drydock/harness/azure/proxy"
 )
 
 // names answers the questions inside: 127.0.0.1 for the hosts, and that there is no such name for all others. It ends with the connection.
@@ -32,8 +33,7 @@ func (e Enclosure) answer(raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	head.Response, head.RecursionAvailable, head.Authoritative = true, true, true
-	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
-	known := Matches(e.Hosts, name)
+	known := proxy.Below(e.Hosts, q.Name.String())
 	if !known {
 		head.RCode = dnsmessage.RCodeNameError
 	}
@@ -53,15 +53,4 @@ func (e Enclosure) answer(raw []byte) ([]byte, error) {
 		}
 	}
 	return b.Finish()
-}
-
-// Matches reports whether a host, in lower case, is one of a list in which *.example.com is all below one.
-func Matches(hosts []string, host string) bool {
-	for _, known := range hosts {
-		known = strings.ToLower(known)
-		if below, ok := strings.CutPrefix(known, "*"); ok && strings.HasSuffix(host, below) || host == known {
-			return true
-		}
-	}
-	return false
 }

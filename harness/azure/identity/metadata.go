@@ -31,7 +31,7 @@ func (s *Service) IMDS() http.Handler {
 			if client == "" {
 				client = arm.Derived("identity", "system")
 			}
-			raw, err := s.Tokens.Issue(client, q.Get("resource"), "https://sts.windows.net/"+s.options.Tenant+"/")
+			raw, err := s.Tokens.Issue(client, q.Get("resource"), s.options.Tenant)
 			if err != nil || q.Get("resource") == "" {
 				arm.Reply(w, http.StatusBadRequest, map[string]any{"error": "invalid_request", "error_description": "Required audience parameter not specified"})
 				return

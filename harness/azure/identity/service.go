@@ -5,8 +5,11 @@ package identity
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/state"
@@ -16,6 +19,7 @@ import (
 type Options struct {
 	Region, Tenant, Subscription string
 	Clock                        arm.Clock
+	Signer                       *Signer // nil: an own one
 }
 
 // Service is the token service, the description of the cloud, and the instance metadata service.
@@ -25,13 +29,9 @@ type Service struct {
 	state   state.View // the machines that metadata are asked of
 }
 
-// New makes a key of its own: tokens of another are not good.
-func New(o Options, s state.View) (*Service, error) {
-	t, err := newTokens(o.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	return &Service{options: o, Tokens: t, state: s}, nil
+// New makes one. Tokens are good where the same key is: of several in a process that have no own one.
+func New(o Options, s state.View) *Service {
+	return &Service{options: o, Tokens: newTokens(o.Tenant, o.Signer), state: s}
 }
 
 // Serve answers what needs no token: metadata of the cloud, and the token service. It reports whether it did.
@@ -45,12 +45,38 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request) bool {
 		s.discovery(w, r)
 	case last == "openid-configuration":
 		s.openID(w, r, parts)
+	case last == "keys" && len(parts) >= 3 && parts[1] == "discovery":
+		s.keys(w)
 	case last == "token" && len(parts) >= 3 && parts[len(parts)-3] == "oauth2" || last == "token" && len(parts) >= 2 && parts[len(parts)-2] == "oauth2":
 		s.token(w, r, parts[0])
 	default:
 		return false
 	}
 	return true
+}
+
+// keys are those that tokens are signed with: any tenant's, of any version.
+func (s *Service) keys(w http.ResponseWriter) {
+	keys, err := s.Tokens.Keys()
+	if err != nil {
+		s.tokenError(w, "server_error", err.Error())
+		return
+	}
+	arm.Reply(w, http.StatusOK, keys)
+}
+
+// publicARM is Resource Manager of the public cloud, and a regional endpoint is below it.
+const publicARM = "management.azure.com"
+
+// public reports whether a host is Resource Manager's of the public cloud, which a client reaches the twin by through a proxy.
+func public(host string) bool { return host == publicARM || strings.HasSuffix(host, "."+publicARM) }
+
+// Authority is the token service that a client of a host is told of: the public cloud's own, or that of the twin's endpoint, which is the endpoint itself.
+func Authority(r *http.Request) string {
+	if public(r.Host) {
+		return "https://login.windows.net" // as Resource Manager challenges (azure-powershell, TenantIdLookup)
+	}
+	return arm.BaseURL(r)
 }
 
 // endpoints is /metadata/endpoints: a list since 2019-05-01, one object before.
@@ -61,30 +87,59 @@ func (s *Service) endpoints(w http.ResponseWriter, r *http.Request) {
 		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.core.windows.net/", "https://management.azure.com/"}, "tenant": "common", "identityProvider": "AAD"},
 		"suffixes":       map[string]any{"storage": "core." + suffix, "acrLoginServer": "azurecr." + suffix, "keyVaultDns": "vault." + suffix},
 	}
+	if public(r.Host) {
+		one = publicCloud()
+	}
 	if arm.Param(r.URL.Query(), "api-version") >= "2019-05-01" {
 		arm.Reply(w, http.StatusOK, []any{one})
 		return
 	}
 	arm.Reply(w, http.StatusOK, map[string]any{
-		"galleryEndpoint": base, "graphEndpoint": base, "portalEndpoint": base,
-		"authentication": map[string]any{"loginEndpoint": base, "audiences": []string{base + "/", "https://management.azure.com/"}},
+		"galleryEndpoint": one["gallery"], "graphEndpoint": one["graph"], "portalEndpoint": one["portal"],
+		"authentication": map[string]any{"loginEndpoint": arm.At(one, "authentication", "loginEndpoint"), "audiences": arm.At(one, "authentication", "audiences")},
 	})
 }
 
-// discovery is the answer of login.microsoftonline.com about an authority: this one is good.
+// publicCloud is what the public cloud says of itself (PublicCloud in github.com/Azure/go-autorest autorest/azure/environments.go, by the names that azclient
+// and the SDKs read: github.com/hashicorp/go-azure-sdk, metadata client). Only hosts that lead to the twin are in it that a client would follow.
+func publicCloud() map[string]any {
+	return map[string]any{
+		"name": "AzureCloud", "resourceManager": "https://management.azure.com/", "portal": "https://portal.azure.com", "gallery": "https://gallery.azure.com/",
+		"graph": "https://graph.windows.net/", "graphAudience": "https://graph.windows.net/", "batch": "https://batch.core.windows.net/",
+		"authentication": map[string]any{
+			"loginEndpoint": "https://login.microsoftonline.com/", "audiences": []any{"https://management.core.windows.net/", "https://management.azure.com/"}, "tenant": "common", "identityProvider": "AAD",
+		},
+		"suffixes": map[string]any{"storage": "core.windows.net", "acrLoginServer": "azurecr.io", "keyVaultDns": "vault.azure.net", "sqlServerHostname": "database.windows.net"},
+	}
+}
+
+// discovery is the answer of login.microsoftonline.com about an authority: this one is good. The public cloud's has other names, that libraries know and
+// look up tokens by.
 func (s *Service) discovery(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
+	network, cache, aliases := host, host, []string{host}
+	if known := []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}; slices.Contains(known, host) { // instance_discovery of MSAL
+		network, cache, aliases = known[0], known[1], known
+	}
 	arm.Reply(w, http.StatusOK, map[string]any{
-		"tenant_discovery_endpoint": arm.BaseURL(r) + "/" + s.options.Tenant + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
-		"metadata": []any{map[string]any{"preferred_network": host, "preferred_cache": host, "aliases": []string{host}}},
+		"tenant_discovery_endpoint": "https://" + network + "/" + s.options.Tenant + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
+		"metadata": []any{map[string]any{"preferred_network": network, "preferred_cache": cache, "aliases": aliases}},
 	})
+}
+
+// tenantOf is the tenant that a path names: its own by no id, one of its domains, say, or an id, which may be another's.
+func (s *Service) tenantOf(name string) string {
+	if err := uuid.Validate(name); err != nil {
+		return s.options.Tenant
+	}
+	return name
 }
 
 // openID describes the token service of a tenant; adfs has no versions in its paths.
 func (s *Service) openID(w http.ResponseWriter, r *http.Request, parts []string) {
 	tenant := parts[0]
-	if tenant == "common" || tenant == "organizations" {
-		tenant = s.options.Tenant
+	if tenant != "adfs" {
+		tenant = s.tenantOf(tenant)
 	}
 	root := arm.BaseURL(r) + "/" + tenant
 	service, issuer := root+"/oauth2/v2.0", root+"/v2.0"
@@ -123,7 +178,7 @@ func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
 		scope, _, _ := strings.Cut(strings.TrimSpace(form.Get("scope")), " ")
 		audience = strings.TrimSuffix(scope, "/.default")
 	}
-	raw, err := s.Tokens.Issue(client, audience, arm.BaseURL(r)+"/"+tenant)
+	raw, err := s.Tokens.Issue(client, audience, s.tenantOf(tenant))
 	if err != nil {
 		s.tokenError(w, "server_error", err.Error())
 		return

@@ -2,9 +2,15 @@ package identity
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,44 +28,91 @@ const tokenLife = 3599 * time.Second
 type Tokens struct {
 	Now    func() time.Time // the wall's clock; a test's own
 	tenant string
-	key    []byte
-	good   sync.Map // token -> principal and end, of those that were checked
+	key    func() (*Signer, error) // made when the first token is asked for: it takes a moment
+
+	mu   sync.RWMutex
+	good map[string]goodToken // of those whose signature was checked, at most maxGood
 }
+
+// maxGood bounds what a client that never uses a token twice leaves behind.
+const maxGood = 10_000
 
 type goodToken struct {
-	principal string
-	ends      time.Time
+	principal, audience, issuer string
+	ends                        time.Time
 }
 
-func newTokens(tenant string) (*Tokens, error) {
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
+// Signer is a token service's key, with the id it is published by.
+type Signer struct {
+	private *rsa.PrivateKey
+	id      string
+}
+
+// NewSigner makes a key.
+func NewSigner() (*Signer, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
-	return &Tokens{Now: time.Now, tenant: tenant, key: key}, nil
+	sum := sha256.Sum256(x509.MarshalPKCS1PublicKey(&private.PublicKey))
+	return &Signer{private, base64.RawURLEncoding.EncodeToString(sum[:20])}, nil
 }
 
+func newTokens(tenant string, key *Signer) *Tokens {
+	t := &Tokens{Now: time.Now, tenant: tenant, good: map[string]goodToken{}, key: sync.OnceValues(NewSigner)}
+	if key != nil {
+		t.key = func() (*Signer, error) { return key, nil }
+	}
+	return t
+}
+
+// Keys are the public keys that tokens are signed with (RFC 7517), as jwks_uri gives them.
+func (t *Tokens) Keys() (map[string]any, error) {
+	k, err := t.key()
+	if err != nil {
+		return nil, err
+	}
+	public := k.private.PublicKey
+	return map[string]any{"keys": []any{map[string]any{
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": k.id, "x5t": k.id,
+		"n": base64.RawURLEncoding.EncodeToString(public.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
+	}}}, nil
+}
+
+// claims are those that a token for Resource Manager has (learn.microsoft.com, "Access token claims reference", version 1.0).
 type claims struct {
 	jwt.RegisteredClaims
-	App    string `json:"appid"`
-	Object string `json:"oid"`
-	Tenant string `json:"tid"`
+	App      string `json:"appid"`
+	Strength string `json:"appidacr"`
+	Provider string `json:"idp"`
+	Object   string `json:"oid"`
+	Tenant   string `json:"tid"`
+	Version  string `json:"ver"`
 }
 
-// Issue makes a token for a client.
-func (t *Tokens) Issue(client, audience, issuer string) (string, error) {
+// issuer is who issues a tenant's tokens.
+func issuer(tenant string) string { return "https://sts.windows.net/" + tenant + "/" }
+
+// Issue makes a token of a tenant for an audience, which is a service's URL or its id.
+func (t *Tokens) Issue(client, audience, tenant string) (string, error) {
+	k, err := t.key()
+	if err != nil {
+		return "", err
+	}
 	now := t.Now()
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Audience: jwt.ClaimStrings{audience}, Issuer: issuer, Subject: client,
+			Audience: jwt.ClaimStrings{audience}, Issuer: issuer(tenant), Subject: client,
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
 		},
-		App: client, Object: client, Tenant: t.tenant,
-	}).SignedString(t.key)
+		App: client, Strength: "1", Provider: issuer(tenant), Object: client, Tenant: tenant, Version: "1.0",
+	})
+	token.Header["kid"], token.Header["x5t"] = k.id, k.id
+	return token.SignedString(k.private)
 }
 
-// Check tells the principal of a request, or the error and the challenge that a client learns its tenant from. Of a refused token it is who the token
-// says it is, for the call log: who was refused is evidence as well.
+// Check tells the principal of a request, or the error and the challenge that a client learns its tenant from; authority is the token service it is told of.
+// Of a refused token it is who the token says it is, for the call log: who was refused is evidence as well.
 func (t *Tokens) Check(r *http.Request, authority string) (string, *arm.Error) {
 	header := r.Header.Get("Authorization")
 	token, ok := arm.Bearer(header)
@@ -67,24 +120,58 @@ func (t *Tokens) Check(r *http.Request, authority string) (string, *arm.Error) {
 		return "", t.refuse(authority, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
 	}
 	now := t.Now()
-	if known, ok := t.good.Load(token); ok {
-		if g, ok := known.(goodToken); ok && now.Before(g.ends) {
-			return g.principal, nil
+	t.mu.RLock()
+	g, known := t.good[token]
+	t.mu.RUnlock()
+	if !known || !now.Before(g.ends) {
+		var bad *arm.Error
+		if g, bad = t.verify(token, authority); bad != nil {
+			return g.principal, bad
 		}
-		t.good.Delete(token)
 	}
+	// The texts are in what clients report: InvalidAuthenticationTokenTenant in the blog of Azure's support, the audience's wherever somebody uses Graph's token.
+	switch {
+	case g.issuer != issuer(t.tenant):
+		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenTenant", fmt.Sprintf("The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription. "+
+			"Please use the authority (URL) 'https://login.windows.net/%s' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant "+
+			"could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.", g.issuer, issuer(t.tenant), t.tenant), "invalid_token")
+	case !slices.Contains(audiences("https://"+r.Host), strings.TrimSuffix(g.audience, "/")):
+		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenAudience", fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
+			g.audience, strings.Join(audiences("https://"+r.Host), "','")), "invalid_token")
+	}
+	return g.principal, nil
+}
+
+// audiences are what a token for Resource Manager may be for, a slash at the end or none: the two that the public cloud has, and the endpoint itself.
+func audiences(endpoint string) []string {
+	return []string{"https://management.azure.com", "https://management.core.windows.net", endpoint}
+}
+
+// verify checks what a token says of itself and who has signed it; of a refused one it gives who it says it is.
+func (t *Tokens) verify(token, authority string) (g goodToken, bad *arm.Error) {
 	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil },
-		jwt.WithValidMethods([]string{"HS256"}), jwt.WithTimeFunc(t.Now), jwt.WithExpirationRequired())
+	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) {
+		k, err := t.key()
+		if err != nil {
+			return nil, err
+		}
+		return &k.private.PublicKey, nil
+	}, jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg()}), jwt.WithTimeFunc(t.Now), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return c.Object, t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
-			c.ExpiresAt.UTC().Format("1/2/2006 3:04:05 PM"), now.UTC().Format("1/2/2006 3:04:05 PM")), "invalid_token")
+		return goodToken{principal: c.Object}, t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+			c.ExpiresAt.UTC().Format("1/2/2006 3:04:05 PM"), t.Now().UTC().Format("1/2/2006 3:04:05 PM")), "invalid_token")
 	case err != nil:
-		return PrincipalOf(header), t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
+		return goodToken{principal: PrincipalOf("Bearer " + token)}, t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
 	}
-	t.good.Store(token, goodToken{c.Object, c.ExpiresAt.Time})
-	return c.Object, nil
+	g = goodToken{principal: c.Object, audience: strings.Join(c.Audience, " "), issuer: c.Issuer, ends: c.ExpiresAt.Time}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.good) >= maxGood {
+		clear(t.good) // those that are still used are checked again
+	}
+	t.good[token] = g
+	return g, nil
 }
 
 func (t *Tokens) refuse(authority, code, message, reason string) *arm.Error {

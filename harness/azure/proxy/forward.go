@@ -29,6 +29,15 @@ func Hosts() []string {
 	}
 }
 
+// DataHosts are those of the services' data, each below a name that a client chose for what it made: a twin stands for them as well, or what is meant for
+// a twin's vault went to the real one of that name.
+func DataHosts() []string {
+	return []string{
+		"*.vault.azure.net", "*.managedhsm.azure.net", "*.blob.core.windows.net", "*.queue.core.windows.net", "*.table.core.windows.net", "*.file.core.windows.net",
+		"*.dfs.core.windows.net", "*.web.core.windows.net", "*.blob.storage.azure.net", "*.azurecr.io",
+	}
+}
+
 // imdsAddress is the metadata service's on every machine of Azure, and of most other clouds.
 const imdsAddress = "169.254.169.254"
 
@@ -37,8 +46,13 @@ func (p *Relay) intercepts(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+	return Below(p.options.Intercept, host)
+}
+
+// Below reports whether a host is one of a list in which *.example.com is all below one.
+func Below(hosts []string, host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return slices.ContainsFunc(p.options.Intercept, func(known string) bool {
+	return slices.ContainsFunc(hosts, func(known string) bool {
 		known = strings.ToLower(known)
 		if below, ok := strings.CutPrefix(known, "*"); ok {
 			return strings.HasSuffix(host, below)
@@ -59,15 +73,21 @@ func (p *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is a proxy: set HTTPS_PROXY and HTTP_PROXY to it", http.StatusBadRequest)
 	case !mine && (p.options.AnyHost || p.options.Replay != nil):
 		arm.Errorf(http.StatusForbidden, "ProxyRefused", "%s is none of the hosts that this proxy stands before (--intercept), and it leads to no others: with --any-host because strangers would use it, with --replay because it reaches nothing.", host).Write(w)
+	case r.Method != http.MethodConnect && mine && p.options.Instead != nil:
+		there := p.options.Instead(host, false)
+		onward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", there }, Transport: p.twin, ErrorLog: silent()}
+		onward.ServeHTTP(w, r)
 	case r.Method != http.MethodConnect && mine:
 		p.pass("http", host).ServeHTTP(w, r)
 	case r.Method != http.MethodConnect:
 		onward := &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: p.real, ErrorLog: silent()}
 		onward.ServeHTTP(w, r)
+	case mine && p.options.Instead != nil:
+		tunnel(w, r, &net.Dialer{Timeout: firstWithin}, p.options.Instead(host, true))
 	case mine:
 		p.standBefore(w, r)
 	default:
-		p.tunnel(w, r)
+		tunnel(w, r, p.dialer(), r.Host)
 	}
 }
 
@@ -130,9 +150,9 @@ func (p *Relay) standBefore(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tunnel leads to a host without looking at what is said.
-func (p *Relay) tunnel(w http.ResponseWriter, r *http.Request) {
-	there, err := p.dialer().DialContext(r.Context(), "tcp", r.Host)
+// tunnel leads to an address without looking at what is said.
+func tunnel(w http.ResponseWriter, r *http.Request, d *net.Dialer, address string) {
+	there, err := d.DialContext(r.Context(), "tcp", address)
 	if err != nil {
 		http.Error(w, fmt.Sprintf("proxy: %v", err), http.StatusBadGateway)
 		return

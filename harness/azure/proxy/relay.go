@@ -35,8 +35,10 @@ type Options struct {
 	// Intercept are the hosts a forward proxy stands before, *.example.com for all below one; empty: Hosts. It leads to all others without looking
 	// in, and refuses them where it is reachable from other machines or replays.
 	Intercept []string
-	AnyHost   bool        // other machines reach it
-	TLS       *tls.Config // that clients' connections end with, whatever name they ask for
+	// Instead is the address of a twin that answers in the place of an intercepted host, TLS and all: nothing is passed on to the real one. nil: it is.
+	Instead func(host string, secure bool) string
+	AnyHost bool        // other machines reach it
+	TLS     *tls.Config // that clients' connections end with, whatever name they ask for
 	// Around is put around every call that is passed on: it counts, logs, and answers in the real endpoint's place where it will.
 	Around func(next http.Handler) http.Handler
 	Now    func() time.Time
@@ -47,7 +49,8 @@ type Relay struct {
 	options Options
 	to      *url.URL
 	real    http.RoundTripper
-	trust   []byte // certificates of the real endpoints' authority, if one was given
+	twin    http.RoundTripper // to what answers instead
+	trust   []byte            // certificates of the real endpoints' authority, if one was given
 }
 
 // New makes one.
@@ -55,7 +58,7 @@ func New(o Options) (*Relay, error) {
 	if len(o.Intercept) == 0 {
 		o.Intercept = Hosts()
 	}
-	p := &Relay{options: o}
+	p := &Relay{options: o, twin: &http.Transport{Proxy: nil}}
 	var err error
 	if o.To != "" {
 		if p.to, err = url.Parse(o.To); err != nil || p.to.Host == "" {
