@@ -26,6 +26,9 @@ type countKey struct {
 
 func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}} }
 
+// Outcomes are what may become of a call.
+func Outcomes() []string { return []string{"ok", "throttled", "fault", "4xx", "5xx"} }
+
 // outcome is what became of a call: ok, throttled, fault, or the class of its status.
 func outcome(c arm.Call) string {
 	switch {

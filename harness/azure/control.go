@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/state"
+	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -43,7 +45,7 @@ func (t *Twin) control() http.Handler {
 	handle("POST /_twin/clock", t.advance)
 	handle("GET /_twin/faults", func(*http.Request) (any, error) { return t.Faults(), nil })
 	handle("POST /_twin/faults", t.armFault)
-	handle("DELETE /_twin/faults", func(r *http.Request) (any, error) { t.Disarm(r.URL.Query().Get("id")); return t.Faults(), nil })
+	handle("DELETE /_twin/faults", t.disarm)
 	handle("POST /_twin/operations", t.setTiming)
 	handle("GET /_twin/state", func(*http.Request) (any, error) { return t.State(), nil })
 	handle("PUT /_twin/state", func(r *http.Request) (any, error) {
@@ -53,11 +55,7 @@ func (t *Twin) control() http.Handler {
 		}
 		return map[string]any{"resources": len(s.Resources)}, t.Load(s)
 	})
-	handle("GET /_twin/calls", func(r *http.Request) (any, error) {
-		since, _ := strconv.Atoi(r.URL.Query().Get("since"))
-		calls, next := t.calls.Since(since)
-		return map[string]any{"calls": calls, "next": next}, nil
-	})
+	handle("GET /_twin/calls", t.selectCalls)
 	handle("DELETE /_twin/calls", func(*http.Request) (any, error) { t.calls.Reset(); return map[string]any{}, nil })
 	handle("GET /_twin/summary", func(*http.Request) (any, error) { return t.calls.Summary(), nil })
 	registry := prometheus.NewRegistry()
@@ -73,6 +71,29 @@ func strict(r *http.Request, into any) error {
 		return cluster.Usagef("the request is no JSON of this kind: %w", err)
 	}
 	return nil
+}
+
+// selectCalls gives the calls from a number on that fit all that is asked for, and the number to ask from next.
+func (t *Twin) selectCalls(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	since, err := strconv.Atoi(cmp.Or(q.Get("since"), "0"))
+	if err != nil {
+		return nil, cluster.Usagef("since is %q: the number of a call", q.Get("since"))
+	}
+	if o := q.Get("operation"); o != "" {
+		if err := throttle.CheckOperations([]string{o}); err != nil {
+			return nil, &cluster.UsageError{Err: err}
+		}
+	}
+	if o := q.Get("outcome"); o != "" && !slices.Contains(Outcomes(), o) {
+		return nil, cluster.Usagef("outcome is %q; known: %s", o, strings.Join(Outcomes(), ", "))
+	}
+	calls, next := t.calls.Since(since)
+	calls = slices.DeleteFunc(calls, func(c arm.Call) bool {
+		return q.Has("operation") && !throttle.Matches(q.Get("operation"), c.Operation) || q.Has("principal") && c.Principal != q.Get("principal") ||
+			q.Has("outcome") && outcome(c) != q.Get("outcome") || q.Has("fault") && c.Fault != q.Get("fault")
+	})
+	return map[string]any{"calls": calls, "next": next}, nil
 }
 
 // advance moves a virtual clock.
@@ -94,48 +115,6 @@ func (t *Twin) advance(r *http.Request) (any, error) {
 	now := c.Advance(d)
 	t.store.Settle()
 	return map[string]any{"now": now}, nil
-}
-
-// faultRequest is a fault with durations as people write them.
-type faultRequest struct {
-	Kind       string   `json:"kind"`
-	Operations []string `json:"operations"`
-	Group      string   `json:"operationGroup"`
-	Principal  string   `json:"principal"`
-	Polls      bool     `json:"polls"`
-	Status     int      `json:"status"`
-	RetryAfter int      `json:"retryAfter"`
-	Delay      string   `json:"delay"`
-	PerMinute  float64  `json:"perMinute"`
-	Model      string   `json:"model"`
-	Clusters   int      `json:"clusters"`
-	ScaleSets  int      `json:"scaleSets"`
-	Disks      int      `json:"disks"`
-	Count      int      `json:"count"`
-	For        string   `json:"for"`
-}
-
-func (t *Twin) armFault(r *http.Request) (any, error) {
-	var p faultRequest
-	if err := strict(r, &p); err != nil {
-		return nil, err
-	}
-	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute,
-		Model: p.Model, Clusters: p.Clusters, ScaleSets: p.ScaleSets, Disks: p.Disks}
-	for _, d := range []struct {
-		text string
-		into *time.Duration
-		name string
-	}{{p.Delay, &f.Delay, "delay"}, {p.For, &f.For, "for"}} {
-		if d.text == "" {
-			continue
-		}
-		var err error
-		if *d.into, err = time.ParseDuration(d.text); err != nil {
-			return nil, cluster.Usagef("%s is %q: a duration, such as 30s", d.name, d.text)
-		}
-	}
-	return t.Arm(f)
 }
 
 // setTiming changes how a type's operations run: {"type","form","create":"1s"-like pairs}.

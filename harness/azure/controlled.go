@@ -2,6 +2,7 @@ package azure
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -47,10 +49,18 @@ func onlyHolders(address, token string, next http.Handler) http.Handler {
 		case subtle.ConstantTimeCompare([]byte(sent), []byte(token)) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			arm.Reply(w, http.StatusUnauthorized, map[string]any{"error": "control needs the header Authorization: Bearer TOKEN; the token is controlToken in the ready file"})
+		case (r.Method == http.MethodPost || r.Method == http.MethodPut) && !isJSON(r.Header.Get("Content-Type")):
+			arm.Reply(w, http.StatusUnsupportedMediaType, map[string]any{"error": fmt.Sprintf("control takes Content-Type: application/json, and not %q", r.Header.Get("Content-Type"))})
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isJSON reports whether a body says it is: a form, which any page may send without asking, does not.
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/json"
 }
 
 // ReadReady reads a twin's ready file.
@@ -69,7 +79,7 @@ func ReadReady(file string) (r Ready, err error) {
 }
 
 // AskControl sends a request to the control listener: path is below /_twin/, body is sent as JSON unless it is nil, and into, unless it is nil, gets the
-// answer. Any answer but 200 is an error with what was said.
+// answer. Any answer but 200 is an error with what was said, a UsageError where the twin finds a mistake in what it was asked.
 func (r Ready) AskControl(ctx context.Context, method, path string, body, into any) error {
 	what := method + " " + r.Control + "/_twin/" + path
 	raw, err := json.Marshal(body)
@@ -81,6 +91,7 @@ func (r Ready) AskControl(ctx context.Context, method, path string, body, into a
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+r.ControlToken)
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return cluster.Usagef("the twin does not answer: %w", err)
@@ -90,6 +101,10 @@ func (r Ready) AskControl(ctx context.Context, method, path string, body, into a
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
+	case resp.StatusCode == http.StatusBadRequest:
+		var said struct{ Error string }
+		_ = json.Unmarshal(answer, &said)
+		return cluster.Usagef("the twin: %s", cmp.Or(said.Error, strings.TrimSpace(string(answer))))
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s: %s: %s", what, resp.Status, strings.TrimSpace(string(answer)))
 	case into == nil:

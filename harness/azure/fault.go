@@ -67,6 +67,7 @@ type Fault struct {
 
 	Struck int            `json:"struck"` // calls so far; of a load, calls it made
 	Began  time.Time      `json:"began"`
+	Ended  time.Time      `json:"ended,omitzero"` // none: it is armed
 	made   map[string]int // of a load: the calls it has made, by operation
 }
 
@@ -98,6 +99,7 @@ type faults struct {
 	clock arm.Clock
 	mu    sync.Mutex
 	armed []*Fault
+	over  []Fault        // that have ended, the last maxOver
 	stale state.Snapshot // by a stale fault
 }
 
@@ -124,35 +126,55 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	return f, nil
 }
 
-// Disarm ends a fault, or all of them for an empty id; idempotent.
-func (t *Twin) Disarm(id string) {
+// maxOver is how many faults that have ended are told of.
+const maxOver = 100
+
+// Disarm ends a fault, or all of them for an empty id, and gives those that it ended; idempotent.
+func (t *Twin) Disarm(id string) []Fault {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
-	t.faults.armed = slices.DeleteFunc(t.faults.armed, func(f *Fault) bool { return id == "" || f.ID == id })
 	t.faults.settle()
+	return t.faults.end(t.clock.Now(), func(f *Fault) bool { return id == "" || f.ID == id })
 }
 
-// Faults lists the armed faults with what they have struck so far.
+// Faults lists the faults with what they have struck so far, those that have ended first.
 func (t *Twin) Faults() []Fault {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	t.faults.settle()
-	out := []Fault{}
+	out := slices.Concat([]Fault{}, t.faults.over)
 	for _, f := range t.faults.armed {
 		out = append(out, *f)
 	}
 	return out
 }
 
-// settle drops what has run out. The caller holds the lock.
+// settle ends what has run out. The caller holds the lock.
 func (fs *faults) settle() {
 	now := fs.clock.Now()
-	fs.armed = slices.DeleteFunc(fs.armed, func(f *Fault) bool {
+	fs.end(now, func(f *Fault) bool {
 		return f.For > 0 && now.Sub(f.Began) >= f.For || f.Count > 0 && f.Struck >= f.Count
 	})
+}
+
+// end takes faults from those that are armed. The caller holds the lock.
+func (fs *faults) end(now time.Time, which func(f *Fault) bool) []Fault {
+	ended := []Fault{}
+	fs.armed = slices.DeleteFunc(fs.armed, func(f *Fault) bool {
+		if !which(f) {
+			return false
+		}
+		over := *f
+		over.Ended = now
+		ended = append(ended, over)
+		return true
+	})
+	fs.over = append(fs.over, ended...)
+	fs.over = slices.Delete(fs.over, 0, max(0, len(fs.over)-maxOver))
 	if !slices.ContainsFunc(fs.armed, func(f *Fault) bool { return f.Kind == FaultStale }) {
 		fs.stale = nil
 	}
+	return ended
 }
 
 // staleDocs are the documents a stale read sees; nil: reads see what is there.

@@ -22,7 +22,7 @@ func armCommand(o *options) *cobra.Command {
 		Use: "arm", Short: "The twin: an Azure Resource Manager for clients to be tested against, throttling included",
 		Example: "  drydock arm serve --listen 127.0.0.1:8443 --ca-out ca.pem --ready-file ready.json\n  drydock arm top --ready-file ready.json",
 	}
-	c.AddCommand(armServe(o), armProxy(), armTop(), armBudget(), armPolicies())
+	c.AddCommand(armServe(o), armProxy(), armExec(), armFault(), armState(), armClock(), armCalls(), armTop(), armBudget(), armPolicies())
 	return c
 }
 
@@ -40,25 +40,29 @@ func armServe(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the twin until it is interrupted", Args: cobra.NoArgs,
 		Example: `  drydock arm serve --ca-out ca.pem --ready-file ready.json
-  SSL_CERT_FILE=ca.pem az-tool --endpoint $(jq -r .endpoint ready.json)
-  drydock arm serve --policy legacy --clock 60 --ready-file ready.json   # an hour's limits in a minute
-  curl -H "Authorization: Bearer $(jq -r .controlToken ready.json)" $(jq -r .control ready.json)/_twin/faults \
-    -d '{"kind":"throttle","operations":["LIST Microsoft.Compute/*"],"retryAfter":61}'`,
+  export HTTPS_PROXY=$(jq -r .proxy ready.json) SSL_CERT_FILE=ca.pem REQUESTS_CA_BUNDLE=ca.pem   # a client of the public cloud is now one of the twin
+  drydock arm serve --policy legacy --clock 60 --ready-file ready.json                           # an hour's limits in a minute
+  drydock arm fault inject throttle operations='LIST Microsoft.Compute/*' retryAfter=61 --ready-file ready.json`,
 		Long: `Serve answers as Azure Resource Manager does, over TLS with a certificate authority of its own: resources with life cycles, long-running
 operations, tokens, instance metadata, and both layers of throttling. Any subscription exists; any client id and secret get a token.
 
-The ready file appears when the twin answers, for its owner to read. It is JSON with endpoint, authority, tenant, subscription, imds, control,
-controlToken and pid. On control, a listener on the loopback apart that wants the token as a bearer token, are the clock (POST /_twin/clock
-{"advance":"30s"}, with --clock virtual), faults (/_twin/faults), how operations run (POST /_twin/operations), state (/_twin/state), the call log
-(/_twin/calls, /_twin/summary) and /metrics. Tokens of clients live for 3599 seconds of the wall's clock, whatever the twin's is.`,
+Unmodified clients of the public cloud find it by a forward proxy, which leads management.azure.com, login.microsoftonline.com, the hosts of vaults and
+of storage and the metadata service here, whatever is meant for them, and to other hosts without looking in; with --any-host it refuses those. What is to be
+set is printed. For clients that ignore proxies there is ` + "`drydock arm exec`" + `.
+
+The ready file appears when the twin answers, for its owner to read. It is JSON with endpoint, authority, tenant, subscription, proxy, imds, control,
+controlToken, ca and pid. Control is a listener on the loopback apart, for drydock arm fault, state, clock, calls and top; it takes JSON, and wants the token
+as a bearer token. How operations run is set there (POST /_twin/operations), and /metrics are there. Tokens of clients live for 3599 seconds of the wall's
+clock, whatever the twin's is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd, o) },
 	}
 	f.listenFlags(c)
 	fl := c.Flags()
+	fl.StringVar(&f.listen.Proxy, "proxy", "", "address of the forward proxy (default a free port beside the gateway)")
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
-	fl.StringVar(&f.state, "state", "", "file with resources to start with, as /_twin/state gives it")
+	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")
 	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it, power actions act")
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
@@ -109,7 +113,16 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	printf(cmd.OutOrStdout(), "%s\n  Resource Manager  %s\n  instance metadata %s\n  control           %s\n", twin, s.Ready.Endpoint, s.Ready.IMDS, s.Ready.Control)
+	out := cmd.OutOrStdout()
+	printf(out, "%s\n  Resource Manager  %s\n  instance metadata %s\n  control           %s\n", twin, s.Ready.Endpoint, s.Ready.IMDS, s.Ready.Control)
+	printf(out, "For clients of the public cloud:\n")
+	env := s.Ready.Environment()
+	printf(out, "  export %s\n", env[0])
+	if len(env) == 1 {
+		printf(out, "  and the certificate authority, which --ca-out FILE writes: SSL_CERT_FILE=FILE\n")
+	} else {
+		printf(out, "  export %s\n", strings.Join(env[1:], " "))
+	}
 	return f.wait(cmd.Context(), s)
 }
 

@@ -14,14 +14,14 @@ import (
 )
 
 func armTop() *cobra.Command {
-	var ready string
+	var ready readyFlag
 	var once, asJSON bool
 	var every time.Duration
 	c := &cobra.Command{
 		Use: "top", Short: "Show what clients do to a twin, by operation and principal", Args: cobra.NoArgs,
 		Example: "  drydock arm top --ready-file ready.json\n  drydock arm top --ready-file ready.json --once --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			twin, err := azure.ReadReady(ready)
+			twin, err := ready.find()
 			if err != nil {
 				return err
 			}
@@ -45,11 +45,10 @@ func armTop() *cobra.Command {
 			}
 		},
 	}
-	c.Flags().StringVar(&ready, "ready-file", "", "the twin's ready file")
+	ready.add(c)
 	c.Flags().BoolVar(&once, "once", false, "print once and end")
 	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	c.Flags().DurationVar(&every, "every", time.Second, "time between two looks")
-	_ = c.MarkFlagRequired("ready-file")
 	return c
 }
 

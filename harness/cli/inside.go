@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/azure/enclose"
 )
 
 // insideCommands run within a lab; the lab starts them, people do not.
@@ -25,6 +27,7 @@ func insideCommands() []*cobra.Command {
 		{Use: "vm-host", Hidden: true, Args: cobra.NoArgs, RunE: run(vmHost)},
 		{Use: "vm-guest", Hidden: true, Args: cobra.NoArgs, RunE: run(vmGuest)},
 		{Use: "vm-machine", Hidden: true, Args: cobra.NoArgs, RunE: run(vmMachine)},
+		{Use: innerCommand, Hidden: true, Args: cobra.NoArgs, RunE: run(func(context.Context, []string) error { return enclose.Inside() })},
 		{Use: "container-init", Hidden: true, Args: cobra.NoArgs, RunE: run(containerInit)},
 	}
 }

@@ -116,12 +116,18 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(o), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), doctorCommand(o))
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), kubectlCommand(o), faultCommand(o), machineCommand(o), versionsCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
+	onlyGroups(root)
+	return root
+}
+
+// onlyGroups has commands that only group others refuse what is none of them: cobra would show its help for one that is not there, and end well.
+func onlyGroups(root *cobra.Command) {
 	for _, c := range root.Commands() {
-		if !c.Runnable() { // it only groups others: cobra would show its help for one that is not there, and end well
+		if !c.Runnable() {
 			c.Args, c.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
+		onlyGroups(c)
 	}
-	return root
 }
 
 // envOr is a default from the environment: that is how a user's upgrade program finds the clusters its own parent has made.
