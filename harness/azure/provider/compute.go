@@ -32,6 +32,7 @@ func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
 		Name: ns + "virtualMachines", Located: true, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		Refs: []resource.Ref{{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}},
 	}
 	for name, state := range powerStates() {
 		vm.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
@@ -151,13 +152,6 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		disk(tx, id, osDisk, arm.Text(body, "location"))
 	}
 	attach(tx, id, body, old)
-	for _, n := range arm.Objects(p, "networkProfile", "networkInterfaces") {
-		if nic, ok := arm.ParseID(arm.Text(n, "id")); ok {
-			tx.Edit(nic, func(b map[string]any) {
-				arm.Object(b, "properties")["virtualMachine"] = map[string]any{"id": id.String()}
-			})
-		}
-	}
 	if u := arm.At(body, "identity", "type"); u != nil {
 		identity := arm.Object(body, "identity")
 		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
@@ -245,15 +239,10 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 	return nil
 }
 
-// goneVM lets go of what the machine had: its disks and interfaces stay, as Azure leaves them.
+// goneVM lets go of the disks the machine had: they and its interfaces stay, as Azure leaves them.
 func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
 	release(tx, arm.Text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
 	detach(tx, body, nil)
-	for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
-		if nic, ok := arm.ParseID(arm.Text(n, "id")); ok {
-			tx.Edit(nic, func(b map[string]any) { delete(arm.Object(b, "properties"), "virtualMachine") })
-		}
-	}
 	if m.machines != nil {
 		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}

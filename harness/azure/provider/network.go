@@ -14,12 +14,22 @@ import (
 func networkTypes() []*resource.Type {
 	const ns = "Microsoft.Network/"
 	return []*resource.Type{
-		{Name: ns + "networkInterfaces", Located: true, Tagged: true, Check: checkNIC, Fill: fillNIC, Held: heldNIC},
-		{Name: ns + "publicIPAddresses", Located: true, Tagged: true, Fill: fillPublicIP, Held: referenced("PublicIPAddressCannotBeDeleted", "Public IP address %s can not be deleted since it is still allocated to resource %s.", "publicIPAddress")},
+		networkInterfaces(),
+		{
+			Name: ns + "publicIPAddresses", Located: true, Tagged: true, Fill: fillPublicIP, ReadOnly: []string{"ipConfiguration"},
+			// As specification/network/…/2023-09-01/examples/PublicIpAddressCreateDefaults.json has it; tier as of a capture of the public cloud.
+			Defaults: map[string]any{
+				"properties.publicIPAddressVersion": "IPv4", "properties.publicIPAllocationMethod": "Dynamic", "properties.idleTimeoutInMinutes": 4, "sku.name": "Basic", "sku.tier": "Regional",
+			},
+			Held: referenced("PublicIPAddressCannotBeDeleted", "Public IP address %s can not be deleted since it is still allocated to resource %s.", "publicIPAddress"),
+		},
 		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true},
-		{Name: ns + "loadBalancers", Located: true, Tagged: true, Fill: fillLoadBalancer},
-		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools"},
-		{Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations"},
+		loadBalancers(),
+		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
+		{
+			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", ReadOnly: []string{"loadBalancingRules", "outboundRules"},
+			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
+		},
 		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, Fill: resource.NameInside("securityRules", ns+"networkSecurityGroups/securityRules"),
 			Held: referenced("InUseNetworkSecurityGroupCannotBeDeleted", "Network security group %s cannot be deleted because it is in use by the following resources: %s.", "networkSecurityGroup")},
 		{Name: ns + "networkSecurityGroups/securityRules", Inside: "securityRules"},
@@ -35,7 +45,38 @@ func networkTypes() []*resource.Type {
 	}
 }
 
-func checkNIC(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+// networkInterfaces fills in what specification/network/…/2023-09-01/examples/NetworkInterfaceCreate.json shows that its request does not say; clients that
+// trust it panic without. Subnets are not told of the interfaces in them: of one with thousands each write would be one of all.
+func networkInterfaces() *resource.Type {
+	const ip = "properties.ipConfigurations[].properties."
+	return &resource.Type{
+		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"},
+		Defaults: map[string]any{
+			ip + "privateIPAddressVersion": "IPv4", ip + "privateIPAllocationMethod": "Dynamic",
+			"properties.enableAcceleratedNetworking": false, "properties.enableIPForwarding": false, "properties.vnetEncryptionSupported": false, "properties.disableTcpStateTracking": false,
+			"properties.dnsSettings.dnsServers": []any{}, "properties.dnsSettings.appliedDnsServers": []any{},
+		},
+		Refs: []resource.Ref{{From: ip + "loadBalancerBackendAddressPools[]", Back: "backendIPConfigurations[]"}, {From: ip + "publicIPAddress", Back: "ipConfiguration"}},
+	}
+}
+
+// loadBalancers fills in what armnetwork's models say is the default, and skus as of a capture of the public cloud.
+func loadBalancers() *resource.Type {
+	const frontend, rule, outbound = "properties.frontendIPConfigurations[].properties.", "properties.loadBalancingRules[].properties.", "properties.outboundRules[].properties."
+	return &resource.Type{
+		Name: "Microsoft.Network/loadBalancers", Located: true, Tagged: true, Fill: fillLoadBalancer,
+		Defaults: map[string]any{
+			"sku.name": "Basic", "sku.tier": "Regional", rule + "idleTimeoutInMinutes": 4, rule + "enableFloatingIP": false, rule + "enableTcpReset": false, rule + "disableOutboundSnat": false,
+			rule + "loadDistribution": "Default", "properties.probes[].properties.intervalInSeconds": 15,
+		},
+		Refs: []resource.Ref{
+			{From: frontend + "publicIPAddress", Back: "ipConfiguration"}, {From: rule + "frontendIPConfiguration", Back: "loadBalancingRules[]"}, {From: rule + "backendAddressPool", Back: "loadBalancingRules[]"},
+			{From: outbound + "frontendIPConfigurations[]", Back: "outboundRules[]"}, {From: outbound + "backendAddressPool", Back: "outboundRules[]"},
+		},
+	}
+}
+
+func checkNIC(tx *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error {
 	configs := arm.Objects(body, "properties", "ipConfigurations")
 	if len(configs) == 0 {
 		return arm.Errorf(http.StatusBadRequest, "NetworkInterfaceMustHaveOneIpConfiguration", "Network interface %s must have at least one IP configuration.", id)
@@ -46,9 +87,6 @@ func checkNIC(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 				return arm.InvalidReference(ref, id)
 			}
 		}
-	}
-	if vm := arm.At(old, "properties", "virtualMachine"); vm != nil { // the machine it is attached to is the provider's to say
-		arm.Object(body, "properties")["virtualMachine"] = vm
 	}
 	return nil
 }
@@ -65,9 +103,6 @@ func fillNIC(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
 		cp["provisioningState"] = arm.Succeeded
 		if arm.Text(cp, "privateIPAddress") == "" {
 			cp["privateIPAddress"] = fmt.Sprintf("10.240.%d.%d", mac>>8&0xff, max(4, (int(mac)+i)&0xff))
-		}
-		if arm.Text(cp, "privateIPAllocationMethod") == "" {
-			cp["privateIPAllocationMethod"] = "Dynamic"
 		}
 		if _, ok := cp["primary"]; !ok {
 			cp["primary"] = i == 0
@@ -87,9 +122,6 @@ func fillPublicIP(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
 	p := arm.Object(body, "properties")
 	if arm.Text(p, "ipAddress") == "" {
 		p["ipAddress"] = fmt.Sprintf("20.50.%d.%d", n>>8&0xff, n&0xff)
-	}
-	if arm.Text(p, "publicIPAddressVersion") == "" {
-		p["publicIPAddressVersion"] = "IPv4"
 	}
 }
 

@@ -21,14 +21,20 @@ type Options struct {
 type Engine struct {
 	options Options
 	store   *state.Store
-	types   map[string]*Type // by name in lower case
+	types   map[string]*Type   // by name in lower case
+	inside  map[string][]*Type // by the name of the type whose documents hold them
 }
 
 // New makes one of a table of types.
 func New(o Options, s *state.Store, types []*Type) *Engine {
-	e := &Engine{options: o, store: s, types: map[string]*Type{}}
+	e := &Engine{options: o, store: s, types: map[string]*Type{}, inside: map[string][]*Type{}}
 	for _, t := range types {
-		e.types[strings.ToLower(t.Name)] = t
+		name := strings.ToLower(t.Name)
+		e.types[name] = t
+		if t.Inside != "" {
+			holder := name[:strings.LastIndexByte(name, '/')]
+			e.inside[holder] = append(e.inside[holder], t)
+		}
 	}
 	return e
 }

@@ -13,6 +13,13 @@ type Type struct {
 	Inside  string // the property of the parent's document that holds it: properties.subnets
 	Tagged  bool   // its document carries an etag
 
+	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
+	Defaults map[string]any
+	// ReadOnly are properties that the service alone writes: what a client sends there is not looked at.
+	ReadOnly []string
+	// Refs are what its documents name.
+	Refs []Ref
+
 	// Put does a PUT by itself.
 	Put func(tx *Tx, r *Request, body map[string]any) *arm.Error
 	// Check says why a PUT or PATCH is refused; old is nil for a new resource.

@@ -106,9 +106,11 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 		fresh["etag"] = ""
 	}
 	properties := arm.Object(fresh, "properties")
+	tx.engine.complete(typ, fresh, old)
 	if typ.Fill != nil {
 		typ.Fill(tx, id, fresh, old)
 	}
+	tx.refer(id, typ, fresh, old)
 	properties["provisioningState"] = "Updating"
 	if old == nil {
 		properties["provisioningState"] = "Creating"
@@ -198,11 +200,19 @@ func (tx *Tx) Erase(id arm.ID) {
 		if ct := tx.TypeOf(child.ID); ct != nil && ct.Gone != nil && tx.Get(child.ID) != nil {
 			ct.Gone(tx, child.ID, child.Body())
 		}
-		tx.state.Remove(child.ID)
+		tx.forgo(child)
 	}
-	tx.state.Remove(id)
+	tx.forgo(d)
 	if typ := tx.TypeOf(d.ID); typ != nil && typ.Gone != nil {
 		typ.Gone(tx, d.ID, d.Body())
+	}
+}
+
+// forgo takes a document away, and what others were told of it.
+func (tx *Tx) forgo(d *state.Document) {
+	tx.state.Remove(d.ID)
+	if typ := tx.TypeOf(d.ID); typ != nil && len(typ.Refs) > 0 {
+		tx.refer(d.ID, typ, nil, d.Body())
 	}
 }
 
@@ -223,10 +233,7 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	}
 	if a.Now != nil {
 		answer, bad := a.Now(tx, r, body)
-		switch {
-		case bad == nil && answer == nil:
-			r.AnswerRaw(http.StatusNoContent, nil)
-		case bad == nil:
+		if bad == nil {
 			r.Answer(http.StatusOK, answer)
 		}
 		return bad
