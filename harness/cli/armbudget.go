@@ -20,7 +20,7 @@ func armBudget() *cobra.Command {
 	c := &cobra.Command{
 		Use: "budget CALLS", Short: "Say what recorded work costs of each budget, and how many nodes and clusters that is enough for", Args: cobra.ExactArgs(1),
 		Example: "  drydock run arm-throttled-provider --out r && drydock arm budget r/legacy-v0.17.4/calls.jsonl --principal cloud-provider --nodes 30 --policy legacy",
-		Long:    "Budget computes from a call log (calls.jsonl of a run, or one call a line of /_twin/calls) and checks its arithmetic by sending the calls through the throttle again.",
+		Long:    "Budget computes from a call log (calls.jsonl of a run, or drydock arm calls --json) and checks its arithmetic by sending the calls through the throttle again.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := throttle.LoadPolicy(policy)
 			if err != nil {

@@ -280,7 +280,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 			for _, r := range fault.Roles() {
 				printf(out, "%-25s %s\n", r, r.About)
 			}
-			printf(out, "\nFAULT OF THE TWIN         ABOUT (spec.arm.faults, or POST /_twin/faults)\n")
+			printf(out, "\nFAULT OF THE TWIN         ABOUT (spec.arm.faults, or drydock arm fault inject)\n")
 			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
 				printf(out, "%-25s %s\n", k, azure.FaultKinds()[k])
 			}
