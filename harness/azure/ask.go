@@ -22,6 +22,12 @@ type FaultRequest struct {
 	Clusters   int      `json:"clusters"`
 	ScaleSets  int      `json:"scaleSets"`
 	Disks      int      `json:"disks"`
+	Code       string   `json:"code"`
+	Message    string   `json:"message"`
+	Location   string   `json:"location"`
+	Zone       string   `json:"zone"`
+	Size       string   `json:"size"`
+	Answer     string   `json:"answer"`
 	Count      int      `json:"count"`
 	For        string   `json:"for"`
 }
@@ -32,7 +38,7 @@ func (t *Twin) armFault(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute,
-		Model: p.Model, Clusters: p.Clusters, ScaleSets: p.ScaleSets, Disks: p.Disks}
+		Model: p.Model, Clusters: p.Clusters, ScaleSets: p.ScaleSets, Disks: p.Disks, Code: p.Code, Message: p.Message, Location: p.Location, Zone: p.Zone, Size: p.Size, Answer: p.Answer}
 	for _, d := range []struct {
 		text string
 		into *time.Duration

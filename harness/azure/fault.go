@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -27,6 +28,10 @@ const (
 	FaultStale    = "stale"    // reads answer what was there when the fault began
 	FaultFail     = "fail"     // the operation that a call begins ends Failed
 	FaultLoad     = "load"     // other clusters of the subscription draw on its budgets
+
+	FaultAllocation = "allocationFailed" // there is no room for a machine
+	FaultSKU        = "skuNotAvailable"  // a size is not to be had
+	FaultQuota      = "quotaExceeded"    // the subscription may have no more cores
 )
 
 // FaultKinds are all of them, with what they do.
@@ -37,8 +42,12 @@ func FaultKinds() map[string]string {
 		FaultReset:    "the connection is cut instead of an answer",
 		FaultSlow:     "answers come late",
 		FaultStale:    "reads answer what was there when the fault began",
-		FaultFail:     "the operations that calls begin end Failed",
+		FaultFail:     "the operations that calls and deployments begin end Failed, InternalExecutionError unless a code is named",
 		FaultLoad:     "other clusters of the subscription make so many calls a minute",
+
+		FaultAllocation: "machines are not allocated when they are made, started, resized or a scale set grows: the operation ends Failed, AllocationFailed or ZonalAllocationFailed; answer sync refuses at once",
+		FaultSKU:        "that is refused, SkuNotAvailable; location, zone and size select, answer async has the operation end so",
+		FaultQuota:      "that is refused, OperationNotAllowed with the text of the cores quota; answer async has the operation end so",
 	}
 }
 
@@ -62,13 +71,20 @@ type Fault struct {
 	ScaleSets      int           `json:"scaleSets,omitempty"`
 	Disks          int           `json:"disks,omitempty"`
 	PerMinute      float64       `json:"perMinute,omitempty"` // of a load: calls of each operation
-	Count          int           `json:"count,omitempty"`     // it ends after so many calls; 0: never
-	For            time.Duration `json:"for,omitempty"`       // it ends after so long, by the twin's clock; 0: never
+	Code           string        `json:"code,omitempty"`      // of the error that is answered, or that an operation ends with, instead of the kind's own
+	Message        string        `json:"message,omitempty"`
+	Location       string        `json:"location,omitempty"` // of what fails or has no room
+	Zone           string        `json:"zone,omitempty"`
+	Size           string        `json:"size,omitempty"`   // Standard_D2s_v3, say
+	Answer         string        `json:"answer,omitempty"` // of capacity: sync refuses the call, async has its operation end Failed
+	Count          int           `json:"count,omitempty"`  // it ends after so many calls; 0: never
+	For            time.Duration `json:"for,omitempty"`    // it ends after so long, by the twin's clock; 0: never
 
 	Struck int            `json:"struck"` // calls so far; of a load, calls it made
 	Began  time.Time      `json:"began"`
 	Ended  time.Time      `json:"ended,omitzero"` // none: it is armed
 	made   map[string]int // of a load: the calls it has made, by operation
+	then   state.Snapshot // of a stale one: what there was
 }
 
 // Check says what is wrong with a fault.
@@ -88,6 +104,9 @@ func (f Fault) Check() error {
 	case f.Kind == FaultSlow && f.Delay == 0:
 		return cluster.Usagef("a slow answer needs a delay")
 	}
+	if err := f.checkAnswer(); err != nil {
+		return err
+	}
 	if err := throttle.CheckOperations(f.Operations); err != nil {
 		return &cluster.UsageError{Err: err}
 	}
@@ -99,8 +118,7 @@ type faults struct {
 	clock arm.Clock
 	mu    sync.Mutex
 	armed []*Fault
-	over  []Fault        // that have ended, the last maxOver
-	stale state.Snapshot // by a stale fault
+	over  []Fault // that have ended, the last maxOver
 }
 
 // Arm arms a fault and gives it its id. What it did is told by Faults and by the call log.
@@ -120,7 +138,7 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
-		t.faults.stale = t.store.Snapshot()
+		f.then = t.store.Snapshot()
 	}
 	t.faults.armed = append(t.faults.armed, &f)
 	return f, nil
@@ -165,23 +183,54 @@ func (fs *faults) end(now time.Time, which func(f *Fault) bool) []Fault {
 			return false
 		}
 		over := *f
-		over.Ended = now
+		over.Ended, over.then = now, nil
 		ended = append(ended, over)
 		return true
 	})
 	fs.over = append(fs.over, ended...)
 	fs.over = slices.Delete(fs.over, 0, max(0, len(fs.over)-maxOver))
-	if !slices.ContainsFunc(fs.armed, func(f *Fault) bool { return f.Kind == FaultStale }) {
-		fs.stale = nil
-	}
 	return ended
 }
 
-// staleDocs are the documents a stale read sees; nil: reads see what is there.
-func (fs *faults) staleDocs() state.Snapshot {
+// stale gives what a read of the call finds, when it comes to that, if a stale fault selects it.
+func (fs *faults) stale(t *Twin, r *request) func() state.Snapshot {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return fs.stale
+	if len(fs.armed) == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil
+	}
+	fs.settle()
+	f := fs.first(func(f *Fault) bool { return f.Kind == FaultStale && f.selects(t, r.Call) })
+	if f == nil {
+		return nil
+	}
+	return sync.OnceValue(func() state.Snapshot {
+		hit, _ := fs.struck(f, r.Call)
+		return hit.then
+	})
+}
+
+// first finds the first that is armed of those; the caller holds the lock.
+func (fs *faults) first(which func(f *Fault) bool) *Fault {
+	if i := slices.IndexFunc(fs.armed, which); i >= 0 {
+		return fs.armed[i]
+	}
+	return nil
+}
+
+// struck counts that a fault acts, on a call if on one, and gives it as it is then; false: it has ended meanwhile.
+func (fs *faults) struck(f *Fault, on *arm.Call) (Fault, bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.settle()
+	if !slices.Contains(fs.armed, f) {
+		return Fault{}, false
+	}
+	f.Struck++
+	if on != nil {
+		on.Fault = f.ID
+	}
+	return *f, true
 }
 
 // counts reports whether a policy is the group the fault names.
@@ -189,17 +238,17 @@ func (f *Fault) counts(p *throttle.ProviderPolicy) bool {
 	return strings.EqualFold(p.Policy, f.OperationGroup) || strings.EqualFold(p.Policy[strings.IndexByte(p.Policy, '/')+1:], f.OperationGroup)
 }
 
-func (f *Fault) selects(t *Twin, r *request) bool {
-	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(r.Call.Operation), f.counts) {
+func (f *Fault) selects(t *Twin, c *arm.Call) bool {
+	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(c.Operation), f.counts) {
 		return false
 	}
-	if f.Principal != "" && f.Principal != r.Call.Principal || f.Polls && !r.Call.Poll {
+	if f.Principal != "" && f.Principal != c.Principal || f.Polls && !c.Poll {
 		return false
 	}
-	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return throttle.Matches(o, r.Call.Operation) })
+	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return throttle.Matches(o, c.Operation) })
 }
 
-// strike lets the first fault that selects the call act on it.
+// strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does.
 func (fs *faults) strike(t *Twin, r *request) *arm.Error {
 	fs.mu.Lock()
 	if len(fs.armed) == 0 {
@@ -208,28 +257,26 @@ func (fs *faults) strike(t *Twin, r *request) *arm.Error {
 	}
 	fs.settle()
 	fs.load(t.throttle, r.subject)
-	i := slices.IndexFunc(fs.armed, func(f *Fault) bool {
-		return f.Kind != FaultStale && f.Kind != FaultLoad && (f.Kind != FaultFail || r.Method != http.MethodGet) && f.selects(t, r)
-	})
-	if i < 0 {
-		fs.mu.Unlock()
+	f := fs.first(func(f *Fault) bool { return f.onCalls() && f.selects(t, r.Call) })
+	fs.mu.Unlock()
+	if f == nil {
 		return nil
 	}
-	f := fs.armed[i]
-	f.Struck++
-	hit := *f
-	fs.mu.Unlock()
-	r.Call.Fault = hit.ID
-	return hit.act(t, r)
+	if hit, ok := fs.struck(f, r.Call); ok {
+		return hit.act(t, r)
+	}
+	return nil
+}
+
+// onCalls reports whether it is calls that a fault acts on: as they come, whatever they are for.
+func (f *Fault) onCalls() bool {
+	return slices.Contains([]string{FaultThrottle, FaultError, FaultReset, FaultSlow}, f.Kind)
 }
 
 func (f Fault) act(t *Twin, r *request) *arm.Error {
 	switch f.Kind {
 	case FaultReset:
 		panic(http.ErrAbortHandler) // net/http's way to cut a connection, or an HTTP/2 stream
-	case FaultFail:
-		r.Fails = true
-		return nil
 	case FaultSlow:
 		select {
 		case <-time.After(f.Delay):
@@ -245,9 +292,11 @@ func (f Fault) act(t *Twin, r *request) *arm.Error {
 		if status == http.StatusInternalServerError {
 			code, message = "InternalServerError", "Encountered internal server error. Diagnostic information: timestamp '"+arm.RoutingStamp(t.clock.Now())+"'."
 		}
-		return f.after(arm.Gatewayf(status, code, "%s", message))
+		return f.after(arm.Gatewayf(status, cmp.Or(f.Code, code), "%s", cmp.Or(f.Message, message)))
 	default:
-		return f.after(f.tooMany(t, r))
+		e := f.tooMany(t, r)
+		e.Code, e.Message = cmp.Or(f.Code, e.Code), cmp.Or(f.Message, e.Message)
+		return f.after(e)
 	}
 }
 
@@ -296,8 +345,10 @@ func (f Fault) Describe() string {
 	case f.Kind == FaultLoad:
 		s += fmt.Sprintf(" of %g calls a minute", f.PerMinute)
 	}
-	if f.OperationGroup != "" {
-		s += " of " + f.OperationGroup
+	for _, x := range []struct{ says, value string }{{" ", f.Answer}, {", code ", f.Code}, {" in ", f.Location}, {" in zone ", f.Zone}, {" of size ", f.Size}, {" of ", f.OperationGroup}} {
+		if x.value != "" {
+			s += x.says + x.value
+		}
 	}
 	if len(f.Operations) > 0 {
 		s += " of " + strings.Join(f.Operations, ", ")

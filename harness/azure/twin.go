@@ -91,11 +91,12 @@ func New(o Options) (*Twin, error) {
 	}
 	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(), o.Types)
-	return &Twin{
+	t := &Twin{
 		options: o, clock: o.Clock, throttle: throttle.New(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
-		engine: resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page}, store, types),
-		calls:  newCallLog(), faults: &faults{clock: o.Clock},
-	}, nil
+		calls: newCallLog(), faults: &faults{clock: o.Clock},
+	}
+	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject}, store, types)
+	return t, nil
 }
 
 // Calls is what clients did.
@@ -156,7 +157,7 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		err.Write(r.w)
 		return
 	}
-	r.Stale = t.faults.staleDocs()
+	r.Stale = t.faults.stale(t, r)
 	t.engine.Serve(r.Request, r.w)
 }
 

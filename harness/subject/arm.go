@@ -42,13 +42,19 @@ type ARMFault struct {
 	Clusters   int      `yaml:"clusters"`
 	ScaleSets  int      `yaml:"scaleSets"`
 	Disks      int      `yaml:"disks"`
-	For        Span     `yaml:"for"` // by the twin's clock
+	Code       string   `yaml:"code"` // and message, instead of the kind's own
+	Message    string   `yaml:"message"`
+	Location   string   `yaml:"location"` // of what fails or has no room, with zone and size
+	Zone       string   `yaml:"zone"`
+	Size       string   `yaml:"size"`
+	Answer     string   `yaml:"answer"` // of capacity: sync or async
+	For        Span     `yaml:"for"`    // by the twin's clock
 }
 
 func (f ARMFault) fault() azure.Fault {
 	return azure.Fault{
 		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
-		Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks,
+		Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks, Code: f.Code, Message: f.Message, Location: f.Location, Zone: f.Zone, Size: f.Size, Answer: f.Answer,
 	}
 }
 

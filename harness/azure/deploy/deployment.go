@@ -43,6 +43,7 @@ type deployment struct {
 	op        *state.Operation
 	begun     time.Time
 	nested    func(*resource.Tx, *arm.Error) // told when it ends, of a nested one
+	fails     func() *arm.Error              // by a fault: how it ends, though all of it was made
 	over      bool
 }
 
@@ -103,6 +104,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if bad != nil {
 		return bad
 	}
+	d.fails = r.Fails
 	d.op = tx.Begin(r, r.ID, "create", "", nil)
 	tx.Hold(d.op)
 	d.document(tx, "Running", nil)

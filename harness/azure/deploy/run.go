@@ -85,6 +85,11 @@ func (d *deployment) put(tx *resource.Tx, r *deployed) bool {
 		d.nest(tx, r, body)
 		return true
 	}
+	refused, fails := tx.Inject(r.typ, r.id, body)
+	if refused != nil {
+		d.ended(r, refused)
+		return true
+	}
 	doc, isNew, bad := tx.Replace(r.id, r.typ, body)
 	if bad != nil {
 		d.ended(r, bad)
@@ -98,8 +103,14 @@ func (d *deployment) put(tx *resource.Tx, r *deployed) bool {
 	if isNew {
 		verb = "create"
 	}
+	finish := func(tx *resource.Tx) *arm.Error { return tx.FinishWrite(doc.ID, r.typ) }
+	if fails != nil {
+		if failure := fails(); failure != nil {
+			finish = func(tx *resource.Tx) *arm.Error { tx.SetState(doc.ID, arm.Failed); return failure }
+		}
+	}
 	tx.Start(doc.ID, verb, "", func(tx *resource.Tx) *arm.Error {
-		failure := tx.Guarded(doc.ID, func() *arm.Error { return tx.FinishWrite(doc.ID, r.typ) })
+		failure := tx.Guarded(doc.ID, func() *arm.Error { return finish(tx) })
 		d.settled(tx, r, failure)
 		return failure
 	})
@@ -215,6 +226,9 @@ func (d *deployment) end(tx *resource.Tx) {
 		}
 	case left > 0:
 		failure = invalidTemplate("Circular dependency detected: references of %d resources wait for each other", left)
+	}
+	if d.fails != nil && failure == nil {
+		failure = d.fails()
 	}
 	outputs := map[string]any{}
 	if failure == nil {

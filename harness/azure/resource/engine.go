@@ -1,5 +1,6 @@
 // Package resource is the engine: it answers calls on resources by a table of types. What a type does beside being stored is in its row, as data or as a
-// hook that gets a transaction. It knows no provider's types, no tokens, no budgets and no faults: who may call, and when, was decided before.
+// hook that gets a transaction. It knows no provider's types, no tokens and no budgets: who may call, and when, was decided before. What
+// is to go wrong on purpose it is told when it asks (Injector).
 package resource
 
 import (
@@ -15,6 +16,7 @@ type Options struct {
 	Tenant       string
 	Subscription string // the one that is listed; any other exists as well
 	Page         int    // resources a page
+	Inject       Injector
 }
 
 // Engine answers calls on resources of the types it was given.

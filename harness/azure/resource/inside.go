@@ -26,6 +26,17 @@ func (v View) parentOf(r *Request) (*state.Document, *arm.Error) {
 	return d, nil
 }
 
+// readParent is that for a read, which a fault may answer from some time ago.
+func (e *Engine) readParent(r *Request) (*state.Document, *arm.Error) {
+	d, bad := e.view().parentOf(r)
+	if s := r.stale(); s != nil && bad == nil {
+		if d = s.Get(d.ID); d == nil {
+			return nil, arm.NotFound(r.ID)
+		}
+	}
+	return d, bad
+}
+
 func children(body map[string]any, property string) []any {
 	list, _ := arm.At(body, "properties", property).([]any)
 	return list
@@ -36,7 +47,7 @@ func indexOf(list []any, name string) int {
 }
 
 func (e *Engine) getInside(r *Request) *arm.Error {
-	d, bad := e.view().parentOf(r)
+	d, bad := e.readParent(r)
 	if bad != nil {
 		return bad
 	}
@@ -50,7 +61,7 @@ func (e *Engine) getInside(r *Request) *arm.Error {
 }
 
 func (e *Engine) listInside(r *Request) *arm.Error {
-	d, bad := e.view().parentOf(r)
+	d, bad := e.readParent(r)
 	if bad != nil {
 		return bad
 	}

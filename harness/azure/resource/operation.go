@@ -11,10 +11,12 @@ import (
 
 // Begin starts an operation and tells the client where to ask after it, in the form its type has.
 func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *state.Operation {
-	if r.Fails {
-		finish = func(tx *Tx) *arm.Error {
-			tx.SetState(target, arm.Failed)
-			return arm.Errorf(http.StatusInternalServerError, "InternalExecutionError", "An internal execution error occurred. Please retry later.")
+	if r.Fails != nil && finish != nil { // one that is held ends by who holds it
+		if failure := r.Fails(); failure != nil {
+			finish = func(tx *Tx) *arm.Error {
+				tx.SetState(target, arm.Failed)
+				return failure
+			}
 		}
 	}
 	if work := finish; work != nil {

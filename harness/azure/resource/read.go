@@ -15,8 +15,8 @@ import (
 
 // read finds a document; a stale read finds the one of some time ago.
 func (e *Engine) read(r *Request) *state.Document {
-	if r.Stale != nil {
-		return r.Stale.Get(r.ID)
+	if s := r.stale(); s != nil {
+		return s.Get(r.ID)
 	}
 	return e.view().Get(r.ID)
 }
@@ -98,7 +98,11 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if err != nil {
 		return arm.Errorf(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token '%s' is invalid.", r.Param("$skiptoken"))
 	}
-	docs, next := e.page(r.ID, string(after), page, keep)
+	list := e.view().List
+	if s := r.stale(); s != nil {
+		list = s.List
+	}
+	docs, next := pageOf(list, r.ID, string(after), page, keep)
 	out := make([]byte, 0, 1024)
 	out = append(out, `{"value":[`...)
 	expand := strings.EqualFold(r.Param("$expand"), "instanceView")
@@ -128,10 +132,10 @@ func (e *Engine) list(r *Request) *arm.Error {
 	return nil
 }
 
-// page collects documents that pass the filter until the page is full.
-func (e *Engine) page(collection arm.ID, after string, size int, keep func(*state.Document) bool) (out []*state.Document, next string) {
+// pageOf collects documents that pass the filter until the page is full.
+func pageOf(list func(collection arm.ID, after string, page int) ([]*state.Document, string), collection arm.ID, after string, size int, keep func(*state.Document) bool) (out []*state.Document, next string) {
 	for {
-		docs, more := e.view().List(collection, after, size-len(out))
+		docs, more := list(collection, after, size-len(out))
 		for _, d := range docs {
 			if keep == nil || keep(d) {
 				out = append(out, d)

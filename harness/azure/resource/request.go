@@ -14,12 +14,20 @@ type Request struct {
 	ID    arm.ID
 	Type  *Type
 	Query map[string][]string
-	Told  http.Header    // of the answer
-	Fails bool           // by a fault: the operation it begins
-	Stale state.Snapshot // by a fault: what a read finds, instead of what there is
+	Told  http.Header           // of the answer
+	Fails func() *arm.Error     // by a fault: how the operation that it begins ends; nil: as it does
+	Stale func() state.Snapshot // by a fault: what a read finds, instead of what there is
 
 	status int // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
 	body   []byte
+}
+
+// stale is what a read finds; nil: what there is.
+func (r *Request) stale() state.Snapshot {
+	if r.Stale == nil {
+		return nil
+	}
+	return r.Stale()
 }
 
 // Param is a parameter of the query, whatever the case of its name.

@@ -59,6 +59,9 @@ func (e *Engine) change(r *Request, do func(*Tx, *Request, map[string]any) *arm.
 			return bad
 		}
 	}
+	if bad = e.inject(r, body); bad != nil {
+		return bad
+	}
 	e.write(r.ID.Subscription, func(tx *Tx) { bad = do(tx, r, body) })
 	return bad
 }

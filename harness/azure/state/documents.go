@@ -148,6 +148,19 @@ type Snapshot map[string]*Document
 // Get finds a document of that time.
 func (s Snapshot) Get(id arm.ID) *Document { return s[id.Key()] }
 
+// List is a page of a collection of that time, as that of a View is.
+func (s Snapshot) List(collection arm.ID, after string, page int) (out []*Document, next string) {
+	then := documents{docs: s, kinds: map[string][]string{}}
+	kind := kindOf(collection)
+	for key, d := range s {
+		if kindOf(d.ID) == kind {
+			then.kinds[kind] = append(then.kinds[kind], key)
+		}
+	}
+	slices.Sort(then.kinds[kind])
+	return then.list(collection, after, page)
+}
+
 // snapshot keeps what there is now.
 func (s *documents) snapshot() Snapshot {
 	s.mu.RLock()
