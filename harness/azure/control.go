@@ -148,7 +148,7 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, cluster.Usagef("retryAfter is %q: a duration, or -1s for none", p.RetryAfter)
 		}
-		change.RetryAfter = d
+		change.RetryAfter = state.Retry{Write: d, Delete: d, Poll: d}
 	}
 	t.SetTiming(p.Type, change)
 	return t.store.View().Timing(p.Type), nil

@@ -63,13 +63,13 @@ type row struct {
 }
 
 var rows = []row{
-	{"a GET, 429 for ever, Retry-After 1", map[string]any{"kind": "throttle", "retryAfter": 1}, "", "", []string{"get"}, 4, 3, 4.5, "OperationNotAllowed"},
-	{"a GET, 429 for ever, Retry-After 61: beyond what the SDK waits", map[string]any{"kind": "throttle", "retryAfter": 61}, "", "", []string{"get"}, 1, 0, 1, "OperationNotAllowed"},
-	{"a GET, 429 for ever, no Retry-After", map[string]any{"kind": "throttle", "retryAfter": -1}, "", "", []string{"get"}, 4, 6.5, 13, "OperationNotAllowed"},
-	{"an operation by Azure-AsyncOperation, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "async", "8s", []string{"delete"}, 5, 3, 5.5, "OperationNotAllowed"},
-	{"an operation by Azure-AsyncOperation, polls 429, Retry-After 61", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "async", "8s", []string{"delete"}, 2, 0, 2.5, "OperationNotAllowed"},
-	{"an operation by Location, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "location", "2s", []string{"delete"}, 8, 5, 10, ""},
-	{"an operation by Location, polls 429, Retry-After 61: it waits as long as it may", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "location", "2s", []string{"--for", "6s", "delete"}, 2, 5, 8, "deadline"},
+	{"a GET, 429 for ever, Retry-After 1", map[string]any{"kind": "throttle", "retryAfter": 1}, "", "", []string{"get"}, 4, 3, 6.4, "OperationNotAllowed"},
+	{"a GET, 429 for ever, Retry-After 61: beyond what the SDK waits", map[string]any{"kind": "throttle", "retryAfter": 61}, "", "", []string{"get"}, 1, 0, 10, "OperationNotAllowed"},
+	{"a GET, 429 for ever, no Retry-After", map[string]any{"kind": "throttle", "retryAfter": -1}, "", "", []string{"get"}, 4, 6.5, 20, "OperationNotAllowed"},
+	{"an operation by Azure-AsyncOperation, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "async", "8s", []string{"delete"}, 5, 3, 8, "OperationNotAllowed"},
+	{"an operation by Azure-AsyncOperation, polls 429, Retry-After 61", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "async", "8s", []string{"delete"}, 2, 0, 10, "OperationNotAllowed"},
+	{"an operation by Location, six polls 429, Retry-After 1", map[string]any{"kind": "throttle", "polls": true, "count": 6, "retryAfter": 1}, "location", "2s", []string{"delete"}, 8, 5, 15, ""},
+	{"an operation by Location, polls 429, Retry-After 61: it waits as long as it may", map[string]any{"kind": "throttle", "polls": true, "retryAfter": 61}, "location", "2s", []string{"--for", "6s", "delete"}, 2, 5, 12, "deadline"},
 }
 
 var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "needs: arm"), func() {
@@ -84,7 +84,7 @@ var _ = Describe("the SDK under throttling", Ordered, Label("tier: quick", "need
 			t := start(1)
 			twins[i] = t
 			if r.form != "" {
-				t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "form": r.form, "lasts": r.lasts}, nil)
+				t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "form": r.form, "lasts": r.lasts, "retryAfter": "-1s"}, nil)
 			}
 			t.control(ctx, http.MethodPost, "faults", r.fault, nil)
 			all.Go(func() { results[i], errs[i] = t.drive(ctx, r.args...) })
@@ -113,11 +113,11 @@ var _ = Describe("without a fault", Label("tier: quick", "needs: arm"), func() {
 	It("the SDK reads, lists 10,000 machines by pages, deletes one, makes and deletes an address, and is not told to wait", func(ctx context.Context) {
 		build(ctx)
 		t := start(10_000)
-		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
+		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s", "retryAfter": "-1s"}, nil)
 		Expect(t.drive(ctx, "get")).To(HaveField("Error", BeEmpty()))
 		Expect(t.drive(ctx, "list")).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Error": BeEmpty(), "Items": Equal(10_000), "Pages": Equal(100)}))
 		Expect(t.drive(ctx, "delete")).To(HaveField("Error", BeEmpty()))
-		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Network/publicIPAddresses", "lasts": "500ms"}, nil)
+		t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Network/publicIPAddresses", "lasts": "500ms", "retryAfter": "-1s"}, nil)
 		Expect(t.drive(ctx, "address")).To(HaveField("Error", BeEmpty()), "a public IP address is made, read, changed and deleted")
 		Expect(t.calls(ctx)).NotTo(ContainElement(HaveField("Status", BeNumerically(">=", 400))))
 	}, NodeTimeout(5*time.Minute))
@@ -132,6 +132,36 @@ var _ = Describe("a clock that runs faster than the wall's", Label("tier: quick"
 		calls := t.calls(ctx)
 		Expect(calls[len(calls)-1].Time).To(BeTemporally(">", calls[0].Time.Add(2*time.Hour)), "longer than a token's 3599 seconds")
 		Expect(calls).NotTo(ContainElement(HaveField("Status", http.StatusUnauthorized)))
+	}, NodeTimeout(5*time.Minute))
+})
+
+var _ = Describe("a machine's life, by a clock that goes on as the SDK waits", Label("tier: quick", "needs: arm"), func() {
+	walk := func(ctx context.Context, args []string, retryAfter string) (throttled, polls int) {
+		build(ctx)
+		t := start(0, "--clock", "virtual")
+		if retryAfter != "" {
+			t.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "retryAfter": retryAfter}, nil)
+		}
+		Expect(t.drive(ctx, append([]string{"--virtual"}, append(args, "walk")...)...)).To(HaveField("Error", BeEmpty()))
+		for _, c := range t.calls(ctx) {
+			if c.Poll {
+				polls++
+			}
+			if c.Poll && c.Status == http.StatusTooManyRequests {
+				throttled++
+			}
+		}
+		return throttled, polls
+	}
+	It("meets no 429 from its polls: the twin tells how long to wait, as Azure does", func(ctx context.Context) {
+		throttled, polls := walk(ctx, []string{"--frequency", "0s"}, "")
+		Expect(polls).To(BeNumerically(">=", 8), "every operation is polled")
+		Expect(throttled).To(BeZero())
+	}, NodeTimeout(5*time.Minute))
+
+	It("meets many where nothing is told and a client asks every second", func(ctx context.Context) {
+		throttled, _ := walk(ctx, []string{"--frequency", "1s"}, "-1s")
+		Expect(throttled).To(BeNumerically(">", 10))
 	}, NodeTimeout(5*time.Minute))
 })
 
@@ -153,7 +183,7 @@ var _ = Describe("through the proxy", Label("tier: quick", "needs: arm"), func()
 	It("the SDK does the same, is counted and recorded without its secrets, and meets a fault", func(ctx context.Context) {
 		build(ctx)
 		real := start(3)
-		real.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s"}, nil)
+		real.control(ctx, http.MethodPost, "operations", map[string]any{"type": "Microsoft.Compute/virtualMachines", "lasts": "1s", "retryAfter": "-1s"}, nil)
 		recording := filepath.Join(GinkgoT().TempDir(), "calls.jsonl")
 		t := behind(real, "--record", recording)
 		Expect(t.drive(ctx, "list")).To(HaveField("Items", 3))

@@ -23,7 +23,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v7"
 )
 
-type ready struct{ Endpoint, Authority, Tenant, Subscription string }
+type ready struct{ Endpoint, Authority, Tenant, Subscription, Control, ControlToken string }
 
 // result is what the SDK made of the case.
 type result struct {
@@ -39,15 +39,16 @@ func main() {
 	group := flag.String("group", "g", "resource group")
 	name := flag.String("vm", "vm-1", "virtual machine")
 	limit := flag.Duration("for", time.Minute, "give up after")
-	frequency := flag.Duration("frequency", time.Second, "of polls")
+	frequency := flag.Duration("frequency", time.Second, "of polls that nothing is told of; 0: the SDK's own")
+	virtual := flag.Bool("virtual", false, "wait by the twin's clock, which is put forward, and not by the wall's")
 	flag.Parse()
-	if err := run(*file, *group, *name, *limit, *frequency, flag.Arg(0)); err != nil {
+	if err := run(*file, *group, *name, *limit, *frequency, *virtual, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(file, group, name string, limit, frequency time.Duration, what string) error {
+func run(file, group, name string, limit, frequency time.Duration, virtual bool, what string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -60,13 +61,17 @@ func run(file, group, name string, limit, frequency time.Duration, what string) 
 		ActiveDirectoryAuthorityHost: r.Authority + "/",
 		Services:                     map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: {Endpoint: r.Endpoint, Audience: "https://management.azure.com/"}},
 	}
+	options := &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}}
+	if virtual {
+		options.Transport = &virtually{ready: r, frequency: frequency}
+	}
 	cred, err := azidentity.NewClientSecretCredential(r.Tenant, "11111111-1111-4111-8111-111111111111", "secret", &azidentity.ClientSecretCredentialOptions{
 		ClientOptions: policy.ClientOptions{Cloud: where}, DisableInstanceDiscovery: true,
 	})
 	if err != nil {
 		return err
 	}
-	vms, err := armcompute.NewVirtualMachinesClient(r.Subscription, cred, &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}})
+	vms, err := armcompute.NewVirtualMachinesClient(r.Subscription, cred, options)
 	if err != nil {
 		return err
 	}
@@ -92,9 +97,11 @@ func run(file, group, name string, limit, frequency time.Duration, what string) 
 			_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: frequency})
 		}
 	case "address":
-		err = address(ctx, r.Subscription, group, cred, &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}}, frequency)
+		err = address(ctx, r.Subscription, group, cred, options, frequency)
+	case "walk":
+		err = walk(ctx, vms, group, name)
 	default:
-		return fmt.Errorf("case %q; known: get, list, delete, address", what)
+		return fmt.Errorf("case %q; known: get, list, delete, address, walk", what)
 	}
 	out.Seconds = time.Since(begun).Seconds()
 	var answer *azcore.ResponseError

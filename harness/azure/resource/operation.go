@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/state"
@@ -28,6 +29,7 @@ func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish fun
 	}
 	location = strings.ToLower(strings.ReplaceAll(location, " ", ""))
 	op := tx.Start(target, verb, location, finish)
+	r.wait(tx.Clock(), timing.RetryAfter.Start(verb))
 	version := "?api-version=" + r.Call.APIVersion
 	h := r.Told
 	place := r.base() + "/subscriptions/" + target.Subscription
@@ -49,10 +51,14 @@ func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish fun
 	if timing.Form != state.FormAsync {
 		h["Location"] = []string{result}
 	}
-	if timing.RetryAfter > 0 {
-		h["Retry-After"] = []string{strconv.Itoa(arm.Seconds(tx.Clock(), timing.RetryAfter))}
-	}
 	return op
+}
+
+// wait tells a client how long to wait before it asks after an operation.
+func (r *Request) wait(c arm.Clock, d time.Duration) {
+	if d > 0 {
+		r.Told["Retry-After"] = []string{strconv.Itoa(arm.Seconds(c, d))}
+	}
 }
 
 // Guarded does the work of an operation on a resource, which ends Failed when that makes a mistake.
@@ -76,9 +82,8 @@ func (e *Engine) poll(r *Request) *arm.Error {
 	if !ok || op.Target.Subscription != "" && !strings.EqualFold(op.Target.Subscription, r.ID.Subscription) {
 		return arm.Errorf(http.StatusNotFound, "OperationNotFound", "The operation '%s' was not found.", r.ID.Name())
 	}
-	h := r.Told
-	if timing := e.view().Timing(op.Target.Type()); timing.RetryAfter > 0 && op.Status == arm.InProgress {
-		h["Retry-After"] = []string{strconv.Itoa(arm.Seconds(e.view().Clock(), timing.RetryAfter))}
+	if op.Status == arm.InProgress {
+		r.wait(e.view().Clock(), e.view().Timing(op.Target.Type()).RetryAfter.Poll)
 	}
 	last := strings.ToLower(r.ID.Types[len(r.ID.Types)-1])
 	if last == "operationresults" || r.Param("monitor") == "true" {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -32,7 +33,27 @@ type Timing struct {
 	Delete Span   `yaml:"delete" json:"delete"`
 	Action Span   `yaml:"action" json:"action"`
 
-	RetryAfter time.Duration `yaml:"retryAfter" json:"retryAfter"` // told with the start and with each poll; 0: nothing is told
+	RetryAfter Retry `yaml:"retryAfter" json:"retryAfter"`
+}
+
+// Retry is how long a client is told to wait before it asks after an operation (Retry-After). 0: as the default has it; less: nothing is told.
+type Retry struct {
+	Write  time.Duration `yaml:"write" json:"write"`   // with the answer to a PUT, PATCH or POST
+	Delete time.Duration `yaml:"delete" json:"delete"` // with the answer to a DELETE
+	Poll   time.Duration `yaml:"poll" json:"poll"`     // with each poll of one that still runs
+}
+
+// Start is what the call is told that begins an operation.
+func (r Retry) Start(verb string) time.Duration {
+	if verb == "delete" {
+		return r.Delete
+	}
+	return r.Write
+}
+
+// or takes from another what is left open.
+func (r Retry) or(common Retry) Retry {
+	return Retry{cmp.Or(r.Write, common.Write), cmp.Or(r.Delete, common.Delete), cmp.Or(r.Poll, common.Poll)}
 }
 
 type timings struct {
@@ -72,6 +93,7 @@ func (o *operations) of(typ string) Timing {
 	if t.At == "" {
 		t.At = o.timing.Default.At
 	}
+	t.RetryAfter = t.RetryAfter.or(o.timing.Default.RetryAfter)
 	for _, s := range []struct{ own, common *Span }{
 		{&t.Create, &o.timing.Default.Create}, {&t.Update, &o.timing.Default.Update}, {&t.Delete, &o.timing.Default.Delete}, {&t.Action, &o.timing.Default.Action},
 	} {
@@ -97,9 +119,7 @@ func (o *operations) set(typ string, change Timing) {
 	if change.Form != "" {
 		t.Form = change.Form
 	}
-	if change.RetryAfter != 0 {
-		t.RetryAfter = max(change.RetryAfter, 0)
-	}
+	t.RetryAfter = change.RetryAfter.or(t.RetryAfter)
 	for _, s := range []struct{ own, new *Span }{{&t.Create, &change.Create}, {&t.Update, &change.Update}, {&t.Delete, &change.Delete}, {&t.Action, &change.Action}} {
 		if *s.new != (Span{}) {
 			*s.own = *s.new
