@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -170,8 +171,8 @@ func faultClear(o *options) *cobra.Command {
 	var f faultFlags
 	c := &cobra.Command{
 		Use: "clear [ID…]", Short: "Undo the faults that were injected by hand, or those with these numbers, the newest first",
-		Example: "  drydock fault clear\n  drydock fault clear 2 --name five", ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Clear undoes them and sees that all is as before. Exit codes: 0 it is, 1 its end was not seen, 2 usage or environment error.",
+		Example: "  drydock fault clear\n  drydock fault clear 2 --name five",
+		Long:    "Clear undoes them and sees that all is as before. Exit codes: 0 it is, 1 its end was not seen, 2 usage or environment error.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return o.inHand(cmd.Context(), f.name, func(h *experiment.Hand) error {
 				guards, err := h.Find(ids)
@@ -186,7 +187,32 @@ func faultClear(o *options) *cobra.Command {
 		},
 	}
 	f.add(o, c)
+	c.ValidArgsFunction = func(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return o.completePlaced(cmd.Context(), f.name, given)
+	}
 	return c
+}
+
+// completePlaced gives the numbers of the faults in place that are not given yet, each with what it is.
+func (o *options) completePlaced(ctx context.Context, name string, given []string) (words []string, _ cobra.ShellCompDirective) {
+	c, err := o.attach(ctx, name)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	guards, err := experiment.InPlace(c)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return numbers(guards, given), cobra.ShellCompDirectiveNoFileComp
+}
+
+func numbers(guards []*fault.Guard, given []string) (words []string) {
+	for _, g := range guards {
+		if !slices.Contains(given, g.ID) {
+			words = append(words, g.ID+"\t"+experiment.Named([]*fault.Guard{g}))
+		}
+	}
+	return words
 }
 
 // placedFault is a fault in place as machines read it.

@@ -62,7 +62,14 @@ func Main(args []string) int {
 	}
 	root := newRoot()
 	root.SetArgs(args[1:])
-	err := root.ExecuteContext(ctx)
+	return exitCode(root.ExecuteContext(ctx), os.Stderr)
+}
+
+// exitCode is that of an error, after all of it that is to be explained was printed.
+func exitCode(err error, to io.Writer) int {
+	if rest := unexplained(err); rest != nil {
+		printf(to, "drydock: %v\n", rest)
+	}
 	var code codeError
 	switch {
 	case err == nil:
@@ -70,9 +77,24 @@ func Main(args []string) int {
 	case errors.As(err, &code):
 		return code.code
 	default:
-		_, _ = fmt.Fprintf(os.Stderr, "drydock: %v\n", err)
 		return exitUsage
 	}
+}
+
+// unexplained leaves the exit codes out of an error that others may be joined to.
+func unexplained(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is joined here is taken apart, not what it wraps
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, unexplained(e))
+		}
+		return errors.Join(rest...)
+	}
+	var code codeError
+	if errors.As(err, &code) {
+		return nil
+	}
+	return err
 }
 
 // said prints an error; an answer's own exit code stands, and an error's is never 0.
