@@ -98,6 +98,7 @@ func TestFaultsOfAStep(t *testing.T) {
 		"a storm of nothing":            {"storm: {faults: [etcdMemberCrash]}", "!for is 0s"},
 		"a storm of the unknown":        {"storm: {for: 1m, faults: [meteor]}", "!unknown fault \"meteor\""},
 		"a storm of what is not there":  {"storm: {for: 1m, faults: [apiServerCrashLoop]}", "!shows only in what an upgrade does"},
+		"a storm of a cluster's":        {"storm: {for: 1m, faults: [webhookDead]}", "!storm: webhookDead is done to the cluster as a whole, and a storm is of what is done to machines"},
 		"a storm with an unknown field": {"storm: {for: 1m, calms: 2s}", "!known: for, faults, hold, calm"},
 		"a storm that holds too short":  {"storm: {for: 1m, hold: 1s}", "!hold is at least 3s"},
 	} {

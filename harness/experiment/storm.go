@@ -49,6 +49,8 @@ func (st *Storm) validate() error {
 			return fmt.Errorf("storm: %w", err)
 		case k.Latent:
 			return fmt.Errorf("storm: %s shows only in what an upgrade does", name)
+		case k.OfCluster:
+			return fmt.Errorf("storm: %s is done to the cluster as a whole, and a storm is of what is done to machines", name)
 		case slices.Contains(st.Faults[:i], name):
 			return fmt.Errorf("storm: %s is there twice", name)
 		}
