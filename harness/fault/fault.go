@@ -72,6 +72,8 @@ type Kind struct {
 	Touches []string
 	// TouchesOf is the same of a kind where the params say it.
 	TouchesOf func(p Params) []string
+	// Kubelet: that of its machine must go on, where there is one: it starts what the fault has ended, or tells what comes of it.
+	Kubelet bool
 	// Once: it is over as soon as it is done, and its duration is how long is looked at what comes of it.
 	Once bool
 	// OfCluster: it is done to the cluster as a whole, which is its only target, and to no machine.
@@ -109,7 +111,7 @@ func List() []Kind {
 	needs := func(c ...cluster.Capability) []cluster.Capability { return c }
 	return slices.Concat([]Kind{
 		{
-			Name: "etcdMemberCrash", About: "kill -9 of an etcd member that stays down", Touches: member, Needs: needs(cluster.CanKill),
+			Name: "etcdMemberCrash", About: "kill -9 of an etcd member that stays down", Touches: member, Kubelet: true, Needs: needs(cluster.CanKill),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberCrash{} },
 		},
 		{
@@ -117,7 +119,7 @@ func List() []Kind {
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberFreeze{} },
 		},
 		{
-			Name: "etcdMemberDataLoss", About: "an etcd member loses its data directory and is replaced", Replaces: true, Touches: member, Needs: needs(cluster.CanKill),
+			Name: "etcdMemberDataLoss", About: "an etcd member loses its data directory and is replaced", Replaces: true, Touches: member, Kubelet: true, Needs: needs(cluster.CanKill),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &memberDataLoss{} },
 		},
 		{
@@ -134,7 +136,7 @@ func List() []Kind {
 			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
 		},
 		{
-			Name: "diskFull", About: "the disk of a member is full: what it writes there fails, and it ends", Touches: member, Needs: needs(cluster.CanFillDisk),
+			Name: "diskFull", About: "the disk of a member is full: what it writes there fails, and it ends", Touches: member, Kubelet: true, Needs: needs(cluster.CanFillDisk),
 			On: cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &diskFull{} },
 		},
 		{
@@ -155,7 +157,7 @@ func List() []Kind {
 			Needs: needs(cluster.CanPanic, cluster.CanPower), New: func(Spec) Fault { return &outOfMemory{} },
 		},
 		{
-			Name: "apiServerCrashLoop", About: "an API server of one version crashes at every start on a machine", Latent: true, Touches: server,
+			Name: "apiServerCrashLoop", About: "an API server of one version crashes at every start on a machine", Latent: true, Touches: server, Kubelet: true,
 			Needs: needs(cluster.CanKill, cluster.CanHoldStarts), Takes: []string{"version"}, Valid: validCrashLoop,
 			On: cluster.Topology.ControlPlaneMachines, New: func(s Spec) Fault { return &apiServerCrashLoop{version: s.Version} },
 		},
@@ -177,7 +179,7 @@ func List() []Kind {
 			On: cluster.Topology.ControlPlaneMachines, New: func(Spec) Fault { return &webhookDead{} },
 		},
 		{
-			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"},
+			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"}, Kubelet: true,
 			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsImagePull, New: func(Spec) Fault { return &imagePullFails{} },
 		},
 	}, linkKinds(), serviceKinds())

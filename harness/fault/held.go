@@ -8,6 +8,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
 )
 
 // Held is what the faults of a run hold at a time. Who looks whether one bites, or is over, must know of the others: what they took is no control.
@@ -117,6 +118,8 @@ func overlap(a, b Spec) string {
 		}
 	}
 	switch {
+	case ka.Kubelet && b.kubeletAway(kb), kb.Kubelet && a.kubeletAway(ka):
+		return "the kubelet of a machine is away in one, and the other has it start what has ended there, or tell of it"
 	case len(a.Touches()) == 0 || len(b.Touches()) == 0:
 		return "one of the two takes all that runs there"
 	default:
@@ -127,6 +130,11 @@ func overlap(a, b Spec) string {
 		}
 	}
 	return ""
+}
+
+// kubeletAway reports whether the fault takes a kubelet, and does not have it back at once.
+func (s Spec) kubeletAway(k Kind) bool {
+	return !k.Once && slices.Contains(s.Touches(), observe.Kubelet)
 }
 
 // Together refuses, with a UsageError, faults that cannot be there at the same time. Machines that are found only when it happens are looked at then.

@@ -132,6 +132,39 @@ func TestWhatCannotBeThereTogether(t *testing.T) {
 	}
 }
 
+// TestWithoutItsKubelet: what a kubelet has to start anew, or to tell of, cannot be had beside a kubelet that is away; where it is back at once it can.
+func TestWithoutItsKubelet(t *testing.T) {
+	stacked := cluster.Topology{ControlPlanes: 3, Workers: 2}.Complete()
+	kubelet := Params{Service: "kubelet"}
+	for _, c := range []struct {
+		a, b    string
+		of      Params // of b
+		target  string
+		refused bool
+	}{
+		{"serviceStop", "etcdMemberCrash", Params{}, "control-plane-1", true},
+		{"serviceFreeze", "etcdMemberCrash", Params{}, "control-plane-1", true},
+		{"serviceKill", "etcdMemberCrash", Params{}, "control-plane-1", false},
+		{"serviceRestart", "etcdMemberCrash", Params{}, "control-plane-1", false},
+		{"serviceStop", "etcdMemberCrash", Params{}, "control-plane-2", false},
+		{"serviceStop", "etcdMemberFreeze", Params{}, "control-plane-1", false},
+		{"serviceStop", "serviceKill", Params{Service: "kube-scheduler"}, "control-plane-1", true},
+		{"serviceStop", "serviceStop", Params{Service: "kube-scheduler"}, "control-plane-1", true},
+		{"serviceStop", "serviceFreeze", Params{Service: "kube-scheduler"}, "control-plane-1", false},
+		{"serviceStop", "imagePullFails", Params{}, "control-plane-1", true},
+	} {
+		a, errA := NewSpec(c.a, "control-plane-1", 0, kubelet, stacked, seeded())
+		b, errB := NewSpec(c.b, c.target, 0, c.of, stacked, seeded())
+		if err := errors.Join(errA, errB); err != nil {
+			t.Fatal(err)
+		}
+		err, back := Together(a, b), Together(b, a)
+		if (err != nil) != c.refused || (back != nil) != c.refused || err != nil && !strings.Contains(err.Error(), "the kubelet of a machine is away") {
+			t.Errorf("%s of the kubelet, %s on %s: %v, %v", c.a, c.b, c.target, err, back)
+		}
+	}
+}
+
 // TestWhatIsHeldIsNobodyElses: a fault takes its machines when it is armed, others see it, and its end gives them back.
 func TestWhatIsHeldIsNobodyElses(t *testing.T) {
 	j, err := plan.CreateJournal(t.TempDir(), nil)

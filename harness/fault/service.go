@@ -86,7 +86,7 @@ func serviceKinds() []Kind {
 	}
 	kind := func(name, about, act string, needs ...cluster.Capability) Kind {
 		return Kind{
-			Name: name, About: about, Takes: []string{"service"}, Samples: samples, Needs: append(needs, cluster.CanDial), Once: act == killed || act == restarted,
+			Name: name, About: about, Takes: []string{"service"}, Samples: samples, Needs: append(needs, cluster.CanDial), Once: act == killed || act == restarted, Kubelet: act == killed || act == stopped,
 			TouchesOf: func(p Params) []string {
 				s, _ := findService(p.Service) // what is unknown was refused
 				return s.touches
