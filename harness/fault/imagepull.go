@@ -37,10 +37,8 @@ func unharmed(e *Env, machines []string) []string {
 	return slices.DeleteFunc(e.without(e.Cluster.Topology().KubernetesMachines()), func(m string) bool { return slices.Contains(machines, m) })
 }
 
+// Inject has all that will be looked at pull first: where one cannot do that before, nothing it is seen not to do would be the fault's.
 func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) error {
-	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
-		return err
-	}
 	client, err := e.client(ctx)
 	if err != nil {
 		return err
@@ -49,7 +47,30 @@ func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) er
 	if len(others) == 0 {
 		return errors.New("no node is left that pulls the image")
 	}
-	return startWitnesses(ctx, client, append(slices.Clone(machines), others[0]))
+	asked := append(slices.Clone(machines), others[0])
+	if err := pulled(ctx, client, asked); err != nil {
+		return fmt.Errorf("%s: before it was injected: %w", strings.Join(asked, ", "), err)
+	}
+	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
+		return err
+	}
+	return startWitnesses(ctx, client, asked)
+}
+
+// pulled has a new witness on each machine pull its image, and removes it.
+func pulled(ctx context.Context, client kubernetes.Interface, machines []string) (err error) {
+	defer func() { err = errors.Join(err, removeWitnesses(ctx, client)) }()
+	if err := startWitnesses(ctx, client, machines); err != nil {
+		return err
+	}
+	return cluster.Await(ctx, "an image pulled on "+strings.Join(machines, ", "), cluster.Wait{For: pullsWithin}, func(ctx context.Context) error {
+		for _, m := range machines {
+			if _, err := ran(ctx, client, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func startWitnesses(ctx context.Context, client kubernetes.Interface, machines []string) error {
@@ -86,7 +107,7 @@ func removeWitnesses(ctx context.Context, client kubernetes.Interface) error {
 }
 
 // Recover lets the machines pull again, and has a new witness on each of them do so: the old one's kubelet waits longer after every failure.
-func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) (err error) {
+func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) error {
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.AllowPulls(ctx) }); err != nil {
 		return err
 	}
@@ -97,18 +118,7 @@ func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) (
 	if err := removeWitnesses(ctx, client); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeWitnesses(ctx, client)) }()
-	if err := startWitnesses(ctx, client, machines); err != nil {
-		return err
-	}
-	return cluster.Await(ctx, "an image pulled on "+strings.Join(machines, ", "), cluster.Wait{For: pullsWithin}, func(ctx context.Context) error {
-		for _, m := range machines {
-			if _, err := ran(ctx, client, m); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return pulled(ctx, client, machines)
 }
 
 // waits gives why a machine's witness does not run; empty: it does, or has.
