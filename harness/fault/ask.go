@@ -112,6 +112,15 @@ func (l *line) answers(ctx context.Context) error {
 	return err
 }
 
+// well asks it whether it is.
+func (l *line) well(ctx context.Context) error {
+	page, status, err := l.get(ctx, l.service.path, look)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s on %s: %s: %s: %.300s", l.service.name, l.machine, l.service.path, http.StatusText(status), page)
+	}
+	return err
+}
+
 // pageWithin is how long a page of metrics may take, which on a busy host is longer than a look.
 const pageWithin = 10 * time.Second
 

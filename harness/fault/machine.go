@@ -13,6 +13,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -141,7 +142,7 @@ func (f *machinePowerOff) Recovered(ctx context.Context, e *Env, machines []stri
 	return append(out, back...), err
 }
 
-// served: members agree, the machines' own API servers are ready and their kubelets listen.
+// served: members agree, the machines' own API servers are ready and their kubelets say that they are well.
 func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	out, err := agreed(ctx, e)
 	if err != nil {
@@ -150,10 +151,10 @@ func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, er
 	t := e.Cluster.Topology()
 	for _, name := range machines {
 		if slices.Contains(t.WorkerMachines(), name) {
-			if err := dialMachine(ctx, e, []string{name}, name); err != nil {
-				return nil, fmt.Errorf("the kubelet on %s: %w", name, err)
+			if err := wellKubelet(ctx, e, name); err != nil {
+				return nil, err
 			}
-			out = append(out, saw("network", "the kubelet on %s listens", name))
+			out = append(out, saw("network", "the kubelet on %s answers that it is well", name))
 		}
 		if !t.Kubernetes() || !slices.Contains(t.ControlPlaneMachines(), name) {
 			continue
@@ -167,6 +168,20 @@ func served(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, er
 		out = append(out, saw("API server", "%s is ready", name))
 	}
 	return out, nil
+}
+
+// wellKubelet asks a machine's kubelet: that somebody listens there says nothing of one that is stopped.
+func wellKubelet(ctx context.Context, e *Env, machine string) error {
+	s, err := findService(observe.Kubelet)
+	if err != nil {
+		return err
+	}
+	l, err := s.open(ctx, e, machine)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.well(ctx)
 }
 
 // machineIsolate cuts a machine off from everybody.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -247,12 +246,8 @@ func (f *serviceFault) Recovered(ctx context.Context, e *Env, machines []string)
 			return nil, err
 		}
 		defer l.close()
-		page, status, err := l.get(ctx, s.path, look)
-		if err != nil {
+		if err := l.well(ctx); err != nil {
 			return nil, err
-		}
-		if status != http.StatusOK {
-			return nil, fmt.Errorf("%s on %s: %s: %s: %.300s", s.name, m, s.path, http.StatusText(status), page)
 		}
 		if f.ends() {
 			if err := l.learn(ctx); err != nil {
