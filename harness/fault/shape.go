@@ -50,7 +50,7 @@ type gauge interface {
 
 func newLinkLoss(s Spec) Fault {
 	shape := cluster.Shape{What: cluster.Loses, Way: s.way(), Share: float64(s.Loss)}
-	return &linkShape{shape: shape, from: s.From, gauge: lossGauge{share: shape.Share, ways: ways(shape.Way)}}
+	return &linkShape{shape: shape, from: s.From, gauge: lossGauge{share: shape.Share, ways: ways(shape.Way), way: shape.Way}}
 }
 
 func newLinkDelay(s Spec) Fault {
@@ -135,7 +135,7 @@ func (f *linkShape) Recover(ctx context.Context, e *Env, machines []string) erro
 	})
 }
 
-// Effective: every link of the machines to the others is seen to be as bad as it should be, the lab has counted packets, and the links between all
+// Effective: every link of the machines to the others is seen to be as bad as it should be, the way it should where it is one, the lab has counted packets, and the links between all
 // others are seen to be good.
 func (f *linkShape) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	far, err := f.far(e, machines)
@@ -145,6 +145,17 @@ func (f *linkShape) Effective(ctx context.Context, e *Env, machines []string) ([
 	out, err := links(ctx, e, machines, f.ends(far), f.gauge.bad)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range machines {
+		h, tells := f.gauge.(heading)
+		if f.shape.Way == cluster.BothWays || !tells {
+			continue
+		}
+		seen, err := h.heading(ctx, e, name, far[0])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, seen)
 	}
 	for _, name := range machines {
 		if err := capability(ctx, e, []string{name}, func(ctx context.Context, _ cluster.Machine, s cluster.Shaper) error {

@@ -30,6 +30,7 @@ type roads struct {
 	mu    sync.Mutex
 	dice  *rand.Rand
 	bytes map[string]int // that have come in
+	came  map[string][]time.Time
 }
 
 // stop is a machine on the roads.
@@ -84,11 +85,21 @@ func (m *stop) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (m *stop) ReadFile(_ context.Context, path string) ([]byte, error) {
-	if path != "/proc/net/dev" {
-		return nil, errors.New("no such file")
-	}
 	m.on.mu.Lock()
 	defer m.on.mu.Unlock()
+	switch path {
+	case "/proc/net/dev":
+	case "/proc/net/snmp":
+		n := 0
+		for _, t := range m.on.came[m.name] {
+			if !t.After(time.Now()) {
+				n++
+			}
+		}
+		return fmt.Appendf(nil, "Tcp: ActiveOpens NoPorts\nTcp: 5 6\nUdp: InDatagrams NoPorts InErrors\nUdp: 1 %d 0\n", n), nil
+	default:
+		return nil, errors.New("no such file")
+	}
 	return fmt.Appendf(nil, "Inter-|   Receive\n face |bytes\n    lo: 77 1\n  eth0: %d 1 0\n", m.on.bytes[m.name]), nil
 }
 
@@ -114,6 +125,9 @@ func (s *stream) Write(b []byte) (int, error) {
 	if limit, ok := s.on.rate[s.pair]; !ok || s.sent*8 < limit*time.Since(s.since).Seconds() {
 		s.on.bytes[s.pair[1]] += len(b) + 42
 		s.sent += float64(len(b) + 42)
+		if len(b) == 1 && s.on.dice.Float64() >= s.on.lost[s.pair] {
+			s.on.came[s.pair[1]] = append(s.on.came[s.pair[1]], time.Now().Add(s.on.late[s.pair]))
+		}
 	}
 	return len(b), nil
 }
@@ -140,6 +154,9 @@ func TestHalfShapedLinks(t *testing.T) {
 		"delay, to one peer":        {delay(""), "12 21", "etcd-3 has its answers from etcd-1 after 0s"},
 		"delay, out":                {delay("out"), "12 13", ""},
 		"delay, out, to one peer":   {delay("out"), "12", "etcd-3 has its answers from etcd-1 after 0s"},
+		"delay, in":                 {delay("in"), "21 31", ""},
+		"delay, in, and it is out":  {delay("in"), "12 13", "the link is late the other way"},
+		"delay, out, and it is in":  {delay("out"), "21 31", "the link is late the other way"},
 		"delay, everybody":          {delay(""), "12 21 13 31 23 32", "where nothing is late it would be 80ms at most"},
 		"loss, none":                {loss(""), "", "0% are lost"},
 		"loss, both ways":           {loss(""), "12 21 13 31", ""},
@@ -147,6 +164,9 @@ func TestHalfShapedLinks(t *testing.T) {
 		"loss, to one peer":         {loss(""), "12 21", "0% are lost"},
 		"loss, worse":               {loss(""), "12* 21* 13* 31*", "are lost; it would be"},
 		"loss, in":                  {loss("in"), "21 31", ""},
+		"loss, out":                 {loss("out"), "12 13", ""},
+		"loss, in, and it is out":   {loss("in"), "12 13", "the link is bad the other way"},
+		"loss, out, and it is in":   {loss("out"), "21 31", "the link is bad the other way"},
 		"loss, in, all is lost":     {loss("in"), "21* 31*", "are lost; it would be"},
 		"loss, everybody":           {loss(""), "12 21 13 31 23 32", "are lost, and none should"},
 		"loss, of one link":         {loss("", "etcd-2"), "12 21", ""},
@@ -163,6 +183,7 @@ func TestHalfShapedLinks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &roads{
 					late: map[[2]string]time.Duration{}, lost: map[[2]string]float64{}, rate: map[[2]string]float64{}, bytes: map[string]int{},
+					came: map[string][]time.Time{},
 					dice: rand.New(rand.NewPCG(1, 2)),
 				}
 				for _, l := range strings.Fields(c.bad) {
