@@ -23,7 +23,7 @@ func (c *client) deploy(name, tpl string, parameters map[string]any) (int, map[s
 	for k, v := range parameters {
 		values[k] = map[string]any{"value": v}
 	}
-	raw, err := json.Marshal(map[string]any{"properties": map[string]any{"mode": "Incremental", "template": json.RawMessage(tpl), "parameters": values}})
+	raw, err := json.Marshal(map[string]any{"properties": map[string]any{"mode": "Incremental", "template": json.RawMessage(whole(tpl)), "parameters": values}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -31,6 +31,14 @@ func (c *client) deploy(name, tpl string, parameters map[string]any) (int, map[s
 	var out map[string]any
 	_ = json.Unmarshal(w.Body.Bytes(), &out)
 	return w.Code, out
+}
+
+// whole gives a template the two lines that each has.
+func whole(tpl string) string {
+	if strings.Contains(tpl, "$schema") {
+		return tpl
+	}
+	return `{"$schema":"https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#","contentVersion":"1.0.0.0",` + strings.TrimPrefix(tpl, "{")
 }
 
 func masters(t *testing.T) string {
@@ -147,13 +155,13 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	const d = "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
 	deploy := func(allowed string) string {
-		return `{"properties":{"mode":"Incremental","parameters":{"p":{"value":"hunter2"},"o":{"value":{"a":"hunter2"}},"plain":{"value":"keep"}},"template":{
+		return `{"properties":{"mode":"Incremental","parameters":{"p":{"value":"hunter2"},"o":{"value":{"a":"hunter2"}},"plain":{"value":"keep"}},"template":{"$schema":"x","contentVersion":"1.0.0.0",
 		"parameters":{"p":{"type":"securestring"` + allowed + `},"o":{"type":"secureObject"},"plain":{"type":"string"}},
 		"resources":[
 			{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]","customData":"[parameters('p')]","computerName":"[parameters('plain')]"}}},
 			{"type":"Microsoft.Compute/virtualMachines/extensions","apiVersion":"1","name":"vm/cse","location":"x","dependsOn":["vm"],"properties":{"protectedSettings":{"commandToExecute":"[parameters('p')]"}}},
 			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"inner","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"q":{"value":"[parameters('p')]"}},
-				"template":{"parameters":{"q":{"type":"SecureString"}},"resources":[],"outputs":{"secret":{"type":"securestring","value":"[parameters('q')]"}}}}}],
+				"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"q":{"type":"SecureString"}},"resources":[],"outputs":{"secret":{"type":"securestring","value":"[parameters('q')]"}}}}}],
 		"outputs":{"secret":{"type":"secureString","value":"[parameters('p')]"},"plain":{"type":"string","value":"[parameters('plain')]"}}}}}`
 	}
 	first := c.do(http.MethodPut, d, deploy(""))
@@ -162,7 +170,7 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 	}
 	refused := c.do(http.MethodPut, d, deploy(`,"allowedValues":["x"]`))
 	if got := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(got, "properties", "provisioningState") != arm.Succeeded || arm.Text(got, "properties", "parameters", "plain", "value") != "keep" ||
-		arm.Text(got, "properties", "outputs", "plain", "value") != "keep" || arm.Text(got, "properties", "outputs", "secret", "type") != "secureString" {
+		arm.Text(got, "properties", "outputs", "plain", "value") != "keep" || arm.Text(got, "properties", "outputs", "secret", "type") != "SecureString" {
 		t.Errorf("the deployment: %v", got)
 	}
 	answers := first.Body.String() + refused.Body.String()

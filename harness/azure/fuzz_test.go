@@ -35,7 +35,7 @@ func FuzzRouter(f *testing.F) {
 		{"PUT", "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`},
 		{"POST", "/t/oauth2/v2.0/token", "grant_type=client_credentials&client_id=c"},
 		{"GET", "/metadata/endpoints", ""},
-		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","parameters":{"p":{"value":1}},"template":{"parameters":{"p":{"type":"int"}},"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"[concat('a',copyIndex())]","copy":{"name":"c","count":2},"location":"x"}],"outputs":{"o":{"type":"string","value":"[reference('a0').ipAddress]"}}}}}`},
+		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","parameters":{"p":{"value":1}},"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"p":{"type":"int"}},"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"[concat('a',copyIndex())]","copy":{"name":"c","count":2},"location":"x"}],"outputs":{"o":{"type":"string","value":"[reference('a0').ipAddress]"}}}}}`},
 		{"GET", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d/operations/o", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])

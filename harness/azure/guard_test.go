@@ -66,7 +66,7 @@ func TestADeploymentOfAMissingInstanceFails(t *testing.T) {
 	c := newClient(t)
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	d := "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
-	c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"resources":[
+	c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0","resources":[
 		{"type":"Microsoft.Compute/virtualMachineScaleSets","apiVersion":"1","name":"ss","location":"westeurope","sku":{"capacity":1},"properties":{}},
 		{"type":"Microsoft.Compute/virtualMachineScaleSets/virtualMachines","apiVersion":"1","name":"ss/77","dependsOn":["ss"],"properties":{}}]}}}`)
 	c.pass()
@@ -120,7 +120,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 	t.Run("in a deployment", func(t *testing.T) {
 		c := bad(t, nil, func(typ *resource.Type) { typ.Made = func(*resource.Tx, arm.ID) *arm.Error { wrong(); return nil } })
 		d := "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
-		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"x"}]}}}`)
+		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0","resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"x"}]}}}`)
 		c.pass()
 		if body := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(body, "properties", "provisioningState") != arm.Failed {
 			t.Errorf("the deployment is %v", body)

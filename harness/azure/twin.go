@@ -90,13 +90,23 @@ func New(o Options) (*Twin, error) {
 		store.Beside()
 	}
 	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
-	types := slices.Concat(provider.Types(o.Machines), deploy.Types(), o.Types)
-	t := &Twin{
-		options: o, clock: o.Clock, throttle: throttle.New(o.Clock, o.Policy, o.Hostile), store: store, identity: id,
-		calls: newCallLog(), faults: &faults{clock: o.Clock},
-	}
+	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
+	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(o.Clock, meters)), o.Types)
+	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
 	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject}, store, types)
 	return t, nil
+}
+
+// draws lets what a deployment writes and polls cost its caller's budgets at the resource providers, as calls do: to them it is one more client. The
+// gateway's budgets are of calls that come from outside (learn.microsoft.com "Throttling Resource Manager requests").
+func draws(c arm.Clock, m *throttle.Meters) deploy.Draw {
+	return func(caller arm.Call, operation, resource string) (time.Duration, *arm.Error) {
+		s := throttle.Subject{Subscription: caller.Subscription, Principal: caller.Principal, Region: caller.Region}
+		if _, rejected := m.Provider(s, operation, resource); rejected != nil {
+			return rejected.Wait, rejected.Answer(c, s)
+		}
+		return 0, nil
+	}
 }
 
 // Calls is what clients did.

@@ -5,341 +5,293 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/deploy/template"
 	"drydock.dev/drydock/harness/azure/resource"
 )
 
+// notYet is a reference to a resource of the deployment that is not there yet.
+type notYet struct{ of *deployed }
+
+func (e *notYet) Error() string { return e.of.name + ": " + template.ErrNotReady.Error() }
+func (e *notYet) Unwrap() error { return template.ErrNotReady }
+
 // advance starts every resource whose dependencies are done, and ends the deployment when nothing is left to do. It is called when it begins
 // and whenever an operation of its own has ended, so that it takes as long as its resources do.
 func (d *deployment) advance(tx *resource.Tx) {
-	if d.over {
-		return
-	}
-	for {
-		progress := false
-		for _, r := range d.resources {
-			if r.state == waiting && d.ready(r) && d.start(tx, r) {
-				progress = true
-			}
-		}
-		if !progress {
-			break
+	for !d.over && len(d.ready) > 0 {
+		r := d.ready[0]
+		d.ready = d.ready[1:]
+		if failure := arm.Guarded(func() *arm.Error { d.start(tx, r); return nil }); failure != nil {
+			d.settle(tx, r, failure)
 		}
 	}
-	if slices.ContainsFunc(d.resources, func(r *deployed) bool { return r.state == running }) {
+	if d.over || d.active > 0 {
 		return
+	}
+	if d.complete() && d.removing == nil && !d.failed() {
+		d.beginRemoval(tx)
+		if d.active > 0 {
+			return
+		}
 	}
 	d.end(tx)
 }
 
-// cancel starts nothing more; what runs goes on.
-func (d *deployment) cancel(tx *resource.Tx) {
-	d.over = true
-	d.document(tx, arm.Canceled, nil)
-}
-
-// settled notes that a resource's own operation has ended, and goes on.
-func (d *deployment) settled(tx *resource.Tx, r *deployed, failure *arm.Error) {
-	d.ended(r, failure)
-	d.advance(tx)
-}
-
-func (d *deployment) ready(r *deployed) bool {
-	for _, dep := range r.depends {
-		for _, n := range d.needs(dep) {
-			if n != r && n.state != arm.Succeeded && n.state != skipped {
-				return false
-			}
+// set notes what a resource is at.
+func (d *deployment) set(r *deployed, state string, failure *arm.Error, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch r.state {
+	case waiting:
+		d.undone--
+		if r.begun.IsZero() {
+			r.begun = now
 		}
+	case running:
+		d.active--
 	}
-	return true
-}
-
-// start begins with a resource. One that refers to another that is not there yet waits for it; false: it does.
-func (d *deployment) start(tx *resource.Tx, r *deployed) (begun bool) {
-	if failure := arm.Guarded(func() *arm.Error { begun = d.put(tx, r); return nil }); failure != nil {
-		d.ended(r, failure)
-		return true
-	}
-	return begun
-}
-
-// put makes the resource, or begins to.
-func (d *deployment) put(tx *resource.Tx, r *deployed) bool {
-	scope := *r.scope
-	scope.Reference = d.reference(tx.View)
-	body, err := d.evaluate(r, &scope)
-	if errors.Is(err, template.ErrNotReady) {
-		return false
-	}
-	r.begun, r.state = tx.Now(), running
-	if err != nil {
-		d.ended(r, templateError(err, r.id.String()))
-		return true
-	}
-	if strings.EqualFold(r.typ.Name, "Microsoft.Resources/deployments") {
-		d.nest(tx, r, body)
-		return true
-	}
-	refused, fails := tx.Inject(r.typ, r.id, body)
-	if refused != nil {
-		d.ended(r, refused)
-		return true
-	}
-	doc, isNew, bad := tx.Replace(r.id, r.typ, body)
-	if bad != nil {
-		d.ended(r, bad)
-		return true
-	}
-	if tx.Immediate(r.typ.Name) {
-		d.ended(r, tx.FinishWrite(doc.ID, r.typ))
-		return true
-	}
-	verb := "update"
-	if isNew {
-		verb = "create"
-	}
-	finish := func(tx *resource.Tx) *arm.Error { return tx.FinishWrite(doc.ID, r.typ) }
-	if fails != nil {
-		if failure := fails(); failure != nil {
-			finish = func(tx *resource.Tx) *arm.Error { tx.SetState(doc.ID, arm.Failed); return failure }
-		}
-	}
-	tx.Start(doc.ID, verb, "", func(tx *resource.Tx) *arm.Error {
-		failure := tx.Guarded(doc.ID, func() *arm.Error { return finish(tx) })
-		d.settled(tx, r, failure)
-		return failure
-	})
-	return true
-}
-
-func (d *deployment) ended(r *deployed, failure *arm.Error) {
-	r.failure = failure
-	if r.state = arm.Succeeded; failure != nil {
-		r.state = arm.Failed
+	r.state, r.failure = state, failure
+	if state == running {
+		d.active++
+	} else {
+		r.ended = now
 	}
 }
 
-// evaluate makes the body a PUT would have. A nested template is left as it is: it has a scope of its own.
-func (d *deployment) evaluate(r *deployed, scope *template.Scope) (map[string]any, error) {
-	source := maps.Clone(r.source)
-	for _, k := range []string{"copy", "dependsOn", "condition", "resources", "apiVersion", "name", "type", "comments"} {
-		delete(source, k)
-	}
-	var inner any
-	if strings.EqualFold(r.typ.Name, "Microsoft.Resources/deployments") {
-		p, _ := arm.At(source, "properties").(map[string]any)
-		p = maps.Clone(p)
-		inner = arm.Field(p, "template")
-		delete(p, "template")
-		source["properties"] = p
-	}
-	v, err := scope.Eval(source)
-	if err != nil {
-		return nil, err
-	}
-	body, _ := v.(map[string]any)
-	if inner != nil {
-		if !strings.EqualFold(arm.Text(body, "properties", "expressionEvaluationOptions", "scope"), "inner") { // outer is the service's default: the parent's parameters and variables
-			if inner, err = outerScope(scope, inner); err != nil {
-				return nil, err
-			}
-		}
-		arm.Object(body, "properties")["template"] = inner
-	}
-	return body, nil
-}
-
-// outerScope evaluates a nested template's expressions with the scope around it, as templates without options have it.
-func outerScope(scope *template.Scope, inner any) (any, error) {
-	m, ok := inner.(map[string]any)
-	if !ok {
-		return inner, nil
-	}
-	if p, ok := arm.At(m, "parameters").(map[string]any); ok && len(p) > 0 { // declared parameters mean a scope of its own
-		return inner, nil
-	}
-	return scope.Eval(m)
-}
-
-// nest runs a deployment within this one.
-func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
-	inner, bad := d.all.prepare(tx.View, r.id, body)
-	if bad != nil {
-		d.ended(r, bad)
-		return
-	}
-	inner.nested = func(tx *resource.Tx, failure *arm.Error) { d.settled(tx, r, failure) }
-	inner.document(tx, "Running", nil)
-	// It begins when this deployment's turn is over: it may end at once, and would go through this one's list while that is gone through.
-	tx.Start(r.id, "create", "", func(tx *resource.Tx) *arm.Error { inner.advance(tx); return nil })
-}
-
-// reference gives what a resource of the deployment, or of the subscription, has for properties.
-func (d *deployment) reference(v resource.View) func(ref string, full bool) (any, error) {
-	return func(ref string, full bool) (any, error) {
-		if own := d.needs(strings.ToLower(ref)); len(own) == 1 {
-			if own[0].state == waiting || own[0].state == running {
-				return nil, fmt.Errorf("%s: %w", own[0].name, template.ErrNotReady)
-			}
-			ref = own[0].id.String()
-		}
-		id, ok := arm.ParseID(ref)
-		if !ok {
-			return nil, &template.Error{Message: fmt.Sprintf("The resource referenced in the template function 'reference' is not found: '%s'. Please see https://aka.ms/arm-function-reference for usage details.", ref)}
-		}
-		doc := v.Get(id)
-		if doc == nil {
-			return nil, arm.NotFound(id)
-		}
-		if full {
-			return doc.Public(), nil
-		}
-		return arm.At(doc.Public(), "properties"), nil
-	}
-}
-
-// end tells how it went.
-func (d *deployment) end(tx *resource.Tx) {
-	d.over = true
-	var details []arm.Error
-	left := 0
-	for _, r := range d.resources {
-		switch {
-		case r.failure != nil:
-			status := *r.failure
-			details = append(details, arm.Error{Code: status.Code, Message: status.Message, Target: status.Target, Details: status.Details})
-		case r.state == waiting:
-			left++
-		}
-	}
-	var failure *arm.Error
-	switch {
-	case len(details) > 0:
-		failure = &arm.Error{
-			Status: http.StatusConflict, Code: "DeploymentFailed",
-			Message: "At least one resource deployment operation failed. Please list deployment operations for details. Please see https://aka.ms/arm-deployment-operations for usage details.", Details: details,
-		}
-	case left > 0:
-		failure = invalidTemplate("Circular dependency detected: references of %d resources wait for each other", left)
-	}
-	if d.fails != nil && failure == nil {
-		failure = d.fails()
-	}
-	outputs := map[string]any{}
-	if failure == nil {
-		failure = arm.Guarded(func() (bad *arm.Error) { outputs, bad = d.outputValues(tx.View); return bad })
-	}
+// settle notes how a resource ended. What waits for one that failed is not begun.
+func (d *deployment) settle(tx *resource.Tx, r *deployed, failure *arm.Error) {
 	state := arm.Succeeded
 	if failure != nil {
 		state = arm.Failed
 	}
-	d.document(tx, state, outputs, failure)
-	d.all.running.Delete(d.id.Key())
-	if d.op != nil {
-		tx.Finish(d.op, failure)
-	}
-	if d.nested != nil {
-		d.nested(tx, failure)
+	d.set(r, state, failure, tx.Now())
+	if failure == nil {
+		d.done(r)
 	}
 }
 
-func (d *deployment) outputValues(v resource.View) (map[string]any, *arm.Error) {
-	scope := *d.scope
-	scope.Reference = d.reference(v)
-	out := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(d.outputs)) {
-		value, err := scope.Eval(arm.At(d.outputs, name, "value"))
-		if err != nil {
-			e := arm.Gatewayf(http.StatusBadRequest, "DeploymentOutputEvaluationFailed", "Unable to evaluate template outputs: '%s'. Please see error details and deployment operations. Please see https://aka.ms/arm-common-errors for usage details.", name)
-			e.Details = []arm.Error{{Code: "DeploymentOutputEvaluationFailed", Target: name, Message: fmt.Sprintf("The template output '%s' is not valid: %v.", name, err)}}
-			return nil, e
-		}
-		out[name] = told(arm.Text(d.outputs, name, "type"), value)
+// settled goes on after a resource's own operation has ended.
+func (d *deployment) settled(tx *resource.Tx, r *deployed, failure *arm.Error) {
+	if d.over {
+		return
 	}
-	return out, nil
+	d.settle(tx, r, failure)
+	d.advance(tx)
 }
 
-// told is a parameter or an output as the deployment tells it afterwards: what is declared secure without its value.
-func told(typ string, value any) map[string]any {
-	out := map[string]any{"type": typ}
-	if !arm.Secure(out) {
-		out["value"] = value
+// start begins with a resource. One that refers to another that is not there yet waits for it.
+func (d *deployment) start(tx *resource.Tx, r *deployed) {
+	if r.existing {
+		d.settle(tx, r, nil)
+		return
 	}
-	return out
+	body, err := d.evaluate(tx.View, r)
+	var later *notYet
+	switch {
+	case errors.As(err, &later) && later.of != r && !d.waitsFor(later.of, r):
+		r.wait(unit{one: later.of})
+		return
+	case errors.As(err, &later):
+		d.settle(tx, r, invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", r.id))
+		return
+	case err != nil:
+		d.settle(tx, r, templateError(err, r.id.String()))
+		return
+	}
+	if strings.EqualFold(r.typeName, typeName) {
+		d.nest(tx, r, body)
+		return
+	}
+	d.write(tx, r, body)
 }
 
-// document writes the deployment's own resource.
-func (d *deployment) document(tx *resource.Tx, state string, outputs map[string]any, failure ...*arm.Error) {
-	now := tx.Now()
-	var made []any
-	for _, r := range d.resources {
-		if r.state == arm.Succeeded {
-			made = append(made, map[string]any{"id": r.id.String()})
+// waitsFor says whether one waits for another, by whatever is between them.
+func (d *deployment) waitsFor(one, other *deployed) bool {
+	seen := map[*deployed]bool{}
+	var look func(r *deployed) bool
+	look = func(r *deployed) bool {
+		if r == other {
+			return true
 		}
-	}
-	values := map[string]any{}
-	for k, v := range d.scope.Parameters {
-		values[k] = told(arm.Text(d.declared, k, "type"), v)
-	}
-	p := map[string]any{
-		"mode": "Incremental", "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": "PT" + fmt.Sprintf("%.3f", now.Sub(d.begun).Seconds()) + "S",
-		"correlationId": arm.Derived("deployment", d.id.String(), arm.Timestamp(d.begun)), "parameters": values, "outputResources": made,
-	}
-	if outputs != nil {
-		p["outputs"] = outputs
-	}
-	for _, f := range failure {
-		if f != nil {
-			p["error"] = f.Body()
+		if seen[r] || r.state != waiting {
+			return false
 		}
+		seen[r] = true
+		for _, u := range r.depends {
+			if u.one != nil && look(u.one) {
+				return true
+			}
+			if u.all != nil {
+				for _, t := range u.all.turns {
+					if look(t) {
+						return true
+					}
+				}
+			}
+		}
+		return false
 	}
-	tx.Put(d.id, map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": "Microsoft.Resources/deployments", "properties": p, deploymentTag: d.operations()})
+	return look(one)
 }
 
-// deploymentTag is where a deployment's operations are kept with its document.
-const deploymentTag = "drydockOperations"
+// maxAttempts bounds how often a write that is throttled is tried again. How often the service does is not told; it goes on for hours
+// (learn.microsoft.com "Throttling Resource Manager requests" tells clients only what to do).
+const maxAttempts = 60
 
-func (d *deployment) operations() []any {
-	out := []any{}
-	for _, r := range d.resources {
-		if r.state == waiting || r.state == skipped {
-			continue
-		}
-		status := "OK"
-		p := map[string]any{
-			"provisioningOperation": "Create", "provisioningState": map[string]string{running: "Running", arm.Succeeded: arm.Succeeded, arm.Failed: arm.Failed}[r.state], "timestamp": arm.Timestamp(r.begun),
-			"targetResource": map[string]any{"id": r.id.String(), "resourceType": r.typ.Name, "resourceName": r.name}, "trackingId": arm.Derived("track", r.id.String()),
-		}
-		if r.failure != nil {
-			status = http.StatusText(r.failure.Status)
-			p["statusMessage"] = map[string]any{"error": r.failure.Body()}
-		}
-		p["statusCode"] = strings.ReplaceAll(status, " ", "")
-		op := arm.Derived("operation", d.id.String(), r.id.String())
-		op = strings.ToUpper(strings.ReplaceAll(op, "-", ""))[:16]
-		out = append(out, map[string]any{"id": d.id.String() + "/operations/" + op, "operationId": op, "properties": p})
+// write makes a resource as a PUT does: it costs its caller's budget at the provider, and one that is throttled or finds its parent busy is tried
+// again when it is told to.
+func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
+	verb := "UPDATE "
+	if !tx.Exists(r.id.String()) {
+		verb = "CREATE "
 	}
-	return out
+	if wait, bad := d.all.draw(d.caller, verb+r.typ.Name, r.id.Key()); bad != nil {
+		d.again(tx, r, wait, bad)
+		return
+	}
+	refused, fails := tx.Inject(r.typ, r.id, body)
+	if refused != nil {
+		d.settle(tx, r, refused)
+		return
+	}
+	doc, isNew, bad := d.replace(tx, r, body)
+	if bad != nil {
+		if bad.Status == http.StatusTooManyRequests || bad.Code == "AnotherOperationInProgress" {
+			d.again(tx, r, busyFor, bad)
+			return
+		}
+		d.settle(tx, r, bad)
+		return
+	}
+	typ := tx.TypeOf(doc)
+	if strings.EqualFold(r.typeName, groupType) {
+		typ = r.typ
+	}
+	d.set(r, running, nil, tx.Now())
+	if doc.Provider == "" || tx.Immediate(typ.Name) {
+		d.settle(tx, r, tx.FinishWrite(doc, typ))
+		return
+	}
+	verb = "update"
+	if isNew {
+		verb = "create"
+	}
+	finish := func(tx *resource.Tx) *arm.Error { return tx.FinishWrite(doc, typ) }
+	if fails != nil {
+		if failure := fails(); failure != nil {
+			finish = func(tx *resource.Tx) *arm.Error { tx.SetState(doc, arm.Failed); return failure }
+		}
+	}
+	op := tx.Start(doc, verb, "", func(tx *resource.Tx) *arm.Error {
+		failure := tx.Guarded(doc, func() *arm.Error { return finish(tx) })
+		d.settled(tx, r, failure)
+		return failure
+	})
+	d.poll(tx, r, op.ID)
 }
 
-func showDeploymentOperations(v resource.View, id arm.ID) map[string]any {
-	doc := v.Get(id.Top(1))
-	if doc == nil {
-		return nil
+// replace puts the document, or changes its parent's where it lives in that. It gives the resource whose operation that is.
+func (d *deployment) replace(tx *resource.Tx, r *deployed, body map[string]any) (of arm.ID, isNew bool, bad *arm.Error) {
+	if group := arm.GroupID(r.id); r.id.ResourceGroup != "" && r.id.Provider != "" && tx.Get(group) == nil {
+		return of, false, arm.NotFound(group)
 	}
-	list, _ := doc.Hidden[deploymentTag].([]any)
-	if len(id.Names) > 1 {
-		i := slices.IndexFunc(list, func(x any) bool { return strings.EqualFold(arm.Text(x, "operationId"), id.Name()) })
-		if i < 0 {
-			return nil
+	put := tx.Replace
+	if r.typ.Inside != "" {
+		put = tx.ReplaceInside
+	}
+	doc, isNew, bad := put(r.id, r.typ, body)
+	if bad != nil {
+		return of, false, bad
+	}
+	return doc.ID, isNew, nil
+}
+
+// busyFor is how long a write waits that finds another operation under way where it writes.
+const busyFor = 5 * time.Second
+
+// again tries a resource later.
+func (d *deployment) again(tx *resource.Tx, r *deployed, wait time.Duration, bad *arm.Error) {
+	if r.attempts++; r.attempts > maxAttempts {
+		d.settle(tx, r, bad)
+		return
+	}
+	if r.state == waiting {
+		d.set(r, running, nil, tx.Now())
+	}
+	tx.After(d.id.Subscription, max(wait, time.Second), func(tx *resource.Tx) {
+		if d.over || r.state != running {
+			return
 		}
-		op, _ := list[i].(map[string]any)
-		return op
+		d.mu.Lock()
+		d.active--
+		d.undone++
+		r.state = waiting
+		d.mu.Unlock()
+		d.ready = append(d.ready, r)
+		d.advance(tx)
+	})
+}
+
+// pollEvery is how often a deployment asks after an operation that tells no Retry-After.
+const pollEvery = 15 * time.Second
+
+// poll asks how an operation goes, as often as it is told to, and draws on the provider's budget by that.
+func (d *deployment) poll(tx *resource.Tx, r *deployed, op string) {
+	every := tx.Timing(r.id.Type()).RetryAfter.Poll
+	if every <= 0 {
+		every = pollEvery
 	}
-	return map[string]any{"value": list}
+	kind := "locations/operations"
+	if p := r.id.Provider; strings.EqualFold(p, "Microsoft.Compute") || strings.EqualFold(p, "Microsoft.Network") {
+		kind = p + "/locations/operations"
+	}
+	tx.After(d.id.Subscription, every, func(tx *resource.Tx) {
+		if now, ok := tx.Find(op); d.over || !ok || now.Status != arm.InProgress || r.state != running {
+			return
+		}
+		_, _ = d.all.draw(d.caller, "GET "+kind, r.id.Key()) // a poll that is throttled is made again
+		d.poll(tx, r, op)
+	})
+}
+
+// evaluated is what of a resource is evaluated when it is put.
+func (d *deployment) evaluated(r *deployed) map[string]any {
+	source := maps.Clone(r.source)
+	maps.DeleteFunc(source, func(k string, _ any) bool {
+		switch strings.ToLower(k) {
+		case "copy", "dependson", "condition", "resources", "apiversion", "name", "type", "comments", "metadata", "existing", "scope", "subscriptionid", "resourcegroup", "import", "asserts":
+			return true
+		}
+		return false
+	})
+	if strings.EqualFold(r.typeName, typeName) { // a template within it has a scope of its own
+		p, _ := arm.At(source, "properties").(map[string]any)
+		p = maps.Clone(p)
+		maps.DeleteFunc(p, func(k string, _ any) bool { return strings.EqualFold(k, "template") })
+		maps.DeleteFunc(source, func(k string, _ any) bool { return strings.EqualFold(k, "properties") })
+		source["properties"] = p
+	}
+	return source
+}
+
+// evaluate makes the body a PUT would have.
+func (d *deployment) evaluate(v resource.View, r *deployed) (map[string]any, error) {
+	scope := *r.scope
+	d.runtime(v, &scope)
+	e, err := scope.Eval(d.evaluated(r))
+	if err != nil {
+		return nil, err
+	}
+	body, ok := e.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("the resource %s is no object", r.name)
+	}
+	if strings.EqualFold(r.typeName, typeName) {
+		return body, d.within(r, &scope, body)
+	}
+	return body, nil
 }

@@ -14,8 +14,8 @@ import (
 // an operation on the one holds up the other.
 
 // parentOf is the resource whose document holds the child's.
-func (v View) parentOf(r *Request) (*state.Document, *arm.Error) {
-	parent := r.ID.Top(len(r.ID.Types) - 1)
+func (v View) parentOf(id arm.ID) (*state.Document, *arm.Error) {
+	parent := id.Top(len(id.Types) - 1)
 	d := v.Get(parent)
 	if d == nil {
 		if bad := v.there(parent); bad != nil {
@@ -28,7 +28,7 @@ func (v View) parentOf(r *Request) (*state.Document, *arm.Error) {
 
 // readParent is that for a read, which a fault may answer from some time ago.
 func (e *Engine) readParent(r *Request) (*state.Document, *arm.Error) {
-	d, bad := e.view().parentOf(r)
+	d, bad := e.view().parentOf(r.ID)
 	if s := r.stale(); s != nil && bad == nil {
 		if d = s.Get(d.ID); d == nil {
 			return nil, arm.NotFound(r.ID)
@@ -88,38 +88,49 @@ func (tx *Tx) busy(d *state.Document) *arm.Error {
 }
 
 func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
-	d, bad := tx.parentOf(r)
-	if bad == nil {
-		bad = tx.busy(d)
-	}
+	d, isNew, bad := tx.ReplaceInside(r.ID, r.Type, body)
 	if bad != nil {
 		return bad
 	}
-	parent := d.Body()
-	list := children(parent, r.Type.Inside)
-	body["name"], body["id"], body["type"] = r.ID.Name(), r.ID.String(), r.Type.Name
-	arm.Object(body, "properties")["provisioningState"] = arm.Succeeded
 	status, verb := http.StatusOK, "update"
-	if i := indexOf(list, r.ID.Name()); i >= 0 {
-		was, _ := list[i].(map[string]any)
-		completeOne(r.Type, body, was)
-		list[i] = body
-	} else {
-		completeOne(r.Type, body, nil)
-		list, status, verb = append(list, body), http.StatusCreated, "create"
+	if isNew {
+		status, verb = http.StatusCreated, "create"
 	}
-	p := arm.Object(parent, "properties")
-	p[r.Type.Inside] = list
-	p["provisioningState"] = "Updating"
-	tx.refer(d.ID, tx.TypeOf(d.ID), parent, d.Body())
-	tx.Put(d.ID, parent)
-	tx.Begin(r, d.ID, verb, arm.Text(parent, "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
+	tx.Begin(r, d.ID, verb, arm.Text(d.Body(), "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
 	r.Answer(status, body)
 	return nil
 }
 
+// ReplaceInside puts a child into its parent's document, which it gives: a write of the child is an operation on the parent. It is what a PUT does and
+// what a deployment does for each of its resources.
+func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state.Document, isNew bool, bad *arm.Error) {
+	if d, bad = tx.parentOf(id); bad == nil {
+		bad = tx.busy(d)
+	}
+	if bad != nil {
+		return nil, false, bad
+	}
+	parent := d.Body()
+	list := children(parent, typ.Inside)
+	body["name"], body["id"], body["type"] = id.Name(), id.String(), typ.Name
+	arm.Object(body, "properties")["provisioningState"] = arm.Succeeded
+	if i := indexOf(list, id.Name()); i >= 0 {
+		was, _ := list[i].(map[string]any)
+		completeOne(typ, body, was)
+		list[i] = body
+	} else {
+		completeOne(typ, body, nil)
+		list, isNew = append(list, body), true
+	}
+	p := arm.Object(parent, "properties")
+	p[typ.Inside] = list
+	p["provisioningState"] = "Updating"
+	tx.refer(d.ID, tx.TypeOf(d.ID), parent, d.Body())
+	return tx.Put(d.ID, parent), isNew, nil
+}
+
 func (tx *Tx) removeInside(r *Request) *arm.Error {
-	d, bad := tx.parentOf(r)
+	d, bad := tx.parentOf(r.ID)
 	if bad == nil {
 		bad = tx.busy(d)
 	}

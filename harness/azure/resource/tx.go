@@ -2,6 +2,7 @@ package resource
 
 import (
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/state"
@@ -26,6 +27,27 @@ func (v View) TypeOf(id arm.ID) *Type { return v.engine.typeOf(id) }
 
 // TypeNamed is the type of a name, in any case; nil: there is none.
 func (v View) TypeNamed(name string) *Type { return v.engine.types[strings.ToLower(name)] }
+
+// Body is a resource as clients see it; children inside a parent's document count. nil: there is none.
+func (v View) Body(id arm.ID) map[string]any {
+	if d := v.Get(id); d != nil {
+		return d.Public()
+	}
+	typ := v.TypeOf(id)
+	if typ == nil || typ.Inside == "" || id.Collection() {
+		return nil
+	}
+	d := v.Get(id.Top(len(id.Types) - 1))
+	if d == nil {
+		return nil
+	}
+	list := children(d.Public(), typ.Inside)
+	if i := indexOf(list, id.Name()); i >= 0 {
+		body, _ := list[i].(map[string]any)
+		return body
+	}
+	return nil
+}
 
 // Exists reports whether an id, as a document names it, is a resource; children inside a parent's document count.
 func (v View) Exists(ref string) bool {
@@ -77,6 +99,12 @@ func (e *Engine) later(finish func(*Tx) *arm.Error) func(*state.Tx) *arm.Error {
 		return nil
 	}
 	return func(s *state.Tx) *arm.Error { return finish(e.tx(s)) }
+}
+
+// After does something later, in a transaction of its own over a subscription: nobody can ask after it.
+func (tx *Tx) After(subscription string, wait time.Duration, do func(*Tx)) {
+	e := tx.engine
+	tx.state.After(subscription, wait, func(s *state.Tx) { do(e.tx(s)) })
 }
 
 // Hold lets an operation run until it is finished, whatever its time was.

@@ -233,7 +233,10 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	}
 	if a.Now != nil {
 		answer, bad := a.Now(tx, r, body)
-		if bad == nil {
+		switch {
+		case bad == nil && answer == nil:
+			r.AnswerRaw(http.StatusNoContent, nil)
+		case bad == nil:
 			r.Answer(http.StatusOK, answer)
 		}
 		return bad

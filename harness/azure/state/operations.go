@@ -78,6 +78,14 @@ func (o *operations) start(target arm.ID, verb, location string, finish func(*Tx
 	return op
 }
 
+// after schedules work that is no resource's operation.
+func (o *operations) after(subscription string, wait time.Duration, do func(*Tx) *arm.Error) {
+	now := o.clock.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	heap.Push(&o.due, &Operation{Target: arm.ID{Subscription: subscription}, Begun: now, Ends: now.Add(wait), Status: arm.InProgress, finish: do})
+}
+
 // hold lets an operation run until finish, whatever its time was.
 func (o *operations) hold(op *Operation) {
 	o.mu.Lock()

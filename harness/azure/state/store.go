@@ -159,6 +159,11 @@ func (tx *Tx) Start(target arm.ID, verb, location string, finish func(*Tx) *arm.
 	return tx.store.ops.start(target, verb, location, finish)
 }
 
+// After does something later, in a transaction of its own over a subscription: nobody can ask after it.
+func (tx *Tx) After(subscription string, wait time.Duration, do func(*Tx)) {
+	tx.store.ops.after(subscription, wait, func(tx *Tx) *arm.Error { do(tx); return nil })
+}
+
 // Hold lets an operation run until it is finished, whatever its time was.
 func (tx *Tx) Hold(op *Operation) { tx.store.ops.hold(op) }
 

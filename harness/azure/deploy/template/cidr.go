@@ -23,13 +23,11 @@ func network(name string, v any) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// moved is an address so and so many behind another.
-func moved(a netip.Addr, by *big.Int) (netip.Addr, bool) {
+// moved is an address so and so many behind another, which the caller knows to be there.
+func moved(a netip.Addr, by *big.Int) netip.Addr {
 	sum := new(big.Int).Add(new(big.Int).SetBytes(a.AsSlice()), by)
-	if sum.Sign() < 0 || sum.BitLen() > a.BitLen() {
-		return a, false
-	}
-	return netip.AddrFromSlice(sum.FillBytes(make([]byte, a.BitLen()/8)))
+	out, _ := netip.AddrFromSlice(sum.FillBytes(make([]byte, a.BitLen()/8)))
+	return out
 }
 
 // count is how many addresses, or ranges, so many bits make.
@@ -41,7 +39,7 @@ func parseCIDR(a []any) (any, error) {
 		return nil, err
 	}
 	all := count(p.Addr().BitLen() - p.Bits())
-	last, _ := moved(p.Addr(), new(big.Int).Sub(all, big.NewInt(1)))
+	last := moved(p.Addr(), new(big.Int).Sub(all, big.NewInt(1)))
 	mask, _ := netip.AddrFromSlice(new(big.Int).Sub(count(p.Addr().BitLen()), all).FillBytes(make([]byte, p.Addr().BitLen()/8)))
 	out := map[string]any{"network": p.Addr().String(), "netmask": mask.String(), "firstUsable": p.Addr().String(), "lastUsable": last.String(), "cidr": int64(p.Bits())}
 	if p.Addr().Is4() {
@@ -63,7 +61,7 @@ func cidrSubnet(a []any) (any, error) {
 	if !ok || !ok2 || bits < int64(p.Bits()) || bits > int64(p.Addr().BitLen()) || at < 0 || big.NewInt(at).Cmp(count(int(bits)-p.Bits())) >= 0 {
 		return nil, errorf("Unable to evaluate template language function 'cidrSubnet': the range '%s' has no subnet of length '%s' at '%s'. Please see https://aka.ms/arm-functions/#cidrsubnet for usage details.", p, text(a[1]), text(a[2]))
 	}
-	from, _ := moved(p.Addr(), new(big.Int).Mul(big.NewInt(at), count(p.Addr().BitLen()-int(bits))))
+	from := moved(p.Addr(), new(big.Int).Mul(big.NewInt(at), count(p.Addr().BitLen()-int(bits))))
 	return netip.PrefixFrom(from, int(bits)).String(), nil
 }
 
@@ -84,6 +82,6 @@ func cidrHost(a []any) (any, error) {
 	if !ok || at < 0 || big.NewInt(at).Cmp(free) >= 0 {
 		return nil, errorf("Unable to evaluate template language function 'cidrHost': the range '%s' has no usable host at '%s'. Please see https://aka.ms/arm-functions/#cidrhost for usage details.", p, text(a[1]))
 	}
-	host, _ := moved(p.Addr(), big.NewInt(at+first))
+	host := moved(p.Addr(), big.NewInt(at+first))
 	return host.String(), nil
 }

@@ -115,6 +115,9 @@ func idBelow(name, scope string, a []any) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if strings.EqualFold(typ, "Microsoft.Resources/resourceGroups") && strings.HasPrefix(strings.ToLower(scope), "/subscriptions/") { // its id has no provider
+		return scope + "/resourceGroups/" + names[0], nil
+	}
 	parts := strings.Split(typ, "/")
 	id := strings.TrimSuffix(scope, "/") + "/providers/" + parts[0]
 	for i, n := range names {

@@ -131,8 +131,8 @@ func padLeft(a []any) (any, error) {
 	width, ok := whole(a[1])
 	pad := " "
 	if len(a) > 2 {
-		p, isText := a[2].(string)
-		if !isText || len(utf16.Encode([]rune(p))) != 1 {
+		p, one := a[2].(string)
+		if !one || len(utf16.Encode([]rune(p))) != 1 {
 			return nil, wrong("padLeft", "one character", a[2])
 		}
 		pad = p

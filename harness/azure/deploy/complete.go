@@ -1,0 +1,81 @@
+package deploy
+
+import (
+	"slices"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// removal is what complete mode does once everything is made: what is in the group and not in the template goes
+// (learn.microsoft.com "Azure Resource Manager deployment modes").
+type removal struct {
+	steps    []*deployed
+	failures []arm.Error
+}
+
+// beginRemoval finds what goes. Deployments stay, and so do extensions and children: those go with what they belong to.
+func (d *deployment) beginRemoval(tx *resource.Tx) {
+	d.removing = &removal{}
+	kept := map[string]bool{}
+	for _, r := range d.resources {
+		if r.state != skipped {
+			kept[r.id.Top(1).Key()] = true
+		}
+	}
+	for _, doc := range surplus(tx.View, d.id, kept) {
+		d.removing.steps = append(d.removing.steps, &deployed{id: doc.ID, typ: tx.TypeOf(doc.ID), typeName: doc.ID.Type(), name: doc.ID.Name(), state: waiting})
+	}
+	d.undone += len(d.removing.steps)
+	d.remove(tx)
+}
+
+func surplus(v resource.View, of arm.ID, kept map[string]bool) []*state.Document {
+	docs := v.Below(arm.GroupID(of))
+	return slices.DeleteFunc(docs, func(doc *state.Document) bool {
+		typ := v.TypeOf(doc.ID)
+		return doc.ID.Scope != "" || len(doc.ID.Types) != 1 || kept[doc.ID.Key()] || typ == nil || typ.Name == typeName || typ.Name == "Microsoft.Authorization/roleAssignments"
+	})
+}
+
+// remove deletes what nothing holds any more, and goes on when that is gone.
+func (d *deployment) remove(tx *resource.Tx) {
+	var held *arm.Error
+	for _, r := range d.removing.steps {
+		if r.state != waiting {
+			continue
+		}
+		if r.typ.Held != nil {
+			if bad := r.typ.Held(tx, r.id); bad != nil {
+				held = bad
+				continue
+			}
+		}
+		d.set(r, running, nil, tx.Now())
+		if tx.Immediate(r.typ.Name) {
+			tx.Erase(r.id)
+			d.set(r, arm.Succeeded, nil, tx.Now())
+			continue
+		}
+		tx.SetState(r.id, "Deleting")
+		tx.Start(r.id, "delete", "", func(tx *resource.Tx) *arm.Error {
+			tx.Erase(r.id)
+			if !d.over {
+				d.set(r, arm.Succeeded, nil, tx.Now())
+				d.remove(tx)
+				d.advance(tx)
+			}
+			return nil
+		})
+	}
+	if d.active > 0 || held == nil {
+		return
+	}
+	for _, r := range d.removing.steps {
+		if r.state == waiting {
+			d.set(r, arm.Failed, held, tx.Now())
+			d.removing.failures = append(d.removing.failures, *held)
+		}
+	}
+}

@@ -1,0 +1,317 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/deploy/template"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// failed says whether something was not made, or never came to its turn.
+func (d *deployment) failed() bool {
+	return d.undone > 0 || slices.ContainsFunc(d.resources, func(r *deployed) bool { return r.failure != nil })
+}
+
+// end tells how it went.
+func (d *deployment) end(tx *resource.Tx) {
+	d.over = true
+	d.all.running.Delete(d.id.Key())
+	failure := d.failure()
+	if d.fails != nil && failure == nil {
+		failure = d.fails()
+	}
+	var outputs map[string]any
+	if failure == nil {
+		failure = arm.Guarded(func() (bad *arm.Error) { outputs, bad = d.outputs(tx.View); return bad })
+	}
+	state := arm.Succeeded
+	if failure != nil {
+		state = arm.Failed
+	}
+	d.document(tx, state, outputs, failure)
+	if d.op != nil {
+		tx.Finish(d.op, failure)
+	}
+	if d.nested != nil {
+		d.nested(tx, failure)
+	}
+}
+
+// failure is what went wrong, of each resource.
+func (d *deployment) failure() *arm.Error {
+	var details []arm.Error
+	for _, r := range d.resources {
+		if f := r.failure; f != nil {
+			details = append(details, arm.Error{Code: f.Code, Message: f.Message, Target: f.Target, Details: f.Details})
+		}
+	}
+	if d.removing != nil {
+		details = append(details, d.removing.failures...)
+	}
+	if len(details) == 0 && d.undone > 0 {
+		for _, r := range d.resources {
+			if r.state == waiting {
+				return invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", r.id)
+			}
+		}
+	}
+	if len(details) == 0 {
+		return nil
+	}
+	return &arm.Error{
+		Status: http.StatusConflict, Code: "DeploymentFailed", Target: d.id.String(), Details: details,
+		Message: "At least one resource deployment operation failed. Please list deployment operations for details. Please see https://aka.ms/arm-deployment-operations for usage details.",
+	}
+}
+
+func (d *deployment) outputs(v resource.View) (map[string]any, *arm.Error) {
+	scope := *d.scope
+	d.runtime(v, &scope)
+	values, err := d.tpl.Evaluated(&scope)
+	if err != nil {
+		var of *template.OutputError
+		name := ""
+		if errors.As(err, &of) {
+			name = of.Name
+		}
+		e := arm.Gatewayf(http.StatusBadRequest, "DeploymentOutputEvaluationFailed", "Unable to evaluate template outputs: '%s'. Please see error details and deployment operations. Please see https://aka.ms/arm-common-errors for usage details.", name)
+		e.Details = []arm.Error{{Code: "DeploymentOutputEvaluationFailed", Target: name, Message: err.Error()}}
+		return nil, e
+	}
+	out := map[string]any{}
+	for name, o := range values {
+		one := map[string]any{"type": o.Type}
+		if !o.Secure {
+			one["value"] = o.Value
+		}
+		out[name] = one
+	}
+	return out, nil
+}
+
+// document writes the deployment's own resource.
+func (d *deployment) document(tx *resource.Tx, state string, outputs map[string]any, failure *arm.Error) {
+	p := d.told(tx.Now(), state)
+	var made []any
+	for _, r := range d.resources {
+		if r.state == arm.Succeeded && !r.existing {
+			made = append(made, map[string]any{"id": r.id.String()})
+		}
+	}
+	if made != nil && state == arm.Succeeded {
+		p["outputResources"] = made
+	}
+	if outputs != nil {
+		p["outputs"] = outputs
+	}
+	if failure != nil {
+		p["error"] = failure.Body()
+	}
+	doc := map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": typeName, "properties": p, operationsTag: d.steps(tx.Now()), templateTag: d.scope.Deployment["properties"].(map[string]any)["template"]} //nolint:forcetypeassert // newScope made it
+	if d.location != "" {
+		doc["location"] = d.location
+	}
+	tx.Put(d.id, doc)
+}
+
+// told are the properties of a deployment: what is declared secure without its value.
+func (d *deployment) told(now time.Time, state string) map[string]any {
+	values := map[string]any{}
+	for name, v := range d.scope.Parameters {
+		declared, _ := d.tpl.Parameters[name].(map[string]any)
+		one := map[string]any{"type": d.tpl.TypeName(declared)}
+		if !d.tpl.Secure(declared) {
+			one["value"] = v
+		}
+		values[name] = one
+	}
+	properties, _ := d.scope.Deployment["properties"].(map[string]any)
+	return map[string]any{
+		"mode": d.mode, "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": duration(now.Sub(d.begun)), "templateHash": properties["templateHash"],
+		"correlationId": arm.Derived("deployment", d.id.String(), arm.Timestamp(d.begun)), "parameters": values, "providers": d.providers(), "dependencies": d.dependencies(),
+	}
+}
+
+// duration is a span as XML has it.
+func duration(span time.Duration) string {
+	t := "PT"
+	if h := int(span.Hours()); h > 0 {
+		t += strconv.Itoa(h) + "H"
+	}
+	if m := int(span.Minutes()) % 60; m > 0 {
+		t += strconv.Itoa(m) + "M"
+	}
+	return t + strconv.FormatFloat((span%time.Minute).Seconds(), 'f', -1, 64) + "S"
+}
+
+// hash is a template's: a number of 64 bits, as the service's is. Which hash the service takes is not published: the values differ.
+func hash(doc map[string]any) string {
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return "0"
+	}
+	n, _ := strconv.ParseUint(strings.ReplaceAll(arm.Derived("template", string(raw)), "-", "")[:16], 16, 64)
+	return strconv.FormatUint(n, 10)
+}
+
+// providers are the namespaces and types of the template, with the regions they are made in.
+func (d *deployment) providers() []any {
+	types := map[string]map[string][]any{}
+	for _, r := range d.resources {
+		if r.existing {
+			continue
+		}
+		namespace, typ, _ := strings.Cut(r.typeName, "/")
+		if types[namespace] == nil {
+			types[namespace] = map[string][]any{}
+		}
+		var where any
+		if at, err := r.scope.Eval(arm.At(r.source, "location")); err == nil && at != nil {
+			if s, ok := at.(string); ok {
+				where = strings.ToLower(strings.ReplaceAll(s, " ", ""))
+			}
+		}
+		if !slices.Contains(types[namespace][typ], where) {
+			types[namespace][typ] = append(types[namespace][typ], where)
+		}
+	}
+	out := []any{}
+	for _, namespace := range slices.Sorted(maps.Keys(types)) {
+		list := []any{}
+		for _, typ := range slices.Sorted(maps.Keys(types[namespace])) {
+			list = append(list, map[string]any{"resourceType": typ, "locations": types[namespace][typ]})
+		}
+		out = append(out, map[string]any{"namespace": namespace, "resourceTypes": list})
+	}
+	return out
+}
+
+// maxTold bounds how many dependencies of one resource are told: each turn of a loop that waits for all of another has as many as that has turns.
+const maxTold = 64
+
+func (d *deployment) dependencies() []any {
+	out := []any{}
+	one := func(r *deployed) map[string]any {
+		return map[string]any{"id": r.id.String(), "resourceType": r.typeName, "resourceName": r.name}
+	}
+	for _, r := range d.resources {
+		on := []any{}
+		for _, u := range r.depends {
+			many := []*deployed{u.one}
+			if u.all != nil {
+				many = u.all.turns
+			}
+			for _, x := range many {
+				if x.state != skipped && len(on) < maxTold {
+					on = append(on, one(x))
+				}
+			}
+		}
+		if len(on) > 0 && r.state != skipped {
+			entry := one(r)
+			entry["dependsOn"] = on
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// Where a deployment's operations and its template are kept with its document.
+const (
+	operationsTag = "drydockOperations"
+	templateTag   = "drydockTemplate"
+)
+
+// steps are what a deployment does and has done.
+func (d *deployment) steps(now time.Time) []any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := []any{}
+	for _, r := range d.resources {
+		if r.state == waiting || r.state == skipped || r.existing {
+			continue
+		}
+		out = append(out, d.step(r, r.operation, now))
+	}
+	if d.removing != nil {
+		for _, r := range d.removing.steps {
+			if r.state != waiting {
+				out = append(out, d.step(r, "Delete", now))
+			}
+		}
+	}
+	return out
+}
+
+func (d *deployment) step(r *deployed, what string, now time.Time) map[string]any {
+	status := "OK"
+	ended := r.ended
+	if r.state == running {
+		ended = now
+	}
+	p := map[string]any{
+		"provisioningOperation": what, "provisioningState": map[string]string{running: "Running", arm.Succeeded: arm.Succeeded, arm.Failed: arm.Failed}[r.state],
+		"timestamp": arm.Timestamp(ended), "duration": duration(ended.Sub(r.begun)), "serviceRequestId": arm.Derived("request", d.id.String(), r.id.String()),
+		"targetResource": map[string]any{"id": r.id.String(), "resourceType": r.typeName, "resourceName": r.name}, "trackingId": arm.Derived("track", r.id.String()),
+	}
+	switch {
+	case r.failure != nil:
+		status = http.StatusText(r.failure.Status)
+		p["statusMessage"] = map[string]any{"error": r.failure.Body()}
+	case r.state == running:
+		status = "Created"
+	}
+	p["statusCode"] = strings.ReplaceAll(status, " ", "")
+	op := strings.ToUpper(strings.ReplaceAll(arm.Derived("operation", d.id.String(), what, r.id.String()), "-", ""))[:16]
+	return map[string]any{"id": d.id.String() + "/operations/" + op, "operationId": op, "properties": p}
+}
+
+// operations lists what a deployment does, while it does it and after.
+func (ds *deployments) operations(v resource.View, id arm.ID) map[string]any {
+	at := id.Top(1)
+	if at.Provider == "" { // a path without the provider
+		at = arm.ID{Subscription: id.Subscription, ResourceGroup: id.ResourceGroup, Provider: "Microsoft.Resources", Types: id.Types[:1], Names: id.Names[:1]}
+	}
+	doc := v.Get(at)
+	if doc == nil {
+		return nil
+	}
+	list, _ := doc.Hidden[operationsTag].([]any)
+	if d := ds.find(at); d != nil {
+		list = d.steps(v.Now())
+	}
+	if list == nil {
+		list = []any{}
+	}
+	if len(id.Names) > 1 {
+		i := slices.IndexFunc(list, func(x any) bool { return strings.EqualFold(arm.Text(x, "operationId"), id.Name()) })
+		if i < 0 {
+			return nil
+		}
+		op, _ := list[i].(map[string]any)
+		return op
+	}
+	return map[string]any{"value": list}
+}
+
+// exportDeployment gives the template that was deployed.
+func exportDeployment(tx *resource.Tx, r *resource.Request, _ map[string]any) (map[string]any, *arm.Error) {
+	doc := tx.Get(r.ID.Parent())
+	if doc == nil {
+		return nil, arm.NotFound(r.ID.Parent())
+	}
+	tpl, ok := doc.Hidden[templateTag].(map[string]any)
+	if !ok {
+		return nil, arm.Gatewayf(http.StatusNotFound, "DeploymentTemplateNotFound", "%s", fmt.Sprintf("The template of the deployment '%s' is not kept.", doc.ID.Name()))
+	}
+	return map[string]any{"template": tpl}, nil
+}

@@ -1,0 +1,91 @@
+package deploy
+
+import (
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/deploy/template"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// within puts a nested deployment's template into what it is asked for. Its expressions see the parent's parameters and variables unless it says
+// that its scope is inner (learn.microsoft.com "Linked and nested templates", Expression evaluation scope).
+func (d *deployment) within(r *deployed, scope *template.Scope, body map[string]any) error {
+	inner := arm.At(r.source, "properties", "template")
+	if inner == nil {
+		return nil
+	}
+	p := arm.Object(body, "properties")
+	if strings.EqualFold(arm.Text(p, "expressionEvaluationOptions", "scope"), "inner") {
+		p["template"] = inner
+		return nil
+	}
+	if given, ok := arm.At(p, "parameters").(map[string]any); ok && len(given) > 0 {
+		return &template.Error{Message: "The nested deployment '" + r.name + "' has parameters, and its template is evaluated in the outer scope, where they are not seen: set expressionEvaluationOptions.scope to 'inner'. Please see https://aka.ms/arm-deployment-nested for usage details."}
+	}
+	e, err := scope.Eval(inner)
+	if err != nil {
+		return err
+	}
+	p["template"] = escaped(e)
+	return nil
+}
+
+// escaped keeps what was evaluated in the outer scope from being evaluated again.
+func escaped(v any) any {
+	switch x := v.(type) {
+	case string:
+		if template.IsExpression(x) || strings.HasPrefix(x, "[[") {
+			return "[" + x
+		}
+	case []any:
+		for i := range x {
+			x[i] = escaped(x[i])
+		}
+	case map[string]any:
+		for k := range x {
+			x[k] = escaped(x[k])
+		}
+	}
+	return v
+}
+
+// nest runs a deployment within this one: in its own group and subscription, which is not always this one's.
+func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
+	d.set(r, running, nil, tx.Now())
+	caller := d.caller
+	caller.Subscription = r.id.Subscription
+	own := strings.EqualFold(r.id.Subscription, d.id.Subscription)
+	ended := func(tx *resource.Tx, failure *arm.Error) {
+		if own {
+			d.settled(tx, r, failure)
+			return
+		}
+		tx.After(d.id.Subscription, 0, func(tx *resource.Tx) { d.settled(tx, r, failure) })
+	}
+	// It begins when this deployment's turn is over: it may end at once, and would go through this one's list while that is gone through.
+	tx.After(r.id.Subscription, 0, func(tx *resource.Tx) {
+		if d.over {
+			return
+		}
+		inner, bad := d.all.prepare(tx.View, r.id, caller, body)
+		if bad == nil && inner.complete() && !d.complete() {
+			bad = invalidTemplate("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
+		}
+		if bad == nil {
+			if at := d.all.find(r.id); at != nil {
+				bad = arm.Gatewayf(409, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
+					r.id.Name(), at.begun.UTC().Format("1/2/2006 3:04:05 PM"))
+			}
+		}
+		if bad != nil {
+			ended(tx, bad)
+			return
+		}
+		r.inner = inner
+		inner.nested = ended
+		inner.document(tx, "Running", nil, nil)
+		d.all.running.Store(r.id.Key(), inner)
+		inner.advance(tx)
+	})
+}

@@ -1,0 +1,169 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/deploy/template"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+// prepare reads a deployment's template and finds everything that is wrong before anything is made.
+func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, body map[string]any) (*deployment, *arm.Error) {
+	d := &deployment{all: ds, id: id, caller: caller, begun: v.Now()}
+	p, bad := d.request(body)
+	if bad != nil {
+		return nil, bad
+	}
+	doc, bad := templateOf(p)
+	if bad != nil {
+		return nil, bad
+	}
+	var err error
+	if d.tpl, err = template.Parse(doc); err != nil {
+		return nil, templateError(err, "")
+	}
+	if d.scope, bad = d.newScope(v, doc); bad != nil {
+		return nil, bad
+	}
+	given, _ := arm.At(p, "parameters").(map[string]any)
+	if inner, ok := arm.At(given, "parameters").(map[string]any); ok && arm.Text(given, "$schema") != "" { // a parameters file as it is
+		given = inner
+	}
+	if err := d.tpl.Bind(d.scope, given); err != nil {
+		return nil, templateError(err, "")
+	}
+	if err := d.tpl.CheckOutputs(d.scope); err != nil {
+		return nil, templateError(err, "")
+	}
+	if bad := d.expand(v); bad != nil {
+		return nil, bad
+	}
+	return d, d.order()
+}
+
+// request reads what a deployment is asked to be beside its template.
+func (d *deployment) request(body map[string]any) (map[string]any, *arm.Error) {
+	p, ok := arm.At(body, "properties").(map[string]any)
+	if !ok {
+		return nil, invalidContent("Required property 'properties' not found in JSON. Path '', line 1, position 2.")
+	}
+	mode, ok := arm.At(p, "mode").(string)
+	if !ok || mode == "" {
+		return nil, invalidContent("Required property 'mode' not found in JSON. Path 'properties', line 1, position 15.")
+	}
+	i := slices.IndexFunc([]string{"Incremental", "Complete"}, func(m string) bool { return strings.EqualFold(m, mode) })
+	if i < 0 {
+		return nil, invalidContent("Error converting value \"%s\" to type 'Azure.Deployments.Core.Definitions.DeploymentMode'. Path 'properties.mode', line 1, position 1.", mode)
+	}
+	d.mode = []string{"Incremental", "Complete"}[i]
+	d.location = arm.Text(body, "location")
+	if d.id.ResourceGroup == "" {
+		if d.location == "" {
+			return nil, arm.Gatewayf(400, "LocationRequired", "The location property is required for this definition.")
+		}
+		if d.complete() {
+			return nil, arm.Gatewayf(400, "InvalidDeploymentMode", "The deployment mode 'Complete' is not supported at the scope of a subscription: only 'Incremental' is.")
+		}
+	} else if d.location != "" {
+		return nil, arm.Gatewayf(400, "InvalidDeployment", "The 'location' property is not allowed for '%s' at resource group scope. Please see https://aka.ms/arm-deployment-subscription for usage details.", d.id.Name())
+	}
+	return p, nil
+}
+
+func templateOf(p map[string]any) (map[string]any, *arm.Error) {
+	if arm.At(p, "templateLink") != nil {
+		return nil, arm.Gatewayf(400, "InvalidTemplate", "Deployment template validation failed: 'The property templateLink is not one of the twin's: give the template itself'.")
+	}
+	if arm.At(p, "parametersLink") != nil {
+		return nil, arm.Gatewayf(400, "InvalidTemplate", "Deployment template validation failed: 'The property parametersLink is not one of the twin's: give the parameters themselves'.")
+	}
+	written := arm.At(p, "template")
+	if _, ok := written.(string); ok { // github.com/Azure/azure-rest-api-specs#16759
+		return nil, invalidContent("Error converting value to type 'Azure.Deployments.Core.Definitions.Schema.Template'. Path 'properties.template', line 1, position 1.")
+	}
+	doc, ok := written.(map[string]any)
+	if !ok {
+		return nil, arm.Gatewayf(400, "InvalidTemplateDeployment", "The deployment has neither a template nor a templateLink.")
+	}
+	return doc, nil
+}
+
+// newScope is what the template's expressions see of where it is deployed.
+func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Scope, *arm.Error) {
+	s := &template.Scope{
+		Now:          v.Now(),
+		Tenant:       map[string]any{"tenantId": v.Tenant(), "displayName": "Drydock", "id": "/tenants/" + v.Tenant()},
+		Subscription: map[string]any{"id": "/subscriptions/" + d.id.Subscription, "subscriptionId": d.id.Subscription, "tenantId": v.Tenant(), "displayName": "Drydock"},
+		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": hash(doc)}},
+		ResourceID:   d.resourceID,
+		Zones:        zones,
+	}
+	if d.location != "" {
+		s.Deployment["location"] = d.location
+	}
+	if d.id.ResourceGroup != "" {
+		group := v.Get(arm.GroupID(d.id))
+		if group == nil {
+			return nil, arm.NotFound(arm.GroupID(d.id))
+		}
+		s.ResourceGroup = group.Public()
+	}
+	return s, nil
+}
+
+// resourceID is the function of that name: the deployment's own subscription and group unless others are named. In a subscription a first name is the
+// subscription's, for there is no group.
+func (d *deployment) resourceID(subscription, group, typ string, names []string) (string, error) {
+	if d.id.ResourceGroup == "" && subscription == "" && group != "" {
+		subscription, group = group, ""
+	}
+	id := arm.ID{Subscription: d.id.Subscription, ResourceGroup: d.id.ResourceGroup}
+	if subscription != "" {
+		id.Subscription = subscription
+	}
+	if group != "" {
+		id.ResourceGroup = group
+	}
+	return joined("/subscriptions/"+id.Subscription, id.ResourceGroup, typ, names), nil
+}
+
+// joined is the id of a type and its names below a subscription, or below anything else where group is empty.
+func joined(scope, group, typ string, names []string) string {
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(scope, "/"))
+	if strings.EqualFold(typ, groupType) && group == "" && len(names) == 1 {
+		return b.String() + "/resourceGroups/" + names[0]
+	}
+	if group != "" {
+		b.WriteString("/resourceGroups/" + group)
+	}
+	parts := strings.Split(typ, "/")
+	b.WriteString("/providers/" + parts[0])
+	for i, n := range names {
+		b.WriteString("/" + parts[i+1] + "/" + n)
+	}
+	return b.String()
+}
+
+// groupType is a resource group as templates name it.
+const groupType = "Microsoft.Resources/resourceGroups"
+
+// zones: three in a region that has them. The regions are those of learn.microsoft.com "Azure regions list" with availability zones; the types are the
+// twin's zonal ones.
+func zones(provider, typ, location string) int {
+	zonal := []string{"Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachineScaleSets", "Microsoft.Compute/disks", "Microsoft.Network/publicIPAddresses", "Microsoft.Network/loadBalancers"}
+	regions := []string{
+		"australiaeast", "brazilsouth", "canadacentral", "centralindia", "centralus", "eastasia", "eastus", "eastus2", "francecentral", "germanywestcentral", "italynorth", "japaneast",
+		"koreacentral", "northeurope", "norwayeast", "polandcentral", "qatarcentral", "southafricanorth", "southcentralus", "southeastasia", "spaincentral", "swedencentral",
+		"switzerlandnorth", "uaenorth", "uksouth", "westeurope", "westus2", "westus3",
+	}
+	is := func(list []string, what string) bool {
+		return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, what) })
+	}
+	if is(zonal, provider+"/"+typ) && is(regions, strings.ReplaceAll(location, " ", "")) {
+		return 3
+	}
+	return 0
+}
