@@ -308,9 +308,7 @@ func fillAvailabilitySet(_ *resource.Tx, _ arm.ID, body, _ map[string]any) {
 }
 
 func heldAvailabilitySet(tx *resource.Tx, id arm.ID) *arm.Error {
-	vms := arm.ID{Subscription: id.Subscription, Provider: "Microsoft.Compute", Types: []string{"virtualMachines"}}
-	docs, _ := tx.List(vms, "", 1<<30)
-	for _, d := range docs {
+	for _, d := range tx.Naming(id) {
 		if strings.EqualFold(arm.Text(d.Body(), "properties", "availabilitySet", "id"), id.String()) {
 			return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Availability Set '%s' cannot be deleted. Before deleting an Availability Set please ensure that it does not contain any VM.", id.Name())
 		}

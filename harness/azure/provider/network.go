@@ -133,13 +133,11 @@ func fillLoadBalancer(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
 	}
 }
 
-// referenced refuses to delete what another resource of the group's subscription names in a property.
+// referenced refuses to delete what another resource of Microsoft.Network names in a property.
 func referenced(code, message, property string) func(tx *resource.Tx, id arm.ID) *arm.Error {
 	return func(tx *resource.Tx, id arm.ID) *arm.Error {
-		want := `"` + property + `":{`
-		for _, d := range tx.All() {
-			if strings.EqualFold(d.ID.Provider, "Microsoft.Network") && strings.EqualFold(d.ID.Subscription, id.Subscription) && strings.Contains(string(d.Raw), want) &&
-				names(d.Body(), property, id.String()) {
+		for _, d := range tx.Naming(id) {
+			if strings.EqualFold(d.ID.Provider, "Microsoft.Network") && names(d.Body(), property, id.String()) {
 				return arm.Errorf(http.StatusBadRequest, code, message, id, d.ID)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"drydock.dev/drydock/harness/azure/arm"
 )
@@ -18,6 +19,7 @@ type Document struct {
 	Raw    []byte
 	Hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
 	etag   uint64
+	names  []string // the keys of the resources it names
 }
 
 // HiddenPrefix begins the names of fields that are kept with a document and no client sees.
@@ -30,8 +32,13 @@ func (d *Document) ETag() string { return `"` + strconv.FormatUint(d.etag, 16) +
 type documents struct {
 	mu    sync.RWMutex
 	docs  map[string]*Document
-	kinds map[string][]string // subscription + type, lower case -> sorted keys
-	etags uint64
+	kinds map[string][]string            // subscription + type, lower case -> sorted keys
+	named map[string]map[string]struct{} // key -> the keys of the documents that name it, whether it is there or not
+	etags atomic.Uint64
+}
+
+func newDocuments() documents {
+	return documents{docs: map[string]*Document{}, kinds: map[string][]string{}, named: map[string]map[string]struct{}{}}
 }
 
 func kindOf(id arm.ID) string { return strings.ToLower(id.Subscription + " " + id.Type()) }
@@ -55,10 +62,8 @@ func (s *documents) put(id arm.ID, body map[string]any) *Document {
 			delete(body, k)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.etags++
-	d := &Document{ID: id, Hidden: hidden, etag: s.etags}
+	key, kind := id.Key(), kindOf(id)
+	d := &Document{ID: id, Hidden: hidden, etag: s.etags.Add(1), names: namesIn(key, body)}
 	if _, tagged := body["etag"]; tagged { // documents that carry their etag are written back with it in If-Match
 		body = maps.Clone(body)
 		body["etag"] = "W/" + d.ETag()
@@ -67,12 +72,15 @@ func (s *documents) put(id arm.ID, body map[string]any) *Document {
 	if d.Raw, err = json.Marshal(body); err != nil {
 		d.Raw = []byte("{}")
 	}
-	key, kind := id.Key(), kindOf(id)
-	if _, there := s.docs[key]; !there {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, there := s.docs[key]
+	if !there {
 		keys := s.kinds[kind]
 		i := sort.SearchStrings(keys, key)
 		s.kinds[kind] = slices.Insert(keys, i, key)
 	}
+	s.rename(key, old, d)
 	s.docs[key] = d
 	return d
 }
@@ -81,9 +89,11 @@ func (s *documents) remove(id arm.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key, kind := id.Key(), kindOf(id)
-	if _, there := s.docs[key]; !there {
+	old, there := s.docs[key]
+	if !there {
 		return
 	}
+	s.rename(key, old, nil)
 	delete(s.docs, key)
 	keys := s.kinds[kind]
 	if i := sort.SearchStrings(keys, key); i < len(keys) && keys[i] == key {
@@ -115,20 +125,25 @@ func (s *documents) list(collection arm.ID, after string, page int) (out []*Docu
 	return out, ""
 }
 
-// below lists everything whose path begins with a resource's.
+// below lists everything whose path begins with a resource's, in order.
 func (s *documents) below(id arm.ID) []*Document {
-	prefix := id.Key() + "/"
+	prefix, subscription := id.Key()+"/", strings.ToLower(id.Subscription)+" "
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var out []*Document
-	for k, d := range s.docs {
-		if strings.HasPrefix(k, prefix) {
-			out = append(out, d)
+	for kind, keys := range s.kinds {
+		if !strings.HasPrefix(kind, subscription) {
+			continue
+		}
+		for i := sort.SearchStrings(keys, prefix); i < len(keys) && strings.HasPrefix(keys[i], prefix); i++ {
+			out = append(out, s.docs[keys[i]])
 		}
 	}
-	slices.SortFunc(out, func(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) })
+	slices.SortFunc(out, byKey)
 	return out
 }
+
+func byKey(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) }
 
 // all lists everything, for whoever saves the state.
 func (s *documents) all() []*Document {
@@ -138,7 +153,7 @@ func (s *documents) all() []*Document {
 	for _, d := range s.docs {
 		out = append(out, d)
 	}
-	slices.SortFunc(out, func(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) })
+	slices.SortFunc(out, byKey)
 	return out
 }
 

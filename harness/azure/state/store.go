@@ -30,7 +30,7 @@ func New(c arm.Clock, seed uint64) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{docs: documents{docs: map[string]*Document{}, kinds: map[string][]string{}}, ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
+	return &Store{docs: newDocuments(), ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
 }
 
 // SetTiming changes how the operations of a type run; what is left empty stays.
@@ -98,6 +98,9 @@ func (v View) List(collection arm.ID, after string, page int) (out []*Document, 
 
 // Below lists everything whose path begins with a resource's.
 func (v View) Below(id arm.ID) []*Document { return v.store.docs.below(id) }
+
+// Naming lists the documents, of any subscription, that name a resource anywhere, in order; its own and those below it are not among them.
+func (v View) Naming(id arm.ID) []*Document { return v.store.docs.naming(id) }
 
 // All lists everything, in order.
 func (v View) All() []*Document { return v.store.docs.all() }
