@@ -75,6 +75,44 @@ func TestDelayLinks(t *testing.T) {
 	}
 }
 
+// A wire carries from the moment there is one, and nothing is lost when it goes: TCP would send the first packet of a connection again after a second, which
+// nobody would take for a delay of 100 ms.
+func TestWireCarriesAtOnce(t *testing.T) {
+	lab := newNetwork(t)
+	lab.must(t, buildNetwork)
+	a, b := newNode(t, lab, 1), newNode(t, lab, 2)
+	once := func(when string, to, from *node) {
+		t.Helper()
+		word := rand.Text()
+		from.must(t, func() error {
+			c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from.Addr)}, &net.UDPAddr{IP: net.ParseIP(to.Addr), Port: 7})
+			if err != nil {
+				return err
+			}
+			_, err = c.Write([]byte(word))
+			return errors.Join(err, c.Close())
+		})
+		if !to.heard(t, word, 2*time.Second) {
+			t.Errorf("%s: %s did not hear %s", when, to.Name, from.Name)
+		}
+	}
+	if !a.hears(t, b, b.Addr, a.Addr, true) || !b.hears(t, a, a.Addr, b.Addr, true) {
+		t.Fatal("they do not hear each other")
+	}
+	for i := range 30 {
+		var w *wire
+		lab.must(t, func() (err error) {
+			w, err = newWire(a.Machine, pace{}, pace{})
+			return err
+		})
+		once(fmt.Sprintf("%d, with a wire", i), a, b)
+		once(fmt.Sprintf("%d, with a wire", i), b, a)
+		lab.must(t, func() error { return w.Close() })
+		once(fmt.Sprintf("%d, without", i), a, b)
+		once(fmt.Sprintf("%d, without", i), b, a)
+	}
+}
+
 // A stream arrives whole through a wire that lets it pass late, and no faster than its rate.
 func TestStreamThroughWire(t *testing.T) {
 	lab := newNetwork(t)

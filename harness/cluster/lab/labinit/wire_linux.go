@@ -1,6 +1,7 @@
 package labinit
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // A wire is a slow piece of a machine's cable: while it is there, the lab's end of the cable is no port of the bridge. What comes in by it is taken
@@ -78,6 +81,9 @@ func newWire(m Machine, out, in pace) (w *wire, err error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if err := carry(port, inner); err != nil {
+		return nil, err
+	}
 	if err := divert(wireTable(m), m.Link, inner); err != nil {
 		return nil, err
 	}
@@ -91,6 +97,24 @@ func newWire(m Machine, out, in pace) (w *wire, err error) {
 	w.pump(w.ends[0], w.ends[1], out)
 	w.pump(w.ends[1], w.ends[0], in)
 	return w, nil
+}
+
+// carry waits until a new cable carries. The kernel tells a bridge that a port has a carrier, and lets packets go out by it, in work of its own that a busy
+// host comes to late (net/core/link_watch.c); what is sent before is lost.
+func carry(ends ...string) error {
+	for _, name := range ends {
+		err := cluster.Await(context.Background(), name+" carries", cluster.Wait{For: 5 * time.Second, Every: 2 * time.Millisecond}, func(context.Context) error {
+			link, err := netlink.LinkByName(name)
+			if err == nil && link.Attrs().OperState != netlink.OperUp {
+				err = fmt.Errorf("it is %s", link.Attrs().OperState)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unwire makes a machine's cable as it was, whatever of a wire is there.
