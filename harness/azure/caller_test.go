@@ -53,7 +53,9 @@ func newClientOf(t *testing.T, o Options) *client {
 		t.Fatal(err)
 	}
 	clock := arm.NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	o.Clock, o.Policy = clock, p
+	if o.Clock = clock; o.Policy == nil {
+		o.Policy = p
+	}
 	twin, err := New(signed(t, o))
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +86,12 @@ func (c *client) as(principal string) *client {
 // do sends a request; path is below the test's subscription, or absolute with a leading slash and "subscriptions".
 func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 	c.t.Helper()
+	return c.doWith(nil, method, path, body)
+}
+
+// doWith is that with headers.
+func (c *client) doWith(h http.Header, method, path, body string) *httptest.ResponseRecorder {
+	c.t.Helper()
 	if !strings.HasPrefix(path, "/") {
 		path = "/subscriptions/" + testSubscription + "/" + path
 	}
@@ -95,9 +103,19 @@ func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 		path += sep + "api-version=2024-03-01"
 	}
 	r := httptest.NewRequestWithContext(c.t.Context(), method, "https://management.example"+path, strings.NewReader(body))
+	for k, v := range h {
+		r.Header[k] = v
+	}
 	r.Header.Set("Authorization", "Bearer "+c.bearer())
 	w := httptest.NewRecorder()
 	c.twin.ServeHTTP(w, r)
+	return w
+}
+
+// control asks the control listener's handler, whoever may.
+func (c *client) control(method, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	c.twin.control().ServeHTTP(w, httptest.NewRequestWithContext(c.t.Context(), method, "http://control/_twin/"+path, strings.NewReader(body)))
 	return w
 }
 

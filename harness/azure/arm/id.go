@@ -37,7 +37,9 @@ func ParseID(path string) (id ID, ok bool) {
 			id.Types, id.Names = []string{"resourceGroups"}, rest[1:]
 			return id, true
 		}
-		rest = rest[2:]
+		if rest = rest[2:]; !withinGroup(rest) {
+			return id, false
+		}
 	}
 	if id.Scope != "" {
 		rest = parts[lastProvider(parts):]
@@ -65,6 +67,17 @@ func ParseID(path string) (id ID, ok bool) {
 		}
 	}
 	return id, true
+}
+
+// withinGroup reports whether something of a path can be in a resource group: groups and subscriptions are in none, and a namespace alone is nothing in it.
+func withinGroup(rest []string) bool {
+	switch strings.ToLower(rest[0]) {
+	case "resourcegroups", "subscriptions":
+		return false
+	case "providers":
+		return len(rest) > 2
+	}
+	return true
 }
 
 func lastProvider(parts []string) int {
@@ -123,11 +136,13 @@ func (id ID) String() string {
 	} else if id.ResourceGroup != "" {
 		b.WriteString("/resourceGroups/" + id.ResourceGroup)
 	}
-	if id.Provider == "" {
-		return b.String()
+	types := id.Types
+	if id.Provider != "" {
+		b.WriteString("/providers/" + id.Provider)
+	} else if len(types) > 0 && (strings.EqualFold(types[0], "subscriptions") || strings.EqualFold(types[0], "resourceGroups")) {
+		types = nil // said already
 	}
-	b.WriteString("/providers/" + id.Provider)
-	for i, t := range id.Types {
+	for i, t := range types {
 		b.WriteString("/" + t)
 		if i < len(id.Names) {
 			b.WriteString("/" + id.Names[i])

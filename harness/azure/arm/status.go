@@ -6,4 +6,5 @@ const (
 	Succeeded  = "Succeeded"
 	Failed     = "Failed"
 	Canceled   = "Canceled"
+	Deleting   = "Deleting" // of a resource only
 )

@@ -24,44 +24,44 @@ type Twin struct {
 	IMDS                 string         // URL of the instance metadata service
 
 	server *azure.Server
-	t      testing.TB
+	tb     testing.TB
 }
 
 // Speed is how much faster than the wall's the clock of a twin from New is: what takes a minute takes a second, Retry-After too.
 const Speed = "60"
 
 // New starts a twin with the throttling of today's public cloud. It ends with the test.
-func New(t testing.TB) *Twin {
-	t.Helper()
-	return With(t, azure.Options{})
+func New(tb testing.TB) *Twin {
+	tb.Helper()
+	return With(tb, azure.Options{})
 }
 
 // With starts a twin of some options; the clock and the policy that are left out are New's.
-func With(t testing.TB, o azure.Options) *Twin {
-	t.Helper()
+func With(tb testing.TB, o azure.Options) *Twin {
+	tb.Helper()
 	var err error
 	if o.Clock == nil {
 		if o.Clock, err = arm.ParseClock(Speed); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if o.Policy == nil {
 		if o.Policy, err = throttle.LoadPolicy("current"); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	twin, err := azure.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s, err := twin.Serve(t.Context(), azure.Listen{Address: "127.0.0.1:0"})
+	s, err := twin.Serve(tb.Context(), azure.Listen{Address: "127.0.0.1:0"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(s.CA)
-	return &Twin{Twin: twin, URL: s.Ready.Endpoint, Tenant: s.Ready.Tenant, Subscription: s.Ready.Subscription, CA: pool, IMDS: s.Ready.IMDS, server: s, t: t}
+	return &Twin{Twin: twin, URL: s.Ready.Endpoint, Tenant: s.Ready.Tenant, Subscription: s.Ready.Subscription, CA: pool, IMDS: s.Ready.IMDS, server: s, tb: tb}
 }
 
 // HTTP is a client that trusts the twin: the transport to give an SDK. It sends no token by itself.
@@ -71,10 +71,10 @@ func (t *Twin) HTTP() *http.Client {
 
 // Client calls the twin as a principal and never retries: what it is told is what was answered.
 func (t *Twin) Client(principal string) *azure.Client {
-	t.t.Helper()
-	c, err := azure.NewClient(t.t.Context(), t.server.Ready, t.server.CA, principal)
+	t.tb.Helper()
+	c, err := azure.NewClient(t.tb.Context(), t.server.Ready, t.server.CA, principal)
 	if err != nil {
-		t.t.Fatal(err)
+		t.tb.Fatal(err)
 	}
 	return c
 }

@@ -24,6 +24,7 @@ func TestATwinIsHadInThreeLines(t *testing.T) {
 //	disks, err := armcompute.NewDisksClient(twin.Subscription, credential, &arm.ClientOptions{ClientOptions: options})
 func ExampleNew() {
 	test := func(t *testing.T) {
+		t.Helper()
 		twin := azuretest.New(t)
 		var group struct{ Location string }
 		if err := twin.Client("tool").Do(t.Context(), http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, &group); err != nil {

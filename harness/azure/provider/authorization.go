@@ -25,7 +25,7 @@ func checkRoleAssignment(_ *resource.Tx, id arm.ID, body, old map[string]any) *a
 		}
 	}
 	scope := id
-	scope.Provider = "" // the path before the extension's own
+	scope.Provider, scope.Types = "", nil // the path before the extension's own
 	arm.Object(body, "properties")["scope"] = scope.String()
 	return nil
 }

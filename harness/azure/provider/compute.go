@@ -31,7 +31,7 @@ func lasting() context.Context { return context.Background() } //nolint:forbidig
 func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
-		Name: ns + "virtualMachines", Located: true, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		Name: ns + "virtualMachines", Located: true, Called: "VM", Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
 		Refs: []resource.Ref{{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}},
 	}
 	for name, state := range powerStates() {
@@ -91,6 +91,11 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 	if set := arm.Text(body, "properties", "availabilitySet", "id"); set != "" && !tx.Exists(set) {
 		return arm.InvalidReference(set, id)
 	}
+	if disk, ok := arm.At(body, "properties", "storageProfile", "osDisk").(map[string]any); ok {
+		if bad := checkAttached(tx, id, disk, "OS", "osDisk"); bad != nil {
+			return bad
+		}
+	}
 	for i, disk := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
 		if bad := checkDataDisk(tx, id, i, disk, old); bad != nil {
 			return bad
@@ -113,6 +118,11 @@ func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) 
 			return e
 		}
 	}
+	return checkAttached(tx, id, disk, "data", fmt.Sprintf("dataDisks[%d]", i))
+}
+
+// checkAttached refuses a disk that another machine has.
+func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target string) *arm.Error {
 	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
 		return nil
 	}
@@ -122,8 +132,8 @@ func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) 
 		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
 	}
 	if by := arm.Text(tx.Get(d).Body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
-		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach data disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", d.Name(), id.Name(), by)
-		e.Target = fmt.Sprintf("dataDisks[%d]", i)
+		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach %s disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", kind, d.Name(), id.Name(), by)
+		e.Target = target
 		return e
 	}
 	return nil
@@ -146,7 +156,7 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		osDisk["name"] = arm.Text(old, "properties", "storageProfile", "osDisk", "name")
 	}
 	if arm.Text(osDisk, "name") == "" {
-		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), strings.ReplaceAll(arm.Derived("disk", id.String()), "-", ""))
+		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), unlike(tx, id, "OS"))
 	}
 	if arm.At(osDisk, "vhd") == nil {
 		disk(tx, id, osDisk, arm.Text(body, "location"))
@@ -161,10 +171,9 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 // attach takes the data disks a machine's document names, and lets go of those it named before.
 func attach(tx *resource.Tx, vm arm.ID, body, old map[string]any) {
 	kept := map[string]bool{}
-	for _, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+	for i, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
 		if arm.Text(d, "name") == "" {
-			ref, _ := arm.ParseID(arm.Text(d, "managedDisk", "id"))
-			d["name"] = ref.Name()
+			nameDisk(tx, vm, i, d, old)
 		}
 		if arm.At(d, "vhd") == nil {
 			disk(tx, vm, d, arm.Text(body, "location"))
@@ -172,6 +181,28 @@ func attach(tx *resource.Tx, vm arm.ID, body, old map[string]any) {
 		kept[strings.ToLower(arm.Text(d, "managedDisk", "id"))] = true
 	}
 	detach(tx, old, kept)
+}
+
+// nameDisk names a data disk that its machine's document does not: after the disk it means, the one that was there at its lun, or VM_disk2_ and 32 hexadecimal
+// digits, the OS disk being the first.
+func nameDisk(tx *resource.Tx, vm arm.ID, i int, d, old map[string]any) {
+	if ref, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok {
+		d["name"] = ref.Name()
+		return
+	}
+	lun, _ := arm.Number(arm.At(d, "lun"))
+	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
+		if at, _ := arm.Number(arm.At(was, "lun")); at == lun {
+			d["name"], d["managedDisk"] = was["name"], was["managedDisk"]
+			return
+		}
+	}
+	d["name"] = fmt.Sprintf("%s_disk%d_%s", vm.Name(), i+2, unlike(tx, vm, fmt.Sprint(lun)))
+}
+
+// unlike is what makes the name of a machine's disk another than that of every disk before it.
+func unlike(tx *resource.Tx, vm arm.ID, which string) string {
+	return strings.ReplaceAll(arm.Derived("disk", vm.String(), which, arm.Timestamp(tx.Now())), "-", "")
 }
 
 // detach lets the data disks of a document go, but for those that are kept.

@@ -23,19 +23,25 @@ func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish fun
 	if work := finish; work != nil {
 		finish = func(tx *Tx) *arm.Error { return tx.Guarded(target, func() *arm.Error { return work(tx) }) }
 	}
-	timing := tx.Timing(target.Type())
 	if location == "" {
 		location = tx.engine.options.Region
 	}
 	location = strings.ToLower(strings.ReplaceAll(location, " ", ""))
 	op := tx.Start(target, verb, location, finish)
-	r.wait(tx.Clock(), timing.RetryAfter.Start(verb))
+	tx.announce(r, op)
+	return op
+}
+
+// announce says where to ask after an operation, in the form its type has, and when.
+func (tx *Tx) announce(r *Request, op *state.Operation) {
+	target, timing, location := op.Target, tx.Timing(op.Target.Type()), op.Location
+	r.wait(tx.Clock(), timing.RetryAfter.Start(op.Verb))
 	version := "?api-version=" + r.Call.APIVersion
 	h := r.Told
 	place := r.base() + "/subscriptions/" + target.Subscription
 	if target.Provider == "" {
 		h["Location"] = []string{place + "/operationresults/" + op.ID + version}
-		return op
+		return
 	}
 	place += "/providers/" + target.Provider + "/locations/" + location
 	async, result := place+"/"+timing.At+"/"+op.ID+version, place+"/"+timing.At+"/"+op.ID+version+"&monitor=true"
@@ -51,7 +57,6 @@ func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish fun
 	if timing.Form != state.FormAsync {
 		h["Location"] = []string{result}
 	}
-	return op
 }
 
 // wait tells a client how long to wait before it asks after an operation.

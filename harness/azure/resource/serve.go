@@ -35,6 +35,8 @@ func (e *Engine) do(r *Request) *arm.Error {
 		return e.change(r, (*Tx).post)
 	case r.Method == http.MethodGet && r.Type.Show != nil:
 		return e.shown(r)
+	case r.Method != http.MethodHead && r.Type.Show != nil: // it is made when somebody looks: nobody else makes it, and there is nothing to take away
+		return arm.NotAllowed(r.Request)
 	case r.Method == http.MethodGet && r.ID.Collection():
 		return e.list(r)
 	case r.Method == http.MethodGet:

@@ -12,6 +12,7 @@ type Type struct {
 	Single  bool   // one to a parent, without a name: GET only
 	Inside  string // the property of the parent's document that holds it: properties.subnets
 	Tagged  bool   // its document carries an etag
+	Called  string // by its provider's errors: VM; empty: the last segment of its name
 
 	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
 	Defaults map[string]any

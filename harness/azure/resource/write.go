@@ -9,12 +9,12 @@ import (
 	"drydock.dev/drydock/harness/azure/state"
 )
 
-// put creates, replaces or patches a resource and starts the operation that ends it.
+// write creates, replaces or patches a resource and starts the operation that ends it.
 func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
-	if r.Type.Show != nil && tx.Get(r.ID) == nil && r.Type.Single {
-		return arm.NotAllowed(r.Request)
-	}
 	if bad := tx.there(r.ID); bad != nil {
+		return bad
+	}
+	if bad := tx.Open(r.ID, "Update"); bad != nil {
 		return bad
 	}
 	if r.Type.Put != nil {
@@ -61,16 +61,6 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	r.Told["ETag"] = []string{now.ETag()}
 	r.AnswerRaw(status, now.Raw)
 	return nil
-}
-
-// inProgress is Microsoft.Network's answer to a write of what another operation writes; elsewhere the later write preempts the earlier one.
-func (tx *Tx) inProgress(id arm.ID) *arm.Error {
-	op, running := tx.Running(id)
-	if !running || !strings.EqualFold(id.Provider, "Microsoft.Network") {
-		return nil
-	}
-	return arm.Errorf(http.StatusConflict, "AnotherOperationInProgress",
-		"Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: /subscriptions/%s/providers/Microsoft.Network/locations/%s/operations/%s.", id.Subscription, op.Location, op.ID)
 }
 
 // Replace puts a document with what every resource has. It is what a PUT does and what a deployment does for each of its resources.
@@ -165,6 +155,11 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		r.AnswerRaw(http.StatusNoContent, nil)
 		return nil
 	}
+	if op, running := tx.Running(d.ID); running && deleting(d) { // it is told of the deletion that is under way
+		tx.announce(r, &op)
+		r.AnswerRaw(http.StatusAccepted, nil)
+		return nil
+	}
 	if r.Type.Held != nil {
 		if bad := r.Type.Held(tx, d.ID); bad != nil {
 			return bad
@@ -175,7 +170,7 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		r.AnswerRaw(http.StatusOK, d.Raw)
 		return nil
 	}
-	tx.SetState(d.ID, "Deleting")
+	tx.SetState(d.ID, arm.Deleting)
 	tx.Begin(r, d.ID, "delete", arm.Text(d.Body(), "location"), func(tx *Tx) *arm.Error {
 		if r.Type.Held != nil { // attached meanwhile
 			if bad := r.Type.Held(tx, d.ID); bad != nil {
@@ -200,6 +195,7 @@ func (tx *Tx) Erase(id arm.ID) {
 		if ct := tx.TypeOf(child.ID); ct != nil && ct.Gone != nil && tx.Get(child.ID) != nil {
 			ct.Gone(tx, child.ID, child.Body())
 		}
+		tx.Cancel(child.ID)
 		tx.forgo(child)
 	}
 	tx.forgo(d)
@@ -239,6 +235,9 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 		case bad == nil:
 			r.Answer(http.StatusOK, answer)
 		}
+		return bad
+	}
+	if bad := tx.Open(id, name); bad != nil {
 		return bad
 	}
 	tx.Begin(r, id, name, arm.Text(tx.Get(id).Body(), "location"), func(tx *Tx) *arm.Error { return a.Then(tx, id, body) })
