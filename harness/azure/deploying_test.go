@@ -111,6 +111,9 @@ func TestADeploymentInASubscriptionMakesGroupsAndDeploysIntoThem(t *testing.T) {
 	if arm.Text(d, "properties", "provisioningState") != "Succeeded" || arm.Text(d, "properties", "outputs", "group", "value") != "made" || arm.Text(d, "location") != "westeurope" {
 		t.Fatalf("%s", arm.Marshal(d))
 	}
+	if list := arm.Objects(c.want(http.StatusOK, http.MethodGet, "providers/Microsoft.Resources/deployments", ""), "value"); len(list) != 1 {
+		t.Errorf("the subscription has %d deployments of its own", len(list))
+	}
 	for _, at := range []string{"resourceGroups/made/providers/Microsoft.Network/publicIPAddresses/ip", "resourceGroups/made/providers/Microsoft.Network/publicIPAddresses/outer",
 		"/subscriptions/22222222-0000-4000-8000-000000000002/resourceGroups/there/providers/Microsoft.Network/publicIPAddresses/x"} {
 		c.want(http.StatusOK, http.MethodGet, at, "")
@@ -197,6 +200,42 @@ func TestCompleteModeDeletesWhatTheTemplateDoesNotName(t *testing.T) {
 	}
 	if fmt.Sprint(left) != "[g kept d]" && fmt.Sprint(left) != "[g d kept]" && len(left) != 3 {
 		t.Errorf("these are left: %v", left)
+	}
+}
+
+func TestAGroupIsExportedAsATemplateThatDeploys(t *testing.T) {
+	c := grouped(t)
+	c.machine("vm")
+	got := c.want(http.StatusOK, http.MethodPost, "resourceGroups/g/exportTemplate", `{"resources":["*"],"options":"IncludeParameterDefaultValue"}`)
+	tpl := string(arm.Marshal(arm.At(got, "template")))
+	if !strings.Contains(tpl, `"[resourceId('Microsoft.Network/networkInterfaces', parameters('networkInterfaces_vm_nic_name'))]"`) || strings.Contains(tpl, "provisioningState") {
+		t.Errorf("the template: %s", tpl)
+	}
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/h", `{"location":"westeurope"}`)
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/h/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","template":`+tpl+`}}`)
+	for range 20 {
+		c.pass()
+	}
+	if d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/h/providers/Microsoft.Resources/deployments/d", ""); arm.Text(d, "properties", "provisioningState") != "Succeeded" {
+		t.Errorf("deployed elsewhere: %s of %s", arm.Marshal(arm.At(d, "properties", "error")), tpl)
+	}
+	c.want(http.StatusOK, http.MethodGet, "resourceGroups/h/providers/Microsoft.Compute/virtualMachines/vm", "")
+}
+
+func TestExtensionsHaveTheScopeTheyName(t *testing.T) {
+	c := grouped(t)
+	c.deployed(`{"resources":[
+		{"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"ip","location":"westeurope"},
+		{"type":"Microsoft.Authorization/roleAssignments","apiVersion":"1","name":"[guid('a')]","scope":"[concat('Microsoft.Network/publicIPAddresses/', 'ip')]","dependsOn":["ip"],"properties":{"roleDefinitionId":"r","principalId":"p"}},
+		{"type":"Microsoft.Network/publicIPAddresses/providers/roleAssignments","apiVersion":"1","name":"[concat('ip/Microsoft.Authorization/', guid('b'))]","dependsOn":["ip"],"properties":{"roleDefinitionId":"r","principalId":"p"}}]}`)
+	n := 0
+	for _, doc := range c.twin.store.View().All() {
+		if strings.HasSuffix(doc.ID.Scope, "/publicIPAddresses/ip") {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d role assignments are on the address", n)
 	}
 }
 

@@ -29,11 +29,12 @@ func Types(draw Draw) []*resource.Type {
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{
-		{Name: typeName, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
+		{Name: typeName, Own: true, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},
-		{Name: "deployments/operations", Show: ds.operations}, // the path that SDKs list them by has no provider in it
+		{Name: "exportTemplate", Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
+		{Name: "deployments/operations", Show: ds.operations},                                                           // the path that SDKs list them by has no provider in it
 	}
 }
 

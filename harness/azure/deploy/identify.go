@@ -103,9 +103,6 @@ func (d *deployment) place(r *deployed, typ string, names []string) (string, *ar
 	case group != "":
 		in = group
 	}
-	if isDeployment && group == "" && d.location == "" && arm.At(r.source, "location") != nil && subscription == "" && d.id.ResourceGroup != "" {
-		in = d.id.ResourceGroup
-	}
 	return joined(base, in, typ, names), nil
 }
 

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -289,9 +290,9 @@ func (d *deployment) evaluate(v resource.View, r *deployed) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	body, ok := e.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("the resource %s is no object", r.name)
+	var body map[string]any
+	if err := json.Unmarshal(arm.Marshal(e), &body); err != nil { // as a call would bring it: numbers of the language are those of JSON
+		return nil, fmt.Errorf("the resource %s is no object: %w", r.name, err)
 	}
 	if strings.EqualFold(r.typeName, typeName) {
 		return body, d.within(r, &scope, body)

@@ -102,6 +102,11 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if s := r.stale(); s != nil {
 		list = s.List
 	}
+	if all := keep; r.Type.Own {
+		keep = func(d *state.Document) bool {
+			return strings.EqualFold(d.ID.ResourceGroup, r.ID.ResourceGroup) && (all == nil || all(d))
+		}
+	}
 	docs, next := pageOf(list, r.ID, string(after), page, keep)
 	out := make([]byte, 0, 1024)
 	out = append(out, `{"value":[`...)

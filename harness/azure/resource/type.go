@@ -13,6 +13,7 @@ type Type struct {
 	Inside  string // the property of the parent's document that holds it: properties.subnets
 	Tagged  bool   // its document carries an etag
 	Called  string // by its provider's errors: VM; empty: the last segment of its name
+	Own     bool   // the list of a subscription has its own only, and not those of its groups
 
 	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
 	Defaults map[string]any

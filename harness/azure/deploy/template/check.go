@@ -78,7 +78,7 @@ func (s *Scope) checkName(c call) error {
 			return err
 		}
 	case "variables":
-		if !s.hasVariable(name) {
+		if of, _, _ := strings.Cut(name, "."); !s.hasVariable(name) && !s.hasVariable(of) {
 			_, err := s.Variable(name)
 			return err
 		}

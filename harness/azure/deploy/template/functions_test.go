@@ -93,17 +93,17 @@ func values() map[string]string {
 		"[map(references('vms'), lambda('v', lambdaVariables('v').x))]":             `[1,2]`,
 		"[contoso.uniqueName('Abc')]":                                               `"abc-1"`,
 		"[__bicep.twice(contoso.uniqueName('b'))]":                                  `"b-1b-1"`,
-		"[variables('loop')[2].n]":                                                  `2`,
-		"[variables('holder').disks[1]]":                                            `"d1"`,
+		"[variables('files.a.b')]":                                                  `"c"`, "[variables('loop')[2].n]": `2`,
+		"[variables('holder').disks[1]]": `"d1"`,
 	}
 }
 
 func richScope() *Scope {
 	s := scope()
 	s.Variables = map[string]any{
-		"dogs":   []any{map[string]any{"name": "Evie", "age": 5.0}, map[string]any{"name": "Casper", "age": 3.0}, map[string]any{"name": "Indy", "age": 2.0}, map[string]any{"name": "Kira", "age": 8.0}},
-		"copy":   []any{map[string]any{"name": "loop", "count": "[length(range(0, 3))]", "input": map[string]any{"n": "[copyIndex('loop')]"}}},
-		"holder": map[string]any{"copy": []any{map[string]any{"name": "disks", "count": 2.0, "input": "[concat('d', copyIndex('disks'))]"}}},
+		"dogs":  []any{map[string]any{"name": "Evie", "age": 5.0}, map[string]any{"name": "Casper", "age": 3.0}, map[string]any{"name": "Indy", "age": 2.0}, map[string]any{"name": "Kira", "age": 8.0}},
+		"copy":  []any{map[string]any{"name": "loop", "count": "[length(range(0, 3))]", "input": map[string]any{"n": "[copyIndex('loop')]"}}},
+		"files": map[string]any{"a": map[string]any{"b": "c"}}, "holder": map[string]any{"copy": []any{map[string]any{"name": "disks", "count": 2.0, "input": "[concat('d', copyIndex('disks'))]"}}},
 	}
 	s.Functions = []any{
 		map[string]any{"namespace": "contoso", "members": map[string]any{"uniqueName": map[string]any{

@@ -156,7 +156,22 @@ func (s *Scope) Variable(name string) (any, error) {
 	return v, err
 }
 
+// variable evaluates one anew. A name may be a path into one, variables('cloudInitFiles.provisionSource'): nobody documents it, and every template of AKS
+// Engine's has it (github.com/Azure/aks-engine, pkg/engine/armvariables.go).
 func (s *Scope) variable(name string) (v any, found bool, err error) {
+	if !s.hasVariable(name) {
+		of, member, isPath := strings.Cut(name, ".")
+		if !isPath || !s.hasVariable(of) {
+			return nil, false, nil
+		}
+		v, err = s.Variable(of)
+		for _, part := range strings.Split(member, ".") {
+			if err == nil {
+				v, err = property(v, part)
+			}
+		}
+		return v, true, err
+	}
 	if written, ok := lookup(s.Variables, name); ok && !strings.EqualFold(name, "copy") {
 		v, err = s.Eval(written)
 		return v, true, err
