@@ -59,14 +59,18 @@ func (d *deployment) remove(tx *resource.Tx) {
 			continue
 		}
 		tx.SetState(r.id, "Deleting")
-		tx.Start(r.id, "delete", "", func(tx *resource.Tx) *arm.Error {
-			tx.Erase(r.id)
-			if !d.over {
-				d.set(r, arm.Succeeded, nil, tx.Now())
-				d.remove(tx)
-				d.advance(tx)
+		tx.Start(r.id, "delete", state.Work{Do: resource.Delete}, func(tx *resource.Tx, failure *arm.Error) {
+			if d.over {
+				return
 			}
-			return nil
+			became := arm.Succeeded
+			if failure != nil {
+				became = arm.Failed
+				d.removing.failures = append(d.removing.failures, *failure)
+			}
+			d.set(r, became, failure, tx.Now())
+			d.remove(tx)
+			d.advance(tx)
 		})
 	}
 	if d.active > 0 || held == nil {

@@ -118,7 +118,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 		return bad
 	}
 	d.fails = r.Fails
-	d.op = tx.Begin(r, r.ID, "create", d.location, nil)
+	d.op = tx.Begin(r, r.ID, "create", d.location)
 	tx.Hold(d.op)
 	d.document(tx, "Running", nil, nil)
 	ds.running.Store(d.id.Key(), d)

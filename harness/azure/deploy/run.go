@@ -12,6 +12,7 @@ import (
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/deploy/template"
 	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
 )
 
 // notYet is a reference to a resource of the deployment that is not there yet.
@@ -181,17 +182,11 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 	if isNew {
 		verb = "create"
 	}
-	finish := func(tx *resource.Tx) *arm.Error { return tx.FinishWrite(doc, typ) }
+	work := state.Work{Do: resource.Write}
 	if fails != nil {
-		if failure := fails(); failure != nil {
-			finish = func(tx *resource.Tx) *arm.Error { tx.SetState(doc, arm.Failed); return failure }
-		}
+		work.Fails = fails()
 	}
-	op := tx.Start(doc, verb, "", func(tx *resource.Tx) *arm.Error {
-		failure := tx.Guarded(doc, func() *arm.Error { return finish(tx) })
-		d.settled(tx, r, failure)
-		return failure
-	})
+	op := tx.Start(doc, verb, work, func(tx *resource.Tx, failure *arm.Error) { d.settled(tx, r, failure) })
 	d.poll(tx, r, op.ID)
 }
 

@@ -266,6 +266,9 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 			return arm.Errorf(http.StatusConflict, "OSProvisioningClientError", "OS Provisioning for VM '%s' failed: %v", id.Name(), err)
 		}
 	}
+	if m.machines != nil && tx.Get(id) == nil { // its group was deleted while it booted
+		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
+	}
 	tx.Edit(id, func(body map[string]any) { body[PowerTag] = "running" })
 	return nil
 }

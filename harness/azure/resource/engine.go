@@ -38,6 +38,7 @@ func New(o Options, s *state.Store, types []*Type) *Engine {
 			e.inside[holder] = append(e.inside[holder], t)
 		}
 	}
+	s.Perform(func(tx *state.Tx, target arm.ID, w state.Work) *arm.Error { return e.tx(tx).perform(target, w) })
 	return e
 }
 

@@ -96,7 +96,7 @@ func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
 	if isNew {
 		status, verb = http.StatusCreated, "create"
 	}
-	tx.Begin(r, d.ID, verb, arm.Text(d.Body(), "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
+	tx.Begin(r, d.ID, verb, arm.Text(d.Body(), "location"), state.Work{Do: Write})
 	r.Answer(status, body)
 	return nil
 }
@@ -150,7 +150,7 @@ func (tx *Tx) removeInside(r *Request) *arm.Error {
 	arm.Object(parent, "properties")[r.Type.Inside] = slices.Delete(list, i, i+1)
 	tx.refer(d.ID, tx.TypeOf(d.ID), parent, d.Body())
 	tx.Put(d.ID, parent)
-	tx.Begin(r, d.ID, "delete", arm.Text(parent, "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(d.ID, tx.TypeOf(d.ID)) })
+	tx.Begin(r, d.ID, "delete", arm.Text(parent, "location"), state.Work{Do: Write})
 	r.AnswerRaw(http.StatusAccepted, nil)
 	return nil
 }

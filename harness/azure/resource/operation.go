@@ -10,26 +10,60 @@ import (
 	"drydock.dev/drydock/harness/azure/state"
 )
 
+// The work of operations that every type has; that of an action is its name in lower case.
+const (
+	Write  = "Write"  // the end of a create or an update
+	Delete = "Delete" // takes away
+)
+
 // Begin starts an operation and tells the client where to ask after it, in the form its type has.
-func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *state.Operation {
-	if r.Fails != nil && finish != nil { // one that is held ends by who holds it
+func (tx *Tx) Begin(r *Request, target arm.ID, verb, location string, work ...state.Work) *state.Operation {
+	if r.Fails != nil && len(work) > 0 { // one that is held ends by who holds it
 		if failure := r.Fails(); failure != nil {
-			finish = func(tx *Tx) *arm.Error {
-				tx.SetState(target, arm.Failed)
-				return failure
-			}
+			work[0].Fails = failure
 		}
-	}
-	if work := finish; work != nil {
-		finish = func(tx *Tx) *arm.Error { return tx.Guarded(target, func() *arm.Error { return work(tx) }) }
 	}
 	if location == "" {
 		location = tx.engine.options.Region
 	}
 	location = strings.ToLower(strings.ReplaceAll(location, " ", ""))
-	op := tx.Start(target, verb, location, finish)
+	op := tx.state.Start(target, verb, location, work...)
 	tx.announce(r, op)
 	return op
+}
+
+// perform does a piece of an operation's work, and tells whom it was for.
+func (tx *Tx) perform(id arm.ID, w state.Work) (bad *arm.Error) {
+	switch {
+	case w.Undone:
+		bad = state.Preempted()
+	case w.Fails != nil:
+		tx.SetState(id, arm.Failed)
+		bad = w.Fails
+	default:
+		bad = tx.Guarded(id, func() *arm.Error { return tx.do(id, w) })
+	}
+	if w.Told != nil {
+		w.Told(tx.state, bad)
+	}
+	return bad
+}
+
+func (tx *Tx) do(id arm.ID, w state.Work) *arm.Error {
+	typ := tx.TypeOf(id)
+	if typ == nil {
+		return arm.NotFound(id)
+	}
+	switch w.Do {
+	case Write:
+		return tx.FinishWrite(id, typ)
+	case Delete:
+		return tx.finishDelete(id, typ)
+	}
+	if a := typ.Actions[w.Do]; a.Then != nil {
+		return a.Then(tx, id, w.Args)
+	}
+	return arm.NotFound(id)
 }
 
 // announce says where to ask after an operation, in the form its type has, and when.

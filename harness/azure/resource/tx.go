@@ -88,17 +88,11 @@ func (tx *Tx) Edit(id arm.ID, change func(body map[string]any)) { tx.state.Edit(
 // SetState tells how far a resource is.
 func (tx *Tx) SetState(id arm.ID, state string) { tx.state.SetState(id, state) }
 
-// Start begins an operation that no client is told of: of a resource of a deployment.
-func (tx *Tx) Start(target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *state.Operation {
-	return tx.state.Start(target, verb, location, tx.engine.later(finish))
-}
-
-// later is the end of an operation, in a transaction of its own.
-func (e *Engine) later(finish func(*Tx) *arm.Error) func(*state.Tx) *arm.Error {
-	if finish == nil {
-		return nil
-	}
-	return func(s *state.Tx) *arm.Error { return finish(e.tx(s)) }
+// Start begins an operation that no client is told of: of a resource of a deployment, which is told how it went.
+func (tx *Tx) Start(target arm.ID, verb string, work state.Work, told func(*Tx, *arm.Error)) *state.Operation {
+	e := tx.engine
+	work.Told = func(s *state.Tx, failure *arm.Error) { told(e.tx(s), failure) }
+	return tx.state.Start(target, verb, "", work)
 }
 
 // After does something later, in a transaction of its own over a subscription: nobody can ask after it.
@@ -113,8 +107,19 @@ func (tx *Tx) Hold(op *state.Operation) { tx.state.Hold(op) }
 // Finish ends an operation that is held.
 func (tx *Tx) Finish(op *state.Operation, failure *arm.Error) { tx.state.Finish(op, failure) }
 
-// Cancel ends what runs at a resource; false: nothing does.
-func (tx *Tx) Cancel(id arm.ID) bool { return tx.state.Cancel(id) }
+// Cancel ends what runs at a resource, and tells whom it was for; false: nothing runs.
+func (tx *Tx) Cancel(id arm.ID) bool {
+	work, ran := tx.state.Cancel(id)
+	for _, w := range work {
+		w.Undone = true
+		_ = tx.perform(id, w)
+	}
+	return ran
+}
 
 // Outside does what takes time of its own, such as booting a machine, and lets others write meanwhile: what was read before may be gone after.
-func (tx *Tx) Outside(do func() error) error { return tx.state.Outside(do) }
+func (tx *Tx) Outside(do func() error) error {
+	err := tx.state.Outside(do)
+	tx.View.View = tx.state.View
+	return err
+}

@@ -49,7 +49,7 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	if r.ID.Provider == "" || tx.Immediate(r.Type.Name) {
 		bad = tx.FinishWrite(doc.ID, r.Type)
 	} else {
-		tx.Begin(r, doc.ID, verb, arm.Text(doc.Body(), "location"), func(tx *Tx) *arm.Error { return tx.FinishWrite(doc.ID, r.Type) })
+		tx.Begin(r, doc.ID, verb, arm.Text(doc.Body(), "location"), state.Work{Do: Write})
 	}
 	if bad != nil {
 		return bad
@@ -131,11 +131,13 @@ func (tx *Tx) FinishWrite(id arm.ID, typ *Type) *arm.Error {
 	if typ.Made != nil {
 		failure = typ.Made(tx, id)
 	}
-	state := arm.Succeeded
+	became := arm.Succeeded
 	if failure != nil {
-		state = arm.Failed
+		became = arm.Failed
 	}
-	tx.SetState(id, state)
+	if !deleting(tx.Get(id)) { // since then somebody has begun to
+		tx.SetState(id, became)
+	}
 	return failure
 }
 
@@ -171,17 +173,20 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		return nil
 	}
 	tx.SetState(d.ID, arm.Deleting)
-	tx.Begin(r, d.ID, "delete", arm.Text(d.Body(), "location"), func(tx *Tx) *arm.Error {
-		if r.Type.Held != nil { // attached meanwhile
-			if bad := r.Type.Held(tx, d.ID); bad != nil {
-				tx.SetState(d.ID, arm.Failed)
-				return bad
-			}
-		}
-		tx.Erase(d.ID)
-		return nil
-	})
+	tx.Begin(r, d.ID, "delete", arm.Text(d.Body(), "location"), state.Work{Do: Delete})
 	r.AnswerRaw(http.StatusAccepted, nil)
+	return nil
+}
+
+// finishDelete ends a deletion.
+func (tx *Tx) finishDelete(id arm.ID, typ *Type) *arm.Error {
+	if typ.Held != nil { // attached meanwhile
+		if bad := typ.Held(tx, id); bad != nil {
+			tx.SetState(id, arm.Failed)
+			return bad
+		}
+	}
+	tx.Erase(id)
 	return nil
 }
 
@@ -240,7 +245,7 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	if bad := tx.Open(id, name); bad != nil {
 		return bad
 	}
-	tx.Begin(r, id, name, arm.Text(tx.Get(id).Body(), "location"), func(tx *Tx) *arm.Error { return a.Then(tx, id, body) })
+	tx.Begin(r, id, "action/"+name, arm.Text(tx.Get(id).Body(), "location"), state.Work{Do: name, Args: body})
 	r.AnswerRaw(http.StatusAccepted, nil)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +23,19 @@ type Operation struct {
 	Ends     time.Time
 	Status   string
 	Failure  *arm.Error
-	finish   func(*Tx) *arm.Error // run once, when it ends; nil error: it succeeded
-	index    int                  // in the heap
+	Work     []Work // done in this order when it ends; what failed first is its failure
+	Held     bool   // it has no time: whoever holds it ends it
+	then     func(*Tx)
+	index    int // in the heap; -1: not in it
+}
+
+// Work is something that is done when an operation ends. It is data, so that another operation can take it over; the engine knows what to do.
+type Work struct {
+	Do     string                `json:"do"`               // as the engine calls it
+	Args   map[string]any        `json:"args,omitempty"`   // of an action
+	Fails  *arm.Error            `json:"fails,omitempty"`  // by a fault: it is not done, and fails so
+	Undone bool                  `json:"undone,omitempty"` // it is not done any more, since what it was for is deleted
+	Told   func(*Tx, *arm.Error) `json:"-"`                // is told how it went, in the process that began it
 }
 
 // operations are those there are, by the twin's clock.
@@ -37,6 +49,7 @@ type operations struct {
 	byID    map[string]*Operation
 	due     dueHeap
 	current map[string]*Operation // target -> the one that runs
+	working map[string]*Operation // target -> the one whose work is being done; another that begins meanwhile waits for it
 }
 
 func newOperations(c arm.Clock, seed uint64) (*operations, error) {
@@ -44,15 +57,12 @@ func newOperations(c arm.Clock, seed uint64) (*operations, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &operations{clock: c, timing: t, random: rand.New(rand.NewPCG(seed, seed)), byID: map[string]*Operation{}, current: map[string]*Operation{}}, nil
+	return &operations{clock: c, timing: t, random: rand.New(rand.NewPCG(seed, seed)), byID: map[string]*Operation{}, current: map[string]*Operation{}, working: map[string]*Operation{}}, nil
 }
 
-// start begins an operation. One that runs on the same resource is preempted by a write: it ends Canceled.
-func (o *operations) start(target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *Operation {
-	now := o.clock.Now()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	t := o.of(target.Type())
+// lasts draws how long an operation takes; the caller holds the lock.
+func (o *operations) lasts(typ, verb string) time.Duration {
+	t := o.of(typ)
 	span := t.Action
 	switch verb {
 	case "create":
@@ -62,35 +72,64 @@ func (o *operations) start(target arm.ID, verb, location string, finish func(*Tx
 	case "delete":
 		span = t.Delete
 	}
-	lasts := span.Min
 	if span.Max > span.Min {
-		lasts += time.Duration(o.random.Int64N(int64(span.Max - span.Min)))
+		return span.Min + time.Duration(o.random.Int64N(int64(span.Max-span.Min)))
 	}
-	op := &Operation{
-		ID: uuid.NewString(), Target: target, Verb: verb, Location: location, Begun: now, Ends: now.Add(lasts), Status: arm.InProgress, finish: finish,
+	return span.Min
+}
+
+// start begins an operation. One that runs on the same resource ends Canceled, and this one does its work as well.
+func (o *operations) start(now time.Time, target arm.ID, verb, location string, work ...Work) *Operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := target.Key()
+	if old := o.current[key]; old != nil && old.Status == arm.InProgress && o.working[key] != old {
+		work = inherited(old.Work, verb, work)
+		o.stop(old, now)
+		old.Failure = Preempted()
 	}
-	if old := o.current[target.Key()]; old != nil && old.Status == arm.InProgress {
-		o.stop(old)
-		old.Failure = arm.Errorf(http.StatusConflict, "OperationPreempted", "The operation has been preempted by a more recent operation.")
+	op := &Operation{ID: uuid.NewString(), Target: target, Verb: verb, Location: location, Begun: now, Ends: now.Add(o.lasts(target.Type(), verb)), Status: arm.InProgress, Work: work, index: -1}
+	o.byID[op.ID], o.current[key] = op, op
+	if o.working[key] == nil {
+		heap.Push(&o.due, op)
 	}
-	o.byID[op.ID], o.current[target.Key()] = op, op
-	heap.Push(&o.due, op)
 	return op
 }
 
-// after schedules work that is no resource's operation.
-func (o *operations) after(subscription string, wait time.Duration, do func(*Tx) *arm.Error) {
-	now := o.clock.Now()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	heap.Push(&o.due, &Operation{Target: arm.ID{Subscription: subscription}, Begun: now, Ends: now.Add(wait), Status: arm.InProgress, finish: do})
+// Preempted is what an operation is told that another took the place of.
+func Preempted() *arm.Error {
+	return arm.Errorf(http.StatusConflict, "OperationPreempted", "The operation has been preempted by a more recent operation.")
 }
 
-// hold lets an operation run until finish, whatever its time was.
+// inherited is the work of an operation that takes another's place: all that the other was for, or, when it is a deletion, that others are told.
+func inherited(old []Work, verb string, work []Work) []Work {
+	var out []Work
+	for _, w := range old {
+		again := w.Told == nil && slices.ContainsFunc(work, func(n Work) bool { return n.Do == w.Do && w.Args == nil })
+		switch {
+		case verb != "delete" && !again:
+			out = append(out, w)
+		case verb == "delete" && w.Told != nil:
+			w.Undone = true
+			out = append(out, w)
+		}
+	}
+	return append(out, work...)
+}
+
+// after schedules what is no resource's operation.
+func (o *operations) after(now time.Time, subscription string, wait time.Duration, do func(*Tx)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	heap.Push(&o.due, &Operation{Target: arm.ID{Subscription: subscription}, Begun: now, Ends: now.Add(wait), Status: arm.InProgress, then: do})
+}
+
+// hold lets an operation run until it is ended, whatever its time was.
 func (o *operations) hold(op *Operation) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if op.Status == arm.InProgress {
+		op.Held = true
 		o.unschedule(op)
 	}
 }
@@ -103,38 +142,45 @@ func (o *operations) unschedule(op *Operation) {
 }
 
 // stop ends an operation as canceled; the caller holds the lock.
-func (o *operations) stop(op *Operation) {
+func (o *operations) stop(op *Operation, now time.Time) {
 	o.unschedule(op)
-	op.Status, op.Ends, op.finish = arm.Canceled, o.clock.Now(), nil
+	op.Status, op.Ends = arm.Canceled, now
 }
 
-// finish ends one that is held.
-func (o *operations) finish(op *Operation, failure *arm.Error) {
+// end ends one whose work is done, or that is held.
+func (o *operations) end(op *Operation, failure *arm.Error, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	key := op.Target.Key()
+	if o.working[key] == op {
+		delete(o.working, key)
+		if next := o.current[key]; next != nil && next != op && next.Status == arm.InProgress && !next.Held && next.index < 0 {
+			heap.Push(&o.due, next)
+		}
+	}
 	if op.Status != arm.InProgress {
 		return
 	}
-	op.Ends = o.clock.Now()
+	op.Ends = now
 	if op.Status = arm.Succeeded; failure != nil {
 		op.Status, op.Failure = arm.Failed, failure
 	}
-	if o.current[op.Target.Key()] == op {
-		delete(o.current, op.Target.Key())
+	if o.current[key] == op {
+		delete(o.current, key)
 	}
 }
 
-// cancel ends what runs at a resource; false: nothing does.
-func (o *operations) cancel(id arm.ID) bool {
+// cancel ends what runs at a resource, and gives what it would have done; false: nothing runs.
+func (o *operations) cancel(id arm.ID, now time.Time) ([]Work, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	op := o.current[id.Key()]
 	if op == nil || op.Status != arm.InProgress {
-		return false
+		return nil, false
 	}
-	o.stop(op)
+	o.stop(op, now)
 	delete(o.current, id.Key())
-	return true
+	return op.Work, true
 }
 
 // next takes the operation that is due first; nil: none is due yet.
@@ -148,11 +194,15 @@ func (o *operations) next(now time.Time) *Operation {
 	return op
 }
 
-// work is what an operation has to do at its end; false: it has ended.
-func (o *operations) work(op *Operation) (func(*Tx) *arm.Error, bool) {
+// take begins with the work of an operation; false: it has ended, or another is at work.
+func (o *operations) take(op *Operation) ([]Work, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return op.finish, op.Status == arm.InProgress
+	if op.Status != arm.InProgress || op.Held {
+		return nil, false
+	}
+	o.working[op.Target.Key()] = op
+	return op.Work, true
 }
 
 // find gives a copy of an operation.

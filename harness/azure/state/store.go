@@ -18,6 +18,10 @@ type Store struct {
 	ops   *operations
 	clock arm.Clock
 	seed  maphash.Seed
+
+	settling sync.Mutex // who ends what is due does it in order
+	perform  func(tx *Tx, target arm.ID, w Work) *arm.Error
+
 	locks [locks]sync.Mutex // by subscription: clients make up as many as they like
 }
 
@@ -33,6 +37,9 @@ func New(c arm.Clock, seed uint64) (*Store, error) {
 	return &Store{docs: newDocuments(), ops: ops, clock: c, seed: maphash.MakeSeed()}, nil
 }
 
+// Perform says what does the work of operations: the engine that gives it to them. Call it before anything is begun.
+func (s *Store) Perform(do func(tx *Tx, target arm.ID, w Work) *arm.Error) { s.perform = do }
+
 // SetTiming changes how the operations of a type run; what is left empty stays.
 func (s *Store) SetTiming(typ string, change Timing) { s.ops.set(typ, change) }
 
@@ -43,25 +50,28 @@ func (s *Store) Beside() { s.ops.beside = true }
 func (s *Store) Snapshot() Snapshot { return s.docs.snapshot() }
 
 // View reads.
-func (s *Store) View() View { return View{s} }
+func (s *Store) View() View { return View{store: s} }
 
 // Write does what is to be done at once in a subscription: nobody else writes there meanwhile.
 func (s *Store) Write(subscription string, do func(tx *Tx)) {
 	lock := &s.locks[maphash.String(s.seed, strings.ToLower(subscription))%locks]
 	lock.Lock()
 	defer lock.Unlock()
-	do(&Tx{View{s}, lock})
+	do(&Tx{View{store: s}, lock})
 }
 
-// Settle ends the operations that are due by now. What is due ends when somebody looks, so that a virtual clock needs no timers.
+// Settle ends the operations that are due by now, in the order in which they are due; what their ends begin began then, and may be due as well. What is
+// due ends when somebody looks, so that a virtual clock needs no timers.
 func (s *Store) Settle() {
 	now := s.clock.Now()
+	s.settling.Lock()
+	defer s.settling.Unlock()
 	for {
 		op := s.ops.next(now)
 		if op == nil {
 			return
 		}
-		if s.ops.beside { // a real machine boots: nobody's call waits for that
+		if s.ops.beside && op.then == nil { // a real machine boots: nobody's call waits for that
 			go s.end(op)
 			continue
 		}
@@ -72,20 +82,31 @@ func (s *Store) Settle() {
 // end does what an operation is for, and tells how that went.
 func (s *Store) end(op *Operation) {
 	s.Write(op.Target.Subscription, func(tx *Tx) {
-		finish, runs := s.ops.work(op)
+		if op.then != nil {
+			tx.at = op.Ends
+			_ = arm.Guarded(func() *arm.Error { op.then(tx); return nil })
+			return
+		}
+		work, runs := s.ops.take(op)
 		if !runs { // preempted since
 			return
 		}
+		tx.at = op.Ends
 		var failure *arm.Error
-		if finish != nil {
-			failure = arm.Guarded(func() *arm.Error { return finish(tx) })
+		for _, w := range work {
+			if bad := arm.Guarded(func() *arm.Error { return s.perform(tx, op.Target, w) }); bad != nil && failure == nil {
+				failure = bad
+			}
 		}
-		s.ops.finish(op, failure)
+		s.ops.end(op, failure, tx.Now())
 	})
 }
 
 // View reads the state as it is.
-type View struct{ store *Store }
+type View struct {
+	store *Store
+	at    time.Time // of the end of an operation: when that was due
+}
 
 // Get finds a document; nil: there is none.
 func (v View) Get(id arm.ID) *Document { return v.store.docs.get(id) }
@@ -111,8 +132,13 @@ func (v View) Size() int { return v.store.docs.size() }
 // Find gives a copy of an operation.
 func (v View) Find(id string) (Operation, bool) { return v.store.ops.find(id) }
 
-// Now is the twin's time.
-func (v View) Now() time.Time { return v.store.clock.Now() }
+// Now is the twin's time. To what is done at the end of an operation it is the time of that end, whenever somebody looks.
+func (v View) Now() time.Time {
+	if !v.at.IsZero() {
+		return v.at
+	}
+	return v.store.clock.Now()
+}
 
 // Clock is the twin's clock.
 func (v View) Clock() arm.Clock { return v.store.clock }
@@ -157,28 +183,29 @@ func (tx *Tx) SetState(id arm.ID, state string) {
 	tx.Edit(id, func(body map[string]any) { arm.Object(body, "properties")["provisioningState"] = state })
 }
 
-// Start begins an operation. One that runs on the same resource is preempted by it: that one ends Canceled.
-func (tx *Tx) Start(target arm.ID, verb, location string, finish func(*Tx) *arm.Error) *Operation {
-	return tx.store.ops.start(target, verb, location, finish)
+// Start begins an operation, with what is done at its end. It takes the place of one that runs on the same resource, which ends Canceled, and does the
+// work of that as well; unless it is a deletion. One whose work is being done is waited for.
+func (tx *Tx) Start(target arm.ID, verb, location string, work ...Work) *Operation {
+	return tx.store.ops.start(tx.Now(), target, verb, location, work...)
 }
 
 // After does something later, in a transaction of its own over a subscription: nobody can ask after it.
 func (tx *Tx) After(subscription string, wait time.Duration, do func(*Tx)) {
-	tx.store.ops.after(subscription, wait, func(tx *Tx) *arm.Error { do(tx); return nil })
+	tx.store.ops.after(tx.Now(), subscription, wait, do)
 }
 
 // Hold lets an operation run until it is finished, whatever its time was.
 func (tx *Tx) Hold(op *Operation) { tx.store.ops.hold(op) }
 
 // Finish ends an operation that is held.
-func (tx *Tx) Finish(op *Operation, failure *arm.Error) { tx.store.ops.finish(op, failure) }
+func (tx *Tx) Finish(op *Operation, failure *arm.Error) { tx.store.ops.end(op, failure, tx.Now()) }
 
-// Cancel ends what runs at a resource; false: nothing does.
-func (tx *Tx) Cancel(id arm.ID) bool { return tx.store.ops.cancel(id) }
+// Cancel ends what runs at a resource, and gives what it would have done; false: nothing runs.
+func (tx *Tx) Cancel(id arm.ID) ([]Work, bool) { return tx.store.ops.cancel(id, tx.Now()) }
 
 // Outside does what takes time of its own, such as booting a machine, and lets others write meanwhile: what was read before may be gone after.
 func (tx *Tx) Outside(do func() error) error {
 	tx.lock.Unlock()
-	defer tx.lock.Lock()
+	defer func() { tx.lock.Lock(); tx.at = time.Time{} }() // it took the time it took
 	return do()
 }
