@@ -119,6 +119,21 @@ func (c *client) control(method, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
+// group makes the resource group.
+func (c *client) group() { c.do(http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`) }
+
+// decoded is the body of an answer; empty: it has none.
+func decoded(tb testing.TB, w *httptest.ResponseRecorder) map[string]any {
+	tb.Helper()
+	var out map[string]any
+	if w.Body.Len() > 0 {
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			tb.Fatalf("%v: %s", err, w.Body)
+		}
+	}
+	return out
+}
+
 // want does a call whose status must be as told, and gives its body.
 func (c *client) want(status int, method, path, body string) map[string]any {
 	c.t.Helper()
@@ -126,13 +141,7 @@ func (c *client) want(status int, method, path, body string) map[string]any {
 	if w.Code != status {
 		c.t.Fatalf("%s %s: %d instead of %d: %s", method, path, w.Code, status, w.Body)
 	}
-	var out map[string]any
-	if w.Body.Len() > 0 {
-		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
-			c.t.Fatalf("%s %s: %v: %s", method, path, err, w.Body)
-		}
-	}
-	return out
+	return decoded(c.t, w)
 }
 
 // pass lets every running operation end.

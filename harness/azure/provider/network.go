@@ -30,13 +30,13 @@ func networkTypes() []*resource.Type {
 			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", ReadOnly: []string{"loadBalancingRules", "outboundRules"},
 			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
 		},
-		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, Fill: resource.NameInside("securityRules", ns+"networkSecurityGroups/securityRules"),
+		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, Check: checkSecurityGroup, Fill: fillSecurityGroup,
 			Held: referenced("InUseNetworkSecurityGroupCannotBeDeleted", "Network security group %s cannot be deleted because it is in use by the following resources: %s.", "networkSecurityGroup")},
 		{Name: ns + "networkSecurityGroups/securityRules", Inside: "securityRules"},
 		{Name: ns + "routeTables", Located: true, Tagged: true, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
 			Held: referenced("InUseRouteTableCannotBeDeleted", "Route table %s is in use and cannot be deleted: %s.", "routeTable")},
 		{Name: ns + "routeTables/routes", Inside: "routes"},
-		{Name: ns + "virtualNetworks", Located: true, Tagged: true, Fill: resource.NameInside("subnets", ns+"virtualNetworks/subnets"), Held: heldNetwork},
+		{Name: ns + "virtualNetworks", Located: true, Tagged: true, Check: checkNetwork, Fill: resource.NameInside("subnets", ns+"virtualNetworks/subnets"), Held: heldNetwork},
 		{Name: ns + "virtualNetworks/subnets", Inside: "subnets", Held: heldSubnet},
 		{Name: ns + "natGateways", Located: true, Tagged: true},
 		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true},
@@ -87,23 +87,25 @@ func checkNIC(tx *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error {
 				return arm.InvalidReference(ref, id)
 			}
 		}
+		if bad := checkAddress(tx.View, id, c); bad != nil {
+			return bad
+		}
 	}
 	return nil
 }
 
-func fillNIC(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
+func fillNIC(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	sum := arm.Derived(id.String())
 	mac, _ := strconv.ParseUint(sum[:6], 16, 64)
 	p := arm.Object(body, "properties")
 	p["macAddress"] = fmt.Sprintf("00-0D-3A-%02X-%02X-%02X", mac>>16&0xff, mac>>8&0xff, mac&0xff)
 	p["resourceGuid"] = arm.Derived("guid", id.String())
-	for i, c := range arm.Objects(body, "properties", "ipConfigurations") {
-		c["id"], c["type"] = id.String()+"/ipConfigurations/"+arm.Text(c, "name"), "Microsoft.Network/networkInterfaces/ipConfigurations"
+	configs := arm.Objects(body, "properties", "ipConfigurations")
+	allocate(tx, id, configs, arm.Objects(old, "properties", "ipConfigurations"))
+	for i, c := range configs {
+		c["id"], c["type"], c["etag"] = id.String()+"/ipConfigurations/"+arm.Text(c, "name"), "Microsoft.Network/networkInterfaces/ipConfigurations", ""
 		cp := arm.Object(c, "properties")
 		cp["provisioningState"] = arm.Succeeded
-		if arm.Text(cp, "privateIPAddress") == "" {
-			cp["privateIPAddress"] = fmt.Sprintf("10.240.%d.%d", mac>>8&0xff, max(4, (int(mac)+i)&0xff))
-		}
 		if _, ok := cp["primary"]; !ok {
 			cp["primary"] = i == 0
 		}
@@ -125,7 +127,8 @@ func fillPublicIP(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
 	}
 }
 
-func fillLoadBalancer(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
+func fillLoadBalancer(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	allocate(tx, id, arm.Objects(body, "properties", "frontendIPConfigurations"), arm.Objects(old, "properties", "frontendIPConfigurations"))
 	for _, property := range []string{
 		"frontendIPConfigurations", "backendAddressPools", "loadBalancingRules", "probes", "outboundRules", "inboundNatRules", "inboundNatPools",
 	} {

@@ -56,6 +56,7 @@ func (e *Engine) getInside(r *Request) *arm.Error {
 	if i < 0 {
 		return arm.NotFound(r.ID)
 	}
+	r.Told["ETag"] = []string{d.ETag()}
 	r.Answer(http.StatusOK, list[i])
 	return nil
 }
@@ -87,7 +88,19 @@ func (tx *Tx) busy(d *state.Document) *arm.Error {
 	return e
 }
 
+// preconditionInside compares If-Match and If-None-Match with what a child has: its parent's etag.
+func (tx *Tx) preconditionInside(r *Request) *arm.Error {
+	d := tx.Get(r.ID.Top(len(r.ID.Types) - 1))
+	if d != nil && indexOf(children(d.Body(), r.Type.Inside), r.ID.Name()) < 0 {
+		d = nil
+	}
+	return precondition(r, d)
+}
+
 func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
+	if bad := tx.preconditionInside(r); bad != nil {
+		return bad
+	}
 	d, isNew, bad := tx.ReplaceInside(r.ID, r.Type, body)
 	if bad != nil {
 		return bad
@@ -112,7 +125,7 @@ func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state
 	}
 	parent := d.Body()
 	list := children(parent, typ.Inside)
-	body["name"], body["id"], body["type"] = id.Name(), id.String(), typ.Name
+	body["name"], body["id"], body["type"], body["etag"] = id.Name(), id.String(), typ.Name, ""
 	arm.Object(body, "properties")["provisioningState"] = arm.Succeeded
 	if i := indexOf(list, id.Name()); i >= 0 {
 		was, _ := list[i].(map[string]any)
@@ -124,6 +137,11 @@ func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state
 	}
 	p := arm.Object(parent, "properties")
 	p[typ.Inside] = list
+	if t := tx.TypeOf(d.ID); t.Check != nil { // what holds among children is a rule of their parent's document
+		if bad = t.Check(tx, d.ID, parent, d.Body()); bad != nil {
+			return nil, false, bad
+		}
+	}
 	p["provisioningState"] = "Updating"
 	tx.refer(d.ID, tx.TypeOf(d.ID), parent, d.Body())
 	return tx.Put(d.ID, parent), isNew, nil
@@ -136,6 +154,9 @@ func (tx *Tx) removeInside(r *Request) *arm.Error {
 	}
 	if bad == nil && r.Type.Held != nil {
 		bad = r.Type.Held(tx, r.ID)
+	}
+	if bad == nil && r.Header.Get("If-Match") != "" {
+		bad = tx.preconditionInside(r)
 	}
 	if bad != nil {
 		return bad
@@ -168,6 +189,7 @@ func NameChildren(id arm.ID, body map[string]any, property, typ string) {
 	last := typ[strings.LastIndexByte(typ, '/')+1:]
 	for _, c := range arm.Objects(body, "properties", property) {
 		c["id"], c["type"] = id.String()+"/"+last+"/"+arm.Text(c, "name"), typ
+		c["etag"] = "" // its parent's, which is not yet known
 		arm.Object(c, "properties")["provisioningState"] = arm.Succeeded
 	}
 }

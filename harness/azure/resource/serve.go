@@ -92,7 +92,7 @@ func decode(r *Request) (map[string]any, *arm.Error) {
 func precondition(r *Request, d *state.Document) *arm.Error {
 	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
 	switch {
-	case match != "" && (d == nil || match != "*" && match != d.ETag() && match != "W/"+d.ETag()):
+	case match != "" && (d == nil || match != "*" && !d.Has(match)):
 		return arm.Errorf(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition given in request header 'If-Match' failed for resource '%s'.", r.ID)
 	case none == "*" && d != nil:
 		return arm.Errorf(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition given in request header 'If-None-Match' failed: resource '%s' exists.", r.ID)

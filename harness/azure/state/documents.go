@@ -19,14 +19,25 @@ type Document struct {
 	Raw    []byte
 	Hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
 	etag   uint64
+	tagged bool     // it carries its etag, and so does everything in it that has one
 	names  []string // the keys of the resources it names
 }
 
 // HiddenPrefix begins the names of fields that are kept with a document and no client sees.
 const HiddenPrefix = "drydock"
 
-// ETag is the document's, as headers have it.
-func (d *Document) ETag() string { return `"` + strconv.FormatUint(d.etag, 16) + `"` }
+// ETag is the document's, as headers have it; one that its document carries, as the document has it.
+func (d *Document) ETag() string {
+	if d.tagged {
+		return "W/" + d.strong()
+	}
+	return d.strong()
+}
+
+func (d *Document) strong() string { return `"` + strconv.FormatUint(d.etag, 16) + `"` }
+
+// Has reports whether an If-Match names the document as it is: to whoever compares, a weak tag is as good.
+func (d *Document) Has(tag string) bool { return strings.TrimPrefix(tag, "W/") == d.strong() }
 
 // documents are those there are. They are replaced and never changed: whoever has one may read it without a lock.
 type documents struct {
@@ -64,9 +75,8 @@ func (s *documents) put(id arm.ID, body map[string]any) *Document {
 	}
 	key, kind := id.Key(), kindOf(id)
 	d := &Document{ID: id, Hidden: hidden, etag: s.etags.Add(1), names: namesIn(key, body)}
-	if _, tagged := body["etag"]; tagged { // documents that carry their etag are written back with it in If-Match
-		body = maps.Clone(body)
-		body["etag"] = "W/" + d.ETag()
+	if _, d.tagged = body["etag"]; d.tagged { // documents that carry their etag are written back with it in If-Match
+		tag(body, d.ETag())
 	}
 	var err error
 	if d.Raw, err = json.Marshal(body); err != nil {
@@ -83,6 +93,23 @@ func (s *documents) put(id arm.ID, body map[string]any) *Document {
 	s.rename(key, old, d)
 	s.docs[key] = d
 	return d
+}
+
+// tag writes an etag wherever a document has one: what is in an array of its parent changes with its parent.
+func tag(v any, etag string) {
+	switch x := v.(type) {
+	case map[string]any:
+		for k, e := range x {
+			tag(e, etag)
+			if k == "etag" {
+				x[k] = etag
+			}
+		}
+	case []any:
+		for _, e := range x {
+			tag(e, etag)
+		}
+	}
 }
 
 func (s *documents) remove(id arm.ID) {
@@ -130,30 +157,32 @@ func (s *documents) below(id arm.ID) []*Document {
 	prefix, subscription := id.Key()+"/", strings.ToLower(id.Subscription)+" "
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var out []*Document
+	var found []string
 	for kind, keys := range s.kinds {
 		if !strings.HasPrefix(kind, subscription) {
 			continue
 		}
 		for i := sort.SearchStrings(keys, prefix); i < len(keys) && strings.HasPrefix(keys[i], prefix); i++ {
-			out = append(out, s.docs[keys[i]])
+			found = append(found, keys[i])
 		}
 	}
-	slices.SortFunc(out, byKey)
-	return out
+	return s.ordered(found)
 }
-
-func byKey(a, b *Document) int { return strings.Compare(a.ID.Key(), b.ID.Key()) }
 
 // all lists everything, for whoever saves the state.
 func (s *documents) all() []*Document {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	out := make([]*Document, 0, len(s.docs))
-	for _, d := range s.docs {
-		out = append(out, d)
+	return s.ordered(slices.Collect(maps.Keys(s.docs)))
+}
+
+// ordered are the documents of some keys, by their order.
+func (s *documents) ordered(keys []string) []*Document {
+	slices.Sort(keys)
+	out := make([]*Document, len(keys))
+	for i, key := range keys {
+		out[i] = s.docs[key]
 	}
-	slices.SortFunc(out, byKey)
 	return out
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,11 +62,5 @@ func (s *documents) rename(key string, old, now *Document) {
 func (s *documents) naming(id arm.ID) []*Document {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	by := s.named[id.Key()]
-	out := make([]*Document, 0, len(by))
-	for key := range by {
-		out = append(out, s.docs[key])
-	}
-	slices.SortFunc(out, byKey)
-	return out
+	return s.ordered(slices.Collect(maps.Keys(s.named[id.Key()])))
 }

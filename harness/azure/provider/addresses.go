@@ -1,0 +1,222 @@
+package provider
+
+import (
+	"bytes"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/state"
+)
+
+// checkNetwork holds the prefixes of a virtual network to the service's rules: each is one, without bits beyond its length; a subnet lies within its
+// network and beside the others. A network or a subnet that names none is not held to any.
+func checkNetwork(_ *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error {
+	space, bad := prefixes(id, arm.At(body, "properties", "addressSpace", "addressPrefixes"))
+	if bad != nil {
+		return bad
+	}
+	type taken struct {
+		by     string
+		prefix netip.Prefix
+	}
+	var others []taken
+	for _, s := range arm.Objects(body, "properties", "subnets") {
+		name := arm.Text(s, "name")
+		own, bad := subnetPrefixes(id, s)
+		if bad != nil {
+			return bad
+		}
+		for _, p := range own {
+			if len(space) > 0 && !within(space, p) {
+				return arm.Errorf(http.StatusBadRequest, "NetcfgInvalidSubnet", "Subnet '%s' is not valid in virtual network '%s'.", name, id.Name())
+			}
+			for _, o := range others {
+				if o.by != name && o.prefix.Overlaps(p) {
+					return arm.Errorf(http.StatusBadRequest, "NetcfgSubnetRangesOverlap", "Subnet '%s' is not valid because its IP address range overlaps with that of an existing subnet in virtual network '%s'.", name, id.Name())
+				}
+			}
+			others = append(others, taken{name, p})
+		}
+	}
+	return nil
+}
+
+// subnetPrefixes are those of a subnet's document, in the one property or in the other.
+func subnetPrefixes(by arm.ID, subnet map[string]any) ([]netip.Prefix, *arm.Error) {
+	list, _ := arm.At(subnet, "properties", "addressPrefixes").([]any)
+	if one := arm.At(subnet, "properties", "addressPrefix"); one != nil {
+		list = append([]any{one}, list...)
+	}
+	return prefixes(by, list)
+}
+
+// prefixes reads a list of them.
+func prefixes(by arm.ID, v any) (out []netip.Prefix, bad *arm.Error) {
+	list, _ := v.([]any)
+	for _, x := range list {
+		s, _ := x.(string)
+		p, err := netip.ParsePrefix(s)
+		switch {
+		case err != nil:
+			return nil, arm.Errorf(http.StatusBadRequest, "InvalidAddressPrefixFormat", "Address prefix %v of resource %s is not formatted correctly. It should follow CIDR notation, for example 10.0.0.0/24.", x, by)
+		case p != p.Masked():
+			return nil, arm.Errorf(http.StatusBadRequest, "InvalidCIDRNotation", "The address prefix %s in resource %s has an invalid CIDR notation. For the given prefix length, the address prefix should be %s.", s, by, p.Masked())
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func within(space []netip.Prefix, p netip.Prefix) bool {
+	for _, s := range space {
+		if s.Bits() <= p.Bits() && s.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// subnetOf finds a subnet and its prefixes; none: it names none, or is not there.
+func subnetOf(v resource.View, ref string) (arm.ID, []netip.Prefix) {
+	id, ok := arm.ParseID(ref)
+	if !ok || len(id.Types) != 2 || id.Collection() {
+		return id, nil
+	}
+	for _, s := range arm.Objects(v.Get(id.Top(1)).Body(), "properties", "subnets") {
+		if strings.EqualFold(arm.Text(s, "name"), id.Name()) {
+			p, _ := subnetPrefixes(id, s)
+			return id, p
+		}
+	}
+	return id, nil
+}
+
+// checkAddress holds an address that a client chose to the subnet it is for. An address of no subnet that has a prefix is not held to anything.
+func checkAddress(v resource.View, by arm.ID, config map[string]any) *arm.Error {
+	chosen := arm.Text(config, "properties", "privateIPAddress")
+	subnet, space := subnetOf(v, arm.Text(config, "properties", "subnet", "id"))
+	switch {
+	case len(space) == 0:
+		return nil
+	case chosen == "":
+		return checkRoom(v, by, subnet, space, arm.Text(config, "properties", "privateIPAddressVersion"))
+	case !strings.EqualFold(arm.Text(config, "properties", "privateIPAllocationMethod"), "Static"):
+		return nil
+	}
+	a, err := netip.ParseAddr(chosen)
+	if err != nil {
+		return arm.Errorf(http.StatusBadRequest, "InvalidIPAddressFormat", "IP address format %s in resource %s is invalid.", chosen, by)
+	}
+	for _, p := range space {
+		if !p.Contains(a) {
+			continue
+		}
+		if reserved(p, a) {
+			return arm.Errorf(http.StatusBadRequest, "PrivateIPAddressInReservedRange", "Private static IP address %s falls within reserved IP range of subnet prefix %s.", chosen, p)
+		}
+		if holder := allocated(v, subnet, by)[chosen]; holder != "" {
+			return arm.Errorf(http.StatusBadRequest, "PrivateIPAddressIsAllocated", "IP configuration %s/ipConfigurations/%s is using the private IP address %s which is already allocated to resource %s.",
+				by, arm.Text(config, "name"), chosen, holder)
+		}
+		return nil
+	}
+	return arm.Errorf(http.StatusBadRequest, "PrivateIPAddressNotInSubnet", "Private static IP address %s does not belong to the range of subnet prefix %s.", chosen, space[0])
+}
+
+// checkRoom refuses one address more where there is none. Who has addresses is only counted where there may be as many as the subnet has.
+func checkRoom(v resource.View, by, subnet arm.ID, space []netip.Prefix, version string) *arm.Error {
+	const few = 8 // bits of a prefix that interfaces can fill, when each is counted
+	holders := v.Naming(subnet)
+	for _, p := range space {
+		if bits := p.Addr().BitLen() - p.Bits(); bits > few && len(holders) < 1<<min(bits, 20)/2 {
+			return nil
+		}
+	}
+	if slices.ContainsFunc(holders, func(d *state.Document) bool { return d.ID.Key() == by.Key() }) || free(space, version, allocated(v, subnet, by)) != "" {
+		return nil
+	}
+	return arm.Errorf(http.StatusBadRequest, "SubnetIsFull", "Subnet %s with address prefix %s does not have enough capacity for 1 IP addresses.", subnet.Name(), space[0])
+}
+
+// reserved reports whether Azure keeps an address of a subnet to itself: the first four and the last (learn.microsoft.com, "Azure Virtual Network FAQ").
+func reserved(p netip.Prefix, a netip.Addr) bool {
+	first := p.Addr()
+	for range 4 {
+		if a == first {
+			return true
+		}
+		first = first.Next()
+	}
+	return !p.Contains(a.Next())
+}
+
+// allocated are the addresses that others have in a subnet, and who: of those that name it.
+func allocated(v resource.View, subnet, but arm.ID) map[string]string {
+	const field = `"privateIPAddress":"`
+	out := map[string]string{}
+	for _, d := range v.Naming(subnet) {
+		if d.ID.Key() == but.Key() {
+			continue
+		}
+		for raw := d.Raw; ; { // not decoded: there may be thousands
+			i := bytes.Index(raw, []byte(field))
+			if i < 0 {
+				break
+			}
+			raw = raw[i+len(field):]
+			if end := bytes.IndexByte(raw, '"'); end > 0 {
+				out[string(raw[:end])] = d.ID.String()
+			}
+		}
+	}
+	return out
+}
+
+// allocate gives addresses to the configurations of a document that name a subnet and have none: those they had, or the first that are free. It keeps
+// those they have.
+func allocate(tx *resource.Tx, by arm.ID, configs []map[string]any, before []map[string]any) {
+	taken := map[string]map[string]string{} // by subnet
+	for _, c := range configs {
+		p := arm.Object(c, "properties")
+		ref := arm.Text(p, "subnet", "id")
+		if ref == "" || arm.Text(p, "privateIPAddress") != "" {
+			continue
+		}
+		subnet, space := subnetOf(tx.View, ref)
+		for _, was := range before {
+			if strings.EqualFold(arm.Text(was, "name"), arm.Text(c, "name")) && strings.EqualFold(arm.Text(was, "properties", "subnet", "id"), ref) {
+				p["privateIPAddress"] = arm.At(was, "properties", "privateIPAddress")
+			}
+		}
+		if len(space) == 0 {
+			space = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} // a subnet that somebody loaded without one
+		}
+		key := subnet.Key()
+		if taken[key] == nil {
+			taken[key] = allocated(tx.View, subnet, by)
+		}
+		if arm.Text(p, "privateIPAddress") == "" {
+			p["privateIPAddress"] = free(space, arm.Text(p, "privateIPAddressVersion"), taken[key])
+		}
+		taken[key][arm.Text(p, "privateIPAddress")] = by.String()
+	}
+}
+
+// free is the first address of a subnet that nobody has; empty: there is none.
+func free(space []netip.Prefix, version string, taken map[string]string) string {
+	for _, p := range space {
+		if p.Addr().Is6() != strings.EqualFold(version, "IPv6") {
+			continue
+		}
+		for a := p.Addr(); p.Contains(a); a = a.Next() {
+			if taken[a.String()] == "" && !reserved(p, a) {
+				return a.String()
+			}
+		}
+	}
+	return ""
+}
