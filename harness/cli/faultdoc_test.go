@@ -43,8 +43,8 @@ func faultTable() string {
 		return fmt.Sprintf("%s [%d]", word, notes[why])
 	}
 	b.WriteString("# Faults and providers\n\nMade of the code by `go test ./harness/cli -update`. *real*: it happens as its name says. *emulated*: something else stands for it, so that programs and peers\n" +
-		"see the same, and the receipt says what. *missing*: the plan leaves it out, with the reason, and the run is INCONCLUSIVE. What a host, a kernel or an inventory takes away\n" +
-		"besides, `drydock doctor` and `drydock plan NAME --provider NAME` tell by trying.\n\n| fault | what it does | takes, beside target and for |")
+		"see the same, and the receipt says what. *some*: real on some machines, and why the others cannot. *missing*: the plan leaves it out, with the reason, and the run is INCONCLUSIVE.\n" +
+		"What a host, a kernel or an inventory takes away besides, `drydock doctor` and `drydock plan NAME --provider NAME` tell by trying.\n\n| fault | what it does | takes, beside target and for |")
 	for _, p := range provider.Names() {
 		fmt.Fprintf(&b, " %s |", p)
 	}
@@ -66,6 +66,9 @@ func faultTable() string {
 func state(k fault.Kind, m cluster.Means, note func(word, why string) string) string {
 	if why := m.Never.Why(k.Needs...); why != "" {
 		return note("missing", why)
+	}
+	if why := m.Only.Why(k.Needs...); why != "" {
+		return note("some", why)
 	}
 	for _, c := range k.Needs {
 		if how := m.Emulated[c]; how != "" {

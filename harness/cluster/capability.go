@@ -37,11 +37,12 @@ const (
 	CanLimitEtcd    Capability = "limit-etcd"    // of the cluster: its etcd is made with the topology's EtcdQuota
 	CanKeepFiles    Capability = "keep-files"    // Keeper
 	CanRefusePulls  Capability = "refuse-pulls"  // Puller
+	CanSetClock     Capability = "set-clock"     // Clock
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanKernel, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanKernel, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls, CanSetClock}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -200,6 +201,15 @@ type Puller interface {
 	AllowPulls(ctx context.Context) error // idempotent
 }
 
+// Clock is a machine's clock (CLOCK_REALTIME), which is its own: whoever sets it sets nobody else's.
+type Clock interface {
+	// SkewClock sets it ahead of what it would be by so much, or back by a negative one, whatever an earlier call made of it.
+	SkewClock(ctx context.Context, by time.Duration) error
+	// RightClock sets it to what it was before the first of these, and the time that has passed since by a clock that nobody can set (CLOCK_BOOTTIME).
+	// Idempotent; a boot does so too.
+	RightClock(ctx context.Context) error
+}
+
 // Dialer connects from the machine itself, so that its loopback is reachable. What only such a connection could tell of a machine without one is
 // unknown: neither well nor lost.
 type Dialer interface {
@@ -221,6 +231,7 @@ type Terminal interface {
 // Means are what machines of a provider have, wherever it runs. What a host, a kernel or an inventory takes away besides is told by Offer.
 type Means struct {
 	Never    Lacks                 // what no machine can, and why
+	Only     Lacks                 // what only some machines can, and why the others cannot
 	Emulated map[Capability]string // what machines do in another way than its name says (Emulator)
 }
 
@@ -273,6 +284,8 @@ func capabilityOf[T any]() Capability {
 		return CanKeepFiles
 	case *Puller:
 		return CanRefusePulls
+	case *Clock:
+		return CanSetClock
 	case *Dialer:
 		return CanDial
 	case *Installer:

@@ -83,8 +83,17 @@ func (l *line) knock(ctx context.Context) error {
 	return conn.Close()
 }
 
-// get asks for a path and gives the page, whatever its status. The answer is read whole, so that the connection is kept.
+// get asks for a path and gives the page, whatever its status.
 func (l *line) get(ctx context.Context, path string, within time.Duration) (page []byte, status int, err error) {
+	page, resp, err := l.fetch(ctx, path, within)
+	if err != nil {
+		return nil, 0, err
+	}
+	return page, resp.StatusCode, nil
+}
+
+// fetch gives with the page what was said before it. The answer is read whole, so that the connection is kept.
+func (l *line) fetch(ctx context.Context, path string, within time.Duration) (page []byte, said *http.Response, err error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	scheme := "https://"
@@ -93,17 +102,17 @@ func (l *line) get(ctx context.Context, path string, within time.Duration) (page
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+l.addr+path, nil)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
+		return nil, nil, fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
 	}
 	resp, err := l.client.Do(req)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
+		return nil, nil, fmt.Errorf("%s on %s: %w", l.service.name, l.machine, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if page, err = io.ReadAll(resp.Body); err != nil {
-		return nil, 0, fmt.Errorf("%s on %s: %s: %w", l.service.name, l.machine, path, err)
+		return nil, nil, fmt.Errorf("%s on %s: %s: %w", l.service.name, l.machine, path, err)
 	}
-	return page, resp.StatusCode, nil
+	return page, resp, nil
 }
 
 // answers asks the cheap path; whoever answers at all is there.

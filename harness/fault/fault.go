@@ -182,6 +182,11 @@ func List() []Kind {
 			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"}, Kubelet: true,
 			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsImagePull, New: func(Spec) Fault { return &imagePullFails{} },
 		},
+		{
+			Name: "clockSkew", About: "a machine's clock is ahead of the others' by so much, or behind with a minus: by, 1m to 24h", Touches: []string{observe.Kubelet},
+			Needs: needs(cluster.CanSetClock), Takes: []string{"by"}, Samples: []Params{{By: 10 * time.Minute}, {By: -10 * time.Minute}}, Valid: validSkew,
+			On: cluster.Topology.KubernetesMachines, Fits: fitsSkew, New: func(s Spec) Fault { return &clockSkew{by: s.By} },
+		},
 	}, linkKinds(), serviceKinds())
 }
 

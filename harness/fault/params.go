@@ -23,11 +23,12 @@ type Params struct {
 	Jitter  time.Duration `json:"jitter,omitempty"  yaml:"jitter"`  // by which the delay of each may be more or less
 	Rate    Rate          `json:"rate,omitempty"    yaml:"rate"`    // of what gets through
 	Ring    bool          `json:"ring,omitempty"    yaml:"ring"`    // each of its machines reaches its neighbours only
+	By      time.Duration `json:"by,omitempty"      yaml:"by"`      // by which a clock is ahead; less than 0: behind
 }
 
 // Fields lists them as a scenario names them.
 func (Params) Fields() []string {
-	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring"}
+	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "by"}
 }
 
 // given are the names of those that are not zero.

@@ -176,6 +176,8 @@ func (s Spec) describe(held string) string {
 		kind += " " + s.Loss.String()
 	case s.Rate > 0:
 		kind += " " + s.Rate.String()
+	case s.By != 0:
+		kind += " " + signed(s.By)
 	}
 	if s.Ring {
 		on += ", each from all but its neighbours,"
@@ -204,6 +206,14 @@ func (s Spec) describe(held string) string {
 		out += fmt.Sprintf(", %s apart", s.Apart)
 	}
 	return out
+}
+
+// signed is a duration with its sign.
+func signed(d time.Duration) string {
+	if d > 0 {
+		return "+" + d.String()
+	}
+	return d.String()
 }
 
 // Away is how many of the machines are away at most while all the faults hold and those of down are away as well. One that is found only when it happens

@@ -108,7 +108,7 @@ func (s *losses) answer(p *presence, m etcd.Member, t time.Time) {
 	if m.Started.IsZero() {
 		return
 	}
-	if !p.started.IsZero() && s.anew(p.started, m.Started, p.told, t) && !s.excused(m.Machine, etcd.Program, m.Started) {
+	if !p.started.IsZero() && s.anew(m.Machine, p.started, m.Started, p.told, t) && !s.excused(m.Machine, etcd.Program, m.Started) {
 		s.wrong.tell(m.Machine, "the member on %s was restarted at %s and no fault of the scenario did it", m.Machine, clock(m.Started))
 	}
 	p.started, p.told = m.Started, t

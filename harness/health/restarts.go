@@ -132,7 +132,7 @@ func (s *restarts) component(c observe.Component, t time.Time) {
 	if !l.told {
 		return
 	}
-	if !l.started.IsZero() && s.anew(l.started, c.Started, l.seen, t) && !s.accountedFor(l, c, c.Started) {
+	if !l.started.IsZero() && s.anew(c.Machine, l.started, c.Started, l.seen, t) && !s.accountedFor(l, c, c.Started) {
 		why := fmt.Sprintf("%s was restarted at %s and no fault or step of the scenario did it: before, its process was of %s", c, clock(c.Started), clock(l.started))
 		if l.leader == observe.Leads && s.strained(c.Started) {
 			s.note(why + "; the host had stalled, and it led by a lease")
@@ -167,9 +167,9 @@ func (s *restarts) strained(t time.Time) bool {
 // jumpSeen is how long after a jump of the host's clock it may be noticed, and a reading that was on its way may still tell of the time before it.
 const jumpSeen = 2 * time.Second
 
-// anew reports whether two starts a process told of, at two times, are of two processes. Starts are told by the host's clock: one that has moved by as
-// much as that jumped meanwhile is the same.
-func (r *Record) anew(before, after, seenBefore, seen time.Time) bool {
+// anew reports whether two starts a process of a machine told of, at two times, are of two processes. Starts are told by the machine's clock, which is the
+// host's where it has none of its own: one that has moved by as much as that jumped meanwhile, or as faults have set it, is the same.
+func (r *Record) anew(machine string, before, after, seenBefore, seen time.Time) bool {
 	moved := after.Sub(before)
 	if moved.Abs() <= early {
 		return false
@@ -188,7 +188,15 @@ func (r *Record) anew(before, after, seenBefore, seen time.Time) bool {
 			}
 		}
 	}
-	return moved > 0 || len(jumps) > 0
+	skews := r.skews(machine, seen) // a process is asked once a connection: each of the two may have told of any time before it
+	for _, was := range r.skews(machine, seenBefore) {
+		for _, is := range skews {
+			if was != is && (moved-is+was).Abs() <= early {
+				return false
+			}
+		}
+	}
+	return moved > 0 || len(jumps) > 0 || len(skews) > 1
 }
 
 // note keeps what makes the verdict unknown, each thing once.

@@ -181,6 +181,33 @@ func TestAHostThatStoodStill(t *testing.T) {
 	}
 }
 
+// TestAClockThatAFaultSetsRestartsNobody: what is on its machine tells its start by that clock, and nothing else does.
+func TestAClockThatAFaultSetsRestartsNobody(t *testing.T) {
+	moved := func(machine, name string, by float64) *Record {
+		return small(from(11, 30.5, machine, name, restart(-100+by)))
+	}
+	for name, c := range map[string]struct {
+		record *Record
+		by     time.Duration
+		want   plan.Verdict
+	}{
+		"behind":                     {moved(worker, observe.Kubelet, -600), -10 * time.Minute, plan.Pass},
+		"ahead":                      {moved(worker, observe.Kubelet, 600), 10 * time.Minute, plan.Pass},
+		"by another time":            {moved(worker, observe.Kubelet, 700), 10 * time.Minute, plan.Fail},
+		"a restart beside it":        {moved(worker, observe.Kubelet, -550), -10 * time.Minute, plan.Fail},
+		"on another machine":         {moved(cp, observe.Scheduler, 600), 10 * time.Minute, plan.Fail},
+		"of a fault that sets none":  {moved(worker, observe.Kubelet, 600), 0, plan.Fail},
+		"before the fault was there": {small(from(4, 30.5, worker, observe.Kubelet, restart(500))), 10 * time.Minute, plan.Fail},
+		"told of late":               {small(from(28, 45, worker, observe.Kubelet, restart(500))), 10 * time.Minute, plan.Pass},
+		"a restart after it":         {small(from(58, forever, worker, observe.Kubelet, restart(57))), 10 * time.Minute, plan.Fail},
+	} {
+		c.record.Windows = []Window{{ID: "4", Machines: []string{worker}, Components: []string{observe.Kubelet}, Clock: c.by, Began: at(10), Effective: at(13), Recover: at(30), Cleared: at(35)}}
+		if got := judge(t, "noUnplannedRestart", c.record, nil, Params{}); got.Verdict != c.want {
+			t.Errorf("%s: %s %s", name, got.Verdict, got.Message)
+		}
+	}
+}
+
 // TestAClockThatJumpsRestartsNoMember: members tell their start by the host's clock as everybody does.
 func TestAClockThatJumpsRestartsNoMember(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -13,21 +13,22 @@ import (
 
 // Window is the time of a fault, or of a step that takes something down, as checks need it: what is excused, where, and from when to when.
 type Window struct {
-	ID         string    `json:"id"`
-	Machines   []string  `json:"machines"`
-	Components []string  `json:"components,omitempty"` // what is excused on them; empty: all that runs there, and the machines themselves
-	AtMost     int       `json:"atMost,omitempty"`     // so many of the machines at any instant; 0: all of them
-	Until      string    `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
-	Expected   bool      `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
-	With       []string  `json:"with,omitempty"`       // the windows without which it would not be; see expects
-	WithSteps  bool      `json:"withSteps,omitempty"`  // so are those of an upgrade's steps
-	NoWrites   bool      `json:"noWrites,omitempty"`   // that etcd refuses what writes is what the scenario wants
-	Upgrade    bool      `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
-	Began      time.Time `json:"began,omitzero"`       // from here on losses are the fault's
-	Effective  time.Time `json:"effective,omitzero"`   // zero when its effect was never seen
-	Recover    time.Time `json:"recover,omitzero"`     // when undoing it began
-	Cleared    time.Time `json:"cleared,omitzero"`     // when all was seen to be as before; zero when it was not
-	Refused    string    `json:"refused,omitempty"`    // why undoing it failed; empty when it did not
+	ID         string        `json:"id"`
+	Machines   []string      `json:"machines"`
+	Components []string      `json:"components,omitempty"` // what is excused on them; empty: all that runs there, and the machines themselves
+	AtMost     int           `json:"atMost,omitempty"`     // so many of the machines at any instant; 0: all of them
+	Until      string        `json:"until,omitempty"`      // a version: a machine that stays at it is excused no longer; see narrowed
+	Expected   bool          `json:"expected,omitempty"`   // the loss of quorum is what the scenario wants
+	With       []string      `json:"with,omitempty"`       // the windows without which it would not be; see expects
+	WithSteps  bool          `json:"withSteps,omitempty"`  // so are those of an upgrade's steps
+	NoWrites   bool          `json:"noWrites,omitempty"`   // that etcd refuses what writes is what the scenario wants
+	Upgrade    bool          `json:"upgrade,omitempty"`    // no fault but a step of an upgrade
+	Clock      time.Duration `json:"clock,omitempty"`      // by which the clocks of the machines are ahead while the fault holds; less than 0: behind
+	Began      time.Time     `json:"began,omitzero"`       // from here on losses are the fault's
+	Effective  time.Time     `json:"effective,omitzero"`   // zero when its effect was never seen
+	Recover    time.Time     `json:"recover,omitzero"`     // when undoing it began
+	Cleared    time.Time     `json:"cleared,omitzero"`     // when all was seen to be as before; zero when it was not
+	Refused    string        `json:"refused,omitempty"`    // why undoing it failed; empty when it did not
 }
 
 // early is how much before its time a process's start may be told: the kernel tells the boot it is counted from in whole seconds.
@@ -128,6 +129,17 @@ func (r *Record) excuses() string {
 		out = append(out, fmt.Sprintf("; step %s excused at most %d at a time, until it stays at %s: %s", w.ID, w.AtMost, w.Until, strings.Join(each, ", ")))
 	}
 	return strings.Join(out, "")
+}
+
+// skews are by how much the clock of a machine may have been ahead for faults at any time until then.
+func (r *Record) skews(machine string, until time.Time) []time.Duration {
+	out := []time.Duration{0}
+	for _, w := range r.Windows {
+		if w.Clock != 0 && slices.Contains(w.Machines, machine) && w.Began.Before(until.Add(jumpSeen)) {
+			out = append(out, w.Clock)
+		}
+	}
+	return out
 }
 
 func (w Window) touches(machine, component string) bool {

@@ -58,6 +58,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Links](m)
 	case cluster.CanKeepFiles:
 		_, err = cluster.As[cluster.Keeper](m)
+	case cluster.CanSetClock:
+		_, err = cluster.As[cluster.Clock](m)
 	case cluster.CanRefusePulls:
 		_, err = cluster.As[cluster.Puller](m)
 	case cluster.CanShape:

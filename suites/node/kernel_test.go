@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
@@ -63,3 +64,21 @@ var _ = Describe("a worker with a kernel of its own", Label("fault: node", "need
 		Expect(p.List(ctx)).To(BeEmpty())
 	}, NodeTimeout(time.Minute))
 })
+
+var _ = It("has a clock of its own, which is set behind and ahead: its heartbeats are, and it is Ready in the end", Label("tier: full", "fault: clock", "needs: kubernetes"), func(ctx context.Context) {
+	sc, err := experiment.Load("clock-skew")
+	Expect(err).NotTo(HaveOccurred())
+	ownKernels(ctx, sc)
+	res, err := suite.Run(ctx, sc, experiment.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(res.Reasons).To(BeEmpty())
+	Expect(res.Verdict).To(Equal(plan.Go))
+	set := func(way string) types.GomegaMatcher {
+		return And(HaveField("State", plan.Confirmed), HaveField("Emulated", BeEmpty()), HaveField("Evidence", ContainElements(
+			HaveField("Saw", MatchRegexp("the kubelet on worker-2 says that it is .*, (9m5[0-9]s|10m[0-9]s) "+way+" of this host's clock")),
+			HaveField("Saw", ContainSubstring("the last heartbeat of worker-2 is of")),
+			HaveField("Saw", ContainSubstring("the kubelet on worker-1, which is not affected, says that it is")),
+		)))
+	}
+	Expect(res.Receipts).To(HaveExactElements(set("behind"), set("ahead")))
+}, NodeTimeout(40*time.Minute))

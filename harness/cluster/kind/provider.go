@@ -184,6 +184,7 @@ func Means() cluster.Means {
 		cluster.CanSlowDisk:     "what programs fsync in a container is told nobody",
 		cluster.CanRefusePulls:  "a node's images are put there, and nothing is pulled",
 		cluster.CanPanic:        "a container's kernel is the host's: all that runs there would panic with it",
+		cluster.CanSetClock:     "a container's clock is the host's: time namespaces do not cover CLOCK_REALTIME",
 		cluster.CanShape:        "a node's cable is Docker's: Drydock shapes links at a lab's own end of them only",
 	}}
 }

@@ -47,6 +47,7 @@ var (
 	_ cluster.Installer = (*Machine)(nil)
 	_ cluster.Terminal  = (*Machine)(nil)
 	_ cluster.Memory    = (*Machine)(nil)
+	_ cluster.Clock     = (*Machine)(nil)
 	_ cluster.Limited   = (*Machine)(nil)
 	_ cluster.Emulator  = (*Machine)(nil)
 )
@@ -62,10 +63,11 @@ func (m *Machine) Addr() netip.Addr { return m.addr }
 
 // Lacks is what the host's kernel does not let it do, or its own.
 func (m *Machine) Lacks() cluster.Lacks {
-	if !m.vm {
-		return m.lab.lacks
-	}
 	out := maps.Clone(m.lab.lacks)
+	if !m.vm {
+		maps.Copy(out, Means().Only)
+		return out
+	}
 	for _, c := range []cluster.Capability{cluster.CanLoseUnsynced, cluster.CanSlowDisk} {
 		out[c] = "what is fsynced in a kernel of its own is told nobody"
 	}
@@ -82,7 +84,9 @@ func (m *Machine) Emulates() map[cluster.Capability]string {
 
 // Means are what every lab's machines have: all there is, some of it in the place of what only a host of their own could.
 func Means() cluster.Means {
-	return cluster.Means{Emulated: map[cluster.Capability]string{
+	return cluster.Means{Only: cluster.Lacks{
+		cluster.CanSetClock: "its clock is the host's, as time namespaces do not cover CLOCK_REALTIME: give workers a kernel of their own (vmWorkers: 1)",
+	}, Emulated: map[cluster.Capability]string{
 		cluster.CanPanic:        fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),
 		cluster.CanLoseUnsynced: "its disk is the host's: the lab is told of calls of fsync, and a power cut takes away what they did not name",
 		cluster.CanFillDisk:     "only where the cluster gives etcd a disk of its own (etcdDisk), which is in memory: the kernel itself says that it is full",
@@ -288,6 +292,14 @@ func (m *Machine) AllowPulls(ctx context.Context) error {
 	_, err := m.Exec(ctx, cluster.Command{Args: []string{"rm", "-f", machineinit.PullsHeld}})
 	return err
 }
+
+// SkewClock has the machine's PID 1 set the clock of its kernel.
+func (m *Machine) SkewClock(ctx context.Context, by time.Duration) error {
+	return m.call(ctx, "skew", machineinit.ClockParams{By: by}, nil)
+}
+
+// RightClock has it put that right.
+func (m *Machine) RightClock(ctx context.Context) error { return m.call(ctx, "unskew", nil, nil) }
 
 // Dial connects from the machine itself.
 func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, error) {

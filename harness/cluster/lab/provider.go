@@ -77,6 +77,9 @@ func (p *Provider) lacksOf(ctx context.Context, t cluster.Topology) (cluster.Lac
 		return nil, err
 	}
 	lacks := maps.Clone(tried)
+	if t.VMWorkers == 0 {
+		maps.Copy(lacks, Means().Only)
+	}
 	if t.EtcdDisk == 0 {
 		lacks[cluster.CanFillDisk] = "a machine's disk is this host's, which is never filled: give etcd one of its own (etcdDisk: 256Mi)"
 	} else {

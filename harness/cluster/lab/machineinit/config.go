@@ -2,7 +2,11 @@
 // serves the process runtime, supervises its services and answers the host on its control socket.
 package machineinit
 
-import "drydock.dev/drydock/harness/cluster"
+import (
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+)
 
 // Paths inside a machine.
 const (
@@ -82,6 +86,11 @@ type FileParams struct {
 type SignalParams struct {
 	Process string `json:"process"`
 	Signal  int    `json:"signal"`
+}
+
+// ClockParams say how far ahead a clock is to be.
+type ClockParams struct {
+	By time.Duration `json:"by"`
 }
 
 // UnitParams are one call of systemctl.

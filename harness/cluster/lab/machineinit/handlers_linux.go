@@ -23,6 +23,7 @@ type machine struct {
 	cfg     Config
 	table   *process.Table
 	units   *unit.Manager
+	clock   *clock // nil: it is its host's
 	runtime *runtime.Server
 	memory  interface {
 		fill(ctx context.Context, _ none) (any, error)
@@ -33,7 +34,7 @@ type machine struct {
 type none struct{}
 
 func (m *machine) handlers() map[string]control.Handler {
-	return map[string]control.Handler{
+	out := map[string]control.Handler{
 		"exec":   m.exec,
 		"dial":   control.Dial,
 		Ping:     control.Simple(func(context.Context, none) (any, error) { return nil, nil }),
@@ -51,6 +52,11 @@ func (m *machine) handlers() map[string]control.Handler {
 			return nil, errors.Join(m.units.StopAll(ctx), m.runtime.StopAll(ctx))
 		}),
 	}
+	if m.clock != nil {
+		out["skew"] = control.Simple(func(_ context.Context, p ClockParams) (any, error) { return nil, m.clock.skew(p.By) })
+		out["unskew"] = control.Simple(func(context.Context, none) (any, error) { return nil, m.clock.right() })
+	}
+	return out
 }
 
 // exec runs a program on the passed streams and waits for it; when the caller hangs up, the program's group is killed.

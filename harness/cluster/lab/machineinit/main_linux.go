@@ -143,7 +143,9 @@ func boot(ctx context.Context, cfg Config, o Outside) error {
 	units := &unit.Manager{Dir: unit.Dir, RunDir: unit.RunDir, LogDir: LogDir, HeldDir: HeldDir, Env: environment(), Table: table}
 	m := &machine{cfg: cfg, table: table, units: units, runtime: cri}
 	m.memory = &exhauster{}
-	if !cfg.OwnKernel {
+	if cfg.OwnKernel {
+		m.clock = &clock{read: readClocks, set: setClock}
+	} else {
 		m.memory = &filler{table: table, runtime: cri, booted: booted, last: os.NewFile(lastFD, "last")}
 	}
 	if err := m.serve(); err != nil {
