@@ -17,6 +17,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -45,17 +46,53 @@ func (*certificateExpired) Inject(ctx context.Context, e *Env, machines []string
 		}
 		old, err := expired(files[0], files[1], files[2])
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.Name(), err)
+			return fmt.Errorf("%s: %s: %w", m.Name(), servingCert, err)
 		}
 		return k.Replace(ctx, servingCert, old)
 	})
 }
 
-// expired makes of a certificate one that has run out, signed by the authority; all of them in PEM.
-func expired(serving, ca, caKey []byte) ([]byte, error) {
-	cert, err := certificate(serving)
+// ofCertificate is whose certificate it is.
+func ofCertificate(p Params) string {
+	if p.Service == "" {
+		return observe.APIServer
+	}
+	return p.Service
+}
+
+func validCertificate(p Params) error {
+	if of := ofCertificate(p); of != observe.APIServer && of != observe.Kubelet {
+		return fmt.Errorf("service is %q; known: %s, whose certificate is what it serves with, and %s, whose is what the API server knows it by", of, observe.APIServer, observe.Kubelet)
+	}
+	return nil
+}
+
+// fitsCertificate refuses machines that have no such service.
+func fitsCertificate(s Spec, t cluster.Topology) error {
+	of, err := findService(ofCertificate(s.Params))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", servingCert, err)
+		return err
+	}
+	return of.fits(s, t)
+}
+
+func touchesCertificate(p Params) []string {
+	of, _ := findService(ofCertificate(p)) // what is unknown was refused
+	return of.touches
+}
+
+func newCertificate(s Spec) Fault {
+	if ofCertificate(s.Params) == observe.Kubelet {
+		return &kubeletCertificateExpired{}
+	}
+	return &certificateExpired{}
+}
+
+// expired makes of a certificate one that has run out, signed by the authority; all of them in PEM.
+func expired(good, ca, caKey []byte) ([]byte, error) {
+	cert, err := certificate(good)
+	if err != nil {
+		return nil, err
 	}
 	signer, err := certificate(ca)
 	if err != nil {
@@ -146,7 +183,7 @@ func (*certificateExpired) Effective(ctx context.Context, e *Env, machines []str
 	if others > 0 {
 		return out, nil
 	}
-	server, err := findService("kube-apiserver")
+	server, err := findService(observe.APIServer)
 	if err != nil {
 		return nil, err
 	}

@@ -171,8 +171,9 @@ func List() []Kind {
 			New: func(s Spec) Fault { return &partition{from: s.From, way: s.way(), ring: s.ring()} },
 		},
 		{
-			Name: "certificateExpired", About: "an API server serves a certificate that has run out, signed by the cluster's authority", Touches: server,
-			Needs: needs(cluster.CanKeepFiles), On: cluster.Topology.ControlPlaneMachines, New: func(Spec) Fault { return &certificateExpired{} },
+			Name: "certificateExpired", About: "an API server serves a certificate that has run out, or with service: kubelet a kubelet starts with one; signed by the cluster's authority",
+			TouchesOf: touchesCertificate, Needs: needs(cluster.CanKeepFiles), Takes: []string{"service"}, Samples: []Params{{}, {Service: observe.Kubelet}}, Valid: validCertificate,
+			On: cluster.Topology.KubernetesMachines, Fits: fitsCertificate, New: newCertificate,
 		},
 		{
 			Name: "webhookDead", About: "every new pod outside kube-system must be admitted by a webhook that nobody serves", OfCluster: true, Touches: []string{"admission"},

@@ -108,17 +108,25 @@ func serviceKinds() []Kind {
 // timeoutSeconds), and a margin. The fault would end with that.
 const livenessAfter = 100 * time.Second
 
+// fits refuses machines without the service.
+func (s service) fits(x Spec, t cluster.Topology) error {
+	on := s.on(t)
+	for _, m := range append(slices.Clone(x.Machines), x.Among...) {
+		if !slices.Contains(on, m) {
+			return cluster.Usagef("%s: target %s: %s does not run on %s; it does on %s", x.Kind, x.Target, s.name, m, none(on))
+		}
+	}
+	return nil
+}
+
 // fitsService refuses machines without the service, what is another fault by another name, and what its supervisor has no word for.
 func fitsService(act string, s Spec, t cluster.Topology) error {
 	what, err := findService(s.Service)
 	if err != nil {
 		return cluster.Usagef("%s: %w", s.Kind, err)
 	}
-	on := what.on(t)
-	for _, m := range append(slices.Clone(s.Machines), s.Among...) {
-		if !slices.Contains(on, m) {
-			return cluster.Usagef("%s: target %s: %s does not run on %s; it does on %s", s.Kind, s.Target, what.name, m, none(on))
-		}
+	if err := what.fits(s, t); err != nil {
+		return err
 	}
 	switch unit := what.unit(t); {
 	case act == frozen && what.name == etcd.Program:

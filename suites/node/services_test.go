@@ -59,6 +59,7 @@ func ofCluster() []string {
 func ofOthers() []string {
 	return []string{
 		"certificateExpired: {target: control-plane-1, for: HOLD}",
+		"certificateExpired: {service: kubelet, target: worker-1, for: HOLD}",
 		"webhookDead: {for: HOLD}",
 		"imagePullFails: {target: worker-1, for: HOLD}",
 	}
