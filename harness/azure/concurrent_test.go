@@ -70,14 +70,14 @@ func TestOneWriterWinsWithAnEtag(t *testing.T) {
 	c := newClientOf(t, Options{Policy: generous(t)})
 	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g", `{"location":"westeurope"}`)
 	const path = "Microsoft.Compute/disks/d"
-	c.put(http.StatusCreated, path, `{"location":"westeurope","properties":{}}`)
+	c.put(http.StatusAccepted, path, `{"location":"westeurope","properties":{}}`)
 	for round := range rounds(300) {
 		c.pass()
 		etag := header(c.do(http.MethodGet, "resourceGroups/g/providers/"+path, ""), "ETag")
 		told := atOnce(writers, func(i int) int {
 			return c.doWith(http.Header{"If-Match": {etag}}, http.MethodPut, "resourceGroups/g/providers/"+path, fmt.Sprintf(`{"location":"westeurope","tags":{"by":"%d"}}`, i)).Code
 		})
-		if won, lost := count(told, http.StatusOK), count(told, http.StatusPreconditionFailed); won != 1 || lost != writers-1 {
+		if won, lost := count(told, http.StatusAccepted), count(told, http.StatusPreconditionFailed); won != 1 || lost != writers-1 {
 			t.Fatalf("round %d: %d won and %d lost: %v", round, won, lost, told)
 		}
 	}
@@ -123,7 +123,7 @@ func TestNothingIsOnTwoMachines(t *testing.T) {
 				c.put(http.StatusCreated, "Microsoft.Network/virtualNetworks/net", `{"location":"westeurope","properties":{"addressSpace":{"addressPrefixes":["10.0.0.0/8"]},"subnets":[{"name":"default","properties":{"addressPrefix":"10.0.0.0/16"}}]}}`)
 				c.put(http.StatusCreated, "Microsoft.Network/networkInterfaces/nic", fmt.Sprintf(
 					`{"location":"westeurope","properties":{"ipConfigurations":[{"name":"i","properties":{"subnet":{"id":"/subscriptions/%s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/net/subnets/default"}}}]}}`, testSubscription))
-				c.put(http.StatusCreated, "Microsoft.Compute/disks/d", `{"location":"westeurope","properties":{}}`)
+				c.put(http.StatusAccepted, "Microsoft.Compute/disks/d", `{"location":"westeurope","properties":{}}`)
 				c.pass()
 				told := atOnce(writers, func(i int) int {
 					return c.do(http.MethodPut, fmt.Sprintf("resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm%d", i), body).Code

@@ -32,6 +32,7 @@ type record struct {
 	Code      string   `json:"code,omitempty"`
 	Error     string   `json:"error,omitempty"`
 	Unknown   []string `json:"unknown,omitempty"` // fields answered that the SDK's model has not
+	Lost      []string `json:"lost,omitempty"`    // fields of a PUT that were not answered
 }
 
 // caller has every client of the SDK.
@@ -74,6 +75,9 @@ func (c *caller) call(ctx context.Context, o operation) (r record) {
 		r.Outcome = unanswered
 	case err == nil:
 		r.Outcome, r.Unknown = passed, unknown(c.seen.body, out)
+		if o.verb == http.MethodPut {
+			r.Lost = c.lost(o)
+		}
 	case !errors.As(err, &answer):
 		r.Outcome, r.Error = failed, err.Error()
 	default:
@@ -180,7 +184,7 @@ func (c *caller) arguments(ctx context.Context, o operation, t reflect.Type) ([]
 			in = append(in, reflect.Zero(at))
 			continue
 		}
-		v, err := c.argument(o, rest[0], at)
+		v, err := c.argument(ctx, o, rest[0], at)
 		if err != nil {
 			return nil, fmt.Errorf("argument %s of %s: %w", rest[0], o.name(), err)
 		}
@@ -189,7 +193,7 @@ func (c *caller) arguments(ctx context.Context, o operation, t reflect.Type) ([]
 	return in, nil
 }
 
-func (c *caller) argument(o operation, name string, t reflect.Type) (reflect.Value, error) {
+func (c *caller) argument(ctx context.Context, o operation, name string, t reflect.Type) (reflect.Value, error) {
 	v := reflect.New(t)
 	if t.Kind() == reflect.Interface { // one of several models: none
 		return v.Elem(), nil
@@ -205,11 +209,25 @@ func (c *caller) argument(o operation, name string, t reflect.Type) (reflect.Val
 	if !given && t.Kind() != reflect.String {
 		return v.Elem(), nil
 	}
+	if of, ok := value.(map[string]any); ok {
+		value = c.found(ctx, of)
+	}
 	raw, err := json.Marshal(value)
 	if err != nil {
 		return v, err
 	}
 	return v.Elem(), json.Unmarshal(raw, v.Interface())
+}
+
+// found is a value that only the twin knows: a field of the first resource of a list.
+func (c *caller) found(ctx context.Context, of map[string]any) any {
+	list, _ := of["list"].(string)
+	field, _ := of["field"].(string)
+	var page struct{ Value []map[string]any }
+	if _, err := c.complete(ctx, c.table[list]); err != nil || json.Unmarshal(c.seen.body, &page) != nil || len(page.Value) == 0 {
+		return "none"
+	}
+	return page.Value[0][field]
 }
 
 // pages reads a list to its end.

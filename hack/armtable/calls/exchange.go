@@ -47,6 +47,18 @@ func unknown(body []byte, model reflect.Value) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
+// lost are the fields of what a PUT sent that its answer does not have.
+func (c *caller) lost(o operation) []string {
+	sent, err := c.world.body(o)
+	var was, is any
+	if err != nil || len(c.seen.body) == 0 || json.Unmarshal(sent, &was) != nil || json.Unmarshal(c.seen.body, &is) != nil {
+		return nil
+	}
+	found := map[string]bool{}
+	compare("", was, is, found)
+	return slices.Sorted(maps.Keys(found))
+}
+
 func compare(at string, was, is any, found map[string]bool) {
 	switch w := was.(type) {
 	case map[string]any:

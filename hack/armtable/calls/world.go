@@ -12,7 +12,7 @@ import (
 
 // world is what calls are given, in the order in which resources are made. See fixtures/arm/bodies.yaml.
 type world struct {
-	Names     map[string]any `yaml:"names"` // of path and query parameters
+	Names     map[string]any `yaml:"names"` // of path and query parameters; a mapping: what a list tells
 	Resources []struct {
 		Type  string `yaml:"type"`
 		Put   any    `yaml:"put"`

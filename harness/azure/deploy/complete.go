@@ -53,7 +53,7 @@ func (d *deployment) remove(tx *resource.Tx) {
 			}
 		}
 		d.set(r, running, nil, tx.Now())
-		if tx.Immediate(r.typ.Name) {
+		if r.typ.AtOnce&resource.Deletes != 0 {
 			tx.Erase(r.id)
 			d.set(r, arm.Succeeded, nil, tx.Now())
 			continue

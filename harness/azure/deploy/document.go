@@ -261,7 +261,7 @@ func (d *deployment) step(r *deployed, what string, now time.Time) map[string]an
 	p := map[string]any{
 		"provisioningOperation": what, "provisioningState": map[string]string{running: "Running", arm.Succeeded: arm.Succeeded, arm.Failed: arm.Failed}[r.state],
 		"timestamp": arm.Timestamp(ended), "duration": duration(ended.Sub(r.begun)), "serviceRequestId": arm.Derived("request", d.id.String(), r.id.String()),
-		"targetResource": map[string]any{"id": r.id.String(), "resourceType": r.typeName, "resourceName": r.name}, "trackingId": arm.Derived("track", r.id.String()),
+		"targetResource": map[string]any{"id": r.id.String(), "resourceType": r.typeName, "resourceName": r.name},
 	}
 	switch {
 	case r.failure != nil:

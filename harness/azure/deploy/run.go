@@ -174,7 +174,7 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 		typ = r.typ
 	}
 	d.set(r, running, nil, tx.Now())
-	if doc.Provider == "" || tx.Immediate(typ.Name) {
+	if typ.AtOnce&resource.Creates != 0 {
 		d.settle(tx, r, tx.FinishWrite(doc, typ))
 		return
 	}

@@ -44,7 +44,7 @@ func (ds *deployments) whatIf(tx *resource.Tx, r *resource.Request, body map[str
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b any) int { return strings.Compare(arm.Text(a, "resourceId"), arm.Text(b, "resourceId")) })
-	return map[string]any{"status": arm.Succeeded, "properties": map[string]any{"correlationId": arm.Derived("whatif", d.id.String(), arm.Timestamp(tx.Now())), "changes": changes}}, nil
+	return map[string]any{"status": arm.Succeeded, "properties": map[string]any{"changes": changes}}, nil
 }
 
 // change is what becomes of one resource. What depends on a resource that is not there yet is told as it is written: it is not known before.

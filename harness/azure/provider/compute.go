@@ -37,17 +37,20 @@ func computeTypes(m machinery) []*resource.Type {
 	for name, state := range powerStates() {
 		vm.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
 	}
-	vm.Actions["runcommand"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }}
-	vm.Actions["generalize"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }}
+	vm.Actions["simulateeviction"] = m.evict()
+	vm.Actions["runcommand"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }, Result: commandResult}
+	vm.Actions["generalize"] = resource.Action{Now: func(*resource.Tx, *resource.Request, map[string]any) (map[string]any, *arm.Error) { return nil, nil }}
+	accepted := resource.Codes{Create: http.StatusAccepted, Update: http.StatusAccepted, Patch: http.StatusAccepted} // of disks: 200 and 202 are all that their PUT and PATCH know
 	return []*resource.Type{
 		vm,
 		{Name: ns + "virtualMachines/instanceView", Single: true, Show: viewVM},
 		{Name: ns + "virtualMachines/extensions", Located: true, Made: m.madeExtension},
-		{Name: ns + "disks", Located: true, Fill: fillDisk, Held: heldDisk},
-		{Name: ns + "snapshots", Located: true},
+		{Name: ns + "disks", Located: true, Codes: accepted, Fill: fillDisk, Held: heldDisk},
+		{Name: ns + "snapshots", Located: true, Codes: accepted},
 		{Name: ns + "images", Located: true},
-		{Name: ns + "availabilitySets", Located: true, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
-		{Name: ns + "proximityPlacementGroups", Located: true},
+		{Name: ns + "availabilitySets", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK}, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
+		// Its DELETE knows 200 alone; what Azure answers where there is none is not known.
+		{Name: ns + "proximityPlacementGroups", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Gone: http.StatusOK}},
 		{Name: ns + "locations/virtualMachines"},
 	}
 }
@@ -55,8 +58,22 @@ func computeTypes(m machinery) []*resource.Type {
 // powerStates are the power actions and the state each leaves; an empty one leaves it as it was.
 func powerStates() map[string]string {
 	return map[string]string{
-		"powerOff": "stopped", "start": "running", "restart": "running", "deallocate": "deallocated", "reimage": "running", "redeploy": "running", "reapply": "", "simulateEviction": "deallocated",
+		"powerOff": "stopped", "start": "running", "restart": "running", "deallocate": "deallocated", "reimage": "running", "redeploy": "running", "reapply": "",
 	}
+}
+
+// evict takes a machine away as a spot machine's eviction does. Azure does it within half an hour of its 204, the twin before it.
+func (m machinery) evict() resource.Action {
+	return resource.Action{Code: http.StatusNoContent, Now: func(tx *resource.Tx, r *resource.Request, _ map[string]any) (map[string]any, *arm.Error) {
+		return nil, m.power(tx, r.ID.Parent(), "simulateEviction", "deallocated")
+	}}
+}
+
+// commandResult is what runCommand gives: a command of a machine that is a document says nothing (learn.microsoft.com, "Run scripts in your Linux VM").
+func commandResult(resource.View, arm.ID) map[string]any {
+	return map[string]any{"value": []any{map[string]any{
+		"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "message": "Enable succeeded: \n[stdout]\n\n[stderr]\n",
+	}}}
 }
 
 // PowerTag is where a machine's power state is kept, hidden from clients.

@@ -8,7 +8,7 @@ import (
 // identityTypes are Microsoft.ManagedIdentity's.
 func identityTypes() []*resource.Type {
 	return []*resource.Type{
-		{Name: "Microsoft.ManagedIdentity/userAssignedIdentities", Located: true, Fill: fillIdentity},
+		{Name: "Microsoft.ManagedIdentity/userAssignedIdentities", Located: true, AtOnce: resource.Every, Plain: true, Fill: fillIdentity},
 	}
 }
 

@@ -16,30 +16,30 @@ func networkTypes() []*resource.Type {
 	return []*resource.Type{
 		networkInterfaces(),
 		{
-			Name: ns + "publicIPAddresses", Located: true, Tagged: true, Fill: fillPublicIP, ReadOnly: []string{"ipConfiguration"},
+			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillPublicIP, ReadOnly: []string{"ipConfiguration"},
 			// As specification/network/…/2023-09-01/examples/PublicIpAddressCreateDefaults.json has it; tier as of a capture of the public cloud.
 			Defaults: map[string]any{
 				"properties.publicIPAddressVersion": "IPv4", "properties.publicIPAllocationMethod": "Dynamic", "properties.idleTimeoutInMinutes": 4, "sku.name": "Basic", "sku.tier": "Regional",
 			},
 			Held: referenced("PublicIPAddressCannotBeDeleted", "Public IP address %s can not be deleted since it is still allocated to resource %s.", "publicIPAddress"),
 		},
-		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true},
+		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true, AtOnce: resource.Patches},
 		loadBalancers(),
 		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
 		{
 			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", ReadOnly: []string{"loadBalancingRules", "outboundRules"},
 			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
 		},
-		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, Check: checkSecurityGroup, Fill: fillSecurityGroup,
+		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkSecurityGroup, Fill: fillSecurityGroup,
 			Held: referenced("InUseNetworkSecurityGroupCannotBeDeleted", "Network security group %s cannot be deleted because it is in use by the following resources: %s.", "networkSecurityGroup")},
 		{Name: ns + "networkSecurityGroups/securityRules", Inside: "securityRules"},
-		{Name: ns + "routeTables", Located: true, Tagged: true, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
+		{Name: ns + "routeTables", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
 			Held: referenced("InUseRouteTableCannotBeDeleted", "Route table %s is in use and cannot be deleted: %s.", "routeTable")},
 		{Name: ns + "routeTables/routes", Inside: "routes"},
-		{Name: ns + "virtualNetworks", Located: true, Tagged: true, Check: checkNetwork, Fill: resource.NameInside("subnets", ns+"virtualNetworks/subnets"), Held: heldNetwork},
+		{Name: ns + "virtualNetworks", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNetwork, Fill: resource.NameInside("subnets", ns+"virtualNetworks/subnets"), Held: heldNetwork},
 		{Name: ns + "virtualNetworks/subnets", Inside: "subnets", Held: heldSubnet},
-		{Name: ns + "natGateways", Located: true, Tagged: true},
-		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true},
+		{Name: ns + "natGateways", Located: true, Tagged: true, AtOnce: resource.Patches},
+		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "privateEndpoints", Located: true, Tagged: true},
 		{Name: ns + "privateLinkServices", Located: true, Tagged: true},
 	}
@@ -50,7 +50,7 @@ func networkTypes() []*resource.Type {
 func networkInterfaces() *resource.Type {
 	const ip = "properties.ipConfigurations[].properties."
 	return &resource.Type{
-		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"},
+		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"},
 		Defaults: map[string]any{
 			ip + "privateIPAddressVersion": "IPv4", ip + "privateIPAllocationMethod": "Dynamic",
 			"properties.enableAcceleratedNetworking": false, "properties.enableIPForwarding": false, "properties.vnetEncryptionSupported": false, "properties.disableTcpStateTracking": false,
@@ -64,7 +64,7 @@ func networkInterfaces() *resource.Type {
 func loadBalancers() *resource.Type {
 	const frontend, rule, outbound = "properties.frontendIPConfigurations[].properties.", "properties.loadBalancingRules[].properties.", "properties.outboundRules[].properties."
 	return &resource.Type{
-		Name: "Microsoft.Network/loadBalancers", Located: true, Tagged: true, Fill: fillLoadBalancer,
+		Name: "Microsoft.Network/loadBalancers", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillLoadBalancer,
 		Defaults: map[string]any{
 			"sku.name": "Basic", "sku.tier": "Regional", rule + "idleTimeoutInMinutes": 4, rule + "enableFloatingIP": false, rule + "enableTcpReset": false, rule + "disableOutboundSnat": false,
 			rule + "loadDistribution": "Default", "properties.probes[].properties.intervalInSeconds": 15,

@@ -18,10 +18,8 @@ var providers = []string{ //nolint:gochecknoglobals // a constant list
 func resourceTypes() []*resource.Type {
 	return []*resource.Type{
 		{Name: "subscriptions", Show: showSubscriptions},
-		{Name: "providers", Show: showProviders},
-		{Name: "providers/register", Actions: map[string]resource.Action{"": {Now: register}}, Show: func(resource.View, arm.ID) map[string]any { return nil }},
-		{Name: "providers/unregister", Actions: map[string]resource.Action{"": {Now: register}}, Show: func(resource.View, arm.ID) map[string]any { return nil }},
-		{Name: "resourceGroups", Located: true},
+		{Name: "providers", Show: showProviders, Actions: map[string]resource.Action{"register": {Now: register}, "unregister": {Now: register}}},
+		{Name: "resourceGroups", Located: true, AtOnce: resource.Every &^ resource.Deletes, Codes: resource.Codes{Gone: http.StatusNotFound}},
 	}
 }
 

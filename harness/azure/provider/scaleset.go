@@ -19,11 +19,15 @@ func scaleSetTypes(m machinery) []*resource.Type {
 		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
+		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
+			continue
+		}
 		instance.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
 	}
+	instance.Actions["simulateeviction"] = m.evict()
 	return []*resource.Type{
 		set, instance,
 		{Name: ns + "/instanceView", Single: true, Show: viewScaleSet},

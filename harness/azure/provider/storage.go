@@ -3,6 +3,7 @@ package provider
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/resource"
@@ -11,7 +12,7 @@ import (
 // storageTypes are Microsoft.Storage's.
 func storageTypes() []*resource.Type {
 	return []*resource.Type{
-		{Name: "Microsoft.Storage/storageAccounts", Located: true, Actions: map[string]resource.Action{"listkeys": {Now: listKeys}}},
+		{Name: "Microsoft.Storage/storageAccounts", Located: true, AtOnce: resource.Patches | resource.Deletes, Codes: resource.Codes{Create: http.StatusAccepted}, Actions: map[string]resource.Action{"listkeys": {Now: listKeys}}},
 	}
 }
 

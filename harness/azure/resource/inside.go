@@ -105,12 +105,9 @@ func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
 	if bad != nil {
 		return bad
 	}
-	status, verb := http.StatusOK, "update"
-	if isNew {
-		status, verb = http.StatusCreated, "create"
-	}
+	way, verb := verbOf(r.Method, isNew)
 	tx.Begin(r, d.ID, verb, arm.Text(d.Body(), "location"), state.Work{Do: Write})
-	r.Answer(status, body)
+	r.Answer(r.Type.code(way), body)
 	return nil
 }
 
@@ -165,14 +162,14 @@ func (tx *Tx) removeInside(r *Request) *arm.Error {
 	list := children(parent, r.Type.Inside)
 	i := indexOf(list, r.ID.Name())
 	if i < 0 {
-		r.AnswerRaw(http.StatusNoContent, nil)
+		r.AnswerRaw(r.Type.gone(), nil)
 		return nil
 	}
 	arm.Object(parent, "properties")[r.Type.Inside] = slices.Delete(list, i, i+1)
 	tx.refer(d.ID, tx.TypeOf(d.ID), parent, d.Body())
 	tx.Put(d.ID, parent)
 	tx.Begin(r, d.ID, "delete", arm.Text(parent, "location"), state.Work{Do: Write})
-	r.AnswerRaw(http.StatusAccepted, nil)
+	r.AnswerRaw(r.Type.code(Deletes), nil)
 	return nil
 }
 

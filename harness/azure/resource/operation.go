@@ -150,11 +150,25 @@ func (e *Engine) pollLocation(r *Request, op state.Operation) *arm.Error {
 	case op.Failure != nil:
 		return op.Failure
 	default:
-		if d := e.view().Get(op.Target); d != nil && op.Verb != "delete" {
-			r.AnswerRaw(http.StatusOK, d.Raw)
-			return nil
-		}
-		r.AnswerRaw(http.StatusNoContent, nil)
+		e.result(r, op)
 	}
 	return nil
+}
+
+// result is what an operation that went well leaves: the resource that was written, or what an action gives, which may be nothing.
+func (e *Engine) result(r *Request, op state.Operation) {
+	d := e.view().Get(op.Target)
+	if d == nil {
+		r.AnswerRaw(http.StatusNoContent, nil)
+		return
+	}
+	if op.Verb == "create" || op.Verb == "update" {
+		r.AnswerRaw(http.StatusOK, d.Raw)
+		return
+	}
+	r.AnswerRaw(http.StatusOK, nil)
+	action, _ := strings.CutPrefix(op.Verb, "action/")
+	if t := e.typeOf(op.Target); t != nil && t.Actions[action].Result != nil {
+		r.Answer(http.StatusOK, t.Actions[action].Result(e.view(), op.Target))
+	}
 }

@@ -14,6 +14,12 @@ type Type struct {
 	Tagged  bool   // its document carries an etag
 	Called  string // by its provider's errors: VM; empty: the last segment of its name
 	Own     bool   // the list of a subscription has its own only, and not those of its groups
+	Plain   bool   // its document has no provisioningState
+	Given   bool   // another resource makes it: Check refuses a PUT of what is not there
+	Returns bool   // a DELETE that is done at once answers what was deleted
+
+	AtOnce Verbs // what is over when it is answered; the rest starts an operation
+	Codes  Codes // that differ from the common ones
 
 	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
 	Defaults map[string]any
@@ -43,6 +49,10 @@ type Type struct {
 // Action is a POST on a resource: it gives the answer at once, or an operation's end.
 type Action struct {
 	Anew bool // the resource need not be there
+	Code int  // that differs from the common one: 200 for an answer at once, 202 for an operation
+	// Now answers at once; nil without an error: without a body.
 	Now  func(tx *Tx, r *Request, body map[string]any) (map[string]any, *arm.Error)
 	Then func(tx *Tx, id arm.ID, args map[string]any) *arm.Error
+	// Result is what an operation leaves for who asks at its Location; without it, no body.
+	Result func(v View, id arm.ID) map[string]any
 }

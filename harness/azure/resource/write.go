@@ -42,14 +42,13 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	if bad != nil {
 		return bad
 	}
-	status, verb := http.StatusOK, "update"
-	if isNew {
-		status, verb = http.StatusCreated, "create"
-	}
-	if r.ID.Provider == "" || tx.Immediate(r.Type.Name) {
-		bad = tx.FinishWrite(doc.ID, r.Type)
-	} else {
+	way, verb := verbOf(r.Method, isNew)
+	_, running := tx.Running(doc.ID)
+	switch {
+	case !r.Type.atOnce(way):
 		tx.Begin(r, doc.ID, verb, arm.Text(doc.Body(), "location"), state.Work{Do: Write})
+	case !running: // what runs ends it
+		bad = tx.FinishWrite(doc.ID, r.Type)
 	}
 	if bad != nil {
 		return bad
@@ -59,7 +58,7 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 		now = doc
 	}
 	r.Told["ETag"] = []string{now.ETag()}
-	r.AnswerRaw(status, now.Raw)
+	r.AnswerRaw(r.Type.code(way), now.Raw)
 	return nil
 }
 
@@ -101,9 +100,13 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 		typ.Fill(tx, id, fresh, old)
 	}
 	tx.refer(id, typ, fresh, old)
-	properties["provisioningState"] = "Updating"
-	if old == nil {
+	switch {
+	case typ.Plain:
+		delete(properties, "provisioningState")
+	case old == nil:
 		properties["provisioningState"] = "Creating"
+	default:
+		properties["provisioningState"] = "Updating"
 	}
 	return tx.Put(id, fresh), old == nil, nil
 }
@@ -135,7 +138,7 @@ func (tx *Tx) FinishWrite(id arm.ID, typ *Type) *arm.Error {
 	if failure != nil {
 		became = arm.Failed
 	}
-	if !deleting(tx.Get(id)) { // since then somebody has begun to
+	if !typ.Plain && !deleting(tx.Get(id)) { // since then somebody has begun to
 		tx.SetState(id, became)
 	}
 	return failure
@@ -154,7 +157,7 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		if bad := tx.groupThere(r.ID); bad != nil {
 			return bad
 		}
-		r.AnswerRaw(http.StatusNoContent, nil)
+		r.AnswerRaw(r.Type.gone(), nil)
 		return nil
 	}
 	if op, running := tx.Running(d.ID); running && deleting(d) { // it is told of the deletion that is under way
@@ -167,14 +170,16 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 			return bad
 		}
 	}
-	if tx.Immediate(r.Type.Name) {
+	if r.Type.atOnce(Deletes) {
 		tx.Erase(d.ID)
-		r.AnswerRaw(http.StatusOK, d.Raw)
+		if r.AnswerRaw(r.Type.code(Deletes), nil); r.Type.Returns {
+			r.AnswerRaw(r.Type.code(Deletes), d.Raw)
+		}
 		return nil
 	}
 	tx.SetState(d.ID, arm.Deleting)
 	tx.Begin(r, d.ID, "delete", arm.Text(d.Body(), "location"), state.Work{Do: Delete})
-	r.AnswerRaw(http.StatusAccepted, nil)
+	r.AnswerRaw(r.Type.code(Deletes), nil)
 	return nil
 }
 
@@ -234,11 +239,8 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	}
 	if a.Now != nil {
 		answer, bad := a.Now(tx, r, body)
-		switch {
-		case bad == nil && answer == nil:
-			r.AnswerRaw(http.StatusNoContent, nil)
-		case bad == nil:
-			r.Answer(http.StatusOK, answer)
+		if r.AnswerRaw(a.code(), nil); answer != nil {
+			r.Answer(a.code(), answer)
 		}
 		return bad
 	}
@@ -246,6 +248,6 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 		return bad
 	}
 	tx.Begin(r, id, "action/"+name, arm.Text(tx.Get(id).Body(), "location"), state.Work{Do: name, Args: body})
-	r.AnswerRaw(http.StatusAccepted, nil)
+	r.AnswerRaw(a.code(), nil)
 	return nil
 }

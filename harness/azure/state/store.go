@@ -149,9 +149,6 @@ func (v View) Running(id arm.ID) (Operation, bool) { return v.store.ops.running(
 // Operations are all that were begun, copied.
 func (v View) Operations() []Operation { return v.store.ops.all() }
 
-// Immediate reports whether the operations of a type are over when the call that starts them returns.
-func (v View) Immediate(typ string) bool { return v.store.ops.immediate(typ) }
-
 // Timing is how the operations of a type run.
 func (v View) Timing(typ string) Timing { return v.store.ops.timingOf(typ) }
 

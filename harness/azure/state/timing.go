@@ -57,9 +57,8 @@ func (r Retry) or(common Retry) Retry {
 }
 
 type timings struct {
-	Default   Timing            `yaml:"default"`
-	Types     map[string]Timing `yaml:"types"`
-	Immediate []string          `yaml:"immediate"`
+	Default Timing            `yaml:"default"`
+	Types   map[string]Timing `yaml:"types"`
 }
 
 func loadTimings() (timings, error) {
@@ -131,13 +130,4 @@ func (o *operations) set(typ string, change Timing) {
 		}
 	}
 	o.timing.Types[typ] = t
-}
-
-func (o *operations) immediate(typ string) bool {
-	for _, t := range o.timing.Immediate {
-		if strings.EqualFold(t, typ) {
-			return true
-		}
-	}
-	return false
 }
