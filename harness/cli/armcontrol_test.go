@@ -51,19 +51,19 @@ func TestAFaultIsInjectedListedAndClearedWithWhatItStruck(t *testing.T) {
 	if f := all[0]; len(all) != 1 || f.RetryAfter != 61 || f.For != 10*time.Minute || len(f.Operations) != 2 || f.Operations[1] != "GET Microsoft.Network/*" {
 		t.Errorf("%+v", all)
 	}
-	if said, err := arm("fault", "list"); err != nil || !strings.Contains(said, all[0].ID) || !strings.Contains(said, "armed") {
-		t.Errorf("%q, %v", said, err)
+	if listed, err := arm("fault", "list"); err != nil || !strings.Contains(listed, all[0].ID) || !strings.Contains(listed, "armed") {
+		t.Errorf("%q, %v", listed, err)
 	}
 	said, err = arm("fault", "clear", all[0].ID)
 	if code, ok := err.(codeError); !ok || code.code != exitNoGo || !strings.Contains(said, "nothing: not confirmed") { //nolint:errorlint // it is not wrapped
 		t.Errorf("%q, %v", said, err)
 	}
-	if said, err := arm("fault", "list", "--json"); err != nil || !strings.Contains(said, `"ended"`) {
-		t.Errorf("%q, %v", said, err)
+	if listed, err := arm("fault", "list", "--json"); err != nil || !strings.Contains(listed, `"ended"`) {
+		t.Errorf("%q, %v", listed, err)
 	}
 	for _, bad := range [][]string{{"nosuch"}, {"throttle", "count=x"}, {"throttle", "colour=red"}, {"throttle", "kind=error"}, {"throttle", "operations"}, {"slow"}} {
-		if said, err := arm(append([]string{"fault", "inject"}, bad...)...); err == nil {
-			t.Errorf("%q: %s", bad, said)
+		if told, err := arm(append([]string{"fault", "inject"}, bad...)...); err == nil {
+			t.Errorf("%q: %s", bad, told)
 		}
 	}
 	if _, err := arm("fault", "clear", "nosuch"); err == nil {

@@ -41,14 +41,15 @@ func main() {
 	limit := flag.Duration("for", time.Minute, "give up after")
 	frequency := flag.Duration("frequency", time.Second, "of polls that nothing is told of; 0: the SDK's own")
 	virtual := flag.Bool("virtual", false, "wait by the twin's clock, which is put forward, and not by the wall's")
+	public := flag.Bool("public", false, "be a client of the public cloud, of which nothing is said: the ready file tells tenant and subscription")
 	flag.Parse()
-	if err := run(*file, *group, *name, *limit, *frequency, *virtual, flag.Arg(0)); err != nil {
+	if err := run(*file, *group, *name, *limit, *frequency, *virtual, *public, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(file, group, name string, limit, frequency time.Duration, virtual bool, what string) error {
+func run(file, group, name string, limit, frequency time.Duration, virtual, public bool, what string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -61,12 +62,15 @@ func run(file, group, name string, limit, frequency time.Duration, virtual bool,
 		ActiveDirectoryAuthorityHost: r.Authority + "/",
 		Services:                     map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: {Endpoint: r.Endpoint, Audience: "https://management.azure.com/"}},
 	}
+	if public {
+		where = cloud.Configuration{}
+	}
 	options := &arm.ClientOptions{ClientOptions: policy.ClientOptions{Cloud: where}}
 	if virtual {
 		options.Transport = &virtually{ready: r, frequency: frequency}
 	}
 	cred, err := azidentity.NewClientSecretCredential(r.Tenant, "11111111-1111-4111-8111-111111111111", "secret", &azidentity.ClientSecretCredentialOptions{
-		ClientOptions: policy.ClientOptions{Cloud: where}, DisableInstanceDiscovery: true,
+		ClientOptions: policy.ClientOptions{Cloud: where}, DisableInstanceDiscovery: !public,
 	})
 	if err != nil {
 		return err

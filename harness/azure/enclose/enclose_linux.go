@@ -62,7 +62,8 @@ func (e Enclosure) Run(ctx context.Context, argv []string) (_ int, err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it is the program that decides when it ends
 	defer cancel()
 	if err := child.serve(ctx, e, ways); err != nil {
-		return 0, errors.Join(err, child.kill())
+		child.kill()
+		return 0, err
 	}
 	return child.wait()
 }
@@ -108,7 +109,8 @@ func (e Enclosure) start(told inner) (*child, error) {
 		_, err = c.socket.Write(raw)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("enclose: %w", err), c.kill())
+		c.kill()
+		return nil, fmt.Errorf("enclose: %w", err)
 	}
 	return c, nil
 }
@@ -176,11 +178,10 @@ func (c *child) receive() (*os.File, error) {
 	return os.NewFile(uintptr(fds[0]), "inside"), nil
 }
 
-func (c *child) kill() error {
+func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
 	_ = c.cmd.Wait()
 	c.close()
-	return nil
 }
 
 func (c *child) close() {

@@ -36,38 +36,44 @@ func TestMain(m *testing.M) {
 
 // program says on its standard output what it finds.
 func program(asked []string) int {
-	client := &http.Client{Timeout: 5 * time.Second}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format, args...) }
 	for _, a := range asked {
 		switch {
 		case a == "exit":
 			return 7
 		case strings.HasPrefix(a, "http"):
-			resp, err := client.Get(a)
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, a, nil)
 			if err != nil {
-				fmt.Printf("%s: %v\n", a, err)
+				return 1
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				say("%s: %v\n", a, err)
 				continue
 			}
 			raw, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			fmt.Printf("%s: %s\n", a, raw)
+			say("%s: %s\n", a, raw)
 		case strings.HasPrefix(a, "tcp:"):
-			conn, err := net.DialTimeout("tcp", strings.TrimPrefix(a, "tcp:"), 3*time.Second)
+			conn, err := (&net.Dialer{Timeout: 3 * time.Second}).DialContext(ctx, "tcp", strings.TrimPrefix(a, "tcp:"))
 			if err != nil {
-				fmt.Printf("%s: %v\n", a, err)
+				say("%s: %v\n", a, err)
 				continue
 			}
 			raw, _ := io.ReadAll(conn)
-			fmt.Printf("%s: %s\n", a, raw)
+			say("%s: %s\n", a, raw)
 		case a == "rights":
 			raw, _ := os.ReadFile("/proc/self/status")
-			fmt.Printf("%d %d\n", os.Getuid(), os.Getgid())
+			say("%d %d\n", os.Getuid(), os.Getgid())
 			for line := range strings.Lines(string(raw)) {
 				if strings.HasPrefix(line, "Cap") {
-					fmt.Print(line)
+					say("%s", line)
 				}
 			}
 		case a == "proxy":
-			fmt.Printf("proxy=%q bundle=%q\n", os.Getenv("HTTPS_PROXY"), os.Getenv("SSL_CERT_FILE"))
+			say("proxy=%q bundle=%q\n", os.Getenv("HTTPS_PROXY"), os.Getenv("SSL_CERT_FILE"))
 		}
 	}
 	return 0
@@ -112,7 +118,7 @@ func TestAProgramThatKnowsNothingFindsTheTwinByThePublicNames(t *testing.T) {
 	twin.EnableHTTP2 = true
 	twin.StartTLS() // with a certificate of example.com and its like
 	defer twin.Close()
-	other, err := net.Listen("tcp", "127.0.0.1:0")
+	other, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
