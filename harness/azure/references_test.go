@@ -76,10 +76,14 @@ func TestWhoIsNamedIsToldOfIt(t *testing.T) {
 	if got := inPool(); got != "" {
 		t.Errorf("after the interface is gone there are %q", got)
 	}
+	nic("vm-1", pool)
 	c.want(http.StatusAccepted, http.MethodDelete, network+"loadBalancers/lb", "")
 	c.pass()
 	if got := at("publicIPAddresses/ip", "ipConfiguration"); got != nil {
 		t.Errorf("the balancer is gone, and its address still names %v", got)
+	}
+	if got := at("networkInterfaces/vm-1-nic", "ipConfigurations", "0", "properties", "loadBalancerBackendAddressPools"); got != nil {
+		t.Errorf("the balancer is gone, and an interface is still in its pool: %v", got)
 	}
 }
 

@@ -56,7 +56,8 @@ func networkInterfaces() *resource.Type {
 			"properties.enableAcceleratedNetworking": false, "properties.enableIPForwarding": false, "properties.vnetEncryptionSupported": false, "properties.disableTcpStateTracking": false,
 			"properties.dnsSettings.dnsServers": []any{}, "properties.dnsSettings.appliedDnsServers": []any{},
 		},
-		Refs: []resource.Ref{{From: ip + "loadBalancerBackendAddressPools[]", Back: "backendIPConfigurations[]"}, {From: ip + "publicIPAddress", Back: "ipConfiguration"}},
+		// A balancer is deleted with interfaces in its pools: the cloud provider takes only scale sets out first (cleanOrphanedLoadBalancer in cloud-provider-azure).
+		Refs: []resource.Ref{{From: ip + "loadBalancerBackendAddressPools[]", Back: "backendIPConfigurations[]", Loose: true}, {From: ip + "publicIPAddress", Back: "ipConfiguration"}},
 	}
 }
 

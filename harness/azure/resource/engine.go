@@ -25,6 +25,13 @@ type Engine struct {
 	store   *state.Store
 	types   map[string]*Type   // by name in lower case
 	inside  map[string][]*Type // by the name of the type whose documents hold them
+	loose   []looseRef
+}
+
+// looseRef is a loose reference of a type's.
+type looseRef struct {
+	typ *Type
+	ref Ref
 }
 
 // New makes one of a table of types.
@@ -33,6 +40,11 @@ func New(o Options, s *state.Store, types []*Type) *Engine {
 	for _, t := range types {
 		name := strings.ToLower(t.Name)
 		e.types[name] = t
+		for _, r := range t.Refs {
+			if r.Loose {
+				e.loose = append(e.loose, looseRef{t, r})
+			}
+		}
 		if t.Inside != "" {
 			holder := name[:strings.LastIndexByte(name, '/')]
 			e.inside[holder] = append(e.inside[holder], t)

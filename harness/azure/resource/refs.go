@@ -5,13 +5,17 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
 )
 
 // Ref is a reference that the documents of a type make, and where the service tells the resource named of it. From is a path below the document to what
 // has the id of the resource, "[]" after a property of which every element is meant: properties.ipConfigurations[].properties.publicIPAddress. Back is a
 // property of the resource named that gets the id of what names it, the nearest around the reference that has one: ipConfiguration, or a list of such,
-// backendIPConfigurations[].
-type Ref struct{ From, Back string }
+// backendIPConfigurations[]. A loose one goes with the resource named, which does not need to be let go of first.
+type Ref struct {
+	From, Back string
+	Loose      bool
+}
 
 // link is one reference of a document.
 type link struct{ to, back, by string }
@@ -129,4 +133,53 @@ func mark(properties map[string]any, l link, named bool) bool {
 		delete(properties, name)
 	}
 	return true
+}
+
+// loosen takes the loose references to a resource that is gone, and to what was in its document, out of the documents that made them.
+func (tx *Tx) loosen(gone *state.Document) {
+	typ, body := tx.TypeOf(gone.ID), gone.Body()
+	if typ == nil {
+		return
+	}
+	tx.loosenOne(gone.ID.String(), body)
+	for _, child := range tx.engine.inside[strings.ToLower(typ.Name)] {
+		for _, c := range arm.Objects(body, "properties", child.Inside) {
+			tx.loosenOne(arm.Text(c, "id"), c)
+		}
+	}
+}
+
+func (tx *Tx) loosenOne(gone string, body map[string]any) {
+	for _, l := range tx.engine.loose {
+		name, _ := strings.CutSuffix(l.ref.Back, "[]")
+		for _, by := range arm.Objects(body, "properties", name) {
+			id, ok := arm.ParseID(arm.Text(by, "id"))
+			if !ok || len(id.Types) == 0 {
+				continue
+			}
+			if id = id.Top(1); tx.TypeOf(id) == l.typ { // whose document names it, itself or in something below
+				tx.Edit(id, func(body map[string]any) { drop(body, strings.Split(l.ref.From, "."), gone) })
+			}
+		}
+	}
+}
+
+// drop takes the references to an id at the end of a path away.
+func drop(m map[string]any, path []string, gone string) {
+	name, every := strings.CutSuffix(path[0], "[]")
+	named := func(x any) bool { return strings.EqualFold(arm.Text(x, "id"), gone) }
+	switch list, _ := arm.Field(m, name).([]any); {
+	case len(path) > 1 && every:
+		for _, x := range arm.Objects(m, name) {
+			drop(x, path[1:], gone)
+		}
+	case len(path) > 1:
+		drop(arm.Object(m, name), path[1:], gone)
+	case every && slices.ContainsFunc(list, named):
+		if m[name] = slices.DeleteFunc(list, named); len(list) == 1 {
+			delete(m, name)
+		}
+	case !every && named(arm.Field(m, name)):
+		delete(m, name)
+	}
 }
