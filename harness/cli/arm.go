@@ -63,7 +63,7 @@ clock, whatever the twin's is.`,
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")
-	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it, power actions act")
+	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it, power actions act; each has an interface in network "+workers.Network+", subnet "+workers.Subnet)
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
 	fl.StringVar(&f.options.Subscription, "subscription", azure.DefaultSubscription, "id of the subscription the ready file names; any other exists as well")

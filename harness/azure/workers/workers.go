@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -43,17 +44,42 @@ func New(ctx context.Context, c cluster.Cluster) (*Pool, error) {
 	return &Pool{Cluster: c, scaler: s, client: client}, err
 }
 
-// State is the cluster's machines as documents in a resource group of the cluster's name, for a twin to begin with.
+// What State calls the network of the machines, as a cloud provider has to be told in its configuration. An interface is called as its machine, with
+// InterfaceSuffix behind.
+const (
+	Network         = "net"
+	Subnet          = "machines"
+	SecurityGroup   = "nsg"
+	InterfaceSuffix = "-nic"
+)
+
+// State is the cluster's machines as documents in a resource group of the cluster's name, for a twin to begin with: virtual machines, each with an interface
+// that has the machine's address, and the network these are in.
 func (m *Pool) State(subscription string) (azure.State, error) {
 	t := m.Cluster.Topology()
 	group := "/subscriptions/" + subscription + "/resourceGroups/" + t.Name
 	docs := []map[string]any{{"id": group, "name": t.Name, "type": "Microsoft.Resources/resourceGroups", "location": azure.DefaultRegion, "properties": map[string]any{"provisioningState": arm.Succeeded}}}
+	docs = append(docs, network(group, m.Cluster.Machines())...)
 	for _, machine := range m.Cluster.Machines() {
+		nic, vm := group+"/providers/Microsoft.Network/networkInterfaces/"+machine.Name()+InterfaceSuffix, group+"/providers/Microsoft.Compute/virtualMachines/"+machine.Name()
 		docs = append(docs, map[string]any{
-			"id": group + "/providers/Microsoft.Compute/virtualMachines/" + machine.Name(), "name": machine.Name(), "type": "Microsoft.Compute/virtualMachines", "location": azure.DefaultRegion,
+			"id": nic, "name": machine.Name() + InterfaceSuffix, "type": "Microsoft.Network/networkInterfaces", "location": azure.DefaultRegion, "etag": "",
+			"properties": map[string]any{
+				"provisioningState": arm.Succeeded, "virtualMachine": map[string]any{"id": vm},
+				"ipConfigurations": []any{map[string]any{
+					"id": nic + "/ipConfigurations/ipconfig", "name": "ipconfig", "type": "Microsoft.Network/networkInterfaces/ipConfigurations",
+					"properties": map[string]any{
+						"provisioningState": arm.Succeeded, "primary": true, "privateIPAddressVersion": "IPv4", "privateIPAllocationMethod": "Static", "privateIPAddress": machine.Addr().String(),
+						"subnet": map[string]any{"id": group + "/providers/Microsoft.Network/virtualNetworks/" + Network + "/subnets/" + Subnet},
+					},
+				}},
+			},
+		}, map[string]any{
+			"id": vm, "name": machine.Name(), "type": "Microsoft.Compute/virtualMachines", "location": azure.DefaultRegion,
 			"tags": map[string]any{VersionTag: "Kubernetes:" + strings.TrimPrefix(t.Version, "v"), "poolName": string(machine.Role())},
 			"properties": map[string]any{
 				"provisioningState": arm.Succeeded, "vmId": arm.Derived("vm", machine.Name()), "osProfile": map[string]any{"computerName": machine.Name()},
+				"hardwareProfile": map[string]any{"vmSize": "Standard_D2s_v3"}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": nic}}},
 				"storageProfile": map[string]any{"osDisk": map[string]any{"osType": "Linux", "name": machine.Name() + "-os", "createOption": "FromImage"}},
 			},
 		})
@@ -67,6 +93,28 @@ func (m *Pool) State(subscription string) (azure.State, error) {
 		s.Resources = append(s.Resources, raw)
 	}
 	return s, nil
+}
+
+// network is the one that machines are in, and the security group that a cloud provider writes its rules to.
+func network(group string, machines []cluster.Machine) []map[string]any {
+	if len(machines) == 0 {
+		return nil
+	}
+	prefix := netip.PrefixFrom(machines[0].Addr(), 16).Masked().String()
+	id := group + "/providers/Microsoft.Network/virtualNetworks/" + Network
+	subnet := map[string]any{
+		"id": id + "/subnets/" + Subnet, "name": Subnet, "type": "Microsoft.Network/virtualNetworks/subnets", "properties": map[string]any{"provisioningState": arm.Succeeded, "addressPrefix": prefix},
+	}
+	return []map[string]any{
+		{
+			"id": id, "name": Network, "type": "Microsoft.Network/virtualNetworks", "location": azure.DefaultRegion, "etag": "",
+			"properties": map[string]any{"provisioningState": arm.Succeeded, "addressSpace": map[string]any{"addressPrefixes": []any{prefix}}, "subnets": []any{subnet}},
+		},
+		{
+			"id": group + "/providers/Microsoft.Network/networkSecurityGroups/" + SecurityGroup, "name": SecurityGroup, "type": "Microsoft.Network/networkSecurityGroups", "location": azure.DefaultRegion, "etag": "",
+			"properties": map[string]any{"provisioningState": arm.Succeeded, "securityRules": []any{}},
+		},
+	}
 }
 
 // Create boots a machine and joins it.
