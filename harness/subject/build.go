@@ -25,7 +25,8 @@ type Builder struct {
 	Progress cluster.Progress
 }
 
-// Build builds a program of hack/subjects and keeps it in the cache: a real client, in a module of its own, that is run and never linked.
+// Build builds a program of hack/subjects and keeps it in the cache: a real client, in a module of its own, that is run and never linked. A module without
+// a main.go is for a command of somebody else's, unmodified: the one its go.mod declares as its tool.
 func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
 	if b.Source == "" {
 		return "", cluster.Usagef("subject %s: its source is not here; run drydock from a checkout", name)
@@ -33,11 +34,7 @@ func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
 	dir := filepath.Join(b.Source, "hack", "subjects", name)
 	sum, err := subjectSum(dir)
 	if err != nil {
-		known, _ := filepath.Glob(filepath.Join(b.Source, "hack", "subjects", "*", "main.go"))
-		for i := range known {
-			known[i] = filepath.Base(filepath.Dir(known[i]))
-		}
-		return "", cluster.Usagef("no subject %q: %w; known: %s", name, err, strings.Join(known, ", "))
+		return "", cluster.Usagef("no subject %q: %w; known: %s", name, err, strings.Join(b.known(), ", "))
 	}
 	program := filepath.Join(b.Dir, name+"-"+sum)
 	if _, err := os.Stat(program); err == nil {
@@ -54,7 +51,11 @@ func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
 		return program, nil
 	}
 	fresh := program + ".new" // what a killed build left by that name is written over
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", fresh, ".")
+	what := "."
+	if !hasMain(dir) {
+		what = "tool"
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", fresh, what)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("subject %s: %w:\n%s", name, err, out)
@@ -62,10 +63,33 @@ func (b Builder) Build(ctx context.Context, name string) (_ string, err error) {
 	return program, os.Rename(fresh, program)
 }
 
-// subjectSum names the subject's version: its own sources, those of the driver, and the modules it is built of.
+func hasMain(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "main.go"))
+	return err == nil
+}
+
+// known are the names of what can be built: every module below hack/subjects but the driver, which is a library.
+func (b Builder) known() (names []string) {
+	modules, _ := filepath.Glob(filepath.Join(b.Source, "hack", "subjects", "*", "go.mod"))
+	for _, m := range modules {
+		if name := filepath.Base(filepath.Dir(m)); name != "driver" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// subjectSum names the subject's version: its own sources, those of the driver where it has one, and the modules it is built of.
 func subjectSum(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		return "", err
+	}
+	patterns := []string{filepath.Join(dir, "*")}
+	if hasMain(dir) {
+		patterns = append(patterns, filepath.Join(dir, "..", "driver", "*"))
+	}
 	var files []string
-	for _, pattern := range []string{filepath.Join(dir, "*"), filepath.Join(dir, "..", "driver", "*")} {
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return "", fmt.Errorf("subject: %w", err)
@@ -74,9 +98,6 @@ func subjectSum(dir string) (string, error) {
 	}
 	slices.Sort(files)
 	h := sha256.New()
-	if _, err := os.Stat(filepath.Join(dir, "main.go")); err != nil {
-		return "", err
-	}
 	for _, f := range files {
 		raw, err := os.ReadFile(f)
 		if err != nil {
