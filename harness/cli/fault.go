@@ -140,7 +140,7 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 		}
 		cut := context.Cause(ctx)
 		done(cut)
-		if err := o.clear(cmd, h, g); err != nil || cut == nil {
+		if err := o.clear(cmd, h, f.name, g); err != nil || cut == nil {
 			return err
 		}
 		return codeError{exitNoGo} // whoever waits for it to have held so long is not told that it has
@@ -148,7 +148,7 @@ func (o *options) inject(cmd *cobra.Command, f *faultFlags, kind string, words [
 }
 
 // clear undoes faults, and says of each whether it is over.
-func (o *options) clear(cmd *cobra.Command, h *experiment.Hand, guards ...*fault.Guard) error {
+func (o *options) clear(cmd *cobra.Command, h *experiment.Hand, name string, guards ...*fault.Guard) error {
 	if len(guards) == 0 {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (o *options) clear(cmd *cobra.Command, h *experiment.Hand, guards ...*fault
 	var code error
 	for i, g := range guards {
 		if errs[i] != nil {
-			printf(os.Stderr, "drydock: fault %s: %v\n", g.ID, errs[i])
+			printf(os.Stderr, "drydock: fault %s: %v; it counts as in place until its end is seen: drydock fault clear %s --name %s\n", g.ID, errs[i], g.ID, name)
 			code = codeError{exitNoGo}
 			continue
 		}
@@ -182,7 +182,7 @@ func faultClear(o *options) *cobra.Command {
 				if len(guards) == 0 {
 					printf(cmd.OutOrStdout(), "No fault is in place\n")
 				}
-				return o.clear(cmd, h, guards...)
+				return o.clear(cmd, h, f.name, guards...)
 			})
 		},
 	}

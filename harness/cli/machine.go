@@ -55,7 +55,7 @@ func (o *options) machineOn(cmd *cobra.Command, name, machine string) error {
 			if len(r.Machines) > 1 {
 				return cluster.Usagef("%s is held with others by fault %s (%s on %s): drydock fault clear %s --name %s", machine, g.ID, r.Fault, g.Where(), g.ID, name)
 			}
-			if err := o.clear(cmd, h, g); err != nil {
+			if err := o.clear(cmd, h, name, g); err != nil {
 				return err
 			}
 			undone = true
