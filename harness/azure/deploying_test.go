@@ -222,6 +222,19 @@ func TestAGroupIsExportedAsATemplateThatDeploys(t *testing.T) {
 	c.want(http.StatusOK, http.MethodGet, "resourceGroups/h/providers/Microsoft.Compute/virtualMachines/vm", "")
 }
 
+// The Azure CLI's requests are no JSON: the template's file is in them as it is, behind a name without quotes.
+func TestADeploymentAsTheAzureCLISendsIt(t *testing.T) {
+	c := grouped(t)
+	body := `{"properties": {"mode": "Incremental", template:` + whole(`{"resources":[], // none yet
+		"outputs":{"o":{"type":"string","value":"[concat('a',
+			'b')]"}},}`) + `}}`
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/g/providers/Microsoft.Resources/deployments/d", body)
+	d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/d", "")
+	if arm.Text(d, "properties", "outputs", "o", "value") != "ab" {
+		t.Errorf("%s", arm.Marshal(d))
+	}
+}
+
 func TestExtensionsHaveTheScopeTheyName(t *testing.T) {
 	c := grouped(t)
 	c.deployed(`{"resources":[

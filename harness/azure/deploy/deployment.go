@@ -29,7 +29,7 @@ func Types(draw Draw) []*resource.Type {
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{
-		{Name: typeName, Own: true, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
+		{Name: typeName, Own: true, Lenient: true, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel, Code: http.StatusNoContent}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},

@@ -81,7 +81,11 @@ func decode(r *Request) (map[string]any, *arm.Error) {
 	if len(strings.TrimSpace(string(raw))) == 0 {
 		return body, nil
 	}
-	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
+	err = json.Unmarshal(raw, &body)
+	if err != nil && r.Type.Lenient && json.Unmarshal(arm.Lenient(raw), &body) == nil {
+		err = nil
+	}
+	if err != nil || body == nil {
 		return nil, arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%v'.", err)
 	}
 	maps.DeleteFunc(body, func(k string, _ any) bool { return strings.HasPrefix(k, state.HiddenPrefix) })

@@ -13,6 +13,7 @@ type Type struct {
 	Inside  string // the property of the parent's document that holds it: properties.subnets
 	Tagged  bool   // its document carries an etag
 	Called  string // by its provider's errors: VM; empty: the last segment of its name
+	Lenient bool   // its requests need not be JSON to the letter: arm.Lenient
 	Own     bool   // the list of a subscription has its own only, and not those of its groups
 	Plain   bool   // its document has no provisioningState
 	Given   bool   // another resource makes it: Check refuses a PUT of what is not there
