@@ -119,7 +119,8 @@ func journalctl(ctx context.Context, args []string) error {
 	return cmd.Run()
 }
 
-// serveWorkload answers with the pod's host name until it is asked to stop, then finishes what it has begun.
+// serveWorkload answers with the pod's host name, and under /resolve with what its DNS servers say, until it is asked to stop, then finishes what it has
+// begun.
 func serveWorkload(ctx context.Context, addr string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -131,9 +132,10 @@ func serveWorkload(ctx context.Context, addr string) error {
 	if err != nil {
 		return fmt.Errorf("workload: %w", err)
 	}
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintln(w, host)
-	})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, host) })
+	mux.HandleFunc("/resolve", resolve)
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: mux}
 	go func() {
 		<-ctx.Done()
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -144,4 +146,31 @@ func serveWorkload(ctx context.Context, addr string) error {
 		return fmt.Errorf("workload: %w", err)
 	}
 	return nil
+}
+
+// resolveWithin is how long the pod's DNS servers may take to answer, over a link that is well.
+const resolveWithin = 2 * time.Second
+
+// resolve answers what a name is, asked over udp or tcp of the servers that the pod was given: 504 when none answers, 502 when one says that there is no such.
+func resolve(w http.ResponseWriter, r *http.Request) {
+	name, over := r.FormValue("name"), r.FormValue("over")
+	if name == "" || over != "udp" && over != "tcp" {
+		http.Error(w, "usage: /resolve?name=NAME&over=udp|tcp", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), resolveWithin)
+	defer cancel()
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, over, addr)
+	}}
+	addrs, err := resolver.LookupHost(ctx, name)
+	var lookup *net.DNSError
+	switch {
+	case err == nil:
+		_, _ = fmt.Fprintln(w, strings.Join(addrs, " "))
+	case ctx.Err() != nil || errors.As(err, &lookup) && lookup.IsTimeout:
+		http.Error(w, err.Error(), http.StatusGatewayTimeout)
+	default:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
 }

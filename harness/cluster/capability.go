@@ -38,11 +38,12 @@ const (
 	CanKeepFiles    Capability = "keep-files"    // Keeper
 	CanRefusePulls  Capability = "refuse-pulls"  // Puller
 	CanSetClock     Capability = "set-clock"     // Clock
+	CanLoseNames    Capability = "lose-names"    // Resolver
 )
 
 // Capabilities lists them all.
 func Capabilities() []Capability {
-	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanKernel, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls, CanSetClock}
+	return []Capability{CanPower, CanLoseUnsynced, CanLinks, CanShape, CanFreeze, CanPause, CanKill, CanHoldStarts, CanDial, CanInstall, CanTerminal, CanScale, CanKernel, CanPanic, CanSlowDisk, CanFillDisk, CanLimitEtcd, CanKeepFiles, CanRefusePulls, CanSetClock, CanLoseNames}
 }
 
 // Lacks says of the capabilities that are missing why they are; what is not in it is there.
@@ -210,6 +211,15 @@ type Clock interface {
 	RightClock(ctx context.Context) error
 }
 
+// Resolver is a machine whose questions to DNS servers can be lost, those of its pods as well.
+type Resolver interface {
+	// LoseNames drops what pods and programs of the machine ask of port 53, of whomever, over UDP and TCP. What others ask of servers on it gets through.
+	LoseNames(ctx context.Context) error // idempotent
+	FindNames(ctx context.Context) error // idempotent
+	// LostQueries counts the packets dropped since.
+	LostQueries(ctx context.Context) (uint64, error)
+}
+
 // Dialer connects from the machine itself, so that its loopback is reachable. What only such a connection could tell of a machine without one is
 // unknown: neither well nor lost.
 type Dialer interface {
@@ -286,6 +296,8 @@ func capabilityOf[T any]() Capability {
 		return CanRefusePulls
 	case *Clock:
 		return CanSetClock
+	case *Resolver:
+		return CanLoseNames
 	case *Dialer:
 		return CanDial
 	case *Installer:

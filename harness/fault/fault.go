@@ -181,7 +181,11 @@ func List() []Kind {
 		},
 		{
 			Name: "imagePullFails", About: "a machine's container runtime can pull no image; what runs there goes on", Touches: []string{"image pulls"}, Kubelet: true,
-			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsImagePull, New: func(Spec) Fault { return &imagePullFails{} },
+			Needs: needs(cluster.CanRefusePulls), On: cluster.Topology.KubernetesMachines, Fits: fitsAnother, New: func(Spec) Fault { return &imagePullFails{} },
+		},
+		{
+			Name: "dnsLost", About: "what pods and programs of a machine ask of DNS servers is lost, over UDP and TCP", Touches: []string{"DNS"}, Kubelet: true,
+			Needs: needs(cluster.CanLoseNames), On: cluster.Topology.KubernetesMachines, Fits: fitsAnother, New: func(Spec) Fault { return &dnsLost{} },
 		},
 		{
 			Name: "clockSkew", About: "a machine's clock is ahead of the others' by so much, or behind with a minus: by, 1m to 24h", Touches: []string{observe.Kubelet},

@@ -21,10 +21,10 @@ import (
 // machines, and one on another.
 type imagePullFails struct{}
 
-// fitsImagePull refuses it on all nodes at once: nobody would be left to show that the image can be had.
-func fitsImagePull(s Spec, t cluster.Topology) error {
+// fitsAnother refuses a fault on all nodes at once: nobody would be left to show what can be had where it is not.
+func fitsAnother(s Spec, t cluster.Topology) error {
 	if len(t.KubernetesMachines()) <= max(len(s.Machines), 1) {
-		return cluster.Usagef("%s of %s: no node is left that pulls the image", s.Kind, s.Target)
+		return cluster.Usagef("%s of %s: no node is left to compare with", s.Kind, s.Target)
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) er
 
 // pulled has a new witness on each machine pull its image, and removes it.
 func pulled(ctx context.Context, client kubernetes.Interface, machines []string) (err error) {
-	defer func() { err = errors.Join(err, removeWitnesses(ctx, client)) }()
+	defer func() { err = errors.Join(err, removePods(ctx, client, witnessLabel)) }()
 	if err := startWitnesses(ctx, client, machines); err != nil {
 		return err
 	}
@@ -90,14 +90,14 @@ const (
 	pullsWithin = 30 * time.Second
 )
 
-// removeWitnesses removes all there are, and waits for it: another of its name is not made beside one that is ending.
-func removeWitnesses(ctx context.Context, client kubernetes.Interface) error {
+// removePods removes all there are of a label, and waits for it: another of its name is not made beside one that is ending.
+func removePods(ctx context.Context, client kubernetes.Interface, label string) error {
 	pods := client.CoreV1().Pods(metav1.NamespaceDefault)
-	of := metav1.ListOptions{LabelSelector: witnessLabel}
+	of := metav1.ListOptions{LabelSelector: label}
 	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{}, of); err != nil {
-		return fmt.Errorf("witnesses: %w", err)
+		return fmt.Errorf("pods of %s: %w", label, err)
 	}
-	return cluster.Await(ctx, "the end of the witnesses", cluster.Wait{For: witnessGone}, func(ctx context.Context) error {
+	return cluster.Await(ctx, "the end of the pods of "+label, cluster.Wait{For: witnessGone}, func(ctx context.Context) error {
 		left, err := pods.List(ctx, of)
 		if err == nil && len(left.Items) > 0 {
 			err = fmt.Errorf("%s is there", left.Items[0].Name)
@@ -115,7 +115,7 @@ func (*imagePullFails) Recover(ctx context.Context, e *Env, machines []string) e
 	if err != nil {
 		return err
 	}
-	if err := removeWitnesses(ctx, client); err != nil {
+	if err := removePods(ctx, client, witnessLabel); err != nil {
 		return err
 	}
 	return pulled(ctx, client, machines)

@@ -29,6 +29,7 @@ func capabilities() []must {
 		{"pauser stops all that runs and lets it go on", []cluster.Capability{cluster.CanPause}, pauses},
 		{"keeper replaces a file and puts it back as it was", []cluster.Capability{cluster.CanKeepFiles}, keeps},
 		{"puller refuses and allows, also twice", []cluster.Capability{cluster.CanRefusePulls}, pulls},
+		{"resolver loses what is asked and no more, also twice", []cluster.Capability{cluster.CanLoseNames, cluster.CanDial}, losesNames},
 		{"power is cut and comes back, on the same disk", []cluster.Capability{cluster.CanPower}, powers},
 		{"a power cut loses what was not fsynced, where that was asked for", []cluster.Capability{cluster.CanPower, cluster.CanLoseUnsynced}, forgets},
 		{"memory that runs out: the machine panics and boots, or loses one process", []cluster.Capability{cluster.CanPanic}, runsOut},
@@ -60,6 +61,8 @@ func has(c cluster.Capability, m cluster.Machine, of cluster.Cluster) error {
 		_, err = cluster.As[cluster.Keeper](m)
 	case cluster.CanSetClock:
 		_, err = cluster.As[cluster.Clock](m)
+	case cluster.CanLoseNames:
+		_, err = cluster.As[cluster.Resolver](m)
 	case cluster.CanRefusePulls:
 		_, err = cluster.As[cluster.Puller](m)
 	case cluster.CanShape:
@@ -204,6 +207,25 @@ func pulls(ctx context.Context, b *bed) {
 	for range 2 {
 		Expect(p.AllowPulls(ctx)).To(Succeed())
 	}
+}
+
+// losesNames: nobody answers at a port 53 of the machine's peer, so a question is refused while it gets there and times out while it does not.
+func losesNames(ctx context.Context, b *bed) {
+	m := b.victim()
+	r, d := as[cluster.Resolver](m), as[cluster.Dialer](m).Dial
+	DeferCleanup(r.FindNames, NodeTimeout(time.Minute))
+	asks := func() cluster.Failure {
+		return cluster.FailureOf(reach(ctx, d, b.peer().Addr().String(), "53"))
+	}
+	Expect(asks()).To(Equal(cluster.Refused))
+	Expect(r.LoseNames(ctx)).To(Succeed())
+	Expect(r.LoseNames(ctx)).To(Succeed(), "twice")
+	Expect(asks()).To(Equal(cluster.Deadline))
+	Expect(r.LostQueries(ctx)).To(BeNumerically(">", 0))
+	Expect(reach(ctx, d, b.peer().Addr().String(), port(b.peer()))).To(Succeed(), "and nothing else")
+	Expect(r.FindNames(ctx)).To(Succeed())
+	Expect(r.FindNames(ctx)).To(Succeed(), "twice")
+	Expect(asks()).To(Equal(cluster.Refused))
 }
 
 func power(ctx context.Context, p cluster.Power) (string, error) {

@@ -10,7 +10,9 @@ import (
 	. "github.com/onsi/gomega"
 
 	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/suites/bootstrap"
 )
 
 // bites is a scenario of faults on one cluster, one after another.
@@ -31,6 +33,31 @@ spec:
 `, name, cluster, steps.String()))
 	Expect(err).NotTo(HaveOccurred())
 	return sc
+}
+
+// lacked skips where none of the faults can be done, with the reason.
+func lacked(ctx context.Context, sc *experiment.Scenario) {
+	GinkgoHelper()
+	p, err := suite.Host.Open(bootstrap.Provider())
+	Expect(err).NotTo(HaveOccurred())
+	cells, err := sc.Cells()
+	Expect(err).NotTo(HaveOccurred())
+	offer, err := p.Offer(ctx, cells[0].Topology)
+	Expect(err).NotTo(HaveOccurred())
+	var why []string
+	for _, step := range sc.Spec.Steps {
+		if step.Fault == nil {
+			continue
+		}
+		k, err := fault.Find(step.Fault.Kind)
+		Expect(err).NotTo(HaveOccurred())
+		lacks := offer.Lacks.Why(k.Needs...)
+		if lacks == "" {
+			return
+		}
+		why = append(why, lacks)
+	}
+	Skip(strings.Join(why, "; "))
 }
 
 // ofMembers are the faults of a member that systemd supervises, ofCluster those of a cluster's services.
@@ -65,8 +92,14 @@ func ofOthers() []string {
 	}
 }
 
+// ofNames are those of DNS, which not every provider's clusters have.
+func ofNames() []string {
+	return []string{"dnsLost: {target: worker-1, for: HOLD}"}
+}
+
 var _ = DescribeTable("every fault of a service",
 	func(ctx context.Context, cluster string, faults func() []string) {
+		lacked(ctx, bites("offered", cluster, "2s", faults()...))
 		By("biting")
 		res, err := suite.Run(ctx, bites("services", cluster, "2s", faults()...), experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
@@ -84,4 +117,5 @@ var _ = DescribeTable("every fault of a service",
 	Entry("of members", Label("tier: full", "fault: service", "needs: etcd"), "etcd: only, etcdMembers: 3", ofMembers, NodeTimeout(10*time.Minute)),
 	Entry("of a cluster", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofCluster, NodeTimeout(20*time.Minute)),
 	Entry("of what it hangs on", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofOthers, NodeTimeout(20*time.Minute)),
+	Entry("of its DNS", Label("tier: full", "fault: service", "needs: kubernetes"), "controlPlanes: 1, workers: 1", ofNames, NodeTimeout(20*time.Minute)),
 )

@@ -10,8 +10,11 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// The table that holds cuts. It goes with the node's network namespace, or with HealLinks.
-const cutTable = "drydock-cut"
+// The tables that hold cuts and lose questions to DNS servers. They go with the node's network namespace, or are healed.
+const (
+	cutTable  = "drydock-cut"
+	nameTable = "drydock-names"
+)
 
 // Cut drops packets on eth0 from and to the peers, or all of them, counting what it drops. Without peers that is also what the node's pods send and
 // get; peers are known by their nodes' addresses, which what pods send to pods does not have.
@@ -55,10 +58,47 @@ func (m *Machine) Dropped(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return countDropped([]byte(out))
+	return countDropped([]byte(out), cutTable)
 }
 
-func countDropped(raw []byte) (uint64, error) {
+// nameRules drop questions before kube-proxy's rules have seen them: those of pods, which come by any card but the cable, and those of the node's own
+// programs. What others ask of a server on the node comes by the cable.
+const nameRules = `table inet ` + nameTable + ` {
+	chain pods {
+		type filter hook prerouting priority -300; policy accept;
+		iifname != "eth0" meta l4proto { tcp, udp } th dport 53 counter drop
+	}
+	chain own {
+		type filter hook output priority -300; policy accept;
+		meta l4proto { tcp, udp } th dport 53 counter drop
+	}
+}
+`
+
+// LoseNames drops them on the node, counting what it drops.
+func (m *Machine) LoseNames(ctx context.Context) error {
+	again := "table inet " + nameTable + "\ndelete table inet " + nameTable + "\n" // a second time it is not there twice
+	_, err := m.Exec(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(again + nameRules)})
+	return err
+}
+
+// FindNames lets them through.
+func (m *Machine) FindNames(ctx context.Context) error {
+	_, err := cluster.Shell(ctx, m, "nft add table inet "+nameTable+"; nft delete table inet "+nameTable)
+	return err
+}
+
+// LostQueries sums the packets dropped; none when none are.
+func (m *Machine) LostQueries(ctx context.Context) (uint64, error) {
+	out, err := cluster.Shell(ctx, m, "nft -j list ruleset inet")
+	if err != nil {
+		return 0, err
+	}
+	return countDropped([]byte(out), nameTable)
+}
+
+// countDropped sums the counters of a table.
+func countDropped(raw []byte, table string) (uint64, error) {
 	var ruleset struct {
 		Nftables []struct {
 			Rule *struct {
@@ -74,7 +114,7 @@ func countDropped(raw []byte) (uint64, error) {
 	}
 	var sum uint64
 	for _, o := range ruleset.Nftables {
-		if o.Rule == nil || o.Rule.Table != cutTable {
+		if o.Rule == nil || o.Rule.Table != table {
 			continue
 		}
 		for _, e := range o.Rule.Expr {

@@ -36,6 +36,7 @@ var (
 	_ cluster.Killer    = (*Machine)(nil)
 	_ cluster.Keeper    = (*Machine)(nil)
 	_ cluster.Dialer    = (*Machine)(nil)
+	_ cluster.Resolver  = (*Machine)(nil)
 	_ cluster.Installer = (*Machine)(nil)
 	_ cluster.Terminal  = (*Machine)(nil)
 	_ cluster.Limited   = (*Machine)(nil)

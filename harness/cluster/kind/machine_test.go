@@ -86,8 +86,26 @@ func TestCuts(t *testing.T) {
 {"rule":{"table":"drydock-cut","expr":[{"match":{}},{"counter":{"packets":3,"bytes":9}},{"drop":null}]}},
 {"rule":{"table":"nat","expr":[{"counter":{"packets":100,"bytes":9}}]}},
 {"rule":{"table":"drydock-cut","expr":[{"counter":{"packets":4,"bytes":9}}]}}]}`
-	if n, err := countDropped([]byte(listed)); err != nil || n != 7 {
+	if n, err := countDropped([]byte(listed), cutTable); err != nil || n != 7 {
 		t.Errorf("dropped %d %v; want 7", n, err)
+	}
+	if n, err := countDropped([]byte(listed), nameTable); err != nil || n != 0 {
+		t.Errorf("dropped %d %v; want none", n, err)
+	}
+}
+
+// What pods ask comes by any card but the cable, by which others ask a server on the node; a second time the rules are there once.
+func TestNamesAreLostOfTheNodesOwn(t *testing.T) {
+	m, f := machine(t, map[string]answer{"exec": {}})
+	if err := errors.Join(m.LoseNames(t.Context()), m.FindNames(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	want := "table inet drydock-names\ndelete table inet drydock-names\ntable inet drydock-names {"
+	if !strings.HasPrefix(f.input[0], want) || strings.Count(f.input[0], "dport 53 counter drop") != 2 || !strings.Contains(f.input[0], `iifname != "eth0" meta l4proto { tcp, udp }`) {
+		t.Errorf("asked for %s", f.input[0])
+	}
+	if last := f.asked[len(f.asked)-1]; !strings.Contains(last, "nft delete table inet drydock-names") {
+		t.Errorf("asked %q", last)
 	}
 }
 

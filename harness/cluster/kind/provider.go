@@ -204,7 +204,8 @@ func (p *Provider) try(ctx context.Context, image string) (cluster.Lacks, error)
 	switch {
 	case err == nil:
 	case ended && code != ofDocker:
-		lacks[cluster.CanLinks] = "nft does not work in a node: " + lastLine(err)
+		why := "nft does not work in a node: " + lastLine(err)
+		lacks[cluster.CanLinks], lacks[cluster.CanLoseNames] = why, why
 	case said(err, "apply caps", "operation not permitted"):
 		return nil, cluster.Usagef("this machine's Docker cannot run privileged containers, which kind's nodes are; where it may not have all capabilities, hack/kind/dockerd starts a daemon that does not ask for them: %w", err)
 	default:

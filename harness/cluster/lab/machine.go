@@ -84,7 +84,9 @@ func (m *Machine) Emulates() map[cluster.Capability]string {
 
 // Means are what every lab's machines have: all there is, some of it in the place of what only a host of their own could.
 func Means() cluster.Means {
-	return cluster.Means{Only: cluster.Lacks{
+	return cluster.Means{Never: cluster.Lacks{
+		cluster.CanLoseNames: "a lab has no cluster DNS and no kube-proxy: kubeadm leaves both addons out there",
+	}, Only: cluster.Lacks{
 		cluster.CanSetClock: "its clock is the host's, as time namespaces do not cover CLOCK_REALTIME: give workers a kernel of their own (vmWorkers: 1)",
 	}, Emulated: map[cluster.Capability]string{
 		cluster.CanPanic:        fmt.Sprintf("its kernel is the host's: its PID 1 acts in the place of one that has %d MiB left when its memory begins to be filled", memory.Room>>20),

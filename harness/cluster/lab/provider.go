@@ -77,6 +77,7 @@ func (p *Provider) lacksOf(ctx context.Context, t cluster.Topology) (cluster.Lac
 		return nil, err
 	}
 	lacks := maps.Clone(tried)
+	maps.Copy(lacks, Means().Never)
 	if t.VMWorkers == 0 {
 		maps.Copy(lacks, Means().Only)
 	}

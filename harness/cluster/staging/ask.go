@@ -113,6 +113,7 @@ func Means() cluster.Means {
 		cluster.CanKeepFiles:    "what replaces a file there no timer puts back",
 		cluster.CanRefusePulls:  "how a runtime that is not Drydock's can be kept from its registries is not known",
 		cluster.CanSetClock:     "what keeps a clock right there would put it back at any time, and what is on the machine besides goes by it too",
+		cluster.CanLoseNames:    "which of a machine's cards lead to its pods is not known there",
 		cluster.CanShape:        "a machine's cable is not Drydock's there, and what shapes it on the machine would shape our login too",
 	}}
 }
