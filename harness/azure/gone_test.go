@@ -90,9 +90,8 @@ func TestAnInstanceThatIsNotThereIsNotMade(t *testing.T) {
 	const set = "resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/ss"
 	c.want(http.StatusCreated, http.MethodPut, set, `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":1}}`)
 	c.pass()
-	for _, method := range []string{http.MethodPut, http.MethodPatch} {
-		c.want(http.StatusNotFound, method, set+"/virtualMachines/77", `{"location":"westeurope","properties":{}}`)
-	}
+	c.want(http.StatusNotFound, http.MethodPut, set+"/virtualMachines/77", `{"location":"westeurope","properties":{}}`)
+	c.want(http.StatusMethodNotAllowed, http.MethodPatch, set+"/virtualMachines/77", `{"tags":{"a":"b"}}`) // of no instance
 	c.want(http.StatusOK, http.MethodPut, set+"/virtualMachines/0", `{"location":"westeurope","properties":{}}`)
 }
 

@@ -29,12 +29,12 @@ func Types(draw Draw) []*resource.Type {
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{
-		{Name: typeName, Own: true, Lenient: true, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
+		{Name: typeName, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel, Code: http.StatusNoContent}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},
-		{Name: "exportTemplate", Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
-		{Name: "deployments/operations", Show: ds.operations},                                                           // the path that SDKs list them by has no provider in it
+		{Name: "exportTemplate", No: resource.Every, Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
+		{Name: "deployments/operations", Show: ds.operations},                                                                               // the path that SDKs list them by has no provider in it
 	}
 }
 

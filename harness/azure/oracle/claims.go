@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -16,17 +17,26 @@ import (
 // Types are those of the twin.
 func Types() []*resource.Type { return slices.Concat(provider.Types(nil), deploy.Types(nil)) }
 
-// Twin is the whole table, held against the twin.
-func Twin() ([]Held, error) {
+// Engine is one of the twin's types, with nothing in it.
+func Engine() (*resource.Engine, error) {
 	store, err := state.New(arm.NewVirtualClock(time.Unix(0, 0)), 1)
 	if err != nil {
 		return nil, fmt.Errorf("a twin to hold against the SDK: %w", err)
 	}
+	return resource.New(resource.Options{Region: "westeurope"}, store, Types()), nil
+}
+
+// Twin is the whole table, held against the twin.
+func Twin() ([]Held, error) {
 	table, err := Table()
 	if err != nil {
 		return nil, err
 	}
-	return Hold(resource.New(resource.Options{Region: "westeurope"}, store, Types()), table), nil
+	e, err := Engine()
+	if err != nil {
+		return nil, err
+	}
+	return Hold(e, table), nil
 }
 
 // Held is an operation of the SDK beside what the twin says of it.
@@ -70,6 +80,38 @@ func (h Held) Wrong() []string {
 		out = append(out, fmt.Sprintf("%s %s tells of its operation by %s alone, and %s looks for its end by %s", h.Verb, h.Path, h.Claim.Form, h.Method, via))
 	}
 	return out
+}
+
+// Unheard are the ways to write a type that the twin takes and no operation of the table knows, as VERB Type.
+func Unheard(e *resource.Engine, types []*resource.Type, held []Held) []string {
+	heard := map[string]bool{}
+	for _, h := range held {
+		if h.Claim != nil {
+			heard[strings.ToLower(h.Verb+" "+h.Claim.Type)] = true
+		}
+	}
+	var out []string
+	for _, t := range types {
+		for _, verb := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			if _, claimed := e.Claim(verb, example(t.Name)); claimed && !heard[strings.ToLower(verb+" "+t.Name)] {
+				out = append(out, verb+" "+t.Name)
+			}
+		}
+	}
+	return out
+}
+
+// example is the path of a resource of a type.
+func example(typ string) string {
+	parts := strings.Split(typ, "/")
+	path := "/subscriptions/" + subscription + "/resourceGroups/g"
+	if strings.Contains(parts[0], ".") {
+		path, parts = path+"/providers/"+parts[0], parts[1:]
+	}
+	for _, p := range parts {
+		path += "/" + p + "/x"
+	}
+	return path
 }
 
 // Beyond are the types and actions, as Type or Type/action, that no operation of the table reaches.

@@ -50,6 +50,16 @@ func TestEveryTypeAndActionIsOneOfTheSDKs(t *testing.T) {
 	}
 }
 
+func TestNothingIsWrittenInAWayTheSDKDoesNotKnow(t *testing.T) {
+	e, err := oracle.Engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range oracle.Unheard(e, oracle.Types(), hold(t)) {
+		t.Errorf("%s: the SDK knows no such operation: say No in the type's row", way)
+	}
+}
+
 func TestWhatIsAnsweredIsDocumented(t *testing.T) {
 	file := filepath.Join("..", "..", "..", "docs", "arm.md")
 	want := oracle.Document(hold(t))

@@ -51,7 +51,9 @@ func computeTypes(m machinery) []*resource.Type {
 		{Name: ns + "availabilitySets", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK}, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
 		// Its DELETE knows 200 alone; what Azure answers where there is none is not known.
 		{Name: ns + "proximityPlacementGroups", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Gone: http.StatusOK}},
-		{Name: ns + "locations/virtualMachines"},
+		// A key is the caller's: the twin makes none (generateKeyPair).
+		{Name: ns + "sshPublicKeys", Located: true, AtOnce: resource.Every, Plain: true},
+		{Name: ns + "locations/virtualMachines", No: resource.Every},
 	}
 }
 

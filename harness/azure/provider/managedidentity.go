@@ -9,6 +9,7 @@ import (
 func identityTypes() []*resource.Type {
 	return []*resource.Type{
 		{Name: "Microsoft.ManagedIdentity/userAssignedIdentities", Located: true, AtOnce: resource.Every, Plain: true, Fill: fillIdentity},
+		{Name: "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials", AtOnce: resource.Every, No: resource.Patches, Plain: true},
 	}
 }
 

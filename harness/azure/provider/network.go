@@ -27,12 +27,18 @@ func networkTypes() []*resource.Type {
 		loadBalancers(),
 		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
 		{
-			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", ReadOnly: []string{"loadBalancingRules", "outboundRules"},
+			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", No: resource.Every, ReadOnly: []string{"loadBalancingRules", "outboundRules"},
 			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
 		},
+		{Name: ns + "loadBalancers/loadBalancingRules", Inside: "loadBalancingRules", No: resource.Every},
+		{Name: ns + "loadBalancers/probes", Inside: "probes", No: resource.Every},
+		{Name: ns + "loadBalancers/outboundRules", Inside: "outboundRules", No: resource.Every},
+		{Name: ns + "loadBalancers/inboundNatRules", Inside: "inboundNatRules"},
+		{Name: ns + "networkInterfaces/ipConfigurations", Inside: "ipConfigurations", No: resource.Every},
 		{Name: ns + "networkSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkSecurityGroup, Fill: fillSecurityGroup,
 			Held: referenced("InUseNetworkSecurityGroupCannotBeDeleted", "Network security group %s cannot be deleted because it is in use by the following resources: %s.", "networkSecurityGroup")},
 		{Name: ns + "networkSecurityGroups/securityRules", Inside: "securityRules"},
+		{Name: ns + "networkSecurityGroups/defaultSecurityRules", Inside: "defaultSecurityRules", No: resource.Every},
 		{Name: ns + "routeTables", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
 			Held: referenced("InUseRouteTableCannotBeDeleted", "Route table %s is in use and cannot be deleted: %s.", "routeTable")},
 		{Name: ns + "routeTables/routes", Inside: "routes"},
@@ -40,8 +46,8 @@ func networkTypes() []*resource.Type {
 		{Name: ns + "virtualNetworks/subnets", Inside: "subnets", Held: heldSubnet},
 		{Name: ns + "natGateways", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches},
-		{Name: ns + "privateEndpoints", Located: true, Tagged: true},
-		{Name: ns + "privateLinkServices", Located: true, Tagged: true},
+		{Name: ns + "privateEndpoints", Located: true, Tagged: true, No: resource.Patches},
+		{Name: ns + "privateLinkServices", Located: true, Tagged: true, No: resource.Patches},
 	}
 }
 

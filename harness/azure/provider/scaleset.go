@@ -19,7 +19,7 @@ func scaleSetTypes(m machinery) []*resource.Type {
 		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance

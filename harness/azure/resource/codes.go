@@ -49,6 +49,24 @@ func (t *Type) gone() int {
 // atOnce reports whether what is done is over when it is answered.
 func (t *Type) atOnce(v Verbs) bool { return t.AtOnce&v != 0 }
 
+// knows reports whether a resource can be written that way. What is in its parent's document is put there whole.
+func (t *Type) knows(method string) bool {
+	no := t.No
+	if t.Inside != "" {
+		no |= Patches
+	}
+	switch method {
+	case http.MethodPut:
+		return no&Updates == 0
+	case http.MethodPatch:
+		return no&Patches == 0
+	case http.MethodDelete:
+		return no&Deletes == 0
+	default:
+		return true
+	}
+}
+
 // code is what an action is answered.
 func (a Action) code() int {
 	switch {

@@ -37,6 +37,8 @@ func (e *Engine) do(r *Request) *arm.Error {
 		return e.shown(r)
 	case r.Method != http.MethodHead && r.Type.Show != nil: // it is made when somebody looks: nobody else makes it, and there is nothing to take away
 		return arm.NotAllowed(r.Request)
+	case !r.Type.knows(r.Method):
+		return arm.NotAllowed(r.Request)
 	case r.Method == http.MethodGet && r.ID.Collection():
 		return e.list(r)
 	case r.Method == http.MethodGet:

@@ -20,6 +20,7 @@ type Type struct {
 	Returns bool   // a DELETE that is done at once answers what was deleted
 
 	AtOnce Verbs // what is over when it is answered; the rest starts an operation
+	No     Verbs // what its service does not know: 405
 	Codes  Codes // that differ from the common ones
 
 	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
