@@ -83,7 +83,7 @@ func exitCode(err error, to io.Writer) int {
 
 // unexplained leaves the exit codes out of an error that others may be joined to.
 func unexplained(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is joined here is taken apart, not what it wraps
 		var rest []error
 		for _, e := range joined.Unwrap() {
 			rest = append(rest, unexplained(e))

@@ -1,17 +1,12 @@
 package fault
 
 import (
-	"context"
 	"errors"
-	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clientset "k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
 )
 
 // A pull has failed where the kubelet says so, and only if another node's has not: who is held by another fault shows neither.
@@ -49,24 +44,5 @@ func TestAPullFailsWhereItIsKeptFrom(t *testing.T) {
 				t.Errorf("%v, %v", out, err)
 			}
 		})
-	}
-}
-
-// What cannot be pulled before is not this fault's: nothing is refused then.
-func TestPullsFailAlready(t *testing.T) {
-	client := clientset.NewClientset()
-	client.PrependReactor("create", "pods", func(a k8stesting.Action) (bool, runtime.Object, error) {
-		if c, ok := a.(k8stesting.CreateAction); ok {
-			if p, ok := c.GetObject().(*corev1.Pod); ok {
-				p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "no route"}}}}
-			}
-		}
-		return false, nil, nil
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	err := (&imagePullFails{}).Inject(ctx, &Env{Cluster: planes{}, Client: client}, []string{"worker-1"})
-	if err == nil || !strings.Contains(err.Error(), "before it was injected") || !strings.Contains(err.Error(), "ErrImagePull: no route") {
-		t.Errorf("error %v", err)
 	}
 }
