@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"drydock.dev/drydock/harness/azure/arm"
-	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
@@ -156,43 +154,6 @@ func (t *Twin) setTiming(r *http.Request) (any, error) {
 
 // SetTiming changes how the operations of a type run; what is left empty stays.
 func (t *Twin) SetTiming(typ string, change state.Timing) { t.store.SetTiming(typ, change) }
-
-// State is everything in a twin, as documents.
-type State struct {
-	Subscriptions []string          `json:"subscriptions,omitempty"` // those there are; none: any
-	Resources     []json.RawMessage `json:"resources"`
-}
-
-// State gives the documents, ordered by id.
-func (t *Twin) State() State {
-	t.onlyMu.RLock()
-	s := State{Resources: []json.RawMessage{}, Subscriptions: slices.Sorted(maps.Keys(t.only))}
-	t.onlyMu.RUnlock()
-	for _, d := range t.store.View().All() {
-		s.Resources = append(s.Resources, d.Raw)
-	}
-	return s
-}
-
-// Load adds documents: each needs an id, and is taken as it is.
-func (t *Twin) Load(s State) error {
-	t.admitOnly(s.Subscriptions)
-	for i, raw := range s.Resources {
-		var body map[string]any
-		if err := json.Unmarshal(raw, &body); err != nil {
-			return cluster.Usagef("resources[%d]: %w", i, err)
-		}
-		id, ok := arm.ParseID(arm.Text(body, "id"))
-		if !ok || id.Collection() {
-			return cluster.Usagef("resources[%d]: %q is not the id of a resource", i, arm.Text(body, "id"))
-		}
-		if power := body[provider.PowerTag]; power == nil {
-			body[provider.PowerTag] = "running"
-		}
-		t.store.Write(id.Subscription, func(tx *state.Tx) { tx.Put(id, body) })
-	}
-	return nil
-}
 
 // admitOnly adds to the subscriptions there are.
 func (t *Twin) admitOnly(subscriptions []string) {

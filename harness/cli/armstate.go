@@ -17,7 +17,7 @@ func armState() *cobra.Command {
 	c := &cobra.Command{
 		Use: "state", Short: "Export what is in a twin, or add to it",
 		Example: "  drydock arm state export before.json --ready-file ready.json\n  drydock arm state import before.json --ready-file ready.json",
-		Long:    "State is JSON: the documents of all resources, as `drydock arm serve --state FILE` takes them.",
+		Long:    "State is JSON: the documents of all resources, the operations under way and the deployments that run, secure parameters included, as\n`drydock arm serve --state FILE` takes them and goes on.",
 	}
 	c.AddCommand(armStateExport(), armStateImport())
 	return c

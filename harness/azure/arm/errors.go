@@ -7,14 +7,14 @@ import (
 
 // Error is a failed call as Azure Resource Manager answers it.
 type Error struct {
-	Status  int               // HTTP
-	Code    string            // machine-readable
-	Message string            // for people
-	Target  string            // what it is about
-	Details []Error           // further errors; Status and Header of these mean nothing
-	Inner   string            // innererror.internalErrorCode
-	Header  map[string]string // further headers
-	Gateway bool              // the gateway's own failure, not a resource provider's: x-ms-failure-cause
+	Status  int               `json:"status"`            // HTTP
+	Code    string            `json:"code"`              // machine-readable
+	Message string            `json:"message"`           // for people
+	Target  string            `json:"target,omitempty"`  // what it is about
+	Details []Error           `json:"details,omitempty"` // further errors; Status and Header of these mean nothing
+	Inner   string            `json:"inner,omitempty"`   // innererror.internalErrorCode
+	Header  map[string]string `json:"header,omitempty"`  // further headers
+	Gateway bool              `json:"gateway,omitempty"` // the gateway's own failure, not a resource provider's: x-ms-failure-cause
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }

@@ -3,6 +3,7 @@
 package arm
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -149,6 +150,19 @@ func (id ID) String() string {
 		}
 	}
 	return b.String()
+}
+
+// MarshalText is the path, so that an id can be kept.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads a path.
+func (id *ID) UnmarshalText(text []byte) error {
+	parsed, ok := ParseID(string(text))
+	if !ok {
+		return fmt.Errorf("%q is not the id of a resource", text)
+	}
+	*id = parsed
+	return nil
 }
 
 // Key is the path as the store compares it.

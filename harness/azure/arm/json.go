@@ -97,6 +97,8 @@ func Number(v any) (float64, bool) {
 		return n, true
 	case int64: // of a template's arithmetic
 		return float64(n), true
+	case int: // of the twin's own
+		return float64(n), true
 	default:
 		return 0, false
 	}

@@ -29,7 +29,7 @@ func Types(draw Draw) []*resource.Type {
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{
-		{Name: typeName, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Actions: map[string]resource.Action{
+		{Name: typeName, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Save: ds.save, Resume: ds.resume, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel, Code: http.StatusNoContent}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},
@@ -67,6 +67,8 @@ type deployment struct {
 	begun    time.Time
 	nested   func(*resource.Tx, *arm.Error) // told when it ends, of a nested one
 	fails    func() *arm.Error              // by a fault: how it ends, though all of it was made
+	body     map[string]any                 // that it was asked for with
+	resumed  map[string]bool                // of one that another process began: what it has made
 	over     bool
 	removing *removal // of complete mode
 
@@ -117,7 +119,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if bad != nil {
 		return bad
 	}
-	d.fails = r.Fails
+	d.fails, d.body = r.Fails, body
 	d.op = tx.Begin(r, r.ID, "create", d.location)
 	tx.Hold(d.op)
 	d.document(tx, "Running", nil, nil)

@@ -147,6 +147,9 @@ const maxAttempts = 60
 // write makes a resource as a PUT does: it costs its caller's budget at the provider, and one that is throttled or finds its parent busy is tried
 // again when it is told to.
 func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
+	if d.taken(tx, r) {
+		return
+	}
 	verb := "UPDATE "
 	if !tx.Exists(r.id.String()) {
 		verb = "CREATE "

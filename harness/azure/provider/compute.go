@@ -31,7 +31,7 @@ func lasting() context.Context { return context.Background() } //nolint:forbidig
 func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
-		Name: ns + "virtualMachines", Located: true, Called: "VM", Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		Name: ns + "virtualMachines", Located: true, Called: "VM", Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
 		Refs: []resource.Ref{{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}},
 	}
 	for name, state := range powerStates() {
@@ -78,8 +78,8 @@ func commandResult(resource.View, arm.ID) map[string]any {
 	}}}
 }
 
-// PowerTag is where a machine's power state is kept, hidden from clients.
-const PowerTag = "drydockPowerState"
+// powerTag is where a machine's power state is kept, hidden from clients.
+const powerTag = "drydockPowerState"
 
 func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Error {
 	if m.machines != nil {
@@ -89,10 +89,17 @@ func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Er
 	}
 	tx.Edit(id, func(body map[string]any) {
 		if state != "" {
-			body[PowerTag] = state
+			body[powerTag] = state
 		}
 	})
 	return nil
+}
+
+// loadedVM takes a machine for running of which nothing else is said.
+func loadedVM(body map[string]any) {
+	if body[powerTag] == nil {
+		body[powerTag] = "running"
+	}
 }
 
 // checkVM holds a virtual machine's references and its disks to the provider's rules.
@@ -165,9 +172,9 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		p["vmId"] = arm.At(old, "properties", "vmId")
 	}
 	if old != nil {
-		body[PowerTag] = arm.Text(old, PowerTag)
+		body[powerTag] = arm.Text(old, powerTag)
 	} else {
-		body[PowerTag] = "starting"
+		body[powerTag] = "starting"
 	}
 	storage := arm.Object(p, "storageProfile")
 	osDisk := arm.Object(storage, "osDisk")
@@ -271,7 +278,7 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 	if d == nil {
 		return arm.Errorf(http.StatusNotFound, "NotFound", "The virtual machine '%s' is gone.", id.Name())
 	}
-	if arm.Text(d.Body(), PowerTag) != "starting" {
+	if arm.Text(d.Body(), powerTag) != "starting" {
 		return nil
 	}
 	if m.machines != nil {
@@ -288,7 +295,7 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 	if m.machines != nil && tx.Get(id) == nil { // its group was deleted while it booted
 		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}
-	tx.Edit(id, func(body map[string]any) { body[PowerTag] = "running" })
+	tx.Edit(id, func(body map[string]any) { body[powerTag] = "running" })
 	return nil
 }
 
@@ -311,7 +318,7 @@ func viewVM(v resource.View, id arm.ID) map[string]any {
 
 func instanceView(v resource.View, d *state.Document) map[string]any {
 	body := d.Body()
-	power, state := arm.Text(body, PowerTag), arm.Text(body, "properties", "provisioningState")
+	power, state := arm.Text(body, powerTag), arm.Text(body, "properties", "provisioningState")
 	now := arm.Timestamp(v.Now())
 	return map[string]any{
 		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},

@@ -19,7 +19,7 @@ func scaleSetTypes(m machinery) []*resource.Type {
 		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
@@ -93,7 +93,8 @@ func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
 		tx.Erase(have[len(have)-1].ID)
 		have = have[:len(have)-1]
 	}
-	next, _ := body[nextInstance].(int)
+	counted, _ := arm.Number(body[nextInstance])
+	next := int(counted)
 	for ; len(have) < want; next++ {
 		have = append(have, addInstance(tx, id, body, next))
 	}
@@ -134,7 +135,7 @@ func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int) *stat
 	}
 	return tx.Put(id, map[string]any{
 		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
-		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, PowerTag: "running",
+		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running",
 	})
 }
 
@@ -185,7 +186,7 @@ func checkInstance(_ *resource.Tx, id arm.ID, _, old map[string]any) *arm.Error 
 // fillInstance attaches and releases data disks: that is what instances are updated for.
 func fillInstance(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	body["name"], body["instanceId"] = id.Names[0]+"_"+id.Name(), id.Name()
-	body[PowerTag] = arm.Text(old, PowerTag)
+	body[powerTag] = arm.Text(old, powerTag)
 	p := arm.Object(body, "properties")
 	for k, v := range arm.Object(old, "properties") {
 		if _, there := p[k]; !there {

@@ -101,6 +101,15 @@ func (tx *Tx) After(subscription string, wait time.Duration, do func(*Tx)) {
 	tx.state.After(subscription, wait, func(s *state.Tx) { do(e.tx(s)) })
 }
 
+// Attend has somebody told how the write that runs at a resource went, as whoever began it in another process was; false: none runs.
+func (tx *Tx) Attend(id arm.ID, told func(*Tx, *arm.Error)) bool {
+	e := tx.engine
+	return tx.state.Attend(id, func(s *state.Tx, failure *arm.Error) { told(e.tx(s), failure) })
+}
+
+// Held is the operation that is held at a resource; nil: none is.
+func (tx *Tx) Held(id arm.ID) *state.Operation { return tx.state.Held(id) }
+
 // Hold lets an operation run until it is finished, whatever its time was.
 func (tx *Tx) Hold(op *state.Operation) { tx.state.Hold(op) }
 

@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"encoding/json"
+
 	"drydock.dev/drydock/harness/azure/arm"
 )
 
@@ -44,6 +46,11 @@ type Type struct {
 	Gone func(tx *Tx, id arm.ID, body map[string]any)
 	// Actions are its POSTs, by their names in lower case.
 	Actions map[string]Action
+	// Loaded completes a document that somebody has written by hand for a twin to begin with.
+	Loaded func(body map[string]any)
+	// Save gives what is under way beside the document, nil: nothing is; Resume goes on with it in another process.
+	Save   func(v View, id arm.ID) any
+	Resume func(tx *Tx, id arm.ID, saved json.RawMessage) *arm.Error
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
 }

@@ -60,8 +60,44 @@ func (s *documents) get(id arm.ID) *Document {
 	return s.docs[id.Key()]
 }
 
+// etagTag is where a saved document has its etag.
+const etagTag = HiddenPrefix + "Etag"
+
+// Saved is the document with all that is kept with it, for Restore.
+func (d *Document) Saved() json.RawMessage {
+	body := d.Body()
+	body[etagTag] = d.etag
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return d.Raw
+	}
+	return raw
+}
+
+// numbered is the next etag, or one that a document had; none is given twice.
+func (s *documents) numbered(had uint64) uint64 {
+	if had == 0 {
+		return s.etags.Add(1)
+	}
+	for {
+		last := s.etags.Load()
+		if last >= had || s.etags.CompareAndSwap(last, had) {
+			return had
+		}
+	}
+}
+
 // put stores a document. properties must be JSON-able: it came from JSON.
-func (s *documents) put(id arm.ID, body map[string]any) *Document {
+func (s *documents) put(id arm.ID, body map[string]any) *Document { return s.store(id, body, 0) }
+
+// restore stores a document that was saved, with the etag it had; one that somebody has written by hand gets one.
+func (s *documents) restore(id arm.ID, body map[string]any) *Document {
+	etag, _ := body[etagTag].(float64)
+	delete(body, etagTag)
+	return s.store(id, body, uint64(etag))
+}
+
+func (s *documents) store(id arm.ID, body map[string]any, etag uint64) *Document {
 	var hidden map[string]any
 	for k, v := range body {
 		if strings.HasPrefix(k, HiddenPrefix) {
@@ -74,7 +110,7 @@ func (s *documents) put(id arm.ID, body map[string]any) *Document {
 		}
 	}
 	key, kind := id.Key(), kindOf(id)
-	d := &Document{ID: id, Hidden: hidden, etag: s.etags.Add(1), names: namesIn(key, body)}
+	d := &Document{ID: id, Hidden: hidden, etag: s.numbered(etag), names: namesIn(key, body)}
 	if _, d.tagged = body["etag"]; d.tagged { // documents that carry their etag are written back with it in If-Match
 		tag(body, d.ETag())
 	}

@@ -1,10 +1,12 @@
 package state
 
 import (
+	"cmp"
 	"container/heap"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,16 +17,16 @@ import (
 
 // Operation is one long-running operation.
 type Operation struct {
-	ID       string
-	Target   arm.ID
-	Verb     string // create, update, delete, or the action's name
-	Location string
-	Begun    time.Time
-	Ends     time.Time
-	Status   string
-	Failure  *arm.Error
-	Work     []Work // done in this order when it ends; what failed first is its failure
-	Held     bool   // it has no time: whoever holds it ends it
+	ID       string     `json:"id"`
+	Target   arm.ID     `json:"target"`
+	Verb     string     `json:"verb"` // create, update, delete, or action/ and its name
+	Location string     `json:"location,omitempty"`
+	Begun    time.Time  `json:"begun"`
+	Ends     time.Time  `json:"ends"`
+	Status   string     `json:"status"`
+	Failure  *arm.Error `json:"failure,omitempty"`
+	Work     []Work     `json:"work,omitempty"` // done in this order when it ends; what failed first is its failure
+	Held     bool       `json:"held,omitempty"` // it has no time: whoever holds it ends it
 	then     func(*Tx)
 	index    int // in the heap; -1: not in it
 }
@@ -216,7 +218,47 @@ func (o *operations) find(id string) (Operation, bool) {
 	return *op, true
 }
 
-// all copies them.
+// restore puts an operation back that was saved; one that is there stays.
+func (o *operations) restore(op Operation, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byID[op.ID] != nil {
+		return
+	}
+	op.index = -1
+	o.byID[op.ID] = &op
+	if op.Status != arm.InProgress {
+		return
+	}
+	if old := o.current[op.Target.Key()]; old != nil && old.Status == arm.InProgress {
+		o.stop(old, now)
+	}
+	o.current[op.Target.Key()] = &op
+	if !op.Held {
+		heap.Push(&o.due, &op)
+	}
+}
+
+// attend has somebody told how the write that runs at a resource went; false: none runs.
+func (o *operations) attend(id arm.ID, told func(*Tx, *arm.Error)) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	op := o.current[id.Key()]
+	if op == nil || op.Status != arm.InProgress || op.Verb == "delete" || len(op.Work) == 0 {
+		return false
+	}
+	op.Work[0].Told = told
+	return true
+}
+
+// at is the one that runs at a resource.
+func (o *operations) at(id arm.ID) *Operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.current[id.Key()]
+}
+
+// all copies them, in the order in which they began.
 func (o *operations) all() []Operation {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -224,6 +266,7 @@ func (o *operations) all() []Operation {
 	for _, op := range o.byID {
 		out = append(out, *op)
 	}
+	slices.SortFunc(out, func(a, b Operation) int { return cmp.Or(a.Begun.Compare(b.Begun), strings.Compare(a.ID, b.ID)) })
 	return out
 }
 

@@ -60,6 +60,15 @@ func (s *Store) Write(subscription string, do func(tx *Tx)) {
 	do(&Tx{View{store: s}, lock})
 }
 
+// Still does something while nobody writes anywhere.
+func (s *Store) Still(do func(View)) {
+	for i := range s.locks {
+		s.locks[i].Lock()
+		defer s.locks[i].Unlock()
+	}
+	do(s.View())
+}
+
 // Settle ends the operations that are due by now, in the order in which they are due; what their ends begin began then, and may be due as well. What is
 // due ends when somebody looks, so that a virtual clock needs no timers.
 func (s *Store) Settle() {
@@ -160,6 +169,27 @@ type Tx struct {
 
 // Put stores a document in place of the one that was there.
 func (tx *Tx) Put(id arm.ID, body map[string]any) *Document { return tx.store.docs.put(id, body) }
+
+// Restore stores a document as it was saved, its etag included.
+func (tx *Tx) Restore(id arm.ID, body map[string]any) *Document {
+	return tx.store.docs.restore(id, body)
+}
+
+// Resume goes on with an operation as it was saved.
+func (tx *Tx) Resume(op Operation) { tx.store.ops.restore(op, tx.Now()) }
+
+// Attend has somebody told how the write that runs at a resource went, as whoever began it in another process was; false: none runs.
+func (tx *Tx) Attend(id arm.ID, told func(*Tx, *arm.Error)) bool {
+	return tx.store.ops.attend(id, told)
+}
+
+// Held is the operation that is held at a resource; nil: none is.
+func (tx *Tx) Held(id arm.ID) *Operation {
+	if op := tx.store.ops.at(id); op != nil && op.Held && op.Status == arm.InProgress {
+		return op
+	}
+	return nil
+}
 
 // Remove takes a document away.
 func (tx *Tx) Remove(id arm.ID) { tx.store.docs.remove(id) }
