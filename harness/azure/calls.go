@@ -9,14 +9,20 @@ import (
 	"drydock.dev/drydock/harness/azure/throttle"
 )
 
-// maxCalls bounds the log: the oldest go first.
-const maxCalls = 500_000
+// The bounds of the log: the oldest calls go first, and what more kinds of calls are made than anybody counts is counted as other.
+const (
+	maxCalls  = 200_000
+	chunk     = 4_000
+	maxCounts = 10_000
+	other     = "other"
+)
 
 // CallLog keeps what clients did, and counts it.
 type CallLog struct {
 	mu     sync.Mutex
-	calls  []arm.Call
-	first  int // the number of calls[0]
+	chunks [][]arm.Call // each but the last is full, and none is ever changed
+	first  int          // the number of the first call
+	size   int
 	counts map[countKey]int
 }
 
@@ -49,23 +55,35 @@ func (l *CallLog) add(c arm.Call) {
 	c.Operation, c.Principal = strings.ToValidUTF8(c.Operation, "?"), strings.ToValidUTF8(c.Principal, "?") // clients choose them; metrics take nothing else
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.calls) >= maxCalls {
-		drop := maxCalls / 10
-		l.calls, l.first = slices.Delete(l.calls, 0, drop), l.first+drop
+	if l.size%chunk == 0 {
+		l.chunks = append(l.chunks, make([]arm.Call, 0, chunk))
 	}
-	l.calls = append(l.calls, c)
-	l.counts[countKey{c.Operation, c.Principal, throttle.Budget(c.Method), outcome(c)}]++
+	if l.size == maxCalls {
+		l.chunks, l.first, l.size = slices.Delete(l.chunks, 0, 1), l.first+chunk, l.size-chunk
+	}
+	last := &l.chunks[len(l.chunks)-1]
+	*last, l.size = append(*last, c), l.size+1
+	key := countKey{c.Operation, c.Principal, throttle.Budget(c.Method), outcome(c)}
+	if _, known := l.counts[key]; !known && len(l.counts) >= maxCounts {
+		key.operation, key.principal = other, other
+	}
+	l.counts[key]++
 }
 
 // Since gives the calls from a number on, and the number to ask from next.
 func (l *CallLog) Since(n int) ([]arm.Call, int) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	from := max(0, n-l.first)
-	if from > len(l.calls) {
-		from = len(l.calls)
+	from, next := min(max(0, n-l.first), l.size), l.first+l.size
+	chunks := slices.Clone(l.chunks[from/chunk:])
+	l.mu.Unlock()
+	out := make([]arm.Call, 0, next-l.first-from) // what is in the chunks stays as it is: nobody waits for the copy
+	for i, c := range chunks {
+		if i == 0 {
+			c = c[from%chunk:]
+		}
+		out = append(out, c...)
 	}
-	return slices.Clone(l.calls[from:]), l.first + len(l.calls)
+	return out, next
 }
 
 // Row is what one principal did of one operation.
@@ -127,6 +145,6 @@ func (l *CallLog) Summary() []Row {
 func (l *CallLog) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.first += len(l.calls)
-	l.calls, l.counts = nil, map[countKey]int{}
+	l.first += l.size
+	l.chunks, l.size, l.counts = nil, 0, map[countKey]int{}
 }

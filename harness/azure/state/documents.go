@@ -160,7 +160,9 @@ func (s *documents) remove(id arm.ID) {
 	delete(s.docs, key)
 	keys := s.kinds[kind]
 	if i := sort.SearchStrings(keys, key); i < len(keys) && keys[i] == key {
-		s.kinds[kind] = slices.Delete(keys, i, i+1)
+		if s.kinds[kind] = slices.Delete(keys, i, i+1); len(s.kinds[kind]) == 0 {
+			delete(s.kinds, kind)
+		}
 	}
 }
 

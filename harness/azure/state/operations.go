@@ -51,6 +51,7 @@ type operations struct {
 	byID    map[string]*Operation
 	due     dueHeap
 	current map[string]*Operation // target -> the one that runs
+	over    []string              // ids of those that have ended, oldest first
 	working map[string]*Operation // target -> the one whose work is being done; another that begins meanwhile waits for it
 }
 
@@ -147,6 +148,24 @@ func (o *operations) unschedule(op *Operation) {
 func (o *operations) stop(op *Operation, now time.Time) {
 	o.unschedule(op)
 	op.Status, op.Ends = arm.Canceled, now
+	o.ended(op)
+}
+
+// maxOver is how many operations are kept that have ended, for whoever asks after them: of ten begun in a second, those of half an hour. Who asks later is
+// told that there is none, as Azure tells after a time that nobody says.
+const maxOver = 20_000
+
+// ended lets an operation age; the caller holds the lock.
+func (o *operations) ended(op *Operation) {
+	op.Work = nil
+	if o.over = append(o.over, op.ID); len(o.over) <= maxOver {
+		return
+	}
+	oldest := len(o.over) - maxOver*9/10
+	for _, id := range o.over[:oldest] {
+		delete(o.byID, id)
+	}
+	o.over = slices.Delete(o.over, 0, oldest)
 }
 
 // end ends one whose work is done, or that is held.
@@ -167,6 +186,7 @@ func (o *operations) end(op *Operation, failure *arm.Error, now time.Time) {
 	if op.Status = arm.Succeeded; failure != nil {
 		op.Status, op.Failure = arm.Failed, failure
 	}
+	o.ended(op)
 	if o.current[key] == op {
 		delete(o.current, key)
 	}
@@ -180,9 +200,10 @@ func (o *operations) cancel(id arm.ID, now time.Time) ([]Work, bool) {
 	if op == nil || op.Status != arm.InProgress {
 		return nil, false
 	}
+	work := op.Work
 	o.stop(op, now)
 	delete(o.current, id.Key())
-	return op.Work, true
+	return work, true
 }
 
 // next takes the operation that is due first; nil: none is due yet.
@@ -228,6 +249,7 @@ func (o *operations) restore(op Operation, now time.Time) {
 	op.index = -1
 	o.byID[op.ID] = &op
 	if op.Status != arm.InProgress {
+		o.ended(&op)
 		return
 	}
 	if old := o.current[op.Target.Key()]; old != nil && old.Status == arm.InProgress {

@@ -42,6 +42,17 @@ func (m *Meter) Settle(now time.Time) {
 	}
 }
 
+// idle reports whether nothing has been drawn that counts yet. It is settled.
+func (m *Meter) idle(now time.Time) bool {
+	if now.Before(m.until) {
+		return false
+	}
+	if m.limit.Window > 0 {
+		return m.used == 0
+	}
+	return m.tokens >= float64(m.limit.Capacity)
+}
+
 // Left is how many calls would pass now.
 func (m *Meter) Left(now time.Time) int {
 	if now.Before(m.until) {
@@ -119,6 +130,7 @@ type Meters struct {
 
 	mu     sync.Mutex
 	meters map[meterKey]*Meter
+	sweep  int // when there are so many, those are dropped that say nothing
 }
 
 // New starts with full budgets.
@@ -184,11 +196,27 @@ func (t *Meters) Provider(s Subject, operation, resource string) ([]Remaining, *
 	return t.draw(draws)
 }
 
+// minSweep is how many meters there may be before any is dropped: clients make up principals and subscriptions as they like.
+const minSweep = 10_000
+
+// drop forgets the meters that are as a new one is. The caller holds the lock.
+func (t *Meters) drop(now time.Time) {
+	for k, m := range t.meters {
+		if m.Settle(now); m.idle(now) {
+			delete(t.meters, k)
+		}
+	}
+	t.sweep = 2 * len(t.meters)
+}
+
 // draw takes one token of every meter, or of none when one of them has none left.
 func (t *Meters) draw(draws []draw) ([]Remaining, *Rejection) {
 	now := t.clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.meters) >= max(t.sweep, minSweep) {
+		t.drop(now)
+	}
 	var buf [4]*Meter
 	meters := buf[:0]
 	refused := -1

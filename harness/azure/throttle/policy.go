@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -96,6 +97,7 @@ type Policy struct {
 	Gateway   GatewayPolicy    `yaml:"gateway"`
 	Providers []ProviderPolicy `yaml:"providers"`
 
+	knows atomic.Int64
 	known sync.Map // operation -> []*ProviderPolicy, for those of the types the twin has
 }
 
@@ -205,6 +207,9 @@ func Matches(pattern, operation string) bool {
 	return pt == ot
 }
 
+// maxKnown bounds what is remembered of operations.
+const maxKnown = 10_000
+
 // Of lists the provider's policies an operation draws on.
 func (p *Policy) Of(operation string) []*ProviderPolicy {
 	if found, ok := p.known.Load(operation); ok {
@@ -216,6 +221,8 @@ func (p *Policy) Of(operation string) []*ProviderPolicy {
 			out = append(out, &p.Providers[i])
 		}
 	}
-	p.known.Store(operation, out) // the router knows the type before it asks: what a path makes up does not get here
+	if p.knows.Add(1) <= maxKnown { // an action's name is the client's
+		p.known.Store(operation, out)
+	}
 	return out
 }
