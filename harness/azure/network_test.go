@@ -11,7 +11,9 @@ import (
 
 const networks = "resourceGroups/g/providers/Microsoft.Network/"
 
-func networkID(path string) string { return "/subscriptions/" + testSubscription + "/" + networks + path }
+func networkID(path string) string {
+	return "/subscriptions/" + testSubscription + "/" + networks + path
+}
 
 // putNetwork writes a document of Microsoft.Network and lets its operation end.
 func (c *client) putNetwork(path, properties string) (status int, code, message string) {

@@ -20,6 +20,9 @@ type ID struct {
 // ParseID takes a path apart. ok is false for what is no path of a subscription.
 func ParseID(path string) (id ID, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) == 1 && strings.EqualFold(parts[0], "tenants") { // the one collection beside the subscriptions
+		return ID{Types: []string{"tenants"}}, true
+	}
 	if len(parts) == 0 || !strings.EqualFold(parts[0], "subscriptions") {
 		return id, false
 	}

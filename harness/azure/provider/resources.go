@@ -37,22 +37,38 @@ func showSubscriptions(v resource.View, id arm.ID) map[string]any {
 	return one(id.Subscription)
 }
 
-func providerBody(subscription, namespace string) map[string]any {
+// versions are api-versions that the types of a namespace say they have: those of the Go SDK that the twin is held against, and of the clients it serves
+// (fixtures/arm, AKS Engine v0.79.0). The twin takes any.
+func versions(namespace string) []any {
+	known := map[string][]any{
+		"Microsoft.Authorization": {"2022-04-01", "2020-04-01-preview", "2015-07-01"}, "Microsoft.Compute": {"2025-04-01", "2024-07-01", "2024-03-01", "2022-08-01", "2019-12-01"},
+		"Microsoft.ManagedIdentity": {"2024-11-30", "2023-01-31", "2018-11-30"}, "Microsoft.Network": {"2025-05-01", "2024-05-01", "2023-09-01", "2018-08-01"},
+		"Microsoft.Resources": {"2025-04-01", "2022-12-01", "2021-04-01", "2018-05-01"}, "Microsoft.Storage": {"2024-01-01", "2021-09-01", "2018-02-01"},
+	}
+	return known[namespace]
+}
+
+func providerBody(v resource.View, subscription, namespace string) map[string]any {
+	var where, types []any
+	for _, r := range regions() {
+		where = append(where, r.display)
+	}
+	for _, t := range v.Types() {
+		if name, ok := strings.CutPrefix(t.Name, namespace+"/"); ok {
+			types = append(types, map[string]any{"resourceType": name, "locations": where, "apiVersions": versions(namespace), "capabilities": "None"})
+		}
+	}
 	return map[string]any{
-		"id": "/subscriptions/" + subscription + "/providers/" + namespace, "namespace": namespace, "registrationState": "Registered", "registrationPolicy": "RegistrationRequired", "resourceTypes": []any{},
+		"id": "/subscriptions/" + subscription + "/providers/" + namespace, "namespace": namespace, "registrationState": "Registered", "registrationPolicy": "RegistrationRequired", "resourceTypes": types,
 	}
 }
 
-func showProviders(_ resource.View, id arm.ID) map[string]any {
+func showProviders(v resource.View, id arm.ID) map[string]any {
 	if id.Collection() {
-		var all []any
-		for _, p := range providers {
-			all = append(all, providerBody(id.Subscription, p))
-		}
-		return map[string]any{"value": all}
+		return list(providers, func(p string) map[string]any { return providerBody(v, id.Subscription, p) })
 	}
 	if i := slices.IndexFunc(providers, func(p string) bool { return strings.EqualFold(p, id.Name()) }); i >= 0 {
-		return providerBody(id.Subscription, providers[i])
+		return providerBody(v, id.Subscription, providers[i])
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package resource
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,6 +27,19 @@ func (e *Engine) shown(r *Request) *arm.Error {
 	body := r.Type.Show(e.view(), r.ID)
 	if body == nil {
 		return arm.NotFound(r.ID)
+	}
+	if all, isList := body["value"].([]any); isList && r.ID.Collection() {
+		keep, bad := filter(r.Param("$filter"))
+		if bad != nil {
+			return bad
+		}
+		if keep != nil {
+			all = slices.DeleteFunc(all, func(x any) bool { m, _ := x.(map[string]any); return !keep(m) })
+		}
+		if body["value"] = all; r.Type.Bare {
+			r.Answer(http.StatusOK, all)
+			return nil
+		}
 	}
 	r.Answer(http.StatusOK, body)
 	return nil
@@ -82,6 +96,9 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if err := e.view().there(r.ID); err != nil {
 		return err
 	}
+	if err := e.view().groupThere(r.ID); err != nil {
+		return err
+	}
 	page := e.options.Page
 	if top := r.Param("$top"); top != "" {
 		n, err := strconv.Atoi(top)
@@ -90,17 +107,29 @@ func (e *Engine) list(r *Request) *arm.Error {
 		}
 		page = min(n, 1000)
 	}
-	keep, bad := filter(r.Param("$filter"))
+	fits, bad := filter(r.Param("$filter"))
 	if bad != nil {
 		return bad
+	}
+	var keep func(*state.Document) bool
+	if fits != nil {
+		keep = func(d *state.Document) bool { return fits(d.Body()) }
 	}
 	after, err := base64.RawURLEncoding.DecodeString(r.Param("$skiptoken"))
 	if err != nil {
 		return arm.Errorf(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token '%s' is invalid.", r.Param("$skiptoken"))
 	}
-	list := e.view().List
+	list, everything := e.view().List, e.view().Everything
 	if s := r.stale(); s != nil {
-		list = s.List
+		list, everything = s.List, s.Everything
+	}
+	show := func(d *state.Document) []byte { return d.Raw }
+	switch passes := keep; {
+	case r.Type.All:
+		list, show = everything, brief
+		keep = func(d *state.Document) bool { return e.tracked(d) && (passes == nil || passes(d)) }
+	case strings.EqualFold(r.Param("$expand"), "instanceView"):
+		show = e.expanded
 	}
 	if all := keep; r.Type.Own {
 		keep = func(d *state.Document) bool {
@@ -110,16 +139,11 @@ func (e *Engine) list(r *Request) *arm.Error {
 	docs, next := pageOf(list, r.ID, string(after), page, keep)
 	out := make([]byte, 0, 1024)
 	out = append(out, `{"value":[`...)
-	expand := strings.EqualFold(r.Param("$expand"), "instanceView")
 	for i, d := range docs {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if expand {
-			out = append(out, e.expanded(d)...)
-		} else {
-			out = append(out, d.Raw...)
-		}
+		out = append(out, show(d)...)
 	}
 	out = append(out, ']')
 	if next != "" {
@@ -135,6 +159,25 @@ func (e *Engine) list(r *Request) *arm.Error {
 	}
 	r.AnswerRaw(http.StatusOK, append(out, '}'))
 	return nil
+}
+
+// tracked reports whether a resource is in the lists of all: those that have a location are, and groups are what such lists are of.
+func (e *Engine) tracked(d *state.Document) bool {
+	typ := e.typeOf(d.ID)
+	return typ != nil && typ.Located && d.ID.Provider != ""
+}
+
+// brief is a resource as lists of all types show it: without its properties.
+func brief(d *state.Document) []byte {
+	body := d.Public()
+	maps.DeleteFunc(body, func(k string, _ any) bool {
+		return !slices.Contains([]string{"id", "name", "type", "location", "tags", "kind", "sku", "identity", "plan", "managedBy", "zones"}, k)
+	})
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return d.Raw
+	}
+	return raw
 }
 
 // pageOf collects documents that pass the filter until the page is full.
@@ -154,7 +197,7 @@ func pageOf(list func(collection arm.ID, after string, page int) ([]*state.Docum
 }
 
 // filter reads the part of OData that these services take: comparisons by eq, joined by and. The names are paths below the resource or its properties.
-func filter(f string) (func(*state.Document) bool, *arm.Error) {
+func filter(f string) (func(body map[string]any) bool, *arm.Error) {
 	if f == "" || strings.EqualFold(f, "atScope()") {
 		return nil, nil
 	}
@@ -163,16 +206,34 @@ func filter(f string) (func(*state.Document) bool, *arm.Error) {
 		value string
 	}
 	var all []equal
+	tag := ""
 	for _, part := range strings.Split(f, " and ") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), " eq ")
 		value = strings.TrimSpace(value)
 		if !ok || len(value) < 2 || value[0] != '\'' || value[len(value)-1] != '\'' {
 			return nil, arm.Errorf(http.StatusBadRequest, "InvalidFilterInQueryString", "Invalid $filter '%s' specified in the query string.", f)
 		}
-		all = append(all, equal{strings.Split(strings.Trim(strings.TrimSpace(name), "'"), "/"), strings.ReplaceAll(value[1:len(value)-1], "''", "'")})
+		e := equal{strings.Split(strings.Trim(strings.TrimSpace(name), "'"), "/"), strings.ReplaceAll(value[1:len(value)-1], "''", "'")}
+		switch strings.ToLower(e.path[0]) {
+		case "resourcetype":
+			e.path[0] = "type"
+		case "tagname":
+			tag = e.value
+			continue
+		case "tagvalue":
+			e.path = []string{"tags", ""}
+		}
+		all = append(all, e)
 	}
-	return func(d *state.Document) bool {
-		body := d.Body()
+	for i := range all {
+		if len(all[i].path) == 2 && all[i].path[0] == "tags" && all[i].path[1] == "" { // of the tag that is named before or after
+			all[i].path[1] = tag
+		}
+	}
+	return func(body map[string]any) bool {
+		if _, tagged := arm.At(body, "tags", tag).(string); tag != "" && !tagged {
+			return false
+		}
 		return !slices.ContainsFunc(all, func(e equal) bool {
 			return !strings.EqualFold(arm.Text(body, e.path...), e.value) && !strings.EqualFold(arm.Text(body, append([]string{"properties"}, e.path...)...), e.value)
 		})

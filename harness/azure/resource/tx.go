@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +49,11 @@ func (v View) Body(id arm.ID) map[string]any {
 		return body
 	}
 	return nil
+}
+
+// Types are all types there are, by name.
+func (v View) Types() []*Type {
+	return slices.SortedFunc(maps.Values(v.engine.types), func(a, b *Type) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // Exists reports whether an id, as a document names it, is a resource; children inside a parent's document count.

@@ -190,6 +190,32 @@ func (s *documents) list(collection arm.ID, after string, page int) (out []*Docu
 	return out, ""
 }
 
+// everything gives a page of what is in a subscription or a resource group, of whichever type, as list does.
+func (s *documents) everything(scope arm.ID, after string, page int) (out []*Document, next string) {
+	prefix, subscription := "/subscriptions/"+strings.ToLower(scope.Subscription)+"/", strings.ToLower(scope.Subscription)+" "
+	if scope.ResourceGroup != "" {
+		prefix = arm.GroupID(scope).Key() + "/"
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []string // so many of each type as there may be on the page, and one more
+	for kind, keys := range s.kinds {
+		if !strings.HasPrefix(kind, subscription) {
+			continue
+		}
+		for i, n := sort.SearchStrings(keys, max(prefix, after)), 0; i < len(keys) && n <= page && strings.HasPrefix(keys[i], prefix); i++ {
+			if keys[i] != after {
+				found, n = append(found, keys[i]), n+1
+			}
+		}
+	}
+	slices.Sort(found)
+	if len(found) > page {
+		found, next = found[:page], found[page-1]
+	}
+	return s.ordered(found), next
+}
+
 // below lists everything whose path begins with a resource's, in order.
 func (s *documents) below(id arm.ID) []*Document {
 	prefix, subscription := id.Key()+"/", strings.ToLower(id.Subscription)+" "
@@ -232,15 +258,26 @@ func (s Snapshot) Get(id arm.ID) *Document { return s[id.Key()] }
 
 // List is a page of a collection of that time, as that of a View is.
 func (s Snapshot) List(collection arm.ID, after string, page int) (out []*Document, next string) {
-	then := documents{docs: s, kinds: map[string][]string{}}
-	kind := kindOf(collection)
+	return s.documents(func(kind string) bool { return kind == kindOf(collection) }).list(collection, after, page)
+}
+
+// Everything is a page of all there was, as that of a View is.
+func (s Snapshot) Everything(scope arm.ID, after string, page int) (out []*Document, next string) {
+	return s.documents(func(string) bool { return true }).everything(scope, after, page)
+}
+
+// documents are those of some kinds, to list.
+func (s Snapshot) documents(wanted func(kind string) bool) *documents {
+	then := &documents{docs: s, kinds: map[string][]string{}}
 	for key, d := range s {
-		if kindOf(d.ID) == kind {
+		if kind := kindOf(d.ID); wanted(kind) {
 			then.kinds[kind] = append(then.kinds[kind], key)
 		}
 	}
-	slices.Sort(then.kinds[kind])
-	return then.list(collection, after, page)
+	for _, keys := range then.kinds {
+		slices.Sort(keys)
+	}
+	return then
 }
 
 // snapshot keeps what there is now.

@@ -126,6 +126,11 @@ func (v View) List(collection arm.ID, after string, page int) (out []*Document, 
 	return v.store.docs.list(collection, after, page)
 }
 
+// Everything gives a page of what is in a subscription or a resource group, of whichever type; as List does.
+func (v View) Everything(scope arm.ID, after string, page int) (out []*Document, next string) {
+	return v.store.docs.everything(scope, after, page)
+}
+
 // Below lists everything whose path begins with a resource's.
 func (v View) Below(id arm.ID) []*Document { return v.store.docs.below(id) }
 
