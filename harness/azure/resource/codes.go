@@ -21,13 +21,15 @@ type Codes struct{ Create, Update, Patch, Delete, Gone int }
 
 // code is what a way to write is answered.
 func (t *Type) code(v Verbs) int {
-	own, common := t.Codes.Update, http.StatusOK
-	switch {
-	case v == Creates:
+	own, common := 0, http.StatusOK
+	switch v {
+	case Creates:
 		own, common = t.Codes.Create, http.StatusCreated
-	case v == Patches:
+	case Updates, Every:
+		own = t.Codes.Update
+	case Patches:
 		own = t.Codes.Patch
-	case v == Deletes:
+	case Deletes:
 		if own = t.Codes.Delete; !t.atOnce(Deletes) {
 			common = http.StatusAccepted
 		}
