@@ -47,11 +47,11 @@ type Ready struct {
 	Authority    string `json:"authority"` // of the token service
 	Tenant       string `json:"tenant"`
 	Subscription string `json:"subscription"`
-	Proxy        string `json:"proxy"`        // forward proxy that leads the public cloud's names here: HTTPS_PROXY
-	IMDS         string `json:"imds"`         // of the instance metadata service, plain HTTP
-	Control      string `json:"control"`      // of clock, state, faults and call log, plain HTTP on the loopback
-	ControlToken string `json:"controlToken"` // bearer token that control asks for
-	CA           string `json:"ca,omitempty"` // file with the authority's certificate: SSL_CERT_FILE
+	Proxy        string `json:"proxy,omitempty"` // forward proxy that leads the public cloud's names here: HTTPS_PROXY
+	IMDS         string `json:"imds"`            // of the instance metadata service, plain HTTP
+	Control      string `json:"control"`         // of clock, state, faults and call log, plain HTTP on the loopback
+	ControlToken string `json:"controlToken"`    // bearer token that control asks for
+	CA           string `json:"ca,omitempty"`    // file with the authority's certificate: SSL_CERT_FILE
 	PID          int    `json:"pid"`
 }
 

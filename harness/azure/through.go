@@ -55,6 +55,9 @@ func (t *Twin) ServeProxy(ctx context.Context, o proxy.Options, l Listen) (_ *Se
 		Endpoint: scheme + front.Addr().String(), Authority: p.Tokens(scheme + front.Addr().String()), Tenant: t.options.Tenant, Subscription: t.options.Subscription,
 		Control: controlled.url, ControlToken: controlled.token, CA: l.CAOut, PID: os.Getpid(),
 	}
+	if !secure {
+		s.Ready.Proxy = s.Ready.Endpoint
+	}
 	return s, s.announce(l)
 }
 

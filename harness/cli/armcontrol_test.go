@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/proxy"
 	"drydock.dev/drydock/harness/azure/throttle"
 )
 
@@ -116,6 +118,30 @@ func TestWithoutAReadyFileItIsSaidWhatToDo(t *testing.T) {
 		}
 	}
 	if code, said := command(t, "arm", "fault", "nosuch"); code != exitUsage || !strings.Contains(said, "unknown command") {
+		t.Errorf("%d, %q", code, said)
+	}
+}
+
+// The options after the program are the program's, and a proxy has no twin that a program could find.
+func TestExecLeavesTheProgramItsOptionsAndWantsATwin(t *testing.T) {
+	twin, _ := armTold(t)
+	s, err := twin.ServeProxy(t.Context(), proxy.Options{}, azure.Listen{Address: "127.0.0.1:0", ReadyFile: filepath.Join(t.TempDir(), "ready.json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ready, err := json.Marshal(s.Ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "proxy.json")
+	if err := os.WriteFile(file, ready, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := command(t, "arm", "exec", "--ready-file", file, "no-such-program", "-g", "--name", "x"); code != exitUsage || !strings.Contains(said, "of a proxy") {
+		t.Errorf("%d, %q", code, said)
+	}
+	if code, said := command(t, "arm", "exec", "no-such-program", "-g", "--name", "x"); code != exitUsage || !strings.Contains(said, "--ca-out") {
 		t.Errorf("%d, %q", code, said)
 	}
 }

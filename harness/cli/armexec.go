@@ -44,12 +44,16 @@ program writes stays. A client with a list of authorities of its own built in do
 		},
 	}
 	ready.add(c)
+	c.Flags().SetInterspersed(false) // what follows the program is the program's
 	c.Flags().StringSliceVar(&reach, "reach", nil, "HOST:PORT outside that the program can reach as well")
 	return c
 }
 
 // enclosed is the surroundings that make a program a twin's client.
 func enclosed(twin azure.Ready) (e enclose.Enclosure, err error) {
+	if twin.IMDS == "" {
+		return e, cluster.Usagef("this is the ready file of a proxy, which has no twin behind it: exec needs that of `drydock arm serve`")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return e, err
