@@ -101,10 +101,10 @@ var _ = Describe("an unmodified client of the public cloud", Label("needs: arm")
 		must("group", "create", "--name", "tutorial", "--location", "westeurope")
 		must("network", "vnet", "create", "-g", "tutorial", "-n", "v", "--address-prefix", "10.0.0.0/16", "--subnet-name", "s", "--subnet-prefix", "10.0.0.0/24")
 		must("network", "nic", "create", "-g", "tutorial", "-n", "nic", "--vnet-name", "v", "--subnet", "s")
-		machine := []string{"vm", "create", "-g", "tutorial", "-n", "m", "--nics", "nic", "--image", "Canonical:UbuntuServer:18.04-LTS:latest", "--size", "Standard_D4s_v3", "--admin-username", "me", "--generate-ssh-keys"}
-		t.control(ctx, http.MethodPost, "faults", map[string]any{"kind": "skuNotAvailable", "size": "Standard_D4s_v3"}, nil)
+		machine := []string{"vm", "create", "-g", "tutorial", "-n", "m", "--nics", "nic", "--image", "Canonical:UbuntuServer:18.04-LTS:latest", "--admin-username", "me", "--generate-ssh-keys"}
+		t.control(ctx, http.MethodPost, "faults", map[string]any{"kind": "skuNotAvailable", "location": "westeurope"}, nil)
 		_, err = az(machine...)
-		Expect(err).To(MatchError(ContainSubstring("Following SKUs have failed for Capacity Restrictions: Standard_D4s_v3")))
+		Expect(err).To(MatchError(ContainSubstring("Following SKUs have failed for Capacity Restrictions: Standard_DS1_v2")))
 		t.control(ctx, http.MethodDelete, "faults", nil, nil)
 		must(machine...)
 		Expect(must("vm", "show", "-g", "tutorial", "-n", "m")).To(HaveKeyWithValue("provisioningState", arm.Succeeded))
