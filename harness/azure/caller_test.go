@@ -19,7 +19,7 @@ const testSubscription = "11111111-0000-4000-8000-000000000001"
 
 // client talks to a twin whose clock stands still.
 type client struct {
-	t         *testing.T
+	t         testing.TB
 	twin      *Twin
 	clock     *arm.VirtualClock
 	principal string
@@ -46,21 +46,21 @@ func signed(tb testing.TB, o Options) Options {
 }
 
 // newClientOf is one of a twin of some options: the clock and the policy are the test's.
-func newClientOf(t *testing.T, o Options) *client {
-	t.Helper()
+func newClientOf(tb testing.TB, o Options) *client {
+	tb.Helper()
 	p, err := throttle.LoadPolicy("current")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	clock := arm.NewVirtualClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	if o.Clock = clock; o.Policy == nil {
 		o.Policy = p
 	}
-	twin, err := New(signed(t, o))
+	twin, err := New(signed(tb, o))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &client{t, twin, clock, "client-a", &sync.Map{}}
+	return &client{tb, twin, clock, "client-a", &sync.Map{}}
 }
 
 // bearer is the principal's token.
@@ -113,10 +113,10 @@ func (c *client) doWith(h http.Header, method, path, body string) *httptest.Resp
 }
 
 // control asks the control listener's handler, whoever may.
-func (c *client) control(method, path, body string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	c.twin.control().ServeHTTP(w, httptest.NewRequestWithContext(c.t.Context(), method, "http://control/_twin/"+path, strings.NewReader(body)))
-	return w
+func (c *client) control(method, path, body string) {
+	r := httptest.NewRequestWithContext(c.t.Context(), method, "http://control/_twin/"+path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	c.twin.control().ServeHTTP(httptest.NewRecorder(), r)
 }
 
 // group makes the resource group.

@@ -13,11 +13,11 @@ import (
 )
 
 // generous is a policy that throttles nobody, and counts all the same.
-func generous(t testing.TB) *throttle.Policy {
-	t.Helper()
+func generous(tb testing.TB) *throttle.Policy {
+	tb.Helper()
 	p, err := throttle.LoadPolicy("current")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, k := range []*throttle.Kinds{&p.Gateway.Subscription, &p.Gateway.Tenant} {
 		for _, l := range []*throttle.Limit{&k.Reads, &k.Writes, &k.Deletes} {

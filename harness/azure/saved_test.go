@@ -21,7 +21,7 @@ func (c *client) again() *client {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		c.t.Fatal(err)
 	}
-	other := newClient(c.t)
+	other := newClientOf(c.t, Options{})
 	other.clock.Advance(c.clock.Now().Sub(other.clock.Now()))
 	if err := other.twin.Load(s); err != nil {
 		c.t.Fatal(err)
