@@ -156,10 +156,12 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 	const d = "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
 	deploy := func(allowed string) string {
 		return `{"properties":{"mode":"Incremental","parameters":{"p":{"value":"hunter2"},"o":{"value":{"a":"hunter2"}},"plain":{"value":"keep"}},"template":{"$schema":"x","contentVersion":"1.0.0.0",
-		"parameters":{"p":{"type":"securestring"` + allowed + `},"o":{"type":"secureObject"},"plain":{"type":"string"}},
+		"parameters":{"unused":{"type":"secureString","defaultValue":"hunter2"},"p":{"type":"securestring"` + allowed + `},"o":{"type":"secureObject"},"plain":{"type":"string"}},
 		"resources":[
 			{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]","customData":"[parameters('p')]","computerName":"[parameters('plain')]"}}},
 			{"type":"Microsoft.Compute/virtualMachines/extensions","apiVersion":"1","name":"vm/cse","location":"x","dependsOn":["vm"],"properties":{"protectedSettings":{"commandToExecute":"[parameters('p')]"}}},
+			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"outer","properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0",
+				"resources":[{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm2","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]"}}}]}}},
 			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"inner","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"q":{"value":"[parameters('p')]"}},
 				"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"q":{"type":"SecureString"}},"resources":[],"outputs":{"secret":{"type":"securestring","value":"[parameters('q')]"}}}}}],
 		"outputs":{"secret":{"type":"secureString","value":"[parameters('p')]"},"plain":{"type":"string","value":"[parameters('plain')]"}}}}}`
@@ -181,6 +183,9 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 		answers += w.Body.String()
+	}
+	for _, path := range []string{d, "resourceGroups/g/providers/Microsoft.Resources/deployments/inner", "resourceGroups/g/providers/Microsoft.Resources/deployments/outer"} {
+		answers += c.do(http.MethodPost, path+"/exportTemplate", "").Body.String()
 	}
 	for _, doc := range c.twin.State().Resources {
 		answers += string(doc)

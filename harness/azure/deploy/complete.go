@@ -17,7 +17,7 @@ type removal struct {
 
 // beginRemoval finds what goes. Deployments stay, and so do extensions and children: those go with what they belong to.
 func (d *deployment) beginRemoval(tx *resource.Tx) {
-	d.removing = &removal{}
+	gone := &removal{}
 	kept := map[string]bool{}
 	for _, r := range d.resources {
 		if r.state != skipped {
@@ -25,9 +25,12 @@ func (d *deployment) beginRemoval(tx *resource.Tx) {
 		}
 	}
 	for _, doc := range surplus(tx.View, d.id, kept) {
-		d.removing.steps = append(d.removing.steps, &deployed{id: doc.ID, typ: tx.TypeOf(doc.ID), typeName: doc.ID.Type(), name: doc.ID.Name(), state: waiting})
+		gone.steps = append(gone.steps, &deployed{id: doc.ID, typ: tx.TypeOf(doc.ID), typeName: doc.ID.Type(), name: doc.ID.Name(), state: waiting})
 	}
-	d.undone += len(d.removing.steps)
+	d.mu.Lock()
+	d.removing = gone
+	d.undone += len(gone.steps)
+	d.mu.Unlock()
 	d.remove(tx)
 }
 

@@ -69,6 +69,7 @@ type deployment struct {
 	fails    func() *arm.Error              // by a fault: how it ends, though all of it was made
 	body     map[string]any                 // that it was asked for with
 	resumed  map[string]bool                // of one that another process began: what it has made
+	outer    bool                           // its template was evaluated in the scope of the one around it
 	over     bool
 	removing *removal // of complete mode
 

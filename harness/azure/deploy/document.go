@@ -116,11 +116,38 @@ func (d *deployment) document(tx *resource.Tx, state string, outputs map[string]
 	if failure != nil {
 		p["error"] = failure.Body()
 	}
-	doc := map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": typeName, "properties": p, operationsTag: d.steps(tx.Now()), templateTag: d.scope.Deployment["properties"].(map[string]any)["template"]} //nolint:forcetypeassert // newScope made it
+	doc := map[string]any{"id": d.id.String(), "name": d.id.Name(), "type": typeName, "properties": p, operationsTag: d.steps(tx.Now())}
+	if tpl := d.kept(); tpl != nil {
+		doc[templateTag] = tpl
+	}
 	if d.location != "" {
 		doc["location"] = d.location
 	}
 	tx.Put(d.id, doc)
+}
+
+// kept is the template as it is kept with the deployment, without defaults of what is declared secure. A template that was evaluated in the scope of the
+// deployment around it is not kept: that one's secrets may be in it.
+func (d *deployment) kept() map[string]any {
+	tpl, _ := arm.At(d.scope.Deployment, "properties", "template").(map[string]any)
+	if d.outer {
+		return nil
+	}
+	parameters := maps.Clone(d.tpl.Parameters)
+	for name, p := range parameters {
+		declared, _ := p.(map[string]any)
+		if arm.Field(declared, "defaultValue") != nil && d.tpl.Secure(declared) {
+			declared = maps.Clone(declared)
+			maps.DeleteFunc(declared, func(k string, _ any) bool { return strings.EqualFold(k, "defaultValue") })
+			parameters[name] = declared
+		}
+	}
+	if len(parameters) > 0 {
+		tpl = maps.Clone(tpl)
+		maps.DeleteFunc(tpl, func(k string, _ any) bool { return strings.EqualFold(k, "parameters") })
+		tpl["parameters"] = parameters
+	}
+	return tpl
 }
 
 // told are the properties of a deployment: what is declared secure without its value.

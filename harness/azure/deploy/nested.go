@@ -83,6 +83,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 			return
 		}
 		r.inner = inner
+		inner.outer = !strings.EqualFold(arm.Text(body, "properties", "expressionEvaluationOptions", "scope"), "inner")
 		inner.nested = ended
 		inner.document(tx, "Running", nil, nil)
 		d.all.running.Store(r.id.Key(), inner)
