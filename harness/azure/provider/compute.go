@@ -8,7 +8,6 @@ import (
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/resource"
-	"drydock.dev/drydock/harness/azure/state"
 )
 
 // Machines are what virtual machines of the twin really are: a PUT boots one, a DELETE removes it, power actions act. The context ends with the twin.
@@ -57,42 +56,11 @@ func computeTypes(m machinery) []*resource.Type {
 	}
 }
 
-// powerStates are the power actions and the state each leaves; an empty one leaves it as it was.
-func powerStates() map[string]string {
-	return map[string]string{
-		"powerOff": "stopped", "start": "running", "restart": "running", "deallocate": "deallocated", "reimage": "running", "redeploy": "running", "reapply": "",
-	}
-}
-
-// evict takes a machine away as a spot machine's eviction does. Azure does it within half an hour of its 204, the twin before it.
-func (m machinery) evict() resource.Action {
-	return resource.Action{Code: http.StatusNoContent, Now: func(tx *resource.Tx, r *resource.Request, _ map[string]any) (map[string]any, *arm.Error) {
-		return nil, m.power(tx, r.ID.Parent(), "simulateEviction", "deallocated")
-	}}
-}
-
 // commandResult is what runCommand gives: a command of a machine that is a document says nothing (learn.microsoft.com, "Run scripts in your Linux VM").
 func commandResult(resource.View, arm.ID) map[string]any {
 	return map[string]any{"value": []any{map[string]any{
 		"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "message": "Enable succeeded: \n[stdout]\n\n[stderr]\n",
 	}}}
-}
-
-// powerTag is where a machine's power state is kept, hidden from clients.
-const powerTag = "drydockPowerState"
-
-func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Error {
-	if m.machines != nil {
-		if err := tx.Outside(func() error { return m.machines.Power(lasting(), id.Name(), name) }); err != nil {
-			return arm.Errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
-		}
-	}
-	tx.Edit(id, func(body map[string]any) {
-		if state != "" {
-			body[powerTag] = state
-		}
-	})
-	return nil
 }
 
 // loadedVM takes a machine for running of which nothing else is said.
@@ -130,41 +98,6 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 	return nil
 }
 
-func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) *arm.Error {
-	lun, ok := arm.Number(arm.At(disk, "lun"))
-	if !ok {
-		e := arm.Errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter dataDisk.lun is invalid.")
-		e.Target = "dataDisk.lun"
-		return e
-	}
-	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
-		if before, _ := arm.Number(arm.At(was, "lun")); before == lun && !strings.EqualFold(arm.Text(was, "createOption"), arm.Text(disk, "createOption")) {
-			e := arm.Errorf(http.StatusConflict, "PropertyChangeNotAllowed", "Changing property 'dataDisk.createOption' is not allowed.")
-			e.Target = "dataDisk.createOption"
-			return e
-		}
-	}
-	return checkAttached(tx, id, disk, "data", fmt.Sprintf("dataDisks[%d]", i))
-}
-
-// checkAttached refuses a disk that another machine has.
-func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target string) *arm.Error {
-	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
-		return nil
-	}
-	ref := arm.Text(disk, "managedDisk", "id")
-	d, ok := arm.ParseID(ref)
-	if !ok || tx.Get(d) == nil {
-		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
-	}
-	if by := arm.Text(tx.Get(d).Body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
-		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach %s disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", kind, d.Name(), id.Name(), by)
-		e.Target = target
-		return e
-	}
-	return nil
-}
-
 // fillVM makes what the provider makes beside the machine: its disks, and the references back.
 func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
@@ -191,85 +124,6 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if u := arm.At(body, "identity", "type"); u != nil {
 		identity := arm.Object(body, "identity")
 		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
-	}
-}
-
-// attach takes the data disks a machine's document names, and lets go of those it named before.
-func attach(tx *resource.Tx, vm arm.ID, body, old map[string]any) {
-	kept := map[string]bool{}
-	for i, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
-		if arm.Text(d, "name") == "" {
-			nameDisk(tx, vm, i, d, old)
-		}
-		if arm.At(d, "vhd") == nil {
-			disk(tx, vm, d, arm.Text(body, "location"))
-		}
-		kept[strings.ToLower(arm.Text(d, "managedDisk", "id"))] = true
-	}
-	detach(tx, old, kept)
-}
-
-// nameDisk names a data disk that its machine's document does not: after the disk it means, the one that was there at its lun, or VM_disk2_ and 32 hexadecimal
-// digits, the OS disk being the first.
-func nameDisk(tx *resource.Tx, vm arm.ID, i int, d, old map[string]any) {
-	if ref, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok {
-		d["name"] = ref.Name()
-		return
-	}
-	lun, _ := arm.Number(arm.At(d, "lun"))
-	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
-		if at, _ := arm.Number(arm.At(was, "lun")); at == lun {
-			d["name"], d["managedDisk"] = was["name"], was["managedDisk"]
-			return
-		}
-	}
-	d["name"] = fmt.Sprintf("%s_disk%d_%s", vm.Name(), i+2, unlike(tx, vm, fmt.Sprint(lun)))
-}
-
-// unlike is what makes the name of a machine's disk another than that of every disk before it.
-func unlike(tx *resource.Tx, vm arm.ID, which string) string {
-	return strings.ReplaceAll(arm.Derived("disk", vm.String(), which, arm.Timestamp(tx.Now())), "-", "")
-}
-
-// detach lets the data disks of a document go, but for those that are kept.
-func detach(tx *resource.Tx, body map[string]any, kept map[string]bool) {
-	for _, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
-		if ref := arm.Text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
-			release(tx, ref)
-		}
-	}
-}
-
-// disk makes a managed disk that a machine's document mentions, or takes one that is there.
-func disk(tx *resource.Tx, vm arm.ID, entry map[string]any, location string) {
-	managed := arm.Object(entry, "managedDisk")
-	ref, ok := arm.ParseID(arm.Text(managed, "id"))
-	if !ok {
-		ref = arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(entry, "name")}}
-		managed["id"] = ref.String()
-	}
-	d := tx.Get(ref)
-	if d == nil {
-		body := map[string]any{
-			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
-			"properties": map[string]any{"creationData": map[string]any{"createOption": arm.Text(entry, "createOption")}, "provisioningState": arm.Succeeded},
-		}
-		fillDisk(tx, ref, body, nil)
-		d = tx.Put(ref, body)
-	}
-	tx.Edit(d.ID, func(b map[string]any) {
-		b["managedBy"] = vm.String()
-		arm.Object(b, "properties")["diskState"] = "Attached"
-	})
-}
-
-// release lets a disk go.
-func release(tx *resource.Tx, ref string) {
-	if id, ok := arm.ParseID(ref); ok {
-		tx.Edit(id, func(b map[string]any) {
-			delete(b, "managedBy")
-			arm.Object(b, "properties")["diskState"] = "Unattached"
-		})
 	}
 }
 
@@ -308,54 +162,12 @@ func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
 	}
 }
 
-// viewVM is the instance view: what the machine does now.
-func viewVM(v resource.View, id arm.ID) map[string]any {
-	if d := v.Get(id.Top(1)); d != nil {
-		return instanceView(v, d)
-	}
-	return nil
-}
-
-func instanceView(v resource.View, d *state.Document) map[string]any {
-	body := d.Body()
-	power, state := arm.Text(body, powerTag), arm.Text(body, "properties", "provisioningState")
-	now := arm.Timestamp(v.Now())
-	return map[string]any{
-		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},
-		"statuses": []any{
-			map[string]any{"code": "ProvisioningState/" + strings.ToLower(state), "level": "Info", "displayStatus": "Provisioning " + strings.ToLower(state), "time": now},
-			map[string]any{"code": "PowerState/" + power, "level": "Info", "displayStatus": "VM " + power},
-		},
-	}
-}
-
 func (m machinery) madeExtension(tx *resource.Tx, id arm.ID) *arm.Error {
 	if m.machines == nil {
 		return nil
 	}
 	if err := tx.Outside(func() error { return m.machines.Extension(lasting(), id.Names[0], id.Name()) }); err != nil {
 		return arm.Errorf(http.StatusConflict, "VMExtensionProvisioningError", "VM has reported a failure when processing extension '%s'. Error message: \"%v\".", id.Name(), err)
-	}
-	return nil
-}
-
-func fillDisk(_ *resource.Tx, id arm.ID, body, old map[string]any) {
-	p := arm.Object(body, "properties")
-	p["uniqueId"] = arm.Derived("disk", id.String())
-	if arm.Text(p, "diskState") == "" {
-		p["diskState"] = "Unattached"
-	}
-	if _, ok := p["diskSizeGB"]; !ok {
-		p["diskSizeGB"] = 30
-	}
-	if by := arm.Text(old, "managedBy"); by != "" {
-		body["managedBy"], p["diskState"] = by, "Attached"
-	}
-}
-
-func heldDisk(tx *resource.Tx, id arm.ID) *arm.Error {
-	if by := arm.Text(tx.Get(id).Body(), "managedBy"); by != "" {
-		return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
 	}
 	return nil
 }

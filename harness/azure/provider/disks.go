@@ -1,0 +1,145 @@
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/resource"
+)
+
+func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) *arm.Error {
+	lun, ok := arm.Number(arm.At(disk, "lun"))
+	if !ok {
+		e := arm.Errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter dataDisk.lun is invalid.")
+		e.Target = "dataDisk.lun"
+		return e
+	}
+	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
+		if before, _ := arm.Number(arm.At(was, "lun")); before == lun && !strings.EqualFold(arm.Text(was, "createOption"), arm.Text(disk, "createOption")) {
+			e := arm.Errorf(http.StatusConflict, "PropertyChangeNotAllowed", "Changing property 'dataDisk.createOption' is not allowed.")
+			e.Target = "dataDisk.createOption"
+			return e
+		}
+	}
+	return checkAttached(tx, id, disk, "data", fmt.Sprintf("dataDisks[%d]", i))
+}
+
+// checkAttached refuses a disk that another machine has.
+func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target string) *arm.Error {
+	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
+		return nil
+	}
+	ref := arm.Text(disk, "managedDisk", "id")
+	d, ok := arm.ParseID(ref)
+	if !ok || tx.Get(d) == nil {
+		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
+	}
+	if by := arm.Text(tx.Get(d).Body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
+		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach %s disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", kind, d.Name(), id.Name(), by)
+		e.Target = target
+		return e
+	}
+	return nil
+}
+
+// attach takes the data disks a machine's document names, and lets go of those it named before.
+func attach(tx *resource.Tx, vm arm.ID, body, old map[string]any) {
+	kept := map[string]bool{}
+	for i, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+		if arm.Text(d, "name") == "" {
+			nameDisk(tx, vm, i, d, old)
+		}
+		if arm.At(d, "vhd") == nil {
+			disk(tx, vm, d, arm.Text(body, "location"))
+		}
+		kept[strings.ToLower(arm.Text(d, "managedDisk", "id"))] = true
+	}
+	detach(tx, old, kept)
+}
+
+// nameDisk names a data disk that its machine's document does not: after the disk it means, the one that was there at its lun, or VM_disk2_ and 32 hexadecimal
+// digits, the OS disk being the first.
+func nameDisk(tx *resource.Tx, vm arm.ID, i int, d, old map[string]any) {
+	if ref, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok {
+		d["name"] = ref.Name()
+		return
+	}
+	lun, _ := arm.Number(arm.At(d, "lun"))
+	for _, was := range arm.Objects(old, "properties", "storageProfile", "dataDisks") {
+		if at, _ := arm.Number(arm.At(was, "lun")); at == lun {
+			d["name"], d["managedDisk"] = was["name"], was["managedDisk"]
+			return
+		}
+	}
+	d["name"] = fmt.Sprintf("%s_disk%d_%s", vm.Name(), i+2, unlike(tx, vm, fmt.Sprint(lun)))
+}
+
+// unlike is what makes the name of a machine's disk another than that of every disk before it.
+func unlike(tx *resource.Tx, vm arm.ID, which string) string {
+	return strings.ReplaceAll(arm.Derived("disk", vm.String(), which, arm.Timestamp(tx.Now())), "-", "")
+}
+
+// detach lets the data disks of a document go, but for those that are kept.
+func detach(tx *resource.Tx, body map[string]any, kept map[string]bool) {
+	for _, d := range arm.Objects(body, "properties", "storageProfile", "dataDisks") {
+		if ref := arm.Text(d, "managedDisk", "id"); !kept[strings.ToLower(ref)] {
+			release(tx, ref)
+		}
+	}
+}
+
+// disk makes a managed disk that a machine's document mentions, or takes one that is there.
+func disk(tx *resource.Tx, vm arm.ID, entry map[string]any, location string) {
+	managed := arm.Object(entry, "managedDisk")
+	ref, ok := arm.ParseID(arm.Text(managed, "id"))
+	if !ok {
+		ref = arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(entry, "name")}}
+		managed["id"] = ref.String()
+	}
+	d := tx.Get(ref)
+	if d == nil {
+		body := map[string]any{
+			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
+			"properties": map[string]any{"creationData": map[string]any{"createOption": arm.Text(entry, "createOption")}, "provisioningState": arm.Succeeded},
+		}
+		fillDisk(tx, ref, body, nil)
+		d = tx.Put(ref, body)
+	}
+	tx.Edit(d.ID, func(b map[string]any) {
+		b["managedBy"] = vm.String()
+		arm.Object(b, "properties")["diskState"] = "Attached"
+	})
+}
+
+// release lets a disk go.
+func release(tx *resource.Tx, ref string) {
+	if id, ok := arm.ParseID(ref); ok {
+		tx.Edit(id, func(b map[string]any) {
+			delete(b, "managedBy")
+			arm.Object(b, "properties")["diskState"] = "Unattached"
+		})
+	}
+}
+
+func fillDisk(_ *resource.Tx, id arm.ID, body, old map[string]any) {
+	p := arm.Object(body, "properties")
+	p["uniqueId"] = arm.Derived("disk", id.String())
+	if arm.Text(p, "diskState") == "" {
+		p["diskState"] = "Unattached"
+	}
+	if _, ok := p["diskSizeGB"]; !ok {
+		p["diskSizeGB"] = 30
+	}
+	if by := arm.Text(old, "managedBy"); by != "" {
+		body["managedBy"], p["diskState"] = by, "Attached"
+	}
+}
+
+func heldDisk(tx *resource.Tx, id arm.ID) *arm.Error {
+	if by := arm.Text(tx.Get(id).Body(), "managedBy"); by != "" {
+		return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
+	}
+	return nil
+}
