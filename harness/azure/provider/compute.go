@@ -31,6 +31,11 @@ func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
 		Name: ns + "virtualMachines", Located: true, Called: "VM", Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		// As armcompute's models say of what is left out: a disk outlives its machine.
+		Defaults: map[string]any{
+			"properties.storageProfile.osDisk.caching": "ReadWrite", "properties.storageProfile.osDisk.deleteOption": "Detach",
+			"properties.storageProfile.dataDisks[].caching": "None", "properties.storageProfile.dataDisks[].deleteOption": "Detach",
+		},
 		Refs: []resource.Ref{{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}},
 	}
 	for name, state := range powerStates() {
@@ -44,7 +49,7 @@ func computeTypes(m machinery) []*resource.Type {
 		vm,
 		{Name: ns + "virtualMachines/instanceView", Single: true, Show: viewVM},
 		{Name: ns + "virtualMachines/extensions", Located: true, Made: m.madeExtension},
-		{Name: ns + "disks", Located: true, Codes: accepted, Fill: fillDisk, Held: heldDisk},
+		{Name: ns + "disks", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillDisk, Held: heldDisk},
 		{Name: ns + "snapshots", Located: true, Codes: accepted},
 		{Name: ns + "images", Located: true},
 		{Name: ns + "availabilitySets", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK}, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
@@ -117,6 +122,12 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if arm.Text(osDisk, "name") == "" {
 		osDisk["name"] = fmt.Sprintf("%s_OsDisk_1_%s", id.Name(), unlike(tx, id, "OS"))
 	}
+	if arm.Text(osDisk, "osType") == "" {
+		osDisk["osType"] = system(p)
+	}
+	if p["timeCreated"] = arm.At(old, "properties", "timeCreated"); old == nil {
+		p["timeCreated"] = arm.Timestamp(tx.Now())
+	}
 	if arm.At(osDisk, "vhd") == nil {
 		disk(tx, id, osDisk, arm.Text(body, "location"))
 	}
@@ -153,10 +164,11 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 	return nil
 }
 
-// goneVM lets go of the disks the machine had: they and its interfaces stay, as Azure leaves them.
+// goneVM lets go of the disks the machine had: they and its interfaces stay, but for those that were to go with it.
 func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
 	release(tx, arm.Text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
 	detach(tx, body, nil)
+	goWith(tx, body)
 	if m.machines != nil {
 		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}
@@ -186,4 +198,13 @@ func heldAvailabilitySet(tx *resource.Tx, id arm.ID) *arm.Error {
 		}
 	}
 	return nil
+}
+
+// system is the operating system of a machine that does not say it: that of its image.
+func system(properties map[string]any) string {
+	publisher := arm.Text(properties, "storageProfile", "imageReference", "publisher")
+	if arm.At(properties, "osProfile", "windowsConfiguration") != nil || strings.HasPrefix(strings.ToLower(publisher), "microsoftwindows") {
+		return "Windows"
+	}
+	return "Linux"
 }

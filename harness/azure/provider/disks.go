@@ -104,6 +104,11 @@ func disk(tx *resource.Tx, vm arm.ID, entry map[string]any, location string) {
 			"id": ref.String(), "name": ref.Name(), "type": "Microsoft.Compute/disks", "location": location,
 			"properties": map[string]any{"creationData": map[string]any{"createOption": arm.Text(entry, "createOption")}, "provisioningState": arm.Succeeded},
 		}
+		for _, field := range []string{"osType", "diskSizeGB"} { // what its machine says of it
+			if v := arm.At(entry, field); v != nil {
+				arm.Object(body, "properties")[field] = v
+			}
+		}
 		fillDisk(tx, ref, body, nil)
 		d = tx.Put(ref, body)
 	}
@@ -123,7 +128,42 @@ func release(tx *resource.Tx, ref string) {
 	}
 }
 
-func fillDisk(_ *resource.Tx, id arm.ID, body, old map[string]any) {
+// disksOf are the entries of all disks in a machine's document.
+func disksOf(body map[string]any) []map[string]any {
+	all := arm.Objects(body, "properties", "storageProfile", "dataDisks")
+	if os, ok := arm.At(body, "properties", "storageProfile", "osDisk").(map[string]any); ok {
+		all = append(all, os)
+	}
+	return all
+}
+
+// reserve tells the disks of a machine that it is off, and its host let go; or that it is not (the disks' diskState: Reserved, "the disk is attached to a
+// stopped-deallocated VM").
+func reserve(tx *resource.Tx, machine map[string]any, off bool) {
+	state := map[bool]string{true: "Reserved", false: "Attached"}[off]
+	for _, d := range disksOf(machine) {
+		if id, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok && tx.Get(id) != nil {
+			tx.Edit(id, func(b map[string]any) { arm.Object(b, "properties")["diskState"] = state })
+		}
+	}
+}
+
+// goWith deletes what was to go with its machine: disks and interfaces whose deleteOption is Delete. The others stay, as they do where nothing is said.
+func goWith(tx *resource.Tx, machine map[string]any) {
+	erase := func(ref, option string) {
+		if id, ok := arm.ParseID(ref); ok && strings.EqualFold(option, "Delete") {
+			tx.Erase(id)
+		}
+	}
+	for _, d := range disksOf(machine) {
+		erase(arm.Text(d, "managedDisk", "id"), arm.Text(d, "deleteOption"))
+	}
+	for _, n := range arm.Objects(machine, "properties", "networkProfile", "networkInterfaces") {
+		erase(arm.Text(n, "id"), arm.Text(n, "properties", "deleteOption"))
+	}
+}
+
+func fillDisk(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
 	p["uniqueId"] = arm.Derived("disk", id.String())
 	if arm.Text(p, "diskState") == "" {
@@ -132,8 +172,11 @@ func fillDisk(_ *resource.Tx, id arm.ID, body, old map[string]any) {
 	if _, ok := p["diskSizeGB"]; !ok {
 		p["diskSizeGB"] = 30
 	}
+	if p["timeCreated"] = arm.At(old, "properties", "timeCreated"); old == nil {
+		p["timeCreated"] = arm.Timestamp(tx.Now())
+	}
 	if by := arm.Text(old, "managedBy"); by != "" {
-		body["managedBy"], p["diskState"] = by, "Attached"
+		body["managedBy"], p["diskState"] = by, arm.At(old, "properties", "diskState")
 	}
 }
 

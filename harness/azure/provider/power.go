@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -32,12 +33,23 @@ func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Er
 			return arm.Errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
 		}
 	}
-	tx.Edit(id, func(body map[string]any) {
-		if state != "" {
-			body[powerTag] = state
-		}
-	})
+	if state == "" {
+		return nil
+	}
+	tx.Edit(id, func(body map[string]any) { body[powerTag] = state })
+	if d := tx.Get(id); d != nil {
+		reserve(tx, d.Body(), state == "deallocated")
+	}
 	return nil
+}
+
+// going is the power state a machine is in while an action runs on it.
+func going(v resource.View, id arm.ID) string {
+	op, running := v.Running(id)
+	if !running {
+		return ""
+	}
+	return map[string]string{"action/poweroff": "stopping", "action/deallocate": "deallocating", "action/start": "starting"}[strings.ToLower(op.Verb)]
 }
 
 // viewVM is the instance view: what the machine does now.
@@ -50,7 +62,7 @@ func viewVM(v resource.View, id arm.ID) map[string]any {
 
 func instanceView(v resource.View, d *state.Document) map[string]any {
 	body := d.Body()
-	power, state := arm.Text(body, powerTag), arm.Text(body, "properties", "provisioningState")
+	power, state := cmp.Or(going(v, d.ID), arm.Text(body, powerTag)), arm.Text(body, "properties", "provisioningState")
 	now := arm.Timestamp(v.Now())
 	return map[string]any{
 		"vmAgent": map[string]any{"vmAgentVersion": "2.9.1.1", "statuses": []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": now}}},

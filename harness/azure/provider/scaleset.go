@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,10 +65,13 @@ func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Erro
 	return nil
 }
 
-func fillScaleSet(_ *resource.Tx, id arm.ID, body, old map[string]any) {
+func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
 	if p["uniqueId"] = arm.Derived("vmss", id.String()); arm.At(old, "properties", "uniqueId") != nil {
 		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
+	}
+	if profile := "virtualMachineProfile"; old != nil && !reflect.DeepEqual(arm.At(p, profile), arm.At(old, "properties", profile)) {
+		upgrade(tx, id, arm.Text(p, "upgradePolicy", "mode"))
 	}
 	if n, ok := capacity(body); !ok {
 		arm.Object(body, "sku")["capacity"] = n
@@ -152,6 +156,18 @@ func goneInstance(tx *resource.Tx, id arm.ID, body map[string]any) {
 	detach(tx, body, nil)
 	set := id.Top(1)
 	tx.Edit(set, func(b map[string]any) { arm.Object(b, "sku")["capacity"] = len(instances(tx.View, set)) })
+}
+
+// upgrade tells the instances that the model has changed: by hand each is upgraded when somebody asks for it, automatically all are. Of rolling upgrades,
+// which go on by themselves for long, the twin has none: there nothing changes.
+func upgrade(tx *resource.Tx, set arm.ID, mode string) {
+	applied, known := map[string]bool{"manual": false, "automatic": true}[strings.ToLower(mode)]
+	if !known {
+		return
+	}
+	for _, vm := range instances(tx.View, set) {
+		tx.Edit(vm.ID, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = applied })
+	}
 }
 
 func latest(tx *resource.Tx, vm arm.ID) {
