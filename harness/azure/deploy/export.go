@@ -100,7 +100,7 @@ func (e *exported) resource(v resource.View, doc *state.Document, version string
 	}
 	own := withoutOwn(arm.Object(out, "properties"))
 	withoutReadOnly(v, v.TypeOf(doc.ID), own)
-	p, _ := e.rewritten(v, doc.ID, own, on).(map[string]any)
+	p, _ := e.rewritten(doc.ID, own, on).(map[string]any)
 	out["properties"], out["type"], out["apiVersion"] = p, doc.ID.Type(), version
 	out["name"] = strings.Join(doc.ID.Names, "/")
 	if names := e.name(doc.ID); !e.plain {
@@ -156,18 +156,18 @@ func withoutOwn(v any) any {
 }
 
 // rewritten writes ids of exported resources as expressions, and says which they are. Of a resource's own children, the id is left out.
-func (e *exported) rewritten(v resource.View, own arm.ID, x any, on func(arm.ID)) any {
+func (e *exported) rewritten(own arm.ID, x any, on func(arm.ID)) any {
 	switch x := x.(type) {
 	case map[string]any:
 		if id, ok := arm.ParseID(arm.Text(x, "id")); ok && strings.HasPrefix(id.Key(), own.Key()+"/") && arm.Text(x, "name") != "" {
 			delete(x, "id")
 		}
 		for k := range x {
-			x[k] = e.rewritten(v, own, x[k], on)
+			x[k] = e.rewritten(own, x[k], on)
 		}
 	case []any:
 		for i := range x {
-			x[i] = e.rewritten(v, own, x[i], on)
+			x[i] = e.rewritten(own, x[i], on)
 		}
 	case string:
 		id, ok := arm.ParseID(x)
