@@ -20,7 +20,6 @@ import (
 type delayGauge struct {
 	least, most   time.Duration // of one whose packets are late; half of the least is that of a good link at most
 	delay, jitter time.Duration // of each packet that is
-	way           cluster.Way
 }
 
 // lateAtMost is by how much a busy host's answers may be later than the link makes them. Those that got lost and are asked for again are later by a second
@@ -29,7 +28,7 @@ const lateAtMost = 500 * time.Millisecond
 
 func newDelayGauge(s cluster.Shape) delayGauge {
 	n := time.Duration(ways(s.Way))
-	return delayGauge{least: n*s.Delay - s.Jitter, most: n*(s.Delay+s.Jitter) + lateAtMost, delay: s.Delay, jitter: s.Jitter, way: s.Way}
+	return delayGauge{least: n*s.Delay - s.Jitter, most: n*(s.Delay+s.Jitter) + lateAtMost, delay: s.Delay, jitter: s.Jitter}
 }
 
 // median is how long answers take; an error when most do not come, which is no delay.
@@ -72,7 +71,6 @@ func (g delayGauge) good(ctx context.Context, e *Env, near, far string) (plan.Ev
 type lossGauge struct {
 	share float64 // of packets, each way
 	ways  int
-	way   cluster.Way
 }
 
 // sigmas is how many standard deviations off a share may be that was seen. Three and a half: once in 4000 looks.

@@ -16,10 +16,28 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// heading is of a gauge whose looks go there and back, which a link that is bad the wrong way makes as bad. It tells from what a machine is sent which way that
-// is: it does not arrive as it should, or it does, and so it is what the machine sends. Who counts what arrives is the machine's own kernel.
+// heading is of a gauge whose looks go there and back, which a link that is bad the wrong way, or both ways, makes as bad, or too little worse to tell. It sees
+// of what one machine sends to another whether it arrives as by a link that is bad, or as by a good one. Who counts what arrives is the kernel of the other.
 type heading interface {
-	heading(ctx context.Context, e *Env, near, far string) (plan.Evidence, error)
+	heading(ctx context.Context, e *Env, from, to string, bad bool) (plan.Evidence, error)
+}
+
+// headed sees that a machine's link is bad the way that it should be, and good the other.
+func headed(ctx context.Context, e *Env, h heading, way cluster.Way, near, far string) ([]plan.Evidence, error) {
+	in, err := h.heading(ctx, e, far, near, way == cluster.Inbound)
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.heading(ctx, e, near, far, way == cluster.Outbound)
+	return []plan.Evidence{in, out}, err
+}
+
+// not is the word for what should not be.
+func not(should bool) string {
+	if should {
+		return "should"
+	}
+	return "should not"
 }
 
 // strays are datagrams that one machine sends to a port of another that nobody has.
@@ -85,9 +103,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (g lossGauge) heading(ctx context.Context, e *Env, near, far string) (_ plan.Evidence, err error) {
+func (g lossGauge) heading(ctx context.Context, e *Env, from, to string, bad bool) (_ plan.Evidence, err error) {
 	const apart, within = 2 * time.Millisecond, 200 * time.Millisecond
-	s, err := sendStrays(ctx, e, far, near)
+	s, err := sendStrays(ctx, e, from, to)
 	if err != nil {
 		return plan.Evidence{}, err
 	}
@@ -110,16 +128,16 @@ func (g lossGauge) heading(ctx context.Context, e *Env, near, far string) (_ pla
 		return plan.Evidence{}, err
 	}
 	lost := max(0, 1-float64(after-before)/float64(tries))
-	said := fmt.Sprintf("of %d datagrams that %s sends %s are lost on their way here", tries, far, Share(lost))
-	if in := lost > low; in != (g.way == cluster.Inbound) {
-		return plan.Evidence{}, fmt.Errorf("kernel of %s: %s: the link is bad the other way", near, said)
+	said := fmt.Sprintf("of %d datagrams that %s sends %s are lost on their way here", tries, from, Share(lost))
+	if (lost > low) != bad {
+		return plan.Evidence{}, fmt.Errorf("kernel of %s: %s: what %s sends to %s %s get lost", to, said, from, to, not(bad))
 	}
-	return saw("kernel of "+near, "%s", said), nil
+	return saw("kernel of "+to, "%s", said), nil
 }
 
-func (g delayGauge) heading(ctx context.Context, e *Env, near, far string) (_ plan.Evidence, err error) {
+func (g delayGauge) heading(ctx context.Context, e *Env, from, to string, bad bool) (_ plan.Evidence, err error) {
 	const wanted, tries, margin = 3, 9, 20 * time.Millisecond
-	s, err := sendStrays(ctx, e, far, near)
+	s, err := sendStrays(ctx, e, from, to)
 	if err != nil {
 		return plan.Evidence{}, err
 	}
@@ -147,11 +165,11 @@ func (g delayGauge) heading(ctx context.Context, e *Env, near, far string) (_ pl
 		}
 	}
 	if looks < wanted {
-		return plan.Evidence{}, fmt.Errorf("kernel of %s: which way is late cannot be told: of %d looks only %d took less than %s", near, tries, looks, soonest)
+		return plan.Evidence{}, fmt.Errorf("kernel of %s: which way is late cannot be told: of %d looks only %d took less than %s", to, tries, looks, soonest)
 	}
-	said := fmt.Sprintf("of %d datagrams that %s sent %d were here within %s", looks, far, came, soonest)
-	if in := came <= wanted/2; in != (g.way == cluster.Inbound) {
-		return plan.Evidence{}, fmt.Errorf("kernel of %s: %s: the link is late the other way", near, said)
+	said := fmt.Sprintf("of %d datagrams that %s sent %d were here within %s", looks, from, came, soonest)
+	if (came <= wanted/2) != bad {
+		return plan.Evidence{}, fmt.Errorf("kernel of %s: %s: what %s sends to %s %s be late", to, said, from, to, not(bad))
 	}
-	return saw("kernel of "+near, "%s", said), nil
+	return saw("kernel of "+to, "%s", said), nil
 }

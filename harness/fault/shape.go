@@ -50,7 +50,7 @@ type gauge interface {
 
 func newLinkLoss(s Spec) Fault {
 	shape := cluster.Shape{What: cluster.Loses, Way: s.way(), Share: float64(s.Loss)}
-	return &linkShape{shape: shape, from: s.From, gauge: lossGauge{share: shape.Share, ways: ways(shape.Way), way: shape.Way}}
+	return &linkShape{shape: shape, from: s.From, gauge: lossGauge{share: shape.Share, ways: ways(shape.Way)}}
 }
 
 func newLinkDelay(s Spec) Fault {
@@ -135,8 +135,8 @@ func (f *linkShape) Recover(ctx context.Context, e *Env, machines []string) erro
 	})
 }
 
-// Effective: every link of the machines to the others is seen to be as bad as it should be, the way it should where it is one, the lab has counted packets, and the links between all
-// others are seen to be good.
+// Effective: every link of the machines to the others is seen to be as bad as it should be, and where that is one way that way alone; the lab has
+// counted packets; and the links between all others are seen to be good.
 func (f *linkShape) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	far, err := f.far(e, machines)
 	if err != nil {
@@ -151,11 +151,11 @@ func (f *linkShape) Effective(ctx context.Context, e *Env, machines []string) ([
 		if f.shape.Way == cluster.BothWays || !tells {
 			continue
 		}
-		seen, err := h.heading(ctx, e, name, far[0])
+		seen, err := headed(ctx, e, h, f.shape.Way, name, far[0])
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, seen)
+		out = append(out, seen...)
 	}
 	for _, name := range machines {
 		if err := capability(ctx, e, []string{name}, func(ctx context.Context, _ cluster.Machine, s cluster.Shaper) error {
