@@ -24,6 +24,8 @@ func TestExitCodeAndTheRest(t *testing.T) {
 		"an answer, and more": {errors.Join(codeError{exitNoGo}, lost), exitNoGo, "drydock: the cluster's lock is gone\n"},
 		"deeper":              {errors.Join(errors.Join(nil, codeError{exitNoGo}), errors.Join(lost)), exitNoGo, "drydock: the cluster's lock is gone\n"},
 		"two answers":         {errors.Join(codeError{exitNoGo}, codeError{exitUsage}), exitNoGo, ""},
+		"an answer, wrapped":  {fmt.Errorf("run: %w", errors.Join(codeError{exitNoGo}, lost)), exitNoGo, "drydock: the cluster's lock is gone\n"},
+		"two, in a sentence":  {fmt.Errorf("clean up after %w: %w", lost, lost), exitUsage, "drydock: clean up after the cluster's lock is gone: the cluster's lock is gone\n"},
 		"wrapped":             {fmt.Errorf("run: %w", lost), exitUsage, "drydock: run: the cluster's lock is gone\n"},
 	} {
 		var out bytes.Buffer

@@ -81,20 +81,21 @@ func exitCode(err error, to io.Writer) int {
 	}
 }
 
-// unexplained leaves the exit codes out of an error that others may be joined to.
+// unexplained leaves the exit codes out of an error that others may be joined to, however deep. One without any is whole.
 func unexplained(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is joined here is taken apart, not what it wraps
-		var rest []error
-		for _, e := range joined.Unwrap() {
-			rest = append(rest, unexplained(e))
-		}
-		return errors.Join(rest...)
-	}
 	var code codeError
-	if errors.As(err, &code) {
-		return nil
+	if !errors.As(err, &code) {
+		return err
 	}
-	return err
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return unexplained(errors.Unwrap(err))
+	}
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		rest = append(rest, unexplained(e))
+	}
+	return errors.Join(rest...)
 }
 
 // said prints an error; an answer's own exit code stands, and an error's is never 0.
