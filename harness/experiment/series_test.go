@@ -349,4 +349,9 @@ func TestALineThatWasNotThere(t *testing.T) {
 			t.Errorf("%q, want %q", got, is)
 		}
 	}
+	// Kubernetes' lines have no year, and one may end meanwhile.
+	was, is := `I1231 23:59:58.000000 7 kubelet.go:1] started`, `I0101 00:00:01.000000 7 kubelet.go:1] started`
+	if got := another(nil, []string{was, is}, time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)); got != is {
+		t.Errorf("%q, want %q", got, is)
+	}
 }

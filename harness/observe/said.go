@@ -143,6 +143,8 @@ func LineTime(line string, at time.Time) time.Time {
 			return time.Time{}
 		case t.After(at.AddDate(0, 6, 0)): // of last December
 			return t.AddDate(-1, 0, 0)
+		case t.Before(at.AddDate(0, -6, 0)): // of next January
+			return t.AddDate(1, 0, 0)
 		}
 		return t
 	}
