@@ -27,6 +27,7 @@ type Env struct {
 
 	besides []string          // machines that only other faults hold: they are no control, and their state is not this fault's
 	taken   map[string]string // those of them that this one cannot be done to as well, and why
+	due     func() error      // why it is too late to begin it, of a fault that takes a while to prepare; nil: it never is
 }
 
 // recoversWithin is how long the end of a fault may take to be seen.

@@ -140,12 +140,25 @@ func (g *Guard) Inject(ctx context.Context, e *Env) error {
 		return nil
 	}
 	g.receipt.State, g.receipt.Error = plan.NotInjected, "its effect was not awaited"
-	if err := g.fault.Inject(ctx, g.env(e), machines); err != nil {
-		g.receipt.Error = err.Error()
-		return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, where(machines), err)
+	err = g.fault.Inject(ctx, g.env(e), machines)
+	if err == nil {
+		return nil
 	}
-	return nil
+	g.receipt.Error = err.Error()
+	var nothing notBegunError
+	if errors.As(err, &nothing) { // there is nothing to undo, and nobody waits for the end of it
+		g.missed, g.receipt.Armed = errors.Is(err, plan.ErrSkip), time.Time{}
+		g.release(e)
+		return errors.Join(fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, where(machines), err), g.enter(Planned))
+	}
+	return fmt.Errorf("inject %s on %s: %w", g.Spec.Kind, where(machines), err)
 }
+
+// notBegunError is of a fault that was prepared and not begun, and of which nothing is left.
+type notBegunError struct{ error }
+
+// Unwrap gives why.
+func (e notBegunError) Unwrap() error { return e.error }
 
 // Came notes, before Inject, what the fault waited for.
 func (g *Guard) Came(seen plan.Evidence) {

@@ -99,6 +99,7 @@ func (g *Guard) env(e *Env) *Env {
 		return nil
 	}
 	out := *e
+	out.due = g.Due
 	out.besides, out.taken = e.Held.others(g)
 	return &out
 }

@@ -37,7 +37,8 @@ func unharmed(e *Env, machines []string) []string {
 	return slices.DeleteFunc(e.without(e.Cluster.Topology().KubernetesMachines()), func(m string) bool { return slices.Contains(machines, m) })
 }
 
-// Inject has all that will be looked at pull first: where one cannot do that before, nothing it is seen not to do would be the fault's.
+// Inject has all that will be looked at pull first: where one cannot do that before, nothing it is seen not to do would be the fault's. It is not begun then:
+// undoing it would want to see a pull where none succeeds, and the fault would be in place for good.
 func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) error {
 	client, err := e.client(ctx)
 	if err != nil {
@@ -49,7 +50,16 @@ func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) er
 	}
 	asked := append(slices.Clone(machines), others[0])
 	if err := pulled(ctx, client, asked); err != nil {
-		return fmt.Errorf("%s: before it was injected: %w", strings.Join(asked, ", "), err)
+		err = fmt.Errorf("%s: before it was injected: %w", strings.Join(asked, ", "), err)
+		if left := removePods(context.WithoutCancel(ctx), client, witnessLabel); left != nil {
+			return errors.Join(err, left) // which undoing it removes
+		}
+		return notBegunError{err}
+	}
+	if e.due != nil {
+		if late := e.due(); late != nil {
+			return notBegunError{fmt.Errorf("%w: %w", plan.ErrSkip, late)}
+		}
 	}
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
 		return err
