@@ -107,8 +107,8 @@ func showSKUs(_ resource.View, _ arm.ID) map[string]any {
 }
 
 // usage is one line of what a subscription has of something in a region: the limits of a new subscription.
-func usage(unit, name, display string, used, limit int) map[string]any {
-	return map[string]any{"unit": unit, "currentValue": used, "limit": limit, "name": map[string]any{"value": name, "localizedValue": display}}
+func usage(name, display string, used, limit int) map[string]any {
+	return map[string]any{"unit": "Count", "currentValue": used, "limit": limit, "name": map[string]any{"value": name, "localizedValue": display}}
 }
 
 // count is how many of a type there are in a region.
@@ -125,14 +125,14 @@ func count(v resource.View, subscription, region, namespace, typ string) (n int)
 func showComputeUsages(v resource.View, id arm.ID) map[string]any {
 	machines, sets := count(v, id.Subscription, id.Name(), "Microsoft.Compute", "virtualMachines"), count(v, id.Subscription, id.Name(), "Microsoft.Compute", "virtualMachineScaleSets")
 	return map[string]any{"value": []any{
-		usage("Count", "availabilitySets", "Availability Sets", count(v, id.Subscription, id.Name(), "Microsoft.Compute", "availabilitySets"), 2500),
-		usage("Count", "virtualMachines", "Virtual Machines", machines, 25000), usage("Count", "virtualMachineScaleSets", "Virtual Machine Scale Sets", sets, 2500),
+		usage("availabilitySets", "Availability Sets", count(v, id.Subscription, id.Name(), "Microsoft.Compute", "availabilitySets"), 2500),
+		usage("virtualMachines", "Virtual Machines", machines, 25000), usage("virtualMachineScaleSets", "Virtual Machine Scale Sets", sets, 2500),
 	}}
 }
 
 func showNetworkUsages(v resource.View, id arm.ID) map[string]any {
 	one := func(typ, name, display string, limit int) any {
-		u := usage("Count", name, display, count(v, id.Subscription, id.Name(), "Microsoft.Network", typ), limit)
+		u := usage(name, display, count(v, id.Subscription, id.Name(), "Microsoft.Network", typ), limit)
 		u["id"] = "/subscriptions/" + id.Subscription + "/providers/Microsoft.Network/locations/" + id.Name() + "/usages/" + name
 		return u
 	}
@@ -190,7 +190,7 @@ func showRoles(_ resource.View, id arm.ID) map[string]any {
 	return nil
 }
 
-var storageName = regexp.MustCompile(`^[a-z0-9]{3,24}$`) //nolint:gochecknoglobals // a constant
+var storageName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 
 // checkStorageName tells whether an account may have a name. In Azure no subscription may have one of another's; here only the one that asks is looked at.
 func checkStorageName(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {

@@ -9,11 +9,11 @@ import (
 
 const group = "/subscriptions/S/resourceGroups/g"
 
-func parsed(t testing.TB, path string) arm.ID {
-	t.Helper()
+func parsed(tb testing.TB, path string) arm.ID {
+	tb.Helper()
 	id, ok := arm.ParseID(path)
 	if !ok {
-		t.Fatalf("%s is no id", path)
+		tb.Fatalf("%s is no id", path)
 	}
 	return id
 }
