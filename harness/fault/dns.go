@@ -57,6 +57,7 @@ func startAskers(ctx context.Context, client kubernetes.Interface, machines []st
 	return nil
 }
 
+// Inject has all that will be looked at be answered first. Where one is not before it is not begun: undoing it would want to see an answer.
 func (*dnsLost) Inject(ctx context.Context, e *Env, machines []string) error {
 	client, err := e.client(ctx)
 	if err != nil {
@@ -71,7 +72,10 @@ func (*dnsLost) Inject(ctx context.Context, e *Env, machines []string) error {
 		return err
 	}
 	if err := awaitAnswers(ctx, e, client, asking); err != nil {
-		return err
+		return notBegun(ctx, client, askerLabel, fmt.Errorf("before it was injected: %w", err))
+	}
+	if late := e.late(); late != nil {
+		return notBegun(ctx, client, askerLabel, late)
 	}
 	return capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, r cluster.Resolver) error { return r.LoseNames(ctx) })
 }

@@ -9,9 +9,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	clientset "k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -98,5 +101,28 @@ func TestQuestionsAreLostWhereTheyAreNotAnswered(t *testing.T) {
 				t.Errorf("evidence %v", out)
 			}
 		})
+	}
+}
+
+// Where nobody is answered before nothing is lost, and nothing is left to undo.
+func TestQuestionsAreNotAnsweredAlready(t *testing.T) {
+	client, removed := clientset.NewClientset(), false
+	client.PrependReactor("delete-collection", "pods", func(a k8stesting.Action) (bool, runtime.Object, error) { // which a fake one leaves out
+		for _, m := range (planes{}).Topology().KubernetesMachines() {
+			_ = client.Tracker().Delete(a.GetResource(), a.GetNamespace(), askerOn(m))
+		}
+		removed = true
+		return true, nil, nil
+	})
+	g := scriptedGuard(t, &dnsLost{})
+	g.Spec = Spec{Kind: "dnsLost", Target: "worker-1", Machines: []string{"worker-1"}}
+	e := &Env{Cluster: &asking{}, Client: client, Held: &Held{}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := g.Inject(ctx, e); err == nil || !strings.Contains(err.Error(), "before it was injected: answers of DNS on worker-1") {
+		t.Errorf("error %v", err)
+	}
+	if err := errors.Join(g.Recover(ctx, e), g.AwaitRecovered(ctx, e)); err != nil || !removed || !g.Receipt().Armed.IsZero() {
+		t.Errorf("undone: %v; pods removed %t, receipt %+v", err, removed, g.Receipt())
 	}
 }

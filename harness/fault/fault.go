@@ -30,6 +30,17 @@ type Env struct {
 	due     func() error      // why it is too late to begin it, of a fault that takes a while to prepare; nil: it never is
 }
 
+// late says that it is too late to begin the fault; nil: it is not.
+func (e *Env) late() error {
+	if e.due == nil {
+		return nil
+	}
+	if err := e.due(); err != nil {
+		return fmt.Errorf("%w: %w", plan.ErrSkip, err)
+	}
+	return nil
+}
+
 // recoversWithin is how long the end of a fault may take to be seen.
 func (e *Env) recoversWithin() time.Duration {
 	if e == nil || e.Cluster == nil {

@@ -51,20 +51,23 @@ func (*imagePullFails) Inject(ctx context.Context, e *Env, machines []string) er
 	asked := append(slices.Clone(machines), others[0])
 	if err := pulled(ctx, client, asked); err != nil {
 		err = fmt.Errorf("%s: before it was injected: %w", strings.Join(asked, ", "), err)
-		if left := removePods(context.WithoutCancel(ctx), client, witnessLabel); left != nil {
-			return errors.Join(err, left) // which undoing it removes
-		}
-		return notBegunError{err}
+		return notBegun(ctx, client, witnessLabel, err)
 	}
-	if e.due != nil {
-		if late := e.due(); late != nil {
-			return notBegunError{fmt.Errorf("%w: %w", plan.ErrSkip, late)}
-		}
+	if late := e.late(); late != nil {
+		return notBegun(ctx, client, witnessLabel, late)
 	}
 	if err := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, p cluster.Puller) error { return p.RefusePulls(ctx) }); err != nil {
 		return err
 	}
 	return startWitnesses(ctx, client, asked)
+}
+
+// notBegun removes the pods of a fault that was prepared and is not begun; where that fails it is left to who undoes it.
+func notBegun(ctx context.Context, client kubernetes.Interface, label string, why error) error {
+	if err := removePods(context.WithoutCancel(ctx), client, label); err != nil {
+		return errors.Join(why, err)
+	}
+	return notBegunError{why}
 }
 
 // pulled has a new witness on each machine pull its image, and removes it.
