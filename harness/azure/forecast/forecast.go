@@ -5,8 +5,11 @@ package forecast
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"maps"
 	"math"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -20,7 +23,8 @@ import (
 // Cost is what recorded work takes of one budget, and when that would be too much.
 type Cost struct {
 	Budget string  `json:"budget"` // gateway/reads, Microsoft.Compute/HighCostGet
-	Scope  string  `json:"scope"`  // principal: one client's; subscription: everybody's
+	Scope  string  `json:"scope"`  // principal: one client's; subscription: everybody's; resource: of the one that was called most
+	Of     Owner   `json:"of"`
 	Calls  int     `json:"calls"`
 	Each   float64 `json:"each"` // calls for one node
 	// Nodes is after how many nodes, one after another at the recorded pace, the budget is empty; 0: never.
@@ -30,6 +34,16 @@ type Cost struct {
 	Clusters int `json:"clusters"`
 	// Simulated says whether the twin, with its clock standing still between the calls, agrees: nothing throttled at Clusters, something at one more.
 	Simulated bool `json:"simulated"`
+	// First is how many seconds after the first call, when the work goes on as it was recorded, over and over, a call is answered 429; 0: never.
+	First float64 `json:"first"`
+}
+
+// Owner is whose budget it is. Azure counts each subscription, region and principal apart.
+type Owner struct {
+	Subscription string `json:"subscription"`
+	Region       string `json:"region,omitempty"`    // of the gateway, as the log has it
+	Principal    string `json:"principal,omitempty"` // of budgets of one client
+	Resource     string `json:"resource,omitempty"`  // of budgets of one resource
 }
 
 // Any is a number of clusters without a bound.
@@ -78,33 +92,74 @@ func Budgets(calls []arm.Call, p *throttle.Policy, nodes int) []Cost {
 	begun := calls[0].Time
 	lasted := calls[len(calls)-1].Time.Sub(begun).Seconds()
 	all := map[string]*drawn{}
-	note := func(budget, scope string, l throttle.Limit, at float64) {
-		d := all[budget+scope]
+	for _, c := range calls {
+		note(all, p, c, c.Time.Sub(begun).Seconds())
+	}
+	out := make([]Cost, 0, len(all))
+	most := map[string]Cost{} // of a policy that counts for each resource, the one that is nearest to its end
+	for _, d := range all {
+		c := d.sum(lasted, max(1, nodes))
+		key := c.Budget + " " + c.Of.Subscription + " " + c.Of.Region
+		switch was, there := most[key]; {
+		case c.Scope != "resource":
+			out = append(out, c)
+		case !there || nearer(c, was):
+			most[key] = c
+		}
+	}
+	out = slices.AppendSeq(out, maps.Values(most))
+	slices.SortFunc(out, func(a, b Cost) int { return cmp.Compare(a.order(), b.order()) })
+	return out
+}
+
+func (c Cost) order() string {
+	return c.Budget + " " + c.Scope + " " + c.Of.Subscription + " " + c.Of.Region + " " + c.Of.Principal + " " + c.Of.Resource
+}
+
+// nearer reports whether one resource meets a 429 before another does, or was called more often where neither does.
+func nearer(a, b Cost) bool {
+	if (a.First > 0) != (b.First > 0) {
+		return a.First > 0
+	}
+	return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Of.Resource, b.Of.Resource)) < 0
+}
+
+// note writes down which budgets a call draws on.
+func note(all map[string]*drawn, p *throttle.Policy, c arm.Call, at float64) {
+	draw := func(budget, scope string, of Owner, l throttle.Limit) {
+		cost := Cost{Budget: budget, Scope: scope, Of: of}
+		d := all[cost.order()]
 		if d == nil {
-			d = &drawn{cost: Cost{Budget: budget, Scope: scope}, limit: l}
-			all[budget+scope] = d
+			d = &drawn{cost: cost, limit: l}
+			all[cost.order()] = d
 		}
 		d.at = append(d.at, at)
 	}
-	for _, c := range calls {
-		at, kind := c.Time.Sub(begun).Seconds(), throttle.Budget(c.Method)
-		own := p.Gateway.Subscription.Of(kind)
-		note("gateway/"+kind, "principal", own, at)
-		if p.Gateway.GlobalFactor > 0 {
-			note("gateway/"+kind, "subscription", own.Times(p.Gateway.GlobalFactor), at)
+	kind, everybody := throttle.Budget(c.Method), Owner{Subscription: c.Subscription, Region: c.Region}
+	one, thing := everybody, everybody
+	one.Principal, thing.Resource = c.Principal, limited(c)
+	own := p.Gateway.Subscription.Of(kind)
+	draw("gateway/"+kind, "principal", one, own)
+	if p.Gateway.GlobalFactor > 0 {
+		draw("gateway/"+kind, "subscription", everybody, own.Times(p.Gateway.GlobalFactor))
+	}
+	for _, rp := range p.Of(c.Operation) {
+		if rp.Subscription != nil {
+			draw(rp.Policy, "subscription", everybody, *rp.Subscription)
 		}
-		for _, rp := range p.Of(c.Operation) {
-			if rp.Subscription != nil {
-				note(rp.Policy, "subscription", *rp.Subscription, at)
-			}
+		if rp.Resource != nil && !c.Poll { // whose operation is polled is not in the log
+			draw(rp.Policy, "resource", thing, *rp.Resource)
 		}
 	}
-	out := make([]Cost, 0, len(all))
-	for _, d := range all {
-		out = append(out, d.sum(lasted, max(1, nodes)))
+}
+
+// limited is the resource a call is about: of an action, what it acts on.
+func limited(c arm.Call) string {
+	path := strings.ToLower(strings.TrimRight(c.Path, "/"))
+	if c.Method == http.MethodPost {
+		path = path[:max(0, strings.LastIndexByte(path, '/'))]
 	}
-	slices.SortFunc(out, func(a, b Cost) int { return strings.Compare(a.Budget+a.Scope, b.Budget+b.Scope) })
-	return out
+	return path
 }
 
 func (d *drawn) sum(lasted float64, nodes int) Cost {
@@ -115,7 +170,8 @@ func (d *drawn) sum(lasted float64, nodes int) Cost {
 	if at := d.emptyAt(1); at < len(d.at) { // at the recorded pace it was not an average that counted, but a burst
 		c.Nodes = max(1, int(float64(at)/c.Each))
 	}
-	if c.Clusters = Any; c.Scope == "principal" { // other clusters have principals of their own
+	c.First = d.first(lasted)
+	if c.Clusters = Any; c.Scope != "subscription" { // other clusters have principals and machines of their own
 		c.Simulated = d.passes(1) == (d.clusters() != 0)
 		return c
 	}
@@ -126,6 +182,33 @@ func (d *drawn) sum(lasted float64, nodes int) Cost {
 	c.Simulated = d.passes(c.Clusters) && !d.passes(c.Clusters+1)
 	return c
 }
+
+// first repeats the work until a call does not pass, and tells when that is. It ends where the budget is no emptier after the work than before.
+func (d *drawn) first(lasted float64) float64 {
+	begun := time.Unix(0, 0)
+	m := throttle.NewMeter(d.limit, begun)
+	left := math.MaxInt
+	for round := range maxRounds {
+		for _, at := range d.at {
+			at += float64(round) * lasted
+			now := begun.Add(time.Duration(at * float64(time.Second)))
+			if m.Settle(now); m.Left(now) < 1 {
+				return max(at, 0.001)
+			}
+			m.Take()
+		}
+		now := begun.Add(time.Duration(float64(round+1) * lasted * float64(time.Second)))
+		m.Settle(now)
+		if lasted <= 0 || d.limit.Window == 0 && m.Left(now) >= left {
+			return 0
+		}
+		left = m.Left(now)
+	}
+	return 0
+}
+
+// maxRounds is how often work is repeated before it is taken for work that could go on for ever.
+const maxRounds = 2000
 
 // nodes: each costs so many calls and takes so long; a bucket gives its capacity and what it refills meanwhile.
 func (d *drawn) nodes(pace, each float64) int {

@@ -39,3 +39,60 @@ func TestBudgetsAgreeWithTheSimulation(t *testing.T) {
 		}
 	}
 }
+
+func TestBudgetsOfOthersAreOthers(t *testing.T) {
+	p, err := throttle.LoadPolicy("current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var calls []arm.Call
+	add := func(n int, every time.Duration, c arm.Call) {
+		for i := range n {
+			c.Time = begun.Add(time.Duration(i) * every)
+			calls = append(calls, c)
+		}
+	}
+	vm := "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/"
+	// 240 reads of one client in a second, twice: in two regions, and of two subscriptions. Together each would be over its 250.
+	add(240, time.Millisecond, arm.Call{Method: "GET", Subscription: "s", Region: "westeurope", Principal: "a", Operation: "GET resourceGroups", Path: "/subscriptions/s/resourceGroups/g"})
+	add(240, time.Millisecond, arm.Call{Method: "GET", Subscription: "s", Region: "eastus", Principal: "a", Operation: "GET resourceGroups", Path: "/subscriptions/s/resourceGroups/g"})
+	add(240, time.Millisecond, arm.Call{Method: "GET", Subscription: "z", Region: "westeurope", Principal: "a", Operation: "GET resourceGroups", Path: "/subscriptions/z/resourceGroups/g"})
+	// One machine is restarted 13 times in a minute: 12 and 4 a minute is what a machine has. The other only twice.
+	add(13, time.Second, arm.Call{Method: "POST", Subscription: "s", Region: "westeurope", Principal: "b", Operation: "POST Microsoft.Compute/virtualMachines/restart", Path: vm + "busy/restart"})
+	add(2, time.Minute, arm.Call{Method: "POST", Subscription: "s", Region: "westeurope", Principal: "b", Operation: "POST Microsoft.Compute/virtualMachines/restart", Path: vm + "quiet/restart"})
+	owners := map[Owner]float64{}
+	for _, c := range Budgets(calls, p, 1) {
+		if c.Budget == "gateway/reads" && c.Scope == "principal" {
+			owners[c.Of] = c.First
+			if c.Calls != 240 {
+				t.Errorf("%+v: %d calls", c.Of, c.Calls)
+			}
+		}
+		if c.Scope == "resource" {
+			if c.Of.Resource != "/subscriptions/s/resourcegroups/g/providers/microsoft.compute/virtualmachines/busy" || c.First != 12 {
+				t.Errorf("of %s: %+v; wanted the busy one, with its thirteenth call after 12 s", c.Budget, c)
+			}
+		}
+	}
+	if len(owners) != 3 {
+		t.Fatalf("budgets of reads: %v", owners)
+	}
+	for of, first := range owners {
+		if first != 0 {
+			t.Errorf("%+v: a 429 after %g s; 240 of 250 in each minute are no more than refills", of, first)
+		}
+	}
+}
+
+func TestWorkThatGoesOnMeetsItsEnd(t *testing.T) {
+	// A bucket of 10 that refills one a minute, and three calls a minute: two are lost each minute, and the eleventh that is not refilled does not pass.
+	d := &drawn{limit: throttle.Limit{Capacity: 10, Refill: 1, Per: time.Minute}, at: []float64{0, 20, 40}}
+	if got := d.first(60); got < 240 || got > 300 {
+		t.Errorf("after %g s", got)
+	}
+	d.limit.Refill = 3
+	if got := d.first(60); got != 0 {
+		t.Errorf("as many come as go, and yet a 429 after %g s", got)
+	}
+}
