@@ -22,7 +22,7 @@ func armBudget() *cobra.Command {
 	c := &cobra.Command{
 		Use: "budget CALLS", Short: "Say what recorded work costs of each budget, and how many nodes and clusters that is enough for", Args: cobra.ExactArgs(1),
 		Example: "  drydock run arm-throttled-provider --out r && drydock arm budget r/legacy-v0.17.4/calls.jsonl --principal cloud-provider --nodes 30 --policy legacy",
-		Long:    "Budget computes from a call log (calls.jsonl of a run, or drydock arm calls --json) and checks its arithmetic by sending the calls through the throttle again.\n" +
+		Long: "Budget computes from a call log (calls.jsonl of a run, or drydock arm calls --json) and checks its arithmetic by sending the calls through the throttle again.\n" +
 			"Each subscription, region and principal has budgets of its own, and so has each machine, of which the nearest to its end is told. The first 429 is that of the recorded work going on over and over.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := throttle.LoadPolicy(policy)
