@@ -110,8 +110,10 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	}
 	old := tx.Get(r.ID)
 	if op, active := tx.Running(r.ID); active {
-		return arm.Gatewayf(http.StatusConflict, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
-			r.ID.Name(), op.Begun.UTC().Format("1/2/2006 3:04:05 PM"))
+		return stillActive(r.ID, op.Begun)
+	}
+	if at := ds.find(r.ID); at != nil { // within another, it has no operation of its own
+		return stillActive(r.ID, at.begun)
 	}
 	if bad := tooMany(tx, r.ID); old == nil && bad != nil {
 		return bad
@@ -132,6 +134,12 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	}
 	r.AnswerRaw(status, tx.Get(r.ID).Raw)
 	return nil
+}
+
+// stillActive is the answer to a change of a deployment that runs.
+func stillActive(id arm.ID, begun time.Time) *arm.Error {
+	return arm.Gatewayf(http.StatusConflict, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
+		id.Name(), begun.UTC().Format("1/2/2006 3:04:05 PM"))
 }
 
 // tooMany is the answer where a group, or a subscription, has as many deployments as it keeps.
@@ -179,14 +187,14 @@ func (ds *deployments) cancel(tx *resource.Tx, r *resource.Request, _ map[string
 	if d == nil || !tx.Cancel(id) {
 		return nil, arm.Gatewayf(http.StatusConflict, "DeploymentCannotBeCancelled", "The deployment '%s' cannot be cancelled because it is not running.", id.Name())
 	}
-	d.stop()
+	d.halt(tx)
 	d.document(tx, arm.Canceled, nil, nil)
 	return nil, nil
 }
 
 // held: one that runs is not deleted.
-func (ds *deployments) held(tx *resource.Tx, id arm.ID) *arm.Error {
-	if _, active := tx.Running(id); active && ds.find(id) != nil {
+func (ds *deployments) held(_ *resource.Tx, id arm.ID) *arm.Error {
+	if ds.find(id) != nil {
 		return arm.Gatewayf(http.StatusConflict, "DeploymentActive", "Unable to delete deployment '%s': it is still active. Cancel it first.", id.Name())
 	}
 	return nil
@@ -194,10 +202,38 @@ func (ds *deployments) held(tx *resource.Tx, id arm.ID) *arm.Error {
 
 // gone stops one whose resource group was deleted: it makes nothing more.
 func (ds *deployments) gone(tx *resource.Tx, id arm.ID, _ map[string]any) {
-	if d := ds.find(id); d != nil {
-		d.stop()
-		tx.Cancel(id)
+	d := ds.find(id)
+	if d == nil {
+		return
 	}
+	d.halt(tx)
+	tx.Cancel(id)
+	if d.nested != nil { // the one around it, in another group, waits for it; when all of this group is gone
+		tx.After(id.Subscription, 0, func(tx *resource.Tx) { d.nested(tx, arm.NotFound(id)) })
+	}
+}
+
+// halt stops a deployment, and lets those within it say so that run: nobody else would ever end them.
+func (d *deployment) halt(tx *resource.Tx) {
+	within := d.runningWithin()
+	d.stop()
+	for _, inner := range within {
+		tx.After(inner.id.Subscription, 0, func(tx *resource.Tx) {
+			if tx.Get(inner.id) != nil {
+				inner.document(tx, arm.Canceled, nil, nil)
+			}
+		})
+	}
+}
+
+// runningWithin are the deployments within one that run, however deep.
+func (d *deployment) runningWithin() (out []*deployment) {
+	for _, r := range d.resources {
+		if r.inner != nil && !r.inner.over {
+			out = append(append(out, r.inner), r.inner.runningWithin()...)
+		}
+	}
+	return out
 }
 
 // stop lets a deployment do nothing more, nor those within it.

@@ -74,8 +74,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		}
 		if bad == nil {
 			if at := d.all.find(r.id); at != nil {
-				bad = arm.Gatewayf(409, "DeploymentActive", "Unable to edit or replace deployment '%s': previous deployment from '%s' is still active. Please see https://aka.ms/arm-deploy for usage details.",
-					r.id.Name(), at.begun.UTC().Format("1/2/2006 3:04:05 PM"))
+				bad = stillActive(r.id, at.begun)
 			}
 		}
 		if bad != nil {
