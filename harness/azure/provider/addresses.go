@@ -14,7 +14,7 @@ import (
 
 // checkNetwork holds the prefixes of a virtual network to the service's rules: each is one, without bits beyond its length; a subnet lies within its
 // network and beside the others. A network or a subnet that names none is not held to any.
-func checkNetwork(_ *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error {
+func checkNetwork(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 	space, bad := prefixes(id, arm.At(body, "properties", "addressSpace", "addressPrefixes"))
 	if bad != nil {
 		return bad
@@ -40,6 +40,60 @@ func checkNetwork(_ *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error 
 				}
 			}
 			others = append(others, taken{name, p})
+		}
+	}
+	return keepsUsed(tx, id, body, old)
+}
+
+// keepsUsed refuses a network that leaves out a subnet, or the addresses of one, that somebody uses: a PUT is of the whole. The codes here are those that
+// clients report (InUseSubnetCannotBeDeleted, InUsePrefixCannotBeDeleted, DuplicateResourceName); the texts are from memory of such reports, not of a recording.
+func keepsUsed(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	now := map[string]map[string]any{}
+	for _, s := range arm.Objects(body, "properties", "subnets") {
+		name := strings.ToLower(arm.Text(s, "name"))
+		if name != "" && now[name] != nil {
+			e := arm.Errorf(http.StatusBadRequest, "InvalidRequestFormat", "Cannot parse the request.")
+			e.Details = []arm.Error{*arm.Errorf(0, "DuplicateResourceName", "Resource %s has two child resources with the same name (%s).", id, arm.Text(s, "name"))}
+			return e
+		}
+		now[name] = s
+	}
+	for _, was := range arm.Objects(old, "properties", "subnets") {
+		subnet, ok := arm.ParseID(id.String() + "/subnets/" + arm.Text(was, "name"))
+		if !ok || subnet.Collection() {
+			continue
+		}
+		s := now[strings.ToLower(subnet.Name())]
+		if s == nil {
+			if bad := heldSubnet(tx, subnet); bad != nil {
+				return bad
+			}
+			continue
+		}
+		if bad := keepsAddresses(tx, subnet, s, was); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
+// keepsAddresses refuses a subnet without a prefix it had, of which somebody has an address.
+func keepsAddresses(tx *resource.Tx, subnet arm.ID, now, was map[string]any) *arm.Error {
+	space, _ := subnetPrefixes(subnet, now)
+	before, _ := subnetPrefixes(subnet, was)
+	before = slices.DeleteFunc(before, func(p netip.Prefix) bool { return within(space, p) })
+	if len(space) == 0 || len(before) == 0 {
+		return nil
+	}
+	for address := range allocated(tx.View, subnet, arm.ID{}) {
+		a, err := netip.ParseAddr(address)
+		if err != nil || slices.ContainsFunc(space, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			continue
+		}
+		for _, p := range before {
+			if p.Contains(a) {
+				return arm.Errorf(http.StatusBadRequest, "InUsePrefixCannotBeDeleted", "IpPrefix %s on Subnet %s has active allocations and cannot be deleted.", p, subnet.Name())
+			}
 		}
 	}
 	return nil
@@ -177,33 +231,54 @@ func allocated(v resource.View, subnet, but arm.ID) map[string]string {
 }
 
 // allocate gives addresses to the configurations of a document that name a subnet and have none: those they had, or the first that are free. It keeps
-// those they have.
+// those they have, but for a dynamic one that another has: the service, not the client, chooses that.
 func allocate(tx *resource.Tx, by arm.ID, configs []map[string]any, before []map[string]any) {
 	taken := map[string]map[string]string{} // by subnet
-	for _, c := range configs {
-		p := arm.Object(c, "properties")
-		ref := arm.Text(p, "subnet", "id")
-		if ref == "" || arm.Text(p, "privateIPAddress") != "" {
-			continue
-		}
+	in := func(ref string) (map[string]string, []netip.Prefix) {
 		subnet, space := subnetOf(tx.View, ref)
-		for _, was := range before {
-			if strings.EqualFold(arm.Text(was, "name"), arm.Text(c, "name")) && strings.EqualFold(arm.Text(was, "properties", "subnet", "id"), ref) {
-				p["privateIPAddress"] = arm.At(was, "properties", "privateIPAddress")
-			}
+		if key := subnet.Key(); taken[key] == nil {
+			taken[key] = allocated(tx.View, subnet, by)
 		}
+		return taken[subnet.Key()], space
+	}
+	var without []map[string]any
+	for _, static := range []bool{true, false} { // what is static is so before anything is chosen
+		for _, c := range configs {
+			p := arm.Object(c, "properties")
+			ref := arm.Text(p, "subnet", "id")
+			if ref == "" || static != strings.EqualFold(arm.Text(p, "privateIPAllocationMethod"), "Static") {
+				continue
+			}
+			others, _ := in(ref)
+			address := arm.Text(p, "privateIPAddress")
+			if address == "" {
+				address = had(before, arm.Text(c, "name"), ref)
+			}
+			if address == "" || !static && others[address] != "" {
+				without = append(without, p)
+				continue
+			}
+			p["privateIPAddress"], others[address] = address, by.String()
+		}
+	}
+	for _, p := range without {
+		others, space := in(arm.Text(p, "subnet", "id"))
 		if len(space) == 0 {
 			space = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} // a subnet that somebody loaded without one
 		}
-		key := subnet.Key()
-		if taken[key] == nil {
-			taken[key] = allocated(tx.View, subnet, by)
-		}
-		if arm.Text(p, "privateIPAddress") == "" {
-			p["privateIPAddress"] = free(space, arm.Text(p, "privateIPAddressVersion"), taken[key])
-		}
-		taken[key][arm.Text(p, "privateIPAddress")] = by.String()
+		address := free(space, arm.Text(p, "privateIPAddressVersion"), others)
+		p["privateIPAddress"], others[address] = address, by.String()
 	}
+}
+
+// had is the address that a configuration of a name had in a subnet; empty: none.
+func had(before []map[string]any, name, subnet string) string {
+	for _, was := range before {
+		if strings.EqualFold(arm.Text(was, "name"), name) && strings.EqualFold(arm.Text(was, "properties", "subnet", "id"), subnet) {
+			return arm.Text(was, "properties", "privateIPAddress")
+		}
+	}
+	return ""
 }
 
 // free is the first address of a subnet that nobody has; empty: there is none.

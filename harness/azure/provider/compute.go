@@ -80,7 +80,7 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 	for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
 		ref := arm.Text(n, "id")
 		nic, ok := arm.ParseID(ref)
-		if !ok || tx.Get(nic) == nil {
+		if !ok || !strings.EqualFold(nic.Type(), "Microsoft.Network/networkInterfaces") || !strings.EqualFold(nic.Subscription, id.Subscription) || tx.Get(nic) == nil {
 			return arm.InvalidReference(ref, id)
 		}
 		if by := arm.Text(tx.Get(nic).Body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {

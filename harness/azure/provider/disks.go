@@ -28,11 +28,14 @@ func checkDataDisk(tx *resource.Tx, id arm.ID, i int, disk, old map[string]any) 
 
 // checkAttached refuses a disk that another machine has.
 func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target string) *arm.Error {
-	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
-		return nil
-	}
 	ref := arm.Text(disk, "managedDisk", "id")
 	d, ok := arm.ParseID(ref)
+	if !strings.EqualFold(arm.Text(disk, "createOption"), "Attach") {
+		return checkMade(tx, id, disk, target)
+	}
+	if ok && !isDisk(id, d) {
+		return notADisk(target)
+	}
 	if !ok || tx.Get(d) == nil {
 		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
 	}
@@ -42,6 +45,42 @@ func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target
 		return e
 	}
 	return nil
+}
+
+// checkMade refuses a disk to be made with a machine that cannot be: of a name that another machine's has, what is no disk, or in a group that is not there.
+// The first in the words that clients report, as they are remembered: no recording is at hand.
+func checkMade(tx *resource.Tx, vm arm.ID, disk map[string]any, target string) *arm.Error {
+	ref := arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(disk, "name")}}
+	if given := arm.Text(disk, "managedDisk", "id"); given != "" {
+		var ok bool
+		if ref, ok = arm.ParseID(given); !ok || !isDisk(vm, ref) {
+			return notADisk(target)
+		}
+		if group := arm.GroupID(ref); tx.Get(group) == nil {
+			return arm.NotFound(group)
+		}
+	}
+	d := tx.Get(ref)
+	if d == nil {
+		return nil
+	}
+	if by := arm.Text(d.Body(), "managedBy"); by != "" && !strings.EqualFold(by, vm.String()) {
+		e := arm.Errorf(http.StatusConflict, "ConflictingUserInput", "Disk '%s' already exists in resource group '%s'. Only CreateOption.Attach is supported.", ref.Name(), ref.ResourceGroup)
+		e.Target = target
+		return e
+	}
+	return nil
+}
+
+// isDisk reports whether an id is that of a disk a machine may have: one of its own subscription.
+func isDisk(vm, id arm.ID) bool {
+	return strings.EqualFold(id.Type(), "Microsoft.Compute/disks") && !id.Collection() && id.ResourceGroup != "" && strings.EqualFold(id.Subscription, vm.Subscription)
+}
+
+func notADisk(target string) *arm.Error {
+	e := arm.Errorf(http.StatusBadRequest, "InvalidParameter", "The value of parameter %s.managedDisk.id is invalid.", target)
+	e.Target = target + ".managedDisk.id"
+	return e
 }
 
 // attach takes the data disks a machine's document names, and lets go of those it named before.
@@ -164,6 +203,7 @@ func goWith(tx *resource.Tx, machine map[string]any) {
 }
 
 func fillDisk(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	delete(body, "managedBy") // is the service's, whatever a client says
 	p := arm.Object(body, "properties")
 	p["uniqueId"] = arm.Derived("disk", id.String())
 	if arm.Text(p, "diskState") == "" {

@@ -88,7 +88,14 @@ func checkNIC(tx *resource.Tx, id arm.ID, body, _ map[string]any) *arm.Error {
 	if len(configs) == 0 {
 		return arm.Errorf(http.StatusBadRequest, "NetworkInterfaceMustHaveOneIpConfiguration", "Network interface %s must have at least one IP configuration.", id)
 	}
+	static := map[string]bool{}
 	for _, c := range configs {
+		if address := arm.Text(c, "properties", "privateIPAddress"); address != "" && strings.EqualFold(arm.Text(c, "properties", "privateIPAllocationMethod"), "Static") {
+			if in := strings.ToLower(arm.Text(c, "properties", "subnet", "id")) + " " + address; static[in] {
+				return arm.Errorf(http.StatusBadRequest, "PrivateIPAddressIsAllocated", "IP configuration %s/ipConfigurations/%s is using the private IP address %s which is already allocated to resource %[1]s.", id, arm.Text(c, "name"), address)
+			}
+			static[strings.ToLower(arm.Text(c, "properties", "subnet", "id"))+" "+address] = true
+		}
 		for _, ref := range []string{arm.Text(c, "properties", "subnet", "id"), arm.Text(c, "properties", "publicIPAddress", "id")} {
 			if ref != "" && !tx.Exists(ref) {
 				return arm.InvalidReference(ref, id)

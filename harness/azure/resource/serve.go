@@ -90,7 +90,7 @@ func decode(r *Request) (map[string]any, *arm.Error) {
 	if err != nil || body == nil {
 		return nil, arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%v'.", err)
 	}
-	maps.DeleteFunc(body, func(k string, _ any) bool { return strings.HasPrefix(k, state.HiddenPrefix) })
+	maps.DeleteFunc(body, func(k string, _ any) bool { return strings.HasPrefix(strings.ToLower(k), state.HiddenPrefix) })
 	return body, nil
 }
 

@@ -91,7 +91,7 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 	if id.Provider == "" {
 		fresh["type"] = "Microsoft.Resources/" + typ.Name
 	}
-	if typ.Tagged {
+	if delete(fresh, "etag"); typ.Tagged { // it is the service's, not a client's
 		fresh["etag"] = ""
 	}
 	properties := arm.Object(fresh, "properties")

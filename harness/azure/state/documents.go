@@ -136,9 +136,12 @@ func tag(v any, etag string) {
 	switch x := v.(type) {
 	case map[string]any:
 		for k, e := range x {
-			tag(e, etag)
-			if k == "etag" {
+			switch k {
+			case "etag":
 				x[k] = etag
+			case "tags": // are a client's own, whatever their names
+			default:
+				tag(e, etag)
 			}
 		}
 	case []any:
