@@ -63,7 +63,7 @@ func (d *deployment) remove(tx *resource.Tx) {
 		}
 		tx.SetState(r.id, "Deleting")
 		tx.Start(r.id, "delete", state.Work{Do: resource.Delete}, func(tx *resource.Tx, failure *arm.Error) {
-			if d.over {
+			if d.over.Load() {
 				return
 			}
 			became := arm.Succeeded

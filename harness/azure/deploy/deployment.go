@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -70,8 +71,8 @@ type deployment struct {
 	body     map[string]any                 // that it was asked for with
 	resumed  map[string]bool                // of one that another process began: what it has made
 	outer    bool                           // its template was evaluated in the scope of the one around it
-	over     bool
-	removing *removal // of complete mode
+	over     atomic.Bool                    // asked by what is nested in it, in whichever subscription that is
+	removing *removal                       // of complete mode
 
 	mu sync.Mutex // over what resources are at: whoever lists operations reads it
 }
@@ -229,8 +230,8 @@ func (d *deployment) halt(tx *resource.Tx) {
 // runningWithin are the deployments within one that run, however deep.
 func (d *deployment) runningWithin() (out []*deployment) {
 	for _, r := range d.resources {
-		if r.inner != nil && !r.inner.over {
-			out = append(append(out, r.inner), r.inner.runningWithin()...)
+		if inner := r.inner.Load(); inner != nil && !inner.over.Load() {
+			out = append(append(out, inner), inner.runningWithin()...)
 		}
 	}
 	return out
@@ -238,11 +239,11 @@ func (d *deployment) runningWithin() (out []*deployment) {
 
 // stop lets a deployment do nothing more, nor those within it.
 func (d *deployment) stop() {
-	d.over = true
+	d.over.Store(true)
 	d.all.running.Delete(d.id.Key())
 	for _, r := range d.resources {
-		if r.inner != nil {
-			r.inner.stop()
+		if inner := r.inner.Load(); inner != nil {
+			inner.stop()
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (d *deployment) failed() bool {
 
 // end tells how it went.
 func (d *deployment) end(tx *resource.Tx) {
-	d.over = true
+	d.over.Store(true)
 	d.all.running.Delete(d.id.Key())
 	failure := d.failure()
 	if d.fails != nil && failure == nil {

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -40,7 +41,7 @@ type deployed struct {
 	failure      *arm.Error
 	begun, ended time.Time
 	attempts     int
-	inner        *deployment
+	inner        atomic.Pointer[deployment] // of another subscription it is seen to from two, each alone in its own
 }
 
 // loop is a resource with copy: others depend on all of it.

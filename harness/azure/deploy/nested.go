@@ -65,7 +65,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 	}
 	// It begins when this deployment's turn is over: it may end at once, and would go through this one's list while that is gone through.
 	tx.After(r.id.Subscription, 0, func(tx *resource.Tx) {
-		if d.over {
+		if d.over.Load() {
 			return
 		}
 		inner, bad := d.all.prepare(tx.View, r.id, caller, body)
@@ -81,7 +81,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 			ended(tx, bad)
 			return
 		}
-		r.inner = inner
+		r.inner.Store(inner)
 		inner.outer = !strings.EqualFold(arm.Text(body, "properties", "expressionEvaluationOptions", "scope"), "inner")
 		inner.nested = ended
 		inner.document(tx, "Running", nil, nil)

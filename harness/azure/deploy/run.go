@@ -24,14 +24,14 @@ func (e *notYet) Unwrap() error { return template.ErrNotReady }
 // advance starts every resource whose dependencies are done, and ends the deployment when nothing is left to do. It is called when it begins
 // and whenever an operation of its own has ended, so that it takes as long as its resources do.
 func (d *deployment) advance(tx *resource.Tx) {
-	for !d.over && len(d.ready) > 0 {
+	for !d.over.Load() && len(d.ready) > 0 {
 		r := d.ready[0]
 		d.ready = d.ready[1:]
 		if failure := arm.Guarded(func() *arm.Error { d.start(tx, r); return nil }); failure != nil {
 			d.settle(tx, r, failure)
 		}
 	}
-	if d.over || d.active > 0 {
+	if d.over.Load() || d.active > 0 {
 		return
 	}
 	if d.complete() && d.removing == nil && !d.failed() {
@@ -78,7 +78,7 @@ func (d *deployment) settle(tx *resource.Tx, r *deployed, failure *arm.Error) {
 
 // settled goes on after a resource's own operation has ended.
 func (d *deployment) settled(tx *resource.Tx, r *deployed, failure *arm.Error) {
-	if d.over {
+	if d.over.Load() {
 		return
 	}
 	d.settle(tx, r, failure)
@@ -225,7 +225,7 @@ func (d *deployment) again(tx *resource.Tx, r *deployed, wait time.Duration, bad
 		d.set(r, running, nil, tx.Now())
 	}
 	tx.After(d.id.Subscription, max(wait, time.Second), func(tx *resource.Tx) {
-		if d.over || r.state != running {
+		if d.over.Load() || r.state != running {
 			return
 		}
 		d.mu.Lock()
@@ -252,7 +252,7 @@ func (d *deployment) poll(tx *resource.Tx, r *deployed, op string) {
 		kind = p + "/locations/operations"
 	}
 	tx.After(d.id.Subscription, every, func(tx *resource.Tx) {
-		if now, ok := tx.Find(op); d.over || !ok || now.Status != arm.InProgress || r.state != running {
+		if now, ok := tx.Find(op); d.over.Load() || !ok || now.Status != arm.InProgress || r.state != running {
 			return
 		}
 		_, _ = d.all.draw(d.caller, "GET "+kind, r.id.Key()) // a poll that is throttled is made again
