@@ -34,7 +34,7 @@ func TestQuorum(t *testing.T) { bootstrap.Run(t, "Quorum", &suite) }
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, experiment.Options{}) },
 	Entry(nil, "etcd-quorum-table", Label("tier: quick", "needs: etcd"), NodeTimeout(10*time.Minute)),
-	Entry(nil, "control-plane-power-loss", Label("tier: quick", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "control-plane-power-loss", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "partition-leader", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "partition-minority", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "partition-ring", Label("tier: full", "needs: etcd"), NodeTimeout(10*time.Minute)),
