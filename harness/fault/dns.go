@@ -197,21 +197,11 @@ func (*dnsLost) Effective(ctx context.Context, e *Env, machines []string) ([]pla
 	for i, m := range machines {
 		out = append(out, saw("packet filter of "+m, "%d packets to port 53 were dropped", dropped[i]))
 	}
-	none := errors.New("no pod on another node was told to ask")
-	for _, m := range unharmed(e, machines) {
-		seen, err := answered(ctx, e, client, m)
-		switch {
-		case apierrors.IsNotFound(err): // it is on one of them
-		case err != nil:
-			return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
-		default:
-			out, none = append(out, seen), nil
-		}
+	well, err := elsewhere(e, machines, "no pod on another node was told to ask", func(m string) (plan.Evidence, error) { return answered(ctx, e, client, m) })
+	if err != nil {
+		return nil, err
 	}
-	if none != nil && len(e.besides) == 0 { // else it may be on one that another fault holds by now
-		return nil, controlError{none}
-	}
-	return out, nil
+	return append(out, well...), nil
 }
 
 // Recovered: Recover has seen pods answered; none of them is left, and nothing drops queries.
@@ -220,12 +210,8 @@ func (*dnsLost) Recovered(ctx context.Context, e *Env, machines []string) ([]pla
 	if err != nil {
 		return nil, err
 	}
-	left, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: askerLabel})
-	if err != nil {
-		return nil, fmt.Errorf("pods that ask: %w", err)
-	}
-	if len(left.Items) > 0 {
-		return nil, fmt.Errorf("the pod %s is there", left.Items[0].Name)
+	if err := noPods(ctx, client, askerLabel); err != nil {
+		return nil, err
 	}
 	return []plan.Evidence{saw("pods", "new questions were answered on %s over %s, and no pod that asks is left", strings.Join(machines, ", "), strings.Join(over(), " and "))}, nil
 }

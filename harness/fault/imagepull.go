@@ -105,18 +105,10 @@ const (
 
 // removePods removes all there are of a label, and waits for it: another of its name is not made beside one that is ending.
 func removePods(ctx context.Context, client kubernetes.Interface, label string) error {
-	pods := client.CoreV1().Pods(metav1.NamespaceDefault)
-	of := metav1.ListOptions{LabelSelector: label}
-	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{}, of); err != nil {
+	if err := client.CoreV1().Pods(metav1.NamespaceDefault).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: label}); err != nil {
 		return fmt.Errorf("pods of %s: %w", label, err)
 	}
-	return cluster.Await(ctx, "the end of the pods of "+label, cluster.Wait{For: witnessGone}, func(ctx context.Context) error {
-		left, err := pods.List(ctx, of)
-		if err == nil && len(left.Items) > 0 {
-			err = fmt.Errorf("%s is there", left.Items[0].Name)
-		}
-		return err
-	})
+	return cluster.Await(ctx, "the end of the pods of "+label, cluster.Wait{For: witnessGone}, func(ctx context.Context) error { return noPods(ctx, client, label) })
 }
 
 // Recover lets the machines pull again, and has a new witness on each of them do so: the old one's kubelet waits longer after every failure.
@@ -177,21 +169,42 @@ func (*imagePullFails) Effective(ctx context.Context, e *Env, machines []string)
 		}
 		out = append(out, saw("kubelet of "+m, "%s: %s", reason, message))
 	}
-	none := errors.New("no other node has been asked to pull the image")
+	well, err := elsewhere(e, machines, "no other node has been asked to pull the image", func(m string) (plan.Evidence, error) { return ran(ctx, client, m) })
+	if err != nil {
+		return nil, err
+	}
+	return append(out, well...), nil
+}
+
+// elsewhere looks at what a pod beside those on the machines says: that one should be well. none says that there is no such pod.
+func elsewhere(e *Env, machines []string, none string, look func(machine string) (plan.Evidence, error)) ([]plan.Evidence, error) {
+	var out []plan.Evidence
 	for _, m := range unharmed(e, machines) {
-		pulled, err := ran(ctx, client, m)
+		seen, err := look(m)
 		switch {
 		case apierrors.IsNotFound(err): // it is on one of them
 		case err != nil:
 			return nil, controlError{fmt.Errorf("it should not be affected, and: %w", err)}
 		default:
-			out, none = append(out, pulled), nil
+			out = append(out, seen)
 		}
 	}
-	if none != nil && len(e.besides) == 0 { // else it may be on one that another fault holds by now
-		return nil, controlError{none}
+	if len(out) == 0 && len(e.besides) == 0 { // else it may be on one that another fault holds by now
+		return nil, controlError{errors.New(none)}
 	}
 	return out, nil
+}
+
+// noPods says which pod of a label is still there.
+func noPods(ctx context.Context, client kubernetes.Interface, label string) error {
+	left, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: label})
+	if err == nil && len(left.Items) > 0 {
+		err = fmt.Errorf("%s is there", left.Items[0].Name)
+	}
+	if err != nil {
+		return fmt.Errorf("pods of %s: %w", label, err)
+	}
+	return nil
 }
 
 // Recovered: Recover has seen the image pulled; no witness is left.
@@ -200,12 +213,8 @@ func (*imagePullFails) Recovered(ctx context.Context, e *Env, machines []string)
 	if err != nil {
 		return nil, err
 	}
-	left, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: witnessLabel})
-	if err != nil {
-		return nil, fmt.Errorf("witnesses: %w", err)
-	}
-	if len(left.Items) > 0 {
-		return nil, fmt.Errorf("the witness %s is there", left.Items[0].Name)
+	if err := noPods(ctx, client, witnessLabel); err != nil {
+		return nil, err
 	}
 	return []plan.Evidence{saw("API server", "a new witness has pulled its image on %s, and none is left", strings.Join(machines, ", "))}, nil
 }
