@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,21 +148,17 @@ func (g rateGauge) good(ctx context.Context, e *Env, near, far string) (plan.Evi
 
 // flood sends packets that nobody wants for so short a time that none of them, and of what is sent beside them, waits for longer than a shaped link lets it.
 func (g rateGauge) flood(ctx context.Context, e *Env, from, to string, limited bool) (string, error) {
-	const discard, size, headers, times, lasts, every = 9, 1200, 42, 2, 300 * time.Millisecond, 5 * time.Millisecond
-	ms, err := machinesOf(e, []string{from, to})
+	const size, headers, times, lasts, every = 1200, 42, 2, 300 * time.Millisecond, 5 * time.Millisecond
+	dial, other, err := unserved(e, from, to)
 	if err != nil {
 		return "", err
 	}
-	d, err := cluster.As[cluster.Dialer](ms[0])
-	if err != nil {
-		return "", err
-	}
-	conn, err := d.Dial(ctx, "udp", netip.AddrPortFrom(ms[1].Addr(), discard).String())
+	conn, err := dial(ctx, "udp")
 	if err != nil {
 		return "", fmt.Errorf("%s to %s: %w", from, to, err)
 	}
 	defer func() { _ = conn.Close() }()
-	before, err := received(ctx, ms[1])
+	before, err := received(ctx, other)
 	if err != nil {
 		return "", err
 	}
@@ -177,7 +172,7 @@ func (g rateGauge) flood(ctx context.Context, e *Env, from, to string, limited b
 			}
 		}
 	}
-	after, err := received(ctx, ms[1])
+	after, err := received(ctx, other)
 	if err != nil {
 		return "", err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,20 +46,15 @@ type strays struct {
 }
 
 func sendStrays(ctx context.Context, e *Env, from, to string) (*strays, error) {
-	const discard = 9
-	ms, err := machinesOf(e, []string{from, to})
+	dial, other, err := unserved(e, from, to)
 	if err != nil {
 		return nil, err
 	}
-	d, err := cluster.As[cluster.Dialer](ms[0])
-	if err != nil {
-		return nil, err
-	}
-	conn, err := d.Dial(ctx, "udp", netip.AddrPortFrom(ms[1].Addr(), discard).String())
+	conn, err := dial(ctx, "udp")
 	if err != nil {
 		return nil, fmt.Errorf("%s to %s: %w", from, to, err)
 	}
-	return &strays{conn: conn, to: ms[1]}, nil
+	return &strays{conn: conn, to: other}, nil
 }
 
 // send sends one. A socket first tells that one before it was refused, and sends nothing.

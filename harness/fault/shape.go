@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -252,15 +253,26 @@ func each(ctx context.Context, e *Env, of []string, look lookAtPair) (out []plan
 	return out, nil
 }
 
-// knocks connects from one machine to another, each time after a pause, to a port that nobody serves: a kernel answers that at once, with a refusal,
-// whatever its programs do. Of each try it tells how long the answer took, and less than nothing of one that did not come within a time.
-func knocks(ctx context.Context, e *Env, from, to string, tries int, pause, within time.Duration) ([]time.Duration, error) {
+// unserved dials from one machine a port of another that nobody serves (discard, RFC 863), and gives the other.
+func unserved(e *Env, from, to string) (dial func(ctx context.Context, network string) (net.Conn, error), other cluster.Machine, err error) {
 	const discard = 9
 	ms, err := machinesOf(e, []string{from, to})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d, err := cluster.As[cluster.Dialer](ms[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, network string) (net.Conn, error) {
+		return d.Dial(ctx, network, netip.AddrPortFrom(ms[1].Addr(), discard).String())
+	}, ms[1], nil
+}
+
+// knocks connects from one machine to another, each time after a pause, to a port that nobody serves: a kernel answers that at once, with a refusal,
+// whatever its programs do. Of each try it tells how long the answer took, and less than nothing of one that did not come within a time.
+func knocks(ctx context.Context, e *Env, from, to string, tries int, pause, within time.Duration) ([]time.Duration, error) {
+	dial, _, err := unserved(e, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +285,7 @@ func knocks(ctx context.Context, e *Env, from, to string, tries int, pause, with
 			ctx, cancel := context.WithTimeout(ctx, within)
 			defer cancel()
 			start := time.Now()
-			conn, err := d.Dial(ctx, "tcp", netip.AddrPortFrom(ms[1].Addr(), discard).String())
+			conn, err := dial(ctx, "tcp")
 			switch kind := cluster.FailureOf(err); {
 			case err == nil:
 				took[i] = time.Since(start)
