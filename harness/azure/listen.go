@@ -178,7 +178,7 @@ func (t *Twin) tick(ctx context.Context) {
 // announce writes the authority's certificate, and then the file that says that everything answers.
 func (s *Server) announce(l Listen) error {
 	if l.CAOut != "" {
-		if err := writeFile(l.CAOut, s.CA, 0o644); err != nil {
+		if err := WriteFile(l.CAOut, s.CA, 0o644); err != nil {
 			return err
 		}
 		whole, err := filepath.Abs(l.CAOut) // whoever reads the ready file may be elsewhere
@@ -194,7 +194,7 @@ func (s *Server) announce(l Listen) error {
 	if err != nil {
 		return fmt.Errorf("ready file: %w", err)
 	}
-	return writeFile(l.ReadyFile, append(raw, '\n'), 0o600) // the control listener's token is in it
+	return WriteFile(l.ReadyFile, append(raw, '\n'), 0o600) // the control listener's token is in it
 }
 
 // loopback refuses an address that others reach, unless that is wanted: the twin gives tokens to anybody.

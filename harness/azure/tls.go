@@ -145,8 +145,8 @@ func (a *authority) leaf(name string) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// writeFile puts a file in place at once: whoever sees it sees all of it, and nobody but its owner before it has its mode.
-func writeFile(path string, data []byte, mode os.FileMode) error {
+// WriteFile puts a file in place at once: whoever sees it sees all of it, and nobody but its owner before it has its mode.
+func WriteFile(path string, data []byte, mode os.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
 	if err != nil {
 		return cluster.Usagef("%s cannot be written: %w", path, err)

@@ -5,11 +5,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -36,30 +36,11 @@ func armStateExport() *cobra.Command {
 			if len(args) == 0 {
 				return printJSON(cmd.OutOrStdout(), state)
 			}
-			file, err := os.CreateTemp(filepath.Dir(args[0]), filepath.Base(args[0])+".new-") // a state may hold secrets: it is its owner's
-			if err != nil {
-				return cluster.Usagef("state: %w", err)
-			}
-			if err := writeAll(file, state); err != nil {
-				return cluster.Usagef("state: %w", err)
-			}
-			return os.Rename(file.Name(), args[0])
+			return azure.WriteFile(args[0], state, 0o600) // a state may hold secrets: it is its owner's
 		},
 	}
 	ready.add(c)
 	return c
-}
-
-// writeAll writes a file and closes it, and leaves none that is not whole.
-func writeAll(f *os.File, raw []byte) error {
-	_, err := f.Write(raw)
-	if shut := f.Close(); err == nil {
-		err = shut
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 func armStateImport() *cobra.Command {
