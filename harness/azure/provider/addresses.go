@@ -233,13 +233,19 @@ func allocated(v resource.View, subnet, but arm.ID) map[string]string {
 // allocate gives addresses to the configurations of a document that name a subnet and have none: those they had, or the first that are free. It keeps
 // those they have, but for a dynamic one that another has: the service, not the client, chooses that.
 func allocate(tx *resource.Tx, by arm.ID, configs []map[string]any, before []map[string]any) {
-	taken := map[string]map[string]string{} // by subnet
+	type room struct {
+		taken map[string]string
+		space []netip.Prefix
+	}
+	rooms := map[string]room{} // by subnet: each is looked at once
 	in := func(ref string) (map[string]string, []netip.Prefix) {
-		subnet, space := subnetOf(tx.View, ref)
-		if key := subnet.Key(); taken[key] == nil {
-			taken[key] = allocated(tx.View, subnet, by)
+		id, _ := arm.ParseID(ref)
+		key := id.Key()
+		if _, seen := rooms[key]; !seen {
+			subnet, space := subnetOf(tx.View, ref)
+			rooms[key] = room{allocated(tx.View, subnet, by), space}
 		}
-		return taken[subnet.Key()], space
+		return rooms[key].taken, rooms[key].space
 	}
 	var without []map[string]any
 	for _, static := range []bool{true, false} { // what is static is so before anything is chosen

@@ -50,7 +50,7 @@ func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target
 // checkMade refuses a disk to be made with a machine that cannot be: of a name that another machine's has, what is no disk, or in a group that is not there.
 // The first in the words that clients report, as they are remembered: no recording is at hand.
 func checkMade(tx *resource.Tx, vm arm.ID, disk map[string]any, target string) *arm.Error {
-	ref := arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(disk, "name")}}
+	ref := diskNamed(vm, arm.Text(disk, "name"))
 	if given := arm.Text(disk, "managedDisk", "id"); given != "" {
 		var ok bool
 		if ref, ok = arm.ParseID(given); !ok || !isDisk(vm, ref) {
@@ -70,6 +70,11 @@ func checkMade(tx *resource.Tx, vm arm.ID, disk map[string]any, target string) *
 		return e
 	}
 	return nil
+}
+
+// diskNamed is the disk of a name that is made with a machine: in its group.
+func diskNamed(vm arm.ID, name string) arm.ID {
+	return arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{name}}
 }
 
 // isDisk reports whether an id is that of a disk a machine may have: one of its own subscription.
@@ -134,7 +139,7 @@ func disk(tx *resource.Tx, vm arm.ID, entry map[string]any, location string) {
 	managed := arm.Object(entry, "managedDisk")
 	ref, ok := arm.ParseID(arm.Text(managed, "id"))
 	if !ok {
-		ref = arm.ID{Subscription: vm.Subscription, ResourceGroup: vm.ResourceGroup, Provider: "Microsoft.Compute", Types: []string{"disks"}, Names: []string{arm.Text(entry, "name")}}
+		ref = diskNamed(vm, arm.Text(entry, "name"))
 		managed["id"] = ref.String()
 	}
 	d := tx.Get(ref)
@@ -181,7 +186,7 @@ func disksOf(body map[string]any) []map[string]any {
 func reserve(tx *resource.Tx, machine map[string]any, off bool) {
 	state := map[bool]string{true: "Reserved", false: "Attached"}[off]
 	for _, d := range disksOf(machine) {
-		if id, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok && tx.Get(id) != nil {
+		if id, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok {
 			tx.Edit(id, func(b map[string]any) { arm.Object(b, "properties")["diskState"] = state })
 		}
 	}

@@ -18,7 +18,7 @@ func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
 	set := &resource.Type{Name: ns, Located: true, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
 		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
-		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm) })},
+		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
 	}}
 	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
@@ -166,12 +166,13 @@ func upgrade(tx *resource.Tx, set arm.ID, mode string) {
 		return
 	}
 	for _, vm := range instances(tx.View, set) {
-		tx.Edit(vm.ID, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = applied })
+		latest(tx, vm.ID, applied)
 	}
 }
 
-func latest(tx *resource.Tx, vm arm.ID) {
-	tx.Edit(vm, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = true })
+// latest tells an instance whether it has the model.
+func latest(tx *resource.Tx, vm arm.ID, applied bool) {
+	tx.Edit(vm, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = applied })
 }
 
 // eachInstance acts on the instances a request names, or on all of them.

@@ -96,8 +96,10 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if err := e.view().there(r.ID); err != nil {
 		return err
 	}
-	if err := e.view().groupThere(r.ID); err != nil {
-		return err
+	if r.Type.All { // it is of no provider, and there leaves it alone
+		if err := e.view().groupThere(r.ID); err != nil {
+			return err
+		}
 	}
 	page := e.options.Page
 	if top := r.Param("$top"); top != "" {
@@ -111,10 +113,6 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if bad != nil {
 		return bad
 	}
-	var keep func(*state.Document) bool
-	if fits != nil {
-		keep = func(d *state.Document) bool { return fits(d.Body()) }
-	}
 	after, err := base64.RawURLEncoding.DecodeString(r.Param("$skiptoken"))
 	if err != nil {
 		return arm.Errorf(http.StatusBadRequest, "InvalidSkipToken", "The provided skip token '%s' is invalid.", r.Param("$skiptoken"))
@@ -124,17 +122,14 @@ func (e *Engine) list(r *Request) *arm.Error {
 		list, everything = s.List, s.Everything
 	}
 	show := func(d *state.Document) []byte { return d.Raw }
-	switch passes := keep; {
+	switch {
 	case r.Type.All:
 		list, show = everything, brief
-		keep = func(d *state.Document) bool { return e.tracked(d) && (passes == nil || passes(d)) }
 	case strings.EqualFold(r.Param("$expand"), "instanceView"):
 		show = e.expanded
 	}
-	if all := keep; r.Type.Own {
-		keep = func(d *state.Document) bool {
-			return strings.EqualFold(d.ID.ResourceGroup, r.ID.ResourceGroup) && (all == nil || all(d))
-		}
+	keep := func(d *state.Document) bool {
+		return (!r.Type.All || e.tracked(d)) && (!r.Type.Own || strings.EqualFold(d.ID.ResourceGroup, r.ID.ResourceGroup)) && (fits == nil || fits(d.Body()))
 	}
 	docs, next := pageOf(list, r.ID, string(after), page, keep)
 	out := make([]byte, 0, 1024)
@@ -185,7 +180,7 @@ func pageOf(list func(collection arm.ID, after string, page int) ([]*state.Docum
 	for {
 		docs, more := list(collection, after, size-len(out))
 		for _, d := range docs {
-			if keep == nil || keep(d) {
+			if keep(d) {
 				out = append(out, d)
 			}
 		}
