@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +25,17 @@ type CallLog struct {
 	first  int          // the number of the first call
 	size   int
 	counts map[countKey]int
+	wanted map[wantKey]int
 }
+
+// wantKey is something of Azure that the twin does not have, and who wanted it.
+type wantKey struct{ call, principal string }
 
 type countKey struct {
 	operation, principal, budget, outcome string
 }
 
-func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}} }
+func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}, wanted: map[wantKey]int{}} }
 
 // Outcomes are what may become of a call.
 func Outcomes() []string { return []string{"ok", "throttled", "fault", "4xx", "5xx"} }
@@ -68,6 +73,35 @@ func (l *CallLog) add(c arm.Call) {
 		key.operation, key.principal = other, other
 	}
 	l.counts[key]++
+	if c.Unanswered == "" {
+		return
+	}
+	want := wantKey{strings.ToValidUTF8(c.Unanswered, "?"), c.Principal}
+	if _, known := l.wanted[want]; !known && len(l.wanted) >= maxCounts {
+		want = wantKey{other, other}
+	}
+	l.wanted[want]++
+}
+
+// Unanswered is how often a principal wanted something of Azure that the twin does not have.
+type Unanswered struct {
+	Call      string `json:"call"` // VERB and the path without names
+	Principal string `json:"principal"`
+	Count     int    `json:"count"`
+}
+
+// Unanswered lists what clients wanted and the twin does not have, most first.
+func (l *CallLog) Unanswered() []Unanswered {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Unanswered, 0, len(l.wanted))
+	for w, n := range l.wanted {
+		out = append(out, Unanswered{w.call, w.principal, n})
+	}
+	slices.SortFunc(out, func(a, b Unanswered) int {
+		return cmp.Or(b.Count-a.Count, strings.Compare(a.Call, b.Call), strings.Compare(a.Principal, b.Principal))
+	})
+	return out
 }
 
 // Since gives the calls from a number on, and the number to ask from next.
@@ -146,5 +180,5 @@ func (l *CallLog) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.first += l.size
-	l.chunks, l.size, l.counts = nil, 0, map[countKey]int{}
+	l.chunks, l.size, l.counts, l.wanted = nil, 0, map[countKey]int{}, map[wantKey]int{}
 }

@@ -55,6 +55,7 @@ func (t *Twin) control() http.Handler {
 	})
 	handle("GET /_twin/calls", t.selectCalls)
 	handle("DELETE /_twin/calls", func(*http.Request) (any, error) { t.calls.Reset(); return map[string]any{}, nil })
+	handle("GET /_twin/unanswered", func(*http.Request) (any, error) { return t.calls.Unanswered(), nil })
 	handle("GET /_twin/summary", func(*http.Request) (any, error) { return t.calls.Summary(), nil })
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{t})

@@ -93,7 +93,7 @@ func New(o Options) (*Twin, error) {
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(o.Clock, meters)), o.Types)
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
-	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject}, store, types)
+	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Namespaces: provider.Namespaces()}, store, types)
 	return t, nil
 }
 
@@ -233,6 +233,7 @@ func (t *Twin) admit(r *request) *arm.Error {
 func (t *Twin) name(r *request) *arm.Error {
 	id, ok := arm.ParseID(r.URL.Path)
 	if !ok {
+		r.Call.Unanswered = r.Method + " " + arm.Pattern(r.URL.Path)
 		return arm.Gatewayf(http.StatusNotFound, "InvalidResource", "The requested resource does not exist: %s", r.URL.Path)
 	}
 	r.ID = id

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +109,30 @@ func TestStateGoesToAFileAndBack(t *testing.T) {
 	}
 	if _, err := arm("state", "import", filepath.Join(t.TempDir(), "none.json")); err == nil {
 		t.Error("a file that is not there was imported")
+	}
+}
+
+func TestTopTellsWhatIsNotAnsweredAndWhoWantedIt(t *testing.T) {
+	twin, arm := armTold(t)
+	told, err := arm("top", "--once")
+	if err != nil || strings.Contains(told, "NOT ANSWERED") {
+		t.Errorf("before anything was asked: %q, %v", told, err)
+	}
+	for range 2 {
+		w := httptest.NewRecorder()
+		twin.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://management.example/subscriptions/s/providers/Microsoft.Cache/redis?api-version=2024-03-01", nil))
+		if w.Code != http.StatusUnauthorized {
+			t.Fatalf("without a token: %d %s", w.Code, w.Body)
+		}
+	}
+	want := "GET /subscriptions/{}/providers/Microsoft.Cache/redis"
+	if told, err = arm("top", "--once"); err != nil || !strings.Contains(told, "NOT ANSWERED") || !strings.Contains(told, want) || !strings.HasSuffix(strings.TrimSpace(told), "2") {
+		t.Errorf("%q, %v", told, err)
+	}
+	told, err = arm("top", "--once", "--json")
+	var said doings
+	if err != nil || json.Unmarshal([]byte(told), &said) != nil || len(said.Unanswered) != 1 || said.Unanswered[0].Call != want || said.Unanswered[0].Count != 2 {
+		t.Errorf("%q, %v", told, err)
 	}
 }
 

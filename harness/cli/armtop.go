@@ -18,7 +18,7 @@ func armTop() *cobra.Command {
 	var once, asJSON bool
 	var every time.Duration
 	c := &cobra.Command{
-		Use: "top", Short: "Show what clients do to a twin, by operation and principal", Args: cobra.NoArgs,
+		Use: "top", Short: "Show what clients do to a twin, by operation and principal, and what it does not answer", Args: cobra.NoArgs,
 		Example: "  drydock arm top --ready-file ready.json\n  drydock arm top --ready-file ready.json --once --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			twin, err := ready.find()
@@ -27,14 +27,17 @@ func armTop() *cobra.Command {
 			}
 			screen := term.IsTerminal(int(os.Stdout.Fd())) && !once
 			for {
-				var rows []azure.Row
-				if err := twin.AskControl(cmd.Context(), http.MethodGet, "summary", nil, &rows); err != nil {
+				var done doings
+				if err := twin.AskControl(cmd.Context(), http.MethodGet, "summary", nil, &done.Operations); err != nil {
+					return err
+				}
+				if err := twin.AskControl(cmd.Context(), http.MethodGet, "unanswered", nil, &done.Unanswered); err != nil {
 					return err
 				}
 				if screen {
 					printf(cmd.OutOrStdout(), "\x1b[H\x1b[2J")
 				}
-				if err := showRows(cmd.OutOrStdout(), rows, asJSON); err != nil || !screen {
+				if err := done.show(cmd.OutOrStdout(), asJSON); err != nil || !screen {
 					return err
 				}
 				select {
@@ -52,14 +55,26 @@ func armTop() *cobra.Command {
 	return c
 }
 
-func showRows(w io.Writer, rows []azure.Row, asJSON bool) error {
+// doings are what clients did, and what they wanted that the twin does not have.
+type doings struct {
+	Operations []azure.Row        `json:"operations"`
+	Unanswered []azure.Unanswered `json:"unanswered"`
+}
+
+func (d doings) show(w io.Writer, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return printJSON(w, d)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	printf(t, "OPERATION\tPRINCIPAL\tBUDGET\tOK\tTHROTTLED\tFAULTS\tFAILED\tAMPLIFICATION\n")
-	for _, r := range rows {
+	for _, r := range d.Operations {
 		printf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\n", r.Operation, r.Principal, r.Budget, r.OK, r.Throttled, r.Faults, r.Failed, r.Amplification())
+	}
+	if len(d.Unanswered) > 0 {
+		printf(t, "\nNOT ANSWERED: the twin has no such thing\tPRINCIPAL\tCALLS\n")
+	}
+	for _, u := range d.Unanswered {
+		printf(t, "%s\t%s\t%d\n", u.Call, u.Principal, u.Count)
 	}
 	return t.Flush()
 }

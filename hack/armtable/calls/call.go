@@ -91,7 +91,7 @@ func (c *caller) judge(e *azcore.ResponseError) string {
 	switch {
 	case e.StatusCode < 400 || e.StatusCode >= 500 || e.ErrorCode == "" || message(c.seen.body) == "":
 		return failed
-	case slices.Contains([]string{"InvalidResource", "InvalidResourceType", "InvalidAction"}, e.ErrorCode) || e.StatusCode == http.StatusMethodNotAllowed:
+	case slices.Contains([]string{"InvalidResource", "InvalidResourceType", "InvalidResourceNamespace", "InvalidAction"}, e.ErrorCode) || e.StatusCode == http.StatusMethodNotAllowed:
 		return unanswered
 	default:
 		return refused

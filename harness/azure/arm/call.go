@@ -13,10 +13,11 @@ type Call struct {
 	Principal    string    `json:"principal,omitempty"`
 	Region       string    `json:"region"`
 	Connection   int       `json:"connection"`
-	Poll         bool      `json:"poll,omitempty"`      // asks how an operation goes
-	Status       int       `json:"status"`              // HTTP; 0: the connection was cut
-	Throttled    string    `json:"throttled,omitempty"` // the policy that let it not pass
-	Over         string    `json:"over,omitempty"`      // through a proxy: the policy that would not have let it pass
-	Fault        string    `json:"fault,omitempty"`     // the fault that struck it
-	Seconds      float64   `json:"seconds"`             // of the wall's clock
+	Poll         bool      `json:"poll,omitempty"`       // asks how an operation goes
+	Status       int       `json:"status"`               // HTTP; 0: the connection was cut
+	Throttled    string    `json:"throttled,omitempty"`  // the policy that let it not pass
+	Over         string    `json:"over,omitempty"`       // through a proxy: the policy that would not have let it pass
+	Fault        string    `json:"fault,omitempty"`      // the fault that struck it
+	Seconds      float64   `json:"seconds"`              // of the wall's clock
+	Unanswered   string    `json:"unanswered,omitempty"` // what of Azure it wanted that the twin does not have: VERB and the path without names
 }

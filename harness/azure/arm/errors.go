@@ -74,6 +74,17 @@ func NotFound(id ID) *Error {
 	}
 }
 
+// Absence is what a type calls one of its resources that is not there, if it has words of its own; the format gets the resource's name.
+type Absence struct{ Code, Format string }
+
+// Of is the answer about one of them.
+func (a Absence) Of(id ID) *Error {
+	if a.Code == "" {
+		return NotFound(id)
+	}
+	return Gatewayf(http.StatusNotFound, a.Code, a.Format, id.Name())
+}
+
 // NotAllowed is the answer to a verb that a path does not take.
 func NotAllowed(r *http.Request) *Error {
 	return Errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method '%s' is not supported at scope '%s'.", r.Method, r.URL.Path)

@@ -4,6 +4,7 @@ package arm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,13 +18,22 @@ type ID struct {
 	Scope         string   // of an extension resource: what it is attached to
 }
 
-// ParseID takes a path apart. ok is false for what is no path of a subscription.
+// ParseID takes a path apart. ok is false for what is no path of a subscription, nor one of the tenant itself. Slashes that follow each other count as one:
+// the SDKs' generic calls have them where a resource has no parent.
 func ParseID(path string) (id ID, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) == 1 && strings.EqualFold(parts[0], "tenants") { // the one collection beside the subscriptions
-		return ID{Types: []string{"tenants"}}, true
+	if strings.Contains(path, "//") {
+		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 	}
-	if len(parts) == 0 || !strings.EqualFold(parts[0], "subscriptions") {
+	switch {
+	case len(parts) == 0:
+		return id, false
+	case strings.EqualFold(parts[0], "subscriptions"):
+	case len(parts) == 1 && strings.EqualFold(parts[0], "tenants"):
+		return ID{Types: []string{"tenants"}}, true
+	case strings.EqualFold(parts[0], "providers"):
+		return tenantID(parts)
+	default:
 		return id, false
 	}
 	if last := lastProvider(parts); last > 2 && hasProviderBefore(parts, last) { // an extension resource, such as a role assignment on a machine
@@ -63,14 +73,33 @@ func ParseID(path string) (id ID, ok bool) {
 		id.Types, id.Names = []string{"subscriptions"}, parts[1:min(2, len(parts))]
 		return id, true
 	}
-	for i, p := range rest {
+	id.Types, id.Names = alternating(rest)
+	return id, true
+}
+
+// tenantID takes a path apart that begins with a provider: what is the tenant's own. There are no management groups, nor what is attached to anything there.
+func tenantID(parts []string) (id ID, ok bool) {
+	switch {
+	case lastProvider(parts) > 0 || len(parts) > 1 && strings.EqualFold(parts[1], "Microsoft.Management"):
+		return id, false
+	case len(parts) <= 2:
+		return ID{Types: []string{"providers"}, Names: parts[1:]}, true
+	}
+	id.Provider = parts[1]
+	id.Types, id.Names = alternating(parts[2:])
+	return id, true
+}
+
+// alternating are the types of a path, and the names between them.
+func alternating(parts []string) (types, names []string) {
+	for i, p := range parts {
 		if i%2 == 0 {
-			id.Types = append(id.Types, p)
+			types = append(types, p)
 		} else {
-			id.Names = append(id.Names, p)
+			names = append(names, p)
 		}
 	}
-	return id, true
+	return types, names
 }
 
 // withinGroup reports whether something of a path can be in a resource group: groups and subscriptions are in none, and a namespace alone is nothing in it.
@@ -133,12 +162,14 @@ func (id ID) Top(n int) ID {
 // String is the path again.
 func (id ID) String() string {
 	var b strings.Builder
-	b.WriteString("/subscriptions/" + id.Subscription)
-	if id.Scope != "" {
-		b.Reset()
+	switch {
+	case id.Scope != "":
 		b.WriteString(id.Scope)
-	} else if id.ResourceGroup != "" {
-		b.WriteString("/resourceGroups/" + id.ResourceGroup)
+	case id.Subscription != "":
+		b.WriteString("/subscriptions/" + id.Subscription)
+		if id.ResourceGroup != "" {
+			b.WriteString("/resourceGroups/" + id.ResourceGroup)
+		}
 	}
 	types := id.Types
 	if id.Provider != "" {
@@ -166,6 +197,30 @@ func (id *ID) UnmarshalText(text []byte) error {
 	}
 	*id = parsed
 	return nil
+}
+
+// Pattern is a path without the names in it, to count calls by: /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/disks/{}. What is no path of
+// ARM's is told as it is.
+func Pattern(path string) string {
+	if _, ok := ParseID(path); !ok {
+		return path
+	}
+	parts := slices.DeleteFunc(strings.Split(path, "/"), func(p string) bool { return p == "" })
+	name := false // whether what comes is one
+	for i, p := range parts {
+		space := i > 0 && strings.EqualFold(parts[i-1], "providers") && strings.Contains(p, ".")
+		switch {
+		case space: // a namespace, after which types begin anew
+			name = false
+		case strings.EqualFold(p, "providers"):
+			name = true
+		case name:
+			parts[i], name = "{}", false
+		default:
+			name = true
+		}
+	}
+	return "/" + strings.Join(parts, "/")
 }
 
 // Key is the path as the store compares it.

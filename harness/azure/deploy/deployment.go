@@ -30,12 +30,12 @@ func Types(draw Draw) []*resource.Type {
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{
-		{Name: typeName, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Save: ds.save, Resume: ds.resume, Actions: map[string]resource.Action{
+		{Name: typeName, Absent: arm.Absence{Code: "DeploymentNotFound", Format: "Deployment '%s' could not be found."}, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Save: ds.save, Resume: ds.resume, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel, Code: http.StatusNoContent}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},
-		{Name: "exportTemplate", No: resource.Every, Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
-		{Name: "deployments/operations", Show: ds.operations},                                                                               // the path that SDKs list them by has no provider in it
+		{Name: "exportTemplate", No: resource.Every | resource.Reads, Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
+		{Name: "deployments/operations", Show: ds.operations}, // the path that SDKs list them by has no provider in it
 	}
 }
 

@@ -23,7 +23,7 @@ func Engine() (*resource.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a twin to hold against the SDK: %w", err)
 	}
-	return resource.New(resource.Options{Region: "westeurope"}, store, Types()), nil
+	return resource.New(resource.Options{Region: "westeurope", Namespaces: provider.Namespaces()}, store, Types()), nil
 }
 
 // Twin is the whole table, held against the twin.

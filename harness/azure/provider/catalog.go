@@ -17,7 +17,7 @@ import (
 func catalogTypes() []*resource.Type {
 	const images = "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/versions"
 	return []*resource.Type{
-		{Name: "tenants", Show: showTenants},
+		{Name: "tenants", In: resource.InTenant, Show: showTenants},
 		{Name: "locations", Show: showLocations},
 		{Name: "resources", All: true, No: resource.Every},
 		{Name: "Microsoft.Compute/skus", Show: showSKUs},
@@ -26,7 +26,7 @@ func catalogTypes() []*resource.Type {
 		{Name: "Microsoft.Network/locations/usages", Show: showNetworkUsages},
 		{Name: images, Bare: true, Show: showImages},
 		{Name: "Microsoft.Authorization/roleDefinitions", Show: showRoles},
-		{Name: "Microsoft.Storage/checkNameAvailability", No: resource.Every, Actions: map[string]resource.Action{"checknameavailability": {Anew: true, Now: checkStorageName}}},
+		{Name: "Microsoft.Storage/checkNameAvailability", No: resource.Every | resource.Reads, Actions: map[string]resource.Action{"checknameavailability": {Anew: true, Now: checkStorageName}}},
 	}
 }
 

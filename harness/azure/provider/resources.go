@@ -14,6 +14,9 @@ var providers = []string{ //nolint:gochecknoglobals // a constant list
 	"Microsoft.Authorization", "Microsoft.Compute", "Microsoft.ManagedIdentity", "Microsoft.Network", "Microsoft.Resources", "Microsoft.Storage",
 }
 
+// Namespaces are those that Azure has, whether the twin has types of them or not.
+func Namespaces() []string { return providers }
+
 // resourceTypes are those of no provider in particular, and of the small ones.
 func resourceTypes() []*resource.Type {
 	return []*resource.Type{

@@ -12,6 +12,7 @@ const (
 	Patches
 	Deletes
 	Every = Creates | Updates | Patches | Deletes
+	Reads = Deletes << 1 // of what is an action and nothing else
 )
 
 // Codes are the statuses that a type answers. 0 is the one that most have: 201 for what was created, 200 for what was changed, 202 for a DELETE that
@@ -64,6 +65,8 @@ func (t *Type) knows(method string) bool {
 		return no&Patches == 0
 	case http.MethodDelete:
 		return no&Deletes == 0
+	case http.MethodGet, http.MethodHead:
+		return no&Reads == 0
 	default:
 		return true
 	}

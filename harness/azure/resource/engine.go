@@ -17,6 +17,7 @@ type Options struct {
 	Subscription string // the one that is listed; any other exists as well
 	Page         int    // resources a page
 	Inject       Injector
+	Namespaces   []string // that Azure has, as it writes them; those of the types are among them
 }
 
 // Engine answers calls on resources of the types it was given.
@@ -26,6 +27,7 @@ type Engine struct {
 	types   map[string]*Type   // by name in lower case
 	inside  map[string][]*Type // by the name of the type whose documents hold them
 	loose   []looseRef
+	spaces  map[string]bool // namespaces in lower case
 }
 
 // looseRef is a loose reference of a type's.
@@ -36,9 +38,15 @@ type looseRef struct {
 
 // New makes one of a table of types.
 func New(o Options, s *state.Store, types []*Type) *Engine {
-	e := &Engine{options: o, store: s, types: map[string]*Type{}, inside: map[string][]*Type{}}
+	e := &Engine{options: o, store: s, types: map[string]*Type{}, inside: map[string][]*Type{}, spaces: map[string]bool{}}
+	for _, n := range o.Namespaces {
+		e.spaces[strings.ToLower(n)] = true
+	}
 	for _, t := range types {
 		name := strings.ToLower(t.Name)
+		if space, _, ok := strings.Cut(name, "/"); ok && strings.Contains(space, ".") {
+			e.spaces[space] = true
+		}
 		e.types[name] = t
 		for _, r := range t.Refs {
 			if r.Loose {

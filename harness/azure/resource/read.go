@@ -29,7 +29,7 @@ func (e *Engine) shown(r *Request) *arm.Error {
 		return arm.NotFound(r.ID)
 	}
 	if all, isList := body["value"].([]any); isList && r.ID.Collection() {
-		keep, bad := filter(r.Param("$filter"))
+		keep, bad := r.filter()
 		if bad != nil {
 			return bad
 		}
@@ -54,7 +54,7 @@ func (e *Engine) get(r *Request) *arm.Error {
 		if bad := e.view().groupThere(r.ID); bad != nil {
 			return bad
 		}
-		return arm.NotFound(r.ID)
+		return r.Type.Absent.Of(r.ID)
 	}
 	raw := d.Raw
 	if strings.EqualFold(r.Param("$expand"), "instanceView") {
@@ -80,10 +80,20 @@ func (e *Engine) expanded(d *state.Document) []byte {
 	return raw
 }
 
+// head answers whether there is such a thing.
 func (e *Engine) head(r *Request) {
-	status := http.StatusNoContent
-	if e.read(r) == nil {
-		status = http.StatusNotFound
+	there := false
+	switch {
+	case r.Type.Show != nil:
+		there = r.Type.Show(e.view(), r.ID) != nil
+	case r.Type.Inside != "":
+		there = e.getInside(r) == nil
+	default:
+		there = e.read(r) != nil
+	}
+	status := http.StatusNotFound
+	if there {
+		status = http.StatusNoContent
 	}
 	r.AnswerRaw(status, nil)
 }
@@ -109,7 +119,7 @@ func (e *Engine) list(r *Request) *arm.Error {
 		}
 		page = min(n, 1000)
 	}
-	fits, bad := filter(r.Param("$filter"))
+	fits, bad := r.filter()
 	if bad != nil {
 		return bad
 	}
@@ -189,6 +199,15 @@ func pageOf(list func(collection arm.ID, after string, page int) ([]*state.Docum
 		}
 		after = more
 	}
+}
+
+// filter is what the call's $filter lets pass; nil: everything.
+func (r *Request) filter() (func(body map[string]any) bool, *arm.Error) {
+	keep, bad := filter(r.Param("$filter"))
+	if bad != nil {
+		r.unanswered("?$filter")
+	}
+	return keep, bad
 }
 
 // filter reads the part of OData that these services take: comparisons by eq, joined by and. The names are paths below the resource or its properties.

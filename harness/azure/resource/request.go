@@ -30,6 +30,19 @@ func (r *Request) stale() state.Snapshot {
 	return r.Stale()
 }
 
+// unanswered notes that the twin does not have what is asked for, or a part of it: who looks at the twin is told, as the client is.
+func (r *Request) unanswered(part string) {
+	if r.URL != nil { // a question of what would be answered has none
+		r.Call.Unanswered = r.Method + " " + arm.Pattern(r.URL.Path) + part
+	}
+}
+
+// notAllowed refuses a verb.
+func (r *Request) notAllowed() *arm.Error {
+	r.unanswered("")
+	return arm.NotAllowed(r.Request)
+}
+
 // Param is a parameter of the query, whatever the case of its name.
 func (r *Request) Param(name string) string { return arm.Param(r.Query, name) }
 

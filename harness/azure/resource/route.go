@@ -17,15 +17,19 @@ func (e *Engine) Route(r *Request) *arm.Error {
 	if r.Method == http.MethodPost && id.Collection() && len(id.Types) > 1 {
 		id = id.Parent()
 	}
-	r.Type = e.typeOf(id)
-	if r.Type == nil {
-		if id.Provider == "" {
-			return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found.", id.Type())
-		}
+	if r.Type = e.typeOf(id); r.Type != nil && r.Type.within(id) {
+		return nil
+	}
+	r.unanswered("")
+	switch {
+	case id.Provider == "":
+		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found.", id.Type())
+	case !e.spaces[strings.ToLower(id.Provider)]:
+		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceNamespace", "The resource namespace '%s' is invalid.", id.Provider)
+	default:
 		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found in the namespace '%s' for api version '%s'.",
 			strings.Join(id.Types, "/"), id.Provider, r.Call.APIVersion)
 	}
-	return nil
 }
 
 // pollOf names the kind of poll a path is, as policies select it; empty: it is none.

@@ -33,12 +33,12 @@ func (e *Engine) do(r *Request) *arm.Error {
 		return e.poll(r)
 	case r.Method == http.MethodPost:
 		return e.change(r, (*Tx).post)
+	case !r.Type.knows(r.Method):
+		return r.notAllowed()
 	case r.Method == http.MethodGet && r.Type.Show != nil:
 		return e.shown(r)
 	case r.Method != http.MethodHead && r.Type.Show != nil: // it is made when somebody looks: nobody else makes it, and there is nothing to take away
-		return arm.NotAllowed(r.Request)
-	case !r.Type.knows(r.Method):
-		return arm.NotAllowed(r.Request)
+		return r.notAllowed()
 	case r.Method == http.MethodGet && r.ID.Collection():
 		return e.list(r)
 	case r.Method == http.MethodGet:
@@ -51,7 +51,7 @@ func (e *Engine) do(r *Request) *arm.Error {
 	case !r.ID.Collection() && r.Method == http.MethodDelete:
 		return e.change(r, func(tx *Tx, r *Request, _ map[string]any) *arm.Error { return tx.delete(r) })
 	default:
-		return arm.NotAllowed(r.Request)
+		return r.notAllowed()
 	}
 }
 

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"encoding/json"
+	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
 )
@@ -22,6 +23,9 @@ type Type struct {
 	Plain   bool   // its document has no provisioningState
 	Given   bool   // another resource makes it: Check refuses a PUT of what is not there
 	Returns bool   // a DELETE that is done at once answers what was deleted
+	In      Realm  // where its paths begin: in subscriptions, unless it says otherwise
+
+	Absent arm.Absence // what it is called when it is not there
 
 	AtOnce Verbs // what is over when it is answered; the rest starts an operation
 	No     Verbs // what its service does not know: 405
@@ -55,6 +59,21 @@ type Type struct {
 	Resume func(tx *Tx, id arm.ID, saved json.RawMessage) *arm.Error
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
+}
+
+// Realm is where paths of a type begin.
+type Realm uint8
+
+// The realms there are.
+const (
+	InSubscription Realm = iota
+	InTenant             // /providers/...
+	InBoth
+)
+
+// within reports whether a path may be one of the type's.
+func (t *Type) within(id arm.ID) bool {
+	return t.In == InBoth || (t.In == InTenant) == (id.Subscription == "" && len(id.Types) > 0 && !strings.EqualFold(id.Types[0], "subscriptions"))
 }
 
 // Action is a POST on a resource: it gives the answer at once, or an operation's end.

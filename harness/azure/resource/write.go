@@ -233,6 +233,7 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	}
 	a, known := r.Type.Actions[name]
 	if !known {
+		r.unanswered("")
 		return arm.Errorf(http.StatusNotFound, "InvalidAction", "The action '%s' is not one of the resource type '%s'.", name, r.Type.Name)
 	}
 	if r.Type.Show == nil && !a.Anew && tx.Get(id) == nil {
