@@ -167,12 +167,17 @@ func TestAReverseProxyNeedsNoProxySettings(t *testing.T) {
 
 func TestARecordingThatCannotBeReadIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	for name, content := range map[string]string{"empty": "", "rubbish": "{]\n", "no exchange": "{}\n"} {
+	good := `{"time":"2026-01-01T00:00:00Z","method":"GET","url":"https://management.azure.com/subscriptions/s","request":{},"status":200,"response":{}}` + "\n"
+	for name, c := range map[string]struct{ content, told string }{
+		"empty": {"", "empty"}, "white": {"\n \n", "empty"}, "rubbish": {"{]\n", "line 1"}, "no exchange": {good + "{}\n", "line 2 is no exchange"}, "cut off": {good + good[:40], "sed -i '$d'"},
+		"a call log": {`{"time":"2026-01-01T00:00:00Z","method":"GET","path":"/subscriptions/s","status":200}` + "\n", "arm budget"},
+		"har":        {"{\n \"log\": {\"entries\": []}\n}\n", "HAR"},
+	} {
 		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := proxy.LoadReplay(file); err == nil || !strings.Contains(err.Error(), file) {
+		if _, err := proxy.LoadReplay(file); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), c.told) || strings.Contains(err.Error(), "%!") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

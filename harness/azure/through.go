@@ -26,6 +26,7 @@ func (t *Twin) ServeProxy(ctx context.Context, o proxy.Options, l Listen) (_ *Se
 		return nil, err
 	}
 	o.AnyHost, o.TLS, o.Around, o.Now, o.Lost = l.AnyHost, a.config(), t.around, t.clock.Now, t.counted(o.Lost)
+	o.Principal = func(h http.Header) string { return identity.PrincipalOf(h.Get("Authorization")) }
 	p, err := proxy.New(o)
 	if err != nil {
 		return nil, err

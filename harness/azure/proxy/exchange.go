@@ -22,6 +22,9 @@ func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	sent, got := &copied{whole: true}, &copied{}
 	e := Exchange{Time: t.proxy.options.Now(), Method: req.Method, URL: req.URL.String(), Request: req.Header.Clone()}
+	if t.proxy.options.Principal != nil {
+		e.Principal = t.proxy.options.Principal(req.Header)
+	}
 	if req.Body != nil && req.Body != http.NoBody {
 		sent.body, sent.whole, sent.length = req.Body, false, req.ContentLength
 		req.Body = sent
@@ -30,6 +33,7 @@ func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.Seconds = t.proxy.options.Now().Sub(e.Time).Seconds()
 	e.Status, e.Response = resp.StatusCode, resp.Header.Clone()
 	got.body, got.length = resp.Body, resp.ContentLength
 	got.ended = func() {

@@ -19,7 +19,9 @@ import (
 
 // Exchange is one line of a recording.
 type Exchange struct {
-	Time     time.Time   `json:"time"`
+	Time      time.Time   `json:"time"`                // the request went on
+	Seconds   float64     `json:"seconds,omitempty"`   // until the head of the answer came
+	Principal string      `json:"principal,omitempty"` // whose token it was, which is not in it
 	Method   string      `json:"method"`
 	URL      string      `json:"url"`
 	Request  http.Header `json:"request"`
@@ -99,33 +101,64 @@ type Replay struct {
 
 // LoadReplay reads a recording.
 func LoadReplay(path string) (*Replay, error) {
+	all, err := ReadRecording(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replay{answers: map[string][]Exchange{}}
+	for i, e := range all {
+		key, err := replayKey(e.Method, e.URL)
+		if err != nil {
+			return nil, cluster.Usagef("recording %s: line %d: %w", path, i+1, err)
+		}
+		r.answers[key] = append(r.answers[key], e)
+	}
+	return r, nil
+}
+
+// ReadRecording reads one, in the order in which the exchanges ended. What is no recording is refused, and it is said what it looks like instead.
+func ReadRecording(path string) ([]Exchange, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, cluster.Usagef("recording: %w", err)
 	}
-	r := &Replay{answers: map[string][]Exchange{}}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, cluster.Usagef("recording %s is empty: it would answer nothing", path)
+	}
+	var out []Exchange
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 64<<20)
-	n := 0
-	for lines.Scan() {
-		n++
+	for n := 1; lines.Scan(); n++ {
 		var e Exchange
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil || e.Method == "" || e.Status == 0 {
-			return nil, cluster.Usagef("recording %s: line %d is no exchange: %w", path, n, err)
+		err := json.Unmarshal(lines.Bytes(), &e)
+		switch {
+		case err == nil && e.Method != "" && e.URL != "" && e.Status != 0 && !e.Time.IsZero():
+			out = append(out, e)
+		case n > 1 && raw[len(raw)-1] != '\n' && bytes.HasSuffix(raw, lines.Bytes()):
+			return nil, cluster.Usagef("recording %s: line %d, the last one, is cut off: whoever wrote it was ended. Take it away to use the others: sed -i '$d' %s", path, n, path)
+		default:
+			return nil, cluster.Usagef("recording %s: line %d is no exchange as drydock arm proxy --record writes it%s", path, n, instead(raw, lines.Bytes(), err))
 		}
-		key, err := replayKey(e.Method, e.URL)
-		if err != nil {
-			return nil, cluster.Usagef("recording %s: line %d: %w", path, n, err)
-		}
-		r.answers[key] = append(r.answers[key], e)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, cluster.Usagef("recording %s: %w", path, err)
 	}
-	if n == 0 {
-		return nil, cluster.Usagef("recording %s is empty: it would answer nothing", path)
+	return out, nil
+}
+
+// instead says what a file that is no recording looks like, as far as that can be told from all of it and the line that is none.
+func instead(all, line []byte, err error) string {
+	var doc, fields map[string]json.RawMessage
+	if json.Unmarshal(all, &doc) == nil && doc["log"] != nil {
+		return ": it looks like a HAR file, which browsers write"
 	}
-	return r, nil
+	if json.Unmarshal(line, &fields) == nil && fields["method"] != nil && fields["path"] != nil {
+		return ": it is a call log, which has no headers; drydock arm budget reads it"
+	}
+	if err != nil {
+		return ": " + err.Error()
+	}
+	return ": time, method, url or status are missing"
 }
 
 // replayKey is method, host, path and parameters in order: what makes two requests the same one.

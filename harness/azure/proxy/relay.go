@@ -42,6 +42,8 @@ type Options struct {
 	// Around is put around every call that is passed on: it counts, logs, and answers in the real endpoint's place where it will.
 	Around func(next http.Handler) http.Handler
 	Now    func() time.Time
+	// Principal names whose call it is, for the recording, by the request's headers; nil: nobody is named.
+	Principal func(http.Header) string
 }
 
 // Relay stands between clients and real endpoints: it passes on and records.
