@@ -5,6 +5,7 @@ package azure
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ type Options struct {
 	Tenant       string            // default: a fixed one
 	Subscription string            // the one the ready file names; any other exists as well
 	Seed         uint64            // of durations
+	Timings      *state.Timings    // how operations run, over what the twin has; nil: as it has it
 	MultiHeader  bool              // one x-ms-ratelimit-remaining-resource header a policy, instead of one with commas
 	Page         int               // resources a page; 100
 	Machines     provider.Machines // what virtual machines really are; nil: documents only
@@ -82,7 +84,7 @@ func New(o Options) (*Twin, error) {
 	if o.Clock == nil || o.Policy == nil {
 		return nil, cluster.Usagef("a twin needs a clock and a throttling policy")
 	}
-	store, err := state.New(o.Clock, o.Seed)
+	store, err := state.New(o.Clock, o.Seed, o.Timings)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +97,30 @@ func New(o Options) (*Twin, error) {
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
 	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Namespaces: provider.Namespaces()}, store, types)
 	return t, nil
+}
+
+// LoadTimings reads a file that says how operations run, over what a twin has. A type that no twin has is an error: it would change nothing.
+func LoadTimings(file string) (*state.Timings, error) {
+	t, err := state.LoadTimings(file)
+	if err != nil {
+		return nil, err
+	}
+	has := TypeNames()
+	for _, name := range slices.Sorted(maps.Keys(t.Types)) {
+		if !slices.ContainsFunc(has, func(typ string) bool { return strings.EqualFold(typ, name) }) {
+			return nil, cluster.Usagef("timings %s: types: %s: the twin has no such type; docs/arm.md lists those it has", file, name)
+		}
+	}
+	return t, nil
+}
+
+// TypeNames are the types of resources that every twin has.
+func TypeNames() []string {
+	var out []string
+	for _, t := range slices.Concat(provider.Types(nil), deploy.Types(nil)) {
+		out = append(out, t.Name)
+	}
+	return out
 }
 
 // draws lets what a deployment writes and polls cost its caller's budgets at the resource providers, as calls do: to them it is one more client. The

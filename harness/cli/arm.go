@@ -31,6 +31,7 @@ type armFlags struct {
 	options azure.Options
 	clock   string
 	policy  string
+	timings string
 	state   string
 	lab     string
 }
@@ -60,6 +61,7 @@ clock, whatever the twin's is.`,
 	fl := c.Flags()
 	fl.StringVar(&f.listen.Proxy, "proxy", "", "address of the forward proxy (default a free port beside the gateway)")
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
+	fl.StringVar(&f.timings, "timings", "", "file that says how long operations take and what clients are told of them, over what the twin has (fixtures/azure/operations.yaml is of its form)")
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")
@@ -87,6 +89,11 @@ func (f *armFlags) listenFlags(c *cobra.Command) {
 func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 	if f.options.Policy, err = throttle.LoadPolicy(f.policy); err != nil {
 		return err
+	}
+	if f.timings != "" {
+		if f.options.Timings, err = azure.LoadTimings(f.timings); err != nil {
+			return err
+		}
 	}
 	if f.options.Clock, err = arm.ParseClock(f.clock); err != nil {
 		return err

@@ -57,7 +57,8 @@ func TestBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	expired, empty, policy := expiredAuthority(t), filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "policy.yaml")
-	for path, content := range map[string]string{empty: "", policy: "name: mine\ngateway: {subscription: {reads: {capcity: 3}}}\n"} {
+	timings, typo := filepath.Join(t.TempDir(), "timings.yaml"), filepath.Join(t.TempDir(), "typo.yaml")
+	for path, content := range map[string]string{empty: "", timings: "types:\n  Microsoft.Compute/disks: {create: {min: 1s, mx: 2s}}\n", typo: "types:\n  Microsoft.Compute/disk: {form: async}\n", policy: "name: mine\ngateway: {subscription: {reads: {capcity: 3}}}\n"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -67,6 +68,9 @@ func TestBadInput(t *testing.T) {
 		want []string
 	}{
 		"policy with a typo":       {[]string{"arm", "serve", "--policy", policy}, []string{"policy.yaml", "capcity"}},
+		"timings with a typo":      {[]string{"arm", "serve", "--timings", timings}, []string{"timings.yaml", "line 2", "mx"}},
+		"timings of no type":       {[]string{"arm", "serve", "--timings", typo}, []string{"typo.yaml", "types: Microsoft.Compute/disk: the twin has no such type"}},
+		"no such timings":          {[]string{"arm", "serve", "--timings", file + "-none"}, []string{"timings", "no such file"}},
 		"no such policy":           {[]string{"arm", "serve", "--policy", "modern"}, []string{"modern", "current, legacy"}},
 		"twin's port in use":       {[]string{"arm", "serve", "--listen", "127.0.0.1:" + port}, []string{port, "port 0 chooses a free one"}},
 		"twin beyond the loopback": {[]string{"arm", "serve", "--listen", "0.0.0.0:0"}, []string{"--any-host"}},

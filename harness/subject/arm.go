@@ -10,6 +10,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -17,6 +18,7 @@ import (
 // ARM is a scenario without a cluster: real cloud providers, each against a twin of its own, while nodes are replaced.
 type ARM struct {
 	Policy    string       `yaml:"policy"`    // what the twin throttles by
+	Timings   string       `yaml:"timings"`   // file that says how operations run; empty: as the twin has it
 	Hostile   bool         `yaml:"hostile"`   // rejected calls count
 	Clock     string       `yaml:"clock"`     // how many times as fast as the wall's
 	ScaleSets int          `yaml:"scaleSets"` // of two instances each
@@ -69,7 +71,7 @@ type ARMSubject struct {
 }
 
 // Fields lists the names a file may use.
-const Fields = "policy, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
+const Fields = "policy, timings, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
 
 // Validate says what is wrong with it.
 func (a *ARM) Validate() error {
@@ -97,8 +99,19 @@ func (a *ARM) Validate() error {
 	if _, err := throttle.LoadPolicy(a.Policy); err != nil {
 		return err
 	}
+	if _, err := a.timings(); err != nil {
+		return err
+	}
 	_, err := arm.ParseClock(a.Clock)
 	return err
+}
+
+// timings reads those of its file; nil: the twin's own are good.
+func (a *ARM) timings() (*state.Timings, error) {
+	if a.Timings == "" {
+		return nil, nil // nothing is to be read
+	}
+	return azure.LoadTimings(a.Timings)
 }
 
 // Steps is the plan: every subject at the same time, each with a twin of its own.

@@ -67,7 +67,11 @@ func (s *story) start(ctx context.Context) error {
 	if s.clock, err = arm.ParseClock(spec.Clock); err != nil {
 		return err
 	}
-	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Hostile: spec.Hostile, Seed: uint64(s.run.Seed)}); err != nil {
+	timings, err := spec.timings()
+	if err != nil {
+		return err
+	}
+	if s.twin, err = azure.New(azure.Options{Clock: s.clock, Policy: policy, Timings: timings, Hostile: spec.Hostile, Seed: uint64(s.run.Seed)}); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.dir(), 0o755); err != nil {

@@ -19,7 +19,7 @@ func Types() []*resource.Type { return slices.Concat(provider.Types(nil), deploy
 
 // Engine is one of the twin's types, with nothing in it.
 func Engine() (*resource.Engine, error) {
-	store, err := state.New(arm.NewVirtualClock(time.Unix(0, 0)), 1)
+	store, err := state.New(arm.NewVirtualClock(time.Unix(0, 0)), 1, nil)
 	if err != nil {
 		return nil, fmt.Errorf("a twin to hold against the SDK: %w", err)
 	}

@@ -22,13 +22,13 @@ type Exchange struct {
 	Time      time.Time   `json:"time"`                // the request went on
 	Seconds   float64     `json:"seconds,omitempty"`   // until the head of the answer came
 	Principal string      `json:"principal,omitempty"` // whose token it was, which is not in it
-	Method   string      `json:"method"`
-	URL      string      `json:"url"`
-	Request  http.Header `json:"request"`
-	Sent     string      `json:"sent,omitempty"` // body
-	Status   int         `json:"status"`
-	Response http.Header `json:"response"`
-	Got      string      `json:"got,omitempty"` // body
+	Method    string      `json:"method"`
+	URL       string      `json:"url"`
+	Request   http.Header `json:"request"`
+	Sent      string      `json:"sent,omitempty"` // body
+	Status    int         `json:"status"`
+	Response  http.Header `json:"response"`
+	Got       string      `json:"got,omitempty"` // body
 	// Dropped says of bodies that are not in the recording what they were: who cannot read a body cannot take its secrets out.
 	Dropped *Dropped `json:"dropped,omitempty"`
 }

@@ -46,7 +46,7 @@ type operations struct {
 
 	beside  bool // what operations do takes time of its own
 	mu      sync.Mutex
-	timing  timings
+	timing  *Timings
 	random  *rand.Rand
 	byID    map[string]*Operation
 	due     dueHeap
@@ -55,8 +55,8 @@ type operations struct {
 	working map[string]*Operation // target -> the one whose work is being done; another that begins meanwhile waits for it
 }
 
-func newOperations(c arm.Clock, seed uint64) (*operations, error) {
-	t, err := loadTimings()
+func newOperations(c arm.Clock, seed uint64, own *Timings) (*operations, error) {
+	t, err := timings(own)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func newOperations(c arm.Clock, seed uint64) (*operations, error) {
 
 // lasts draws how long an operation takes; the caller holds the lock.
 func (o *operations) lasts(typ, verb string) time.Duration {
-	t := o.of(typ)
+	t := o.timing.of(typ)
 	span := t.Action
 	switch verb {
 	case "create":

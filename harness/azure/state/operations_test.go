@@ -10,7 +10,7 @@ import (
 
 func TestOperationsAge(t *testing.T) {
 	clock := arm.NewVirtualClock(time.Unix(0, 0))
-	s, err := New(clock, 1)
+	s, err := New(clock, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,9 +28,9 @@ type Store struct {
 // locks is how many writers there may be at a time. Two subscriptions that share one wait for each other, and nothing else.
 const locks = 256
 
-// New is empty; seed is that of how long operations take.
-func New(c arm.Clock, seed uint64) (*Store, error) {
-	ops, err := newOperations(c, seed)
+// New is empty; seed is that of how long operations take, and own says of some that they take other times than the twin's; nil: of none.
+func New(c arm.Clock, seed uint64, own *Timings) (*Store, error) {
+	ops, err := newOperations(c, seed, own)
 	if err != nil {
 		return nil, err
 	}
