@@ -101,3 +101,29 @@ func TestWhatAClientLeavesOutIsFilledIn(t *testing.T) {
 		t.Errorf("an address is %s", got)
 	}
 }
+
+func TestAPoolThatGoesIsLeftByItsInterfaces(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	pools := `"backendAddressPools":[{"name":"one"},{"name":"two"}]`
+	if status, code, message := c.putNetwork("loadBalancers/lb", pools); status >= http.StatusBadRequest {
+		t.Fatal(status, code, message)
+	}
+	pool := networkID("loadBalancers/lb/backendAddressPools/")
+	c.putNetwork("networkInterfaces/vm-nic", fmt.Sprintf(`"ipConfigurations":[{"name":"ip","properties":{"subnet":{"id":%q},"loadBalancerBackendAddressPools":[{"id":%q},{"id":%q}]}}]`,
+		networkID("virtualNetworks/net/subnets/default"), pool+"one", pool+"two"))
+	in := func() string {
+		t.Helper()
+		return c.do(http.MethodGet, networks+"networkInterfaces/vm-nic", "").Body.String()
+	}
+	if w := c.do(http.MethodDelete, networks+"loadBalancers/lb/backendAddressPools/two", ""); w.Code != http.StatusBadRequest || code(w) != "ModificationOfNICIpConfigBackendPoolNotSupported" {
+		t.Errorf("a pool with an interface in it deleted by itself: %d %s", w.Code, w.Body)
+	}
+	c.putNetwork("loadBalancers/lb", `"backendAddressPools":[{"name":"one"}]`)
+	if got := in(); !strings.Contains(got, pool+"one") || strings.Contains(got, pool+"two") {
+		t.Errorf("after the balancer was put without pool two: %s", got)
+	}
+	if got := c.do(http.MethodGet, networks+"loadBalancers/lb", "").Body.String(); !strings.Contains(got, "vm-nic") {
+		t.Errorf("pool one lost its interface: %s", got)
+	}
+}

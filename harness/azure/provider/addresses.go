@@ -42,7 +42,11 @@ func checkNetwork(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Err
 			others = append(others, taken{name, p})
 		}
 	}
-	return keepsUsed(tx, id, body, old)
+	if bad := keepsUsed(tx, id, body, old); bad != nil {
+		return bad
+	}
+	keepPeerings(tx, id, body)
+	return checkPeerings(tx, id, body, old)
 }
 
 // keepsUsed refuses a network that leaves out a subnet, or the addresses of one, that somebody uses: a PUT is of the whole. The codes here are those that

@@ -25,7 +25,7 @@ func networkTypes() []*resource.Type {
 		},
 		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true, AtOnce: resource.Patches},
 		loadBalancers(),
-		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
+		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", Held: heldPool, ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
 		{
 			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", No: resource.Every, ReadOnly: []string{"loadBalancingRules", "outboundRules"},
 			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
@@ -42,8 +42,9 @@ func networkTypes() []*resource.Type {
 		{Name: ns + "routeTables", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
 			Held: referenced("InUseRouteTableCannotBeDeleted", "Route table %s is in use and cannot be deleted: %s.", "routeTable")},
 		{Name: ns + "routeTables/routes", Inside: "routes"},
-		{Name: ns + "virtualNetworks", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNetwork, Fill: resource.NameInside("subnets", ns+"virtualNetworks/subnets"), Held: heldNetwork},
+		{Name: ns + "virtualNetworks", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNetwork, Fill: fillNetwork, Changed: changedNetwork, Held: heldNetwork},
 		{Name: ns + "virtualNetworks/subnets", Inside: "subnets", Held: heldSubnet},
+		networkPeerings(),
 		{Name: ns + "natGateways", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "privateEndpoints", Located: true, Tagged: true, No: resource.Patches},
@@ -131,6 +132,22 @@ func heldNIC(tx *resource.Tx, id arm.ID) *arm.Error {
 		return arm.Errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s. In order to delete the network interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.", id, vm)
 	}
 	return nil
+}
+
+func fillNetwork(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
+	for _, property := range []string{"subnets", "virtualNetworkPeerings"} {
+		resource.NameChildren(id, body, property, "Microsoft.Network/virtualNetworks/"+property)
+	}
+}
+
+// heldPool refuses to delete a pool by itself that an interface is in (terraform-provider-azurerm#10496 reports it). With its balancer, or by a PUT of
+// that without it, it goes, and interfaces are taken out of it: what Azure does there is not recorded.
+func heldPool(tx *resource.Tx, id arm.ID) *arm.Error {
+	if len(arm.Objects(tx.Body(id), "properties", "backendIPConfigurations")) == 0 {
+		return nil
+	}
+	return arm.Errorf(http.StatusBadRequest, "ModificationOfNICIpConfigBackendPoolNotSupported",
+		"Operation on backend pool %s not allowed since it adds/modifies/deletes backend address pool members that are specified with a network interface IP configuration.", id)
 }
 
 func fillPublicIP(_ *resource.Tx, id arm.ID, body, _ map[string]any) {

@@ -127,13 +127,16 @@ func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state
 	list := children(parent, typ.Inside)
 	body["name"], body["id"], body["type"], body["etag"] = id.Name(), id.String(), typ.Name, ""
 	arm.Object(body, "properties")["provisioningState"] = arm.Succeeded
-	if i := indexOf(list, id.Name()); i >= 0 {
-		was, _ := list[i].(map[string]any)
-		completeOne(typ, body, was)
-		list[i] = body
+	var was map[string]any
+	i := indexOf(list, id.Name())
+	if isNew = i < 0; isNew {
+		i, list = len(list), append(list, nil)
 	} else {
-		completeOne(typ, body, nil)
-		list, isNew = append(list, body), true
+		was, _ = list[i].(map[string]any)
+	}
+	completeOne(typ, body, was)
+	if list[i] = body; typ.Fill != nil {
+		typ.Fill(tx, id, body, was)
 	}
 	p := arm.Object(parent, "properties")
 	p[typ.Inside] = list

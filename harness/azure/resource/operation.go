@@ -138,6 +138,9 @@ func (e *Engine) poll(r *Request) *arm.Error {
 	if op.Failure != nil {
 		status["error"] = op.Failure.Body()
 	}
+	if result := e.output(op); result != nil {
+		status["properties"] = map[string]any{"output": result}
+	}
 	r.Answer(http.StatusOK, status)
 	return nil
 }
@@ -167,8 +170,18 @@ func (e *Engine) result(r *Request, op state.Operation) {
 		return
 	}
 	r.AnswerRaw(http.StatusOK, nil)
-	action, _ := strings.CutPrefix(op.Verb, "action/")
-	if t := e.typeOf(op.Target); t != nil && t.Actions[action].Result != nil {
-		r.Answer(http.StatusOK, t.Actions[action].Result(e.view(), op.Target))
+	if result := e.output(op); result != nil {
+		r.Answer(http.StatusOK, result)
 	}
+}
+
+// output is what an action gives that went well; nil: nothing, or it is none. It stands in its operation's status as well as at its Location: clients that
+// ask by Azure-AsyncOperation alone look for it there (properties.output, as the disks' SAS is in azure-sdk-for-python's recordings).
+func (e *Engine) output(op state.Operation) map[string]any {
+	action, isAction := strings.CutPrefix(op.Verb, "action/")
+	t := e.typeOf(op.Target)
+	if !isAction || op.Status != arm.Succeeded || t == nil || t.Actions[action].Result == nil {
+		return nil
+	}
+	return t.Actions[action].Result(e.view(), op.Target)
 }

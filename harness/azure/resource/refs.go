@@ -57,8 +57,8 @@ func follow(v any, by string, path []string, found func(to, by string)) {
 	}
 }
 
-// refer tells the resources a document names of it, and those it named before that it does not any more. The document is not stored yet; nil: it is gone.
-// Those in other subscriptions are not told: nobody is alone in two.
+// refer tells the resources a document names of it, and those it named before that it does not any more, and has its type act. The document is not stored
+// yet; nil: it is gone. Those in other subscriptions are not told: nobody is alone in two.
 func (tx *Tx) refer(id arm.ID, typ *Type, body, old map[string]any) {
 	now := links(typ, body)
 	for _, l := range links(typ, old) {
@@ -68,6 +68,12 @@ func (tx *Tx) refer(id arm.ID, typ *Type, body, old map[string]any) {
 	}
 	for _, l := range now {
 		tx.tell(id, body, l, true)
+	}
+	if body != nil {
+		tx.loosenRemoved(typ, body, old)
+	}
+	if typ.Changed != nil {
+		typ.Changed(tx, id, body, old)
 	}
 }
 
@@ -145,6 +151,18 @@ func (tx *Tx) loosen(gone *state.Document) {
 	for _, child := range tx.engine.inside[strings.ToLower(typ.Name)] {
 		for _, c := range arm.Objects(body, "properties", child.Inside) {
 			tx.loosenOne(arm.Text(c, "id"), c)
+		}
+	}
+}
+
+// loosenRemoved does that for what a document had in it and has no more.
+func (tx *Tx) loosenRemoved(typ *Type, body, old map[string]any) {
+	for _, child := range tx.engine.inside[strings.ToLower(typ.Name)] {
+		left := children(body, child.Inside)
+		for _, c := range arm.Objects(old, "properties", child.Inside) {
+			if indexOf(left, arm.Text(c, "name")) < 0 {
+				tx.loosenOne(arm.Text(c, "id"), c)
+			}
 		}
 	}
 }

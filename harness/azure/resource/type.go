@@ -42,8 +42,10 @@ type Type struct {
 	Put func(tx *Tx, r *Request, body map[string]any) *arm.Error
 	// Check says why a PUT or PATCH is refused; old is nil for a new resource.
 	Check func(tx *Tx, id arm.ID, body, old map[string]any) *arm.Error
-	// Fill adds to a document what the provider does.
+	// Fill adds to a document what the provider does; to one inside its parent's only when it is put by itself.
 	Fill func(tx *Tx, id arm.ID, body, old map[string]any)
+	// Changed acts when a document is about to take the place of another, whether it or something in it was written; body is nil when it has gone.
+	Changed func(tx *Tx, id arm.ID, body, old map[string]any)
 	// Made acts when the create or update has ended.
 	Made func(tx *Tx, id arm.ID) *arm.Error
 	// Held says why it cannot be deleted.

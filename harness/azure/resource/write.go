@@ -217,7 +217,7 @@ func (tx *Tx) Erase(id arm.ID) {
 // forgo takes a document away, what others were told of it, and what others loosely named of it.
 func (tx *Tx) forgo(d *state.Document) {
 	tx.state.Remove(d.ID)
-	if typ := tx.TypeOf(d.ID); typ != nil && len(typ.Refs) > 0 {
+	if typ := tx.TypeOf(d.ID); typ != nil {
 		tx.refer(d.ID, typ, nil, d.Body())
 	}
 	tx.loosen(d)
