@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // networkTypes are Microsoft.Network's.
 func networkTypes() []*resource.Type {
 	const ns = "Microsoft.Network/"
-	return []*resource.Type{
+	return slices.Concat(networkViews(), plainNetworkTypes(), []*resource.Type{
 		networkInterfaces(),
 		{
 			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillPublicIP, ReadOnly: []string{"ipConfiguration"},
@@ -49,7 +50,7 @@ func networkTypes() []*resource.Type {
 		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "privateEndpoints", Located: true, Tagged: true, No: resource.Patches},
 		{Name: ns + "privateLinkServices", Located: true, Tagged: true, No: resource.Patches},
-	}
+	})
 }
 
 // networkInterfaces fills in what specification/network/…/2023-09-01/examples/NetworkInterfaceCreate.json shows that its request does not say; clients that
@@ -57,7 +58,7 @@ func networkTypes() []*resource.Type {
 func networkInterfaces() *resource.Type {
 	const ip = "properties.ipConfigurations[].properties."
 	return &resource.Type{
-		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"},
+		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"}, Actions: effective(),
 		Defaults: map[string]any{
 			ip + "privateIPAddressVersion": "IPv4", ip + "privateIPAllocationMethod": "Dynamic",
 			"properties.enableAcceleratedNetworking": false, "properties.enableIPForwarding": false, "properties.vnetEncryptionSupported": false, "properties.disableTcpStateTracking": false,

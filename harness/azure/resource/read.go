@@ -24,6 +24,13 @@ func (e *Engine) read(r *Request) *state.Document {
 
 // shown answers what is made when somebody looks.
 func (e *Engine) shown(r *Request) *arm.Error {
+	if r.Type.Ask != nil {
+		body, bad := r.Type.Ask(e.view(), r.ID, r)
+		if bad == nil {
+			r.Answer(http.StatusOK, body)
+		}
+		return bad
+	}
 	body := r.Type.Show(e.view(), r.ID)
 	if body == nil {
 		return arm.NotFound(r.ID)

@@ -35,9 +35,9 @@ func (e *Engine) do(r *Request) *arm.Error {
 		return e.change(r, (*Tx).post)
 	case !r.Type.knows(r.Method):
 		return r.notAllowed()
-	case r.Method == http.MethodGet && r.Type.Show != nil:
+	case r.Method == http.MethodGet && r.Type.made():
 		return e.shown(r)
-	case r.Method != http.MethodHead && r.Type.Show != nil: // it is made when somebody looks: nobody else makes it, and there is nothing to take away
+	case r.Method != http.MethodHead && r.Type.made():
 		return r.notAllowed()
 	case r.Method == http.MethodGet && r.ID.Collection():
 		return e.list(r)

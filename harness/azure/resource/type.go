@@ -61,7 +61,12 @@ type Type struct {
 	Resume func(tx *Tx, id arm.ID, saved json.RawMessage) *arm.Error
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
+	// Ask is that for what depends on the query as well.
+	Ask func(v View, id arm.ID, r *Request) (map[string]any, *arm.Error)
 }
+
+// made reports whether it is made when somebody looks: nobody else makes it, and there is nothing to take away.
+func (t *Type) made() bool { return t.Show != nil || t.Ask != nil }
 
 // Realm is where paths of a type begin.
 type Realm uint8

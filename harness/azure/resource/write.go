@@ -236,7 +236,7 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 		r.unanswered("")
 		return arm.Errorf(http.StatusNotFound, "InvalidAction", "The action '%s' is not one of the resource type '%s'.", name, r.Type.Name)
 	}
-	if r.Type.Show == nil && !a.Anew && tx.Get(id) == nil {
+	if !r.Type.made() && !a.Anew && tx.Get(id) == nil {
 		return arm.NotFound(id)
 	}
 	if a.Now != nil {
