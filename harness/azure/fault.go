@@ -37,13 +37,13 @@ const (
 // FaultKinds are all of them, with what they do.
 func FaultKinds() map[string]string {
 	return map[string]string{
-		FaultThrottle: "calls are answered 429, with the body of the policy that counts them; retryAfter -1 leaves the header away, polls strikes polls of operations only",
+		FaultThrottle: "calls are answered 429 as if the policy that counts them had nothing left, or the gateway where none does or operationGroup is gateway/reads, gateway/writes or gateway/deletes; retryAfter -1 leaves the header away, polls strikes polls of operations only",
 		FaultError:    "calls are answered with a status, 503 unless another is named",
 		FaultReset:    "the connection is cut instead of an answer",
 		FaultSlow:     "answers come late",
 		FaultStale:    "reads answer what was there when the fault began",
 		FaultFail:     "the operations that calls and deployments begin end Failed, InternalExecutionError unless a code is named",
-		FaultLoad:     "other clusters of the subscription make so many calls a minute",
+		FaultLoad:     "other clusters of the subscription make so many calls a minute, each as a principal of its own; location is where their resources are",
 
 		FaultAllocation: "machines are not allocated when they are made, started, resized or a scale set grows: the operation ends Failed, AllocationFailed or ZonalAllocationFailed; answer sync refuses at once",
 		FaultSKU:        "that is refused, SkuNotAvailable; location, zone and size select, answer async has the operation end so",
@@ -54,12 +54,15 @@ func FaultKinds() map[string]string {
 // NoRetryAfter leaves the header away.
 const NoRetryAfter = -1
 
+// defaultRetryAfter is what a fault that throttles tells, in seconds, unless it is told what to.
+const defaultRetryAfter = 10
+
 // Fault is something wrong with the twin, for the calls it selects.
 type Fault struct {
 	ID         string   `json:"id"`
 	Kind       string   `json:"kind"`
 	Operations []string `json:"operations,omitempty"` // as in policies; none: every operation
-	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet.
+	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet; or the gateway: gateway/reads, gateway/writes, gateway/deletes.
 	OperationGroup string        `json:"operationGroup,omitempty"`
 	Principal      string        `json:"principal,omitempty"`  // empty: everybody's
 	Polls          bool          `json:"polls,omitempty"`      // only polls of operations
@@ -67,13 +70,13 @@ type Fault struct {
 	RetryAfter     int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
 	Delay          time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
 	Model          string        `json:"model,omitempty"`      // of a load: L0 to L3, instead of operations
-	Clusters       int           `json:"clusters,omitempty"`   // that load so, with ScaleSets and Disks each
+	Clusters       int           `json:"clusters,omitempty"`   // that load so, with ScaleSets and Disks each; of operations 1
 	ScaleSets      int           `json:"scaleSets,omitempty"`
 	Disks          int           `json:"disks,omitempty"`
 	PerMinute      float64       `json:"perMinute,omitempty"` // of a load: calls of each operation
 	Code           string        `json:"code,omitempty"`      // of the error that is answered, or that an operation ends with, instead of the kind's own
 	Message        string        `json:"message,omitempty"`
-	Location       string        `json:"location,omitempty"` // of what fails or has no room
+	Location       string        `json:"location,omitempty"` // of what fails or has no room, or of a load
 	Zone           string        `json:"zone,omitempty"`
 	Size           string        `json:"size,omitempty"`   // Standard_D2s_v3, say
 	Answer         string        `json:"answer,omitempty"` // of capacity: sync refuses the call, async has its operation end Failed
@@ -83,7 +86,7 @@ type Fault struct {
 	Struck int            `json:"struck"` // calls so far; of a load, calls it made
 	Began  time.Time      `json:"began"`
 	Ended  time.Time      `json:"ended,omitzero"` // none: it is armed
-	made   map[string]int // of a load: the calls it has made, by operation
+	seen   time.Time      // of a load: until when its calls are made
 	then   state.Snapshot // of a stale one: what there was
 }
 
@@ -101,6 +104,8 @@ func (f Fault) Check() error {
 		return cluster.Usagef("count, for and delay cannot be negative")
 	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return cluster.Usagef("status is %d; 400 to 599", f.Status)
+	case f.Kind == FaultError && f.Status == http.StatusTooManyRequests:
+		return cluster.Usagef("status is 429: that is what %s answers", FaultThrottle)
 	case f.Kind == FaultSlow && f.Delay == 0:
 		return cluster.Usagef("a slow answer needs a delay")
 	}
@@ -126,15 +131,18 @@ func (t *Twin) Arm(f Fault) (Fault, error) {
 	if err := f.Check(); err != nil {
 		return f, err
 	}
-	if policies := t.options.Policy.Providers; f.OperationGroup != "" && !slices.ContainsFunc(policies, func(p throttle.ProviderPolicy) bool { return f.counts(&p) }) {
+	if policies := t.options.Policy.Providers; f.OperationGroup != "" && f.gatewayGroup() == "" && !slices.ContainsFunc(policies, func(p throttle.ProviderPolicy) bool { return f.counts(&p) }) {
 		var known []string
+		for _, kind := range throttle.GatewayKinds() {
+			known = append(known, throttle.GatewayGroup(kind))
+		}
 		for _, p := range policies {
 			known = append(known, p.Policy)
 		}
-		return f, cluster.Usagef("operationGroup is %q; the %s policy has: %s", f.OperationGroup, t.options.Policy.Name, strings.Join(known, ", "))
+		return f, cluster.Usagef("operationGroup is %q; the %s policy has: %s", f.OperationGroup, t.options.Policy.Name, strings.Join(slices.Compact(known), ", "))
 	}
 	f.ID, f.Struck, f.Began = uuid.NewString(), 0, t.clock.Now()
-	f.made = map[string]int{}
+	f.seen = f.Began
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if f.Kind == FaultStale {
@@ -239,7 +247,11 @@ func (f *Fault) counts(p *throttle.ProviderPolicy) bool {
 }
 
 func (f *Fault) selects(t *Twin, c *arm.Call) bool {
-	if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(c.Operation), f.counts) {
+	if kind := f.gatewayGroup(); kind != "" {
+		if throttle.BudgetOf(c.Operation) != kind {
+			return false
+		}
+	} else if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(c.Operation), f.counts) {
 		return false
 	}
 	if f.Principal != "" && f.Principal != c.Principal || f.Polls && !c.Poll {
@@ -248,24 +260,25 @@ func (f *Fault) selects(t *Twin, c *arm.Call) bool {
 	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return throttle.Matches(o, c.Operation) })
 }
 
-// strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does.
-func (fs *faults) strike(t *Twin, r *request) *arm.Error {
+// strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does. One that throttles acts where budgets do,
+// and is given to whoever draws on them.
+func (fs *faults) strike(t *Twin, r *request) (throttles *Fault, err *arm.Error) {
 	fs.mu.Lock()
 	if len(fs.armed) == 0 {
 		fs.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	fs.settle()
 	fs.load(t.throttle, r.subject)
 	f := fs.first(func(f *Fault) bool { return f.onCalls() && f.selects(t, r.Call) })
 	fs.mu.Unlock()
-	if f == nil {
-		return nil
+	if f == nil || f.Kind == FaultThrottle {
+		return f, nil
 	}
 	if hit, ok := fs.struck(f, r.Call); ok {
-		return hit.act(t, r)
+		return nil, hit.act(t, r)
 	}
-	return nil
+	return nil, nil
 }
 
 // onCalls reports whether it is calls that a fault acts on: as they come, whatever they are for.
@@ -282,7 +295,6 @@ func (f Fault) act(t *Twin, r *request) *arm.Error {
 		case <-time.After(f.Delay):
 		case <-r.Context().Done():
 		}
-		return nil
 	case FaultError:
 		status := f.Status
 		if status == 0 {
@@ -293,11 +305,8 @@ func (f Fault) act(t *Twin, r *request) *arm.Error {
 			code, message = "InternalServerError", "Encountered internal server error. Diagnostic information: timestamp '"+arm.RoutingStamp(t.clock.Now())+"'."
 		}
 		return f.after(arm.Gatewayf(status, cmp.Or(f.Code, code), "%s", cmp.Or(f.Message, message)))
-	default:
-		e := f.tooMany(t, r)
-		e.Code, e.Message = cmp.Or(f.Code, e.Code), cmp.Or(f.Message, e.Message)
-		return f.after(e)
 	}
+	return nil
 }
 
 // after adds the header a fault tells.
@@ -310,22 +319,9 @@ func (f Fault) after(e *arm.Error) *arm.Error {
 	case f.RetryAfter > 0:
 		e.Header["Retry-After"] = strconv.Itoa(f.RetryAfter)
 	case f.RetryAfter == 0 && f.Kind == FaultThrottle:
-		e.Header["Retry-After"] = "10"
+		e.Header["Retry-After"] = strconv.Itoa(defaultRetryAfter)
 	}
 	return e
-}
-
-// tooMany is the 429 the call would have got from the policy that counts it, or from the gateway when none does.
-func (f Fault) tooMany(t *Twin, r *request) *arm.Error {
-	wait := time.Duration(max(f.RetryAfter, 10)) * time.Second
-	now := t.clock.Now()
-	for _, p := range t.options.Policy.Of(r.Call.Operation) {
-		if p.Subscription != nil && (f.OperationGroup == "" || f.counts(p)) {
-			return (&throttle.Rejection{Policy: p.Policy, Wait: wait, Allowed: p.Subscription.Capacity, Measured: p.Subscription.Capacity + f.Struck, Start: now.Add(-wait), End: now.Add(wait), Limit: *p.Subscription}).Answer(t.clock, r.subject)
-		}
-	}
-	kind := throttle.Budget(r.Method)
-	return (&throttle.Rejection{Gateway: true, Policy: kind, Scope: "principal", Wait: wait, Limit: t.options.Policy.Gateway.Subscription.Of(kind)}).Answer(t.clock, r.subject)
 }
 
 // Describe says what the fault does, from the fields that are used.
@@ -343,7 +339,7 @@ func (f Fault) Describe() string {
 	case f.Kind == FaultLoad && f.Model != "":
 		s += fmt.Sprintf(" of %d clusters with %d scale sets each, %s", f.Clusters, f.ScaleSets, f.Model)
 	case f.Kind == FaultLoad:
-		s += fmt.Sprintf(" of %g calls a minute", f.PerMinute)
+		s += fmt.Sprintf(" of %g calls a minute by %d clusters", f.PerMinute, max(1, f.Clusters))
 	}
 	for _, x := range []struct{ says, value string }{{" ", f.Answer}, {", code ", f.Code}, {" in ", f.Location}, {" in zone ", f.Zone}, {" of size ", f.Size}, {" of ", f.OperationGroup}} {
 		if x.value != "" {
@@ -366,16 +362,18 @@ func (f Fault) tenants() throttle.CoTenants {
 
 // load makes the calls that other clusters have made since the last look. The caller holds the lock.
 func (fs *faults) load(th *throttle.Meters, s throttle.Subject) {
+	if s.Subscription == "" {
+		return
+	}
 	now := fs.clock.Now()
 	for _, f := range fs.armed {
-		if f.Kind != FaultLoad {
+		if f.Kind != FaultLoad || now.Before(f.seen) {
 			continue
 		}
-		for operation, due := range f.tenants().Due(now.Sub(f.Began)) {
-			for ; f.made[operation] < due; f.made[operation]++ {
-				f.Struck++
-				th.Elsewhere(s, operation)
-			}
+		n, calls := f.tenants().Between(f.Began, f.seen, now)
+		f.Struck, f.seen, s.Location = f.Struck+n, now, arm.Location(f.Location)
+		for _, c := range calls {
+			th.Elsewhere(s, c)
 		}
 	}
 }

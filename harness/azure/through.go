@@ -3,6 +3,7 @@ package azure
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"drydock.dev/drydock/harness/azure/identity"
 	"drydock.dev/drydock/harness/azure/proxy"
 	"drydock.dev/drydock/harness/azure/resource"
-	"drydock.dev/drydock/harness/azure/throttle"
 )
 
 // ServeProxy opens the listeners of a proxy and returns when it answers. The twin gives it its policy, clock, faults and call log; it has no resources
@@ -99,10 +99,22 @@ func (t *Twin) account(r *request) *arm.Error {
 		r.Type = &resource.Type{Name: id.Type()}
 	}
 	r.Call.Operation = t.engine.Operation(r.Request)
-	if _, over := t.throttle.Gateway(r.subject, throttle.Budget(r.Method)); over != nil {
-		r.Call.Over = "gateway/" + over.Policy
-	} else if _, over := t.throttle.Provider(r.subject, r.Call.Operation, t.engine.Limited(r.Request)); over != nil {
-		r.Call.Over = over.Policy
+	f, err := t.faults.strike(t, r)
+	if err != nil {
+		return err
 	}
-	return t.faults.strike(t, r)
+	told := r.w.Header().Clone()
+	over := t.draw(r, f)
+	if over != nil && over.Forced {
+		if e := t.refused(r, f, over); e != nil {
+			return e
+		}
+		over = nil
+	}
+	clear(r.w.Header()) // what is left Azure itself tells
+	maps.Copy(r.w.Header(), told)
+	if over != nil {
+		r.Call.Over = r.group(over)
+	}
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,7 +92,7 @@ func New(o Options) (*Twin, error) {
 	}
 	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
-	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(o.Clock, meters)), o.Types)
+	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters)), o.Types)
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
 	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Namespaces: provider.Namespaces()}, store, types)
 	return t, nil
@@ -121,18 +120,6 @@ func TypeNames() []string {
 		out = append(out, t.Name)
 	}
 	return out
-}
-
-// draws lets what a deployment writes and polls cost its caller's budgets at the resource providers, as calls do: to them it is one more client. The
-// gateway's budgets are of calls that come from outside (learn.microsoft.com "Throttling Resource Manager requests").
-func draws(c arm.Clock, m *throttle.Meters) deploy.Draw {
-	return func(caller arm.Call, operation, resource string) (time.Duration, *arm.Error) {
-		s := throttle.Subject{Subscription: caller.Subscription, Principal: caller.Principal, Region: caller.Region}
-		if _, rejected := m.Provider(s, operation, resource); rejected != nil {
-			return rejected.Wait, rejected.Answer(c, s)
-		}
-		return 0, nil
-	}
 }
 
 // Calls is what clients did.
@@ -249,10 +236,11 @@ func (t *Twin) admit(r *request) *arm.Error {
 	if unknown != nil {
 		return unknown
 	}
-	if err := t.faults.strike(t, r); err != nil {
+	f, err := t.faults.strike(t, r)
+	if err != nil {
 		return err
 	}
-	return t.limit(r)
+	return t.limit(r, f)
 }
 
 // name finds what the call is about: its resource, the type of that, and the operation.
@@ -272,41 +260,6 @@ func (t *Twin) name(r *request) *arm.Error {
 	}
 	r.Call.Operation = t.engine.Operation(r.Request)
 	return nil
-}
-
-// limit draws on the gateway's budgets and then on the provider's; all headers are told on success too.
-func (t *Twin) limit(r *request) *arm.Error {
-	h := r.w.Header()
-	left, rejected := t.throttle.Gateway(r.subject, throttle.Budget(r.Method))
-	for _, b := range left {
-		h[b.Header] = []string{strconv.Itoa(b.Left)}
-	}
-	if rejected == nil {
-		left, rejected = t.throttle.Provider(r.subject, r.Call.Operation, t.engine.Limited(r.Request))
-		t.remaining(h, left)
-	}
-	if rejected == nil {
-		return nil
-	}
-	r.Call.Throttled = rejected.Policy
-	if rejected.Gateway {
-		r.Call.Throttled = "gateway/" + rejected.Policy
-	}
-	return rejected.Answer(t.clock, r.subject)
-}
-
-func (t *Twin) remaining(h http.Header, left []throttle.Remaining) {
-	if len(left) == 0 {
-		return
-	}
-	var values []string
-	for _, b := range left {
-		values = append(values, b.Header+";"+strconv.Itoa(b.Left))
-	}
-	if !t.options.MultiHeader {
-		values = []string{strings.Join(values, ",")}
-	}
-	h["x-ms-ratelimit-remaining-resource"], h["x-ms-request-charge"] = values, []string{"1"}
 }
 
 // version checks api-version: any passes and is noted, and in strict mode only a date does.

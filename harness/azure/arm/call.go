@@ -11,7 +11,8 @@ type Call struct {
 	Operation    string    `json:"operation,omitempty"` // VERB type[/action], as policies name it
 	Subscription string    `json:"subscription,omitempty"`
 	Principal    string    `json:"principal,omitempty"`
-	Region       string    `json:"region"`
+	Region       string    `json:"region"`             // of the gateway
+	Location     string    `json:"location,omitempty"` // of the resource, where it has one: its provider counts by that
 	Connection   int       `json:"connection"`
 	Poll         bool      `json:"poll,omitempty"`       // asks how an operation goes
 	Status       int       `json:"status"`               // HTTP; 0: the connection was cut

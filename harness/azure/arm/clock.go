@@ -80,6 +80,12 @@ func Seconds(c Clock, d time.Duration) int {
 	return max(1, int((wall+time.Second-1)/time.Second))
 }
 
+// Told is the time of the twin that passes while a client waits so many seconds by its own clock.
+func Told(c Clock, seconds int) time.Duration {
+	const long = 1000 * time.Hour // so that the factor is exact
+	return time.Duration(float64(seconds) * float64(time.Second) * (float64(long) / float64(max(1, c.Wall(long)))))
+}
+
 // Timestamp is a time as Azure Resource Manager writes it.
 func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000-07:00") }
 

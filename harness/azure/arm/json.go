@@ -118,7 +118,7 @@ func Secure(v map[string]any) bool {
 }
 
 // SameLocation compares locations as they are compared: West Europe is westeurope.
-func SameLocation(a, b string) bool {
-	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, " ", "")) }
-	return plain(a) == plain(b)
-}
+func SameLocation(a, b string) bool { return Location(a) == Location(b) }
+
+// Location is a location by the name that it is known by in paths and headers.
+func Location(s string) string { return strings.ToLower(strings.ReplaceAll(s, " ", "")) }

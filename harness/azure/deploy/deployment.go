@@ -18,15 +18,15 @@ import (
 )
 
 // Draw takes what a call that a deployment makes by itself costs of its caller's budgets at the resource provider, as if the caller made it: zero, or how
-// long to wait before it may be made, with what the provider answers until then.
-type Draw func(caller arm.Call, operation, resource string) (time.Duration, *arm.Error)
+// long to wait before it may be made, with what the provider answers until then. The location is that of the resource; empty: it has none.
+type Draw func(caller arm.Call, operation string, id arm.ID, location string) (time.Duration, *arm.Error)
 
 const typeName = "Microsoft.Resources/deployments"
 
 // Types are deployments of templates, in a resource group and in a subscription, and what they have done. draw may be nil: they cost nothing.
 func Types(draw Draw) []*resource.Type {
 	if draw == nil {
-		draw = func(arm.Call, string, string) (time.Duration, *arm.Error) { return 0, nil }
+		draw = func(arm.Call, string, arm.ID, string) (time.Duration, *arm.Error) { return 0, nil }
 	}
 	ds := &deployments{draw: draw}
 	return []*resource.Type{

@@ -154,7 +154,7 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 	if !tx.Exists(r.id.String()) {
 		verb = "CREATE "
 	}
-	if wait, bad := d.all.draw(d.caller, verb+r.typ.Name, r.id.Key()); bad != nil {
+	if wait, bad := d.all.draw(d.caller, verb+r.typ.Name, r.id, arm.Text(body, "location")); bad != nil {
 		d.again(tx, r, wait, bad)
 		return
 	}
@@ -255,7 +255,7 @@ func (d *deployment) poll(tx *resource.Tx, r *deployed, op string) {
 		if now, ok := tx.Find(op); d.over.Load() || !ok || now.Status != arm.InProgress || r.state != running {
 			return
 		}
-		_, _ = d.all.draw(d.caller, "GET "+kind, r.id.Key()) // a poll that is throttled is made again
+		_, _ = d.all.draw(d.caller, "GET "+kind, r.id, "") // a poll that is throttled is made again
 		d.poll(tx, r, op)
 	})
 }

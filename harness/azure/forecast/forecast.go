@@ -9,10 +9,8 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
-	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -41,7 +39,7 @@ type Cost struct {
 // Owner is whose budget it is. Azure counts each subscription, region and principal apart.
 type Owner struct {
 	Subscription string `json:"subscription"`
-	Region       string `json:"region,omitempty"`    // of the gateway, as the log has it
+	Region       string `json:"region,omitempty"`    // of the gateway, as the log has it; of a provider's that of the resource, where the log has one
 	Principal    string `json:"principal,omitempty"` // of budgets of one client
 	Resource     string `json:"resource,omitempty"`  // of budgets of one resource
 }
@@ -143,23 +141,25 @@ func note(all map[string]*drawn, p *throttle.Policy, c arm.Call, at float64) {
 	if p.Gateway.GlobalFactor > 0 {
 		draw("gateway/"+kind, "subscription", everybody, own.Times(p.Gateway.GlobalFactor))
 	}
+	everybody.Region, thing.Region = cmp.Or(c.Location, c.Region), cmp.Or(c.Location, c.Region)
 	for _, rp := range p.Of(c.Operation) {
 		if rp.Subscription != nil {
 			draw(rp.Policy, "subscription", everybody, *rp.Subscription)
 		}
-		if rp.Resource != nil && !c.Poll { // whose operation is polled is not in the log
+		if rp.Resource != nil && !c.Poll && thing.Resource != "" { // whose operation is polled is not in the log
 			draw(rp.Policy, "resource", thing, *rp.Resource)
 		}
 	}
 }
 
-// limited is the resource a call is about: of an action, what it acts on.
+// limited is the resource a call is counted for; empty: none.
 func limited(c arm.Call) string {
-	path := strings.ToLower(strings.TrimRight(c.Path, "/"))
-	if c.Method == http.MethodPost {
-		path = path[:max(0, strings.LastIndexByte(path, '/'))]
+	if id, ok := arm.ParseID(c.Path); ok {
+		if of, ok := throttle.Resource(id); ok {
+			return of.Key()
+		}
 	}
-	return path
+	return ""
 }
 
 func (d *drawn) sum(lasted float64, nodes int) Cost {

@@ -81,17 +81,3 @@ func (e *Engine) Operation(r *Request) string {
 		return "POST " + name
 	}
 }
-
-// Limited is the resource a per-resource policy counts for: what an operation works on, when one is polled.
-func (e *Engine) Limited(r *Request) string {
-	if r.Call.Poll {
-		if op, ok := e.view().Find(r.ID.Name()); ok {
-			return op.Target.Key()
-		}
-	}
-	id := r.ID
-	if id.Collection() && r.Method == http.MethodPost {
-		id = id.Parent()
-	}
-	return id.Key()
-}

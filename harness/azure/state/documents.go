@@ -18,6 +18,7 @@ type Document struct {
 	ID     arm.ID
 	Raw    []byte
 	Hidden map[string]any // what the twin keeps with it and no client sees: names that begin with hiddenPrefix
+	Region string         // its location, by the name that it is known by; empty: it has none
 	etag   uint64
 	tagged bool     // it carries its etag, and so does everything in it that has one
 	names  []string // the keys of the resources it names
@@ -110,7 +111,7 @@ func (s *documents) store(id arm.ID, body map[string]any, etag uint64) *Document
 		}
 	}
 	key, kind := id.Key(), kindOf(id)
-	d := &Document{ID: id, Hidden: hidden, etag: s.numbered(etag), names: namesIn(key, body)}
+	d := &Document{ID: id, Hidden: hidden, Region: arm.Location(arm.Text(body, "location")), etag: s.numbered(etag), names: namesIn(key, body)}
 	if _, d.tagged = body["etag"]; d.tagged { // documents that carry their etag are written back with it in If-Match
 		tag(body, d.ETag())
 	}

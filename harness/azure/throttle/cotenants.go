@@ -1,22 +1,25 @@
 package throttle
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// coTenant is whose calls a load makes: another principal of the subscription.
+// coTenant begins the names of who makes the calls of a load: other principals of the subscription.
 const coTenant = "co-tenant"
 
-// CoTenants are other clusters of a subscription, which draw on its budgets: so many calls of some operations, or what clusters of a model read.
+// CoTenants are other clusters of a subscription, which draw on its budgets, each as a principal of its own: so many calls of some operations, or what
+// clusters of a model read.
 type CoTenants struct {
 	Operations []string
-	PerMinute  float64 // calls of each operation
+	PerMinute  float64 // calls of each operation, of all clusters together
 	Model      string  // L0 to L3, instead of operations
-	Clusters   int     // that load so, with ScaleSets and Disks each
+	Clusters   int     // that load so, with ScaleSets and Disks each; of operations one unless there are more
 	ScaleSets  int
 	Disks      int
 }
@@ -43,6 +46,8 @@ func idleReads(model string, v, d float64) map[string]float64 {
 // Check says what is wrong with them.
 func (c CoTenants) Check() error {
 	switch {
+	case c.Clusters < 0:
+		return cluster.Usagef("clusters is %d; at least 1", c.Clusters)
 	case c.Model == "" && (c.PerMinute <= 0 || len(c.Operations) == 0):
 		return cluster.Usagef("a load needs operations, and how many calls of each perMinute; or a model, clusters and scaleSets")
 	case c.Model == "":
@@ -69,19 +74,32 @@ func (c CoTenants) rates() map[string]float64 {
 	return out
 }
 
-// Due is how many calls of each operation they have made after so long.
-func (c CoTenants) Due(after time.Duration) map[string]int {
-	out := map[string]int{}
-	for operation, rate := range c.rates() {
-		out[operation] = int(after.Minutes() * rate)
-	}
-	return out
+// Made is a call that one of them has made.
+type Made struct {
+	Operation, Principal string
+	At                   time.Time
 }
 
-// Elsewhere draws a call that others have made, as the twin's clients never see it: what is rejected is theirs to mind.
-func (t *Meters) Elsewhere(s Subject, operation string) {
-	s.Principal = coTenant
-	if _, rejected := t.Gateway(s, budgetOf(operation)); rejected == nil {
-		_, _ = t.Provider(s, operation, coTenant)
+// Between tells how many calls they make after one moment until another, of those that begin at a third, and gives them in order. What is longer ago than
+// any limit looks back is counted and not given.
+func (c CoTenants) Between(begun, from, to time.Time) (n int, calls []Made) {
+	for operation, rate := range c.rates() {
+		made := func(at time.Time) int { return max(0, int(at.Sub(begun).Minutes()*rate)) }
+		n += made(to) - made(from)
+		for k := max(made(from), made(to.Add(-maxSpan))) + 1; k <= made(to); k++ {
+			at := begun.Add(time.Duration(float64(k) / rate * float64(time.Minute)))
+			calls = append(calls, Made{operation, coTenant + "-" + strconv.Itoa(k%max(1, c.Clusters)+1), at})
+		}
+	}
+	slices.SortFunc(calls, func(a, b Made) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Operation, b.Operation)) })
+	return n, calls
+}
+
+// Elsewhere draws a call that others have made, as the twin's clients never see it: what is rejected is theirs to mind. Each has resources of its own, which
+// it knows better than to exhaust the limits of.
+func (t *Meters) Elsewhere(s Subject, call Made) {
+	s.Principal, s.At, s.Refuse = call.Principal, call.At, nil
+	if _, rejected := t.Gateway(s, BudgetOf(call.Operation)); rejected == nil {
+		_, _ = t.Provider(s, call.Operation, "")
 	}
 }

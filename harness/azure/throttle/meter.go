@@ -12,8 +12,9 @@ type Meter struct {
 	tokens float64   // of a bucket
 	filled time.Time // when tokens was right
 
-	begun time.Time // of a window: its first call
+	begun time.Time // of the window, with its first call; of a bucket, of the stretch that calls are counted in for who is told how many they were
 	used  int       // calls in it, rejected ones among them
+	past  int       // of a bucket: those of the stretch before
 	until time.Time // hostile: no call passes before
 }
 
@@ -30,10 +31,24 @@ func (m *Meter) Settle(now time.Time) {
 		}
 		return
 	}
+	switch span, since := m.limit.span(), now.Sub(m.begun); {
+	case since >= 2*span:
+		m.begun, m.used, m.past = now, 0, 0
+	case since >= span:
+		m.begun, m.used, m.past = m.begun.Add(span), 0, m.used
+	}
 	if since := now.Sub(m.filled); since > 0 {
 		m.tokens = math.Min(float64(m.limit.Capacity), m.tokens+since.Seconds()*m.limit.Rate())
 		m.filled = now
 	}
+}
+
+// measured is how many calls there were in the window, or within about as long as the bucket takes to fill, rejected ones among them.
+func (m *Meter) measured(now time.Time) int {
+	if m.limit.Window > 0 {
+		return m.used
+	}
+	return m.used + int(float64(m.past)*max(0, 1-float64(now.Sub(m.begun))/float64(m.limit.span())))
 }
 
 // idle reports whether nothing has been drawn that counts yet. It is settled.

@@ -3,6 +3,7 @@
 package throttle
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -44,11 +45,23 @@ func New(c arm.Clock, p *Policy, hostile bool) *Meters {
 	return &Meters{clock: c, policy: p, hostile: hostile || p.Hostile, meters: map[meterKey]*Meter{}}
 }
 
-// Subject is whose budgets a call draws on.
+// Subject is whose budgets a call draws on, and when.
 type Subject struct {
-	Region, Subscription, Principal string
-	Instance                        int // of the gateway, chosen by connection: only the hourly model has several
+	Region, Subscription, Principal string    // the region is that of the gateway
+	Location                        string    // of the resource a provider counts the call for; empty: it has none, or nobody knows, and the gateway's counts
+	Instance                        int       // of the gateway, chosen by connection: only the hourly model has several
+	At                              time.Time // zero: now
+	Refuse                          *Refusal  // by a fault; nil: budgets say
 }
+
+// Refusal is that a call is answered as if a budget had nothing left, which is not drawn on by that.
+type Refusal struct {
+	Policy string        // gateway/reads, or a provider's
+	Wait   time.Duration // until the call would pass, by the twin's clock
+}
+
+// GatewayGroup is what a refusal, a fault and the call log name a budget of the gateway.
+func GatewayGroup(kind string) string { return "gateway/" + kind }
 
 // Gateway draws a call on the gateway's budgets: all of them or none.
 func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
@@ -73,33 +86,41 @@ func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
 			})
 		}
 	}
-	left, r := t.draw(draws)
+	forced := none
+	if s.Refuse != nil && s.Refuse.Policy == GatewayGroup(kind) {
+		forced = 0
+	}
+	left, r := t.draw(s, draws, forced)
 	if r != nil {
 		r.Gateway = true
 	}
 	return left, r
 }
 
-// Provider draws a call on the resource provider's policies for the operation.
+// Provider draws a call on the resource provider's policies for the operation; resource is what those of single resources count it for, empty for none.
 func (t *Meters) Provider(s Subject, operation, resource string) ([]Remaining, *Rejection) {
 	var buf [4]draw
-	draws := buf[:0]
+	draws, forced := buf[:0], none
+	region := cmp.Or(s.Location, s.Region)
 	for _, p := range t.policy.Of(operation) {
-		if p.Resource != nil {
+		if p.Resource != nil && resource != "" {
 			draws = append(draws, draw{
-				key: meterKey{p.Policy, "resource", s.Region, s.Subscription, resource}, limit: *p.Resource, scope: "resource", policy: p.Policy, header: "",
+				key: meterKey{p.Policy, "resource", region, s.Subscription, resource}, limit: *p.Resource, scope: "resource", policy: p.Policy, header: "",
 			})
 		}
 		if p.Subscription != nil {
 			draws = append(draws, draw{
-				key: meterKey{p.Policy, "subscription", s.Region, s.Subscription, ""}, limit: *p.Subscription, scope: "subscription", policy: p.Policy, header: p.Policy,
+				key: meterKey{p.Policy, "subscription", region, s.Subscription, ""}, limit: *p.Subscription, scope: "subscription", policy: p.Policy, header: p.Policy,
 			})
+		}
+		if s.Refuse != nil && s.Refuse.Policy == p.Policy && forced == none {
+			forced = len(draws) - 1
 		}
 	}
 	if len(draws) == 0 {
 		return nil, nil
 	}
-	return t.draw(draws)
+	return t.draw(s, draws, forced)
 }
 
 // minSweep is how many meters there may be before any is dropped: clients make up principals and subscriptions as they like.
@@ -115,9 +136,15 @@ func (t *Meters) drop(now time.Time) {
 	t.sweep = 2 * len(t.meters)
 }
 
-// draw takes one token of every meter, or of none when one of them has none left.
-func (t *Meters) draw(draws []draw) ([]Remaining, *Rejection) {
-	now := t.clock.Now()
+// none is no index.
+const none = -1
+
+// draw takes one token of every meter, or of none when one of them has none left, or is to be taken for one that has.
+func (t *Meters) draw(s Subject, draws []draw, forced int) ([]Remaining, *Rejection) {
+	now := s.At
+	if now.IsZero() {
+		now = t.clock.Now()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.meters) >= max(t.sweep, minSweep) {
@@ -125,7 +152,7 @@ func (t *Meters) draw(draws []draw) ([]Remaining, *Rejection) {
 	}
 	var buf [4]*Meter
 	meters := buf[:0]
-	refused := -1
+	refused := forced
 	for i, d := range draws {
 		m := t.meters[d.key]
 		if m == nil {
@@ -138,33 +165,38 @@ func (t *Meters) draw(draws []draw) ([]Remaining, *Rejection) {
 		}
 		meters = append(meters, m)
 	}
-	if refused >= 0 {
-		return t.lefts(draws, meters, now), t.refuse(draws[refused], meters[refused], now)
+	if refused < 0 {
+		for _, m := range meters {
+			m.Take()
+		}
+		return lefts(draws, meters, now, forced), nil
 	}
-	for _, m := range meters {
-		m.Take()
+	d, m := draws[refused], meters[refused]
+	r := &Rejection{Policy: d.policy, Scope: d.scope, Allowed: d.limit.Capacity, Start: now.Add(-d.limit.span()), Limit: d.limit, Forced: forced >= 0}
+	if r.Forced {
+		r.Wait = s.Refuse.Wait
+	} else {
+		m.reject(now, t.hostile)
+		r.Wait = m.wait(now)
 	}
-	return t.lefts(draws, meters, now), nil
+	if d.limit.Window > 0 && m.used > 0 {
+		r.Start = m.begun
+	}
+	r.Measured, r.End = max(m.measured(now), d.limit.Capacity+1), now.Add(r.Wait)
+	return lefts(draws, meters, now, forced), r
 }
 
-func (t *Meters) lefts(draws []draw, meters []*Meter, now time.Time) []Remaining {
+func lefts(draws []draw, meters []*Meter, now time.Time, forced int) []Remaining {
 	out := make([]Remaining, 0, len(draws))
 	for i, d := range draws {
-		if d.header != "" {
-			out = append(out, Remaining{d.header, meters[i].Left(now)})
+		if d.header == "" {
+			continue
 		}
+		left := meters[i].Left(now)
+		if i == forced {
+			left = 0
+		}
+		out = append(out, Remaining{d.header, left})
 	}
 	return out
-}
-
-func (t *Meters) refuse(d draw, m *Meter, now time.Time) *Rejection {
-	m.reject(now, t.hostile)
-	wait := m.wait(now)
-	start := m.begun
-	if d.limit.Window == 0 {
-		start = now.Add(-d.limit.Per)
-	}
-	return &Rejection{
-		Policy: d.policy, Scope: d.scope, Wait: wait, Allowed: d.limit.Capacity, Measured: max(m.used, d.limit.Capacity+1), Start: start, End: now.Add(wait), Limit: d.limit,
-	}
 }

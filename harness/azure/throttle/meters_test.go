@@ -35,3 +35,23 @@ func TestMetersOfThoseWhoStoppedAreForgotten(t *testing.T) {
 		t.Errorf("one that goes on has %d left", left[0].Left)
 	}
 }
+
+func TestThePartsOfAPolicyShareALimit(t *testing.T) {
+	const gateway = "gateway:\n  subscription: &k {reads: {capacity: 9, window: 1h}, writes: {capacity: 9, window: 1h}, deletes: {capacity: 9, window: 1h}}\n  tenant: *k\n"
+	part := func(operation string, capacity int) string {
+		return "  - {policy: A/B, operations: [" + operation + "], subscription: {capacity: " + strconv.Itoa(capacity) + ", window: 1h}}\n"
+	}
+	if _, err := ParsePolicy([]byte(gateway + "providers:\n" + part("GET a/b", 2) + part("LIST a/b", 3))); err == nil {
+		t.Error("a policy with two limits of a subscription is taken")
+	}
+	p, err := ParsePolicy([]byte(gateway + "providers:\n" + part("GET a/b", 2) + part("LIST a/b", 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, s := New(arm.NewVirtualClock(time.Unix(0, 0)), p, false), Subject{Region: "r", Subscription: "s"}
+	for i, operation := range []string{"GET a/b", "LIST a/b", "GET a/b"} {
+		if _, rejected := m.Provider(s, operation, ""); (rejected != nil) != (i == 2) {
+			t.Errorf("call %d: %+v", i+1, rejected)
+		}
+	}
+}

@@ -31,6 +31,17 @@ type Limit struct {
 // Rate is tokens in a second, of a bucket.
 func (l Limit) Rate() float64 { return l.Refill / l.Per.Seconds() }
 
+// span is the time that a limit looks back on: its window, or as long as a bucket takes to fill.
+func (l Limit) span() time.Duration {
+	if l.Window > 0 {
+		return l.Window
+	}
+	return time.Duration(min(float64(l.Capacity)/l.Rate(), maxSpan.Seconds()) * float64(time.Second))
+}
+
+// maxSpan is how far anybody looks back: no limit that is known is for longer than an hour.
+const maxSpan = 3 * time.Hour
+
 // Times is a limit so many times as large.
 func (l Limit) Times(n int) Limit {
 	l.Capacity *= n
@@ -154,6 +165,11 @@ func ParsePolicy(raw []byte) (*Policy, error) {
 	for i, rp := range p.Providers {
 		if err := rp.check(); err != nil {
 			return nil, fmt.Errorf("providers[%d] %s: %w", i, rp.Policy, err)
+		}
+		for _, other := range p.Providers[:i] { // a policy may be told in parts, of which some count for single resources as well
+			if other.Policy == rp.Policy && other.Subscription != nil && rp.Subscription != nil && *other.Subscription != *rp.Subscription {
+				return nil, fmt.Errorf("providers[%d] %s: its limit of a subscription is another than it is before", i, rp.Policy)
+			}
 		}
 	}
 	return p, nil

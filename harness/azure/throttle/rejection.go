@@ -14,6 +14,7 @@ import (
 // Rejection is a call that a limit did not let pass.
 type Rejection struct {
 	Gateway    bool   // by the gateway; else by the resource provider
+	Forced     bool   // by a fault; else the budget had nothing left
 	Policy     string // reads, Microsoft.Compute/HighCostGet
 	Scope      string // principal, global, tenant, subscription, resource
 	Wait       time.Duration
