@@ -15,6 +15,15 @@ type Error struct {
 	Inner   string            `json:"inner,omitempty"`   // innererror.internalErrorCode
 	Header  map[string]string `json:"header,omitempty"`  // further headers
 	Gateway bool              `json:"gateway,omitempty"` // the gateway's own failure, not a resource provider's: x-ms-failure-cause
+	Where   *Violation        `json:"where,omitempty"`   // of a template: where it is wrong
+}
+
+// Violation is where a template is wrong, as an error's additionalInfo tells it (microsoft/fabric-toolbox#398 has one): lines and columns count from one, and
+// are zero where the service knows none.
+type Violation struct {
+	Line   int    `json:"lineNumber"`
+	Column int    `json:"linePosition"`
+	Path   string `json:"path"`
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
@@ -34,6 +43,9 @@ func (e *Error) Body() map[string]any {
 	}
 	if e.Inner != "" {
 		out["innererror"] = map[string]any{"internalErrorCode": e.Inner}
+	}
+	if w := e.Where; w != nil {
+		out["additionalInfo"] = []any{map[string]any{"type": "TemplateViolation", "info": map[string]any{"lineNumber": w.Line, "linePosition": w.Column, "path": w.Path}}}
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package arm
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,11 +12,30 @@ import (
 // before a closing bracket. The Azure CLI sends deployments so: the template's file as it is, behind a name without quotes (azure-cli,
 // JsonCTemplatePolicy: `", template:" + template`). What is not JSON after that is no JSON.
 func Lenient(raw []byte) []byte {
+	out, _ := LenientPlaces(raw)
+	return out
+}
+
+// LenientPlaces is Lenient, and tells of a byte of what it makes where in raw that stands: for one within a word or a text, where that begins.
+func LenientPlaces(raw []byte) (out []byte, place func(at int) int) {
 	l := lenient{in: raw}
+	var tokens [][2]int // where each begins: in what is made, and in raw
 	for l.at < len(l.in) {
+		if n := l.out.Len(); len(tokens) == 0 || l.at-n != tokens[len(tokens)-1][1]-tokens[len(tokens)-1][0] {
+			tokens = append(tokens, [2]int{n, l.at})
+		}
 		l.token()
 	}
-	return l.out.Bytes()
+	return l.out.Bytes(), func(at int) int {
+		i, found := slices.BinarySearchFunc(tokens, at, func(t [2]int, at int) int { return t[0] - at })
+		if !found {
+			i--
+		}
+		if i < 0 {
+			return at
+		}
+		return tokens[i][1] + at - tokens[i][0]
+	}
 }
 
 type lenient struct {

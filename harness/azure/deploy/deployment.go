@@ -80,28 +80,44 @@ type deployment struct {
 // complete says whether what the template does not name is deleted.
 func (d *deployment) complete() bool { return d.mode == "Complete" }
 
-func invalidTemplate(format string, args ...any) *arm.Error {
-	return arm.Gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template validation failed: '%s'.", fmt.Sprintf(format, args...))
+// invalidTemplate is a template's mistake, of what stands somewhere in it; the zero place: of no part of it.
+func invalidTemplate(at template.Place, format string, args ...any) *arm.Error {
+	return violation(at, "Deployment template validation failed: '%s'.", fmt.Sprintf(format, args...))
 }
 
-func invalidContent(format string, args ...any) *arm.Error {
-	return arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%s'.", fmt.Sprintf(format, args...))
+func violation(at template.Place, format string, args ...any) *arm.Error {
+	e := arm.Gatewayf(http.StatusBadRequest, "InvalidTemplate", format, args...)
+	e.Where = &arm.Violation{Line: at.Line, Column: at.Column, Path: at.Path}
+	return e
 }
 
-// templateError is a template's mistake as the service tells it, with the resource it is of.
-func templateError(err error, of string) *arm.Error {
+func invalidContent(at template.Source, path, format string, args ...any) *arm.Error {
+	p := at.Place()
+	return arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%s Path '%s', line %d, position %d.'.", fmt.Sprintf(format, args...), path, p.Line, p.Column)
+}
+
+// invalid is a mistake of a resource.
+func (r *deployed) invalid(format string, args ...any) *arm.Error {
+	return invalidTemplate(r.at.Place(), format, args...)
+}
+
+// templateError is a template's mistake as the service tells it, with the resource it is of, and where that stands.
+func templateError(err error, of string, at template.Place) *arm.Error {
 	var e *arm.Error
 	if errors.As(err, &e) {
 		return e
 	}
 	var mistake *template.Error
+	if errors.As(err, &mistake) && mistake.At != (template.Place{}) {
+		at = mistake.At
+	}
 	switch {
-	case errors.As(err, &mistake) && mistake.Parse:
-		return arm.Gatewayf(http.StatusBadRequest, "InvalidTemplate", "Deployment template parse failed: '%s'.", err)
+	case mistake != nil && mistake.Parse:
+		return violation(at, "Deployment template parse failed: '%s'.", err)
 	case of == "":
-		return invalidTemplate("%s", err)
+		return invalidTemplate(at, "%s", err)
 	default:
-		return arm.Gatewayf(http.StatusBadRequest, "InvalidTemplate", "Unable to process template language expressions for resource '%s' at line '1' and column '1'. '%s'", of, err)
+		return violation(at, "Unable to process template language expressions for resource '%s' %s. '%s'", of, at, err)
 	}
 }
 
@@ -119,7 +135,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if bad := tooMany(tx, r.ID); old == nil && bad != nil {
 		return bad
 	}
-	d, bad := ds.prepare(tx.View, r.ID, *r.Call, body)
+	d, bad := ds.prepare(tx.View, r.ID, *r.Call, sent(r, body))
 	if bad != nil {
 		return bad
 	}
@@ -166,7 +182,7 @@ func tooMany(tx *resource.Tx, id arm.ID) *arm.Error {
 }
 
 func (ds *deployments) validate(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
-	d, bad := ds.prepare(tx.View, r.ID.Parent(), *r.Call, body)
+	d, bad := ds.prepare(tx.View, r.ID.Parent(), *r.Call, sent(r, body))
 	if bad != nil {
 		return nil, bad
 	}

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -60,7 +59,7 @@ func (d *deployment) failure() *arm.Error {
 	if len(details) == 0 && d.undone > 0 {
 		for _, r := range d.resources {
 			if r.state == waiting {
-				return invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", r.id)
+				return r.invalid(circular, r.id)
 			}
 		}
 	}
@@ -178,16 +177,6 @@ func duration(span time.Duration) string {
 		t += strconv.Itoa(m) + "M"
 	}
 	return t + strconv.FormatFloat((span%time.Minute).Seconds(), 'f', -1, 64) + "S"
-}
-
-// hash is a template's: a number of 64 bits, as the service's is. Which hash the service takes is not published: the values differ.
-func hash(doc map[string]any) string {
-	raw, err := json.Marshal(doc)
-	if err != nil {
-		return "0"
-	}
-	n, _ := strconv.ParseUint(strings.ReplaceAll(arm.Derived("template", string(raw)), "-", "")[:16], 16, 64)
-	return strconv.FormatUint(n, 10)
 }
 
 // providers are the namespaces and types of the template, with the regions they are made in.

@@ -19,7 +19,7 @@ func (d *deployment) expand(v resource.View) *arm.Error {
 		}
 	}
 	if err := template.TooMany("resources", template.MaxResources, len(d.resources)); err != nil {
-		return templateError(err, "")
+		return templateError(err, "", d.tpl.At.At("resources").Place())
 	}
 	for _, r := range d.resources {
 		if bad := d.connect(r); bad != nil {
@@ -32,24 +32,28 @@ func (d *deployment) expand(v resource.View) *arm.Error {
 // unroll adds a resource of the template, once for each turn.
 func (d *deployment) unroll(v resource.View, written template.Resource, parent *deployed) *arm.Error {
 	source := written.Source
-	outer := d.scope
+	within := d.scope
 	if parent != nil {
-		outer = parent.scope
+		within = parent.scope
 	}
+	own := *within
+	outer := &own
+	outer.At = written.At.Place()
 	c, isLoop := arm.At(source, "copy").(map[string]any)
 	if !isLoop {
 		return d.add(v, written, outer, nil, 0, parent)
 	}
 	if parent != nil {
-		return invalidTemplate("The template resource '%s' at line '1' and column '1' is not valid. Copy loops are not allowed on nested child resources. Please see https://aka.ms/arm-copy for usage details.", arm.Text(source, "name"))
+		return invalidTemplate(outer.At, "The template resource '%s' %s is not valid. Copy loops are not allowed on nested child resources. Please see https://aka.ms/arm-copy for usage details.", arm.Text(source, "name"), outer.At)
 	}
 	turns, err := outer.Count(arm.At(c, "count"))
 	if err != nil {
-		return templateError(err, "")
+		return templateError(err, "", outer.At)
 	}
 	l := &loop{name: arm.Text(c, "name")}
 	if l.name == "" {
-		return templateError(&template.Error{Parse: true, Message: "Required property 'name' not found in JSON. Path 'resources.copy', line 1, position 1."}, "")
+		at := written.At.At("copy").Place()
+		return violation(at, "Deployment template parse failed: 'Required property 'name' not found in JSON. Path '%s', line %d, position %d.'.", at.Path, at.Line, at.Column)
 	}
 	d.name(l.name, unit{all: l})
 	if written.Symbol != "" {
@@ -72,7 +76,7 @@ func (d *deployment) batches(l *loop, c map[string]any, scope *template.Scope) *
 	if written := arm.At(c, "batchSize"); written != nil {
 		var err error
 		if size, err = scope.Count(written); err != nil || size < 1 {
-			return invalidTemplate("The template 'copy' definition at line '1' and column '1' has an invalid 'batchSize'. The value must be a positive integer. Please see https://aka.ms/arm-copy for usage details.")
+			return invalidTemplate(scope.At, "The template 'copy' definition %s has an invalid 'batchSize'. The value must be a positive integer. Please see https://aka.ms/arm-copy for usage details.", scope.At)
 		}
 	}
 	var before *loop
@@ -94,14 +98,14 @@ func (d *deployment) batches(l *loop, c map[string]any, scope *template.Scope) *
 
 // add makes one resource of the graph: of one turn.
 func (d *deployment) add(v resource.View, written template.Resource, scope *template.Scope, l *loop, turn int, parent *deployed) *arm.Error {
-	r := &deployed{source: written.Source, scope: scope, symbol: written.Symbol, state: waiting, existing: written.Existing(), loop: l, turn: turn, operation: "Create"}
+	r := &deployed{source: written.Source, at: written.At, scope: scope, symbol: written.Symbol, state: waiting, existing: written.Existing(), loop: l, turn: turn, operation: "Create"}
 	if bad := d.identify(v, r, parent); bad != nil {
 		return bad
 	}
 	if c := arm.At(r.source, "condition"); c != nil {
 		on, err := scope.Condition(c)
 		if err != nil {
-			return templateError(err, r.name)
+			return templateError(err, r.name, r.at.At("condition").Place())
 		}
 		if !on {
 			r.state = skipped
@@ -117,12 +121,12 @@ func (d *deployment) add(v resource.View, written template.Resource, scope *temp
 		return bad
 	}
 	children, _ := arm.At(r.source, "resources").([]any)
-	for _, c := range children {
+	for i, c := range children {
 		source, ok := c.(map[string]any)
 		if !ok {
-			return invalidTemplate("The template resource '%s' has a child that is no object.", r.name)
+			return r.invalid("The template resource '%s' has a child that is no object.", r.name)
 		}
-		if bad := d.unroll(v, template.Resource{Source: source}, r); bad != nil {
+		if bad := d.unroll(v, template.Resource{Source: source, At: r.at.At("resources", i)}, r); bad != nil {
 			return bad
 		}
 	}
@@ -133,7 +137,7 @@ func (d *deployment) add(v resource.View, written template.Resource, scope *temp
 func (d *deployment) enlist(r, parent *deployed) *arm.Error {
 	for _, u := range d.find(r.id.Key()) {
 		if !r.existing && !u.one.existing && r.state != skipped && u.one.state != skipped || !d.tpl.Symbolic {
-			return invalidTemplate("The resource '%s' at line '1' and column '1' is defined multiple times in a template. Please see https://aka.ms/arm-syntax-resources for usage details.", r.typeName+"/"+r.name)
+			return r.invalid("The resource '%s' %s is defined multiple times in a template. Please see https://aka.ms/arm-syntax-resources for usage details.", r.typeName+"/"+r.name, r.at.Place())
 		}
 	}
 	u := unit{one: r}
@@ -167,24 +171,24 @@ func (d *deployment) connect(r *deployed) *arm.Error {
 	if written := arm.At(r.source, "dependsOn"); written != nil && !isList {
 		v, err := r.scope.Eval(written)
 		if depends, isList = v.([]any); err != nil || !isList {
-			return invalidTemplate("The template resource '%s' has a dependsOn that is no array. Please see https://aka.ms/arm-syntax-resources for usage details.", r.name)
+			return r.invalid("The template resource '%s' has a dependsOn that is no array. Please see https://aka.ms/arm-syntax-resources for usage details.", r.name)
 		}
 	}
 	for _, x := range depends {
 		e, err := r.scope.Eval(x)
 		if err != nil {
-			return templateError(err, r.name)
+			return templateError(err, r.name, r.at.At("dependsOn").Place())
 		}
 		name, ok := e.(string)
 		if !ok {
-			return invalidTemplate("The template resource '%s' depends on what is no text. Please see https://aka.ms/arm-syntax-resources for usage details.", r.name)
+			return r.invalid("The template resource '%s' depends on what is no text. Please see https://aka.ms/arm-syntax-resources for usage details.", r.name)
 		}
 		found := d.find(strings.TrimSuffix(name, "/"))
 		if len(found) == 0 {
-			return invalidTemplate("The resource '%s' is not defined in the template. Please see https://aka.ms/arm-syntax for usage details.", name)
+			return r.invalid("The resource '%s' is not defined in the template. Please see https://aka.ms/arm-syntax for usage details.", name)
 		}
 		if len(found) > 1 {
-			return invalidTemplate("The resource '%s' is ambiguous: more than one resource of the template has that name. Please use the resource id. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
+			return r.invalid("The resource '%s' is ambiguous: more than one resource of the template has that name. Please use the resource id. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
 		}
 		r.wait(found[0])
 	}
@@ -206,7 +210,7 @@ func (d *deployment) connect(r *deployed) *arm.Error {
 func (d *deployment) readable(r *deployed) *arm.Error {
 	source := d.evaluated(r)
 	if err := r.scope.Check(source); err != nil {
-		return templateError(err, r.name)
+		return templateError(err, r.name, r.at.Place())
 	}
 	if r.state == skipped {
 		return nil
@@ -220,7 +224,7 @@ func (d *deployment) readable(r *deployed) *arm.Error {
 		err = d.within(r, &scope, body)
 	}
 	if err != nil && !errors.Is(err, template.ErrNotReady) {
-		return templateError(err, r.id.String())
+		return templateError(err, r.id.String(), r.at.Place())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 // deployed is a resource of a template, one for each turn of its loop.
 type deployed struct {
 	source     map[string]any
+	at         template.Source // where that is written
 	scope      *template.Scope
 	symbol     string
 	name       string // as the template has it, with the names of its parents
@@ -155,7 +156,8 @@ func (d *deployment) order() *arm.Error {
 		}
 	}
 	if seen < len(d.resources) {
-		return invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", d.circle(left).id)
+		r := d.circle(left)
+		return r.invalid(circular, r.id)
 	}
 	for _, r := range d.resources {
 		switch r.state {
@@ -173,6 +175,8 @@ func (d *deployment) order() *arm.Error {
 	}
 	return nil
 }
+
+const circular = "Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details."
 
 // circle finds one that stands in a circle, by going along what waits for each other.
 func (d *deployment) circle(left map[*deployed]int) *deployed {

@@ -26,11 +26,11 @@ func (d *deployment) identify(v resource.View, r, parent *deployed) *arm.Error {
 		return bad
 	}
 	if r.apiVersion == "" {
-		return invalidTemplate("The template resource '%s' at line '1' and column '1' is not valid. The api-version is missing. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
+		return r.invalid("The template resource '%s' %s is not valid. The api-version is missing. Please see https://aka.ms/arm-syntax-resources for usage details.", name, r.at.Place())
 	}
 	names := strings.Split(name, "/")
 	if strings.Count(typ, "/") != len(names) {
-		return invalidTemplate("The template resource '%s' for type '%s' at line '1' and column '1' has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", name, typ)
+		return r.invalid("The template resource '%s' for type '%s' %s has incorrect segment lengths. A nested resource type must have identical number of segments as its resource name. A root resource type must have segment length one greater than its resource name. Please see https://aka.ms/arm-syntax-resources for usage details.", name, typ, r.at.Place())
 	}
 	path, bad := d.place(r, typ, names)
 	if bad != nil {
@@ -38,7 +38,7 @@ func (d *deployment) identify(v resource.View, r, parent *deployed) *arm.Error {
 	}
 	id, ok := arm.ParseID(path)
 	if !ok {
-		return invalidTemplate("The template resource '%s' is of a scope that is not one of the twin's: '%s'.", name, path)
+		return r.invalid("The template resource '%s' is of a scope that is not one of the twin's: '%s'.", name, path)
 	}
 	r.id, r.typ = id, v.TypeOf(id)
 	if strings.EqualFold(typ, groupType) {
@@ -58,11 +58,11 @@ func (d *deployment) word(r *deployed, name string, needed bool) (string, *arm.E
 	}
 	v, err := r.scope.Eval(written)
 	if err != nil {
-		return "", templateError(err, arm.Text(r.source, "name"))
+		return "", templateError(err, arm.Text(r.source, "name"), r.at.At(name).Place())
 	}
 	s, ok := v.(string)
 	if !ok || s == "" && needed {
-		return "", invalidTemplate("The template resource property '%s' is not a string that is not empty. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
+		return "", r.invalid("The template resource property '%s' is not a string that is not empty. Please see https://aka.ms/arm-syntax-resources for usage details.", name)
 	}
 	return s, nil
 }
@@ -84,15 +84,15 @@ func (d *deployment) place(r *deployed, typ string, names []string) (string, *ar
 	}
 	isDeployment := strings.EqualFold(typ, typeName)
 	if (subscription != "" || group != "") && !isDeployment && !r.existing {
-		return "", invalidTemplate("The template resource '%s' of type '%s' has a 'subscriptionId' or a 'resourceGroup': only nested deployments do. Please see https://aka.ms/arm-deployment-subscription for usage details.", r.name, typ)
+		return "", r.invalid("The template resource '%s' of type '%s' has a 'subscriptionId' or a 'resourceGroup': only nested deployments do. Please see https://aka.ms/arm-deployment-subscription for usage details.", r.name, typ)
 	}
 	if strings.EqualFold(typ, groupType) && d.id.ResourceGroup != "" && scope == "" && subscription == "" {
-		return "", invalidTemplate("The template resource '%s' of type '%s' is deployed to a subscription and not to a resource group. Please see https://aka.ms/arm-deployment-subscription for usage details.", r.name, typ)
+		return "", r.invalid("The template resource '%s' of type '%s' is deployed to a subscription and not to a resource group. Please see https://aka.ms/arm-deployment-subscription for usage details.", r.name, typ)
 	}
 	base, in := "/subscriptions/"+d.id.Subscription, d.id.ResourceGroup
 	switch {
 	case scope == "/":
-		return "", invalidTemplate("The template resource '%s' has the scope of the tenant, which is not one of the twin's.", r.name)
+		return "", r.invalid("The template resource '%s' has the scope of the tenant, which is not one of the twin's.", r.name)
 	case scope != "":
 		if !strings.HasPrefix(scope, "/") { // a resource's type and names, as extensions have it: Microsoft.Compute/virtualMachines/vm
 			scope = base + groupPath(in) + "/providers/" + scope

@@ -50,6 +50,19 @@ func escaped(v any) any {
 	return v
 }
 
+// askedOf is what a nested deployment is asked to be. A template that was evaluated in the outer scope is as nobody has written it.
+func (d *deployment) askedOf(r *deployed, body map[string]any) asked {
+	a := asked{body: body}
+	if innerScope(body) {
+		a.template = r.at.At("properties", "template")
+	}
+	return a
+}
+
+func innerScope(body map[string]any) bool {
+	return strings.EqualFold(arm.Text(body, "properties", "expressionEvaluationOptions", "scope"), "inner")
+}
+
 // nest runs a deployment within this one: in its own group and subscription, which is not always this one's.
 func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 	d.set(r, running, nil, tx.Now())
@@ -68,9 +81,9 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		if d.over.Load() {
 			return
 		}
-		inner, bad := d.all.prepare(tx.View, r.id, caller, body)
+		inner, bad := d.all.prepare(tx.View, r.id, caller, d.askedOf(r, body))
 		if bad == nil && inner.complete() && !d.complete() {
-			bad = invalidTemplate("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
+			bad = r.invalid("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
 		}
 		if bad == nil {
 			if at := d.all.find(r.id); at != nil {
@@ -82,7 +95,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 			return
 		}
 		r.inner.Store(inner)
-		inner.outer = !strings.EqualFold(arm.Text(body, "properties", "expressionEvaluationOptions", "scope"), "inner")
+		inner.outer = !innerScope(body)
 		inner.nested = ended
 		inner.document(tx, "Running", nil, nil)
 		d.all.running.Store(r.id.Key(), inner)

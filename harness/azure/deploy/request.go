@@ -9,20 +9,35 @@ import (
 	"drydock.dev/drydock/harness/azure/resource"
 )
 
+// asked is what a deployment is asked to be, and how that was written, if it is known: all of it, or the template.
+type asked struct {
+	body         map[string]any
+	at, template template.Source
+}
+
+// sent is what a client has asked for.
+func sent(r *resource.Request, body map[string]any) asked {
+	text, place := arm.LenientPlaces(r.Text)
+	return asked{body: body, at: template.ReadSource(text, r.Text, place)}
+}
+
 // prepare reads a deployment's template and finds everything that is wrong before anything is made.
-func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, body map[string]any) (*deployment, *arm.Error) {
+func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a asked) (*deployment, *arm.Error) {
 	d := &deployment{all: ds, id: id, caller: caller, begun: v.Now()}
-	p, bad := d.request(body)
+	p, bad := d.request(a)
 	if bad != nil {
 		return nil, bad
 	}
-	doc, bad := templateOf(p)
+	doc, bad := templateOf(p, a.at)
 	if bad != nil {
 		return nil, bad
+	}
+	if !a.template.Exists() {
+		a.template = a.at.At("properties", "template")
 	}
 	var err error
-	if d.tpl, err = template.Parse(doc); err != nil {
-		return nil, templateError(err, "")
+	if d.tpl, err = template.Parse(doc, a.template); err != nil {
+		return nil, templateError(err, "", template.Place{})
 	}
 	if d.scope, bad = d.newScope(v, doc); bad != nil {
 		return nil, bad
@@ -32,10 +47,10 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, body
 		given = inner
 	}
 	if err := d.tpl.Bind(d.scope, given); err != nil {
-		return nil, templateError(err, "")
+		return nil, templateError(err, "", template.Place{})
 	}
 	if err := d.tpl.CheckOutputs(d.scope); err != nil {
-		return nil, templateError(err, "")
+		return nil, templateError(err, "", template.Place{})
 	}
 	if bad := d.expand(v); bad != nil {
 		return nil, bad
@@ -44,18 +59,19 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, body
 }
 
 // request reads what a deployment is asked to be beside its template.
-func (d *deployment) request(body map[string]any) (map[string]any, *arm.Error) {
+func (d *deployment) request(a asked) (map[string]any, *arm.Error) {
+	body := a.body
 	p, ok := arm.At(body, "properties").(map[string]any)
 	if !ok {
-		return nil, invalidContent("Required property 'properties' not found in JSON. Path '', line 1, position 2.")
+		return nil, invalidContent(a.at, "", "Required property 'properties' not found in JSON.")
 	}
 	mode, ok := arm.At(p, "mode").(string)
 	if !ok || mode == "" {
-		return nil, invalidContent("Required property 'mode' not found in JSON. Path 'properties', line 1, position 15.")
+		return nil, invalidContent(a.at.At("properties"), "properties", "Required property 'mode' not found in JSON.")
 	}
 	i := slices.IndexFunc([]string{"Incremental", "Complete"}, func(m string) bool { return strings.EqualFold(m, mode) })
 	if i < 0 {
-		return nil, invalidContent("Error converting value \"%s\" to type 'Azure.Deployments.Core.Definitions.DeploymentMode'. Path 'properties.mode', line 1, position 1.", mode)
+		return nil, invalidContent(a.at.At("properties", "mode"), "properties.mode", "Error converting value \"%s\" to type 'Azure.Deployments.Core.Definitions.DeploymentMode'.", mode)
 	}
 	d.mode = []string{"Incremental", "Complete"}[i]
 	d.location = arm.Text(body, "location")
@@ -72,7 +88,7 @@ func (d *deployment) request(body map[string]any) (map[string]any, *arm.Error) {
 	return p, nil
 }
 
-func templateOf(p map[string]any) (map[string]any, *arm.Error) {
+func templateOf(p map[string]any, at template.Source) (map[string]any, *arm.Error) {
 	if arm.At(p, "templateLink") != nil {
 		return nil, arm.Gatewayf(400, "InvalidTemplate", "Deployment template validation failed: 'The property templateLink is not one of the twin's: give the template itself'.")
 	}
@@ -81,7 +97,7 @@ func templateOf(p map[string]any) (map[string]any, *arm.Error) {
 	}
 	written := arm.At(p, "template")
 	if _, ok := written.(string); ok { // github.com/Azure/azure-rest-api-specs#16759
-		return nil, invalidContent("Error converting value to type 'Azure.Deployments.Core.Definitions.Schema.Template'. Path 'properties.template', line 1, position 1.")
+		return nil, invalidContent(at.At("properties", "template"), "properties.template", "Error converting value to type 'Azure.Deployments.Core.Definitions.Schema.Template'.")
 	}
 	doc, ok := written.(map[string]any)
 	if !ok {
@@ -96,7 +112,7 @@ func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Sc
 		Now:          v.Now(),
 		Tenant:       map[string]any{"tenantId": v.Tenant(), "displayName": "Drydock", "id": "/tenants/" + v.Tenant()},
 		Subscription: map[string]any{"id": "/subscriptions/" + d.id.Subscription, "subscriptionId": d.id.Subscription, "tenantId": v.Tenant(), "displayName": "Drydock"},
-		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": hash(doc)}},
+		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": d.tpl.At.Hash()}},
 		ResourceID:   d.resourceID,
 		Zones:        zones,
 	}

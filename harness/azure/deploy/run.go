@@ -98,10 +98,10 @@ func (d *deployment) start(tx *resource.Tx, r *deployed) {
 		r.wait(unit{one: later.of})
 		return
 	case errors.As(err, &later):
-		d.settle(tx, r, invalidTemplate("Circular dependency detected on resource: '%s'. Please see https://aka.ms/arm-syntax-resources for usage details.", r.id))
+		d.settle(tx, r, r.invalid(circular, r.id))
 		return
 	case err != nil:
-		d.settle(tx, r, templateError(err, r.id.String()))
+		d.settle(tx, r, templateError(err, r.id.String(), r.at.Place()))
 		return
 	}
 	if strings.EqualFold(r.typeName, typeName) {

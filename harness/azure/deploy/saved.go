@@ -36,7 +36,7 @@ func (ds *deployments) resume(tx *resource.Tx, id arm.ID, raw json.RawMessage) *
 	if err := json.Unmarshal(raw, &k); err != nil {
 		return arm.Errorf(http.StatusBadRequest, "InvalidState", "no deployment: %v", err)
 	}
-	d, bad := ds.prepare(tx.View, id, k.Caller, k.Body)
+	d, bad := ds.prepare(tx.View, id, k.Caller, asked{body: k.Body})
 	if bad != nil {
 		return bad
 	}

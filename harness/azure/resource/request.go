@@ -17,6 +17,7 @@ type Request struct {
 	Told  http.Header           // of the answer
 	Fails func() *arm.Error     // by a fault: how the operation that it begins ends; nil: as it does
 	Stale func() state.Snapshot // by a fault: what a read finds, instead of what there is
+	Text  []byte                // of a type that is lenient: what the client has sent, to the letter
 
 	status int // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
 	body   []byte

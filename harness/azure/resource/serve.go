@@ -76,6 +76,9 @@ func decode(r *Request) (map[string]any, *arm.Error) {
 	if err != nil {
 		return nil, arm.Errorf(http.StatusBadRequest, "InvalidRequestContent", "The request content could not be read: '%v'.", err)
 	}
+	if r.Type.Lenient {
+		r.Text = raw
+	}
 	if len(raw) > maxBody {
 		return nil, arm.Gatewayf(http.StatusRequestEntityTooLarge, "RequestContentTooLarge", "The request content size exceeds the maximum size of '4 MB'.")
 	}

@@ -15,12 +15,14 @@ type Template struct {
 	Definitions, Outputs   map[string]any
 	Functions              []any
 	Resources              []Resource
+	At                     Source
 }
 
 // Resource is one of a template, as it is written.
 type Resource struct {
 	Symbol string // in templates that have them
 	Source map[string]any
+	At     Source
 }
 
 // Existing says that a resource is not deployed, only referred to.
@@ -34,8 +36,10 @@ const (
 	MaxOutputs    = 64
 )
 
-func parseError(format string, args ...any) error {
-	return &Error{Message: fmt.Sprintf(format, args...), Parse: true}
+// parseError is a mistake of what stands somewhere, or of what is missing there.
+func parseError(at Source, path, format string, args ...any) error {
+	p := at.Place()
+	return &Error{Message: fmt.Sprintf("%s Path '%s', line %d, position %d.", fmt.Sprintf(format, args...), path, p.Line, p.Column), Parse: true, At: p}
 }
 
 // TooMany is the service's error of a limit: of parameters, variables, resources or outputs.
@@ -46,13 +50,16 @@ func TooMany(what string, limit, n int) error {
 	return errorf("The number of template %s limit exceeded. Limit: '%d' and actual: '%d'. Please see https://aka.ms/arm-deployment-limits for usage details.", what, limit, n)
 }
 
-// Parse reads a template's document.
-func Parse(doc map[string]any) (*Template, error) {
-	t := &Template{}
+// Parse reads a template's document. How it was written tells where its mistakes are; the zero source: it is not known.
+func Parse(doc map[string]any, at Source) (*Template, error) {
+	if !at.Exists() {
+		at = SourceOf(doc)
+	}
+	t := &Template{At: at}
 	known := []string{"$schema", "languageVersion", "contentVersion", "apiProfile", "metadata", "definitions", "parameters", "variables", "functions", "resources", "outputs"}
 	for _, k := range slices.Sorted(maps.Keys(doc)) {
 		if !slices.ContainsFunc(known, func(n string) bool { return strings.EqualFold(n, k) }) {
-			return nil, parseError("Could not find member '%s' on object of type 'Template'. Path '%s', line 1, position 1.", k, k)
+			return nil, parseError(at.At(k), k, "Could not find member '%s' on object of type 'Template'.", k)
 		}
 	}
 	for _, r := range []struct {
@@ -62,10 +69,10 @@ func Parse(doc map[string]any) (*Template, error) {
 		v, there := lookup(doc, r.name)
 		s, ok := v.(string)
 		if !there || v == nil || s == "" && ok {
-			return nil, parseError("Required property '%s' not found in JSON. Path '', line 1, position 1.", r.name)
+			return nil, parseError(at, "", "Required property '%s' not found in JSON.", r.name)
 		}
 		if !ok {
-			return nil, parseError("Error reading string. Unexpected token. Path '%s', line 1, position 1.", r.name)
+			return nil, parseError(at.At(r.name), r.name, "Error reading string. Unexpected token.")
 		}
 		*r.to = s
 	}
@@ -77,7 +84,7 @@ func Parse(doc map[string]any) (*Template, error) {
 		v, _ := lookup(doc, r.name)
 		m, ok := v.(map[string]any)
 		if !ok && v != nil {
-			return nil, parseError("Unexpected initial token '%s' when populating object. Expected JSON object. Path '%s', line 1, position 1.", kind(v), r.name)
+			return nil, parseError(at.At(r.name), r.name, "Unexpected initial token '%s' when populating object. Expected JSON object.", kind(v))
 		}
 		if r.limit > 0 {
 			if err := TooMany(r.name, r.limit, len(m)); err != nil {
@@ -89,7 +96,7 @@ func Parse(doc map[string]any) (*Template, error) {
 	if v, _ := lookup(doc, "functions"); v != nil {
 		var ok bool
 		if t.Functions, ok = v.([]any); !ok {
-			return nil, parseError("Unexpected initial token '%s' when populating object. Expected JSON array. Path 'functions', line 1, position 1.", kind(v))
+			return nil, parseError(at.At("functions"), "functions", "Unexpected initial token '%s' when populating object. Expected JSON array.", kind(v))
 		}
 	}
 	return t, t.readResources(doc)
@@ -98,38 +105,43 @@ func Parse(doc map[string]any) (*Template, error) {
 // readResources reads a list, or an object of symbols.
 func (t *Template) readResources(doc map[string]any) error {
 	v, there := lookup(doc, "resources")
+	at := t.At.At("resources")
 	switch x := v.(type) {
 	case []any:
 		for i, r := range x {
 			source, ok := r.(map[string]any)
 			if !ok {
-				return parseError("Unexpected initial token '%s' when populating object. Expected JSON object. Path 'resources[%d]', line 1, position 1.", kind(r), i)
+				return parseError(at.At(i), fmt.Sprintf("resources[%d]", i), "Unexpected initial token '%s' when populating object. Expected JSON object.", kind(r))
 			}
-			t.Resources = append(t.Resources, Resource{Source: source})
+			t.Resources = append(t.Resources, Resource{Source: source, At: at.At(i)})
 		}
 	case map[string]any:
 		version, _ := lookup(doc, "languageVersion")
 		if !symbolic(text(version)) {
-			return parseError("Unexpected initial token 'StartObject' when populating object. Expected JSON array. Path 'resources', line 1, position 1.")
+			return parseError(at, "resources", "Unexpected initial token 'StartObject' when populating object. Expected JSON array.")
 		}
 		t.Symbolic = true
 		for _, symbol := range slices.Sorted(maps.Keys(x)) {
 			source, ok := x[symbol].(map[string]any)
 			if !ok {
-				return parseError("Unexpected initial token '%s' when populating object. Expected JSON object. Path 'resources.%s', line 1, position 1.", kind(x[symbol]), symbol)
+				return parseError(at.At(symbol), "resources."+symbol, "Unexpected initial token '%s' when populating object. Expected JSON object.", kind(x[symbol]))
 			}
-			t.Resources = append(t.Resources, Resource{Symbol: symbol, Source: source})
+			t.Resources = append(t.Resources, Resource{Symbol: symbol, Source: source, At: at.At(symbol)})
 		}
 	default:
 		if !there || v == nil {
-			return parseError("Required property 'resources' not found in JSON. Path '', line 1, position 1.")
+			return parseError(t.At, "", "Required property 'resources' not found in JSON.")
 		}
-		return parseError("Unexpected initial token '%s' when populating object. Expected JSON array. Path 'resources', line 1, position 1.", kind(v))
+		return parseError(at, "resources", "Unexpected initial token '%s' when populating object. Expected JSON array.", kind(v))
 	}
-	for _, r := range t.Resources {
+	for i, r := range t.Resources {
 		for _, k := range []string{"type", "name"} {
 			if v, ok := lookup(r.Source, k); !ok || v == nil {
-				return parseError("Required property '%s' not found in JSON. Path 'resources', line 1, position 1.", k)
+				path := fmt.Sprintf("resources[%d]", i)
+				if t.Symbolic {
+					path = "resources." + r.Symbol
+				}
+				return parseError(r.At, path, "Required property '%s' not found in JSON.", k)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func document(t *testing.T, text string) map[string]any {
 // bound reads a template and gives it its parameters, each {"value": …}.
 func bound(t *testing.T, text, given string) (*Template, *Scope, error) {
 	t.Helper()
-	tpl, err := Parse(document(t, text))
+	tpl, err := Parse(document(t, text), Source{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +64,7 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		"variables limit exceeded. Limit: '256' and actual: '257'":  `{"resources":[],"variables":` + many(257, `1`) + `}`,
 		"outputs limit exceeded. Limit: '64' and actual: '65'":      `{"resources":[],"outputs":` + many(65, `{"type":"int","value":1}`) + `}`,
 	} {
-		if _, err := Parse(document(t, in)); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := Parse(document(t, in), Source{}); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v does not say %q", err, what)
 		}
 	}
@@ -91,7 +91,7 @@ func TestParametersAndTheirConstraints(t *testing.T) {
 		`"short":{"value":"abcde"}`: "Length of the value should be less than or equal to '4'", `"short":{"value":"a"}`: "Length of the value should be greater than or equal to '2'",
 		`"short":{"value":5}`: "Template parameter JToken type is not valid. Expected 'String, Uri'. Actual 'Integer'", `"list":{"value":["a","b","c"]}`: "less than or equal to '2'",
 		`"list":{"value":["a","x"]}`: "not part of the allowed value(s): 'a,b,c'", `"list":{"value":["c"]}`: "",
-		`"choice":{"value":"three"}`:   "The provided value 'three' for the template parameter 'choice' at line '1' and column '1' is not valid. The parameter value is not part of the allowed value(s): 'one,two'.",
+		`"choice":{"value":"three"}`:   "The provided value 'three' for the template parameter 'choice' at line '1' and column '795' is not valid. The parameter value is not part of the allowed value(s): 'one,two'.",
 		`"secret":{"value":"hunter2"}`: "The provided value for the template parameter 'secret'", `"flag":{"value":"true"}`: "Expected 'Boolean'. Actual 'String'", `"nope":{"value":1}`: "do not correspond to any parameters defined in the template: 'nope'",
 		`"short":{"reference":{"keyVault":{"id":"x"},"secretName":"y"}}`: "a reference to a key vault",
 	} {
@@ -103,7 +103,7 @@ func TestParametersAndTheirConstraints(t *testing.T) {
 			t.Errorf("%v tells the secret", err)
 		}
 	}
-	if _, _, err := bound(t, `{"resources":[],"parameters":{"p":{"type":"string"}}}`, ""); err == nil || !strings.Contains(err.Error(), "The value for the template parameter 'p' at line '1' and column '1' is not provided") {
+	if _, _, err := bound(t, `{"resources":[],"parameters":{"p":{"type":"string"}}}`, ""); err == nil || !strings.Contains(err.Error(), "The value for the template parameter 'p' at line '1' and column '139' is not provided") {
 		t.Errorf("a parameter without a value: %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestOutputs(t *testing.T) {
 }
 
 func TestSymbols(t *testing.T) {
-	tpl, err := Parse(document(t, `{"languageVersion":"2.0","resources":{"nic":{"type":"a/b","name":"n"},"net":{"existing":true,"type":"a/c","name":"m"}}}`))
+	tpl, err := Parse(document(t, `{"languageVersion":"2.0","resources":{"nic":{"type":"a/b","name":"n"},"net":{"existing":true,"type":"a/c","name":"m"}}}`), Source{})
 	if err != nil || !tpl.Symbolic || len(tpl.Resources) != 2 || tpl.Resources[0].Symbol != "net" || !tpl.Resources[0].Existing() || tpl.Resources[1].Existing() {
 		t.Errorf("%+v, %v", tpl, err)
 	}

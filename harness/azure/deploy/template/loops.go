@@ -46,7 +46,7 @@ func (s *Scope) Count(v any) (int, error) {
 	}
 	n, ok := whole(e)
 	if !ok || n < 0 || n > MaxCopies {
-		return 0, errorf("The template 'copy' definition at line '1' and column '1' has an invalid copy count. The copy count must be a positive integer value and cannot exceed '%d'. Please see https://aka.ms/arm-copy for usage details.", MaxCopies)
+		return 0, errorf("The template 'copy' definition %s has an invalid copy count. The copy count must be a positive integer value and cannot exceed '%d'. Please see https://aka.ms/arm-copy for usage details.", s.At, MaxCopies)
 	}
 	return int(n), nil
 }

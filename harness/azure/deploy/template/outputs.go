@@ -35,7 +35,7 @@ func (t *Template) Evaluated(s *Scope) (map[string]Output, error) {
 		if !ok {
 			return nil, &OutputError{name, errorf("it is no object")}
 		}
-		v, skip, err := t.output(s, declared)
+		v, skip, err := t.output(s, name, declared)
 		if err != nil {
 			return nil, &OutputError{name, err}
 		}
@@ -46,7 +46,10 @@ func (t *Template) Evaluated(s *Scope) (map[string]Output, error) {
 	return out, nil
 }
 
-func (t *Template) output(s *Scope, declared map[string]any) (v any, skip bool, err error) {
+func (t *Template) output(s *Scope, name string, declared map[string]any) (v any, skip bool, err error) {
+	own := *s
+	s = &own
+	s.At = t.At.At("outputs", name).Place()
 	if c, has := lookup(declared, "condition"); has {
 		on, err := s.Condition(c)
 		if err != nil || !on {

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -39,16 +40,23 @@ func (t *Template) bindParameters(s *Scope, given map[string]any) error {
 	return nil
 }
 
+// parameterAt is where a parameter is declared.
+func (t *Template) parameterAt(name string) Source { return t.At.At("parameters", name) }
+
+func (t *Template) parameterError(name, format string, args ...any) error {
+	return &Error{Message: fmt.Sprintf(format, args...), At: t.parameterAt(name).Place()}
+}
+
 // given is a parameter's value, or what will evaluate its default: that may name other parameters.
 func (t *Template) given(s *Scope, name string, given map[string]any) (any, error) {
 	declared, ok := t.Parameters[name].(map[string]any)
 	if !ok {
-		return nil, parseError("Unexpected initial token '%s' when populating object. Expected JSON object. Path 'parameters.%s', line 1, position 1.", kind(t.Parameters[name]), name)
+		return nil, parseError(t.parameterAt(name), "parameters."+name, "Unexpected initial token '%s' when populating object. Expected JSON object.", kind(t.Parameters[name]))
 	}
 	for _, k := range slices.Sorted(maps.Keys(declared)) {
 		if !slices.ContainsFunc([]string{"type", "$ref", "defaultValue", "allowedValues", "minValue", "maxValue", "minLength", "maxLength", "pattern", "metadata", "nullable", "properties", "additionalProperties", "items", "prefixItems", "discriminator", "sealed"},
 			func(n string) bool { return strings.EqualFold(n, k) }) {
-			return nil, parseError("Could not find member '%s' on object of type 'TemplateInputParameter'. Path 'parameters.%s.%s', line 1, position 1.", k, name, k)
+			return nil, parseError(t.parameterAt(name).At(k), "parameters."+name+"."+k, "Could not find member '%s' on object of type 'TemplateInputParameter'.", k)
 		}
 	}
 	typ, err := t.resolved(declared)
@@ -71,7 +79,7 @@ func (t *Template) given(s *Scope, name string, given map[string]any) (any, erro
 		if yes, _ := typ["nullable"].(bool); yes || hasDefault {
 			return nil, nil
 		}
-		return nil, errorf("The value for the template parameter '%s' at line '1' and column '1' is not provided. Please see https://aka.ms/arm-create-parameter-file for usage details.", name)
+		return nil, t.parameterError(name, "The value for the template parameter '%s' %s is not provided. Please see https://aka.ms/arm-create-parameter-file for usage details.", name, t.parameterAt(name).Place())
 	}
 	busy := false
 	return func() (any, error) {
@@ -105,9 +113,9 @@ func (t *Template) valid(name string, v any) error {
 			shown = "" // an error is answered to whoever reads the deployment, and logged by clients
 		}
 		if fault.mismatch {
-			return errorf("Template parameter JToken type is not valid. Expected '%s'. Actual '%s'. Please see https://aka.ms/arm-deploy/#parameter-file for usage details. (parameter '%s'%s)", fault.expected, fault.actual, name, fault.place())
+			return t.parameterError(name, "Template parameter JToken type is not valid. Expected '%s'. Actual '%s'. Please see https://aka.ms/arm-deploy/#parameter-file for usage details. (parameter '%s'%s)", fault.expected, fault.actual, name, fault.place())
 		}
-		return errorf("The provided value %sfor the template parameter '%s' at line '1' and column '1' is not valid. %s%s Please see https://aka.ms/arm-parameter-file for usage details.", shown, name, fault.message, fault.place())
+		return t.parameterError(name, "The provided value %sfor the template parameter '%s' %s is not valid. %s%s Please see https://aka.ms/arm-parameter-file for usage details.", shown, name, t.parameterAt(name).Place(), fault.message, fault.place())
 	}
 	return nil
 }

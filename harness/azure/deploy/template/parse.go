@@ -13,7 +13,8 @@ import (
 // Error is a mistake of a template, in the words the service uses.
 type Error struct {
 	Message string
-	Parse   bool // the document is none of a template: nothing of it was looked at
+	Parse   bool  // the document is none of a template: nothing of it was looked at
+	At      Place // where it stands, if that is known
 }
 
 func (e *Error) Error() string { return e.Message }

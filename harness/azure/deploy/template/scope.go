@@ -30,6 +30,9 @@ type Scope struct {
 	// Zones tells how many availability zones a type has in a region.
 	Zones func(provider, typ, location string) int
 
+	// At is where what is evaluated stands, for mistakes that tell it.
+	At Place
+
 	copies  []copied
 	place   place
 	lambdas map[string]any // variables of the lambdas around

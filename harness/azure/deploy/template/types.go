@@ -28,7 +28,7 @@ func (t *Template) resolved(typ map[string]any) (map[string]any, error) {
 		v, there := lookup(typ, "$ref")
 		if !there {
 			if name, _ := lookup(typ, "type"); name != nil && !slices.Contains([]string{"string", "securestring", "int", "bool", "array", "object", "secureobject"}, strings.ToLower(text(name))) {
-				return nil, parseError("Error converting value \"%s\" to type 'TemplateParameterType'. Path 'type', line 1, position 1.", text(name))
+				return nil, &Error{Message: fmt.Sprintf("Error converting value \"%s\" to type 'TemplateParameterType'.", text(name)), Parse: true}
 			}
 			return typ, nil
 		}
