@@ -27,6 +27,8 @@ func packages() []string {
 		"msi/armmsi",
 		"network/armnetwork/v9",
 		"resources/armdeployments",
+		"resources/armfeatures",
+		"resources/armlocks",
 		"resources/armresources/v3",
 		"resources/armsubscriptions",
 		"storage/armstorage/v2",
@@ -35,7 +37,7 @@ func packages() []string {
 
 // absent are those that the module proxy did not have when this was written.
 func absent() []string {
-	return []string{"resources/armfeatures", "resources/armlocks", "resources/armmanagedapplications", "resources/armpolicy"}
+	return []string{"resources/armmanagedapplications", "resources/armpolicy"}
 }
 
 func main() {

@@ -11,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/msi/armmsi"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armdeployments"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armfeatures"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armlocks"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources/v3"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armsubscriptions"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/storage/armstorage/v2"
@@ -318,26 +320,33 @@ func constructors(subscription string, cred azcore.TokenCredential, o *arm.Clien
 		"armnetwork.WebCategoriesClient":                  func() (any, error) { return armnetwork.NewWebCategoriesClient(subscription, cred, o) },
 		"armdeployments.DeploymentOperationsClient":       func() (any, error) { return armdeployments.NewDeploymentOperationsClient(subscription, cred, o) },
 		"armdeployments.DeploymentsClient":                func() (any, error) { return armdeployments.NewDeploymentsClient(subscription, cred, o) },
-		"armresources.Client":                             func() (any, error) { return armresources.NewClient(subscription, cred, o) },
-		"armresources.OperationsClient":                   func() (any, error) { return armresources.NewOperationsClient(cred, o) },
-		"armresources.ProviderResourceTypesClient":        func() (any, error) { return armresources.NewProviderResourceTypesClient(subscription, cred, o) },
-		"armresources.ProvidersClient":                    func() (any, error) { return armresources.NewProvidersClient(subscription, cred, o) },
-		"armresources.ResourceGroupsClient":               func() (any, error) { return armresources.NewResourceGroupsClient(subscription, cred, o) },
-		"armresources.TagsClient":                         func() (any, error) { return armresources.NewTagsClient(subscription, cred, o) },
-		"armsubscriptions.Client":                         func() (any, error) { return armsubscriptions.NewClient(cred, o) },
-		"armsubscriptions.OperationsClient":               func() (any, error) { return armsubscriptions.NewOperationsClient(cred, o) },
-		"armsubscriptions.SubscriptionClient":             func() (any, error) { return armsubscriptions.NewSubscriptionClient(cred, o) },
-		"armsubscriptions.TenantsClient":                  func() (any, error) { return armsubscriptions.NewTenantsClient(cred, o) },
-		"armstorage.AccountsClient":                       func() (any, error) { return armstorage.NewAccountsClient(subscription, cred, o) },
-		"armstorage.BlobContainersClient":                 func() (any, error) { return armstorage.NewBlobContainersClient(subscription, cred, o) },
-		"armstorage.BlobInventoryPoliciesClient":          func() (any, error) { return armstorage.NewBlobInventoryPoliciesClient(subscription, cred, o) },
-		"armstorage.BlobServicesClient":                   func() (any, error) { return armstorage.NewBlobServicesClient(subscription, cred, o) },
-		"armstorage.DeletedAccountsClient":                func() (any, error) { return armstorage.NewDeletedAccountsClient(subscription, cred, o) },
-		"armstorage.EncryptionScopesClient":               func() (any, error) { return armstorage.NewEncryptionScopesClient(subscription, cred, o) },
-		"armstorage.FileServicesClient":                   func() (any, error) { return armstorage.NewFileServicesClient(subscription, cred, o) },
-		"armstorage.FileSharesClient":                     func() (any, error) { return armstorage.NewFileSharesClient(subscription, cred, o) },
-		"armstorage.LocalUsersClient":                     func() (any, error) { return armstorage.NewLocalUsersClient(subscription, cred, o) },
-		"armstorage.ManagementPoliciesClient":             func() (any, error) { return armstorage.NewManagementPoliciesClient(subscription, cred, o) },
+		"armfeatures.Client":                              func() (any, error) { return armfeatures.NewClient(subscription, cred, o) },
+		"armfeatures.FeatureClient":                       func() (any, error) { return armfeatures.NewFeatureClient(cred, o) },
+		"armfeatures.SubscriptionFeatureRegistrationsClient": func() (any, error) {
+			return armfeatures.NewSubscriptionFeatureRegistrationsClient(subscription, cred, o)
+		},
+		"armlocks.AuthorizationOperationsClient":   func() (any, error) { return armlocks.NewAuthorizationOperationsClient(cred, o) },
+		"armlocks.ManagementLocksClient":           func() (any, error) { return armlocks.NewManagementLocksClient(subscription, cred, o) },
+		"armresources.Client":                      func() (any, error) { return armresources.NewClient(subscription, cred, o) },
+		"armresources.OperationsClient":            func() (any, error) { return armresources.NewOperationsClient(cred, o) },
+		"armresources.ProviderResourceTypesClient": func() (any, error) { return armresources.NewProviderResourceTypesClient(subscription, cred, o) },
+		"armresources.ProvidersClient":             func() (any, error) { return armresources.NewProvidersClient(subscription, cred, o) },
+		"armresources.ResourceGroupsClient":        func() (any, error) { return armresources.NewResourceGroupsClient(subscription, cred, o) },
+		"armresources.TagsClient":                  func() (any, error) { return armresources.NewTagsClient(subscription, cred, o) },
+		"armsubscriptions.Client":                  func() (any, error) { return armsubscriptions.NewClient(cred, o) },
+		"armsubscriptions.OperationsClient":        func() (any, error) { return armsubscriptions.NewOperationsClient(cred, o) },
+		"armsubscriptions.SubscriptionClient":      func() (any, error) { return armsubscriptions.NewSubscriptionClient(cred, o) },
+		"armsubscriptions.TenantsClient":           func() (any, error) { return armsubscriptions.NewTenantsClient(cred, o) },
+		"armstorage.AccountsClient":                func() (any, error) { return armstorage.NewAccountsClient(subscription, cred, o) },
+		"armstorage.BlobContainersClient":          func() (any, error) { return armstorage.NewBlobContainersClient(subscription, cred, o) },
+		"armstorage.BlobInventoryPoliciesClient":   func() (any, error) { return armstorage.NewBlobInventoryPoliciesClient(subscription, cred, o) },
+		"armstorage.BlobServicesClient":            func() (any, error) { return armstorage.NewBlobServicesClient(subscription, cred, o) },
+		"armstorage.DeletedAccountsClient":         func() (any, error) { return armstorage.NewDeletedAccountsClient(subscription, cred, o) },
+		"armstorage.EncryptionScopesClient":        func() (any, error) { return armstorage.NewEncryptionScopesClient(subscription, cred, o) },
+		"armstorage.FileServicesClient":            func() (any, error) { return armstorage.NewFileServicesClient(subscription, cred, o) },
+		"armstorage.FileSharesClient":              func() (any, error) { return armstorage.NewFileSharesClient(subscription, cred, o) },
+		"armstorage.LocalUsersClient":              func() (any, error) { return armstorage.NewLocalUsersClient(subscription, cred, o) },
+		"armstorage.ManagementPoliciesClient":      func() (any, error) { return armstorage.NewManagementPoliciesClient(subscription, cred, o) },
 		"armstorage.NetworkSecurityPerimeterConfigurationsClient": func() (any, error) {
 			return armstorage.NewNetworkSecurityPerimeterConfigurationsClient(subscription, cred, o)
 		},
