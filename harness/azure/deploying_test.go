@@ -223,6 +223,14 @@ func TestAGroupIsExportedAsATemplateThatDeploys(t *testing.T) {
 }
 
 // The Azure CLI's requests are no JSON: the template's file is in them as it is, behind a name without quotes.
+// `az vmss create` has its template look up the API version of what it has made.
+func TestATemplateSeesTheResourceProviders(t *testing.T) {
+	d := grouped(t).deployed(`{"contentVersion":"1.0.0.0","resources":[],"outputs":{"versions":{"type":"array","value":"[providers('Microsoft.Compute','virtualMachineScaleSets').apiVersions]"}}}`)
+	if versions, _ := arm.At(d, "properties", "outputs", "versions", "value").([]any); len(versions) == 0 {
+		t.Errorf("it deploys %s", arm.Marshal(d))
+	}
+}
+
 func TestADeploymentAsTheAzureCLISendsIt(t *testing.T) {
 	c := grouped(t)
 	body := `{"properties": {"mode": "Incremental", template:` + whole(`{"resources":[], // none yet

@@ -93,6 +93,10 @@ func TestWhatAClientLeavesOutIsFilledIn(t *testing.T) {
 	c.machine("vm-1")
 	nic := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Network/networkInterfaces/vm-1-nic", "")
 	ip := arm.Objects(nic, "properties", "ipConfigurations")[0]
+	vm := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-1", "")
+	if got, is := arm.At(vm, "properties", "storageProfile", "dataDisks").([]any); !is || len(got) > 0 { // az vm disk attach appends to it
+		t.Errorf("a machine without data disks has %v for them, not an empty list", arm.At(vm, "properties", "storageProfile", "dataDisks"))
+	}
 	if got := fmt.Sprintf("%v %v %v %v", arm.At(ip, "properties", "privateIPAddressVersion"), arm.At(ip, "properties", "privateIPAllocationMethod"), arm.At(ip, "properties", "primary"), arm.At(nic, "properties", "enableIPForwarding")); got != "IPv4 Dynamic true false" {
 		t.Errorf("an interface is %s", got)
 	}

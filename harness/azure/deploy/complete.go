@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"slices"
-	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/resource"
@@ -39,7 +38,7 @@ func surplus(v resource.View, of arm.ID, kept map[string]bool) []*state.Document
 	docs := v.Below(arm.GroupID(of))
 	return slices.DeleteFunc(docs, func(doc *state.Document) bool {
 		typ := v.TypeOf(doc.ID)
-		return doc.ID.Scope != "" || len(doc.ID.Types) != 1 || kept[doc.ID.Key()] || typ == nil || typ.Name == typeName || strings.EqualFold(doc.ID.Provider, "Microsoft.Authorization")
+		return doc.ID.Scope != "" || len(doc.ID.Types) != 1 || kept[doc.ID.Key()] || typ == nil || typ.Name == typeName || typ.Name == "Microsoft.Authorization/roleAssignments"
 	})
 }
 
@@ -48,11 +47,6 @@ func (d *deployment) remove(tx *resource.Tx) {
 	var held *arm.Error
 	for _, r := range d.removing.steps {
 		if r.state != waiting {
-			continue
-		}
-		if bad := tx.Gate(r.id, resource.ToDelete); bad != nil {
-			d.set(r, arm.Failed, bad, tx.Now())
-			d.removing.failures = append(d.removing.failures, *bad)
 			continue
 		}
 		if r.typ.Held != nil {

@@ -114,6 +114,7 @@ func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Sc
 		Subscription: map[string]any{"id": "/subscriptions/" + d.id.Subscription, "subscriptionId": d.id.Subscription, "tenantId": v.Tenant(), "displayName": "Drydock"},
 		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": d.tpl.At.Hash()}},
 		ResourceID:   d.resourceID,
+		Provider:     d.provider(v),
 		Zones:        zones,
 	}
 	if d.location != "" {
@@ -127,6 +128,17 @@ func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Sc
 		s.ResourceGroup = group.Public()
 	}
 	return s, nil
+}
+
+// provider gives the documents of resource providers.
+func (d *deployment) provider(v resource.View) func(string) map[string]any {
+	return func(namespace string) map[string]any {
+		id, ok := arm.ParseID("/subscriptions/" + d.id.Subscription + "/providers/" + namespace)
+		if typ := v.TypeOf(id); ok && typ != nil && typ.Show != nil {
+			return typ.Show(v, id)
+		}
+		return nil
+	}
 }
 
 // resourceID is the function of that name: the deployment's own subscription and group unless others are named. In a subscription a first name is the

@@ -115,6 +115,9 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		body[powerTag] = "starting"
 	}
 	storage := arm.Object(p, "storageProfile")
+	if arm.At(storage, "dataDisks") == nil { // az appends to what is there, and fails where nothing is
+		storage["dataDisks"] = []any{}
+	}
 	osDisk := arm.Object(storage, "osDisk")
 	if arm.Text(osDisk, "name") == "" {
 		osDisk["name"] = arm.Text(old, "properties", "storageProfile", "osDisk", "name")

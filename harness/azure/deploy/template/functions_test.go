@@ -88,6 +88,8 @@ func values() map[string]string {
 		"[environment().suffixes.storage]":                                          `"core.windows.net"`,
 		"[environment().resourceManager]":                                           `"https://management.azure.com/"`,
 		"[pickZones('Microsoft.Network', 'publicIPAddresses', 'westus2', 2, 1)]":    `["2","3"]`,
+		"[providers('Microsoft.Compute', 'VirtualMachines').apiVersions[0]]":         `"2024-07-01"`,
+		"[length(providers('Microsoft.Compute').resourceTypes)]":                    `1`,
 		"[pickZones('Microsoft.Cdn', 'profiles', 'westus2')]":                       `[]`,
 		"[listKeys('sa', '2019-06-01').keys[0].value]":                              `"listKeys of sa"`,
 		"[map(references('vms'), lambda('v', lambdaVariables('v').x))]":             `[1,2]`,
@@ -112,6 +114,12 @@ func richScope() *Scope {
 		map[string]any{"namespace": "__bicep", "members": map[string]any{"twice": map[string]any{
 			"parameters": []any{map[string]any{"name": "x", "type": "string"}}, "output": map[string]any{"type": "string", "value": "[format('{0}{0}', parameters('x'))]"},
 		}, "forever": map[string]any{"output": map[string]any{"type": "string", "value": "[__bicep.forever()]"}}, "leaks": map[string]any{"output": map[string]any{"type": "string", "value": "[variables('dogs')]"}}}},
+	}
+	s.Provider = func(namespace string) map[string]any {
+		if namespace != "Microsoft.Compute" {
+			return nil
+		}
+		return map[string]any{"resourceTypes": []any{map[string]any{"resourceType": "virtualMachines", "apiVersions": []any{"2024-07-01", "2019-12-01"}}}}
 	}
 	s.Zones = func(_, typ, _ string) int {
 		if typ == "publicIPAddresses" {

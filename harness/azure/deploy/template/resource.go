@@ -14,6 +14,7 @@ func resources() map[string]function {
 		"extensionresourceid":       {least: 3, most: -1, do: extensionResourceID},
 		"managementgroupresourceid": {least: 2, most: -1, do: managementGroupResourceID},
 		"pickzones":                 {least: 3, most: 5, do: pickZones},
+		"providers":                 {least: 1, most: 2, do: providers},
 	}
 }
 
@@ -154,6 +155,27 @@ func managementGroupResourceID(s *Scope, a []any) (any, error) {
 		return nil, unexpected("managementGroupResourceId")
 	}
 	return idBelow("managementGroupResourceId", "/providers/Microsoft.Management/managementGroups/"+group, a)
+}
+
+// providers is deprecated and still in the templates that az makes: a provider's resource types, or one of them, with its regions and API versions.
+func providers(s *Scope, a []any) (any, error) {
+	w, err := words("providers", a)
+	if err != nil {
+		return nil, err
+	}
+	if s.Provider == nil {
+		return nil, unknown("providers")
+	}
+	all, _ := s.Provider(w[0])["resourceTypes"].([]any)
+	if len(w) == 1 && all != nil {
+		return map[string]any{"namespace": w[0], "resourceTypes": all}, nil
+	}
+	for _, t := range all {
+		if one, ok := t.(map[string]any); ok && strings.EqualFold(text(one["resourceType"]), w[len(w)-1]) {
+			return map[string]any{"resourceType": one["resourceType"], "locations": one["locations"], "apiVersions": one["apiVersions"]}, nil
+		}
+	}
+	return nil, wrong("providers", "the namespace of a resource provider and, if anything more, a type of it", strings.Join(w, "/"))
 }
 
 func pickZones(s *Scope, a []any) (any, error) {

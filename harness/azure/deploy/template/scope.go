@@ -27,6 +27,8 @@ type Scope struct {
 	List func(action, id string, values any) (any, error)
 	// ResourceID makes the id of a resource: subscription and group may be empty, for the deployment's own.
 	ResourceID func(subscription, group, typ string, names []string) (string, error)
+	// Provider is the document of a resource provider; nil: there is none of that namespace.
+	Provider func(namespace string) map[string]any
 	// Zones tells how many availability zones a type has in a region.
 	Zones func(provider, typ, location string) int
 
