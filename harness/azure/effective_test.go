@@ -73,8 +73,8 @@ func TestWhatHoldsForAnInterface(t *testing.T) {
 	}
 	c.do(http.MethodPost, compute+"virtualMachines/vm/deallocate", "")
 	c.pass()
-	if bad := c.result(networks+"networkInterfaces/vm-nic/effectiveRouteTable", ""); arm.Text(bad, "error", "code") != "OperationNotAllowed" {
-		t.Errorf("of a machine that is off: %v", bad)
+	if w := c.do(http.MethodPost, networks+"networkInterfaces/vm-nic/effectiveRouteTable", ""); code(w) != "OperationNotAllowed" {
+		t.Errorf("of a machine that is off: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -230,6 +230,12 @@ func allocated(v resource.View, subnet, but arm.ID) map[string]string {
 				out[string(raw[:end])] = d.ID.String()
 			}
 		}
+		own, _ := d.Hidden[addressTag].(map[string]any) // of a scale set's instance
+		for _, a := range own {
+			if address, ok := a.(string); ok {
+				out[address] = d.ID.String()
+			}
+		}
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -30,34 +31,90 @@ func lasting() context.Context { return context.Background() } //nolint:forbidig
 func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
-		Name: ns + "virtualMachines", Located: true, Called: "VM", Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		Name: ns + "virtualMachines", Located: true, Called: "VM", View: viewVM, Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
 		// As armcompute's models say of what is left out: a disk outlives its machine.
 		Defaults: map[string]any{
 			"properties.storageProfile.osDisk.caching": "ReadWrite", "properties.storageProfile.osDisk.deleteOption": "Detach",
 			"properties.storageProfile.dataDisks[].caching": "None", "properties.storageProfile.dataDisks[].deleteOption": "Detach",
 		},
-		Refs: []resource.Ref{{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}},
+		Refs: []resource.Ref{
+			{From: "properties.networkProfile.networkInterfaces[]", Back: "virtualMachine"}, {From: "properties.availabilitySet", Back: "virtualMachines[]"},
+			{From: "properties.proximityPlacementGroup", Back: "virtualMachines[]"},
+		},
 	}
 	for name, state := range powerStates() {
 		vm.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
 	}
 	vm.Actions["simulateeviction"] = m.evict()
-	vm.Actions["runcommand"] = resource.Action{Then: func(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }, Result: commandResult}
+	vm.Actions["runcommand"] = resource.Action{Then: nothing, Result: commandResult}
+	vm.Actions["assesspatches"] = resource.Action{Then: nothing, Result: assessed}
+	vm.Actions["retrievebootdiagnosticsdata"] = resource.Action{Now: bootDiagnostics}
+	vm.Actions["attachdetachdatadisks"] = resource.Action{Then: attachDetach, Result: storageOf}
 	vm.Actions["generalize"] = resource.Action{Now: func(*resource.Tx, *resource.Request, map[string]any) (map[string]any, *arm.Error) { return nil, nil }}
 	accepted := resource.Codes{Create: http.StatusAccepted, Update: http.StatusAccepted, Patch: http.StatusAccepted} // of disks: 200 and 202 are all that their PUT and PATCH know
-	return []*resource.Type{
+	return slices.Concat(computeViews(), []*resource.Type{
 		vm,
 		{Name: ns + "virtualMachines/instanceView", Single: true, Show: viewVM},
 		{Name: ns + "virtualMachines/extensions", Located: true, Made: m.madeExtension},
-		{Name: ns + "disks", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillDisk, Held: heldDisk},
-		{Name: ns + "snapshots", Located: true, Codes: accepted},
+		{Name: ns + "virtualMachines/runCommands", Located: true, Fill: fillCommand, View: viewCommand},
+		{Name: ns + "disks", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillDisk, Held: heldDisk, Actions: access()},
+		{Name: ns + "snapshots", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillSnapshot, Held: heldSnapshot, Actions: access()},
+		{Name: ns + "diskEncryptionSets", Located: true, Codes: accepted, Fill: fillEncryptionSet, Held: heldEncryptionSet},
+		{Name: ns + "diskAccesses", Located: true, Codes: accepted, ReadOnly: []string{"timeCreated"}, Fill: fillDiskAccess},
 		{Name: ns + "images", Located: true},
-		{Name: ns + "availabilitySets", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK}, Fill: fillAvailabilitySet, Held: heldAvailabilitySet},
+		{Name: ns + "availabilitySets", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK}, Fill: fillAvailabilitySet, Held: heldAvailabilitySet,
+			ReadOnly: []string{"virtualMachines"}, Refs: []resource.Ref{{From: "properties.proximityPlacementGroup", Back: "availabilitySets[]"}}},
 		// Its DELETE knows 200 alone; what Azure answers where there is none is not known.
-		{Name: ns + "proximityPlacementGroups", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Gone: http.StatusOK}},
-		// A key is the caller's: the twin makes none (generateKeyPair).
-		{Name: ns + "sshPublicKeys", Located: true, AtOnce: resource.Every, Plain: true},
-		{Name: ns + "locations/virtualMachines", No: resource.Every},
+		{Name: ns + "proximityPlacementGroups", Located: true, AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Gone: http.StatusOK}, ReadOnly: []string{"virtualMachines", "virtualMachineScaleSets", "availabilitySets"}},
+		{Name: ns + "sshPublicKeys", Located: true, AtOnce: resource.Every, Plain: true, Actions: map[string]resource.Action{"generatekeypair": {Now: generateKeys}}},
+	})
+}
+
+// nothing is done by an action whose result is all there is of it.
+func nothing(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }
+
+// fillCommand lets go of what nobody reads again of a command: what its script ran as, and with which secrets.
+func fillCommand(_ *resource.Tx, _ arm.ID, body, _ map[string]any) {
+	for _, hidden := range []string{"runAsPassword", "protectedParameters"} {
+		delete(arm.Object(body, "properties"), hidden)
+	}
+}
+
+// viewCommand is how the script of a command went: it said nothing, on a machine that is a document.
+func viewCommand(_ resource.View, _ arm.ID) map[string]any {
+	return map[string]any{"executionState": "Succeeded", "executionMessage": "", "exitCode": 0, "output": "", "error": ""}
+}
+
+func fillEncryptionSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	p := arm.Object(body, "properties")
+	if p["previousKeys"] == nil {
+		p["previousKeys"] = []any{}
+	}
+	if p["lastKeyRotationTimestamp"] = arm.At(old, "properties", "lastKeyRotationTimestamp"); old == nil {
+		p["lastKeyRotationTimestamp"] = arm.Timestamp(tx.Now())
+	}
+	identify(tx, id, body)
+}
+
+// heldEncryptionSet refuses to delete a set that something is encrypted with. Its code is Microsoft.Compute's common one: no recording is at hand.
+func heldEncryptionSet(tx *resource.Tx, id arm.ID) *arm.Error {
+	if by := tx.Naming(id); len(by) > 0 {
+		return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Disk encryption set '%s' cannot be deleted: it is used by %s.", id.Name(), by[0].ID)
+	}
+	return nil
+}
+
+func fillDiskAccess(tx *resource.Tx, _ arm.ID, body, old map[string]any) {
+	if old == nil {
+		arm.Object(body, "properties")["timeCreated"] = arm.Timestamp(tx.Now())
+	}
+}
+
+// identify gives a resource the identity that it asks for.
+func identify(tx *resource.Tx, id arm.ID, body map[string]any) {
+	if arm.At(body, "identity", "type") != nil {
+		identity := arm.Object(body, "identity")
+		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
 	}
 }
 
@@ -135,10 +192,7 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		disk(tx, id, osDisk, arm.Text(body, "location"))
 	}
 	attach(tx, id, body, old)
-	if u := arm.At(body, "identity", "type"); u != nil {
-		identity := arm.Object(body, "identity")
-		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
-	}
+	identify(tx, id, body)
 }
 
 func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {

@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -38,6 +39,9 @@ func checkAttached(tx *resource.Tx, id arm.ID, disk map[string]any, kind, target
 	}
 	if !ok || tx.Get(d) == nil {
 		return arm.Errorf(http.StatusNotFound, "NotFound", "Disk %s is not found.", ref)
+	}
+	if bad := accessed(d, tx.Get(d).Body()); bad != nil {
+		return bad
 	}
 	if by := arm.Text(tx.Get(d).Body(), "managedBy"); by != "" && !strings.EqualFold(by, id.String()) {
 		e := arm.Errorf(http.StatusConflict, "AttachDiskWhileBeingDetached", "Cannot attach %s disk '%s' to VM '%s' because the disk is currently attached to VM '%s'.", kind, d.Name(), id.Name(), by)
@@ -212,7 +216,12 @@ func fillDisk(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
 	p["uniqueId"] = arm.Derived("disk", id.String())
 	if arm.Text(p, "diskState") == "" {
-		p["diskState"] = "Unattached"
+		if p["diskState"] = "Unattached"; strings.EqualFold(arm.Text(p, "creationData", "createOption"), "Upload") {
+			p["diskState"] = "ReadyToUpload"
+		}
+	}
+	if given := old[accessTag]; given != nil {
+		body[accessTag] = given
 	}
 	if _, ok := p["diskSizeGB"]; !ok {
 		p["diskSizeGB"] = 30
@@ -229,5 +238,54 @@ func heldDisk(tx *resource.Tx, id arm.ID) *arm.Error {
 	if by := arm.Text(tx.Get(id).Body(), "managedBy"); by != "" {
 		return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "Disk %s is attached to VM %s.", id.Name(), by)
 	}
+	return accessed(id, tx.Get(id).Body())
+}
+
+// attachDetach gives a machine disks, and takes others from it, in one go.
+func attachDetach(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
+	old, body := tx.Get(id).Body(), tx.Get(id).Body()
+	storage := arm.Object(arm.Object(body, "properties"), "storageProfile")
+	kept := []any{}
+	for _, d := range arm.Objects(storage, "dataDisks") {
+		if !slices.ContainsFunc(arm.Objects(args, "dataDisksToDetach"), func(x map[string]any) bool {
+			return strings.EqualFold(arm.Text(x, "diskId"), arm.Text(d, "managedDisk", "id"))
+		}) {
+			kept = append(kept, d)
+		}
+	}
+	if had := len(arm.Objects(storage, "dataDisks")); had-len(kept) < len(arm.Objects(args, "dataDisksToDetach")) {
+		return arm.Errorf(http.StatusBadRequest, "InvalidParameter", "A disk to be detached from '%s' is not attached to it.", id.Name())
+	}
+	for _, x := range arm.Objects(args, "dataDisksToAttach") {
+		disk := map[string]any{"createOption": "Attach", "managedDisk": map[string]any{"id": arm.Text(x, "diskId")}, "lun": float64(nextLUN(kept))}
+		for _, same := range []string{"lun", "caching", "deleteOption", "writeAcceleratorEnabled"} {
+			if v := arm.Field(x, same); v != nil {
+				disk[same] = v
+			}
+		}
+		kept = append(kept, disk)
+	}
+	storage["dataDisks"] = kept
+	for i, disk := range arm.Objects(storage, "dataDisks") {
+		if bad := checkDataDisk(tx, id, i, disk, nil); bad != nil {
+			return bad
+		}
+	}
+	attach(tx, id, body, old)
+	tx.Put(id, body)
 	return nil
+}
+
+// nextLUN is the first place for a disk that none of a list has.
+func nextLUN(disks []any) int {
+	for lun := 0; ; lun++ {
+		if !slices.ContainsFunc(disks, func(d any) bool { n, _ := arm.Number(arm.At(d, "lun")); return int(n) == lun }) {
+			return lun
+		}
+	}
+}
+
+func storageOf(v resource.View, id arm.ID) map[string]any {
+	storage, _ := arm.At(v.Body(id), "properties", "storageProfile").(map[string]any)
+	return storage
 }

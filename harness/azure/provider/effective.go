@@ -20,8 +20,8 @@ func effective() map[string]resource.Action {
 		return nil
 	}
 	return map[string]resource.Action{
-		"effectiveroutetable":            {Then: attached, Result: effectiveRoutes},
-		"effectivenetworksecuritygroups": {Then: attached, Result: effectiveGroups},
+		"effectiveroutetable":            {Check: attached, Then: nothing, Result: effectiveRoutes},
+		"effectivenetworksecuritygroups": {Check: attached, Then: nothing, Result: effectiveGroups},
 	}
 }
 

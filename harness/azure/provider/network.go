@@ -152,11 +152,16 @@ func heldPool(tx *resource.Tx, id arm.ID) *arm.Error {
 }
 
 func fillPublicIP(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
-	n, _ := strconv.ParseUint(arm.Derived(id.String())[:4], 16, 64)
 	p := arm.Object(body, "properties")
 	if arm.Text(p, "ipAddress") == "" {
-		p["ipAddress"] = fmt.Sprintf("20.50.%d.%d", n>>8&0xff, n&0xff)
+		p["ipAddress"] = publicAddress(id.String())
 	}
+}
+
+// publicAddress is the address that something of a name has.
+func publicAddress(of string) string {
+	n, _ := strconv.ParseUint(arm.Derived(of)[:4], 16, 64)
+	return fmt.Sprintf("20.50.%d.%d", n>>8&0xff, n&0xff)
 }
 
 func fillLoadBalancer(tx *resource.Tx, id arm.ID, body, old map[string]any) {

@@ -28,6 +28,15 @@ func (m machinery) evict() resource.Action {
 }
 
 func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Error {
+	if name == "start" && tx.Get(id) != nil {
+		for _, d := range disksOf(tx.Get(id).Body()) {
+			if ref, ok := arm.ParseID(arm.Text(d, "managedDisk", "id")); ok && tx.Get(ref) != nil {
+				if bad := accessed(ref, tx.Get(ref).Body()); bad != nil {
+					return bad
+				}
+			}
+		}
+	}
 	if m.machines != nil {
 		if err := tx.Outside(func() error { return m.machines.Power(lasting(), id.Name(), name) }); err != nil {
 			return arm.Errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)

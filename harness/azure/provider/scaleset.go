@@ -17,10 +17,11 @@ import (
 func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
 	set := &resource.Type{Name: ns, Located: true, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
-		"delete":        {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
+		"delete":           {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
+		"osrollingupgrade": {Then: roll}, "extensionrollingupgrade": {Then: roll},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, View: viewInstance, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
@@ -29,13 +30,17 @@ func scaleSetTypes(m machinery) []*resource.Type {
 		instance.Actions[strings.ToLower(name)] = resource.Action{Then: func(tx *resource.Tx, id arm.ID, _ map[string]any) *arm.Error { return m.power(tx, id, name, state) }}
 	}
 	instance.Actions["simulateeviction"] = m.evict()
-	return []*resource.Type{
+	instance.Actions["runcommand"] = resource.Action{Then: nothing, Result: commandResult}
+	instance.Actions["retrievebootdiagnosticsdata"] = resource.Action{Now: bootDiagnostics}
+	instance.Actions["attachdetachdatadisks"] = resource.Action{Then: attachDetach, Result: storageOf}
+	return slices.Concat(scaleSetViews(), []*resource.Type{
 		set, instance,
 		{Name: ns + "/instanceView", Single: true, Show: viewScaleSet},
 		{Name: ns + "/virtualMachines/instanceView", Single: true, Show: viewInstance},
-		{Name: ns + "/virtualMachines/networkInterfaces", Show: showInstanceNIC},
+		{Name: ns + "/virtualMachines/extensions"},
+		{Name: ns + "/virtualMachines/runCommands", Located: true, Fill: fillCommand, View: viewCommand},
 		{Name: ns + "/extensions"},
-	}
+	})
 }
 
 func capacity(body map[string]any) (int, bool) {
@@ -76,8 +81,10 @@ func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if n, ok := capacity(body); !ok {
 		arm.Object(body, "sku")["capacity"] = n
 	}
-	if v, ok := old[nextInstance]; ok {
-		body[nextInstance] = v
+	for _, kept := range []string{nextInstance, rollingTag} {
+		if v, ok := old[kept]; ok {
+			body[kept] = v
+		}
 	}
 }
 
@@ -99,8 +106,9 @@ func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
 	}
 	counted, _ := arm.Number(body[nextInstance])
 	next := int(counted)
+	rooms := addressed{}
 	for ; len(have) < want; next++ {
-		have = append(have, addInstance(tx, id, body, next))
+		have = append(have, addInstance(tx, id, body, next, rooms))
 	}
 	tx.Edit(id, func(b map[string]any) { b[nextInstance] = next })
 	return nil
@@ -123,7 +131,7 @@ func instances(v resource.View, set arm.ID) []*state.Document {
 	return docs
 }
 
-func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int) *state.Document {
+func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int, rooms addressed) *state.Document {
 	id := instanceID(set, strconv.Itoa(n))
 	prefix := arm.Text(model, "properties", "virtualMachineProfile", "osProfile", "computerNamePrefix")
 	if prefix == "" {
@@ -139,7 +147,7 @@ func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int) *stat
 	}
 	return tx.Put(id, map[string]any{
 		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
-		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running",
+		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running", addressTag: rooms.give(tx, id, model),
 	})
 }
 
@@ -203,7 +211,7 @@ func checkInstance(_ *resource.Tx, id arm.ID, _, old map[string]any) *arm.Error 
 // fillInstance attaches and releases data disks: that is what instances are updated for.
 func fillInstance(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	body["name"], body["instanceId"] = id.Names[0]+"_"+id.Name(), id.Name()
-	body[powerTag] = arm.Text(old, powerTag)
+	body[powerTag], body[addressTag] = arm.Text(old, powerTag), old[addressTag]
 	p := arm.Object(body, "properties")
 	for k, v := range arm.Object(old, "properties") {
 		if _, there := p[k]; !there {
@@ -229,44 +237,4 @@ func viewScaleSet(v resource.View, id arm.ID) map[string]any {
 		"virtualMachine": map[string]any{"statusesSummary": []any{map[string]any{"code": "ProvisioningState/succeeded", "count": len(instances(v, set))}}},
 		"statuses":       []any{map[string]any{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded", "time": arm.Timestamp(v.Now())}},
 	}
-}
-
-// showInstanceNIC makes an instance's interface from the model: it is no resource of its own.
-func showInstanceNIC(v resource.View, id arm.ID) map[string]any {
-	if len(id.Names) < 2 {
-		return nil
-	}
-	vm := id.Top(2)
-	d := v.Get(vm)
-	if d == nil {
-		return nil
-	}
-	n, _ := strconv.Atoi(vm.Name())
-	one := func(name string) map[string]any {
-		self := vm.String() + "/networkInterfaces/" + name
-		var configs []any
-		for _, c := range arm.Objects(d.Body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
-			if !strings.EqualFold(arm.Text(c, "name"), name) {
-				continue
-			}
-			for i, ip := range arm.Objects(c, "properties", "ipConfigurations") {
-				p := map[string]any{"privateIPAddress": fmt.Sprintf("10.241.%d.%d", n>>8&0xff, n&0xff), "primary": i == 0, "provisioningState": arm.Succeeded}
-				for k, v := range arm.Object(ip, "properties") {
-					p[k] = v
-				}
-				configs = append(configs, map[string]any{"id": self + "/ipConfigurations/" + arm.Text(ip, "name"), "name": arm.Text(ip, "name"), "properties": p})
-			}
-		}
-		return map[string]any{"id": self, "name": name, "properties": map[string]any{
-			"provisioningState": arm.Succeeded, "primary": true, "ipConfigurations": configs, "virtualMachine": map[string]any{"id": vm.String()},
-		}}
-	}
-	if len(id.Names) > 2 {
-		return one(id.Names[2])
-	}
-	var all []any
-	for _, c := range arm.Objects(d.Body(), "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
-		all = append(all, one(arm.Text(c, "name")))
-	}
-	return map[string]any{"value": all}
 }

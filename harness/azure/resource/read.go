@@ -74,12 +74,12 @@ func (e *Engine) get(r *Request) *arm.Error {
 
 // expanded is the document with its instance view in it.
 func (e *Engine) expanded(d *state.Document) []byte {
-	view := e.types[strings.ToLower(d.ID.Type()+"/instanceView")]
-	if view == nil {
+	typ := e.typeOf(d.ID)
+	if typ == nil || typ.View == nil {
 		return d.Raw
 	}
 	body := d.Public()
-	arm.Object(body, "properties")["instanceView"] = view.Show(e.view(), d.ID)
+	arm.Object(body, "properties")["instanceView"] = typ.View(e.view(), d.ID)
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return d.Raw

@@ -59,6 +59,8 @@ type Type struct {
 	// Save gives what is under way beside the document, nil: nothing is; Resume goes on with it in another process.
 	Save   func(v View, id arm.ID) any
 	Resume func(tx *Tx, id arm.ID, saved json.RawMessage) *arm.Error
+	// View is what ?$expand=instanceView adds to its documents.
+	View func(v View, id arm.ID) map[string]any
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
 	// Ask is that for what depends on the query as well.
@@ -88,8 +90,10 @@ type Action struct {
 	Anew bool // the resource need not be there
 	Code int  // that differs from the common one: 200 for an answer at once, 202 for an operation
 	// Now answers at once; nil without an error: without a body.
-	Now  func(tx *Tx, r *Request, body map[string]any) (map[string]any, *arm.Error)
-	Then func(tx *Tx, id arm.ID, args map[string]any) *arm.Error
+	Now func(tx *Tx, r *Request, body map[string]any) (map[string]any, *arm.Error)
+	// Check says why an operation is not begun.
+	Check func(tx *Tx, id arm.ID, args map[string]any) *arm.Error
+	Then  func(tx *Tx, id arm.ID, args map[string]any) *arm.Error
 	// Result is what an operation leaves for who asks at its Location; without it, no body.
 	Result func(v View, id arm.ID) map[string]any
 }

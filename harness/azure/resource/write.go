@@ -249,6 +249,11 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 	if bad := tx.Open(id, name); bad != nil {
 		return bad
 	}
+	if a.Check != nil {
+		if bad := a.Check(tx, id, body); bad != nil {
+			return bad
+		}
+	}
 	tx.Begin(r, id, "action/"+name, arm.Text(tx.Get(id).Body(), "location"), state.Work{Do: name, Args: body})
 	r.AnswerRaw(a.code(), nil)
 	return nil
