@@ -94,7 +94,7 @@ func New(o Options) (*Twin, error) {
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters)), o.Types)
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
-	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Namespaces: provider.Namespaces()}, store, types)
+	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces()}, store, types)
 	return t, nil
 }
 

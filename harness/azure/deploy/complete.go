@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"slices"
+	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/resource"
@@ -38,7 +39,7 @@ func surplus(v resource.View, of arm.ID, kept map[string]bool) []*state.Document
 	docs := v.Below(arm.GroupID(of))
 	return slices.DeleteFunc(docs, func(doc *state.Document) bool {
 		typ := v.TypeOf(doc.ID)
-		return doc.ID.Scope != "" || len(doc.ID.Types) != 1 || kept[doc.ID.Key()] || typ == nil || typ.Name == typeName || typ.Name == "Microsoft.Authorization/roleAssignments"
+		return doc.ID.Scope != "" || len(doc.ID.Types) != 1 || kept[doc.ID.Key()] || typ == nil || typ.Name == typeName || strings.EqualFold(doc.ID.Provider, "Microsoft.Authorization")
 	})
 }
 
@@ -47,6 +48,11 @@ func (d *deployment) remove(tx *resource.Tx) {
 	var held *arm.Error
 	for _, r := range d.removing.steps {
 		if r.state != waiting {
+			continue
+		}
+		if bad := tx.Gate(r.id, resource.ToDelete); bad != nil {
+			d.set(r, arm.Failed, bad, tx.Now())
+			d.removing.failures = append(d.removing.failures, *bad)
 			continue
 		}
 		if r.typ.Held != nil {

@@ -198,7 +198,10 @@ func (d *deployment) replace(tx *resource.Tx, r *deployed, body map[string]any) 
 	if group := arm.GroupID(r.id); r.id.ResourceGroup != "" && r.id.Provider != "" && tx.Get(group) == nil {
 		return of, false, arm.NotFound(group)
 	}
-	if bad = tx.Open(r.id, "Update"); bad != nil {
+	if bad = tx.Gate(r.id, resource.ToWrite); bad == nil {
+		bad = tx.Open(r.id, "Update")
+	}
+	if bad != nil {
 		return of, false, bad
 	}
 	put := tx.Replace

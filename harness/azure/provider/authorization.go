@@ -11,8 +11,9 @@ import (
 // authorizationTypes are Microsoft.Authorization's.
 func authorizationTypes() []*resource.Type {
 	return []*resource.Type{
-		{Name: "Microsoft.Authorization/roleAssignments", AtOnce: resource.Every, No: resource.Patches, Plain: true, Returns: true, Check: checkRoleAssignment,
+		{Name: "Microsoft.Authorization/roleAssignments", AtOnce: resource.Every, No: resource.Patches, Plain: true, Wide: true, Returns: true, Check: checkRoleAssignment,
 			Absent: arm.Absence{Code: "RoleAssignmentNotFound", Format: "The role assignment '%s' is not found."}},
+		{Name: lockType, AtOnce: resource.Every, No: resource.Patches, Plain: true, Wide: true, Check: checkLock, Absent: arm.Absence{Code: "LockNotFound", Format: "The lock '%s' could not be found."}},
 	}
 }
 

@@ -196,10 +196,11 @@ func reserve(tx *resource.Tx, machine map[string]any, off bool) {
 	}
 }
 
-// goWith deletes what was to go with its machine: disks and interfaces whose deleteOption is Delete. The others stay, as they do where nothing is said.
+// goWith deletes what was to go with its machine: disks and interfaces whose deleteOption is Delete. The others stay, as they do where nothing is said, and
+// so do those that are locked.
 func goWith(tx *resource.Tx, machine map[string]any) {
 	erase := func(ref, option string) {
-		if id, ok := arm.ParseID(ref); ok && strings.EqualFold(option, "Delete") {
+		if id, ok := arm.ParseID(ref); ok && strings.EqualFold(option, "Delete") && tx.Gate(id, resource.ToDelete) == nil {
 			tx.Erase(id)
 		}
 	}

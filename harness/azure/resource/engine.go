@@ -17,6 +17,7 @@ type Options struct {
 	Subscription string // the one that is listed; any other exists as well
 	Page         int    // resources a page
 	Inject       Injector
+	Gate         Gate
 	Namespaces   []string // that Azure has, as it writes them; those of the types are among them
 }
 

@@ -36,12 +36,12 @@ func (e *Engine) shown(r *Request) *arm.Error {
 		return arm.NotFound(r.ID)
 	}
 	if all, isList := body["value"].([]any); isList && r.ID.Collection() {
-		keep, bad := r.filter()
+		keep, _, bad := r.filter()
 		if bad != nil {
 			return bad
 		}
 		if keep != nil {
-			all = slices.DeleteFunc(all, func(x any) bool { m, _ := x.(map[string]any); return !keep(m) })
+			all = slices.DeleteFunc(all, func(x any) bool { m, _ := x.(map[string]any); return !keep(r.ID, m) })
 		}
 		if body["value"] = all; r.Type.Bare {
 			r.Answer(http.StatusOK, all)
@@ -126,7 +126,7 @@ func (e *Engine) list(r *Request) *arm.Error {
 		}
 		page = min(n, 1000)
 	}
-	fits, bad := r.filter()
+	fits, here, bad := r.filter()
 	if bad != nil {
 		return bad
 	}
@@ -145,10 +145,14 @@ func (e *Engine) list(r *Request) *arm.Error {
 	case strings.EqualFold(r.Param("$expand"), "instanceView"):
 		show = e.expanded
 	}
-	keep := func(d *state.Document) bool {
-		return (!r.Type.All || e.tracked(d)) && (!r.Type.Own || strings.EqualFold(d.ID.ResourceGroup, r.ID.ResourceGroup)) && (fits == nil || fits(d.Body()))
+	of := r.ID
+	if r.Type.Wide {
+		of = arm.ID{Subscription: r.ID.Subscription, Provider: r.ID.Provider, Types: r.ID.Types}
 	}
-	docs, next := pageOf(list, r.ID, string(after), page, keep)
+	keep := func(d *state.Document) bool {
+		return (!r.Type.All || e.tracked(d)) && (!r.Type.Own || strings.EqualFold(d.ID.ResourceGroup, r.ID.ResourceGroup)) && (!r.Type.Wide || about(d.ID, r.ID, here)) && (fits == nil || fits(d.ID, d.Body()))
+	}
+	docs, next := pageOf(list, of, string(after), page, keep)
 	out := make([]byte, 0, 1024)
 	out = append(out, `{"value":[`...)
 	for i, d := range docs {
@@ -171,6 +175,19 @@ func (e *Engine) list(r *Request) *arm.Error {
 	}
 	r.AnswerRaw(http.StatusOK, append(out, '}'))
 	return nil
+}
+
+// about reports whether what is attached to a scope is in the list of another: of that, of what is above it, which holds for it as well, and of what is
+// below it, unless only what holds there is asked for (learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope).
+func about(attached, list arm.ID, here bool) bool {
+	at, of := ScopeOf(attached)+"/", ScopeOf(list)+"/"
+	return strings.HasPrefix(of, at) || !here && strings.HasPrefix(at, of)
+}
+
+// ScopeOf is what an extension resource, or a collection of such, is attached to: a subscription, a group or a resource, as keys are written.
+func ScopeOf(id arm.ID) string {
+	key := id.Key()
+	return key[:max(0, strings.LastIndex(key, "/providers/"))]
 }
 
 // tracked reports whether a resource is in the lists of all: those that have a location are, and groups are what such lists are of.
@@ -206,57 +223,4 @@ func pageOf(list func(collection arm.ID, after string, page int) ([]*state.Docum
 		}
 		after = more
 	}
-}
-
-// filter is what the call's $filter lets pass; nil: everything.
-func (r *Request) filter() (func(body map[string]any) bool, *arm.Error) {
-	keep, bad := filter(r.Param("$filter"))
-	if bad != nil {
-		r.unanswered("?$filter")
-	}
-	return keep, bad
-}
-
-// filter reads the part of OData that these services take: comparisons by eq, joined by and. The names are paths below the resource or its properties.
-func filter(f string) (func(body map[string]any) bool, *arm.Error) {
-	if f == "" || strings.EqualFold(f, "atScope()") {
-		return nil, nil
-	}
-	type equal struct {
-		path  []string
-		value string
-	}
-	var all []equal
-	tag := ""
-	for _, part := range strings.Split(f, " and ") {
-		name, value, ok := strings.Cut(strings.TrimSpace(part), " eq ")
-		value = strings.TrimSpace(value)
-		if !ok || len(value) < 2 || value[0] != '\'' || value[len(value)-1] != '\'' {
-			return nil, arm.Errorf(http.StatusBadRequest, "InvalidFilterInQueryString", "Invalid $filter '%s' specified in the query string.", f)
-		}
-		e := equal{strings.Split(strings.Trim(strings.TrimSpace(name), "'"), "/"), strings.ReplaceAll(value[1:len(value)-1], "''", "'")}
-		switch strings.ToLower(e.path[0]) {
-		case "resourcetype":
-			e.path[0] = "type"
-		case "tagname":
-			tag = e.value
-			continue
-		case "tagvalue":
-			e.path = []string{"tags", ""}
-		}
-		all = append(all, e)
-	}
-	for i := range all {
-		if len(all[i].path) == 2 && all[i].path[0] == "tags" && all[i].path[1] == "" { // of the tag that is named before or after
-			all[i].path[1] = tag
-		}
-	}
-	return func(body map[string]any) bool {
-		if _, tagged := arm.At(body, "tags", tag).(string); tag != "" && !tagged {
-			return false
-		}
-		return !slices.ContainsFunc(all, func(e equal) bool {
-			return !strings.EqualFold(arm.Text(body, e.path...), e.value) && !strings.EqualFold(arm.Text(body, append([]string{"properties"}, e.path...)...), e.value)
-		})
-	}, nil
 }

@@ -29,6 +29,26 @@ func (v View) there(id arm.ID) *arm.Error {
 	return nil
 }
 
+// Gate says why the Resource Manager itself refuses to have something done to a resource, before its provider is asked: because of a lock, say.
+type Gate func(v View, id arm.ID, way Way) *arm.Error
+
+// Way is what is done to a resource, as the gate calls it.
+type Way string
+
+// The ways there are. An action writes.
+const (
+	ToWrite  Way = "write"
+	ToDelete Way = "delete"
+)
+
+// Gate asks the Resource Manager whether something may be done.
+func (v View) Gate(id arm.ID, way Way) *arm.Error {
+	if v.engine.options.Gate == nil {
+		return nil
+	}
+	return v.engine.options.Gate(v, id, way)
+}
+
 // deleting reports whether a document is on its way out.
 func deleting(d *state.Document) bool {
 	return d != nil && arm.Text(d.Body(), "properties", "provisioningState") == arm.Deleting

@@ -19,6 +19,7 @@ type Type struct {
 	Lenient bool   // its requests need not be JSON to the letter: arm.Lenient
 	Bare    bool   // its list is an array, and not an object that has one
 	All     bool   // it is no type: its collections are of every resource that has a location, in brief
+	Wide    bool   // it is attached to a scope, and its lists have what is attached above and below
 	Own     bool   // the list of a subscription has its own only, and not those of its groups
 	Plain   bool   // its document has no provisioningState
 	Given   bool   // another resource makes it: Check refuses a PUT of what is not there

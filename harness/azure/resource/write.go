@@ -11,10 +11,7 @@ import (
 
 // write creates, replaces or patches a resource and starts the operation that ends it.
 func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
-	if bad := tx.there(r.ID); bad != nil {
-		return bad
-	}
-	if bad := tx.Open(r.ID, "Update"); bad != nil {
+	if bad := tx.may(r.ID, "Update"); bad != nil {
 		return bad
 	}
 	if r.Type.Put != nil {
@@ -32,7 +29,7 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	}
 	if r.Method == http.MethodPatch {
 		if d == nil {
-			return arm.NotFound(r.ID)
+			return r.Type.Absent.Of(r.ID)
 		}
 		patched := d.Body()
 		arm.Merge(patched, body)
@@ -60,6 +57,17 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	r.Told["ETag"] = []string{now.ETag()}
 	r.AnswerRaw(r.Type.code(way), now.Raw)
 	return nil
+}
+
+// may is the error for a change of what cannot be changed now: its group or its parent is not there, the Resource Manager holds it, or it is being deleted.
+func (tx *Tx) may(id arm.ID, change string) *arm.Error {
+	if bad := tx.there(id); bad != nil {
+		return bad
+	}
+	if bad := tx.Gate(id, ToWrite); bad != nil {
+		return bad
+	}
+	return tx.Open(id, change)
 }
 
 // Replace puts a document with what every resource has. It is what a PUT does and what a deployment does for each of its resources.
@@ -146,6 +154,12 @@ func (tx *Tx) FinishWrite(id arm.ID, typ *Type) *arm.Error {
 
 // delete deletes a resource; one that is not there is deleted already.
 func (tx *Tx) delete(r *Request) *arm.Error {
+	if bad := tx.groupThere(r.ID); bad != nil {
+		return bad
+	}
+	if bad := tx.Gate(r.ID, ToDelete); bad != nil {
+		return bad
+	}
 	if r.Type.Inside != "" {
 		return tx.removeInside(r)
 	}
@@ -154,9 +168,6 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		return bad
 	}
 	if d == nil {
-		if bad := tx.groupThere(r.ID); bad != nil {
-			return bad
-		}
 		r.AnswerRaw(r.Type.gone(), nil)
 		return nil
 	}
@@ -236,8 +247,13 @@ func (tx *Tx) post(r *Request, body map[string]any) *arm.Error {
 		r.unanswered("")
 		return arm.Errorf(http.StatusNotFound, "InvalidAction", "The action '%s' is not one of the resource type '%s'.", name, r.Type.Name)
 	}
-	if !r.Type.made() && !a.Anew && tx.Get(id) == nil {
-		return arm.NotFound(id)
+	if !r.Type.made() && !a.Anew {
+		if tx.Get(id) == nil {
+			return r.Type.Absent.Of(id)
+		}
+		if bad := tx.Gate(id, ToWrite); bad != nil {
+			return bad
+		}
 	}
 	if a.Now != nil {
 		answer, bad := a.Now(tx, r, body)

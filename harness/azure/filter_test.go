@@ -1,0 +1,53 @@
+package azure
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+func TestListsAreFilteredAsAsked(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/other", `{"location":"northeurope","tags":{"team":"it's and so on"}}`)
+	for name, body := range map[string]string{
+		"g/providers/Microsoft.Compute/availabilitySets/a1":     `{"location":"westeurope","tags":{"team":"it's and so on","stage":"test"}}`,
+		"g/providers/Microsoft.Compute/availabilitySets/a2":     `{"location":"North Europe","tags":{"Team":"b"}}`,
+		"other/providers/Microsoft.Compute/sshPublicKeys/k1":    `{"location":"westeurope","tags":{"stage":"it's and so on"}}`,
+		"other/providers/Microsoft.Network/publicIPAddresses/i": `{"location":"westeurope","properties":{"publicIPAllocationMethod":"Static"},"sku":{"name":"Standard"}}`,
+	} {
+		if w := c.do(http.MethodPut, "resourceGroups/"+name, body); w.Code > http.StatusCreated {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	c.pass()
+	for query, want := range map[string]string{
+		"tagName eq 'team' and tagValue eq 'it''s and so on'":  "a1",
+		"tagValue eq 'it''s and so on' and tagName eq 'stage'": "k1",
+		"tagName eq 'team'":         "a1 a2",
+		"startswith(tagName,'sta')": "a1 k1",
+		"resourceType eq 'Microsoft.Compute/sshPublicKeys' or resourceType eq 'microsoft.network/publicipaddresses'": "k1 i",
+		"(resourceType eq 'Microsoft.Compute/sshPublicKeys' or name eq 'a1') and location eq 'westeurope'":           "a1 k1",
+		"resourceType eq 'Microsoft.Compute/sshPublicKeys' or name eq 'a1' and location eq 'northeurope'":            "k1",
+		"location eq 'northeurope'":                "a2",
+		"resourceGroup eq 'OTHER' and name ne 'i'": "k1",
+		"substringof('1', name)":                   "a1 k1",
+		"not (resourceGroup eq 'g')":               "k1 i",
+		"sku/name eq 'Standard'":                   "i",
+	} {
+		if got := c.names("resources?$filter=" + url.QueryEscape(query)); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	if got := c.names("providers/Microsoft.Compute/skus?$filter=" + url.QueryEscape("location eq 'westeurope'")); got == "" {
+		t.Error("no size is in a region: its filter is by one of many locations")
+	}
+	if got := c.names("providers/Microsoft.Compute/skus?$filter=" + url.QueryEscape("location eq 'nowhere'")); got != "" {
+		t.Errorf("sizes of a region that is none: %s", got)
+	}
+	for _, bad := range []string{"name eq", "name eq 'a", "name like 'a'", "name eq 'a' and", "(name eq 'a'", "name eq 'a')", "nosuch('a','b')", "and", "name", "startswith(name)", "not", "'", "or or or", "eq eq eq eq", ","} {
+		if w := c.do(http.MethodGet, "resources?$filter="+url.QueryEscape(bad), ""); w.Code != http.StatusBadRequest || code(w) != "InvalidFilterInQueryString" {
+			t.Errorf("%q: %d %s", bad, w.Code, w.Body)
+		}
+	}
+}
