@@ -204,6 +204,9 @@ func (d *deployment) replace(tx *resource.Tx, r *deployed, body map[string]any) 
 	if bad != nil {
 		return of, false, bad
 	}
+	if r.typ.Write != nil {
+		return r.id, false, tx.PutThrough(r.id, r.typ, body)
+	}
 	put := tx.Replace
 	if r.typ.Inside != "" {
 		put = tx.ReplaceInside

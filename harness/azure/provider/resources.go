@@ -23,6 +23,9 @@ func resourceTypes() []*resource.Type {
 		{Name: "subscriptions", Show: showSubscriptions},
 		{Name: "providers", Show: showProviders, Actions: map[string]resource.Action{"register": {Now: register}, "unregister": {Now: register}}},
 		{Name: "resourceGroups", Located: true, AtOnce: resource.Every &^ resource.Deletes, Codes: resource.Codes{Gone: http.StatusNotFound}},
+		{Name: "Microsoft.Resources/tags", AtOnce: resource.Every, Plain: true, Codes: resource.Codes{Create: http.StatusOK, Gone: http.StatusOK}, Ask: askTags, Write: writeTags},
+		{Name: "tagNames", AtOnce: resource.Every, No: resource.Patches, Ask: askTagNames, Write: writeTagName},
+		{Name: "tagNames/tagValues", AtOnce: resource.Every, No: resource.Patches | resource.Reads, Ask: askTagNames, Write: writeTagName},
 	}
 }
 

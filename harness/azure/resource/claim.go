@@ -56,5 +56,5 @@ func (e *Engine) Claim(method, path string) (Claim, bool) {
 	}
 	c.Codes = slices.DeleteFunc(c.Codes, func(code int) bool { return code >= http.StatusBadRequest && method != http.MethodHead }) // a refusal
 	reads := method == http.MethodGet || method == http.MethodHead
-	return c, method == http.MethodPost || t.knows(method) && (reads || !t.made() && !id.Collection())
+	return c, method == http.MethodPost || t.knows(method) && (reads || (t.Write != nil || !t.made()) && !id.Collection())
 }

@@ -37,6 +37,8 @@ func (e *Engine) do(r *Request) *arm.Error {
 		return r.notAllowed()
 	case r.Method == http.MethodGet && r.Type.made():
 		return e.shown(r)
+	case !r.ID.Collection() && r.Type.Write != nil && r.Method != http.MethodHead:
+		return e.change(r, (*Tx).through)
 	case r.Method != http.MethodHead && r.Type.made():
 		return r.notAllowed()
 	case r.Method == http.MethodGet && r.ID.Collection():

@@ -64,8 +64,10 @@ type Type struct {
 	View func(v View, id arm.ID) map[string]any
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
-	// Ask is that for what depends on the query as well.
+	// Ask is that for what depends on the query as well, or is refused in words of its own.
 	Ask func(v View, id arm.ID, r *Request) (map[string]any, *arm.Error)
+	// Write does the PUT, PATCH and DELETE of a view of another resource that can be written through it.
+	Write func(tx *Tx, r *Request, body map[string]any) *arm.Error
 }
 
 // made reports whether it is made when somebody looks: nobody else makes it, and there is nothing to take away.

@@ -59,6 +59,26 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 	return nil
 }
 
+// through writes a view of another resource.
+func (tx *Tx) through(r *Request, body map[string]any) *arm.Error {
+	bad := tx.groupThere(r.ID)
+	switch {
+	case bad == nil && r.Method == http.MethodDelete:
+		bad = tx.Gate(r.ID, ToDelete)
+	case bad == nil:
+		bad = tx.may(r.ID, "Update")
+	}
+	if bad != nil {
+		return bad
+	}
+	return r.Type.Write(tx, r, body)
+}
+
+// PutThrough writes a view of another resource as a PUT does, for a deployment.
+func (tx *Tx) PutThrough(id arm.ID, typ *Type, body map[string]any) *arm.Error {
+	return typ.Write(tx, &Request{Request: &http.Request{Method: http.MethodPut}, Call: &arm.Call{}, ID: id, Type: typ, Told: http.Header{}}, body)
+}
+
 // may is the error for a change of what cannot be changed now: its group or its parent is not there, the Resource Manager holds it, or it is being deleted.
 func (tx *Tx) may(id arm.ID, change string) *arm.Error {
 	if bad := tx.there(id); bad != nil {
