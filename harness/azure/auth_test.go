@@ -56,8 +56,8 @@ func TestTokensAreChecked(t *testing.T) {
 	if w := c.with("Bearer " + arm.Text(c.token("/oauth2/v2.0/token"), "access_token")); w.Code != http.StatusOK {
 		t.Errorf("with a token: %d %s", w.Code, w.Body)
 	}
-	if calls, _ := c.twin.Calls().Since(0); calls[3].Principal != "me" {
-		t.Errorf("the principal is %q", calls[3].Principal)
+	if calls, _ := c.twin.Calls().Since(0); calls[4].Principal != "me" {
+		t.Errorf("the principal is %q", calls[4].Principal)
 	}
 }
 
@@ -177,5 +177,82 @@ func TestACallThatWasRefusedIsLoggedWithWhoMadeItAndWhatItWanted(t *testing.T) {
 		if calls[i].Principal != who || calls[i].Operation != "GET subscriptions" || calls[i].Status != http.StatusUnauthorized {
 			t.Errorf("call %d of %q: %+v", i, who, calls[i])
 		}
+	}
+}
+
+// Whatever a client calls the twin, a token for another service of the cloud is none for Resource Manager, and what nobody is called is no name.
+func TestHostileTokens(t *testing.T) {
+	c := newClient(t)
+	at := func(host, audience string) int {
+		token, err := c.twin.identity.Tokens.Issue("me", audience, DefaultTenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+host+subscriptionPath, nil)
+		r.Header.Set("Authorization", "bearer "+token)
+		w := httptest.NewRecorder()
+		c.twin.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, x := range []struct {
+		host, audience string
+		want           int
+	}{
+		{"graph.microsoft.com", "https://graph.microsoft.com", 401}, {"GRAPH.microsoft.com:443", "https://graph.microsoft.com", 401}, {"GRAPH.microsoft.com:443", "https://GRAPH.microsoft.com:443", 401},
+		{"login.microsoftonline.com", "https://login.microsoftonline.com/", 401}, {"management.azure.com", "https://management.azure.com/", 200}, {"westeurope.management.azure.com", "https://management.azure.com/", 200},
+		{"127.0.0.1:4433", "https://127.0.0.1:4433/", 200}, {"127.0.0.1:4433", "https://127.0.0.1:4434/", 401}, {"127.0.0.1:4433", "https://management.azure.com https://graph.microsoft.com", 401}, {"127.0.0.1:4433", "", 401},
+		{"127.0.0.1:4433", "https://management.azure.com//", 401}, {"127.0.0.1:4433", "http://management.azure.com/", 401},
+	} {
+		if got := at(x.host, x.audience); got != x.want {
+			t.Errorf("a token for %q at %s: %d instead of %d", x.audience, x.host, got, x.want)
+		}
+	}
+	ask := func(tenant, version, form string) (int, map[string]any) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://management.example/"+tenant+"/oauth2"+version+"/token", strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		c.twin.ServeHTTP(w, r)
+		return w.Code, decoded(t, w)
+	}
+	const who, scope = "grant_type=client_credentials&client_id=me&client_secret=x", "&scope=https%3A%2F%2Fmanagement.azure.com%2F"
+	for name, x := range map[string]struct {
+		tenant, version, form string
+		number                float64 // 0: a token that is good; 1: one that is refused
+	}{
+		"the tenant's own": {DefaultTenant, "/v2.0", who + scope + "%2F.default", 0}, "in capitals": {strings.ToUpper(DefaultTenant), "/v2.0", who + scope + ".default", 0},
+		"a domain": {"contoso.onmicrosoft.com", "/v2.0", who + scope + ".default", 0}, "version 1": {DefaultTenant, "", who + "&resource=https%3A%2F%2Fmanagement.core.windows.net%2F", 0},
+		"another tenant": {"11111111-2222-4333-8444-555555555555", "/v2.0", who + scope + ".default", 1}, "no resource": {DefaultTenant, "", who, 1},
+		"no scope": {DefaultTenant, "/v2.0", who, 900144}, "not by default": {DefaultTenant, "/v2.0", who + scope + "user_impersonation", 1002012},
+		"a name that is none": {DefaultTenant, "/v2.0", "client_id=" + strings.Repeat("e", 5000) + "&grant_type=x" + scope + ".default", -1}, "a service that is none": {DefaultTenant, "", "grant_type=x&client_id=me&resource=" + strings.Repeat("r", 5000), -1},
+	} {
+		status, body := ask(x.tenant, x.version, x.form)
+		if x.number != 0 && x.number != 1 {
+			if codes, _ := body["error_codes"].([]any); status != http.StatusBadRequest || x.number > 0 && (len(codes) != 1 || codes[0] != x.number) {
+				t.Errorf("%s: %d %v", name, status, body)
+			}
+			continue
+		}
+		if w := c.with("Bearer " + arm.Text(body, "access_token")); status != http.StatusOK || (w.Code == http.StatusOK) != (x.number == 0) {
+			t.Errorf("%s: %d %v, and with it %d", name, status, body, w.Code)
+		}
+	}
+	about := c.want(http.StatusOK, http.MethodGet, "/"+DefaultTenant+"/.well-known/openid-configuration", "")
+	token, err := c.twin.identity.Tokens.Issue("me", "https://management.azure.com", DefaultTenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claimed, _, err := jwt.NewParser().ParseUnverified(token, jwt.MapClaims{}); err != nil || claimed.Claims.(jwt.MapClaims)["iss"] != arm.Text(about, "issuer") { //nolint:forcetypeassert // it was asked for
+		t.Errorf("tokens are of %v, and the tenant's of %v: %v", claimed, about["issuer"], err)
+	}
+}
+
+// Clients choose what they are called and what they ask for; none fills the log by that.
+func TestALineOfTheLogIsShort(t *testing.T) {
+	c := newClient(t)
+	long := strings.Repeat("x", 100_000)
+	c.as(long).do(http.MethodGet, "resourceGroups/"+long+"?api-version="+long, "")
+	calls, _ := c.twin.Calls().Since(0)
+	if raw, err := json.Marshal(calls); err != nil || len(raw) > 20_000 || len(calls) != 1 {
+		t.Errorf("%d bytes, %v", len(raw), err)
 	}
 }

@@ -15,6 +15,7 @@ const (
 	maxCalls  = 200_000
 	chunk     = 4_000
 	maxCounts = 10_000
+	maxText   = 2048 // of a path, say
 	other     = "other"
 )
 
@@ -57,7 +58,12 @@ func outcome(c arm.Call) string {
 }
 
 func (l *CallLog) add(c arm.Call) {
-	c.Operation, c.Principal = strings.ToValidUTF8(c.Operation, "?"), strings.ToValidUTF8(c.Principal, "?") // clients choose them; metrics take nothing else
+	for _, s := range []*string{&c.Operation, &c.Principal, &c.Path, &c.APIVersion, &c.Subscription, &c.Location} { // clients choose them
+		if len(*s) > maxText {
+			*s = strings.Clone((*s)[:maxText])
+		}
+	}
+	c.Operation, c.Principal = strings.ToValidUTF8(c.Operation, "?"), strings.ToValidUTF8(c.Principal, "?") // metrics take nothing else
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.size%chunk == 0 {
@@ -69,6 +75,9 @@ func (l *CallLog) add(c arm.Call) {
 	last := &l.chunks[len(l.chunks)-1]
 	*last, l.size = append(*last, c), l.size+1
 	key := countKey{c.Operation, c.Principal, throttle.Budget(c.Method), outcome(c)}
+	if c.Beside() {
+		key.budget = ""
+	}
 	if _, known := l.counts[key]; !known && len(l.counts) >= maxCounts {
 		key.operation, key.principal = other, other
 	}
@@ -124,7 +133,7 @@ func (l *CallLog) Since(n int) ([]arm.Call, int) {
 type Row struct {
 	Operation string `json:"operation"`
 	Principal string `json:"principal"`
-	Budget    string `json:"budget"` // reads, writes, deletes
+	Budget    string `json:"budget"` // reads, writes, deletes; empty: it is for no resource, and draws on none
 	OK        int    `json:"ok"`
 	Throttled int    `json:"throttled"`
 	Faults    int    `json:"faults"`

@@ -61,7 +61,7 @@ const defaultRetryAfter = 10
 type Fault struct {
 	ID         string   `json:"id"`
 	Kind       string   `json:"kind"`
-	Operations []string `json:"operations,omitempty"` // as in policies; none: every operation
+	Operations []string `json:"operations,omitempty"` // as in policies; none: every operation on resources. Calls for none are selected by name only: POST identity/token, GET imds/*
 	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet; or the gateway: gateway/reads, gateway/writes, gateway/deletes.
 	OperationGroup string        `json:"operationGroup,omitempty"`
 	Principal      string        `json:"principal,omitempty"`  // empty: everybody's
@@ -247,6 +247,9 @@ func (f *Fault) counts(p *throttle.ProviderPolicy) bool {
 }
 
 func (f *Fault) selects(t *Twin, c *arm.Call) bool {
+	if c.Beside() && !slices.ContainsFunc(f.Operations, arm.Beside) { // what is meant for Resource Manager is for it
+		return false
+	}
 	if kind := f.gatewayGroup(); kind != "" {
 		if throttle.BudgetOf(c.Operation) != kind {
 			return false
@@ -263,15 +266,7 @@ func (f *Fault) selects(t *Twin, c *arm.Call) bool {
 // strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does. One that throttles acts where budgets do,
 // and is given to whoever draws on them.
 func (fs *faults) strike(t *Twin, r *request) (throttles *Fault, err *arm.Error) {
-	fs.mu.Lock()
-	if len(fs.armed) == 0 {
-		fs.mu.Unlock()
-		return nil, nil
-	}
-	fs.settle()
-	fs.load(t.throttle, r.subject)
-	f := fs.first(func(f *Fault) bool { return f.onCalls() && f.selects(t, r.Call) })
-	fs.mu.Unlock()
+	f := fs.meets(t, r)
 	if f == nil || f.Kind == FaultThrottle {
 		return f, nil
 	}
@@ -279,6 +274,18 @@ func (fs *faults) strike(t *Twin, r *request) (throttles *Fault, err *arm.Error)
 		return nil, hit.act(t, r)
 	}
 	return nil, nil
+}
+
+// meets is the first fault that selects a call as it comes; nil: none does.
+func (fs *faults) meets(t *Twin, r *request) *Fault {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.armed) == 0 {
+		return nil
+	}
+	fs.settle()
+	fs.load(t.throttle, r.subject)
+	return fs.first(func(f *Fault) bool { return f.onCalls() && f.selects(t, r.Call) })
 }
 
 // onCalls reports whether it is calls that a fault acts on: as they come, whatever they are for.

@@ -102,7 +102,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 			return context.WithValue(ctx, connectionKey{}, &connection{int(connections.Add(1))})
 		},
 	})
-	s.start(imds, &http.Server{Handler: t.identity.IMDS()})
+	s.start(imds, &http.Server{Handler: t.metadata()})
 	front, err := s.startProxy(ctx, l, gateway.Addr().String(), imds.Addr().String())
 	if err != nil {
 		return nil, err

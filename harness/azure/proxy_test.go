@@ -99,7 +99,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Fatalf("through the proxy: %+v", f)
 	}
 	tokenURL := real.Ready.Authority + "/" + real.Ready.Tenant + "/oauth2/v2.0/token"
-	if f := through(t, at, nil, http.MethodPost, tokenURL, "", "grant_type=client_credentials&client_id=me&client_secret=s3cret&scope=x"); f.status != http.StatusOK {
+	if f := through(t, at, nil, http.MethodPost, tokenURL, "", "grant_type=client_credentials&client_id=me&client_secret=s3cret&scope=x/.default"); f.status != http.StatusOK {
 		t.Fatalf("a token through the proxy: %+v", f)
 	}
 	first := through(t, at, nil, http.MethodGet, group, token, "")
@@ -110,7 +110,7 @@ func TestAProxyPassesRecordsScrubsInjectsAndReplays(t *testing.T) {
 		t.Errorf("with a fault: %+v", f)
 	}
 	calls, _ := front.Calls().Since(0)
-	if len(calls) != 4 || calls[0].Principal != "me" || calls[0].Operation != "CREATE resourceGroups" || calls[3].Fault == "" {
+	if len(calls) != 4 || calls[0].Principal != "me" || calls[0].Operation != "CREATE resourceGroups" || calls[1].Operation != "POST identity/token" || calls[3].Fault == "" {
 		t.Errorf("the call log is %+v", calls)
 	}
 	raw, err := os.ReadFile(file)

@@ -77,6 +77,12 @@ func (t *Twin) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r, log := t.receive(w, hr)
 		defer log()
+		if r.Call.Operation = identity.Operation(hr); r.Call.Beside() { // whose it is its body says, which is the real service's to read
+			if !t.faults.beside(t, r) {
+				next.ServeHTTP(r.w, hr)
+			}
+			return
+		}
 		if err := t.account(r); err != nil {
 			err.Write(r.w)
 			return

@@ -162,17 +162,13 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	t.store.Settle()
 	r, log := t.receive(w, hr)
-	public := false
-	defer func() {
-		if !public {
-			log()
-		}
-	}()
+	defer log()
 	defer answerMistake(r)
 	if t.data(r) {
 		return
 	}
-	if public = t.identity.Serve(r.w, hr); public {
+	if operation := identity.Operation(hr); operation != "" && !identity.OfMachine(operation) {
+		t.beside(r, operation, func() { t.identity.Serve(r.w, hr, operation) })
 		return
 	}
 	t.stamp(r)

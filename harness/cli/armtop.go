@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"os"
@@ -68,7 +69,7 @@ func (d doings) show(w io.Writer, asJSON bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	printf(t, "OPERATION\tPRINCIPAL\tBUDGET\tOK\tTHROTTLED\tFAULTS\tFAILED\tAMPLIFICATION\n")
 	for _, r := range d.Operations {
-		printf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\n", r.Operation, r.Principal, r.Budget, r.OK, r.Throttled, r.Faults, r.Failed, r.Amplification())
+		printf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\n", r.Operation, cmp.Or(r.Principal, "-"), cmp.Or(r.Budget, "-"), r.OK, r.Throttled, r.Faults, r.Failed, r.Amplification())
 	}
 	if len(d.Unanswered) > 0 {
 		printf(t, "\nNOT ANSWERED: the twin has no such thing\tPRINCIPAL\tCALLS\n")

@@ -67,15 +67,20 @@ func (e *Evidence) Report(res *plan.Result) {
 	res.Tables, res.Plots = append(res.Tables, table), append(res.Plots, lines)
 }
 
-// mine are the subject's calls from a number on.
+// mine are the subject's calls on resources from a number on.
 func (s *Told) mine(from, to int) []arm.Call {
 	var out []arm.Call
 	for i, c := range s.Calls {
-		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal {
+		if i >= from && (to == 0 || i < to) && c.Principal == subjectPrincipal && !c.Beside() {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// all are the subject's calls since the events began, those for tokens and metadata among them.
+func (s *Told) all() []arm.Call {
+	return slices.DeleteFunc(slices.Clone(s.Calls[min(s.Warm, len(s.Calls)):]), func(c arm.Call) bool { return c.Principal != subjectPrincipal })
 }
 
 func lists(calls []arm.Call) (n int) {
@@ -211,7 +216,7 @@ func (s judged) faultReceipts() []plan.Receipt {
 		if i >= len(s.Faults) {
 			r.Error = "never injected: it was not armed"
 		} else {
-			proven(&r, s.Faults[i], s.mine(s.Warm, 0))
+			proven(&r, s.Faults[i], s.all())
 		}
 		out = append(out, r)
 	}

@@ -83,3 +83,20 @@ func verdicts(s *story) (out []plan.Verdict) {
 	}
 	return out
 }
+
+// A subject's calls for tokens cost none of the budgets that are measured; a fault that names them strikes them all the same.
+func TestTokensAreNoCallsOnResources(t *testing.T) {
+	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	call := func(minute int, operation, fault string, status int) arm.Call {
+		return arm.Call{Time: began.Add(time.Duration(minute) * time.Minute), Operation: operation, Principal: subjectPrincipal, Fault: fault, Status: status}
+	}
+	const token, list = "POST identity/token", "LIST Microsoft.Compute/virtualMachineScaleSets"
+	told := Told{Calls: []arm.Call{call(0, token, "", 200), call(1, list, "", 200), call(2, token, "f", 500), call(12, token, "", 200)}, Begun: began, Faults: []azure.Fault{{ID: "f", Kind: azure.FaultError, Began: began, For: 10 * time.Minute}}}
+	if mine := told.mine(0, 0); len(mine) != 1 || mine[0].Operation != list {
+		t.Errorf("its calls on resources: %+v", mine)
+	}
+	s := judged{&told, &ARM{Faults: []ARMFault{{Kind: azure.FaultError, Operations: []string{token}}}}}
+	if r := s.faultReceipts(); len(r) != 1 || r[0].State != plan.Confirmed {
+		t.Errorf("the fault: %+v", r)
+	}
+}

@@ -1,6 +1,9 @@
 package arm
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Call is one line of the call log.
 type Call struct {
@@ -21,4 +24,14 @@ type Call struct {
 	Fault        string    `json:"fault,omitempty"`      // the fault that struck it
 	Seconds      float64   `json:"seconds"`              // of the wall's clock
 	Unanswered   string    `json:"unanswered,omitempty"` // what of Azure it wanted that the twin does not have: VERB and the path without names
+}
+
+// Beside reports whether the call is for no resource: for a token, the description of a cloud, a machine's metadata. It draws on no budget of Resource
+// Manager's.
+func (c Call) Beside() bool { return Beside(c.Operation) }
+
+// Beside reports whether an operation, or a pattern of operations, is for no resource.
+func Beside(operation string) bool {
+	_, what, _ := strings.Cut(operation, " ")
+	return strings.HasPrefix(what, "identity/") || strings.HasPrefix(what, "imds/")
 }

@@ -34,32 +34,28 @@ func New(o Options, s state.View) *Service {
 	return &Service{options: o, Tokens: newTokens(o.Tenant, o.Signer), state: s}
 }
 
-// Serve answers what needs no token: metadata of the cloud, and the token service. It reports whether it did.
-func (s *Service) Serve(w http.ResponseWriter, r *http.Request) bool {
-	parts := strings.Split(strings.Trim(strings.ToLower(r.URL.Path), "/"), "/")
-	last := parts[len(parts)-1]
-	switch {
-	case strings.Join(parts, "/") == "metadata/endpoints":
+// Serve answers what an operation of the token service, or of the cloud's description, asks for.
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request, operation string) {
+	parts := segments(r)
+	switch _, what, _ := strings.Cut(operation, " "); what {
+	case endpoints:
 		s.endpoints(w, r)
-	case strings.Join(parts, "/") == "common/discovery/instance":
+	case discovery:
 		s.discovery(w, r)
-	case last == "openid-configuration":
+	case openID:
 		s.openID(w, r, parts)
-	case last == "keys" && len(parts) >= 3 && parts[1] == "discovery":
+	case keys:
 		s.keys(w)
-	case last == "token" && len(parts) >= 3 && parts[len(parts)-3] == "oauth2" || last == "token" && len(parts) >= 2 && parts[len(parts)-2] == "oauth2":
-		s.token(w, r, parts[0])
 	default:
-		return false
+		s.token(w, r, parts[0])
 	}
-	return true
 }
 
 // keys are those that tokens are signed with: any tenant's, of any version.
 func (s *Service) keys(w http.ResponseWriter) {
 	keys, err := s.Tokens.Keys()
 	if err != nil {
-		s.tokenError(w, "server_error", err.Error())
+		s.refuse(w, Failure{Status: http.StatusInternalServerError, Code: "server_error", Message: err.Error()})
 		return
 	}
 	arm.Reply(w, http.StatusOK, keys)
@@ -135,19 +131,21 @@ func (s *Service) tenantOf(name string) string {
 	return name
 }
 
-// openID describes the token service of a tenant; adfs has no versions in its paths.
+// openID describes the token service of a tenant. Version 1, which issues the tokens, is described where a path names no version; adfs has none.
 func (s *Service) openID(w http.ResponseWriter, r *http.Request, parts []string) {
 	tenant := parts[0]
+	root, by := arm.BaseURL(r)+"/"+tenant, arm.BaseURL(r)+"/"+tenant
+	service := root + "/oauth2"
 	if tenant != "adfs" {
 		tenant = s.tenantOf(tenant)
-	}
-	root := arm.BaseURL(r) + "/" + tenant
-	service, issuer := root+"/oauth2/v2.0", root+"/v2.0"
-	if tenant == "adfs" {
-		service, issuer = root+"/oauth2", root
+		root = arm.BaseURL(r) + "/" + tenant
+		service, by = root+"/oauth2", issuer(tenant)
+		if slices.Contains(parts, "v2.0") {
+			service, by = root+"/oauth2/v2.0", root+"/v2.0"
+		}
 	}
 	arm.Reply(w, http.StatusOK, map[string]any{
-		"issuer": issuer, "authorization_endpoint": service + "/authorize", "token_endpoint": service + "/token", "device_authorization_endpoint": service + "/devicecode",
+		"issuer": by, "authorization_endpoint": service + "/authorize", "token_endpoint": service + "/token", "device_authorization_endpoint": service + "/devicecode",
 		"jwks_uri": root + "/discovery/v2.0/keys", "response_types_supported": []string{"code", "token"}, "token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt"},
 		"subject_types_supported": []string{"pairwise"}, "id_token_signing_alg_values_supported": []string{"RS256"},
 		"tenant_region_scope": nil, "cloud_instance_name": r.Host,
@@ -157,33 +155,54 @@ func (s *Service) openID(w http.ResponseWriter, r *http.Request, parts []string)
 // token gives a bearer token to any client: v1 asks for a resource, v2 for a scope.
 func (s *Service) token(w http.ResponseWriter, r *http.Request, tenant string) {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain a grant type.")
+		s.lacks(w, "grant_type")
 		return
 	}
-	form := r.PostForm
-	client := form.Get("client_id")
-	if client == "" {
-		client, _, _ = r.BasicAuth()
-	}
+	form, v2 := r.PostForm, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")
+	client := clientOf(r)
 	switch {
 	case client == "":
-		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")
+		s.lacks(w, "client_id")
 		return
 	case form.Get("grant_type") == "":
-		s.tokenError(w, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'.")
+		s.lacks(w, "grant_type")
+		return
+	case v2 && form.Get("scope") == "":
+		s.lacks(w, "scope")
 		return
 	}
 	audience := form.Get("resource")
 	if audience == "" {
 		scope, _, _ := strings.Cut(strings.TrimSpace(form.Get("scope")), " ")
+		whole := strings.HasSuffix(scope, "/.default")
+		if v2 && !whole && form.Get("grant_type") == "client_credentials" { // "Client credential flows must have a scope value with /.default suffixed" (Entra's error reference, AADSTS1002012)
+			s.refuse(w, Failure{Status: http.StatusBadRequest, Code: "invalid_scope", Message: fmt.Sprintf("AADSTS1002012: The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", scope)})
+			return
+		}
 		audience = strings.TrimSuffix(scope, "/.default")
+	}
+	if len(client) > maxName || len(audience) > maxName {
+		s.refuse(w, Failure{Status: http.StatusBadRequest, Code: "invalid_request", Message: "Nothing is called as long as that."})
+		return
 	}
 	raw, err := s.Tokens.Issue(client, audience, s.tenantOf(tenant))
 	if err != nil {
-		s.tokenError(w, "server_error", err.Error())
+		s.refuse(w, Failure{Status: http.StatusInternalServerError, Code: "server_error", Message: err.Error()})
 		return
 	}
-	arm.Reply(w, http.StatusOK, s.tokenBody(raw, audience, strings.Contains(strings.ToLower(r.URL.Path), "v2.0")))
+	arm.Reply(w, http.StatusOK, s.tokenBody(raw, audience, v2))
+}
+
+// clientOf is who asks for a token, by its form or its header.
+func clientOf(r *http.Request) string {
+	if r.Method != http.MethodPost || r.ParseForm() != nil {
+		return ""
+	}
+	if client := r.PostForm.Get("client_id"); client != "" {
+		return client
+	}
+	client, _, _ := r.BasicAuth()
+	return client
 }
 
 // tokenBody is the answer of v2, with numbers, or of v1 and the metadata service, with strings.
@@ -196,8 +215,4 @@ func (s *Service) tokenBody(raw, audience string, v2 bool) map[string]any {
 	return map[string]any{
 		"token_type": "Bearer", "expires_in": strconv.Itoa(life), "ext_expires_in": strconv.Itoa(life), "expires_on": fmt.Sprint(now + int64(life)), "not_before": fmt.Sprint(now), "resource": audience, "access_token": raw,
 	}
-}
-
-func (s *Service) tokenError(w http.ResponseWriter, code, description string) {
-	arm.Reply(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description, "timestamp": s.options.Clock.Now().UTC().Format("2006-01-02 15:04:05Z")})
 }

@@ -135,17 +135,26 @@ func (t *Tokens) Check(r *http.Request, authority string) (string, *arm.Error) {
 		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenTenant", fmt.Sprintf("The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription. "+
 			"Please use the authority (URL) 'https://login.windows.net/%s' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant "+
 			"could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.", g.issuer, issuer(t.tenant), t.tenant), "invalid_token")
-	case !slices.Contains(audiences("https://"+r.Host), strings.TrimSuffix(g.audience, "/")):
+	case !slices.Contains(audiences(r.Host), strings.TrimSuffix(g.audience, "/")):
 		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenAudience", fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
-			g.audience, strings.Join(audiences("https://"+r.Host), "','")), "invalid_token")
+			g.audience, strings.Join(audiences(r.Host), "','")), "invalid_token")
 	}
 	return g.principal, nil
 }
 
-// audiences are what a token for Resource Manager may be for, a slash at the end or none: the two that the public cloud has, and the endpoint itself.
-func audiences(endpoint string) []string {
-	return []string{"https://management.azure.com", "https://management.core.windows.net", endpoint}
+// audiences are what a token for Resource Manager may be for, a slash at the end or none: the two that the public cloud has, and the endpoint itself, by
+// whatever name that is reached but those of other services.
+func audiences(host string) []string {
+	all := []string{"https://management.azure.com", "https://management.core.windows.net"}
+	name, _, _ := strings.Cut(strings.ToLower(host), ":")
+	if slices.Contains([]string{"login.microsoftonline.com", "login.microsoft.com", "login.windows.net", "sts.windows.net", "graph.microsoft.com", "graph.windows.net"}, name) {
+		return all
+	}
+	return append(all, "https://"+host)
 }
+
+// maxName is more than any client or service is called.
+const maxName = 1024
 
 // verify checks what a token says of itself and who has signed it; of a refused one it gives who it says it is.
 func (t *Tokens) verify(token, authority string) (g goodToken, bad *arm.Error) {

@@ -194,6 +194,34 @@ func (s *documents) list(collection arm.ID, after string, page int) (out []*Docu
 	return out, ""
 }
 
+// called finds a resource of a type by its name, or by no name any: the first in order. It goes from one parent to the next, and not through what is in it.
+func (s *documents) called(typ, name string) (found *Document) {
+	suffix, name := " "+strings.ToLower(typ), strings.ToLower(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	best := ""
+	for kind, keys := range s.kinds {
+		if !strings.HasSuffix(kind, suffix) {
+			continue
+		}
+		for i := 0; i < len(keys); {
+			parent := keys[i][:strings.LastIndexByte(keys[i], '/')+1]
+			at := i
+			if name != "" {
+				at += sort.SearchStrings(keys[i:], parent+name)
+			}
+			if at < len(keys) && (name == "" || keys[at] == parent+name) {
+				if best == "" || keys[at] < best {
+					best = keys[at]
+				}
+				break
+			}
+			i += sort.SearchStrings(keys[i:], parent[:len(parent)-1]+"0") // the character after the slash
+		}
+	}
+	return s.docs[best]
+}
+
 // everything gives a page of what is in a subscription or a resource group, of whichever type, as list does.
 func (s *documents) everything(scope arm.ID, after string, page int) (out []*Document, next string) {
 	prefix, subscription := "/subscriptions/"+strings.ToLower(scope.Subscription)+"/", strings.ToLower(scope.Subscription)+" "

@@ -131,6 +131,9 @@ func (v View) Everything(scope arm.ID, after string, page int) (out []*Document,
 	return v.store.docs.everything(scope, after, page)
 }
 
+// Named finds a resource of a type by its name, wherever it is, or by no name any of the type; the first in order where there are more. nil: there is none.
+func (v View) Named(typ, name string) *Document { return v.store.docs.called(typ, name) }
+
 // Below lists everything whose path begins with a resource's.
 func (v View) Below(id arm.ID) []*Document { return v.store.docs.below(id) }
 

@@ -37,12 +37,13 @@ type Meters struct {
 
 	mu     sync.Mutex
 	meters map[meterKey]*Meter
-	sweep  int // when there are so many, those are dropped that say nothing
+	asking map[string]int // machines that wait for a token, of how many
+	sweep  int            // when there are so many, those are dropped that say nothing
 }
 
 // New starts with full budgets.
 func New(c arm.Clock, p *Policy, hostile bool) *Meters {
-	return &Meters{clock: c, policy: p, hostile: hostile || p.Hostile, meters: map[meterKey]*Meter{}}
+	return &Meters{clock: c, policy: p, hostile: hostile || p.Hostile, meters: map[meterKey]*Meter{}, asking: map[string]int{}}
 }
 
 // Subject is whose budgets a call draws on, and when.

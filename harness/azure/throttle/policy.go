@@ -100,6 +100,14 @@ type ProviderPolicy struct {
 	Source       string   `yaml:"source"`
 }
 
+// MetadataPolicy is how the metadata service counts, for each machine.
+type MetadataPolicy struct {
+	Source   string `yaml:"source"`
+	Instance Limit  `yaml:"instance"`
+	Token    Limit  `yaml:"token"`   // of managed identities
+	AtATime  int    `yaml:"atATime"` // tokens; 0: any
+}
+
 // Policy is what the twin throttles by.
 type Policy struct {
 	Name      string           `yaml:"name"`
@@ -107,6 +115,7 @@ type Policy struct {
 	Hostile   bool             `yaml:"hostile"` // rejected calls count, and early ones lengthen the block
 	Gateway   GatewayPolicy    `yaml:"gateway"`
 	Providers []ProviderPolicy `yaml:"providers"`
+	Metadata  *MetadataPolicy  `yaml:"metadata"` // none: machines may ask as they like
 
 	knows atomic.Int64
 	known sync.Map // operation -> []*ProviderPolicy, for those of the types the twin has
@@ -157,6 +166,11 @@ func ParsePolicy(raw []byte) (*Policy, error) {
 			if err := l.check(); err != nil {
 				return nil, fmt.Errorf("gateway.%s.%s: %w", scope, kind, err)
 			}
+		}
+	}
+	if m := p.Metadata; m != nil {
+		if err := errors.Join(m.Instance.check(), m.Token.check()); err != nil || m.AtATime < 0 {
+			return nil, fmt.Errorf("metadata: instance and token are limits, atATime is not negative: %w", err)
 		}
 	}
 	if p.Gateway.GlobalFactor < 0 || p.Gateway.Instances < 0 {
