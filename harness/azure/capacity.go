@@ -64,15 +64,23 @@ func (t *Twin) inject(w resource.Work) (refused *arm.Error, fails func() *arm.Er
 		}
 		return nil
 	}
-	if f.Answer == AnswerSync || f.Answer == "" && (f.Kind == FaultSKU || f.Kind == FaultQuota) {
+	if f.atOnce() {
 		return failure(), nil
 	}
 	return nil, failure
 }
 
+// atOnce reports whether a fault of capacity refuses what begins, instead of letting it fail.
+func (f *Fault) atOnce() bool {
+	return f.Answer == AnswerSync || f.Answer == "" && (f.Kind == FaultSKU || f.Kind == FaultQuota)
+}
+
 // strikesWork reports whether a fault acts on what is done to resources, and on this, calls apart.
 func (f *Fault) strikesWork(w resource.Work) bool {
 	if !f.capacity() && f.Kind != FaultFail || f.capacity() && machinesWanted(w) == 0 {
+		return false
+	}
+	if w.Preflight && (f.Kind != FaultSKU && f.Kind != FaultQuota || !f.atOnce()) { // whether there is room is seen when a machine is made
 		return false
 	}
 	return (f.Location == "" || arm.SameLocation(f.Location, locationOf(w))) && (f.Size == "" || strings.EqualFold(f.Size, sizeOf(w.Body, w.Old))) && (f.Zone == "" || slices.Contains(zonesOf(w), f.Zone))
@@ -93,7 +101,9 @@ func (f Fault) failure(w resource.Work) *arm.Error {
 		message = fmt.Sprintf("The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: %s' is currently not available in location '%s'. "+
 			"Please try another size or deploy to a different location or different zone. See https://aka.ms/azureskunotavailable for details.", sizeOf(w.Body, w.Old), locationOf(w))
 	case FaultQuota: // cloud-barista/cb-spider#1558, with the status: the code is that of much else as well
-		code = "OperationNotAllowed"
+		if code = "OperationNotAllowed"; w.Preflight { // theonemule/fahclient-azure-vm#3
+			code = "QuotaExceeded"
+		}
 		more := machinesWanted(w) * cores(sizeOf(w.Body, w.Old))
 		message = fmt.Sprintf("Operation could not be completed as it results in exceeding approved Total Regional Cores quota. Additional details - Deployment Model: Resource Manager, Location: %s, "+
 			"Current Limit: %d, Current Usage: %d, Additional Required: %d, (Minimum) New Limit Required: %d. Setup Alerts when Quota reaches threshold. Learn more at https://aka.ms/quotamonitoringalerting .",

@@ -46,8 +46,8 @@ func FaultKinds() map[string]string {
 		FaultLoad:     "other clusters of the subscription make so many calls a minute, each as a principal of its own; location is where their resources are",
 
 		FaultAllocation: "machines are not allocated when they are made, started, resized or a scale set grows: the operation ends Failed, AllocationFailed or ZonalAllocationFailed; answer sync refuses at once",
-		FaultSKU:        "that is refused, SkuNotAvailable; location, zone and size select, answer async has the operation end so",
-		FaultQuota:      "that is refused, OperationNotAllowed with the text of the cores quota; answer async has the operation end so",
+		FaultSKU:        "that is refused, SkuNotAvailable, of a deployment before it makes anything; location, zone and size select, answer async has the operation end so",
+		FaultQuota:      "that is refused, OperationNotAllowed with the text of the cores quota, of a deployment before it makes anything, QuotaExceeded; answer async has the operation end so",
 	}
 }
 

@@ -154,8 +154,8 @@ func bites() map[string]faultBite {
 		"a resource of a deployment that fails": {Fault{Kind: FaultFail, Operations: []string{"CREATE Microsoft.Compute/virtualMachines"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
 			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "DeploymentFailed"
 		}},
-		"a resource of a deployment that is refused": {Fault{Kind: FaultQuota}, func(ctx context.Context, c *Client, twin *Twin) bool {
-			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "DeploymentFailed"
+		"a resource of a deployment that is refused": {Fault{Kind: FaultQuota}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return codeOf(c.Do(ctx, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3"), nil)) == "InvalidTemplateDeployment"
 		}},
 		"no room for a machine": {Fault{Kind: FaultAllocation}, func(ctx context.Context, c *Client, twin *Twin) bool {
 			return endOf(ctx, c, twin, http.MethodPut, newPath, machineOf("Standard_D2s_v3")) == "AllocationFailed"

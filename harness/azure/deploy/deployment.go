@@ -135,7 +135,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if bad := tooMany(tx, r.ID); old == nil && bad != nil {
 		return bad
 	}
-	d, bad := ds.prepare(tx.View, r.ID, *r.Call, sent(r, body))
+	d, bad := ds.ready(tx, r.ID, *r.Call, sent(r, body))
 	if bad != nil {
 		return bad
 	}
@@ -182,7 +182,7 @@ func tooMany(tx *resource.Tx, id arm.ID) *arm.Error {
 }
 
 func (ds *deployments) validate(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
-	d, bad := ds.prepare(tx.View, r.ID.Parent(), *r.Call, sent(r, body))
+	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, sent(r, body))
 	if bad != nil {
 		return nil, bad
 	}

@@ -223,7 +223,10 @@ func (d *deployment) readable(r *deployed) *arm.Error {
 	if body, ok := e.(map[string]any); ok && err == nil && strings.EqualFold(r.typeName, typeName) {
 		err = d.within(r, &scope, body)
 	}
-	if err != nil && !errors.Is(err, template.ErrNotReady) {
+	switch {
+	case err == nil:
+		r.early = e
+	case !errors.Is(err, template.ErrNotReady):
 		return templateError(err, r.id.String(), r.at.Place())
 	}
 	return nil

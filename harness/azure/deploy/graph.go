@@ -42,6 +42,7 @@ type deployed struct {
 	failure      *arm.Error
 	begun, ended time.Time
 	attempts     int
+	early        any                        // its body, where all of it is known before anything is deployed, until it was looked at
 	inner        atomic.Pointer[deployment] // of another subscription it is seen to from two, each alone in its own
 }
 

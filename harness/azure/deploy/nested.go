@@ -81,7 +81,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		if d.over.Load() {
 			return
 		}
-		inner, bad := d.all.prepare(tx.View, r.id, caller, d.askedOf(r, body))
+		inner, bad := d.all.ready(tx, r.id, caller, d.askedOf(r, body))
 		if bad == nil && inner.complete() && !d.complete() {
 			bad = r.invalid("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
 		}

@@ -12,6 +12,7 @@ type Work struct {
 	Body      map[string]any // that is asked for: a document, of a PATCH a part of one, or an action's arguments
 	Old       map[string]any // the document that is there; nil: none is
 	Call      *arm.Call      // of a deployment's resource nil
+	Preflight bool           // a deployment asks before it makes anything whether it would be refused
 }
 
 // Injector is asked before each piece of work what is to go wrong with it on purpose: that it is refused, or how the operation that it begins ends. What fails
@@ -35,6 +36,16 @@ func (e *Engine) inject(r *Request, body map[string]any) *arm.Error {
 
 // Inject asks about a resource that a deployment makes.
 func (tx *Tx) Inject(typ *Type, id arm.ID, body map[string]any) (refused *arm.Error, fails func() *arm.Error) {
+	return tx.ask(typ, id, body, false)
+}
+
+// Preflight asks whether a resource that a deployment is to make would be refused, before it makes any.
+func (tx *Tx) Preflight(typ *Type, id arm.ID, body map[string]any) *arm.Error {
+	refused, _ := tx.ask(typ, id, body, true)
+	return refused
+}
+
+func (tx *Tx) ask(typ *Type, id arm.ID, body map[string]any, preflight bool) (refused *arm.Error, fails func() *arm.Error) {
 	if tx.engine.options.Inject == nil {
 		return nil, nil
 	}
@@ -42,7 +53,7 @@ func (tx *Tx) Inject(typ *Type, id arm.ID, body map[string]any) (refused *arm.Er
 	if old == nil {
 		verb = "CREATE "
 	}
-	return tx.engine.options.Inject(Work{Operation: verb + typ.Name, ID: id, Body: body, Old: bodyOf(old)})
+	return tx.engine.options.Inject(Work{Operation: verb + typ.Name, ID: id, Body: body, Old: bodyOf(old), Preflight: preflight})
 }
 
 func bodyOf(d *state.Document) map[string]any {
