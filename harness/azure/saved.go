@@ -17,7 +17,7 @@ type State struct {
 	Time          time.Time                  `json:"time,omitzero"`           // of the twin's clock
 	Resources     []json.RawMessage          `json:"resources"`               // documents, ordered by id
 	Operations    []state.Operation          `json:"operations,omitempty"`
-	UnderWay      map[string]json.RawMessage `json:"underWay,omitempty"` // deployments that run, with their parameters: secure ones too
+	UnderWay      map[string]json.RawMessage `json:"underWay,omitempty"` // deployments that run, without their secure parameters
 }
 
 // State gives everything. Nobody writes meanwhile.

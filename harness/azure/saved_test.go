@@ -43,7 +43,7 @@ func TestAStateThatWasSavedGoesOn(t *testing.T) {
 	deletion := c.do(http.MethodDelete, vms+"on", "")
 	made := c.do(http.MethodPut, vms+"new", `{"location":"westeurope","properties":{}}`)
 	const d = "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
-	c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","parameters":{"name":{"value":"b"}},"template":`+whole(`{"parameters":{"name":{"type":"securestring"}},"resources":[
+	c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","parameters":{"name":{"value":"b"},"secret":{"value":"hidden"}},"template":`+whole(`{"parameters":{"name":{"type":"string"},"secret":{"type":"securestring"}},"resources":[
 		{"type":"Microsoft.Compute/disks","apiVersion":"1","name":"a","location":"westeurope"},
 		{"type":"Microsoft.Compute/disks","apiVersion":"1","name":"[parameters('name')]","location":"westeurope","dependsOn":["a"]}]}`)+`}}`)
 	c.clock.Advance(time.Second)
@@ -54,7 +54,7 @@ func TestAStateThatWasSavedGoesOn(t *testing.T) {
 	if is, _ := json.Marshal(other.twin.State().Resources); string(is) != string(was) {
 		t.Errorf("the documents were\n%s\nand are\n%s", was, is)
 	}
-	if body := c.want(http.StatusOK, http.MethodGet, d, ""); strings.Contains(string(arm.Marshal(body)), `"value":"b"`) {
+	if body := c.want(http.StatusOK, http.MethodGet, d, ""); strings.Contains(string(arm.Marshal(body)), "hidden") {
 		t.Errorf("a client is told of a secure parameter: %v", body)
 	}
 	nic := "resourceGroups/g/providers/Microsoft.Network/networkInterfaces/off-nic"

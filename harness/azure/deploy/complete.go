@@ -61,26 +61,19 @@ func (d *deployment) remove(tx *resource.Tx) {
 				continue
 			}
 		}
+		ended := func(tx *resource.Tx, failure *arm.Error) { d.removed(tx, r, failure) }
+		if doc := tx.Get(r.id); doc != nil && arm.Text(doc.Body(), "properties", "provisioningState") == arm.Deleting && tx.Attend(r.id, ended) {
+			d.set(r, running, nil, tx.Now())
+			continue
+		}
 		d.set(r, running, nil, tx.Now())
 		if r.typ.AtOnce&resource.Deletes != 0 {
 			tx.Erase(r.id)
 			d.set(r, arm.Succeeded, nil, tx.Now())
 			continue
 		}
-		tx.SetState(r.id, "Deleting")
-		tx.Start(r.id, "delete", state.Work{Do: resource.Delete}, func(tx *resource.Tx, failure *arm.Error) {
-			if d.over.Load() {
-				return
-			}
-			became := arm.Succeeded
-			if failure != nil {
-				became = arm.Failed
-				d.removing.failures = append(d.removing.failures, *failure)
-			}
-			d.set(r, became, failure, tx.Now())
-			d.remove(tx)
-			d.advance(tx)
-		})
+		tx.SetState(r.id, arm.Deleting)
+		tx.Start(r.id, "delete", state.Work{Do: resource.Delete}, ended)
 	}
 	if d.active > 0 || held == nil {
 		return
@@ -91,4 +84,19 @@ func (d *deployment) remove(tx *resource.Tx) {
 			d.removing.failures = append(d.removing.failures, *held)
 		}
 	}
+}
+
+// removed goes on after a deletion has ended.
+func (d *deployment) removed(tx *resource.Tx, r *deployed, failure *arm.Error) {
+	if d.over.Load() {
+		return
+	}
+	became := arm.Succeeded
+	if failure != nil {
+		became = arm.Failed
+		d.removing.failures = append(d.removing.failures, *failure)
+	}
+	d.set(r, became, failure, tx.Now())
+	d.remove(tx)
+	d.advance(tx)
 }

@@ -68,8 +68,8 @@ type deployment struct {
 	begun    time.Time
 	nested   func(*resource.Tx, *arm.Error) // told when it ends, of a nested one
 	fails    func() *arm.Error              // by a fault: how it ends, though all of it was made
-	body     map[string]any                 // that it was asked for with
-	resumed  map[string]bool                // of one that another process began: what it has made
+	hash     string                         // of its template
+	ran      map[string]kept                // of one that another process began: those within it that ran
 	outer    bool                           // its template was evaluated in the scope of the one around it
 	over     atomic.Bool                    // asked by what is nested in it, in whichever subscription that is
 	removing *removal                       // of complete mode
@@ -139,7 +139,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if bad != nil {
 		return bad
 	}
-	d.fails, d.body = r.Fails, body
+	d.fails = r.Fails
 	d.op = tx.Begin(r, r.ID, "create", d.location)
 	tx.Hold(d.op)
 	d.document(tx, "Running", nil, nil)

@@ -132,21 +132,72 @@ func (d *deployment) kept() map[string]any {
 	if d.outer {
 		return nil
 	}
-	parameters := maps.Clone(d.tpl.Parameters)
-	for name, p := range parameters {
-		declared, _ := p.(map[string]any)
-		if arm.Field(declared, "defaultValue") != nil && d.tpl.Secure(declared) {
+	return withoutSecrets(tpl)
+}
+
+// withoutSecrets is a template without the defaults of secure parameters, its own and those of templates within it.
+func withoutSecrets(tpl map[string]any) map[string]any {
+	t := &template.Template{}
+	t.Definitions, _ = arm.Field(tpl, "definitions").(map[string]any)
+	tpl = maps.Clone(tpl)
+	for k, v := range tpl {
+		switch strings.ToLower(k) {
+		case "parameters":
+			declared, _ := v.(map[string]any)
 			declared = maps.Clone(declared)
-			maps.DeleteFunc(declared, func(k string, _ any) bool { return strings.EqualFold(k, "defaultValue") })
-			parameters[name] = declared
+			for name, p := range declared {
+				if one, _ := p.(map[string]any); arm.Field(one, "defaultValue") != nil && t.Secure(one) {
+					one = maps.Clone(one)
+					maps.DeleteFunc(one, func(k string, _ any) bool { return strings.EqualFold(k, "defaultValue") })
+					declared[name] = one
+				}
+			}
+			tpl[k] = declared
+		case "resources":
+			tpl[k] = eachWithoutSecrets(v)
 		}
 	}
-	if len(parameters) > 0 {
-		tpl = maps.Clone(tpl)
-		maps.DeleteFunc(tpl, func(k string, _ any) bool { return strings.EqualFold(k, "parameters") })
-		tpl["parameters"] = parameters
-	}
 	return tpl
+}
+
+// eachWithoutSecrets are a template's resources, in a list or by their symbols.
+func eachWithoutSecrets(resources any) any {
+	switch x := resources.(type) {
+	case []any:
+		x = slices.Clone(x)
+		for i := range x {
+			x[i] = nestedWithoutSecrets(x[i])
+		}
+		return x
+	case map[string]any:
+		x = maps.Clone(x)
+		for k := range x {
+			x[k] = nestedWithoutSecrets(x[k])
+		}
+		return x
+	}
+	return resources
+}
+
+func nestedWithoutSecrets(r any) any {
+	written, _ := r.(map[string]any)
+	p, _ := arm.Field(written, "properties").(map[string]any)
+	inner, isNested := arm.Field(p, "template").(map[string]any)
+	if !isNested {
+		return r
+	}
+	p, written = maps.Clone(p), maps.Clone(written)
+	for k := range p {
+		if strings.EqualFold(k, "template") {
+			p[k] = withoutSecrets(inner)
+		}
+	}
+	for k := range written {
+		if strings.EqualFold(k, "properties") {
+			written[k] = p
+		}
+	}
+	return written
 }
 
 // told are the properties of a deployment: what is declared secure without its value.
@@ -160,9 +211,8 @@ func (d *deployment) told(now time.Time, state string) map[string]any {
 		}
 		values[name] = one
 	}
-	properties, _ := d.scope.Deployment["properties"].(map[string]any)
 	return map[string]any{
-		"mode": d.mode, "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": duration(now.Sub(d.begun)), "templateHash": properties["templateHash"],
+		"mode": d.mode, "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": duration(now.Sub(d.begun)), "templateHash": d.hash,
 		"correlationId": arm.Derived("deployment", d.id.String(), arm.Timestamp(d.begun)), "parameters": values, "providers": d.providers(), "dependencies": d.dependencies(),
 	}
 }

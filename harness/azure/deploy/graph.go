@@ -42,6 +42,9 @@ type deployed struct {
 	failure      *arm.Error
 	begun, ended time.Time
 	attempts     int
+	target       arm.ID                     // whose operation makes it: its own, or its parent's where it lives in that
+	was          *progress                  // before the process ended in which the deployment began
+	unknown      []string                   // of a nested deployment: parameters whose values that process kept for itself
 	early        any                        // its body, where all of it is known before anything is deployed, until it was looked at
 	inner        atomic.Pointer[deployment] // of another subscription it is seen to from two, each alone in its own
 }

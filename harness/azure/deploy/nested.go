@@ -1,6 +1,9 @@
 package deploy
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -56,7 +59,43 @@ func (d *deployment) askedOf(r *deployed, body map[string]any) asked {
 	if innerScope(body) {
 		a.template = r.at.At("properties", "template")
 	}
+	a.withheld = r.unknown
+	if k, ran := d.ran[r.id.Key()]; ran {
+		a.asWas(k)
+	}
 	return a
+}
+
+// withoutUnknown evaluates what a nested deployment is asked for without those of its parameters whose values are not known any more: it gets as far as it can
+// without them.
+func (d *deployment) withoutUnknown(scope *template.Scope, r *deployed, source map[string]any, err error) (any, error) {
+	p, _ := source["properties"].(map[string]any)
+	given, ok := arm.Field(p, "parameters").(map[string]any)
+	var later *notYet
+	if !ok || errors.As(err, &later) {
+		return nil, err
+	}
+	p, source = maps.Clone(p), maps.Clone(source)
+	maps.DeleteFunc(p, func(k string, _ any) bool { return strings.EqualFold(k, "parameters") })
+	values := map[string]any{}
+	r.unknown = nil
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		e, err := scope.Eval(given[name])
+		switch {
+		case err == nil:
+			values[name] = e
+		case errors.As(err, &later) || !errors.Is(err, template.ErrNotReady):
+			return nil, err
+		default:
+			r.unknown = append(r.unknown, name)
+		}
+	}
+	source["properties"] = p
+	e, err := scope.Eval(source)
+	if body, isObject := e.(map[string]any); isObject {
+		arm.Object(body, "properties")["parameters"] = values
+	}
+	return e, err
 }
 
 func innerScope(body map[string]any) bool {
@@ -81,7 +120,14 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		if d.over.Load() {
 			return
 		}
-		inner, bad := d.all.ready(tx, r.id, caller, d.askedOf(r, body))
+		was, ran := d.ran[r.id.Key()]
+		begin := d.all.ready
+		if ran { // it was looked at when it began
+			begin = func(tx *resource.Tx, id arm.ID, caller arm.Call, a asked) (*deployment, *arm.Error) {
+				return d.all.prepare(tx.View, id, caller, a)
+			}
+		}
+		inner, bad := begin(tx, r.id, caller, d.askedOf(r, body))
 		if bad == nil && inner.complete() && !d.complete() {
 			bad = r.invalid("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
 		}
@@ -97,6 +143,9 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		r.inner.Store(inner)
 		inner.outer = !innerScope(body)
 		inner.nested = ended
+		if ran {
+			inner.restore(was)
+		}
 		inner.document(tx, "Running", nil, nil)
 		d.all.running.Store(r.id.Key(), inner)
 		inner.advance(tx)

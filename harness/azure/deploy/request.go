@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 type asked struct {
 	body         map[string]any
 	at, template template.Source
+	withheld     []string // parameters whose values nobody knows any more
 }
 
 // sent is what a client has asked for.
@@ -39,12 +41,22 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a as
 	if d.tpl, err = template.Parse(doc, a.template); err != nil {
 		return nil, templateError(err, "", template.Place{})
 	}
+	d.hash = d.tpl.At.Hash()
 	if d.scope, bad = d.newScope(v, doc); bad != nil {
 		return nil, bad
 	}
 	given, _ := arm.At(p, "parameters").(map[string]any)
 	if inner, ok := arm.At(given, "parameters").(map[string]any); ok && arm.Text(given, "$schema") != "" { // a parameters file as it is
 		given = inner
+	}
+	if len(a.withheld) > 0 {
+		given = maps.Clone(given)
+		if given == nil {
+			given = map[string]any{}
+		}
+		for _, name := range a.withheld {
+			given[name] = template.Unknown{Err: notKept(name)}
+		}
 	}
 	if err := d.tpl.Bind(d.scope, given); err != nil {
 		return nil, templateError(err, "", template.Place{})
@@ -112,7 +124,7 @@ func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Sc
 		Now:          v.Now(),
 		Tenant:       map[string]any{"tenantId": v.Tenant(), "displayName": "Drydock", "id": "/tenants/" + v.Tenant()},
 		Subscription: map[string]any{"id": "/subscriptions/" + d.id.Subscription, "subscriptionId": d.id.Subscription, "tenantId": v.Tenant(), "displayName": "Drydock"},
-		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": d.tpl.At.Hash()}},
+		Deployment:   map[string]any{"name": d.id.Name(), "properties": map[string]any{"mode": d.mode, "provisioningState": "Accepted", "parameters": map[string]any{}, "template": doc, "templateHash": d.hash}},
 		ResourceID:   d.resourceID,
 		Provider:     d.provider(v),
 		Zones:        zones,

@@ -91,6 +91,9 @@ func (d *deployment) start(tx *resource.Tx, r *deployed) {
 		d.settle(tx, r, nil)
 		return
 	}
+	if d.taken(tx, r) {
+		return
+	}
 	body, err := d.evaluate(tx.View, r)
 	var later *notYet
 	switch {
@@ -147,9 +150,6 @@ const maxAttempts = 60
 // write makes a resource as a PUT does: it costs its caller's budget at the provider, and one that is throttled or finds its parent busy is tried
 // again when it is told to.
 func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
-	if d.taken(tx, r) {
-		return
-	}
 	verb := "UPDATE "
 	if !tx.Exists(r.id.String()) {
 		verb = "CREATE "
@@ -177,6 +177,7 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 		typ = r.typ
 	}
 	d.set(r, running, nil, tx.Now())
+	r.target = doc
 	if typ.AtOnce&resource.Creates != 0 {
 		d.settle(tx, r, tx.FinishWrite(doc, typ))
 		return
@@ -290,7 +291,11 @@ func (d *deployment) evaluated(r *deployed) map[string]any {
 func (d *deployment) evaluate(v resource.View, r *deployed) (map[string]any, error) {
 	scope := *r.scope
 	d.runtime(v, &scope)
-	e, err := scope.Eval(d.evaluated(r))
+	source := d.evaluated(r)
+	e, err := scope.Eval(source)
+	if strings.EqualFold(r.typeName, typeName) && errors.Is(err, template.ErrNotReady) {
+		e, err = d.withoutUnknown(&scope, r, source, err)
+	}
 	if err != nil {
 		return nil, err
 	}

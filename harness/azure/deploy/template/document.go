@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -173,7 +174,7 @@ func (t *Template) Bind(s *Scope, given map[string]any) error {
 		if strings.EqualFold(name, "copy") {
 			continue
 		}
-		if _, err := s.Variable(name); err != nil {
+		if _, err := s.Variable(name); err != nil && !errors.Is(err, ErrNotReady) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +37,9 @@ func (t *Template) Evaluated(s *Scope) (map[string]Output, error) {
 			return nil, &OutputError{name, errorf("it is no object")}
 		}
 		v, skip, err := t.output(s, name, declared)
+		if errors.Is(err, ErrNotReady) && t.Secure(declared) { // it is not told in any case
+			err = nil
+		}
 		if err != nil {
 			return nil, &OutputError{name, err}
 		}

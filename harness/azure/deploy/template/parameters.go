@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// Unknown is given for a parameter whose value is not to be had: whatever needs it fails so. What wraps ErrNotReady fails when it is made only.
+type Unknown struct{ Err error }
+
 // bindParameters takes the values that are given, and the defaults of the others.
 func (t *Template) bindParameters(s *Scope, given map[string]any) error {
 	var strange []string
@@ -28,6 +31,9 @@ func (t *Template) bindParameters(s *Scope, given map[string]any) error {
 		s.Parameters[name] = v
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		if _, unknown := s.Parameters[name].(Unknown); unknown {
+			continue
+		}
 		v, err := parameter(s, name)
 		if err != nil {
 			return err
@@ -64,6 +70,9 @@ func (t *Template) given(s *Scope, name string, given map[string]any) (any, erro
 		return nil, err
 	}
 	own, _ := lookup(given, name)
+	if u, is := own.(Unknown); is {
+		return u, nil
+	}
 	holder, isHolder := own.(map[string]any)
 	if own != nil && !isHolder {
 		return nil, errorf("Error converting value '%s' to type 'Azure.Deployments.Core.Definitions.DeploymentParameterDefinition'. Path 'properties.parameters.%s'.", kind(own), name)

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -152,7 +153,7 @@ func (s *Scope) Variable(name string) (any, error) {
 	if err == nil {
 		err = s.charge(v, true)
 	}
-	if err != nil && len(s.busy) == 0 {
+	if err != nil && len(s.busy) == 0 && !errors.Is(err, ErrNotReady) {
 		err = errorf("The template variable '%s' is not valid: %v. Please see https://aka.ms/arm-functions for usage details.", name, err)
 	}
 	if err == nil || len(s.busy) == 0 { // what stands in a circle is told at the variable that was asked for

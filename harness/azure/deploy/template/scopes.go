@@ -33,6 +33,9 @@ func told(name string, of func(s *Scope) map[string]any) function {
 
 func parameter(s *Scope, name string) (any, error) {
 	if v, there := lookup(s.Parameters, name); there {
+		if u, unknown := v.(Unknown); unknown {
+			return nil, u.Err
+		}
 		if late, ok := v.(func() (any, error)); ok { // a default that is not evaluated yet
 			return late()
 		}
