@@ -14,7 +14,6 @@ import (
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
-	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 type upgradeFlags struct {
@@ -129,14 +128,14 @@ func preflightCommand(o *options) *cobra.Command {
 // lacks says what the machines cannot do of what the upgrade needs; empty: nothing.
 func lacks(u *upgrade.Upgrade, c cluster.Cluster) string { return c.Lacks().Why(u.Spec.Needs()...) }
 
-func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []policy.Finding, asJSON bool) error {
+func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []plan.Finding, asJSON bool) error {
 	out, blocked := cmd.OutOrStdout(), false
 	for _, f := range found {
 		blocked = blocked || f.Blocks()
 	}
 	if asJSON {
 		if found == nil {
-			found = []policy.Finding{}
+			found = []plan.Finding{}
 		}
 		if err := printJSON(out, found); err != nil {
 			return fmt.Errorf("preflight: %w", err)
@@ -237,7 +236,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	}
 	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
 	if err := runner.Run(ctx, p); err != nil {
-		if errors.Is(err, policy.ErrRefused) {
+		if errors.Is(err, plan.ErrRefused) {
 			return err
 		}
 		printf(os.Stderr, "drydock: %v\nGo on with: drydock upgrade --resume --name %s\n", err, f.name)

@@ -14,7 +14,6 @@ import (
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
-	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // What an upgrade may be expected to do instead of succeeding. The error must then contain the text of says.
@@ -26,7 +25,7 @@ const (
 // absorb turns the failure that was wanted into a success, and everything else into a failure: the other failure, one that says something else, and one
 // that was not undone.
 func (it *item) absorb(group *plan.Step, err error, done []plan.StepDone) error {
-	refused := errors.Is(err, policy.ErrRefused)
+	refused := errors.Is(err, plan.ErrRefused)
 	switch {
 	case err == nil:
 		return fmt.Errorf("the upgrade should have been %s, and succeeded", it.step.Expect)

@@ -10,13 +10,12 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
-	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
 // TestAFailureThatIsExpectedMustBeTheOneAndBeRolledBack runs upgrades of one machine of which steps fail.
 func TestAFailureThatIsExpectedMustBeTheOneAndBeRolledBack(t *testing.T) {
 	boom := errors.New("PodDisruptionBudget default/x allows no disruption")
-	refusal := fmt.Errorf("%w: %w", policy.ErrRefused, boom)
+	refusal := fmt.Errorf("%w: %w", plan.ErrRefused, boom)
 	for name, c := range map[string]struct {
 		expect, strategy string
 		fails            map[string]error

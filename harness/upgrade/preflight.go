@@ -10,12 +10,12 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/preflight"
 )
 
 // Preflight looks at everything that could stand against the upgrade, and touches nothing.
-func (u *Upgrade) Preflight(ctx context.Context) ([]policy.Finding, error) {
+func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 	in := preflight.Input{
 		Target: u.Target, Observation: answered(ctx, u.Observer.Observe), Path: u.Path, Surge: u.Spec.Workers == Surge, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
 		OwnCordon: CordonedBy,
@@ -81,7 +81,7 @@ func (u *Upgrade) preflight(ctx context.Context) error {
 		}
 		return nil
 	}
-	return &cluster.UsageError{Err: fmt.Errorf("%w: preflight refuses %s:\n  %s", policy.ErrRefused, u.Path, strings.Join(blocking, "\n  "))}
+	return &cluster.UsageError{Err: fmt.Errorf("%w: preflight refuses %s:\n  %s", plan.ErrRefused, u.Path, strings.Join(blocking, "\n  "))}
 }
 
 // unfinished finds machines whose upgrade was begun by Drydock and has not passed its gate.

@@ -7,16 +7,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"drydock.dev/drydock/fixtures"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // Advice finds the published defects that a path from, through and to versions meets on a cloud ("" for none). The version the
 // cluster has now counts too: its components run until the last of them is replaced.
-func Advice(p Path, cloud string) ([]Finding, error) {
+func Advice(p Path, cloud string) ([]plan.Finding, error) {
 	issues, err := fixtures.KnownIssues()
 	if err != nil {
 		return nil, err
 	}
-	var out []Finding
+	var out []plan.Finding
 	for _, i := range issues {
 		if i.Provider != "" && i.Provider != cloud {
 			continue
@@ -27,8 +28,8 @@ func Advice(p Path, cloud string) ([]Finding, error) {
 				return nil, err
 			}
 			if hit {
-				out = append(out, Finding{
-					Check: "known issue " + i.ID, Severity: Warning, What: fmt.Sprintf("%s is affected: %s", v, i.Title), Why: i.Symptom,
+				out = append(out, plan.Finding{
+					Check: "known issue " + i.ID, Severity: plan.Warning, What: fmt.Sprintf("%s is affected: %s", v, i.Title), Why: i.Symptom,
 					Fix: fmt.Sprintf("prefer a version with the fix: %s (%s)", strings.Join(i.FixedIn, ", "), i.Link),
 				})
 				break

@@ -14,12 +14,12 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // earlierUpgrade finds an upgrade that was begun and not finished: mixed versions, or files kubeadm has put aside.
-func earlierUpgrade(ctx context.Context, in *reading) ([]policy.Finding, error) {
-	var out []policy.Finding
+func earlierUpgrade(ctx context.Context, in *reading) ([]plan.Finding, error) {
+	var out []plan.Finding
 	u := in.Input
 	versions := map[string][]string{}
 	for _, c := range in.Observation.Components {
@@ -34,19 +34,19 @@ func earlierUpgrade(ctx context.Context, in *reading) ([]policy.Finding, error) 
 		}
 	}
 	if len(versions) > 1 {
-		f := policy.Finding{
-			Check: "earlier upgrade", Severity: policy.Warning, What: "components of several versions: " + sorted(versions), Why: "an upgrade was begun and not finished",
+		f := plan.Finding{
+			Check: "earlier upgrade", Severity: plan.Warning, What: "components of several versions: " + sorted(versions), Why: "an upgrade was begun and not finished",
 			Fix: "this one goes on with it",
 		}
 		if !resumes {
-			f.Severity, f.Fix = policy.Blocker, "finish the earlier upgrade to its own target first"
+			f.Severity, f.Fix = plan.Blocker, "finish the earlier upgrade to its own target first"
 		}
 		out = append(out, f)
 	}
 	for machine, from := range in.Unfinished {
 		if from != u.Path.From && from != u.Path.Hops[0] {
-			out = append(out, policy.Finding{
-				Check: "earlier upgrade", Severity: policy.Blocker, What: fmt.Sprintf("%s has unfinished business from %s", machine, from),
+			out = append(out, plan.Finding{
+				Check: "earlier upgrade", Severity: plan.Blocker, What: fmt.Sprintf("%s has unfinished business from %s", machine, from),
 				Why: "its saved files are of another upgrade", Fix: "finish or roll back that upgrade first",
 			})
 		}
@@ -59,8 +59,8 @@ func earlierUpgrade(ctx context.Context, in *reading) ([]policy.Finding, error) 
 		if len(left) == 0 || in.Unfinished[m.Name()] != "" {
 			continue
 		}
-		out = append(out, policy.Finding{
-			Check: "earlier upgrade", Severity: policy.Warning, What: fmt.Sprintf("%s has kubeadm's backups: %s", m.Name(), strings.Join(left, ", ")),
+		out = append(out, plan.Finding{
+			Check: "earlier upgrade", Severity: plan.Warning, What: fmt.Sprintf("%s has kubeadm's backups: %s", m.Name(), strings.Join(left, ", ")),
 			Why: "kubeadm leaves them after every upgrade, and after one that was interrupted they are all there is of the old manifests",
 			Fix: "compare them with " + kubeadm.ManifestDir + " and delete them",
 		})
@@ -84,8 +84,8 @@ func sorted(m map[string][]string) string {
 const expiresWithin = 7 * 24 * time.Hour
 
 // certificates reads those that machines serve and use; kubeadm renews them during an upgrade, but not when they are dead before it.
-func certificates(ctx context.Context, in *reading) ([]policy.Finding, error) {
-	var out []policy.Finding
+func certificates(ctx context.Context, in *reading) ([]plan.Finding, error) {
+	var out []plan.Finding
 	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
 		text, err := cluster.Shell(ctx, m, "for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf /var/lib/kubelet/pki/kubelet-client-current.pem; do "+
 			"if test -e $f; then echo \"# $f\"; cat $f; echo; fi; done")
@@ -102,12 +102,12 @@ func certificates(ctx context.Context, in *reading) ([]policy.Finding, error) {
 			if left > expiresWithin {
 				continue
 			}
-			f := policy.Finding{
-				Check: "certificates", Severity: policy.Warning, What: fmt.Sprintf("%s on %s ends %s", name, m.Name(), end.Format(time.DateTime)),
+			f := plan.Finding{
+				Check: "certificates", Severity: plan.Warning, What: fmt.Sprintf("%s on %s ends %s", name, m.Name(), end.Format(time.DateTime)),
 				Why: "when it ends, what uses it stops", Fix: "kubeadm certs renew, or finish the upgrade before",
 			}
 			if left <= 0 {
-				f.Severity = policy.Blocker
+				f.Severity = plan.Blocker
 			}
 			out = append(out, f)
 		}
@@ -151,8 +151,8 @@ func expiries(text string) (map[string]time.Time, error) {
 // spaceNeeded is what an upgrade writes on a machine: backups, a copy of etcd's data by kubeadm, new images.
 const spaceNeeded = 2 << 30
 
-func diskSpace(ctx context.Context, in *reading) ([]policy.Finding, error) {
-	var out []policy.Finding
+func diskSpace(ctx context.Context, in *reading) ([]plan.Finding, error) {
+	var out []plan.Finding
 	for _, m := range append(in.machines(cluster.ControlPlane), in.machines(cluster.Worker)...) {
 		r, err := m.Exec(ctx, cluster.Command{Args: []string{"df", "-Pk", "/var/lib"}})
 		if err != nil {
@@ -168,8 +168,8 @@ func diskSpace(ctx context.Context, in *reading) ([]policy.Finding, error) {
 			return nil, fmt.Errorf("%s: df said %q", m.Name(), r.Stdout)
 		}
 		if kib<<10 < spaceNeeded {
-			out = append(out, policy.Finding{
-				Check: "disk space", Severity: policy.Blocker, What: fmt.Sprintf("%s has %d MiB free below /var/lib, %d are needed", m.Name(), kib>>10, spaceNeeded>>20),
+			out = append(out, plan.Finding{
+				Check: "disk space", Severity: plan.Blocker, What: fmt.Sprintf("%s has %d MiB free below /var/lib, %d are needed", m.Name(), kib>>10, spaceNeeded>>20),
 				Why: "kubeadm copies etcd's data before it touches it, and a full disk stops etcd", Fix: "free some, or grow the disk",
 			})
 		}

@@ -16,7 +16,7 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // The arithmetic is Kubernetes' own. What pods may have of a node is its capacity less what is reserved for the kubelet and for the system and less the
@@ -81,27 +81,27 @@ func (n nodeMemory) kernel() string {
 
 // memoryAdvice warns of nodes whose memory may run out, and says of each what would come of it: while a machine is drained its pods move to the others, and
 // what fits on paper by requests may be ended by limits.
-func memoryAdvice(nodes []nodeMemory) []policy.Finding {
-	var out []policy.Finding
+func memoryAdvice(nodes []nodeMemory) []plan.Finding {
+	var out []plan.Finding
 	for _, n := range nodes {
 		if f, short := n.short(); short {
 			out = append(out, f)
 		}
 	}
-	out = append(out, alike(nodes, func(n nodeMemory) (policy.Finding, bool) {
+	out = append(out, alike(nodes, func(n nodeMemory) (plan.Finding, bool) {
 		bare := n.kubelet != nil && n.kubelet.reserved == 0
-		return policy.Finding{
+		return plan.Finding{
 			What: "no memory is reserved for the kubelet and the system on %s", Why: "its pods may take what kubelet, runtime and sshd need: " + n.kernel(),
 			Fix: fmt.Sprintf("kubeReserved and systemReserved in the kubelet's configuration: a managed node of %d MiB keeps %d MiB", n.capacity>>20, Reserved(n.capacity)>>20),
 		}, bare
 	})...)
-	out = append(out, alike(nodes, func(n nodeMemory) (policy.Finding, bool) {
-		return policy.Finding{
+	out = append(out, alike(nodes, func(n nodeMemory) (plan.Finding, bool) {
+		return plan.Finding{
 			What: "the kubelet evicts nothing for want of memory on %s", Why: "the kernel comes first: " + n.kernel(), Fix: "evictionHard: memory.available in the kubelet's configuration; its default is 100Mi",
 		}, n.kubelet != nil && n.kubelet.eviction == 0
 	})...)
-	return append(out, alike(nodes, func(n nodeMemory) (policy.Finding, bool) {
-		f := policy.Finding{
+	return append(out, alike(nodes, func(n nodeMemory) (plan.Finding, bool) {
+		f := plan.Finding{
 			What: "the kernel panics when memory runs out on %s (vm.panic_on_oom=" + n.onOOM + ", kernel.panic=" + n.reboots + ")",
 			Why:  "every start of a kubelet makes that 0 and 10, those of this upgrade as well: the node would then lose one process of its kernel's choice instead",
 			Fix:  "where it is wanted, set it after each start of the kubelet, as by a unit behind kubelet.service: a file in sysctl.d alone is undone",
@@ -114,9 +114,9 @@ func memoryAdvice(nodes []nodeMemory) []policy.Finding {
 }
 
 // alike makes one finding of those that say the same of several nodes. What has a place for their names.
-func alike(nodes []nodeMemory, find func(n nodeMemory) (policy.Finding, bool)) []policy.Finding {
-	names := map[policy.Finding][]string{}
-	var order []policy.Finding
+func alike(nodes []nodeMemory, find func(n nodeMemory) (plan.Finding, bool)) []plan.Finding {
+	names := map[plan.Finding][]string{}
+	var order []plan.Finding
 	for _, n := range nodes {
 		f, found := find(n)
 		if !found {
@@ -127,28 +127,28 @@ func alike(nodes []nodeMemory, find func(n nodeMemory) (policy.Finding, bool)) [
 		}
 		names[f] = append(names[f], n.node)
 	}
-	out := make([]policy.Finding, 0, len(order))
+	out := make([]plan.Finding, 0, len(order))
 	for _, f := range order {
 		all := names[f]
-		f.Check, f.Severity, f.What = "memory", policy.Warning, fmt.Sprintf(f.What, strings.Join(all, ", "))
+		f.Check, f.Severity, f.What = "memory", plan.Warning, fmt.Sprintf(f.What, strings.Join(all, ", "))
 		out = append(out, f)
 	}
 	return out
 }
 
 // short: the node has promised, or allows, more than its pods may have.
-func (n nodeMemory) short() (policy.Finding, bool) {
+func (n nodeMemory) short() (plan.Finding, bool) {
 	over := max(n.limits, n.requests, n.guaranteed)
 	if over <= n.allocatable {
-		return policy.Finding{}, false
+		return plan.Finding{}, false
 	}
 	mib := func(b int64) string { return strconv.FormatInt(b>>20, 10) + " MiB" }
 	parts := "the rest is reserved or below the eviction threshold"
 	if n.kubelet != nil {
 		parts = fmt.Sprintf("%s reserved, eviction below %s", mib(n.kubelet.reserved), mib(n.kubelet.eviction))
 	}
-	f := policy.Finding{
-		Check: "memory", Severity: policy.Warning,
+	f := plan.Finding{
+		Check: "memory", Severity: plan.Warning,
 		What: fmt.Sprintf("the %d pods on %s may use %s by their limits (%d of them have none) and were promised %s, Guaranteed pods %s of it; of its %s they may have %s (%s)",
 			n.pods, n.node, mib(n.limits), n.unlimited, mib(n.requests), mib(n.guaranteed), mib(n.capacity), mib(n.allocatable), parts),
 		Why: "pods of drained machines move here; below the threshold the kubelet evicts pods, budgets or not, and what grows faster than it looks (every 10 s) is the kernel's: " + n.runsOut(),
@@ -161,7 +161,7 @@ func (n nodeMemory) short() (policy.Finding, bool) {
 }
 
 // memoryNow reads what the advice is made of. What a kubelet or a machine does not answer is left out of it.
-func memoryNow(ctx context.Context, in *reading) ([]policy.Finding, error) {
+func memoryNow(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	all := make([]nodeMemory, len(in.nodes))
 	var g errgroup.Group
 	for i := range in.nodes {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 )
 
 func TestReserved(t *testing.T) {
@@ -58,7 +58,7 @@ func TestMemoryAdvice(t *testing.T) {
 			continue
 		}
 		for i, f := range found {
-			if w := c.want[i]; f.Check != "memory" || f.Severity != policy.Warning || !strings.Contains(f.What, w.what) || !strings.Contains(f.Why, w.why) || !strings.Contains(f.Fix, w.fix) {
+			if w := c.want[i]; f.Check != "memory" || f.Severity != plan.Warning || !strings.Contains(f.What, w.what) || !strings.Contains(f.Why, w.why) || !strings.Contains(f.Fix, w.fix) {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}

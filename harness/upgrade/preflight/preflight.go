@@ -13,6 +13,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
@@ -38,7 +39,7 @@ type reading struct {
 // check is one look at the cluster.
 type check struct {
 	name string
-	look func(ctx context.Context, in *reading) ([]policy.Finding, error)
+	look func(ctx context.Context, in *reading) ([]plan.Finding, error)
 }
 
 // checks is everything that is looked at.
@@ -56,24 +57,24 @@ func checks() []check {
 		{"removed APIs", removedAPIs},
 		{"memory", memoryNow},
 		{"surge", surgePossible},
-		{"known issues", func(_ context.Context, in *reading) ([]policy.Finding, error) {
+		{"known issues", func(_ context.Context, in *reading) ([]plan.Finding, error) {
 			return policy.Advice(in.Path, in.cloud())
 		}},
 	}
 }
 
 // Look looks at everything. The findings come in the order of the list.
-func Look(ctx context.Context, input Input) ([]policy.Finding, error) {
+func Look(ctx context.Context, input Input) ([]plan.Finding, error) {
 	in := &reading{Input: input}
 	if err := in.read(ctx); err != nil {
 		return nil, err
 	}
-	var out []policy.Finding
+	var out []plan.Finding
 	for _, c := range checks() {
 		found, err := c.look(ctx, in)
 		if err != nil {
-			found = []policy.Finding{{
-				Check: c.name, Severity: policy.Unknown, What: "could not be looked at: " + err.Error(),
+			found = []plan.Finding{{
+				Check: c.name, Severity: plan.Unread, What: "could not be looked at: " + err.Error(),
 				Why: "what is not known is not safe", Fix: "make the cluster answer, or --force to go without this check",
 			}}
 		}
@@ -83,13 +84,13 @@ func Look(ctx context.Context, input Input) ([]policy.Finding, error) {
 }
 
 // surgePossible: new machines have to come from somewhere.
-func surgePossible(_ context.Context, in *reading) ([]policy.Finding, error) {
+func surgePossible(_ context.Context, in *reading) ([]plan.Finding, error) {
 	if !in.Surge || in.ControlPlaneOnly {
 		return nil, nil
 	}
 	if _, ok := in.Target.Cluster.(cluster.Scaler); !ok {
-		return []policy.Finding{{
-			Check: "surge", Severity: policy.Blocker, What: "machines cannot be added to this cluster", Why: "workers are to be replaced by new machines",
+		return []plan.Finding{{
+			Check: "surge", Severity: plan.Blocker, What: "machines cannot be added to this cluster", Why: "workers are to be replaced by new machines",
 			Fix: "upgrade workers in place: --workers rolling",
 		}}, nil
 	}
@@ -114,7 +115,7 @@ func (in *reading) read(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return &cluster.UsageError{Err: fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", policy.ErrRefused, err)}
+		return &cluster.UsageError{Err: fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", plan.ErrRefused, err)}
 	}
 	return nil
 }
@@ -128,11 +129,11 @@ func (in *reading) cloud() string {
 	return ""
 }
 
-func skewNow(_ context.Context, in *reading) ([]policy.Finding, error) {
-	var out []policy.Finding
+func skewNow(_ context.Context, in *reading) ([]plan.Finding, error) {
+	var out []plan.Finding
 	for _, v := range policy.Skew(in.Observation.Components) {
-		out = append(out, policy.Finding{
-			Check: "version skew", Severity: policy.Blocker, What: v.Message, Why: "an upgrade starts from a supported state or makes things worse",
+		out = append(out, plan.Finding{
+			Check: "version skew", Severity: plan.Blocker, What: v.Message, Why: "an upgrade starts from a supported state or makes things worse",
 			Fix: "bring " + v.Offender + " to a supported version first",
 		})
 	}
@@ -150,8 +151,8 @@ func skewNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 		}
 		for _, v := range policy.Skew(after) {
 			if strings.HasPrefix(v.Offender, observe.Kubelet) {
-				out = append(out, policy.Finding{
-					Check: "version skew", Severity: policy.Blocker, What: "after the control plane's upgrade " + v.Message, Why: "its node would be unsupported",
+				out = append(out, plan.Finding{
+					Check: "version skew", Severity: plan.Blocker, What: "after the control plane's upgrade " + v.Message, Why: "its node would be unsupported",
 					Fix: "upgrade " + v.Offender + " first",
 				})
 			}
@@ -160,12 +161,12 @@ func skewNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	return out, nil
 }
 
-func etcdNow(_ context.Context, in *reading) ([]policy.Finding, error) {
+func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	var lost []string
 	for _, m := range in.Observation.Members {
 		if len(m.Alarms) > 0 {
-			return []policy.Finding{{
-				Check: "etcd", Severity: policy.Blocker, What: fmt.Sprintf("etcd has raised alarms: %s", strings.Join(m.Alarms, ", ")),
+			return []plan.Finding{{
+				Check: "etcd", Severity: plan.Blocker, What: fmt.Sprintf("etcd has raised alarms: %s", strings.Join(m.Alarms, ", ")),
 				Why: "with NOSPACE it takes no writes, with CORRUPT its members hold different data; an upgrade needs both", Fix: "compact and defragment, or replace the corrupt member; then etcdctl alarm disarm",
 			}}, nil
 		}
@@ -176,13 +177,13 @@ func etcdNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	total := len(in.Observation.Members)
 	switch {
 	case len(lost) > 0:
-		return []policy.Finding{{
-			Check: "etcd", Severity: policy.Blocker, What: "unhealthy members: " + strings.Join(lost, ", "),
+		return []plan.Finding{{
+			Check: "etcd", Severity: plan.Blocker, What: "unhealthy members: " + strings.Join(lost, ", "),
 			Why: "each control plane's member restarts during its upgrade, and then two would be missing", Fix: "repair or replace the member first",
 		}}, nil
 	case cluster.Tolerance(total) < 1:
-		return []policy.Finding{{
-			Check: "etcd", Severity: policy.Warning, What: fmt.Sprintf("%d member(s) tolerate no loss", total),
+		return []plan.Finding{{
+			Check: "etcd", Severity: plan.Warning, What: fmt.Sprintf("%d member(s) tolerate no loss", total),
 			Why: "while the member restarts there is no etcd and no API server", Fix: "three control planes lose one without notice",
 		}}, nil
 	default:
@@ -190,26 +191,26 @@ func etcdNow(_ context.Context, in *reading) ([]policy.Finding, error) {
 	}
 }
 
-func nodesNow(_ context.Context, in *reading) ([]policy.Finding, error) {
-	var out []policy.Finding
+func nodesNow(_ context.Context, in *reading) ([]plan.Finding, error) {
+	var out []plan.Finding
 	seen := map[string]bool{}
 	for _, n := range in.Observation.Nodes {
 		seen[n.Name] = true
 		if !n.Ready && in.Unfinished[n.Name] == "" {
-			out = append(out, policy.Finding{
-				Check: "nodes", Severity: policy.Blocker, What: "node " + n.Name + " is not Ready",
+			out = append(out, plan.Finding{
+				Check: "nodes", Severity: plan.Blocker, What: "node " + n.Name + " is not Ready",
 				Why: "its pods have nowhere to go back to, and an upgrade would take one more node away", Fix: "repair it or remove it from the cluster first",
 			})
 		}
 	}
 	for _, m := range in.Target.Cluster.Machines() {
 		if m.Role() != cluster.Etcd && !seen[m.Name()] && in.Unfinished[m.Name()] == "" {
-			out = append(out, policy.Finding{Check: "nodes", Severity: policy.Blocker, What: m.Name() + " is no node of the cluster", Why: "nobody knows what it runs", Fix: "join it or leave it out"})
+			out = append(out, plan.Finding{Check: "nodes", Severity: plan.Blocker, What: m.Name() + " is no node of the cluster", Why: "nobody knows what it runs", Fix: "join it or leave it out"})
 		}
 	}
 	for i := range in.nodes {
 		if n := &in.nodes[i]; n.Spec.Unschedulable && n.Annotations[in.OwnCordon] == "" {
-			out = append(out, policy.Finding{Check: "nodes", Severity: policy.Warning, What: "node " + n.Name + " is cordoned, and will stay so", Why: "pods of drained nodes have one place less", Fix: "kubectl uncordon " + n.Name})
+			out = append(out, plan.Finding{Check: "nodes", Severity: plan.Warning, What: "node " + n.Name + " is cordoned, and will stay so", Why: "pods of drained nodes have one place less", Fix: "kubectl uncordon " + n.Name})
 		}
 	}
 	return out, nil

@@ -17,7 +17,7 @@ import (
 
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 )
 
 func TestOnlyReadyEndpointsServeAWebhook(t *testing.T) {
@@ -32,14 +32,14 @@ func TestOnlyReadyEndpointsServeAWebhook(t *testing.T) {
 		client    admissionv1.WebhookClientConfig
 		failure   *admissionv1.FailurePolicyType
 		endpoints []discoveryv1.Endpoint
-		want      policy.Severity
+		want      plan.Severity
 		says      string
 	}{
 		"two nodes":              {service, nil, []discoveryv1.Endpoint{endpoint("a", &yes), endpoint("b", nil)}, "", ""},
-		"one of two is not well": {service, nil, []discoveryv1.Endpoint{endpoint("a", &yes), endpoint("b", &no)}, policy.Blocker, "a only"},
-		"none is well":           {service, nil, []discoveryv1.Endpoint{endpoint("a", &no)}, policy.Blocker, "no endpoint is ready"},
+		"one of two is not well": {service, nil, []discoveryv1.Endpoint{endpoint("a", &yes), endpoint("b", &no)}, plan.Blocker, "a only"},
+		"none is well":           {service, nil, []discoveryv1.Endpoint{endpoint("a", &no)}, plan.Blocker, "no endpoint is ready"},
 		"none is well, ignored":  {service, &ignore, []discoveryv1.Endpoint{endpoint("a", &no)}, "", ""},
-		"a URL":                  {admissionv1.WebhookClientConfig{URL: &url}, nil, nil, policy.Warning, url},
+		"a URL":                  {admissionv1.WebhookClientConfig{URL: &url}, nil, nil, plan.Warning, url},
 	} {
 		client := fake.NewClientset(
 			&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "v"}, Webhooks: []admissionv1.ValidatingWebhook{{Name: "v.example.com", ClientConfig: c.client, FailurePolicy: c.failure}}},

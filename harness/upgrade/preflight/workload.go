@@ -20,23 +20,23 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // budgets finds PodDisruptionBudgets that no drain can pass.
-func budgets(ctx context.Context, in *reading) ([]policy.Finding, error) {
+func budgets(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	list, err := in.Target.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	var out []policy.Finding
+	var out []plan.Finding
 	for i := range list.Items {
 		b := &list.Items[i]
 		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 || !in.drained(func(p *corev1.Pod) bool { return Covers(b, p) }) {
 			continue
 		}
-		out = append(out, policy.Finding{
-			Check: "disruption budgets", Severity: policy.Warning,
+		out = append(out, plan.Finding{
+			Check: "disruption budgets", Severity: plan.Warning,
 			What: fmt.Sprintf("PodDisruptionBudget %s/%s allows no disruption: %d of at least %d pods are healthy", b.Namespace, b.Name, b.Status.CurrentHealthy, b.Status.DesiredHealthy),
 			Why:  "the drain of their nodes waits until its time is over", Fix: "add a replica or relax the budget for the time of the upgrade",
 		})
@@ -55,7 +55,7 @@ func (in *reading) drained(match func(p *corev1.Pod) bool) bool {
 }
 
 // singles finds workloads a drain interrupts or kills.
-func singles(ctx context.Context, in *reading) ([]policy.Finding, error) {
+func singles(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	if in.ControlPlaneOnly {
 		return nil, nil
 	}
@@ -63,11 +63,11 @@ func singles(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []policy.Finding
+	var out []plan.Finding
 	for i := range list.Items {
 		if d := &list.Items[i]; d.Spec.Replicas != nil && *d.Spec.Replicas == 1 {
-			out = append(out, policy.Finding{
-				Check: "single replicas", Severity: policy.Warning, What: fmt.Sprintf("Deployment %s/%s has one replica", d.Namespace, d.Name),
+			out = append(out, plan.Finding{
+				Check: "single replicas", Severity: plan.Warning, What: fmt.Sprintf("Deployment %s/%s has one replica", d.Namespace, d.Name),
 				Why: "it is gone from its eviction until its replacement is ready", Fix: "run two replicas and a PodDisruptionBudget of at least one",
 			})
 		}
@@ -78,8 +78,8 @@ func singles(ctx context.Context, in *reading) ([]policy.Finding, error) {
 		if len(p.OwnerReferences) > 0 || mirror || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		out = append(out, policy.Finding{
-			Check: "single replicas", Severity: policy.Blocker, What: fmt.Sprintf("pod %s/%s on %s belongs to no controller", p.Namespace, p.Name, p.Spec.NodeName),
+		out = append(out, plan.Finding{
+			Check: "single replicas", Severity: plan.Blocker, What: fmt.Sprintf("pod %s/%s on %s belongs to no controller", p.Namespace, p.Name, p.Spec.NodeName),
 			Why: "a drain would delete it for good, and refuses to", Fix: "delete it, or run it by a Deployment",
 		})
 	}
@@ -117,16 +117,16 @@ func hooks(ctx context.Context, client kubernetes.Interface) ([]hook, error) {
 }
 
 // webhooks finds those served from one node only: while it is drained nobody answers, and what they guard (evictions perhaps) fails.
-func webhooks(ctx context.Context, in *reading) ([]policy.Finding, error) {
+func webhooks(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	return findWebhooks(ctx, in.Target.Client)
 }
 
-func findWebhooks(ctx context.Context, client kubernetes.Interface) ([]policy.Finding, error) {
+func findWebhooks(ctx context.Context, client kubernetes.Interface) ([]plan.Finding, error) {
 	all, err := hooks(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	var out []policy.Finding
+	var out []plan.Finding
 	for _, h := range all {
 		if h.failure != nil && *h.failure == admissionv1.Ignore {
 			continue
@@ -136,8 +136,8 @@ func findWebhooks(ctx context.Context, client kubernetes.Interface) ([]policy.Fi
 			if h.client.URL != nil {
 				url = *h.client.URL
 			}
-			out = append(out, policy.Finding{
-				Check: "webhooks", Severity: policy.Warning, What: fmt.Sprintf("webhook %s is served from %s, and nobody knows on how many nodes", h.name, url),
+			out = append(out, plan.Finding{
+				Check: "webhooks", Severity: plan.Warning, What: fmt.Sprintf("webhook %s is served from %s, and nobody knows on how many nodes", h.name, url),
 				Why: "if that is one of the nodes, its failurePolicy Fail refuses every request it guards while the node is drained", Fix: "see that it answers throughout, or set failurePolicy Ignore for the time of the upgrade",
 			})
 			continue
@@ -154,8 +154,8 @@ func findWebhooks(ctx context.Context, client kubernetes.Interface) ([]policy.Fi
 		for n := range nodes {
 			where = n + " only"
 		}
-		out = append(out, policy.Finding{
-			Check: "webhooks", Severity: policy.Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, s.Namespace, s.Name, where),
+		out = append(out, plan.Finding{
+			Check: "webhooks", Severity: plan.Blocker, What: fmt.Sprintf("webhook %s (service %s/%s) is served from %s", h.name, s.Namespace, s.Name, where),
 			Why: "while that node is drained its failurePolicy Fail refuses every request it guards", Fix: "serve it from two nodes, or set failurePolicy Ignore for the time of the upgrade",
 		})
 	}
@@ -209,7 +209,7 @@ func deprecatedUse(page []byte) (map[string]string, error) {
 }
 
 // removedAPIs reads from every API server which deprecated APIs were asked for since it started, and keeps those the target no longer has.
-func removedAPIs(ctx context.Context, in *reading) ([]policy.Finding, error) {
+func removedAPIs(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	used := map[string]string{} // API -> release it is removed in
 	for _, name := range in.Target.Cluster.Topology().ControlPlaneMachines() {
 		raw, err := in.Target.Metrics(ctx, name)
@@ -229,18 +229,18 @@ func removedAPIs(ctx context.Context, in *reading) ([]policy.Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("removed APIs: %w", err)
 	}
-	var out []policy.Finding
+	var out []plan.Finding
 	for api, removed := range used {
 		gone, err := version.ParseGeneric(removed)
 		if err != nil || target.LessThan(gone) {
 			continue // deprecated with no removal yet, or one that is later
 		}
-		out = append(out, policy.Finding{
-			Check: "removed APIs", Severity: policy.Blocker, What: fmt.Sprintf("%s is in use and v%s no longer serves it", api, removed),
+		out = append(out, plan.Finding{
+			Check: "removed APIs", Severity: plan.Blocker, What: fmt.Sprintf("%s is in use and v%s no longer serves it", api, removed),
 			Why: "its clients fail after the upgrade", Fix: "move them to the newer version of the API (https://kubernetes.io/docs/reference/using-api/deprecation-guide/)",
 		})
 	}
-	slices.SortFunc(out, func(a, b policy.Finding) int { return strings.Compare(a.What, b.What) })
+	slices.SortFunc(out, func(a, b plan.Finding) int { return strings.Compare(a.What, b.What) })
 	return out, nil
 }
 
