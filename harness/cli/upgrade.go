@@ -222,7 +222,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 		}
 		defer func() { err = errors.Join(err, c.Release(context.WithoutCancel(ctx))) }()
 	}
-	claim, err := upgrade.TakeClaim(f.out)
+	claim, err := plan.TakeClaim(f.out, upgrade.Ended)
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,9 @@ package upgrade
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -67,75 +63,14 @@ func oldest(components []observe.Component, unfinished map[string]string) (strin
 	return "v" + least.String(), nil
 }
 
-// specFile is in an upgrade's directory, beside the journal and the snapshots.
-const specFile = "spec.json"
-
-// Claim is the directory of one upgrade, held by one process: what was asked for, the journal, the snapshots.
-type Claim struct {
-	Dir     string
-	Journal *plan.Journal
-	Resumed bool // an upgrade was begun in it before and is not finished
-}
-
-// TakeClaim takes the directory. What a finished upgrade has left there is moved aside, so that its snapshot does not pass for this one's.
-func TakeClaim(dir string) (_ *Claim, err error) {
-	c := &Claim{Dir: dir}
-	// One that is finished is set aside; one that is not is gone on with.
-	c.Journal, err = plan.CreateJournal(dir, func(old []plan.Entry) error {
-		if slices.ContainsFunc(old, func(e plan.Entry) bool { return e.Kind == "upgraded" }) {
-			return nil
-		}
-		return errUnfinished
-	})
-	if errors.Is(err, errUnfinished) {
-		c.Journal, err = plan.AppendJournal(dir)
-		_, missing := os.Stat(filepath.Join(dir, specFile))
-		c.Resumed = missing == nil // an attempt that was refused has begun nothing
-	}
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
-	}
-	return c, nil
-}
-
-// Keep writes what was asked for, which is what --resume goes on with. An attempt that is refused must not come this far.
-func (c *Claim) Keep(spec Spec) error {
-	raw, err := json.Marshal(spec)
-	if err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	file := filepath.Join(c.Dir, specFile)
-	if err := errors.Join(os.WriteFile(file+".new", raw, 0o600), os.Rename(file+".new", file)); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	return nil
-}
-
-var errUnfinished = errors.New("an upgrade was begun here and is not finished")
-
-// Finish writes that the upgrade has ended well.
-func (c *Claim) Finish() error {
-	return c.Journal.Write("upgraded", map[string]string{"dir": c.Dir})
-}
-
-// Close lets go of the directory.
-func (c *Claim) Close() error { return c.Journal.Close() }
+// Ended is the journal's word that an upgrade has ended well.
+const Ended = "upgraded"
 
 // ReadSpec reads what was asked for, of a directory or of a file.
-func ReadSpec(path string) (Spec, error) {
-	var s Spec
-	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		path = filepath.Join(path, specFile)
-	}
-	raw, err := os.ReadFile(path)
+func ReadSpec(path string) (s Spec, err error) {
+	err = plan.ReadSpec(path, &s)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, cluster.Usagef("there is no upgrade to resume: %w", err)
+		err = cluster.Usagef("there is no upgrade to resume: %w", err)
 	}
-	if err != nil {
-		return s, fmt.Errorf("upgrade: %w", err)
-	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, cluster.Usagef("%s: %w", path, err)
-	}
-	return s, nil
+	return s, err
 }
