@@ -69,19 +69,14 @@ func (u *Upgrade) preflight(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var blocking []string
-	for _, f := range found {
-		if f.Blocks() {
-			blocking = append(blocking, fmt.Sprintf("%s: %s (%s). Why: %s. What to do: %s", f.Check, f.What, f.Severity, f.Why, f.Fix))
-		}
+	refused := plan.Refusal(u.Path.String(), found)
+	if refused != nil && !u.Spec.Force {
+		return refused
 	}
-	if len(blocking) == 0 || u.Spec.Force {
-		if u.Accepted != nil {
-			return u.Accepted()
-		}
-		return nil
+	if u.Accepted != nil {
+		return u.Accepted()
 	}
-	return &cluster.UsageError{Err: fmt.Errorf("%w: preflight refuses %s:\n  %s", plan.ErrRefused, u.Path, strings.Join(blocking, "\n  "))}
+	return nil
 }
 
 // unfinished finds machines whose upgrade was begun by Drydock and has not passed its gate.
