@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"drydock.dev/drydock/harness/plan"
 )
 
 // progress shows what is being done and for how long: a live line on a terminal, plain lines elsewhere.
@@ -76,7 +79,11 @@ func (ph *phase) Done(err error) {
 	defer ph.mu.Unlock()
 	ph.phases = slices.DeleteFunc(ph.phases, func(other *phase) bool { return other == ph })
 	mark, why := ph.paint("32", "✓"), ""
-	if err != nil {
+	switch {
+	case errors.Is(err, plan.ErrSkip):
+		why, _, _ = strings.Cut(err.Error(), "\n")
+		mark, why = "-", ": "+why
+	case err != nil:
 		mark, why = ph.paint("31", "✗"), ": failed"
 	}
 	ph.clear()

@@ -45,6 +45,15 @@ func TakeClaim(dir, ended string) (_ *Claim, err error) {
 	return c, nil
 }
 
+// TakeClaimAnew takes the directory and moves aside what is in it, finished or not.
+func TakeClaimAnew(dir, ended string) (_ *Claim, err error) {
+	c := &Claim{Dir: dir, ended: ended}
+	if c.Journal, err = CreateJournal(dir, nil); err != nil {
+		return nil, fmt.Errorf("claim %s: %w", dir, err)
+	}
+	return c, nil
+}
+
 var errUnfinished = errors.New("it was begun here and is not finished")
 
 // Keep writes what was asked for, which is what goes on after an interrupt. An attempt that is refused must not come this far.

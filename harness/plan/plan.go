@@ -107,7 +107,7 @@ type Runner struct {
 // Teller shows one step while it is carried out.
 type Teller interface {
 	Seen(why string) // what it waits for, whenever that changes
-	Done(err error)  // how it ended, once
+	Done(err error)  // how it ended, once; ErrSkip: it had a reason not to run
 }
 
 // untold is the Teller of who does not listen.
@@ -226,6 +226,7 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 		err = errors.Join(err, s.Run(ctx))
 	}
 	d.DurationSeconds = time.Since(d.Started).Seconds()
+	tell.Done(err)
 	switch {
 	case errors.Is(err, ErrSkip):
 		d.Status, d.Error = "skipped", err.Error()
@@ -233,7 +234,6 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 	case err != nil:
 		d.Status, d.Error = "failed", err.Error()
 	}
-	tell.Done(err)
 	r.record(d)
 	if err == nil {
 		return failed
