@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,9 +142,7 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []plan.Finding, 
 			return fmt.Errorf("preflight: %w", err)
 		}
 	} else {
-		for _, f := range found {
-			printf(out, "%-8s %s: %s\n         why: %s\n         fix: %s\n", strings.ToUpper(string(f.Severity)), f.Check, f.What, f.Why, f.Fix)
-		}
+		showFound(out, found)
 		printf(out, "%s: %d findings", u.Path, len(found))
 		if blocked {
 			printf(out, ", of which some block the upgrade\n")
@@ -155,6 +154,13 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []plan.Finding, 
 		return codeError{exitNoGo}
 	}
 	return nil
+}
+
+// showFound prints findings for people.
+func showFound(out io.Writer, found []plan.Finding) {
+	for _, f := range found {
+		printf(out, "%-8s %s: %s\n         why: %s\n         fix: %s\n", strings.ToUpper(string(f.Severity)), f.Check, f.What, f.Why, f.Fix)
+	}
 }
 
 // openUpgrade looks which version the cluster has, and asks the policy for the path.

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy"
+)
+
+type remedyFlags struct {
+	spec     remedy.Spec
+	name     string
+	specFile string
+	out      string
+	dryRun   bool
+	anew     bool
+	ofRun    bool
+}
+
+func remedyCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "remedy", Short: "Mend a running cluster by a runbook: diagnose, refuse what would cost a quorum, act, and prove it",
+		Example: "  drydock remedy                                       what there is\n  drydock remedy replace-etcd-member --dry-run         what it would do, and what stands against it\n  drydock remedy replace-etcd-member --machine etcd-2",
+		Long: `A runbook turns a symptom into a plan. It diagnoses first and refuses what would cost a quorum, with the numbers, before it touches anything
+(exit code 2). Then every step looks before it acts, so after an interrupt of any kind the same command again goes on where the cluster is.
+It ends when the cluster is whole and stays so. A step that fails stops it (exit code 1).`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			printf(w, "RUNBOOK\tWHEN\tWHAT IT DOES\n")
+			for _, b := range remedy.Runbooks() {
+				printf(w, "%s\t%s\t%s\n", b.Name, b.Symptom, b.Does)
+			}
+			return w.Flush()
+		},
+	}
+	for _, b := range remedy.Runbooks() {
+		c.AddCommand(runbookCommand(o, b))
+	}
+	return c
+}
+
+func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
+	f := remedyFlags{spec: remedy.Spec{Runbook: b.Name}}
+	c := &cobra.Command{
+		Use: b.Name, Short: "When " + b.Symptom, Args: cobra.NoArgs,
+		Long:    "When " + b.Symptom + ": " + b.Does + ".",
+		Example: "  drydock remedy " + b.Name + " --dry-run\n  drydock remedy " + b.Name + " --name mine",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.remedy(cmd, f) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
+	fl.StringVar(&f.spec.Machine, "machine", "", "the machine it is about (default where the symptom is seen)")
+	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
+	fl.BoolVar(&f.anew, "anew", false, "forget one that was begun and not finished, and diagnose again")
+	fl.StringVar(&f.out, "out", "", "directory for the journal (default in the cluster's own, which goes with it)")
+	fl.StringVar(&f.specFile, "spec", "", "file with the settings")
+	fl.BoolVar(&f.ofRun, "of-run", false, "the cluster belongs to the run that has started this")
+	c.MarkFlagsMutuallyExclusive("dry-run", "anew")
+	_ = errors.Join(fl.MarkHidden("spec"), fl.MarkHidden("of-run"))
+	return c
+}
+
+// openRemedy connects a runbook to the cluster.
+func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy.Remedy, error) {
+	if f.specFile != "" {
+		if err := plan.ReadSpec(f.specFile, &f.spec); err != nil {
+			return nil, err
+		}
+	}
+	r, err := remedy.New(f.spec, c.Topology())
+	if err != nil {
+		return nil, err
+	}
+	if why := c.Lacks().Why(r.Needs()...); why != "" {
+		return nil, cluster.Usagef("remedy %s cannot be done on cluster %q: %s", f.spec.Runbook, f.name, why)
+	}
+	if r.Target, err = observe.Open(ctx, c); err != nil {
+		return nil, err
+	}
+	if r.Observer, err = observe.NewObserver(r.Target); err != nil {
+		return nil, errors.Join(err, r.Target.Members.Close())
+	}
+	return r, nil
+}
+
+func (o *options) remedy(cmd *cobra.Command, f remedyFlags) (err error) {
+	ctx := cmd.Context()
+	c, err := o.attach(ctx, f.name)
+	if err != nil {
+		return err
+	}
+	if f.out == "" {
+		f.out = filepath.Join(c.Dir(), "remedy", f.spec.Runbook)
+	}
+	r, err := openRemedy(ctx, c, &f)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Target.Members.Close() }()
+	p := &plan.Plan{Header: []string{"remedy for " + f.name + ": " + r.Describe()}, Steps: r.Steps()}
+	p.Number()
+	if f.dryRun {
+		return o.dryRemedy(cmd, r, p)
+	}
+	if !f.ofRun { // else it is the run's already
+		if err := c.Claim(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Release(context.WithoutCancel(ctx))) }()
+	}
+	take := plan.TakeClaim
+	if f.anew {
+		take = plan.TakeClaimAnew
+	}
+	claim, err := take(f.out, remedy.Ended)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, claim.Close()) }()
+	r.Accepted = func(b remedy.Begun) error { return claim.Keep(b) }
+	if claim.Resumed {
+		var begun remedy.Begun
+		if err := plan.ReadSpec(f.out, &begun); err != nil {
+			return err
+		}
+		if err := r.GoOn(begun); err != nil {
+			return err
+		}
+		printf(os.Stderr, "it was begun before and is not finished: what is done already is skipped; --anew would diagnose again\n")
+	}
+	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
+	if err := runner.Run(ctx, p); err != nil {
+		if errors.Is(err, plan.ErrRefused) {
+			return err
+		}
+		printf(os.Stderr, "drydock: %v\nGo on with: drydock remedy %s --name %s\n", err, f.spec.Runbook, f.name)
+		return codeError{exitNoGo}
+	}
+	printf(cmd.OutOrStdout(), "%s: %s\n", f.name, r.Outcome())
+	return claim.Finish()
+}
+
+// dryRemedy is what a remedy would say and do.
+func (o *options) dryRemedy(cmd *cobra.Command, r *remedy.Remedy, p *plan.Plan) error {
+	done := o.progress.Phase("diagnosis")
+	found, stands, err := r.Diagnose(cmd.Context())
+	done(err)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	showFound(out, stands)
+	if err := plan.Refusal("the runbook "+r.Spec.Runbook, stands); err != nil {
+		return err
+	}
+	if found.Nothing != "" {
+		printf(out, "nothing to do: %s\n", found.Nothing)
+		return nil
+	}
+	printf(out, "%s\n", found.Says)
+	return p.Print(out)
+}

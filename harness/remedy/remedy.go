@@ -1,0 +1,170 @@
+// Package remedy holds the runbooks: each turns a symptom into a plan. A runbook diagnoses first and touches nothing, refuses by findings what would
+// cost a quorum, and keeps what it has found, so that a run that was interrupted goes on by running it again: every step looks before it acts.
+package remedy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Ended is the journal's word that a remedy has ended well.
+const Ended = "remedied"
+
+// Spec is what a scenario or a user asks for.
+type Spec struct {
+	Runbook string        `yaml:"runbook" json:"runbook"`
+	Machine string        `yaml:"machine" json:"machine,omitempty"` // it is about; empty: the one that the symptom is seen on
+	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
+}
+
+// Fields lists the names a file may use.
+func (Spec) Fields() string { return "runbook, machine, timeout" }
+
+// defaultTimeout is that of an upgraded machine too.
+const defaultTimeout = 5 * time.Minute
+
+// Diagnosis is what a runbook found before it touched anything. One that was interrupted goes on with what it began with: half-way through, the symptom
+// is another.
+type Diagnosis struct {
+	Nothing string   `json:"nothing,omitempty"` // why there is nothing to do
+	Machine string   `json:"machine,omitempty"` // it is about
+	Member  uint64   `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
+	Ailing  []string `json:"ailing,omitempty"`  // pods and workloads that were not well, and are not held against the remedy
+	Says    string   `json:"says"`              // the symptom, in words
+}
+
+// Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.
+type Remedy struct {
+	Spec     Spec
+	Topology cluster.Topology
+
+	Target   *observe.Target
+	Observer *observe.Observer
+	Accepted func(Begun) error // called when nothing stands against the remedy and nothing is touched yet, to keep what GoOn needs; may be nil
+
+	book  Runbook
+	found *Diagnosis
+}
+
+// New finds the runbook and says what is wrong with the settings, as a UsageError.
+func New(spec Spec, t cluster.Topology) (*Remedy, error) {
+	book, err := Find(spec.Runbook)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Timeout < 0 {
+		return nil, cluster.Usagef("remedy %s: timeout is %s; it cannot be negative", spec.Runbook, spec.Timeout)
+	}
+	if spec.Timeout == 0 {
+		spec.Timeout = defaultTimeout
+	}
+	if known := book.machines(t); spec.Machine != "" && !slices.Contains(known, spec.Machine) {
+		return nil, cluster.Usagef("remedy %s: machine is %q; it may be one of %s", spec.Runbook, spec.Machine, strings.Join(known, ", "))
+	}
+	if book.Kubernetes && !t.Kubernetes() {
+		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)
+	}
+	return &Remedy{Spec: spec, Topology: t, book: book}, nil
+}
+
+// Needs are the capabilities that the machines must have.
+func (r *Remedy) Needs() []cluster.Capability { return r.book.Needs }
+
+// Begun is a remedy that nothing stood against.
+type Begun struct {
+	Spec  Spec      `json:"spec"`
+	Found Diagnosis `json:"found"`
+}
+
+// GoOn has the steps go on with a remedy that was begun and interrupted, and refuses another one in its place.
+func (r *Remedy) GoOn(b Begun) error {
+	if r.Spec.Machine != "" && r.Spec.Machine != b.Found.Machine {
+		return cluster.Usagef("remedy %s was begun for %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Found.Machine)
+	}
+	r.found = &b.Found
+	return nil
+}
+
+// Outcome says, after the plan has run, what came of it.
+func (r *Remedy) Outcome() string {
+	if r.found.Nothing != "" {
+		return "nothing to do: " + r.found.Nothing
+	}
+	return r.book.Name + " has mended it (" + r.found.Says + "), and the cluster is whole"
+}
+
+// Describe says what will be done, from the fields that will be used.
+func (r *Remedy) Describe() string {
+	where := "where its symptom is seen"
+	if r.Spec.Machine != "" {
+		where = "on " + r.Spec.Machine
+	}
+	return fmt.Sprintf("%s, %s: %s", r.book.Name, where, r.book.Does)
+}
+
+// Steps is the plan. Every step looks before it acts and skips what is done. Step names are RUNBOOK/ACTION.
+func (r *Remedy) Steps() []*plan.Step {
+	steps := []*plan.Step{{Name: "diagnose", About: r.book.Symptom + "; refuse what would cost a quorum", Run: r.diagnose}}
+	steps = append(steps, r.book.steps(r)...)
+	steps = append(steps, &plan.Step{Name: "gate", About: "the cluster is whole, and stays so", Run: r.gate})
+	for _, s := range steps {
+		s.Name = r.book.Name + "/" + s.Name
+		if act := s.Run; s.Run != nil && s != steps[0] {
+			s.Run = func(ctx context.Context) error { return r.unlessNothing(ctx, act) }
+		}
+	}
+	return steps
+}
+
+// Diagnose looks at the cluster and touches nothing: what is the matter, and what stands against the remedy.
+func (r *Remedy) Diagnose(ctx context.Context) (Diagnosis, []plan.Finding, error) {
+	return r.book.diagnose(ctx, r)
+}
+
+// diagnose is the step: what stands against the remedy refuses it before anything is touched.
+func (r *Remedy) diagnose(ctx context.Context) error {
+	if r.found != nil {
+		return fmt.Errorf("%w: it was diagnosed before the interrupt: %s", plan.ErrSkip, r.found.Says)
+	}
+	found, stands, err := r.Diagnose(ctx)
+	if err != nil {
+		return fmt.Errorf("diagnose: %w", err)
+	}
+	if err := plan.Refusal("the runbook "+r.book.Name, stands); err != nil {
+		return err
+	}
+	if found.Nothing == "" {
+		found.Ailing = health.Ailing(r.Observer.Observe(ctx))
+	}
+	if r.Accepted != nil {
+		if err := r.Accepted(Begun{Spec: r.Spec, Found: found}); err != nil {
+			return err
+		}
+	}
+	r.found = &found
+	return nil
+}
+
+func (r *Remedy) unlessNothing(ctx context.Context, act func(context.Context) error) error {
+	if r.found.Nothing != "" {
+		return fmt.Errorf("%w: %s", plan.ErrSkip, r.found.Nothing)
+	}
+	return act(ctx)
+}
+
+// gate waits until the cluster is whole for a steady time.
+func (r *Remedy) gate(ctx context.Context) error {
+	wanted := health.Wanted{Topology: r.Topology, Ailing: r.found.Ailing}
+	_, err := r.Observer.AwaitSteady(ctx, "the cluster whole after "+r.book.Name, r.Spec.Timeout, health.Steady(r.Topology), func(o observe.Observation) error {
+		return health.Whole(o, wanted)
+	})
+	return err
+}
