@@ -1,7 +1,7 @@
 // Command armtable writes down what Azure's own Go SDK calls and accepts: one line an operation, read from the source of its clients by go/ast.
 // Nobody here wrote what it reads, so the twin can be held against it.
 //
-//	cd hack/armtable && go run . -out ../../fixtures/arm/operations.tsv -clients calls/clients.go
+//	cd hack/armtable && go run . -out ../../fixtures/arm/operations.tsv -bodies ../../fixtures/arm/models.txt -clients calls/clients.go
 package main
 
 import (
@@ -42,15 +42,16 @@ func absent() []string {
 
 func main() {
 	out := flag.String("out", "", "the table; empty: standard output")
+	sent := flag.String("bodies", "", "the other table, of the documents that are sent; empty: nowhere")
 	clients := flag.String("clients", "", "where to write the Go source that makes every client by its name; empty: nowhere")
 	flag.Parse()
-	if err := run(*out, *clients); err != nil {
+	if err := run(*out, *sent, *clients); err != nil {
 		fmt.Fprintln(os.Stderr, "armtable:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, clients string) error {
+func run(out, sent, clients string) error {
 	var all []*source
 	for _, p := range packages() {
 		s, err := find(p)
@@ -68,6 +69,11 @@ func run(out, clients string) error {
 			return err
 		}
 		if err := os.WriteFile(clients, made, 0o644); err != nil {
+			return err
+		}
+	}
+	if sent != "" {
+		if err := os.WriteFile(sent, bodies(all), 0o644); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ type source struct {
 	funcs      map[string]*ast.FuncDecl            // NewXClient
 	methods    map[string]map[string]*ast.FuncDecl // client -> method
 	operations []operation
+	models     models
 }
 
 // operation is one public method of a client.
@@ -38,7 +39,7 @@ func (o operation) line(pkg string) string {
 
 // read parses the package and collects its operations.
 func (s *source) read() error {
-	s.funcs, s.methods = map[string]*ast.FuncDecl{}, map[string]map[string]*ast.FuncDecl{}
+	s.funcs, s.methods, s.models = map[string]*ast.FuncDecl{}, map[string]map[string]*ast.FuncDecl{}, newModels()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
 	if err != nil {
 		return err
@@ -51,13 +52,18 @@ func (s *source) read() error {
 		if err != nil {
 			return err
 		}
-		tree, err := parser.ParseFile(token.NewFileSet(), f, src, parser.SkipObjectResolution)
+		tree, err := parser.ParseFile(token.NewFileSet(), f, src, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
 		for _, d := range tree.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
-				s.keep(fn)
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Body != nil {
+					s.keep(d)
+				}
+			case *ast.GenDecl:
+				s.models.declare(d)
 			}
 		}
 	}
@@ -101,6 +107,7 @@ func (s *source) keep(fn *ast.FuncDecl) {
 	}
 	star, ok := fn.Recv.List[0].Type.(*ast.StarExpr)
 	if !ok {
+		s.models.marshal(fn)
 		return
 	}
 	of, ok := star.X.(*ast.Ident)

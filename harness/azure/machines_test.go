@@ -77,7 +77,7 @@ func TestInstancesKnowThatTheModelHasChanged(t *testing.T) {
 	c.group()
 	put := func(mode, size string, capacity int) {
 		t.Helper()
-		w := c.do(http.MethodPut, compute+"virtualMachineScaleSets/ss", fmt.Sprintf(`{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":%d},"properties":{"upgradePolicy":{"mode":%q},"virtualMachineProfile":{"osProfile":{"computerNamePrefix":"ss"},"extra":%q}}}`, capacity, mode, size))
+		w := c.do(http.MethodPut, compute+"virtualMachineScaleSets/ss", fmt.Sprintf(`{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":%d},"properties":{"upgradePolicy":{"mode":%q},"virtualMachineProfile":{"osProfile":{"computerNamePrefix":"ss","adminUsername":%q}}}}`, capacity, mode, size))
 		if w.Code >= http.StatusBadRequest {
 			t.Fatal(w.Code, w.Body)
 		}

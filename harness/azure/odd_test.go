@@ -87,8 +87,8 @@ func TestAMachineHasInterfacesAndDisksAndNothingElse(t *testing.T) {
 // TestATagIsAClientsOwn whatever its name, and an etag is the service's.
 func TestATagIsAClientsOwn(t *testing.T) {
 	c := grouped(t)
-	for _, path := range []string{networks + "virtualNetworks/net", "resourceGroups/g/providers/Microsoft.Compute/disks/d"} {
-		c.do(http.MethodPut, path, `{"location":"westeurope","etag":"mine","DRYDOCKPowerState":"on","tags":{"etag":"mine"},"properties":{"creationData":{"createOption":"Empty"}}}`)
+	for path, properties := range map[string]string{networks + "virtualNetworks/net": `{}`, "resourceGroups/g/providers/Microsoft.Compute/disks/d": `{"creationData":{"createOption":"Empty"}}`} {
+		c.do(http.MethodPut, path, `{"location":"westeurope","etag":"mine","DRYDOCKPowerState":"on","tags":{"etag":"mine"},"properties":`+properties+`}`)
 		c.pass()
 		got := c.want(http.StatusOK, http.MethodGet, path, "")
 		if arm.Text(got, "tags", "etag") != "mine" || arm.Text(got, "etag") == "mine" || arm.At(got, "drydockPowerState") != nil {

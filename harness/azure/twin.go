@@ -15,11 +15,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/deploy"
 	"drydock.dev/drydock/harness/azure/identity"
 	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/resource"
+	"drydock.dev/drydock/harness/azure/schema"
 	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/cluster"
@@ -94,7 +96,10 @@ func New(o Options) (*Twin, error) {
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters)), o.Types)
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
-	t.engine = resource.New(resource.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces()}, store, types)
+	t.engine = resource.New(resource.Options{
+		Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces(),
+		Models: schema.New(fixtures.ARMModels),
+	}, store, types)
 	return t, nil
 }
 

@@ -69,9 +69,18 @@ func Objects(v any, path ...string) []map[string]any {
 	return out
 }
 
-// Merge lays a patch over a document: objects are merged, everything else is replaced, null removes (RFC 7396, which ARM's PATCH follows).
+// Merge lays a patch over a document: objects are merged, everything else is replaced, null removes (RFC 7396, which ARM's PATCH follows). Names are those
+// of the document, whatever their case in the patch.
 func Merge(into, patch map[string]any) {
 	for k, v := range patch {
+		if _, there := into[k]; !there {
+			for known := range into {
+				if strings.EqualFold(known, k) {
+					k = known
+					break
+				}
+			}
+		}
 		switch x := v.(type) {
 		case nil:
 			delete(into, k)

@@ -98,8 +98,12 @@ func (e *exported) resource(v resource.View, doc *state.Document, version string
 	if len(doc.ID.Types) > 1 {
 		on(doc.ID.Top(len(doc.ID.Types) - 1))
 	}
+	if typ := v.TypeOf(doc.ID); typ != nil { // as a client would write it: without who names it, and what else the service alone writes
+		if read, bad := v.Understand(typ, doc.ID, version, out); bad == nil {
+			out = read
+		}
+	}
 	own := withoutOwn(arm.Object(out, "properties"))
-	withoutReadOnly(v, v.TypeOf(doc.ID), own)
 	p, _ := e.rewritten(doc.ID, own, on).(map[string]any)
 	out["properties"], out["type"], out["apiVersion"] = p, doc.ID.Type(), version
 	out["name"] = strings.Join(doc.ID.Names, "/")
@@ -114,23 +118,6 @@ func (e *exported) resource(v resource.View, doc *state.Document, version string
 		out["dependsOn"] = depends
 	}
 	return out
-}
-
-// withoutReadOnly leaves out who names a resource, and its children: that is in the documents of those that do.
-func withoutReadOnly(v resource.View, typ *resource.Type, properties any) {
-	p, _ := properties.(map[string]any)
-	if typ == nil || p == nil {
-		return
-	}
-	for _, name := range typ.ReadOnly {
-		delete(p, name)
-	}
-	for k := range p {
-		child := v.TypeNamed(typ.Name + "/" + k)
-		for _, x := range arm.Objects(p, k) {
-			withoutReadOnly(v, child, x["properties"])
-		}
-	}
 }
 
 // withoutOwn leaves out what the services write by themselves.

@@ -205,6 +205,9 @@ func (d *deployment) replace(tx *resource.Tx, r *deployed, body map[string]any) 
 	if bad != nil {
 		return of, false, bad
 	}
+	if body, bad = tx.Understand(r.typ, r.id, r.apiVersion, body); bad != nil {
+		return of, false, bad
+	}
 	if r.typ.Write != nil {
 		return r.id, false, tx.PutThrough(r.id, r.typ, body)
 	}

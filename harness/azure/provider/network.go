@@ -17,7 +17,7 @@ func networkTypes() []*resource.Type {
 	return slices.Concat(networkViews(), plainNetworkTypes(), []*resource.Type{
 		networkInterfaces(),
 		{
-			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillPublicIP, ReadOnly: []string{"ipConfiguration"},
+			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillPublicIP,
 			// As specification/network/…/2023-09-01/examples/PublicIpAddressCreateDefaults.json has it; tier as of a capture of the public cloud.
 			Defaults: map[string]any{
 				"properties.publicIPAddressVersion": "IPv4", "properties.publicIPAllocationMethod": "Dynamic", "properties.idleTimeoutInMinutes": 4, "sku.name": "Basic", "sku.tier": "Regional",
@@ -26,9 +26,9 @@ func networkTypes() []*resource.Type {
 		},
 		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true, AtOnce: resource.Patches},
 		loadBalancers(),
-		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", Held: heldPool, ReadOnly: []string{"backendIPConfigurations", "loadBalancingRules", "outboundRules"}},
+		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", Held: heldPool},
 		{
-			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", No: resource.Every, ReadOnly: []string{"loadBalancingRules", "outboundRules"},
+			Name: ns + "loadBalancers/frontendIPConfigurations", Inside: "frontendIPConfigurations", No: resource.Every,
 			Defaults: map[string]any{"properties.privateIPAllocationMethod": "Dynamic"},
 		},
 		{Name: ns + "loadBalancers/loadBalancingRules", Inside: "loadBalancingRules", No: resource.Every},
@@ -58,7 +58,7 @@ func networkTypes() []*resource.Type {
 func networkInterfaces() *resource.Type {
 	const ip = "properties.ipConfigurations[].properties."
 	return &resource.Type{
-		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNIC, Fill: fillNIC, Held: heldNIC, ReadOnly: []string{"virtualMachine"}, Actions: effective(),
+		Name: "Microsoft.Network/networkInterfaces", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNIC, Fill: fillNIC, Held: heldNIC, Actions: effective(),
 		Defaults: map[string]any{
 			ip + "privateIPAddressVersion": "IPv4", ip + "privateIPAllocationMethod": "Dynamic",
 			"properties.enableAcceleratedNetworking": false, "properties.enableIPForwarding": false, "properties.vnetEncryptionSupported": false, "properties.disableTcpStateTracking": false,

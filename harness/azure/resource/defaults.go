@@ -1,17 +1,19 @@
 package resource
 
 import (
-	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/schema"
 )
 
-// complete makes of what a client has written what the service would show of it: read-only properties are as they were, whatever the client sent, and what
-// it left out is filled in; of the children in the document too.
+// complete makes of what a client has written what the service would show of it: what the service alone writes is as it was, and what the client left out is
+// filled in; of the children in the document too.
 func (e *Engine) complete(typ *Type, body, old map[string]any) {
-	completeOne(typ, body, old)
+	m := e.model(http.MethodPut, typ)
+	completeOne(typ, m, body, old)
 	for _, child := range e.inside[strings.ToLower(typ.Name)] {
 		before := children(old, child.Inside)
 		for _, c := range arm.Objects(body, "properties", child.Inside) {
@@ -19,21 +21,30 @@ func (e *Engine) complete(typ *Type, body, old map[string]any) {
 			if i := indexOf(before, arm.Text(c, "name")); i >= 0 {
 				was, _ = before[i].(map[string]any)
 			}
-			completeOne(child, c, was)
+			completeOne(child, m.In("properties").In(child.Inside), c, was)
 		}
 	}
 }
 
-func completeOne(typ *Type, body, old map[string]any) {
+func completeOne(typ *Type, m *schema.Model, body, old map[string]any) {
 	properties := arm.Object(body, "properties")
 	for _, name := range typ.ReadOnly {
-		maps.DeleteFunc(properties, func(k string, _ any) bool { return strings.EqualFold(k, name) })
-		if was := arm.At(old, "properties", name); was != nil {
-			properties[name] = was
-		}
+		delete(properties, name)
 	}
+	keep(m.ReadOnly(), body, old)
+	keep(append(m.In("properties").ReadOnly(), typ.ReadOnly...), properties, old["properties"])
 	for path, value := range typ.Defaults {
 		fill(body, strings.Split(path, "."), value)
+	}
+}
+
+// keep leaves what the service alone writes as it was: a client has not said anything of it.
+func keep(names []string, body map[string]any, old any) {
+	was, _ := old.(map[string]any)
+	for _, name := range names {
+		if v, there := was[name]; there && body[name] == nil {
+			body[name] = v
+		}
 	}
 }
 

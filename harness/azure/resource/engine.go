@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/schema"
 	"drydock.dev/drydock/harness/azure/state"
 )
 
@@ -18,7 +19,8 @@ type Options struct {
 	Page         int    // resources a page
 	Inject       Injector
 	Gate         Gate
-	Namespaces   []string // that Azure has, as it writes them; those of the types are among them
+	Namespaces   []string      // that Azure has, as it writes them; those of the types are among them
+	Models       *schema.Table // what clients send; nil: it is stored as it is
 }
 
 // Engine answers calls on resources of the types it was given.

@@ -134,7 +134,7 @@ func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state
 	} else {
 		was, _ = list[i].(map[string]any)
 	}
-	completeOne(typ, body, was)
+	completeOne(typ, tx.engine.model(http.MethodPut, typ), body, was)
 	if list[i] = body; typ.Fill != nil {
 		typ.Fill(tx, id, body, was)
 	}

@@ -64,6 +64,9 @@ func (e *Engine) change(r *Request, do func(*Tx, *Request, map[string]any) *arm.
 		if body, bad = decode(r); bad != nil {
 			return bad
 		}
+		if body, bad = e.understand(r.Type, r.ID, r.Method, r.Call.APIVersion, body); bad != nil {
+			return bad
+		}
 	}
 	if bad = e.inject(r, body); bad != nil {
 		return bad

@@ -34,7 +34,7 @@ type Type struct {
 
 	// Defaults is what the service fills in where a client left it out, by path below the document, as in Ref.From.
 	Defaults map[string]any
-	// ReadOnly are properties that the service alone writes: what a client sends there is not looked at.
+	// ReadOnly are properties that the service alone writes, of which the SDK's model does not say so: what a client sends there is not looked at.
 	ReadOnly []string
 	// Refs are what its documents name.
 	Refs []Ref

@@ -31,9 +31,7 @@ func (tx *Tx) write(r *Request, body map[string]any) *arm.Error {
 		if d == nil {
 			return r.Type.Absent.Of(r.ID)
 		}
-		patched := d.Body()
-		arm.Merge(patched, body)
-		body = patched
+		body = patched(d.Body(), body)
 	}
 	doc, isNew, bad := tx.Replace(r.ID, r.Type, body)
 	if bad != nil {
@@ -88,6 +86,15 @@ func (tx *Tx) may(id arm.ID, change string) *arm.Error {
 		return bad
 	}
 	return tx.Open(id, change)
+}
+
+// patched is a document with a patch over it. Tags are not merged: a PATCH sets all of them (the UpdateTags of every service; what merges is the API of tags).
+func patched(doc, patch map[string]any) map[string]any {
+	if tags := arm.Field(patch, "tags"); tags != nil {
+		doc["tags"] = nil
+	}
+	arm.Merge(doc, patch)
+	return doc
 }
 
 // Replace puts a document with what every resource has. It is what a PUT does and what a deployment does for each of its resources.

@@ -1,0 +1,99 @@
+package azure
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// TestWhatCannotBeReadIsRefused in the words of who cannot read it, by a call and by a deployment, and nothing is stored of it.
+func TestWhatCannotBeReadIsRefused(t *testing.T) {
+	c := grouped(t)
+	const compute = "resourceGroups/g/providers/Microsoft.Compute/"
+	for _, row := range []struct{ path, body, code, target, says string }{
+		{compute + "disks/d", `{"location":{"name":"westeurope"}}`, "InvalidRequestContent", "", "Error reading string. Unexpected token: StartObject. Path 'location'."},
+		{compute + "disks/d", `{"location":"westeurope","tags":["a=b"]}`, "InvalidRequestContent", "", "Path 'tags'."},
+		{compute + "disks/d", `{"location":"westeurope","tags":{"dummy":{"abcd":"x"}}}`, "InvalidRequestContent", "", "'Error reading string. Unexpected token: StartObject. Path 'tags.dummy'.'"},
+		{compute + "disks/d", `{"location":"westeurope","AccountType":"x"}`, "InvalidRequestContent", "", "Could not find member 'AccountType' on object of type"},
+		{compute + "disks/d", `{"location":"westeurope","properties":"x"}`, "InvalidRequestContent", "", "Path 'properties'."},
+		{compute + "disks/d", `{"location":"westeurope","properties":{"diskSizeGB":"big","creationData":{"createOption":"Empty"}}}`, "BadRequest", "properties.diskSizeGB", "Could not convert string to integer: big."},
+		{compute + "disks/d", `{"location":"westeurope","properties":{"creationData":{"createOption":"Magic"}}}`, "BadRequest", "properties.creationData.createOption", `Error converting value "Magic"`},
+		{compute + "virtualMachines/m", `{"location":"westeurope","properties":{"storageProfile":{"osDisk":{"managedDisks":{}}}}}`, "BadRequest", "vm.properties.storageProfile.osDisk.managedDisks", "Could not find member 'managedDisks' on object of type 'OSDisk'."},
+		{networks + "virtualNetworks/n", `{"location":"westeurope","properties":{"subnets":{"name":"a"},"addressSpace":{"addressPrefixes":"10.0.0.0/8"}}}`, "InvalidRequestFormat", "", "Cannot parse the request."},
+		{networks + "networkSecurityGroups/n", `{"location":"westeurope","properties":{"securityRules":[{"name":"a","properties":{"priority":"first","access":"Maybe"}}]}}`, "InvalidRequestFormat", "", "Cannot parse the request."},
+		{"resourceGroups/g/providers/Microsoft.Storage/storageAccounts/abc", `{"location":"westeurope","properties":{"networkAcls":[]}}`, "InvalidRequestContent", "", "Path 'properties.networkAcls'."},
+	} {
+		w := c.do(http.MethodPut, row.path, row.body)
+		got := decoded(t, w)
+		if w.Code != http.StatusBadRequest || code(w) != row.code || arm.Text(got, "error", "target") != row.target || !strings.Contains(arm.Text(got, "error", "message"), row.says) {
+			t.Errorf("%s %s: %d %s", row.path, row.body, w.Code, w.Body)
+		}
+		if row.code == "InvalidRequestFormat" && arm.Text(got, "error", "details", "1", "code") != "InvalidJson" {
+			t.Errorf("%s", w.Body)
+		}
+		c.want(http.StatusNotFound, http.MethodGet, row.path, "")
+		if typ := strings.Split(row.path, "/"); strings.Contains(row.body, `"location":"westeurope"`) {
+			resource := fmt.Sprintf(`{"type":"%s/%s","apiVersion":"2024-03-01","name":%q,%s`, typ[3], typ[4], typ[5], row.body[1:])
+			c.do(http.MethodPut, "resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","template":{"$schema":"https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#","contentVersion":"1.0.0.0","resources":[`+resource+`]}}}`)
+			c.pass()
+			d := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g/providers/Microsoft.Resources/deployments/d", "")
+			if !strings.Contains(string(arm.Marshal(d)), row.code) || arm.Text(d, "properties", "provisioningState") != "Failed" {
+				t.Errorf("%s", arm.Marshal(d))
+			}
+			c.want(http.StatusNotFound, http.MethodGet, row.path, "")
+		}
+	}
+}
+
+// TestADocumentIsStoredAsTheServiceWritesIt whatever a client's case, and without what the service alone writes.
+func TestADocumentIsStoredAsTheServiceWritesIt(t *testing.T) {
+	c := grouped(t)
+	const disk = "resourceGroups/g/providers/Microsoft.Compute/disks/d"
+	c.want(http.StatusAccepted, http.MethodPut, disk, `{"Location":"westeurope","Properties":{"DISKSIZEGB":"8","diskState":"Attached","timeCreated":"1999","uniqueId":"mine","creationdata":{"createoption":"empty"}},"managedBy":"me","tags":{"A":"b","n":1}}`)
+	c.pass()
+	got := c.want(http.StatusOK, http.MethodGet, disk, "")
+	p, _ := got["properties"].(map[string]any)
+	if p["diskSizeGB"] != 8.0 || arm.At(p, "creationData").(map[string]any)["createOption"] != "Empty" || p["diskState"] != "Unattached" || p["timeCreated"] == "1999" || p["uniqueId"] == "mine" || got["managedBy"] != nil || arm.Text(got, "tags", "n") != "1" { //nolint:forcetypeassert // it panics if not
+		t.Errorf("%s", arm.Marshal(got))
+	}
+	// A PATCH in another case changes what there is; its tags are all there are then; null takes away; an older version knows properties that are gone.
+	c.do(http.MethodPatch, disk, `{"TAGS":{"c":"d"},"properties":{"DiskSizeGB":16,"tier":"P4"}}`)
+	c.pass()
+	c.do(http.MethodPatch, disk, `{"properties":{"tier":null}}`)
+	c.pass()
+	got = c.want(http.StatusOK, http.MethodGet, disk, "")
+	p, _ = got["properties"].(map[string]any)
+	if p["diskSizeGB"] != 16.0 || p["DiskSizeGB"] != nil || p["tier"] != nil || len(got["tags"].(map[string]any)) != 1 || arm.Text(got, "tags", "c") != "d" { //nolint:forcetypeassert // as above
+		t.Errorf("%s", arm.Marshal(got))
+	}
+	c.want(http.StatusAccepted, http.MethodPut, disk+"?api-version=2018-06-01", `{"location":"westeurope","properties":{"encryptionSettings":{},"creationData":{"createOption":"Empty"}}}`)
+	c.pass()
+	// A PUT of what was read is a PUT.
+	c.machine("m")
+	const vm = "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/m"
+	before := c.want(http.StatusOK, http.MethodGet, vm, "")
+	c.want(http.StatusOK, http.MethodPut, vm, string(arm.Marshal(c.want(http.StatusOK, http.MethodGet, vm+"?$expand=instanceView", ""))))
+	c.pass()
+	if after := c.want(http.StatusOK, http.MethodGet, vm, ""); string(arm.Marshal(after)) != string(arm.Marshal(before)) {
+		t.Errorf("%s\n%s", arm.Marshal(before), arm.Marshal(after))
+	}
+}
+
+// TestAPatchOfANetworkIsOfTags and of nothing else.
+func TestAPatchOfANetworkIsOfTags(t *testing.T) {
+	c := grouped(t)
+	const net = networks + "virtualNetworks/n"
+	c.want(http.StatusCreated, http.MethodPut, net, `{"location":"westeurope","tags":{"a":"b"},"properties":{"addressSpace":{"addressPrefixes":["10.0.0.0/8"]}}}`)
+	c.pass()
+	w := c.do(http.MethodPatch, net, `{"tags":{"c":"d"},"properties":{"addressSpace":{"addressPrefixes":["11.0.0.0/8"]}}}`)
+	if w.Code != http.StatusBadRequest || code(w) != "OnlyTagsSupportedForPatch" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	got := c.want(http.StatusOK, http.MethodPatch, net, `{"tags":{"c":"d"}}`)
+	if arm.Text(got, "tags", "a") != "" || arm.Text(got, "tags", "c") != "d" {
+		t.Errorf("%s", arm.Marshal(got))
+	}
+}
