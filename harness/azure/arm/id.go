@@ -64,7 +64,7 @@ func ParseID(path string) (id ID, ok bool) {
 			return id, true
 		}
 		id.Provider, rest = rest[1], rest[2:]
-		if strings.EqualFold(rest[0], "register") || strings.EqualFold(rest[0], "unregister") {
+		if len(rest) == 1 && ofProvider(rest[0]) {
 			id.Types, id.Names, id.Provider = []string{"providers", rest[0]}, []string{id.Provider}, ""
 			return id, true
 		}
@@ -100,6 +100,11 @@ func alternating(parts []string) (types, names []string) {
 		}
 	}
 	return types, names
+}
+
+// ofProvider reports whether something below a namespace is about the namespace itself, and no type in it.
+func ofProvider(s string) bool {
+	return slices.ContainsFunc([]string{"register", "unregister", "resourceTypes", "providerPermissions"}, func(name string) bool { return strings.EqualFold(name, s) })
 }
 
 // withinGroup reports whether something of a path can be in a resource group: groups and subscriptions are in none, and a namespace alone is nothing in it.

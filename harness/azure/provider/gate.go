@@ -9,8 +9,16 @@ import (
 	"drydock.dev/drydock/harness/azure/resource"
 )
 
-// Gate is what the Resource Manager refuses by itself: what is locked.
-func Gate(v resource.View, id arm.ID, way resource.Way) *arm.Error { return locked(v, id, way) }
+// Gate is what the Resource Manager refuses by itself: what is locked, and what a namespace is needed for that the subscription is not registered to use.
+func Gate(v resource.View, id arm.ID, way resource.Way) *arm.Error {
+	if bad := locked(v, id, way); bad != nil {
+		return bad
+	}
+	if way == resource.ToDelete { // what was made before can go
+		return nil
+	}
+	return unregistered(v, id)
+}
 
 const lockType = "Microsoft.Authorization/locks"
 

@@ -33,7 +33,7 @@ func (e *Engine) shown(r *Request) *arm.Error {
 	}
 	body := r.Type.Show(e.view(), r.ID)
 	if body == nil {
-		return arm.NotFound(r.ID)
+		return r.Type.Absent.Of(r.ID)
 	}
 	if all, isList := body["value"].([]any); isList && r.ID.Collection() {
 		keep, _, bad := r.filter()
@@ -91,8 +91,8 @@ func (e *Engine) expanded(d *state.Document) []byte {
 func (e *Engine) head(r *Request) {
 	there := false
 	switch {
-	case r.Type.Show != nil:
-		there = r.Type.Show(e.view(), r.ID) != nil
+	case r.Type.made():
+		there = e.shown(r) == nil
 	case r.Type.Inside != "":
 		there = e.getInside(r) == nil
 	default:

@@ -21,6 +21,9 @@ func (e *Engine) Route(r *Request) *arm.Error {
 		return nil
 	}
 	r.unanswered("")
+	if bad := e.unused(r); bad != nil {
+		return bad
+	}
 	switch {
 	case id.Provider == "":
 		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found.", id.Type())
@@ -30,6 +33,14 @@ func (e *Engine) Route(r *Request) *arm.Error {
 		return arm.Gatewayf(http.StatusNotFound, "InvalidResourceType", "The resource type '%s' could not be found in the namespace '%s' for api version '%s'.",
 			strings.Join(id.Types, "/"), id.Provider, r.Call.APIVersion)
 	}
+}
+
+// unused is what the Resource Manager says first of a write into a namespace that it knows and the twin has no such type of: that nobody may.
+func (e *Engine) unused(r *Request) *arm.Error {
+	if r.Method != http.MethodPut && r.Method != http.MethodPatch || !e.spaces[strings.ToLower(r.ID.Provider)] {
+		return nil
+	}
+	return e.view().Gate(r.ID, ToWrite)
 }
 
 // pollOf names the kind of poll a path is, as policies select it; empty: it is none.
