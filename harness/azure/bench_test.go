@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,31 +98,68 @@ func BenchmarkGet(b *testing.B) {
 		maps.Copy(w.Header(), sample.Header())
 		_, _ = w.Write(body)
 	})
+	getter := func(h http.Handler) func() {
+		url, client := served(b, h)
+		return func() {
+			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+id.String()+"?api-version=2024-03-01", nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			resp, err := client.Do(req)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK || int(n) != len(body) {
+				b.Fatalf("%d, %d bytes, %v", resp.StatusCode, n, err)
+			}
+		}
+	}
 	for _, c := range []struct {
 		name string
 		h    http.Handler
 	}{{"bare", bare}, {"headed", headed}, {"twin", twin}} {
 		b.Run(c.name, func(b *testing.B) {
-			url, client := served(b, c.h)
+			get := getter(c.h)
 			b.ReportAllocs()
 			for b.Loop() {
-				req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+id.String()+"?api-version=2024-03-01", nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				req.Header.Set("Authorization", "Bearer "+token)
-				resp, err := client.Do(req)
-				if err != nil {
-					b.Fatal(err)
-				}
-				n, err := io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-				if err != nil || resp.StatusCode != http.StatusOK || int(n) != len(body) {
-					b.Fatalf("%d, %d bytes, %v", resp.StatusCode, n, err)
-				}
+				get()
 			}
 		})
 	}
+	b.Run("ratio", func(b *testing.B) { ratio(b, getter(headed), getter(twin)) })
+}
+
+// ratio does two things by turns, so that both meet the same machine whatever else runs on it, and tells how many of the second it does in the time of the
+// first: by the clock, and by what the process took of its processors.
+func ratio(b *testing.B, one, other func()) {
+	const turn = 100
+	var took [2]struct{ wall, cpu time.Duration }
+	for b.Loop() {
+		for i, do := range []func(){one, other} {
+			wall, cpu := time.Now(), used(b)
+			for range turn {
+				do()
+			}
+			took[i].wall += time.Since(wall)
+			took[i].cpu += used(b) - cpu
+		}
+	}
+	b.ReportMetric(float64(took[0].wall)/float64(took[1].wall), "ratio")
+	b.ReportMetric(float64(took[0].cpu)/float64(took[1].cpu), "ratio-cpu")
+	b.ReportMetric(float64(took[1].cpu)/float64(b.N*turn), "cpu-ns/GET")
+}
+
+// used is what the process has had of its processors.
+func used(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkMemory tells what a virtual machine takes.

@@ -12,8 +12,8 @@ import (
 func (t *Twin) metadata() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		t.store.Settle()
-		r, log := t.receive(w, hr)
-		defer log()
+		r := t.receive(w, hr)
+		defer t.finish(r)
 		defer answerMistake(r)
 		operation := identity.Operation(hr)
 		if !identity.OfMachine(operation) {

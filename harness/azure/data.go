@@ -17,7 +17,7 @@ const dataNotHeld = "TwinHoldsNoData"
 // (learn.microsoft.com, "Authentication, requests and responses" of Key Vault).
 func (t *Twin) data(r *request) bool {
 	host, _, _ := strings.Cut(r.Host, ":")
-	if !proxy.Below(proxy.DataHosts(), host) {
+	if !proxy.Below(t.dataHosts, host) {
 		return false
 	}
 	name, service, _ := strings.Cut(strings.ToLower(host), ".")

@@ -82,10 +82,9 @@ func (t *Twin) draw(r *request, f *Fault) *throttle.Rejection {
 	if f != nil {
 		r.subject.Refuse = f.refusal(t, r)
 	}
-	h := r.w.Header()
 	left, rejected := t.throttle.Gateway(r.subject, throttle.Budget(r.Method))
 	for _, b := range left {
-		h[b.Header] = []string{strconv.Itoa(b.Left)}
+		r.tell(b.Header, strconv.Itoa(b.Left))
 	}
 	if rejected != nil || len(t.options.Policy.Of(r.Call.Operation)) == 0 {
 		return rejected
@@ -94,22 +93,31 @@ func (t *Twin) draw(r *request, f *Fault) *throttle.Rejection {
 	r.subject.Location, resource = t.about(r)
 	r.Call.Location = r.subject.Location
 	left, rejected = t.throttle.Provider(r.subject, r.Call.Operation, resource)
-	t.remaining(h, left)
+	t.remaining(r, left)
 	return rejected
 }
 
-func (t *Twin) remaining(h http.Header, left []throttle.Remaining) {
+func (t *Twin) remaining(r *request, left []throttle.Remaining) {
 	if len(left) == 0 {
 		return
 	}
+	const header = "x-ms-ratelimit-remaining-resource"
 	var values []string
-	for _, b := range left {
-		values = append(values, b.Header+";"+strconv.Itoa(b.Left))
+	var buf [128]byte
+	joined := buf[:0]
+	for i, b := range left {
+		if i > 0 && t.options.MultiHeader {
+			values, joined = append(values, string(joined)), joined[:0]
+		} else if i > 0 {
+			joined = append(joined, ',')
+		}
+		joined = strconv.AppendInt(append(append(joined, b.Header...), ';'), int64(b.Left), 10)
 	}
-	if !t.options.MultiHeader {
-		values = []string{strings.Join(values, ",")}
+	r.tell(header, string(joined))
+	if values != nil {
+		r.w.Header()[header] = append(values, string(joined))
 	}
-	h["x-ms-ratelimit-remaining-resource"], h["x-ms-request-charge"] = values, []string{"1"}
+	r.tell("x-ms-request-charge", "1")
 }
 
 // about tells where what a call is about is, and which resource a provider counts it for; either may be empty.
@@ -120,7 +128,14 @@ func (t *Twin) about(r *request) (location, resource string) {
 			id = op.Target
 		}
 	}
-	if of, ok := throttle.Resource(id); ok {
+	of, ok := throttle.Resource(id)
+	switch {
+	case ok && !r.Call.Poll && len(of.Types) == len(r.ID.Types): // the resource itself
+		resource = r.Key()
+		if d := view.At(resource); d != nil && d.Region != "" {
+			return d.Region, resource
+		}
+	case ok:
 		resource = of.Key()
 	}
 	if location = whereIs(view, r.ID); location == "" && r.Method == http.MethodPut {

@@ -23,6 +23,21 @@ type request struct {
 	*resource.Request
 	w       *recorder
 	subject throttle.Subject
+	begun   time.Time // by the wall's clock
+
+	values [12]string // of headers, and how many of them are told
+	told   int
+}
+
+// tell sets a header. Its name is as Azure writes it.
+func (r *request) tell(name, value string) {
+	if r.told == len(r.values) {
+		r.w.Header()[name] = []string{value}
+		return
+	}
+	r.values[r.told] = value
+	r.w.Header()[name] = r.values[r.told : r.told+1 : r.told+1]
+	r.told++
 }
 
 // recorder notes what was answered.
@@ -46,37 +61,72 @@ func (r *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController find what the connection can do: flush, for answers that come bit by bit.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// receive begins a call; log writes it down when it is over.
-func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) (r *request, log func()) {
-	begun := time.Now()
-	call := &arm.Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
-	r = &request{Request: &resource.Request{Request: hr, Query: hr.URL.Query(), Call: call, Told: w.Header()}, w: &recorder{ResponseWriter: w}}
-	return r, func() {
-		r.Call.Status, r.Call.Seconds = r.w.status, time.Since(begun).Seconds()
-		t.calls.add(*r.Call)
+// receive begins a call; finish writes it down when it is over. All of it is one piece of memory: there are many of them.
+func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) *request {
+	all := &struct {
+		request
+		call     arm.Call
+		resource resource.Request
+		recorder recorder
+	}{}
+	all.call = arm.Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
+	all.resource = resource.Request{Request: hr, Query: hr.URL.Query(), Call: &all.call, Told: w.Header()}
+	all.recorder.ResponseWriter = w
+	all.request.Request, all.w, all.begun = &all.resource, &all.recorder, time.Now()
+	return &all.request
+}
+
+func (t *Twin) finish(r *request) {
+	r.Call.Status, r.Call.Seconds = r.w.status, time.Since(r.begun).Seconds()
+	t.calls.add(*r.Call)
+}
+
+// stamped are the headers that every answer has in the same words.
+func stamped() http.Header {
+	return http.Header{
+		"Cache-Control": {"no-cache"}, "Pragma": {"no-cache"}, "Expires": {"-1"},
+		"Strict-Transport-Security": {"max-age=31536000; includeSubDomains"}, "X-Content-Type-Options": {"nosniff"},
 	}
+}
+
+// dated is a time in the words of headers.
+type dated struct {
+	second        int64
+	date, routing string
+}
+
+// date is now in the words of headers, which change once a second.
+func (t *Twin) date() *dated {
+	now := t.clock.Now()
+	if d := t.dates.Load(); d != nil && d.second == now.Unix() {
+		return d
+	}
+	d := &dated{now.Unix(), now.UTC().Format(http.TimeFormat), arm.RoutingStamp(now)}
+	t.dates.Store(d)
+	return d
 }
 
 // stamp sets the headers every answer has.
 func (t *Twin) stamp(r *request) {
-	now, h := t.clock.Now(), r.w.Header()
-	id := uuid.NewString()
-	correlation := r.Header.Get("x-ms-correlation-request-id")
-	if correlation == "" {
-		correlation = id
-	}
+	h, now := r.w.Header(), t.date()
 	r.subject.Region = t.options.Region
 	if host, rest, ok := strings.Cut(r.Host, "."); ok && strings.HasPrefix(rest, "management.") { // a regional endpoint of the gateway
 		r.subject.Region = host
 	}
 	r.Call.Region = r.subject.Region
-	h["x-ms-request-id"], h["x-ms-correlation-request-id"] = []string{id}, []string{correlation}
-	h["x-ms-routing-request-id"] = []string{strings.ToUpper(r.subject.Region) + ":" + arm.RoutingStamp(now) + ":" + id}
-	h["Cache-Control"], h["Pragma"], h["Expires"] = []string{"no-cache"}, []string{"no-cache"}, []string{"-1"}
-	h["Strict-Transport-Security"], h["X-Content-Type-Options"] = []string{"max-age=31536000; includeSubDomains"}, []string{"nosniff"}
-	h["Date"] = []string{now.UTC().Format(http.TimeFormat)}
-	if client := r.Header.Get("x-ms-client-request-id"); client != "" {
-		h["x-ms-client-request-id"] = []string{client}
+	for name, values := range t.stamped {
+		h[name] = values
+	}
+	id := uuid.NewString()
+	r.tell("x-ms-request-id", id)
+	h["x-ms-correlation-request-id"] = h["x-ms-request-id"]
+	if correlation := r.Header.Get("X-Ms-Correlation-Request-Id"); correlation != "" {
+		r.tell("x-ms-correlation-request-id", correlation)
+	}
+	r.tell("x-ms-routing-request-id", strings.ToUpper(r.subject.Region)+":"+now.routing+":"+id)
+	r.tell("Date", now.date)
+	if client := r.Header.Get("X-Ms-Client-Request-Id"); client != "" {
+		r.tell("x-ms-client-request-id", client)
 	}
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 		r.Call.Connection, r.subject.Instance = c.number, c.number

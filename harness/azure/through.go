@@ -75,8 +75,8 @@ func (t *Twin) counted(lost func(error)) func(error) {
 // around logs and counts what goes through a proxy.
 func (t *Twin) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		r, log := t.receive(w, hr)
-		defer log()
+		r := t.receive(w, hr)
+		defer t.finish(r)
 		if r.Call.Operation = identity.Operation(hr); r.Call.Beside() { // whose it is its body says, which is the real service's to read
 			if !t.faults.beside(t, r) {
 				next.ServeHTTP(r.w, hr)

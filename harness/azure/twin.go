@@ -17,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/azure/deploy"
 	"drydock.dev/drydock/harness/azure/identity"
 	"drydock.dev/drydock/harness/azure/provider"
+	"drydock.dev/drydock/harness/azure/proxy"
 	"drydock.dev/drydock/harness/azure/resource"
 	"drydock.dev/drydock/harness/azure/schema"
 	"drydock.dev/drydock/harness/azure/state"
@@ -52,6 +53,10 @@ type Twin struct {
 	identity *identity.Service
 	calls    *CallLog
 	faults   *faults
+
+	stamped   http.Header // of every answer
+	dates     atomic.Pointer[dated]
+	dataHosts []string
 
 	lost atomic.Int64 // exchanges that a proxy could not record
 
@@ -92,7 +97,7 @@ func New(o Options) (*Twin, error) {
 	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
 	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters)), o.Types)
-	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}}
+	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}, stamped: stamped(), dataHosts: proxy.DataHosts()}
 	t.engine = resource.New(resource.Options{
 		Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces(),
 		Models: schema.New(fixtures.ARMModels),
@@ -130,8 +135,8 @@ func (t *Twin) Calls() *CallLog { return t.calls }
 // ServeHTTP answers one call: headers, faults, who it is, both throttles, and then the resource.
 func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	t.store.Settle()
-	r, log := t.receive(w, hr)
-	defer log()
+	r := t.receive(w, hr)
+	defer t.finish(r)
 	defer answerMistake(r)
 	if t.data(r) {
 		return
@@ -151,7 +156,7 @@ func (t *Twin) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 
 // admit says whether the call gets to a resource provider.
 func (t *Twin) admit(r *request) *arm.Error {
-	principal, refused := t.identity.Tokens.Check(r.Request.Request, identity.Authority(r.Request.Request))
+	principal, refused := t.identity.Tokens.Check(r.Request.Request)
 	r.Call.Principal, r.subject.Principal = principal, principal
 	r.Call.APIVersion = r.Param("api-version")
 	unknown := t.name(r) // before anything is refused: the call log says of refused calls as well what they wanted
@@ -196,8 +201,10 @@ func (t *Twin) version(r *request) *arm.Error {
 	if v == "" {
 		return arm.Gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	}
-	day := strings.TrimSuffix(v, "-preview")
-	if _, err := time.Parse("2006-01-02", day); t.options.Strict && err != nil {
+	if !t.options.Strict {
+		return nil
+	}
+	if _, err := time.Parse("2006-01-02", strings.TrimSuffix(v, "-preview")); err != nil {
 		return arm.Gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are dates in the form '2020-06-01' or '2020-06-01-preview'.", v)
 	}
 	return nil

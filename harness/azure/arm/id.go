@@ -3,9 +3,11 @@
 package arm
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ID is a path of Azure Resource Manager taken apart. Segments match whatever their case, and names keep the case they were written in.
@@ -144,6 +146,19 @@ func (id ID) Type() string {
 	return strings.TrimPrefix(id.Provider+"/"+strings.Join(id.Types, "/"), "/")
 }
 
+// AppendKind appends the full type in lower case, as types are told apart.
+func (id ID) AppendKind(b []byte) []byte {
+	at := len(b)
+	b = append(b, id.Provider...)
+	for i, t := range id.Types {
+		if i > 0 || id.Provider != "" {
+			b = append(b, '/')
+		}
+		b = append(b, t...)
+	}
+	return append(b[:at], lower(b[at:])...)
+}
+
 // Name is the last name; empty when there is none.
 func (id ID) Name() string {
 	if len(id.Names) == 0 {
@@ -166,29 +181,34 @@ func (id ID) Top(n int) ID {
 
 // String is the path again.
 func (id ID) String() string {
-	var b strings.Builder
+	var buf [256]byte
+	return string(id.appendTo(buf[:0]))
+}
+
+func (id ID) appendTo(b []byte) []byte {
+	add := func(what, name string) { b = append(append(b, what...), name...) }
 	switch {
 	case id.Scope != "":
-		b.WriteString(id.Scope)
-	case id.Subscription != "":
-		b.WriteString("/subscriptions/" + id.Subscription)
-		if id.ResourceGroup != "" {
-			b.WriteString("/resourceGroups/" + id.ResourceGroup)
-		}
+		add("", id.Scope)
+	case id.ResourceGroup != "":
+		add("/subscriptions/", id.Subscription)
+		add("/resourceGroups/", id.ResourceGroup)
+	default:
+		add("/subscriptions/", id.Subscription)
 	}
 	types := id.Types
 	if id.Provider != "" {
-		b.WriteString("/providers/" + id.Provider)
+		add("/providers/", id.Provider)
 	} else if len(types) > 0 && (strings.EqualFold(types[0], "subscriptions") || strings.EqualFold(types[0], "resourceGroups")) {
 		types = nil // said already
 	}
 	for i, t := range types {
-		b.WriteString("/" + t)
+		add("/", t)
 		if i < len(id.Names) {
-			b.WriteString("/" + id.Names[i])
+			add("/", id.Names[i])
 		}
 	}
-	return b.String()
+	return b
 }
 
 // MarshalText is the path, so that an id can be kept.
@@ -229,7 +249,23 @@ func Pattern(path string) string {
 }
 
 // Key is the path as the store compares it.
-func (id ID) Key() string { return strings.ToLower(id.String()) }
+func (id ID) Key() string {
+	var buf [256]byte
+	return string(lower(id.appendTo(buf[:0])))
+}
+
+// lower is a text in lower case, in the place of what it was.
+func lower(b []byte) []byte {
+	for i, c := range b {
+		switch {
+		case c >= utf8.RuneSelf:
+			return bytes.ToLower(b)
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return b
+}
 
 // GroupID is the resource group of a resource.
 func GroupID(id ID) ID {

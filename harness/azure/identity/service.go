@@ -67,8 +67,8 @@ const publicARM = "management.azure.com"
 // public reports whether a host is Resource Manager's of the public cloud, which a client reaches the twin by through a proxy.
 func public(host string) bool { return host == publicARM || strings.HasSuffix(host, "."+publicARM) }
 
-// Authority is the token service that a client of a host is told of: the public cloud's own, or that of the twin's endpoint, which is the endpoint itself.
-func Authority(r *http.Request) string {
+// authority is the token service that a client of a host is told of: the public cloud's own, or that of the twin's endpoint, which is the endpoint itself.
+func authority(r *http.Request) string {
 	if public(r.Host) {
 		return "https://login.windows.net" // as Resource Manager challenges (azure-powershell, TenantIdLookup)
 	}

@@ -28,6 +28,7 @@ const tokenLife = 3599 * time.Second
 type Tokens struct {
 	Now    func() time.Time // the wall's clock; a test's own
 	tenant string
+	issuer string                  // of the tenant's tokens
 	key    func() (*Signer, error) // made when the first token is asked for: it takes a moment
 
 	mu   sync.RWMutex
@@ -59,7 +60,7 @@ func NewSigner() (*Signer, error) {
 }
 
 func newTokens(tenant string, key *Signer) *Tokens {
-	t := &Tokens{Now: time.Now, tenant: tenant, good: map[string]goodToken{}, key: sync.OnceValues(NewSigner)}
+	t := &Tokens{Now: time.Now, tenant: tenant, issuer: issuer(tenant), good: map[string]goodToken{}, key: sync.OnceValues(NewSigner)}
 	if key != nil {
 		t.key = func() (*Signer, error) { return key, nil }
 	}
@@ -111,13 +112,13 @@ func (t *Tokens) Issue(client, audience, tenant string) (string, error) {
 	return token.SignedString(k.private)
 }
 
-// Check tells the principal of a request, or the error and the challenge that a client learns its tenant from; authority is the token service it is told of.
+// Check tells the principal of a request, or the error and the challenge that a client learns its tenant and the token service from.
 // Of a refused token it is who the token says it is, for the call log: who was refused is evidence as well.
-func (t *Tokens) Check(r *http.Request, authority string) (string, *arm.Error) {
+func (t *Tokens) Check(r *http.Request) (string, *arm.Error) {
 	header := r.Header.Get("Authorization")
 	token, ok := arm.Bearer(header)
 	if !ok || token == "" {
-		return "", t.refuse(authority, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
+		return "", t.refuse(r, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", "")
 	}
 	now := t.Now()
 	t.mu.RLock()
@@ -125,18 +126,18 @@ func (t *Tokens) Check(r *http.Request, authority string) (string, *arm.Error) {
 	t.mu.RUnlock()
 	if !known || !now.Before(g.ends) {
 		var bad *arm.Error
-		if g, bad = t.verify(token, authority); bad != nil {
+		if g, bad = t.verify(r, token); bad != nil {
 			return g.principal, bad
 		}
 	}
 	// The texts are in what clients report: InvalidAuthenticationTokenTenant in the blog of Azure's support, the audience's wherever somebody uses Graph's token.
 	switch {
-	case g.issuer != issuer(t.tenant):
-		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenTenant", fmt.Sprintf("The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription. "+
+	case g.issuer != t.issuer:
+		return g.principal, t.refuse(r, "InvalidAuthenticationTokenTenant", fmt.Sprintf("The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription. "+
 			"Please use the authority (URL) 'https://login.windows.net/%s' to get the token. Note, if the subscription is transferred to another tenant there is no impact to the services, but information about new tenant "+
 			"could take time to propagate (up to an hour). If you just transferred your subscription and see this error message, please try back later.", g.issuer, issuer(t.tenant), t.tenant), "invalid_token")
-	case !slices.Contains(audiences(r.Host), strings.TrimSuffix(g.audience, "/")):
-		return g.principal, t.refuse(authority, "InvalidAuthenticationTokenAudience", fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
+	case !accepts(r.Host, strings.TrimSuffix(g.audience, "/")):
+		return g.principal, t.refuse(r, "InvalidAuthenticationTokenAudience", fmt.Sprintf("The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.",
 			g.audience, strings.Join(audiences(r.Host), "','")), "invalid_token")
 	}
 	return g.principal, nil
@@ -153,11 +154,16 @@ func audiences(host string) []string {
 	return append(all, "https://"+host)
 }
 
+// accepts reports whether a token may be for an audience. The first are those that nearly all are for.
+func accepts(host, audience string) bool {
+	return audience == "https://management.azure.com" || audience == "https://management.core.windows.net" || slices.Contains(audiences(host), audience)
+}
+
 // maxName is more than any client or service is called.
 const maxName = 1024
 
 // verify checks what a token says of itself and who has signed it; of a refused one it gives who it says it is.
-func (t *Tokens) verify(token, authority string) (g goodToken, bad *arm.Error) {
+func (t *Tokens) verify(r *http.Request, token string) (g goodToken, bad *arm.Error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) {
 		k, err := t.key()
@@ -168,10 +174,10 @@ func (t *Tokens) verify(token, authority string) (g goodToken, bad *arm.Error) {
 	}, jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg()}), jwt.WithTimeFunc(t.Now), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return goodToken{principal: c.Object}, t.refuse(authority, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+		return goodToken{principal: c.Object}, t.refuse(r, "ExpiredAuthenticationToken", fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
 			c.ExpiresAt.UTC().Format("1/2/2006 3:04:05 PM"), t.Now().UTC().Format("1/2/2006 3:04:05 PM")), "invalid_token")
 	case err != nil:
-		return goodToken{principal: PrincipalOf("Bearer " + token)}, t.refuse(authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
+		return goodToken{principal: PrincipalOf("Bearer " + token)}, t.refuse(r, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token")
 	}
 	g = goodToken{principal: c.Object, audience: strings.Join(c.Audience, " "), issuer: c.Issuer, ends: c.ExpiresAt.Time}
 	t.mu.Lock()
@@ -183,9 +189,9 @@ func (t *Tokens) verify(token, authority string) (g goodToken, bad *arm.Error) {
 	return g, nil
 }
 
-func (t *Tokens) refuse(authority, code, message, reason string) *arm.Error {
+func (t *Tokens) refuse(r *http.Request, code, message, reason string) *arm.Error {
 	e := arm.Gatewayf(http.StatusUnauthorized, code, "%s", message)
-	challenge := fmt.Sprintf(`Bearer authorization_uri="%s/%s"`, strings.TrimSuffix(authority, "/"), t.tenant)
+	challenge := fmt.Sprintf(`Bearer authorization_uri="%s/%s"`, strings.TrimSuffix(authority(r), "/"), t.tenant)
 	if reason != "" {
 		challenge += fmt.Sprintf(`, error="%s", error_description="%s"`, reason, message)
 	}

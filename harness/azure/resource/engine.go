@@ -66,4 +66,7 @@ func New(o Options, s *state.Store, types []*Type) *Engine {
 }
 
 // typeOf is the type of a resource; nil: the twin has none of that name.
-func (e *Engine) typeOf(id arm.ID) *Type { return e.types[strings.ToLower(id.Type())] }
+func (e *Engine) typeOf(id arm.ID) *Type {
+	var buf [128]byte
+	return e.types[string(id.AppendKind(buf[:0]))]
+}

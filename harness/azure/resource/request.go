@@ -19,8 +19,17 @@ type Request struct {
 	Stale func() state.Snapshot // by a fault: what a read finds, instead of what there is
 	Text  []byte                // of a type that is lenient: what the client has sent, to the letter
 
-	status int // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
+	key    string // of the resource, once it was asked for
+	status int    // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
 	body   []byte
+}
+
+// Key is that of the resource.
+func (r *Request) Key() string {
+	if r.key == "" {
+		r.key = r.ID.Key()
+	}
+	return r.key
 }
 
 // stale is what a read finds; nil: what there is.

@@ -48,15 +48,16 @@ func pollOf(id arm.ID) string {
 	if id.Collection() || len(id.Types) == 0 {
 		return ""
 	}
-	first, last := strings.ToLower(id.Types[0]), strings.ToLower(id.Types[len(id.Types)-1])
+	last := id.Types[len(id.Types)-1]
+	first := strings.EqualFold(id.Types[0], "locations")
 	switch {
-	case last == "operationstatuses":
+	case strings.EqualFold(last, "operationstatuses"):
 		return "Microsoft.Resources/deployments/operationStatuses"
-	case last == "operationresults" && len(id.Types) == 1:
+	case strings.EqualFold(last, "operationresults") && len(id.Types) == 1:
 		return "operationResults"
-	case first == "locations" && last == "diskoperations":
+	case first && strings.EqualFold(last, "diskoperations"):
 		return "Microsoft.Compute/locations/DiskOperations"
-	case first == "locations" && (last == "operations" || last == "operationresults"):
+	case first && (strings.EqualFold(last, "operations") || strings.EqualFold(last, "operationresults")):
 		for _, known := range []string{"Microsoft.Compute", "Microsoft.Network"} {
 			if strings.EqualFold(known, id.Provider) {
 				return known + "/locations/operations"

@@ -55,10 +55,12 @@ func newDocuments() documents {
 
 func kindOf(id arm.ID) string { return strings.ToLower(id.Subscription + " " + id.Type()) }
 
-func (s *documents) get(id arm.ID) *Document {
+func (s *documents) get(id arm.ID) *Document { return s.at(id.Key()) }
+
+func (s *documents) at(key string) *Document {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.docs[id.Key()]
+	return s.docs[key]
 }
 
 // etagTag is where a saved document has its etag.

@@ -120,6 +120,9 @@ type View struct {
 // Get finds a document; nil: there is none.
 func (v View) Get(id arm.ID) *Document { return v.store.docs.get(id) }
 
+// At finds the document of a key, as the id of a resource has one.
+func (v View) At(key string) *Document { return v.store.docs.at(key) }
+
 // List gives a page of a collection: of a subscription, a resource group or a parent resource, after a key; next is the key to go on after, empty at the
 // end.
 func (v View) List(collection arm.ID, after string, page int) (out []*Document, next string) {

@@ -64,26 +64,38 @@ type Refusal struct {
 // GatewayGroup is what a refusal, a fault and the call log name a budget of the gateway.
 func GatewayGroup(kind string) string { return "gateway/" + kind }
 
+// gatewayHeaders are those that tell what is left of the gateway's budgets.
+type gatewayHeaders struct{ tenant, own, global string }
+
+func headersOf(kind string) gatewayHeaders {
+	switch kind {
+	case "reads":
+		return gatewayHeaders{"x-ms-ratelimit-remaining-tenant-reads", "x-ms-ratelimit-remaining-subscription-reads", "x-ms-ratelimit-remaining-subscription-global-reads"}
+	case "deletes":
+		return gatewayHeaders{"x-ms-ratelimit-remaining-tenant-deletes", "x-ms-ratelimit-remaining-subscription-deletes", "x-ms-ratelimit-remaining-subscription-global-deletes"}
+	default:
+		return gatewayHeaders{"x-ms-ratelimit-remaining-tenant-writes", "x-ms-ratelimit-remaining-subscription-writes", "x-ms-ratelimit-remaining-subscription-global-writes"}
+	}
+}
+
 // Gateway draws a call on the gateway's budgets: all of them or none.
 func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
 	g := t.policy.Gateway
-	var draws []draw
+	var buf [2]draw
+	draws, told := buf[:0], headersOf(kind)
 	if s.Subscription == "" {
-		draws = []draw{{
-			key: meterKey{kind, "tenant", s.Region, "", s.Principal}, limit: g.Tenant.Of(kind), scope: "tenant", policy: kind,
-			header: "x-ms-ratelimit-remaining-tenant-" + kind,
-		}}
+		draws = append(draws, draw{key: meterKey{kind, "tenant", s.Region, "", s.Principal}, limit: g.Tenant.Of(kind), scope: "tenant", policy: kind, header: told.tenant})
 	} else {
 		own := g.Subscription.Of(kind)
 		key := meterKey{kind, "principal", s.Region, s.Subscription, s.Principal}
 		if g.Instances > 1 {
 			key.subject = fmt.Sprintf("%s/%d", s.Principal, s.Instance%g.Instances)
 		}
-		draws = []draw{{key: key, limit: own, scope: "principal", policy: kind, header: "x-ms-ratelimit-remaining-subscription-" + kind}}
+		draws = append(draws, draw{key: key, limit: own, scope: "principal", policy: kind, header: told.own})
 		if g.GlobalFactor > 0 {
 			draws = append(draws, draw{
 				key: meterKey{kind, "global", s.Region, s.Subscription, ""}, limit: own.Times(g.GlobalFactor), scope: "global", policy: kind,
-				header: "x-ms-ratelimit-remaining-subscription-global-" + kind,
+				header: told.global,
 			})
 		}
 	}
