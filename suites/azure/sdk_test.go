@@ -121,7 +121,7 @@ var _ = Describe("every call of Azure's Go SDK", Ordered, ContinueOnFailure, Lab
 				kept[field[strings.LastIndexByte(field, '.')+1:]] = true
 			}
 		}
-		Expect(slices.Sorted(maps.Keys(kept))).To(HaveExactElements("adminPassword", "customData", "protectedSettings", "template"))
+		Expect(slices.Sorted(maps.Keys(kept))).To(HaveExactElements("adminPassword", "customData", "protectedSettings", "template", "value"))
 	})
 
 	It("counts", func() {

@@ -91,7 +91,7 @@ func revoke(tx *resource.Tx, id arm.ID) {
 		if state == "" {
 			return
 		}
-		given["state"] = ""
+		b[accessTag] = map[string]any{"turn": given["turn"], "was": "", "state": ""} // another one: what is hidden in a document is read by others
 		if arm.Object(b, "properties")["diskState"] = given["was"]; state == "ActiveUpload" {
 			arm.Object(b, "properties")["diskState"] = "Unattached"
 		}

@@ -23,13 +23,15 @@ import (
 const hidden = "***"
 
 var (
-	secretWords  = regexp.MustCompile(`(?i)passw|pwd|secret|key|token|certificate|credential|sas|connectionstring|customdata|userdata|protectedsettings|assertion|signature|kubeconfig`)
+	secretWords  = regexp.MustCompile(`(?i)passw|pwd|secret|key|token|certificate|credential|sas|connectionstring|customdata|userdata|protected(?:settings|parameters)|assertion|signature|kubeconfig`)
 	inHeaders    = regexp.MustCompile(`(?i)authorization|cookie|x-identity-header`)
 	inParameters = regexp.MustCompile(`(?i)^(?:sig|code)$`)
 	// harmless are names with such a word that a replay needs as they are, or that hold nothing.
 	harmless = regexp.MustCompile(`(?i)^(?:\$?skiptoken|token_endpoint|tokenendpoint|token_type|token_endpoint_auth_methods_supported|id_token_signing_alg_values_supported|keyvaultdns|keyname)$`)
 	// keyLists are calls whose answers hold secrets under names that do not say so.
-	keyLists = regexp.MustCompile(`(?i)/(?:list\w*(?:keys?|secrets?|sas|credentials?|tokens?|connectionstrings?)|regenerate\w*)(?:[/?]|$)|//[^/]*\.vault\.`)
+	keyLists = regexp.MustCompile(`(?i)/(?:list\w*(?:keys?|secrets?|sas|credentials?|tokens?|connectionstrings?)|regenerate\w*)(?:[/?]|$)|//[^/]*\.vault\.|/vaults/[^/]+/secrets(?:[/?]|$)`)
+	// secretTypes are resources of templates whose properties are.
+	secretTypes = regexp.MustCompile(`(?i)(?:^|/)secrets$`)
 
 	jwtText   = regexp.MustCompile(`eyJ[\w-]{6,}\.[\w-]{4,}(?:\.[\w-]*)?`)
 	pemText   = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]+-----`)
@@ -255,7 +257,7 @@ func (s scrub) value(v any) any {
 		named := arm.Secure(x) || secretName(arm.Text(x, "name")) || secretName(arm.Text(x, "key")) // {"name": "PASSWORD", "value": …}
 		for k, e := range x {
 			called := strings.EqualFold(k, "value") || strings.EqualFold(k, "defaultValue")
-			if secretName(k) || s.declared[strings.ToLower(k)] || called && (named || s.values) {
+			if secretName(k) || secretTypes.MatchString(arm.Text(x, "type")) && strings.EqualFold(k, "properties") || s.declared[strings.ToLower(k)] || called && (named || s.values) {
 				x[k] = concealed(e)
 			} else {
 				x[k] = s.value(e)

@@ -147,3 +147,22 @@ func TestWhatAReplayNeedsIsRecordedAsItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestARecordingHoldsNoSecretsOfVaultsAndDisks(t *testing.T) {
+	const at = "https://management.azure.com/subscriptions/s/resourceGroups/g/providers/"
+	for about, e := range map[string]Exchange{
+		"a secret of a vault":           {URL: at + "Microsoft.KeyVault/vaults/v/secrets/x?api-version=1", Sent: `{"properties":{"value":"S3cr3t","contentType":"a"}}`},
+		"one of a template":             {URL: at + "Microsoft.Resources/deployments/d", Sent: `{"properties":{"template":{"resources":[{"type":"Microsoft.KeyVault/vaults/secrets","name":"v/x","properties":{"value":"S3cr3t"}}]}}}`},
+		"one of a vault in a template":  {URL: at + "Microsoft.Resources/deployments/d", Sent: `{"properties":{"template":{"resources":[{"type":"Microsoft.KeyVault/vaults","resources":[{"type":"secrets","properties":{"value":"S3cr3t"}}]}]}}}`},
+		"the signature for a disk":      {URL: at + "Microsoft.Compute/disks/d/beginGetAccess", Got: `{"accessSAS":"https://md-1.blob.storage.azure.net/1/abcd?sr=b&sig=S3cr3t"}`},
+		"that in an operation's status": {URL: at + "Microsoft.Compute/locations/l/DiskOperations/o", Got: `{"status":"Succeeded","properties":{"output":{"accessSAS":"https://md-1.blob.storage.azure.net/1/abcd?sr=b&sig=S3cr3t"}}}`},
+		"the signature of an account":   {URL: at + "Microsoft.Storage/storageAccounts/a/ListAccountSas", Got: `{"accountSasToken":"sv=2015-04-05&sig=S3cr3t"}`},
+		"a key that was made":           {URL: at + "Microsoft.Compute/sshPublicKeys/k/generateKeyPair", Got: `{"privateKey":"S3cr3t","publicKey":"ssh-rsa AAAA"}`},
+		"where a console is":            {URL: at + "Microsoft.Compute/virtualMachines/v/retrieveBootDiagnosticsData", Got: `{"serialConsoleLogBlobUri":"https://b.blob.core.windows.net/c/l?sp=r&sig=S3cr3t"}`},
+		"a command":                     {URL: at + "Microsoft.Compute/virtualMachines/v/runCommands/c", Sent: `{"properties":{"runAsPassword":"S3cr3t","protectedParameters":[{"name":"a","value":"S3cr3t"}]}}`},
+	} {
+		if line := recorded(t, e); strings.Contains(line, "S3cr3t") {
+			t.Errorf("%s: %s", about, line)
+		}
+	}
+}
