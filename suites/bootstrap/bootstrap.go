@@ -34,15 +34,23 @@ func Run(t *testing.T, name string, s *Suite) {
 	gomega.EnforceDefaultTimeoutsWhenUsingContexts()
 	gomega.SetDefaultEventuallyTimeout(30 * time.Second)
 	ginkgo.BeforeSuite(func() {
-		program, err := gexec.BuildWithEnvironment("drydock.dev/drydock", []string{"CGO_ENABLED=0"}, "-trimpath") // static: the workload image is this binary and no library
-		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(gexec.CleanupBuildArtifacts)
+		program, err := program()
+		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		state, err := os.MkdirTemp("", "drydock-suite-")
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
 		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}, Inventory: os.Getenv("DRYDOCK_INVENTORY"), Typed: os.Getenv("DRYDOCK_STAGING")}
 	})
 	ginkgo.RunSpecs(t, name)
+}
+
+// program is the drydock that all specs run: $DRYDOCK_PROGRAM, which hack/test.sh has built of this tree for all suites at once, or one built now.
+func program() (string, error) {
+	if path := os.Getenv("DRYDOCK_PROGRAM"); path != "" {
+		return path, nil
+	}
+	return gexec.BuildWithEnvironment("drydock.dev/drydock", []string{"CGO_ENABLED=0"}, "-trimpath") // static: the workload image is this binary and no library
 }
 
 var chosen = flag.String("drydock.provider", "", "provider to run on (default $DRYDOCK_PROVIDER, else lab)") //nolint:gochecknoglobals // flags of a test binary must be known before it is run
