@@ -28,6 +28,7 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "event-bound-faults", Label("tier: full", "fault: etcd", "needs: etcd"), NodeTimeout(10*time.Minute)),
 	Entry(nil, "role-targets", Label("tier: full", "fault: roles", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "storm", Label("tier: nightly", "fault: storm", "needs: etcd"), NodeTimeout(40*time.Minute)),
+	Entry(nil, "storm-kubernetes", Label("tier: nightly", "fault: storm", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 )
 
 func parsed(steps string) *experiment.Scenario {
