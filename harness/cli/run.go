@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -263,32 +264,32 @@ func scenariosCommand(_ *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "scenarios", Short: "List the scenarios, and the faults and checks they are made of", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := cmd.OutOrStdout()
-			printf(out, "SCENARIO                  TIER    ABOUT\n")
+			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			printf(out, "SCENARIO\tTIER\tABOUT\n")
 			for _, n := range scenarios.Names() {
 				s, err := experiment.Load(n)
 				if err != nil {
 					return err
 				}
-				printf(out, "%-25s %-7s %s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
+				printf(out, "%s\t%s\t%s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
 			}
-			printf(out, "\nFAULT                     ABOUT\n")
+			printf(out, "\nFAULT\tABOUT\n")
 			for _, k := range fault.List() {
-				printf(out, "%-25s %s\n", k.Name, k.About)
+				printf(out, "%s\t%s\n", k.Name, k.About)
 			}
-			printf(out, "\nTARGET OF A FAULT         ABOUT (or a machine's name)\n")
+			printf(out, "\nTARGET OF A FAULT\tABOUT (or a machine's name)\n")
 			for _, r := range fault.Roles() {
-				printf(out, "%-25s %s\n", r, r.About)
+				printf(out, "%s\t%s\n", r, r.About)
 			}
-			printf(out, "\nFAULT OF THE TWIN         ABOUT (spec.arm.faults, or drydock arm fault inject)\n")
+			printf(out, "\nFAULT OF THE TWIN\tABOUT (spec.arm.faults, or drydock arm fault inject)\n")
 			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
-				printf(out, "%-25s %s\n", k, azure.FaultKinds()[k])
+				printf(out, "%s\t%s\n", k, azure.FaultKinds()[k])
 			}
-			printf(out, "\nCHECK                     WHEN     ABOUT\n")
+			printf(out, "\nCHECK\tWHEN\tABOUT\n")
 			for _, k := range experiment.AllChecks() {
-				printf(out, "%-25s %-8s %s\n", k.Name, k.When, k.About)
+				printf(out, "%s\t%s\t%s\n", k.Name, k.When, k.About)
 			}
-			return nil
+			return out.Flush()
 		},
 	}
 }
