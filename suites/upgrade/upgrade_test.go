@@ -91,6 +91,34 @@ spec:
 	}, NodeTimeout(30*time.Minute))
 })
 
+var _ = Describe("a fault that waits in a step of an upgrade", Label("tier: full", "needs: kubernetes"), func() {
+	It("happens when what it waits for does: kubeadm's new API server serves, and a worker's kubelet stops", func(ctx context.Context) {
+		cached("v1.35", "v1.36")
+		sc, err := experiment.Parse("waits.yaml", []byte(`
+apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: waits}
+spec:
+  cluster: {controlPlanes: 1, workers: 1, version: v1.35}
+  steps:
+    - observe: 2s
+    - upgrade: {to: v1.36}
+      faults:
+        - at: control-plane/1/during-kubeadm
+          when: {log: "Serving securely", of: kube-apiserver, on: control-plane-1, within: 4m}
+          serviceStop: {target: worker-1, service: kubelet, for: 4s}
+  always: [versionSkew]
+  finally: [nodesReady, {versions: {version: v1.36}}, etcdHealthy, noResidue]
+`))
+		Expect(err).NotTo(HaveOccurred())
+		res, err := suite.Run(ctx, sc, experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Reasons).To(BeEmpty())
+		Expect(res.Verdict).To(Equal(plan.Go))
+		Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.Confirmed), HaveField("Event", HaveField("Saw", ContainSubstring("Serving securely"))))))
+	}, NodeTimeout(30*time.Minute))
+})
+
 // watched is a cluster nothing is done to, with the checks of an upgrade.
 const watched = `
 apiVersion: drydock.dev/v1alpha1
