@@ -31,7 +31,7 @@ func lasting() context.Context { return context.Background() } //nolint:forbidig
 func computeTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/"
 	vm := &resource.Type{
-		Name: ns + "virtualMachines", Located: true, Called: "VM", View: viewVM, Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
+		Name: ns + "virtualMachines", Located: true, Called: "VM", Aside: map[string]string{"userData": "properties.userData"}, View: viewVM, Loaded: loadedVM, Check: checkVM, Fill: fillVM, Made: m.madeVM, Gone: m.goneVM, Actions: map[string]resource.Action{},
 		// As armcompute's models say of what is left out: a disk outlives its machine.
 		Defaults: map[string]any{
 			"properties.storageProfile.osDisk.caching": "ReadWrite", "properties.storageProfile.osDisk.deleteOption": "Detach",
@@ -56,7 +56,7 @@ func computeTypes(m machinery) []*resource.Type {
 		vm,
 		{Name: ns + "virtualMachines/instanceView", Single: true, Show: viewVM},
 		{Name: ns + "virtualMachines/extensions", Located: true, Made: m.madeExtension},
-		{Name: ns + "virtualMachines/runCommands", Located: true, Fill: fillCommand, View: viewCommand},
+		{Name: ns + "virtualMachines/runCommands", Located: true, View: viewCommand},
 		{Name: ns + "disks", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillDisk, Held: heldDisk, Actions: access()},
 		{Name: ns + "snapshots", Located: true, Codes: accepted, ReadOnly: []string{"diskState", "timeCreated", "uniqueId"}, Fill: fillSnapshot, Held: heldSnapshot, Actions: access()},
 		{Name: ns + "diskEncryptionSets", Located: true, Codes: accepted, Fill: fillEncryptionSet, Held: heldEncryptionSet},
@@ -72,13 +72,6 @@ func computeTypes(m machinery) []*resource.Type {
 
 // nothing is done by an action whose result is all there is of it.
 func nothing(*resource.Tx, arm.ID, map[string]any) *arm.Error { return nil }
-
-// fillCommand lets go of what nobody reads again of a command: what its script ran as, and with which secrets.
-func fillCommand(_ *resource.Tx, _ arm.ID, body, _ map[string]any) {
-	for _, hidden := range []string{"runAsPassword", "protectedParameters"} {
-		delete(arm.Object(body, "properties"), hidden)
-	}
-}
 
 // viewCommand is how the script of a command went: it said nothing, on a machine that is a document.
 func viewCommand(_ resource.View, _ arm.ID) map[string]any {

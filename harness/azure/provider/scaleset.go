@@ -16,12 +16,12 @@ import (
 // scaleSetTypes are virtual machine scale sets and their instances, in the uniform mode that clusters use.
 func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
-	set := &resource.Type{Name: ns, Located: true, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
+	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
 		"delete":           {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"osrollingupgrade": {Then: roll}, "extensionrollingupgrade": {Then: roll},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, View: viewInstance, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Aside: map[string]string{"userData": "properties.userData"}, View: viewInstance, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
@@ -38,7 +38,7 @@ func scaleSetTypes(m machinery) []*resource.Type {
 		{Name: ns + "/instanceView", Single: true, Show: viewScaleSet},
 		{Name: ns + "/virtualMachines/instanceView", Single: true, Show: viewInstance},
 		{Name: ns + "/virtualMachines/extensions"},
-		{Name: ns + "/virtualMachines/runCommands", Located: true, Fill: fillCommand, View: viewCommand},
+		{Name: ns + "/virtualMachines/runCommands", Located: true, View: viewCommand},
 		{Name: ns + "/extensions"},
 	})
 }

@@ -23,7 +23,7 @@ import (
 const hidden = "***"
 
 var (
-	secretWords  = regexp.MustCompile(`(?i)passw|pwd|secret|key|token|certificate|credential|sas|connectionstring|customdata|userdata|protected(?:settings|parameters)|assertion|signature|kubeconfig`)
+	secretWords  = regexp.MustCompile(`(?i)passw|pwd|secret|key|token|certificate|credential|sas|connectionstring|customdata|userdata|protected(?:settings|parameters)|unattend|assertion|signature|kubeconfig`)
 	inHeaders    = regexp.MustCompile(`(?i)authorization|cookie|x-identity-header`)
 	inParameters = regexp.MustCompile(`(?i)^(?:sig|code)$`)
 	// harmless are names with such a word that a replay needs as they are, or that hold nothing.

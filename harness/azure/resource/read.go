@@ -64,8 +64,11 @@ func (e *Engine) get(r *Request) *arm.Error {
 		return r.Type.Absent.Of(r.ID)
 	}
 	raw := d.Raw
-	if strings.EqualFold(r.Param("$expand"), "instanceView") {
+	switch expand := r.Param("$expand"); {
+	case strings.EqualFold(expand, "instanceView"):
 		raw = e.expanded(d)
+	case expand != "" && r.Type.Aside != nil:
+		raw = r.Type.beside(d, expand)
 	}
 	r.Told["ETag"] = []string{d.ETag()}
 	r.AnswerRaw(http.StatusOK, raw)

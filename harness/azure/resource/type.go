@@ -62,6 +62,8 @@ type Type struct {
 	Resume func(tx *Tx, id arm.ID, saved json.RawMessage) *arm.Error
 	// View is what ?$expand=instanceView adds to its documents.
 	View func(v View, id arm.ID) map[string]any
+	// Aside is what is kept beside a document, by the name under which ?$expand shows it: its path below the document.
+	Aside map[string]string
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
 	// Ask is that for what depends on the query as well, or is refused in words of its own.

@@ -120,7 +120,7 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 			return nil, false, bad
 		}
 	}
-	forget(body)
+	tx.engine.model(http.MethodPut, typ).Forget(body)
 	fresh := maps.Clone(body)
 	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.Name
 	if id.Provider == "" {
@@ -134,6 +134,7 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 	if typ.Fill != nil {
 		typ.Fill(tx, id, fresh, old)
 	}
+	typ.aside(fresh, old)
 	tx.refer(id, typ, fresh, old)
 	switch {
 	case typ.Plain:
@@ -144,23 +145,6 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 		properties["provisioningState"] = "Updating"
 	}
 	return tx.Put(id, fresh), old == nil, nil
-}
-
-// forget takes away what is written and never read: passwords and their like, which no GET of Azure answers.
-func forget(v any) {
-	switch x := v.(type) {
-	case map[string]any:
-		maps.DeleteFunc(x, func(k string, _ any) bool {
-			return strings.EqualFold(k, "adminPassword") || strings.EqualFold(k, "customData") || strings.EqualFold(k, "protectedSettings")
-		})
-		for _, e := range x {
-			forget(e)
-		}
-	case []any:
-		for _, e := range x {
-			forget(e)
-		}
-	}
 }
 
 // FinishWrite ends a create or update.

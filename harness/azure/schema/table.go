@@ -64,6 +64,8 @@ type Model struct {
 	fields map[string]*field
 	names  []string          // of the fields
 	values map[string]string // in lower case -> as the service writes it; nil: it is no such text
+
+	secrets func() []string
 }
 
 // field is one property.
@@ -92,6 +94,7 @@ func (t *Table) parse(name string) *Model {
 	space, own, _ := strings.Cut(name, ".")
 	line := t.lines[name]
 	m := &Model{Name: own}
+	m.secrets = secretsOf(m)
 	if strings.HasPrefix(line, ":") {
 		m.values = map[string]string{}
 		for _, v := range strings.Split(line[1:], "|") {
