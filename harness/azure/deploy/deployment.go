@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +42,7 @@ func Types(draw Draw) []*resource.Type {
 type deployments struct {
 	draw    Draw
 	running sync.Map // key -> *deployment
+	secrets sync.Map // key -> values of the secure parameters of one that succeeded, for another that fails: map[string]any
 }
 
 func (ds *deployments) find(id arm.ID) *deployment {
@@ -51,9 +51,6 @@ func (ds *deployments) find(id arm.ID) *deployment {
 	return d
 }
 
-// maxDeployments is how many a resource group keeps (taskcluster#8387 has the error).
-const maxDeployments = 800
-
 // deployment is one that runs.
 type deployment struct {
 	all      *deployments
@@ -61,6 +58,9 @@ type deployment struct {
 	caller   arm.Call
 	location string // of one in a subscription
 	mode     string
+	tags     map[string]any
+	debug    string   // what is told of requests and responses: debugSetting.detailLevel
+	onError  *onError // what is deployed when it fails
 	tpl      *template.Template
 	scope    *template.Scope
 	graph
@@ -132,8 +132,8 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if at := ds.find(r.ID); at != nil { // within another, it has no operation of its own
 		return stillActive(r.ID, at.begun)
 	}
-	if bad := tooMany(tx, r.ID); old == nil && bad != nil {
-		return bad
+	if n := ds.groom(tx, r.ID); old == nil && n >= maxDeployments {
+		return tooMany(r.ID, n)
 	}
 	d, bad := ds.ready(tx, r.ID, *r.Call, sent(r, body))
 	if bad != nil {
@@ -159,29 +159,8 @@ func stillActive(id arm.ID, begun time.Time) *arm.Error {
 		id.Name(), begun.UTC().Format("1/2/2006 3:04:05 PM"))
 }
 
-// tooMany is the answer where a group, or a subscription, has as many deployments as it keeps.
-func tooMany(tx *resource.Tx, id arm.ID) *arm.Error {
-	all := id
-	all.Names = nil
-	n := 0
-	for after, more := "", true; more; more = after != "" {
-		var docs []*state.Document
-		docs, after = tx.List(all, after, maxDeployments+1)
-		for _, doc := range docs {
-			if strings.EqualFold(doc.ID.ResourceGroup, id.ResourceGroup) {
-				n++
-			}
-		}
-	}
-	if n < maxDeployments {
-		return nil
-	}
-	return arm.Gatewayf(http.StatusConflict, "DeploymentQuotaExceeded",
-		"Creating the deployment '%s' would exceed the quota of '%d'. The current deployment count is '%d'. Please delete some deployments before creating a new one, or see https://aka.ms/arm-deploy for information on managing deployment limits.",
-		id.Name(), maxDeployments, n)
-}
-
 func (ds *deployments) validate(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
+	ds.groom(tx, r.ID.Parent())
 	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, sent(r, body))
 	if bad != nil {
 		return nil, bad
@@ -219,6 +198,7 @@ func (ds *deployments) held(_ *resource.Tx, id arm.ID) *arm.Error {
 
 // gone stops one whose resource group was deleted: it makes nothing more.
 func (ds *deployments) gone(tx *resource.Tx, id arm.ID, _ map[string]any) {
+	ds.secrets.Delete(id.Key())
 	d := ds.find(id)
 	if d == nil {
 		return

@@ -36,6 +36,12 @@ func (d *deployment) end(tx *resource.Tx) {
 	if failure != nil {
 		state = arm.Failed
 	}
+	if d.onError != nil && failure != nil {
+		d.fallBack(tx)
+	}
+	if failure == nil && d.op != nil {
+		d.remember()
+	}
 	d.document(tx, state, outputs, failure)
 	if d.op != nil {
 		tx.Finish(d.op, failure)
@@ -121,6 +127,9 @@ func (d *deployment) document(tx *resource.Tx, state string, outputs map[string]
 	}
 	if d.location != "" {
 		doc["location"] = d.location
+	}
+	if d.tags != nil {
+		doc["tags"] = d.tags
 	}
 	tx.Put(d.id, doc)
 }
@@ -211,10 +220,17 @@ func (d *deployment) told(now time.Time, state string) map[string]any {
 		}
 		values[name] = one
 	}
-	return map[string]any{
+	out := map[string]any{
 		"mode": d.mode, "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": duration(now.Sub(d.begun)), "templateHash": d.hash,
 		"correlationId": arm.Derived("deployment", d.id.String(), arm.Timestamp(d.begun)), "parameters": values, "providers": d.providers(), "dependencies": d.dependencies(),
 	}
+	if d.debug != "" {
+		out["debugSetting"] = map[string]any{"detailLevel": d.debug}
+	}
+	if d.onError != nil {
+		out["onErrorDeployment"] = d.onError.told()
+	}
+	return out
 }
 
 // duration is a span as XML has it.
@@ -328,6 +344,12 @@ func (d *deployment) step(r *deployed, what string, now time.Time) map[string]an
 		"provisioningOperation": what, "provisioningState": map[string]string{running: "Running", arm.Succeeded: arm.Succeeded, arm.Failed: arm.Failed}[r.state],
 		"timestamp": arm.Timestamp(ended), "duration": duration(ended.Sub(r.begun)), "serviceRequestId": arm.Derived("request", d.id.String(), r.id.String()),
 		"targetResource": map[string]any{"id": r.id.String(), "resourceType": r.typeName, "resourceName": r.name},
+	}
+	if r.request != nil {
+		p["request"] = map[string]any{"content": r.request}
+	}
+	if r.response != nil {
+		p["response"] = map[string]any{"content": r.response}
 	}
 	switch {
 	case r.failure != nil:

@@ -42,6 +42,8 @@ type deployed struct {
 	failure      *arm.Error
 	begun, ended time.Time
 	attempts     int
+	request      any // as debugSetting has it told
+	response     any
 	target       arm.ID                     // whose operation makes it: its own, or its parent's where it lives in that
 	was          *progress                  // before the process ended in which the deployment began
 	unknown      []string                   // of a nested deployment: parameters whose values that process kept for itself

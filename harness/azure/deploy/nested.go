@@ -131,6 +131,9 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		if bad == nil && inner.complete() && !d.complete() {
 			bad = r.invalid("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
 		}
+		if bad == nil && inner.onError != nil {
+			bad = r.invalid("The nested deployment '%s' has an 'onErrorDeployment': only deployments that are not within another do. Please see https://aka.ms/arm-rollback-on-error for usage details.", r.name)
+		}
 		if bad == nil {
 			if at := d.all.find(r.id); at != nil {
 				bad = stillActive(r.id, at.begun)
@@ -148,6 +151,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 		}
 		inner.document(tx, "Running", nil, nil)
 		d.all.running.Store(r.id.Key(), inner)
+		d.all.groom(tx, r.id)
 		inner.advance(tx)
 	})
 }

@@ -30,6 +30,9 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a as
 	if bad != nil {
 		return nil, bad
 	}
+	if bad := d.readOnError(v, p, a.at); bad != nil {
+		return nil, bad
+	}
 	doc, bad := templateOf(p, a.at)
 	if bad != nil {
 		return nil, bad
@@ -86,7 +89,8 @@ func (d *deployment) request(a asked) (map[string]any, *arm.Error) {
 		return nil, invalidContent(a.at.At("properties", "mode"), "properties.mode", "Error converting value \"%s\" to type 'Azure.Deployments.Core.Definitions.DeploymentMode'.", mode)
 	}
 	d.mode = []string{"Incremental", "Complete"}[i]
-	d.location = arm.Text(body, "location")
+	d.location, d.debug = arm.Text(body, "location"), arm.Text(p, "debugSetting", "detailLevel")
+	d.tags, _ = arm.Field(body, "tags").(map[string]any)
 	if d.id.ResourceGroup == "" {
 		if d.location == "" {
 			return nil, arm.Gatewayf(400, "LocationRequired", "The location property is required for this definition.")

@@ -70,10 +70,18 @@ func (d *deployment) settle(tx *resource.Tx, r *deployed, failure *arm.Error) {
 	if failure != nil {
 		state = arm.Failed
 	}
+	if failure == nil && d.details("responseContent") && r.typ != nil {
+		r.response = tx.Body(r.id)
+	}
 	d.set(r, state, failure, tx.Now())
 	if failure == nil {
 		d.done(r)
 	}
+}
+
+// details says whether requests, or responses, are told with the deployment's operations.
+func (d *deployment) details(of string) bool {
+	return strings.Contains(strings.ToLower(d.debug), strings.ToLower(of))
 }
 
 // settled goes on after a resource's own operation has ended.
@@ -178,6 +186,9 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 	}
 	d.set(r, running, nil, tx.Now())
 	r.target = doc
+	if d.details("requestContent") { // without what is written and never read: the twin keeps none of that
+		r.request = body
+	}
 	if typ.AtOnce&resource.Creates != 0 {
 		d.settle(tx, r, tx.FinishWrite(doc, typ))
 		return

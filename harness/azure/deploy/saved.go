@@ -51,6 +51,15 @@ func (d *deployment) keep() kept {
 	if d.location != "" {
 		k.Body["location"] = d.location
 	}
+	if d.tags != nil {
+		k.Body["tags"] = d.tags
+	}
+	if d.debug != "" {
+		p["debugSetting"] = map[string]any{"detailLevel": d.debug}
+	}
+	if d.onError != nil {
+		p["onErrorDeployment"] = d.onError.told()
+	}
 	for _, name := range slices.Sorted(maps.Keys(d.scope.Parameters)) {
 		if declared, _ := d.tpl.Parameters[name].(map[string]any); d.tpl.Secure(declared) {
 			k.Withheld = append(k.Withheld, name)

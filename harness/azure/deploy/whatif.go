@@ -13,6 +13,7 @@ import (
 
 // whatIf tells what a deployment would change, and changes nothing (learn.microsoft.com "ARM template deployment what-if operation").
 func (ds *deployments) whatIf(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
+	ds.groom(tx, r.ID.Parent())
 	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, sent(r, body))
 	if bad != nil {
 		return nil, bad

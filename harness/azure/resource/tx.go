@@ -120,6 +120,13 @@ func (tx *Tx) Held(id arm.ID) *state.Operation { return tx.state.Held(id) }
 // Hold lets an operation run until it is finished, whatever its time was.
 func (tx *Tx) Hold(op *state.Operation) { tx.state.Hold(op) }
 
+// StartHeld begins an operation that no client is told of, and that runs until it is finished.
+func (tx *Tx) StartHeld(target arm.ID, verb string) *state.Operation {
+	op := tx.state.Start(target, verb, "")
+	tx.state.Hold(op)
+	return op
+}
+
 // Finish ends an operation that is held.
 func (tx *Tx) Finish(op *state.Operation, failure *arm.Error) { tx.state.Finish(op, failure) }
 
