@@ -96,7 +96,7 @@ func New(o Options) (*Twin, error) {
 	}
 	id := identity.New(identity.Options{Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Clock: o.Clock, Signer: o.Signer}, store.View())
 	meters := throttle.New(o.Clock, o.Policy, o.Hostile)
-	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters)), o.Types)
+	types := slices.Concat(provider.Types(o.Machines), deploy.Types(draws(store.View(), meters), download), o.Types)
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}, stamped: stamped(), dataHosts: proxy.DataHosts()}
 	t.engine = resource.New(resource.Options{
 		Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces(),
@@ -123,7 +123,7 @@ func LoadTimings(file string) (*state.Timings, error) {
 // TypeNames are the types of resources that every twin has.
 func TypeNames() []string {
 	var out []string
-	for _, t := range slices.Concat(provider.Types(nil), deploy.Types(nil)) {
+	for _, t := range slices.Concat(provider.Types(nil), deploy.Types(nil, nil)) {
 		out = append(out, t.Name)
 	}
 	return out
@@ -178,6 +178,10 @@ func (t *Twin) admit(r *request) *arm.Error {
 
 // name finds what the call is about: its resource, the type of that, and the operation.
 func (t *Twin) name(r *request) *arm.Error {
+	if bad := deploy.Above(r.Method, r.URL.Path, r.Call.Principal); bad != nil {
+		r.Call.Unanswered = r.Method + " " + arm.Pattern(r.URL.Path)
+		return bad
+	}
 	id, ok := arm.ParseID(r.URL.Path)
 	if !ok {
 		r.Call.Unanswered = r.Method + " " + arm.Pattern(r.URL.Path)

@@ -22,17 +22,21 @@ type Draw func(caller arm.Call, operation string, id arm.ID, location string) (t
 
 const typeName = "Microsoft.Resources/deployments"
 
-// Types are deployments of templates, in a resource group and in a subscription, and what they have done. draw may be nil: they cost nothing.
-func Types(draw Draw) []*resource.Type {
+// Types are deployments of templates, in a resource group and in a subscription, and what they have done. draw may be nil: they cost nothing; and so may download: nothing is to be had from elsewhere.
+func Types(draw Draw, download Download) []*resource.Type {
 	if draw == nil {
 		draw = func(arm.Call, string, arm.ID, string) (time.Duration, *arm.Error) { return 0, nil }
 	}
-	ds := &deployments{draw: draw}
+	if download == nil {
+		download = noDownload
+	}
+	ds := &deployments{draw: draw, download: download}
 	return []*resource.Type{
 		{Name: typeName, Absent: arm.Absence{Code: "DeploymentNotFound", Format: "Deployment '%s' could not be found."}, Own: true, Lenient: true, No: resource.Patches, Put: ds.put, Held: ds.held, Gone: ds.gone, Save: ds.save, Resume: ds.resume, Actions: map[string]resource.Action{
 			"validate": {Now: ds.validate, Anew: true}, "whatif": {Now: ds.whatIf, Anew: true}, "cancel": {Now: ds.cancel, Code: http.StatusNoContent}, "exporttemplate": {Now: exportDeployment},
 		}},
 		{Name: typeName + "/operations", Show: ds.operations},
+		{Name: "Microsoft.Resources/calculateTemplateHash", In: resource.InTenant, Lenient: true, No: resource.Every | resource.Reads, Actions: map[string]resource.Action{"calculatetemplatehash": {Now: calculateHash, Anew: true}}},
 		{Name: "exportTemplate", No: resource.Every | resource.Reads, Actions: map[string]resource.Action{"exporttemplate": {Now: exportGroup, Anew: true}}}, // of a resource group, which is in the path
 		{Name: "deployments/operations", Show: ds.operations}, // the path that SDKs list them by has no provider in it
 	}
@@ -40,9 +44,10 @@ func Types(draw Draw) []*resource.Type {
 
 // deployments are those that run.
 type deployments struct {
-	draw    Draw
-	running sync.Map // key -> *deployment
-	secrets sync.Map // key -> values of the secure parameters of one that succeeded, for another that fails: map[string]any
+	draw     Draw
+	download Download
+	running  sync.Map // key -> *deployment
+	secrets  sync.Map // key -> values of the secure parameters of one that succeeded, for another that fails: map[string]any
 }
 
 func (ds *deployments) find(id arm.ID) *deployment {
@@ -59,10 +64,14 @@ type deployment struct {
 	location string // of one in a subscription
 	mode     string
 	tags     map[string]any
-	debug    string   // what is told of requests and responses: debugSetting.detailLevel
-	onError  *onError // what is deployed when it fails
-	tpl      *template.Template
-	scope    *template.Scope
+	base     string // see asked
+
+	link, parametersLink map[string]any
+
+	debug   string   // what is told of requests and responses: debugSetting.detailLevel
+	onError *onError // what is deployed when it fails
+	tpl     *template.Template
+	scope   *template.Scope
 	graph
 	op       *state.Operation
 	begun    time.Time
@@ -125,6 +134,10 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if r.Method != http.MethodPut {
 		return arm.NotAllowed(r.Request)
 	}
+	a := sent(r, body)
+	if bad := ds.resolve(tx, &a); bad != nil {
+		return bad
+	}
 	old := tx.Get(r.ID)
 	if op, active := tx.Running(r.ID); active {
 		return stillActive(r.ID, op.Begun)
@@ -135,7 +148,7 @@ func (ds *deployments) put(tx *resource.Tx, r *resource.Request, body map[string
 	if n := ds.groom(tx, r.ID); old == nil && n >= maxDeployments {
 		return tooMany(r.ID, n)
 	}
-	d, bad := ds.ready(tx, r.ID, *r.Call, sent(r, body))
+	d, bad := ds.ready(tx, r.ID, *r.Call, a)
 	if bad != nil {
 		return bad
 	}
@@ -160,8 +173,12 @@ func stillActive(id arm.ID, begun time.Time) *arm.Error {
 }
 
 func (ds *deployments) validate(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
+	a := sent(r, body)
+	if bad := ds.resolve(tx, &a); bad != nil {
+		return nil, bad
+	}
 	ds.groom(tx, r.ID.Parent())
-	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, sent(r, body))
+	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, a)
 	if bad != nil {
 		return nil, bad
 	}
@@ -242,4 +259,10 @@ func (d *deployment) stop() {
 			inner.stop()
 		}
 	}
+}
+
+// calculateHash is the hash of a template, and the text that it is of.
+func calculateHash(_ *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
+	a := sent(r, body)
+	return map[string]any{"minifiedTemplate": a.at.Minified(), "templateHash": a.at.Hash()}, nil
 }

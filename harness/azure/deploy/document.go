@@ -224,6 +224,12 @@ func (d *deployment) told(now time.Time, state string) map[string]any {
 		"mode": d.mode, "provisioningState": state, "timestamp": arm.Timestamp(now), "duration": duration(now.Sub(d.begun)), "templateHash": d.hash,
 		"correlationId": arm.Derived("deployment", d.id.String(), arm.Timestamp(d.begun)), "parameters": values, "providers": d.providers(), "dependencies": d.dependencies(),
 	}
+	if d.link != nil {
+		out["templateLink"] = d.link
+	}
+	if d.parametersLink != nil {
+		out["parametersLink"] = d.parametersLink
+	}
 	if d.debug != "" {
 		out["debugSetting"] = map[string]any{"detailLevel": d.debug}
 	}

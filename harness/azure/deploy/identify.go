@@ -92,7 +92,7 @@ func (d *deployment) place(r *deployed, typ string, names []string) (string, *ar
 	base, in := "/subscriptions/"+d.id.Subscription, d.id.ResourceGroup
 	switch {
 	case scope == "/":
-		return "", r.invalid("The template resource '%s' has the scope of the tenant, which is not one of the twin's.", r.name)
+		return "", forbidden(d.caller.Principal, typ+"/write", scope)
 	case scope != "":
 		if !strings.HasPrefix(scope, "/") { // a resource's type and names, as extensions have it: Microsoft.Compute/virtualMachines/vm
 			scope = base + groupPath(in) + "/providers/" + scope

@@ -55,7 +55,7 @@ func escaped(v any) any {
 
 // askedOf is what a nested deployment is asked to be. A template that was evaluated in the outer scope is as nobody has written it.
 func (d *deployment) askedOf(r *deployed, body map[string]any) asked {
-	a := asked{body: body}
+	a := asked{body: body, base: d.base}
 	if innerScope(body) {
 		a.template = r.at.At("properties", "template")
 	}
@@ -127,7 +127,15 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 				return d.all.prepare(tx.View, id, caller, a)
 			}
 		}
-		inner, bad := begin(tx, r.id, caller, d.askedOf(r, body))
+		a := d.askedOf(r, body)
+		bad := d.all.resolve(tx, &a)
+		if d.over.Load() { // while it was downloaded
+			return
+		}
+		var inner *deployment
+		if bad == nil {
+			inner, bad = begin(tx, r.id, caller, a)
+		}
 		if bad == nil && inner.complete() && !d.complete() {
 			bad = r.invalid("The nested deployment '%s' has the mode 'Complete': nested deployments have it only where the deployment itself has. Please see https://aka.ms/deployment-modes for usage details.", r.name)
 		}
@@ -144,7 +152,7 @@ func (d *deployment) nest(tx *resource.Tx, r *deployed, body map[string]any) {
 			return
 		}
 		r.inner.Store(inner)
-		inner.outer = !innerScope(body)
+		inner.outer = a.link == nil && !innerScope(body)
 		inner.nested = ended
 		if ran {
 			inner.restore(was)

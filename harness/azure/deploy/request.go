@@ -15,6 +15,9 @@ type asked struct {
 	body         map[string]any
 	at, template template.Source
 	withheld     []string // parameters whose values nobody knows any more
+	base         string   // where the template around it was linked to, or its own; empty: nowhere
+
+	link, parametersLink map[string]any // that were resolved, as they are told
 }
 
 // sent is what a client has asked for.
@@ -26,11 +29,12 @@ func sent(r *resource.Request, body map[string]any) asked {
 // prepare reads a deployment's template and finds everything that is wrong before anything is made.
 func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a asked) (*deployment, *arm.Error) {
 	d := &deployment{all: ds, id: id, caller: caller, begun: v.Now()}
+	d.link, d.parametersLink, d.base = a.link, a.parametersLink, a.base
 	p, bad := d.request(a)
 	if bad != nil {
 		return nil, bad
 	}
-	if bad := d.readOnError(v, p, a.at); bad != nil {
+	if bad = d.readOnError(v, p, a.at); bad != nil {
 		return nil, bad
 	}
 	doc, bad := templateOf(p, a.at)
@@ -51,6 +55,9 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a as
 	given, _ := arm.At(p, "parameters").(map[string]any)
 	if inner, ok := arm.At(given, "parameters").(map[string]any); ok && arm.Text(given, "$schema") != "" { // a parameters file as it is
 		given = inner
+	}
+	if bad := secrets(v, given); bad != nil {
+		return nil, bad
 	}
 	if len(a.withheld) > 0 {
 		given = maps.Clone(given)
@@ -105,12 +112,6 @@ func (d *deployment) request(a asked) (map[string]any, *arm.Error) {
 }
 
 func templateOf(p map[string]any, at template.Source) (map[string]any, *arm.Error) {
-	if arm.At(p, "templateLink") != nil {
-		return nil, arm.Gatewayf(400, "InvalidTemplate", "Deployment template validation failed: 'The property templateLink is not one of the twin's: give the template itself'.")
-	}
-	if arm.At(p, "parametersLink") != nil {
-		return nil, arm.Gatewayf(400, "InvalidTemplate", "Deployment template validation failed: 'The property parametersLink is not one of the twin's: give the parameters themselves'.")
-	}
 	written := arm.At(p, "template")
 	if _, ok := written.(string); ok { // github.com/Azure/azure-rest-api-specs#16759
 		return nil, invalidContent(at.At("properties", "template"), "properties.template", "Error converting value to type 'Azure.Deployments.Core.Definitions.Schema.Template'.")
@@ -132,6 +133,9 @@ func (d *deployment) newScope(v resource.View, doc map[string]any) (*template.Sc
 		ResourceID:   d.resourceID,
 		Provider:     d.provider(v),
 		Zones:        zones,
+	}
+	if d.link != nil {
+		arm.Object(s.Deployment, "properties")["templateLink"] = maps.Clone(d.link)
 	}
 	if d.location != "" {
 		s.Deployment["location"] = d.location

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -23,6 +24,9 @@ type kept struct {
 	Body     map[string]any      `json:"body"`               // that it was asked for with
 	Withheld []string            `json:"withheld,omitempty"` // parameters whose values are not kept
 	Hash     string              `json:"hash"`
+	Base     string              `json:"base,omitempty"`
+	Link     map[string]any      `json:"templateLink,omitempty"`
+	Values   map[string]any      `json:"parametersLink,omitempty"`
 	Done     map[string]progress `json:"done,omitempty"`   // by key
 	Within   map[string]kept     `json:"within,omitempty"` // deployments within it that run, by key
 }
@@ -47,7 +51,7 @@ func (d *deployment) keep() kept {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, values := map[string]any{"mode": d.mode}, map[string]any{}
-	k := kept{Begun: d.begun, Caller: d.caller, Hash: d.hash, Body: map[string]any{"properties": p}, Done: map[string]progress{}}
+	k := kept{Begun: d.begun, Caller: d.caller, Hash: d.hash, Base: d.base, Link: d.link, Values: d.parametersLink, Body: map[string]any{"properties": p}, Done: map[string]progress{}}
 	if d.location != "" {
 		k.Body["location"] = d.location
 	}
@@ -100,7 +104,7 @@ func (ds *deployments) resume(tx *resource.Tx, id arm.ID, raw json.RawMessage) *
 	if op == nil {
 		return arm.Errorf(http.StatusBadRequest, "InvalidState", "the deployment has no operation under way")
 	}
-	d, bad := ds.prepare(tx.View, id, k.Caller, asked{body: k.Body, withheld: k.Withheld})
+	d, bad := ds.prepare(tx.View, id, k.Caller, asked{body: k.Body, withheld: k.Withheld, base: k.Base, link: k.Link, parametersLink: k.Values})
 	if bad != nil {
 		return giveUp(tx, op, bad)
 	}
@@ -165,6 +169,13 @@ func (a *asked) asWas(k kept) {
 	values := maps.Clone(given)
 	if values == nil {
 		values = map[string]any{}
+	}
+	if a.base, a.link, a.parametersLink = k.Base, k.Link, k.Values; k.Link != nil {
+		maps.DeleteFunc(p, func(k string, _ any) bool { return strings.EqualFold(k, "templateLink") })
+		p["template"] = arm.At(k.Body, "properties", "template")
+	}
+	if k.Values != nil {
+		maps.DeleteFunc(p, func(k string, _ any) bool { return strings.EqualFold(k, "parametersLink") })
 	}
 	was, _ := arm.At(k.Body, "properties", "parameters").(map[string]any)
 	maps.Copy(values, was)

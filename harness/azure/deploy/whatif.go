@@ -13,8 +13,12 @@ import (
 
 // whatIf tells what a deployment would change, and changes nothing (learn.microsoft.com "ARM template deployment what-if operation").
 func (ds *deployments) whatIf(tx *resource.Tx, r *resource.Request, body map[string]any) (map[string]any, *arm.Error) {
+	a := sent(r, body)
+	if bad := ds.resolve(tx, &a); bad != nil {
+		return nil, bad
+	}
 	ds.groom(tx, r.ID.Parent())
-	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, sent(r, body))
+	d, bad := ds.ready(tx, r.ID.Parent(), *r.Call, a)
 	if bad != nil {
 		return nil, bad
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // Types are those of the twin.
-func Types() []*resource.Type { return slices.Concat(provider.Types(nil), deploy.Types(nil)) }
+func Types() []*resource.Type { return slices.Concat(provider.Types(nil), deploy.Types(nil, nil)) }
 
 // Engine is one of the twin's types, with nothing in it.
 func Engine() (*resource.Engine, error) {

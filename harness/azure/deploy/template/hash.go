@@ -13,11 +13,11 @@ import (
 // of Bicep's samples and of azure-quickstart-templates, of Bicep 0.13 and later. What a class has beside those members is taken as it is written.
 // The hash that a compiler wrote into the template is left out: Bicep takes it of what has none yet. That deployments tell the same is not shown.
 func (s Source) Hash() string {
-	return strconv.FormatUint(murmur64([]byte(s.minified())), 10)
+	return strconv.FormatUint(murmur64([]byte(s.Minified())), 10)
 }
 
-// minified is the text that the hash is of.
-func (s Source) minified() string {
+// Minified is the text that the hash is of.
+func (s Source) Minified() string {
 	if s.node == nil {
 		return ""
 	}

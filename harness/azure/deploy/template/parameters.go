@@ -77,9 +77,6 @@ func (t *Template) given(s *Scope, name string, given map[string]any) (any, erro
 	if own != nil && !isHolder {
 		return nil, errorf("Error converting value '%s' to type 'Azure.Deployments.Core.Definitions.DeploymentParameterDefinition'. Path 'properties.parameters.%s'.", kind(own), name)
 	}
-	if r, secret := lookup(holder, "reference"); secret && r != nil {
-		return nil, errorf("The parameter '%s' is a reference to a key vault, which is not one of the twin's: give its value.", name)
-	}
 	if v, _ := lookup(holder, "value"); v != nil {
 		return v, nil
 	}
