@@ -101,6 +101,9 @@ func (c *cellRun) load(ctx context.Context) error {
 	if c.observer, err = observe.NewObserver(target); err != nil {
 		return err
 	}
+	for _, r := range c.outline.remedies {
+		r.Target, r.Observer = c.target, c.observer
+	}
 	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started
 	if target.Client != nil {
 		if err := errors.Join(c.arm(ctx), c.mark(ctx)); err != nil {
@@ -226,6 +229,18 @@ func (c *cellRun) recovered(ctx context.Context, ch *choice) error {
 	return g.AwaitRecovered(ctx, c.env())
 }
 
+// mended says that a runbook has ended the fault, and sees whether it is over.
+func (c *cellRun) mended(ctx context.Context, ch *choice) error {
+	g, err := c.begun(ch)
+	if err != nil {
+		return err
+	}
+	if err := g.Mended(); err != nil {
+		return err
+	}
+	return g.AwaitRecovered(ctx, c.env())
+}
+
 // lookWithin is how long a fault that is over is looked at while its step goes on.
 const lookWithin = time.Minute
 
@@ -299,7 +314,7 @@ func (c *cellRun) gather(ctx context.Context) {
 	}
 	for _, it := range c.outline.items {
 		if len(it.kills) > 0 {
-			c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, driverSteps(c.driverDir()))...)
+			c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, driverSteps(c.driverDir(&it)))...)
 			continue
 		}
 		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)

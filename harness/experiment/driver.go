@@ -90,32 +90,46 @@ func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, erro
 	for _, n := range matched {
 		out = append(out, kill{step: n, ended: true})
 	}
+	order := names
 	names = names[:max(0, len(names)-2)] // after verify and autoscaler/resume there is nothing left to be killed in
 	for range d.Random {
 		step := names[rng.IntN(len(names))]
 		out = append(out, kill{step: step, delay: time.Duration(rng.Int64N(int64(longest(step)))).Round(10 * time.Millisecond)})
 	}
-	slices.SortStableFunc(out, func(a, b kill) int { return slices.Index(names, a.step) - slices.Index(names, b.step) }) // each run goes further than the one before
+	slices.SortStableFunc(out, func(a, b kill) int { return slices.Index(order, a.step) - slices.Index(order, b.step) }) // each run goes further than the one before
 	return out, nil
 }
 
 // driverDir is where the process keeps its journal and its snapshots.
-func (c *cellRun) driverDir() string {
-	return filepath.Join(c.options.Out, "driver", c.outline.cell.Label)
+func (c *cellRun) driverDir(it *item) string {
+	dir := filepath.Join(c.options.Out, "driver", c.outline.cell.Label)
+	if it.remedy != nil {
+		dir = filepath.Join(dir, it.remedy.Spec.Runbook)
+	}
+	return dir
 }
 
-// drive runs the upgrade in a process of its own, until the kill's moment or to its end.
+// driver is the command that does the step, and its settings.
+func (it *item) driver() (args []string, spec any) {
+	if it.remedy != nil {
+		return []string{"remedy", it.remedy.Spec.Runbook}, it.remedy.Spec
+	}
+	return []string{"upgrade"}, it.upgrade.Spec
+}
+
+// drive runs the upgrade or the remedy in a process of its own, until the kill's moment or to its end.
 func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
-	spec, err := json.Marshal(it.upgrade.Spec)
+	args, settings := it.driver()
+	spec, err := json.Marshal(settings)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)
 	}
-	dir := c.driverDir()
-	specFile := filepath.Join(dir, "spec.json")
+	dir := c.driverDir(it)
+	specFile := filepath.Join(dir, "asked.json") // spec.json is the process's own
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(specFile, spec, 0o600)); err != nil {
 		return fmt.Errorf("driver: %w", err)
 	}
-	cmd := c.options.Drydock(ctx, "upgrade", "--name", c.topology().Name, "--spec", specFile, "--of-run", "--out", dir)
+	cmd := c.options.Drydock(ctx, append(args, "--name", c.topology().Name, "--spec", specFile, "--of-run", "--out", dir)...)
 	out, err := os.OpenFile(filepath.Join(dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)
@@ -129,16 +143,16 @@ func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	if k == nil {
-		return c.driverEnded(<-ended)
+		return driverEnded(dir, <-ended)
 	}
-	return c.killDriver(ctx, cmd, ended, k, begun)
+	return c.killDriver(ctx, dir, cmd, ended, k, begun)
 }
 
-func (c *cellRun) driverEnded(err error) error {
+func driverEnded(dir string, err error) error {
 	if err == nil {
 		return nil
 	}
-	raw, _ := os.ReadFile(filepath.Join(c.driverDir(), "output.log"))
+	raw, _ := os.ReadFile(filepath.Join(dir, "output.log"))
 	const tail = 1500
 	return fmt.Errorf("driver: %w:\n%s", err, raw[max(0, len(raw)-tail):])
 }
@@ -147,9 +161,9 @@ func (c *cellRun) driverEnded(err error) error {
 const driverWithin = 30 * time.Minute
 
 // killDriver waits for the moment and kills. The receipt says what was seen: the last step in the process's journal, and its end by the signal.
-func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan error, k *kill, begun time.Time) error {
+func (c *cellRun) killDriver(ctx context.Context, dir string, cmd *exec.Cmd, ended chan error, k *kill, begun time.Time) error {
 	receipt := plan.Receipt{
-		ID: c.killID(k), Fault: driverKill, Target: k.step, Machines: []string{}, State: plan.NotInjected, Evidence: []plan.Evidence{}, Armed: begun,
+		ID: c.killID(k), Fault: driverKill, Target: k.step, Machines: []string{}, State: plan.NotInjected, Evidence: []plan.Evidence{}, Armed: begun, Error: "the process ended by itself as it was to be killed",
 	}
 	finished := false
 	err := cluster.Await(ctx, k.String(), cluster.Wait{For: driverWithin, Every: 50 * time.Millisecond}, func(context.Context) error {
@@ -159,7 +173,7 @@ func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan erro
 			ended <- err
 			return nil
 		default:
-			return k.reached(c.driverDir(), begun)
+			return k.reached(dir, begun)
 		}
 	})
 	if err == nil && !finished && k.delay > 0 {
@@ -175,9 +189,12 @@ func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan erro
 		endErr := <-ended
 		receipt.Error = "the process had ended before its moment came"
 		c.kills = append(c.kills, receipt)
-		return errors.Join(c.driverEnded(endErr), c.journal.Write("receipt-driver", receipt))
+		return errors.Join(driverEnded(dir, endErr), c.journal.Write("receipt-driver", receipt))
 	}
 	killErr := cmd.Process.Kill()
+	if errors.Is(killErr, os.ErrProcessDone) { // which the receipt tells
+		killErr = nil
+	}
 	endErr := <-ended
 	var exit *exec.ExitError
 	switch {
@@ -186,7 +203,8 @@ func (c *cellRun) killDriver(ctx context.Context, cmd *exec.Cmd, ended chan erro
 	case errors.As(endErr, &exit):
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			receipt.State, receipt.EffectiveAt, receipt.ClearedAt = plan.Confirmed, time.Now(), time.Now()
-			receipt.Evidence = append(receipt.Evidence, plan.Evidence{Time: time.Now(), Observer: "wait", Saw: fmt.Sprintf("process %d ended by SIGKILL, the last entry of its journal is %s", cmd.Process.Pid, lastStep(c.driverDir()))})
+			receipt.Error = ""
+			receipt.Evidence = append(receipt.Evidence, plan.Evidence{Time: time.Now(), Observer: "wait", Saw: fmt.Sprintf("process %d ended by SIGKILL, the last entry of its journal is %s", cmd.Process.Pid, lastStep(dir))})
 		}
 	}
 	c.kills = append(c.kills, receipt)

@@ -16,10 +16,10 @@ import (
 	"drydock.dev/drydock/harness/upgrade"
 )
 
-// What an upgrade may be expected to do instead of succeeding. The error must then contain the text of says.
+// What an upgrade or a remedy may be expected to do instead of succeeding. The error must then contain the text of says.
 const (
 	ExpectRefused = "refused" // not begun: nothing was touched
-	ExpectFailed  = "failed"  // stopped, and the machine it failed on rolled back
+	ExpectFailed  = "failed"  // stopped; the machine an upgrade failed on is rolled back
 )
 
 // absorb turns the failure that was wanted into a success, and everything else into a failure: the other failure, one that says something else, and one
@@ -28,14 +28,14 @@ func (it *item) absorb(group *plan.Step, err error, done []plan.StepDone) error 
 	refused := errors.Is(err, plan.ErrRefused)
 	switch {
 	case err == nil:
-		return fmt.Errorf("the upgrade should have been %s, and succeeded", it.step.Expect)
+		return fmt.Errorf("the %s should have been %s, and succeeded", group.Name, it.step.Expect)
 	case it.step.Expect == ExpectRefused && !refused:
-		return fmt.Errorf("the upgrade should have been refused before anything was touched: %w", err)
+		return fmt.Errorf("the %s should have been refused before anything was touched: %w", group.Name, err)
 	case it.step.Expect == ExpectFailed && refused:
-		return fmt.Errorf("the upgrade should have failed on its way and was refused before anything was touched: %w", err)
+		return fmt.Errorf("the %s should have failed on its way and was refused before anything was touched: %w", group.Name, err)
 	case !strings.Contains(err.Error(), it.step.Says):
-		return fmt.Errorf("the upgrade was %s as expected, but does not say %q: %w", it.step.Expect, it.step.Says, err)
-	case it.step.Expect == ExpectFailed && it.upgrade.Spec.Strategy != upgrade.Command: // somebody else's program is nobody's to roll back
+		return fmt.Errorf("the %s was %s as expected, but does not say %q: %w", group.Name, it.step.Expect, it.step.Says, err)
+	case it.step.Expect == ExpectFailed && it.upgrade != nil && it.upgrade.Spec.Strategy != upgrade.Command: // somebody else's program is nobody's to roll back
 		return rolledBack(group, done)
 	default:
 		return nil

@@ -43,7 +43,7 @@ func TestFaultsArePlacedWhereTheyAreAllowed(t *testing.T) {
 		"one within the other's group":        {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader, for: 5s}}", twoAt("worker/during-1", "worker/1/before-drain"), "a quorum is 2"},
 		"upon a line, during a step":          {"control-plane/2/before-kubelet, etcdMemberCrash: {target: leader", "worker/1/during-drain, when: {log: x, of: kubelet}, etcdMemberCrash: {target: leader", ""},
 		"upon a line, before a step":          {"control-plane/2/before-kubelet,", "control-plane/2/before-kubelet, when: {log: x, of: kubelet},", "when is of a fault during a step"},
-		"after a while":                       {"control-plane/2/before-kubelet,", "control-plane/2/before-kubelet, after: 3s,", "at an upgrade's steps say at"},
+		"after a while":                       {"control-plane/2/before-kubelet,", "control-plane/2/before-kubelet, after: 3s,", "at the steps of an upgrade or a remedy say at"},
 		"an unknown step":                     {"before-kubelet", "before-coffee", `matches no step; known: preflight`},
 		"an unknown fault":                    {"etcdMemberCrash", "meteor", `unknown fault "meteor"`},
 		"no step":                             {"at: control-plane/2/before-kubelet, ", "", "at is missing"},

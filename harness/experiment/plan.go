@@ -10,6 +10,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/upgrade"
 )
 
@@ -20,7 +21,8 @@ type outline struct {
 	items    []item    // one a step of the scenario
 	faults   []*choice // in the order of the plan
 	upgrades []*upgrade.Upgrade
-	kills    int // of the processes that upgrade
+	remedies []*remedy.Remedy
+	kills    int // of the processes that upgrade or mend
 }
 
 // item is one step of the scenario with its choices.
@@ -28,9 +30,10 @@ type item struct {
 	step    Step
 	faults  *series
 	upgrade *upgrade.Upgrade
+	remedy  *remedy.Remedy
 	from    string       // the version the cluster has before the upgrade
 	refused error        // why the policy refuses the upgrade, where that is expected
-	steps   []*plan.Step // the upgrade's
+	steps   []*plan.Step // the upgrade's, or the remedy's
 	placed  []placement
 	kills   []kill
 }
@@ -47,6 +50,8 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 		switch {
 		case st.Storm != nil:
 			it.faults, err = st.Storm.choose(cell, rng)
+		case st.Remedy != nil:
+			err = o.chooseRemedy(&it, rng)
 		case st.Upgrade == nil && (st.Fault != nil || len(st.Faults) > 0):
 			it.faults, err = chooseSeries(st, cell, rng)
 		case st.Upgrade != nil:
@@ -119,9 +124,19 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 		return from, cluster.Usagef("the upgrade cannot be done here, %s; with strategy: command your own program does it", why)
 	}
 	o.upgrades = append(o.upgrades, it.upgrade)
-	steps := it.upgrade.Steps()
-	if it.kills, err = chooseKills(it.step.KillDriver, steps, rng); err != nil {
+	if err := o.disturb(it, it.upgrade.Steps(), rng); err != nil {
 		return from, err
+	}
+	if it.step.Expect == "" {
+		from = spec.To
+	}
+	return from, nil
+}
+
+// disturb chooses what happens in the middle of a procedure's steps: the kills of its process, and faults.
+func (o *outline) disturb(it *item, steps []*plan.Step, rng *rand.Rand) (err error) {
+	if it.kills, err = chooseKills(it.step.KillDriver, steps, rng); err != nil {
+		return err
 	}
 	for i := range it.kills {
 		o.kills++
@@ -130,15 +145,12 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 	for _, p := range it.step.Faults {
 		placed, err := place(p, steps, o.cell, it.placed, rng)
 		if err != nil {
-			return from, err
+			return err
 		}
 		it.placed = append(it.placed, placed...)
 	}
 	it.steps = steps
-	if it.step.Expect == "" {
-		from = spec.To
-	}
-	return from, nil
+	return nil
 }
 
 // Plan is the plan of every cell, without anything to run in it: for printing. It is of no provider: machines are called as the lab's and can do
@@ -207,6 +219,7 @@ type actions interface {
 	hold(ctx context.Context, c *choice) error
 	recover(ctx context.Context, c *choice) error
 	recovered(ctx context.Context, c *choice) error
+	mended(ctx context.Context, c *choice) error
 	seeRecovered(ctx context.Context, c *choice) error
 	budget(ctx context.Context, minAvailable int32) error
 	refuse(ctx context.Context, it *item) error
@@ -241,6 +254,8 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
+	case st.Remedy != nil:
+		return it.remedyStep(a)
 	default:
 		return it.faults.steps(o, a)
 	}
@@ -259,6 +274,7 @@ func (*inert) effective(context.Context, *choice) error     { return nil }
 func (*inert) hold(context.Context, *choice) error          { return nil }
 func (*inert) recover(context.Context, *choice) error       { return nil }
 func (*inert) recovered(context.Context, *choice) error     { return nil }
+func (*inert) mended(context.Context, *choice) error        { return nil }
 func (*inert) seeRecovered(context.Context, *choice) error  { return nil }
 func (*inert) budget(context.Context, int32) error          { return nil }
 func (*inert) refuse(context.Context, *item) error          { return nil }

@@ -168,7 +168,7 @@ func (c *cellRun) evidence() *Evidence {
 		}
 	}
 	e.Planned, e.Receipts = append(e.Planned, c.plannedKills()...), append(e.Receipts, c.kills...)
-	if len(c.outline.upgrades) > 0 {
+	if len(c.outline.upgrades)+len(c.outline.remedies) > 0 {
 		e.Upgrade = c.upgradeSteps()
 	}
 	return e

@@ -19,6 +19,7 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/subject"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/scenarios"
@@ -79,7 +80,7 @@ type Matrix struct {
 	EtcdMembers []int `yaml:"etcdMembers"`
 }
 
-// Step is one thing that happens: a fault, several at the same time, a storm of them, an upgrade, a change of the workload's budget, or time that passes under load.
+// Step is one thing that happens: a fault, several at the same time, a storm of them, an upgrade, a remedy, a change of the workload's budget, or time that passes under load.
 type Step struct {
 	Observe    time.Duration      `yaml:"observe"`
 	Fault      *Fault             `yaml:"fault"`
@@ -89,11 +90,12 @@ type Step struct {
 	Calm       time.Duration      `yaml:"calm"`  // from the end of one time to the next
 	Storm      *Storm             `yaml:"storm"`
 	Upgrade    *upgrade.Spec      `yaml:"upgrade"`
-	Faults     []Placed           `yaml:"faults"`     // at the upgrade's steps; without one, at the same time
-	KillDriver KillDriver         `yaml:"killDriver"` // the process that upgrades is killed
+	Faults     []Placed           `yaml:"faults"`     // at the upgrade's or the remedy's steps; without one, at the same time
+	KillDriver KillDriver         `yaml:"killDriver"` // the process that upgrades or mends is killed
+	Remedy     *remedy.Spec       `yaml:"remedy"`     // a runbook; with fault it is what ends it
 	Workload   *load.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
-	Expect     string             `yaml:"expect"`     // of a fault quorumLost, of an upgrade refused or failed: the scenario wants it
-	Says       string             `yaml:"says"`       // what a refused or failed upgrade's error must contain
+	Expect     string             `yaml:"expect"`     // of a fault quorumLost, of an upgrade or a remedy refused or failed: the scenario wants it
+	Says       string             `yaml:"says"`       // what the error of a refused or failed upgrade or remedy must contain
 }
 
 // ExpectQuorumLost allows a fault that leaves no quorum.
@@ -159,11 +161,12 @@ func explain(err error) string {
 		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
 		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
-		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, killDriver, workload, expect, says"},
+		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, remedy, killDriver, workload, expect, says"},
 		{"experiment.Event", "log, ack, metric, above, of, on, within"},
 		{"experiment.Storm", "for, faults, hold, calm"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
+		{"remedy.Spec", remedy.Spec{}.Fields()},
 		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
 		{"load.Existing", "namespace, service, path"},
 		{"health.Params", "maxGap, maxErrors, members, version, of"},
@@ -265,30 +268,40 @@ func (s *Scenario) validateWorkload() error {
 	return nil
 }
 
+// procedure reports whether the step is carried out by steps of its own, which faults can be placed at.
+func (st Step) procedure() bool { return st.Upgrade != nil || st.Remedy != nil }
+
 func (st Step) validate() error {
 	kinds := 0
-	for _, set := range []bool{st.Fault != nil, st.Observe != 0, st.Upgrade != nil, st.Workload != nil, st.Storm != nil, st.Upgrade == nil && len(st.Faults) > 0} {
+	for _, set := range []bool{
+		st.Fault != nil && st.Remedy == nil, st.Observe != 0, st.Upgrade != nil, st.Remedy != nil, st.Workload != nil, st.Storm != nil, !st.procedure() && len(st.Faults) > 0,
+	} {
 		if set {
 			kinds++
 		}
 	}
 	expects := []string{"", ExpectQuorumLost, ExpectWritesRefused}
-	if st.Upgrade != nil {
+	if st.procedure() {
 		expects = []string{"", ExpectRefused, ExpectFailed}
+	}
+	if st.Remedy != nil && st.Fault != nil {
+		expects = append(expects, ExpectQuorumLost, ExpectWritesRefused)
 	}
 	switch {
 	case kinds != 1:
-		return errors.New("want one of fault, faults, storm, upgrade, workload and observe")
+		return errors.New("want one of fault, faults, storm, upgrade, remedy, workload and observe; a fault beside a remedy is what it mends")
 	case st.Workload != nil && (st.Workload.Existing != nil || len(st.Workload.Kinds) > 0):
 		return errors.New("workload: only its minAvailable can change; existing and kinds belong to spec.workload")
 	case st.Observe < 0:
 		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
 	case !slices.Contains(expects, st.Expect):
 		return fmt.Errorf("expect is %q; known here: %s", st.Expect, strings.Join(expects[1:], ", "))
-	case st.Upgrade == nil && (st.KillDriver != KillDriver{} || st.Says != ""):
-		return errors.New("killDriver and says belong to an upgrade")
-	case st.Upgrade != nil && st.Expect != "" && st.Says == "":
+	case !st.procedure() && (st.KillDriver != KillDriver{} || st.Says != ""):
+		return errors.New("killDriver and says belong to an upgrade or a remedy")
+	case slices.Contains([]string{ExpectRefused, ExpectFailed}, st.Expect) && st.Says == "":
 		return fmt.Errorf("expect: %s needs says: a part of the error, so that another failure does not pass for it", st.Expect)
+	case st.Remedy != nil && st.Fault != nil && !st.Fault.until:
+		return errors.New("for belongs to a fault that ends by itself: beside a remedy it holds until it is mended")
 	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
 		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
 	}

@@ -253,7 +253,7 @@ func at(do func(context.Context, *choice) error, c *choice) func(context.Context
 
 // validateFaults refuses what does not belong together of a step with faults.
 func (st Step) validateFaults() error {
-	several := st.Upgrade == nil && len(st.Faults) > 0
+	several := !st.procedure() && len(st.Faults) > 0
 	if st.When != nil {
 		if st.Fault == nil {
 			return errors.New("when belongs to a fault: of several, say it of each")
@@ -273,11 +273,11 @@ func (st Step) validateFaults() error {
 		return errors.New("during and expect of several faults are said of each")
 	case st.Fault == nil && len(st.During) > 0: // it would be asked for, and never made
 		return errors.New("during belongs to a fault")
-	case st.Fault == nil && st.Upgrade == nil && st.Expect != "":
-		return errors.New("expect belongs to a fault or an upgrade")
+	case st.Fault == nil && !st.procedure() && st.Expect != "":
+		return errors.New("expect belongs to a fault, an upgrade or a remedy")
 	}
 	for _, p := range st.Faults {
-		if err := p.validate(st.Upgrade != nil); err != nil {
+		if err := p.validate(st.procedure()); err != nil {
 			return fmt.Errorf("line %d: %w", p.line, err)
 		}
 	}
@@ -285,19 +285,19 @@ func (st Step) validateFaults() error {
 }
 
 // validate refuses what has no meaning where the fault is: at a step of an upgrade, or beside others.
-func (p Placed) validate(upgrade bool) error {
+func (p Placed) validate(procedure bool) error {
 	phase, _ := selector(p.At)
 	switch {
 	case !slices.Contains([]string{"", ExpectQuorumLost, ExpectWritesRefused}, p.Expect):
 		return fmt.Errorf("expect is %q; known: %s, %s", p.Expect, ExpectQuorumLost, ExpectWritesRefused)
-	case upgrade && p.At == "":
-		return errors.New("at is missing: the step of the upgrade")
-	case upgrade && p.After != 0:
-		return errors.New("after is from the beginning of a step with several faults; at an upgrade's steps say at")
-	case upgrade && p.When != nil && (phase != during || p.Fault.until || p.Fault.latent()):
+	case procedure && p.At == "":
+		return errors.New("at is missing: the step of the upgrade or the remedy")
+	case procedure && p.After != 0:
+		return errors.New("after is from the beginning of a step with several faults; at the steps of an upgrade or a remedy say at")
+	case procedure && p.When != nil && (phase != during || p.Fault.until || p.Fault.latent()):
 		return errors.New("when is of a fault during a step that has an effect of its own, and says for how long")
-	case !upgrade && (p.At != "" || p.Every):
-		return errors.New("at and every name steps of an upgrade, and there is none")
+	case !procedure && (p.At != "" || p.Every):
+		return errors.New("at and every name steps of an upgrade or a remedy, and there is none")
 	case p.After < 0:
 		return fmt.Errorf("after is %s; it cannot be negative", p.After)
 	}

@@ -22,6 +22,12 @@ func (it *item) upgradeStep(a actions) *plan.Step {
 		return &plan.Step{Name: "upgrade to " + it.step.Upgrade.To, About: "must be refused: " + it.step.Says, Run: func(ctx context.Context) error { return a.refuse(ctx, it) }}
 	}
 	group := &plan.Step{Name: "upgrade", About: it.upgrade.Describe()}
+	it.carriedOut(group, a)
+	return group
+}
+
+// carriedOut fills a group with the steps of a procedure and the faults woven in, or with the process that does it and is killed.
+func (it *item) carriedOut(group *plan.Step, a actions) {
 	if len(it.kills) > 0 {
 		group.About += ", by a process that is killed and started again"
 		for i := range it.kills {
@@ -29,17 +35,16 @@ func (it *item) upgradeStep(a actions) *plan.Step {
 			group.Children = append(group.Children, &plan.Step{Name: k.String(), Run: func(ctx context.Context) error { return a.drive(ctx, it, k) }})
 		}
 		group.Children = append(group.Children, &plan.Step{Name: "run it to its end", Run: func(ctx context.Context) error { return a.drive(ctx, it, nil) }})
-		return group
+		return
 	}
 	group.Children = it.steps
 	for _, p := range it.placed {
 		group.Children = weave(group.Children, p, a)
 	}
-	if it.step.Expect != "" {
+	if it.step.Says != "" {
 		group.About += "; must be " + it.step.Expect + ", saying: " + it.step.Says
 		group.Absorb = func(err error, done []plan.StepDone) error { return it.absorb(group, err, done) }
 	}
-	return group
 }
 
 // budget changes how many replicas the workload must keep.
@@ -118,14 +123,14 @@ func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []
 	return time.Time{}
 }
 
-// upgradeSteps are the steps of the run's upgrades that have run, whichever process did them.
+// upgradeSteps are the steps of the run's upgrades and remedies that have run, whichever process did them.
 func (c *cellRun) upgradeSteps() []plan.StepDone {
 	names := map[string]bool{}
 	var out []plan.StepDone
 	for _, it := range c.outline.items {
 		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { names[s.Name] = s.Run != nil })
 		if len(it.kills) > 0 {
-			out = append(out, driverSteps(c.driverDir())...)
+			out = append(out, driverSteps(c.driverDir(&it))...)
 		}
 	}
 	for _, d := range c.runner.Done() {

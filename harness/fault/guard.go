@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -242,13 +241,18 @@ func (g *Guard) AwaitEffective(ctx context.Context, e *Env) error {
 	return g.enter(Effective)
 }
 
-// Recover undoes the fault; idempotent, and a no-op before Inject.
-func (g *Guard) Recover(ctx context.Context, e *Env) error {
+// Mended says that somebody else has ended the fault, as a runbook does: nothing is undone, and AwaitRecovered sees whether it is over. Where it is not,
+// Recover undoes it after all.
+func (g *Guard) Mended() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == Planned || g.state == Cleared {
 		return nil
 	}
+	return g.recovering()
+}
+
+func (g *Guard) recovering() error {
 	if err := g.expect(Armed, Effective, Recovering); err != nil {
 		return err
 	}
@@ -261,6 +265,19 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	}
 	if confirmed && !g.Null {
 		g.receipt.State = plan.Confirmed // until its end is not seen
+	}
+	return nil
+}
+
+// Recover undoes the fault; idempotent, and a no-op before Inject.
+func (g *Guard) Recover(ctx context.Context, e *Env) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == Planned || g.state == Cleared {
+		return nil
+	}
+	if err := g.recovering(); err != nil {
+		return err
 	}
 	if g.Null {
 		return nil
@@ -352,43 +369,4 @@ func (g *Guard) LookRecovered(ctx context.Context, e *Env) error {
 	}
 	g.release(e)
 	return nil
-}
-
-// Where is what the fault is on, in words.
-func (g *Guard) Where() string { return where(g.Receipt().Machines) }
-
-func where(machines []string) string {
-	if len(machines) == 0 {
-		return "the cluster"
-	}
-	return strings.Join(machines, ", ")
-}
-
-// Receipt is the receipt as it stands.
-func (g *Guard) Receipt() plan.Receipt {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.receipt
-}
-
-// Refused is what undoing the fault answered when it failed; empty when it did not.
-func (g *Guard) Refused() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.refused
-}
-
-// ClearedSeen is when all was seen to be as before; zero when it was not.
-func (g *Guard) ClearedSeen() time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.seen
-}
-
-// Gone closes a fault whose cluster no longer exists: there is nothing left to undo it on.
-func (g *Guard) Gone(why string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.receipt.State, g.receipt.Error = plan.NotInjected, why
-	return g.enter(Cleared)
 }

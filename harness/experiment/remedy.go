@@ -1,0 +1,69 @@
+package experiment
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy"
+)
+
+// chooseRemedy builds the remedy, and the fault that it is to mend.
+func (o *outline) chooseRemedy(it *item, rng *rand.Rand) (err error) {
+	st := &it.step
+	if it.remedy, err = remedy.New(*st.Remedy, o.cell.Topology); err != nil {
+		return err
+	}
+	if why := o.cell.Lacks.Why(it.remedy.Needs()...); why != "" {
+		return cluster.Usagef("remedy %s cannot be done here, %s", st.Remedy.Runbook, why)
+	}
+	o.remedies = append(o.remedies, it.remedy)
+	if st.Fault != nil {
+		if it.faults, err = chooseSeries(it.symptom(), o.cell, rng); err != nil {
+			return err
+		}
+	}
+	return o.disturb(it, it.remedy.Steps(), rng)
+}
+
+// symptom is the step of the fault alone.
+func (it *item) symptom() Step {
+	st := Step{Fault: it.step.Fault, During: it.step.During}
+	if it.step.Says == "" { // else it is the remedy's outcome that is expected
+		st.Expect = it.step.Expect
+	}
+	return st
+}
+
+// remedyStep is the remedy with its faults woven in. The fault that it is to mend begins first, and nobody undoes it but the remedy; only where that has
+// failed is it undone at the end.
+func (it *item) remedyStep(a actions) *plan.Step {
+	group := &plan.Step{Name: "remedy", About: it.remedy.Describe()}
+	it.carriedOut(group, a)
+	if it.faults == nil {
+		return group
+	}
+	c := it.faults.faults()[0]
+	switch {
+	case c.lacks != "":
+		return lacking(c)
+	case it.step.Says != "": // refused, or failed: the fault is nobody's to mend but its own
+		c.step = &plan.Step{Name: group.Name + " of what it must not mend", About: c.spec.DescribeUntil("the remedy has ended")}
+		c.step.Children = []*plan.Step{
+			{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}, group,
+			{Name: "recover", Run: at(a.recover, c), Cleanup: true}, {Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
+		}
+		return c.step
+	}
+	c.step = &plan.Step{Name: group.Name + " of a fault", About: c.spec.DescribeUntil("the remedy has mended it")}
+	c.step.Children = []*plan.Step{
+		{Name: "inject", Run: at(a.inject, c)},
+		{Name: "await its effect", Run: at(a.effective, c)},
+		group,
+		{Name: "see it mended", Run: func(ctx context.Context) error { return a.mended(ctx, c) }},
+		{Name: "recover what the remedy has not", Run: at(a.recover, c), Cleanup: true},
+		{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
+	}
+	return c.step
+}
