@@ -137,8 +137,10 @@ func note(all map[string]*drawn, p *throttle.Policy, c arm.Call, at float64) {
 	one, thing := everybody, everybody
 	one.Principal, thing.Resource = c.Principal, limited(c)
 	own := p.Gateway.Subscription.Of(kind)
-	draw("gateway/"+kind, "principal", one, own)
-	if p.Gateway.GlobalFactor > 0 {
+	if !own.Unlimited {
+		draw("gateway/"+kind, "principal", one, own)
+	}
+	if p.Gateway.GlobalFactor > 0 && !own.Unlimited {
 		draw("gateway/"+kind, "subscription", everybody, own.Times(p.Gateway.GlobalFactor))
 	}
 	everybody.Region, thing.Region = cmp.Or(c.Location, c.Region), cmp.Or(c.Location, c.Region)

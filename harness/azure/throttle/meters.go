@@ -81,6 +81,9 @@ func headersOf(kind string) gatewayHeaders {
 // Gateway draws a call on the gateway's budgets: all of them or none.
 func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
 	g := t.policy.Gateway
+	if g.of(s, kind).Unlimited {
+		return nil, nil
+	}
 	var buf [2]draw
 	draws, told := buf[:0], headersOf(kind)
 	if s.Subscription == "" {
@@ -108,6 +111,14 @@ func (t *Meters) Gateway(s Subject, kind string) ([]Remaining, *Rejection) {
 		r.Gateway = true
 	}
 	return left, r
+}
+
+// of is the limit of a subject's budget.
+func (g GatewayPolicy) of(s Subject, kind string) Limit {
+	if s.Subscription == "" {
+		return g.Tenant.Of(kind)
+	}
+	return g.Subscription.Of(kind)
 }
 
 // Provider draws a call on the resource provider's policies for the operation; resource is what those of single resources count it for, empty for none.
@@ -190,7 +201,7 @@ func (t *Meters) draw(s Subject, draws []draw, forced int) ([]Remaining, *Reject
 		r.Wait = s.Refuse.Wait
 	} else {
 		m.reject(now, t.hostile)
-		r.Wait = m.wait(now)
+		r.Wait = max(m.wait(now), d.limit.RetryAfter)
 	}
 	if d.limit.Window > 0 && m.used > 0 {
 		r.Start = m.begun

@@ -55,3 +55,37 @@ func TestThePartsOfAPolicyShareALimit(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsUnlimitedIsNotCountedAndRetryAfterIsAtLeastWhatIsToldOfIt(t *testing.T) {
+	p, err := ParsePolicy([]byte(`
+name: x
+gateway:
+  subscription: {reads: {unlimited: true}, writes: {capacity: 1, refill: 10, per: 1s, retryAfter: 12s}, deletes: {unlimited: true}}
+  tenant: {reads: {unlimited: true}, writes: {unlimited: true}, deletes: {unlimited: true}}
+  globalFactor: 2
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := arm.NewVirtualClock(time.Unix(0, 0))
+	m, s := New(clock, p, false), Subject{Region: "r", Subscription: "s", Principal: "p"}
+	for range 100_000 {
+		if left, r := m.Gateway(s, "reads"); r != nil || len(left) > 0 {
+			t.Fatalf("%v %+v", left, r)
+		}
+	}
+	m.Gateway(s, "writes")
+	if _, r := m.Gateway(s, "writes"); r == nil || r.Answer(clock, s).Header["Retry-After"] != "12" {
+		t.Errorf("%+v", r)
+	}
+	clock.Advance(100 * time.Millisecond)
+	if _, r := m.Gateway(s, "writes"); r != nil {
+		t.Errorf("what is told is not what is done: %+v", r)
+	}
+	for _, bad := range []string{"{unlimited: true, capacity: 3}", "{capacity: 1, window: 1m, retryAfter: -1s}", "{}"} {
+		text := "gateway: {subscription: {reads: " + bad + "}}"
+		if _, err := ParsePolicy([]byte(text)); err == nil {
+			t.Errorf("%s: no error", text)
+		}
+	}
+}

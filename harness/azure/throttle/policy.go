@@ -20,12 +20,16 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// Limit is a token bucket (capacity, refill, per) or a window with a count (capacity, window).
+// Limit is a token bucket (capacity, refill, per), a window with a count (capacity, window), or none.
 type Limit struct {
 	Capacity int           `yaml:"capacity" json:"capacity"`                 // tokens when full, or calls in a window
 	Refill   float64       `yaml:"refill,omitempty" json:"refill,omitempty"` // tokens in Per
 	Per      time.Duration `yaml:"per,omitempty" json:"per,omitempty"`       // of Refill
 	Window   time.Duration `yaml:"window,omitempty" json:"window,omitempty"` // begins with its first call
+	// Unlimited says that there is none, of the gateway's, which are all to be named: nothing is counted, and no header tells what is left.
+	Unlimited bool `yaml:"unlimited,omitempty" json:"unlimited,omitempty"`
+	// RetryAfter is the least that is told with a 429; 0: until a call would pass.
+	RetryAfter time.Duration `yaml:"retryAfter,omitempty" json:"retryAfter,omitempty"`
 }
 
 // Rate is tokens in a second, of a bucket.
@@ -51,6 +55,12 @@ func (l Limit) Times(n int) Limit {
 
 func (l Limit) check() error {
 	switch {
+	case l.Unlimited && l != (Limit{Unlimited: true}):
+		return errors.New("unlimited goes with nothing else")
+	case l.Unlimited:
+		return nil
+	case l.RetryAfter < 0:
+		return fmt.Errorf("retryAfter is %s; 0 or more", l.RetryAfter)
 	case l.Capacity < 1:
 		return fmt.Errorf("capacity is %d; at least 1", l.Capacity)
 	case l.Window > 0 && (l.Refill != 0 || l.Per != 0):
@@ -206,6 +216,9 @@ func (p ProviderPolicy) check() error {
 	for name, l := range map[string]*Limit{"resource": p.Resource, "subscription": p.Subscription} {
 		if l == nil {
 			continue
+		}
+		if l.Unlimited {
+			return fmt.Errorf("%s: unlimited: leave it out", name)
 		}
 		if err := l.check(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
