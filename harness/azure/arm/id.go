@@ -179,6 +179,31 @@ func (id ID) Top(n int) ID {
 	return id
 }
 
+// Poll names the kind of poll a path is, as policies select it; empty: it is none.
+func (id ID) Poll() string {
+	if id.Collection() || len(id.Types) == 0 {
+		return ""
+	}
+	last := id.Types[len(id.Types)-1]
+	first := strings.EqualFold(id.Types[0], "locations")
+	switch {
+	case strings.EqualFold(last, "operationstatuses"):
+		return "Microsoft.Resources/deployments/operationStatuses"
+	case strings.EqualFold(last, "operationresults") && len(id.Types) == 1:
+		return "operationResults"
+	case first && strings.EqualFold(last, "diskoperations"):
+		return "Microsoft.Compute/locations/DiskOperations"
+	case first && (strings.EqualFold(last, "operations") || strings.EqualFold(last, "operationresults")):
+		for _, known := range []string{"Microsoft.Compute", "Microsoft.Network"} {
+			if strings.EqualFold(known, id.Provider) {
+				return known + "/locations/operations"
+			}
+		}
+		return "locations/operations"
+	}
+	return ""
+}
+
 // String is the path again.
 func (id ID) String() string {
 	var buf [256]byte

@@ -10,7 +10,7 @@ import (
 // Route finds the type of a path. A POST ends in an action of a type.
 func (e *Engine) Route(r *Request) *arm.Error {
 	id := r.ID
-	if poll := pollOf(id); poll != "" {
+	if poll := id.Poll(); poll != "" {
 		r.Type, r.Call.Poll = &Type{Name: poll}, true
 		return nil
 	}
@@ -41,31 +41,6 @@ func (e *Engine) unused(r *Request) *arm.Error {
 		return nil
 	}
 	return e.view().Gate(r.ID, ToWrite)
-}
-
-// pollOf names the kind of poll a path is, as policies select it; empty: it is none.
-func pollOf(id arm.ID) string {
-	if id.Collection() || len(id.Types) == 0 {
-		return ""
-	}
-	last := id.Types[len(id.Types)-1]
-	first := strings.EqualFold(id.Types[0], "locations")
-	switch {
-	case strings.EqualFold(last, "operationstatuses"):
-		return "Microsoft.Resources/deployments/operationStatuses"
-	case strings.EqualFold(last, "operationresults") && len(id.Types) == 1:
-		return "operationResults"
-	case first && strings.EqualFold(last, "diskoperations"):
-		return "Microsoft.Compute/locations/DiskOperations"
-	case first && (strings.EqualFold(last, "operations") || strings.EqualFold(last, "operationresults")):
-		for _, known := range []string{"Microsoft.Compute", "Microsoft.Network"} {
-			if strings.EqualFold(known, id.Provider) {
-				return known + "/locations/operations"
-			}
-		}
-		return "locations/operations"
-	}
-	return ""
 }
 
 // Operation names what the call does, as policies and faults select it.
