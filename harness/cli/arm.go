@@ -22,7 +22,7 @@ func armCommand(o *options) *cobra.Command {
 		Use: "arm", Short: "The twin: an Azure Resource Manager for clients to be tested against, throttling included",
 		Example: "  drydock arm serve --listen 127.0.0.1:8443 --ca-out ca.pem --ready-file ready.json\n  drydock arm top --ready-file ready.json",
 	}
-	c.AddCommand(armServe(o), armProxy(), armExec(), armFault(), armState(), armClock(), armCalls(), armTop(), armBudget(), armPolicies())
+	c.AddCommand(armServe(o), armProxy(), armExec(), armFault(), armState(), armClock(), armCalls(), armTop(), armBudget(), armCalibrate(), armPolicies())
 	return c
 }
 
@@ -61,7 +61,7 @@ clock, whatever the twin's is.`,
 	fl := c.Flags()
 	fl.StringVar(&f.listen.Proxy, "proxy", "", "address of the forward proxy (default a free port beside the gateway)")
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
-	fl.StringVar(&f.timings, "timings", "", "file that says how long operations take and what clients are told of them, over what the twin has (fixtures/azure/operations.yaml is of its form)")
+	fl.StringVar(&f.timings, "timings", "", "file that says how long operations take and what clients are told of them, over what the twin has (as drydock arm calibrate writes it; fixtures/azure/operations.yaml is of its form)")
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")

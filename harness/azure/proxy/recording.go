@@ -33,6 +33,16 @@ type Exchange struct {
 	Dropped *Dropped `json:"dropped,omitempty"`
 }
 
+// Bare reports whether a token is in it: it was recorded as it is.
+func (e Exchange) Bare() bool {
+	for _, v := range e.Request["Authorization"] {
+		if v != hidden {
+			return true
+		}
+	}
+	return false
+}
+
 // Dropped is how long the bodies were that were left out, and what they said they are.
 type Dropped struct {
 	Sent string `json:"sent,omitempty"`

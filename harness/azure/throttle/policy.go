@@ -53,6 +53,29 @@ func (l Limit) Times(n int) Limit {
 	return l
 }
 
+// String says it in a few words: 250 and 25 each 1s, 1000 in 5m.
+func (l Limit) String() string {
+	switch {
+	case l.Unlimited:
+		return "no limit"
+	case l.Window > 0:
+		return fmt.Sprintf("%d in %s", l.Capacity, Short(l.Window))
+	}
+	return fmt.Sprintf("%d and %g each %s", l.Capacity, l.Refill, Short(l.Per))
+}
+
+// Short is a duration as policies have it, without zeros: 5m, 1h30m.
+func Short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 func (l Limit) check() error {
 	switch {
 	case l.Unlimited && l != (Limit{Unlimited: true}):
