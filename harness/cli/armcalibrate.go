@@ -89,7 +89,7 @@ func printCalibration(out io.Writer, r *calibrate.Result) error {
 		printf(t, "\nBUDGET\tOF\tSAMPLES\t429\tLEAST LEFT\tHOLDS\tREFILL A SECOND\tRETRY-AFTER\n")
 	}
 	for _, b := range r.Budgets {
-		printf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", b.Name, whose(b), b.Samples, b.Rejected, b.Least, holds(b.Measured), refill(b.Measured), between(b.RetryAfter))
+		printf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", b.Name, whose(b, subscriptions, regions), b.Samples, b.Rejected, b.Least, holds(b.Measured), refill(b.Measured), between(b.RetryAfter))
 	}
 	if len(r.Limits) > 0 {
 		printf(t, "\nLIMIT\tOF A\tSAMPLES\tWRITTEN\tFROM\n")
@@ -125,13 +125,20 @@ func printCalibration(out io.Writer, r *calibrate.Result) error {
 	return nil
 }
 
-// whose tells a budget from others of its scope.
-func whose(b calibrate.Budget) string {
+// whose tells a budget from others of its scope: what all have in common is not said.
+func whose(b calibrate.Budget, subscriptions, regions int) string {
 	parts := []string{b.Scope}
-	for _, p := range []string{b.Of.Principal, path.Base("/" + b.Of.Resource), b.Of.Subscription, b.Of.Region} {
-		if p != "" && p != "/" {
-			parts = append(parts, p)
-		}
+	if b.Of.Principal != "" {
+		parts = append(parts, b.Of.Principal)
+	}
+	if b.Of.Resource != "" {
+		parts = append(parts, path.Base(b.Of.Resource))
+	}
+	if subscriptions > 1 {
+		parts = append(parts, b.Of.Subscription)
+	}
+	if regions > 1 {
+		parts = append(parts, b.Of.Region)
 	}
 	return strings.Join(parts, " ")
 }

@@ -25,7 +25,7 @@ type Limit struct {
 // The scopes of budgets: of one principal, of all of a subscription, of one outside subscriptions, at a provider, and of one resource.
 const (
 	ofPrincipal    = "principal"
-	ofGlobal       = "global"
+	ofGlobal       = "all principals"
 	ofTenant       = "tenant"
 	ofSubscription = "subscription"
 	ofResource     = "resource"
@@ -33,7 +33,7 @@ const (
 
 func (l Limit) String() string {
 	if l.Scope == ofGlobal {
-		return l.Name + " of all principals"
+		return l.Name + " of " + l.Scope
 	}
 	return l.Name + " of a " + l.Scope
 }

@@ -12,7 +12,7 @@ import (
 type rejection struct {
 	gateway  bool
 	policy   string        // of a provider, Microsoft.Compute/HighCostGet; empty: it is not named
-	scope    string        // principal, global, tenant, subscription or resource
+	scope    string        // as those of budgets
 	allowed  int           // calls; 0: not said
 	interval time.Duration // of that; 0: not said
 	other    string        // it is no budget's: what it is instead
@@ -59,14 +59,14 @@ func rejectionOf(c *call) *rejection {
 	case p.Code == "RetryableError":
 		r.other = "another operation on the same resource, no budget"
 	case c.Response.Get("X-Ms-Failure-Cause") == "gateway" || p.Code == "SubscriptionRequestsThrottled" || p.Code == "TenantRequestsThrottled":
-		r.gateway, r.scope = true, "principal"
+		r.gateway, r.scope = true, ofPrincipal
 		if c.id.Subscription == "" {
-			r.scope = "tenant"
+			r.scope = ofTenant
 		} else if own, all := gatewayLeft(c, ""), gatewayLeft(c, "global-"); all == 0 && own != 0 {
-			r.scope = "global"
+			r.scope = ofGlobal
 		}
 	case p.Code == "ResourceRequestsThrottled" && actionText.MatchString(p.Message):
-		r.policy, r.scope = actionText.FindStringSubmatch(p.Message)[1], "subscription"
+		r.policy, r.scope = actionText.FindStringSubmatch(p.Message)[1], ofSubscription
 	default:
 		r.byProvider(c, p, left)
 	}
@@ -81,23 +81,23 @@ func (r *rejection) byProvider(c *call, p problem, left map[string]int) {
 		if d.Code != "TooManyRequests" || json.Unmarshal([]byte(d.Message), &told) != nil {
 			continue
 		}
-		r.policy, r.scope, r.allowed = c.id.Provider+"/"+d.Target, "resource", told.AllowedRequestCount
+		r.policy, r.scope, r.allowed = c.id.Provider+"/"+d.Target, ofResource, told.AllowedRequestCount
 		for policy := range left {
 			if strings.HasSuffix(strings.ToLower(policy), "/"+strings.ToLower(d.Target)) {
 				r.policy = policy
 			}
 		}
 		if n, told := left[r.policy]; told && n == 0 {
-			r.scope = "subscription"
+			r.scope = ofSubscription
 		}
 		if m := spanName.FindStringSubmatch(d.Target); m != nil {
-			r.interval, r.scope = time.Duration(number(m[1]))*time.Minute, "subscription"
+			r.interval, r.scope = time.Duration(number(m[1]))*time.Minute, ofSubscription
 		}
 		return
 	}
 	for policy, n := range left {
 		if n == 0 {
-			r.policy, r.scope = policy, "subscription"
+			r.policy, r.scope = policy, ofSubscription
 		}
 	}
 	if r.policy == "" {

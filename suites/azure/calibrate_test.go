@@ -1,0 +1,130 @@
+package azure
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"drydock.dev/drydock/harness/azure/calibrate"
+)
+
+// The policy and the timings of a Resource Manager that nobody has: what is found again was found in the recording.
+const (
+	unheardOf = `
+name: unheard-of
+gateway:
+  subscription: {reads: {capacity: 20, refill: 4, per: 1s}, writes: {capacity: 20, refill: 1, per: 1s}, deletes: {capacity: 20, refill: 1, per: 1s}}
+  tenant: {reads: {capacity: 60, refill: 5, per: 1s}, writes: {capacity: 40, refill: 2, per: 1s}, deletes: {capacity: 30, refill: 1, per: 1s}}
+  globalFactor: 15
+providers:
+  - policy: Microsoft.Compute/HighCostGet
+    operations: [LIST Microsoft.Compute/virtualMachines]
+    subscription: {capacity: 8, refill: 60, per: 1m}
+`
+	quick = `
+types:
+  Microsoft.Compute/virtualMachines: {form: async, delete: {min: 2500ms, max: 3500ms}, retryAfter: {delete: 1s, poll: 2s}}
+  Microsoft.Network/publicIPAddresses: {create: {min: 1s, max: 2s}, delete: {min: 1s, max: 2s}, retryAfter: {write: 1s, delete: 1s, poll: 1s}}
+`
+)
+
+// recordedWork runs the SDK against a twin behind a recording proxy: it drains two budgets and lets them fill, and does a few operations. It gives the
+// recording.
+func recordedWork(ctx context.Context, policy, timings string) string {
+	GinkgoHelper()
+	file := GinkgoT().TempDir() + "/recording.jsonl"
+	real := start(4, "--policy", policy, "--timings", timings)
+	t := behind(real, "--record", file)
+	sdk := func(args ...string) {
+		GinkgoHelper()
+		Expect(t.drive(ctx, args...)).To(HaveField("Error", Or(BeEmpty(), Equal("SubscriptionRequestsThrottled"), Equal("OperationNotAllowed"))))
+	}
+	for i := range 3 {
+		sdk("--vm", fmt.Sprintf("vm-%05d", i+1), "delete")
+		sdk("address")
+	}
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			defer GinkgoRecover()
+			for range 8 {
+				sdk("--vm", "vm-00004", "get")
+			}
+		})
+	}
+	all.Wait()
+	time.Sleep(7 * time.Second) // budgets fill by the wall's clock
+	for range 2 {
+		sdk("--vm", "vm-00004", "get")
+	}
+	for range 14 {
+		sdk("list")
+	}
+	time.Sleep(10 * time.Second)
+	for range 2 {
+		sdk("list")
+	}
+	return file
+}
+
+// calibrated runs `drydock arm calibrate`, as a user does.
+func calibrated(ctx context.Context, args ...string) (r calibrate.Result) {
+	GinkgoHelper()
+	raw, err := exec.CommandContext(ctx, suite.Host.Program, append([]string{"arm", "calibrate", "--json"}, args...)...).Output()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(json.Unmarshal(raw, &r)).To(Succeed())
+	return r
+}
+
+func written(r calibrate.Result, name, scope string) (w calibrate.Written) {
+	GinkgoHelper()
+	Expect(r.Limits).To(ContainElement(HaveField("Limit", calibrate.Limit{Name: name, Scope: scope}), &w), name)
+	return w
+}
+
+var _ = Describe("a twin that was made of a recording", Label("tier: full", "needs: arm"), func() {
+	It("limits the SDK, tells it to wait, and takes its time as the recorded one did", func(ctx context.Context) {
+		build(ctx)
+		dir := GinkgoT().TempDir()
+		policy, timings, policy2, timings2 := dir+"/policy.yaml", dir+"/timings.yaml", dir+"/policy2.yaml", dir+"/timings2.yaml"
+		Expect(os.WriteFile(policy, []byte(unheardOf), 0o600)).To(Succeed())
+		Expect(os.WriteFile(timings, []byte(quick), 0o600)).To(Succeed())
+		first := calibrated(ctx, recordedWork(ctx, policy, timings), "--policy-out", policy2, "--timings-out", timings2)
+		second := calibrated(ctx, recordedWork(ctx, policy2, timings2))
+		for _, limit := range []struct {
+			name, scope, is string
+			rate            float64
+		}{{"gateway/reads", "principal", "20 and 4 each 1s", 4}, {"Microsoft.Compute/HighCostGet", "subscription", "8 and 60 each 1m", 1}} {
+			a, b := written(first, limit.name, limit.scope), written(second, limit.name, limit.scope)
+			Expect(a.Is).To(HaveField("String()", limit.is), "%s of the recorded one: %s", limit.name, a.Basis())
+			Expect(b.Is).To(HaveField("String()", limit.is), "%s of the one that was made of it: %s", limit.name, b.Basis())
+			Expect(a.Low).To(BeNumerically("<=", limit.rate))
+			Expect(a.High).To(BeNumerically(">=", limit.rate))
+			Expect([]int{a.Rejected, b.Rejected}).To(HaveEach(BeNumerically(">", 0)), limit.name)
+			Expect(b.RetryAfter).To(Equal(a.RetryAfter), limit.name)
+		}
+		told := func(r calibrate.Result) (out []string) {
+			for _, d := range r.Told {
+				out = append(out, fmt.Sprintf("%s, %s: %g s", d.Type, d.What, d.After))
+			}
+			return out
+		}
+		Expect(told(second)).To(ConsistOf(told(first)), "Retry-After of operations")
+		Expect(second.Operations).To(HaveLen(3))
+		Expect(first.Operations).To(HaveLen(3))
+		for i, b := range second.Operations {
+			a := first.Operations[i]
+			Expect([]string{b.Type, b.Verb}).To(Equal([]string{a.Type, a.Verb}))
+			Expect(a.Samples).To(Equal(3))
+			Expect(b.Min).To(BeNumerically(">=", a.Min-0.1), "%+v, %+v", a, b)
+			Expect(b.Max).To(BeNumerically("<=", a.Max+0.1), "%+v, %+v", a, b)
+		}
+	}, NodeTimeout(5*time.Minute))
+})
