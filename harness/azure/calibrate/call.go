@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,11 +150,14 @@ func (c *call) after() (time.Duration, bool) {
 	return retryAfter(c.Response, c.Time.Add(time.Duration(c.Seconds*float64(time.Second))))
 }
 
-// retryAfter reads seconds or a date; milliseconds are some services' own.
+// retryAfter reads seconds or a date; milliseconds are some services' own, and come first with the SDKs (azcore's policy_retry.go).
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	for name, unit := range map[string]time.Duration{"Retry-After-Ms": time.Millisecond, "X-Ms-Retry-After-Ms": time.Millisecond, "Retry-After": time.Second} {
-		if d, err := time.ParseDuration(h.Get(name) + "s"); err == nil && d >= 0 {
-			return time.Duration(d.Seconds() * float64(unit)), true
+	for _, told := range []struct {
+		name string
+		unit time.Duration
+	}{{"Retry-After-Ms", time.Millisecond}, {"X-Ms-Retry-After-Ms", time.Millisecond}, {"Retry-After", time.Second}} {
+		if n, err := strconv.Atoi(h.Get(told.name)); err == nil && n >= 0 {
+			return time.Duration(n) * told.unit, true
 		}
 	}
 	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {

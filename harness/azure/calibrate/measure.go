@@ -148,6 +148,9 @@ func (m Measured) limit(per time.Duration) (l *throttle.Limit, open []string) {
 		middle := (m.Low + m.High) / 2
 		rate(middle*0.95, middle*1.05)
 		open = append(open, fmt.Sprintf("its refill is between %.3g and %.3g a second: too few samples after a wait; the middle is written", m.Low, m.High))
+	case m.Low > 0: // others draw as well, or it was full whenever nobody had called for a while
+		rate(m.Low, m.Low*narrow)
+		open = append(open, fmt.Sprintf("its refill: at least %.3g a second; nearly that is written", m.Low))
 	case m.lasted > 0:
 		l.Window = roundestSpan(m.lasted*0.95, m.lasted)
 		open = append(open, "whether it is given back at once or bit by bit: nobody called after the wait that a 429 told; a window as long as until then is written")
@@ -182,7 +185,7 @@ func (m Measured) rest(l *throttle.Limit) (open []string) {
 		add("how much others draw: it fell by more than the recorded calls, so that its refill is a lower bound")
 	}
 	if m.Samples < few {
-		add("much: these are %d samples", m.Samples)
+		add("more than %d samples show", m.Samples)
 	}
 	switch {
 	case m.Rejected == 0:

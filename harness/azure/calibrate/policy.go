@@ -85,8 +85,13 @@ func (p *policer) policy(source string) *throttle.Policy {
 		out.Gateway.Instances = p.base.Gateway.Instances
 	}
 	p.providers(out)
+	shared := false
 	for _, w := range p.written {
 		out.Hostile = out.Hostile || w.Hostile
+		shared = shared || w.Is != nil && w.From == fromRecording && (w.Scope == ofSubscription || w.Scope == ofGlobal)
+	}
+	if shared {
+		p.gap("what is shared by all of a subscription", "who else drew on it: whoever did so steadily makes its refill look smaller than it is")
 	}
 	return out
 }
