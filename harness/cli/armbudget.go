@@ -13,6 +13,7 @@ import (
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/forecast"
 	"drydock.dev/drydock/harness/azure/throttle"
+	"drydock.dev/drydock/harness/cluster"
 )
 
 func armBudget() *cobra.Command {
@@ -34,7 +35,9 @@ func armBudget() *cobra.Command {
 				return err
 			}
 			if principal != "" {
-				calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Principal != principal })
+				if calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Principal != principal }); len(calls) == 0 {
+					return cluster.Usagef("%s holds no call of principal %q", args[0], principal)
+				}
 			}
 			costs := forecast.Budgets(calls, p, nodes)
 			out := cmd.OutOrStdout()
@@ -77,7 +80,9 @@ func armBudget() *cobra.Command {
 func ownerOf(c forecast.Cost) string {
 	switch c.Scope {
 	case "principal":
-		return strings.TrimSpace("principal " + c.Of.Principal + " " + c.Of.Region)
+		return strings.Join(strings.Fields("principal "+c.Of.Principal+" "+c.Of.Subscription+" "+c.Of.Region), " ")
+	case "tenant":
+		return strings.Join(strings.Fields("tenant, principal "+c.Of.Principal+" "+c.Of.Region), " ")
 	case "resource":
 		return "resource " + path.Base(c.Of.Resource)
 	default:

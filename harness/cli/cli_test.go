@@ -58,7 +58,8 @@ func TestBadInput(t *testing.T) {
 	}
 	expired, empty, policy := expiredAuthority(t), filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "policy.yaml")
 	timings, typo := filepath.Join(t.TempDir(), "timings.yaml"), filepath.Join(t.TempDir(), "typo.yaml")
-	for path, content := range map[string]string{empty: "", timings: "types:\n  Microsoft.Compute/disks: {create: {min: 1s, mx: 2s}}\n", typo: "types:\n  Microsoft.Compute/disk: {form: async}\n", policy: "name: mine\ngateway: {subscription: {reads: {capcity: 3}}}\n"} {
+	recording, calls := filepath.Join(t.TempDir(), "recording.jsonl"), filepath.Join(t.TempDir(), "calls.jsonl")
+	for path, content := range map[string]string{recording: `{"method":"GET","url":"https://x/"}`, calls: `{"method":"GET","path":"/subscriptions"}`, empty: "", timings: "types:\n  Microsoft.Compute/disks: {create: {min: 1s, mx: 2s}}\n", typo: "types:\n  Microsoft.Compute/disk: {form: async}\n", policy: "name: mine\ngateway: {subscription: {reads: {capcity: 3}}}\n"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +83,8 @@ func TestBadInput(t *testing.T) {
 		"calibrated on no base":    {[]string{"arm", "calibrate", empty, "--base", "modern"}, []string{"modern", "current, legacy"}},
 		"proxy beyond loopback":    {[]string{"arm", "proxy", "--listen", ":0"}, []string{"--any-host"}},
 		"empty call log":           {[]string{"arm", "budget", empty}, []string{"is empty"}},
+		"budget of a recording":    {[]string{"arm", "budget", recording}, []string{"line 1 is of a recording", "arm calibrate"}},
+		"budget of nobody":         {[]string{"arm", "budget", calls, "--principal", "x"}, []string{`no call of principal "x"`}},
 		"no twin to look at":       {[]string{"arm", "top", "--ready-file", file + "-none"}, []string{"no twin is ready"}},
 		"twin of no cluster":       {[]string{"arm", "serve", "--lab", "nope"}, []string{"nope", "running: none"}},
 		"unknown field":            {[]string{"run", bad}, []string{"bad.yaml", "line 4", "stops", "steps"}},

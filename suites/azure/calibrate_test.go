@@ -60,18 +60,24 @@ func recordedWork(ctx context.Context, policy, timings string) string {
 		})
 	}
 	all.Wait()
-	time.Sleep(7 * time.Second) // budgets fill by the wall's clock
+	fill(7 * time.Second)
 	for range 2 {
 		sdk("--vm", "vm-00004", "get")
 	}
 	for range 14 {
 		sdk("list")
 	}
-	time.Sleep(10 * time.Second)
+	fill(10 * time.Second)
 	for range 2 {
 		sdk("list")
 	}
 	return file
+}
+
+// fill lets budgets fill, which they do by the wall's clock: whoever looked how far they are would draw on them.
+func fill(d time.Duration) {
+	GinkgoHelper()
+	Eventually(time.Since).WithArguments(time.Now()).WithTimeout(2 * d).WithPolling(100 * time.Millisecond).Should(BeNumerically(">", d))
 }
 
 // calibrated runs `drydock arm calibrate`, as a user does.

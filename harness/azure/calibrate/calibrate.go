@@ -119,7 +119,7 @@ func (l *ledger) gaps(all []Budget) (out []Gap) {
 	exact := map[Limit]int{}
 	for _, b := range all {
 		if was := exact[b.Limit]; b.Exact && was > 0 && was != b.Most {
-			add(b.Limit.String(), "how to say that it differs by owner: one holds %d, another %d; a policy has one for all, and the larger one is written", was, b.Most)
+			add(b.String(), "how to say that it differs by owner: one holds %d, another %d; a policy has one for all, and the larger one is written", was, b.Most)
 		}
 		if b.Exact {
 			exact[b.Limit] = max(exact[b.Limit], b.Most)

@@ -20,11 +20,13 @@ import (
 
 // Cost is what recorded work takes of one budget, and when that would be too much.
 type Cost struct {
-	Budget string  `json:"budget"` // gateway/reads, Microsoft.Compute/HighCostGet
-	Scope  string  `json:"scope"`  // principal: one client's; subscription: everybody's; resource: of the one that was called most
-	Of     Owner   `json:"of"`
-	Calls  int     `json:"calls"`
-	Each   float64 `json:"each"` // calls for one node
+	Budget string `json:"budget"` // gateway/reads, Microsoft.Compute/HighCostGet
+	// Scope is principal: one client's; tenant: one client's, of calls without a subscription; subscription: everybody's; resource: of the one that was
+	// called most.
+	Scope string  `json:"scope"`
+	Of    Owner   `json:"of"`
+	Calls int     `json:"calls"`
+	Each  float64 `json:"each"` // calls for one node
 	// Nodes is after how many nodes, one after another at the recorded pace, the budget is empty; 0: never.
 	Nodes int `json:"nodes"`
 	// Clusters is how many clusters doing the same at the same time the budget is enough for, each with a principal of its own; 0: not even
@@ -38,7 +40,7 @@ type Cost struct {
 
 // Owner is whose budget it is. Azure counts each subscription, region and principal apart.
 type Owner struct {
-	Subscription string `json:"subscription"`
+	Subscription string `json:"subscription,omitempty"`
 	Region       string `json:"region,omitempty"`    // of the gateway, as the log has it; of a provider's that of the resource, where the log has one
 	Principal    string `json:"principal,omitempty"` // of budgets of one client
 	Resource     string `json:"resource,omitempty"`  // of budgets of one resource
@@ -58,8 +60,14 @@ func ReadCalls(path string) ([]arm.Call, error) {
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		var c arm.Call
-		if err := json.Unmarshal(lines.Bytes(), &c); err != nil || c.Method == "" {
+		var recorded struct{ URL string }
+		switch err := json.Unmarshal(lines.Bytes(), &c); {
+		case err != nil:
 			return nil, cluster.Usagef("call log %s: line %d is no call: %w", path, n, err)
+		case c.Path == "" && json.Unmarshal(lines.Bytes(), &recorded) == nil && recorded.URL != "":
+			return nil, cluster.Usagef("call log %s: line %d is of a recording, which drydock arm calibrate reads; the log of a proxy's calls is had by drydock arm calls --json", path, n)
+		case c.Method == "" || c.Path == "":
+			return nil, cluster.Usagef("call log %s: line %d is no call: method or path are missing", path, n)
 		}
 		out = append(out, c)
 	}
@@ -83,7 +91,7 @@ const maxClusters = 10_000
 // clusters, through the same throttle on a clock that stands still between them.
 func Budgets(calls []arm.Call, p *throttle.Policy, nodes int) []Cost {
 	slices.SortStableFunc(calls, func(a, b arm.Call) int { return a.Time.Compare(b.Time) })
-	calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Subscription == "" })
+	calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Operation == "" }) // of tokens and the like, and what the gateway knew nothing of
 	if len(calls) == 0 {
 		return nil
 	}
@@ -136,6 +144,12 @@ func note(all map[string]*drawn, p *throttle.Policy, c arm.Call, at float64) {
 	kind, everybody := throttle.Budget(c.Method), Owner{Subscription: c.Subscription, Region: c.Region}
 	one, thing := everybody, everybody
 	one.Principal, thing.Resource = c.Principal, limited(c)
+	if c.Subscription == "" {
+		if l := p.Gateway.Tenant.Of(kind); !l.Unlimited {
+			draw("gateway/"+kind, "tenant", one, l)
+		}
+		return
+	}
 	own := p.Gateway.Subscription.Of(kind)
 	if !own.Unlimited {
 		draw("gateway/"+kind, "principal", one, own)

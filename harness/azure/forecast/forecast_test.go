@@ -61,6 +61,9 @@ func TestBudgetsOfOthersAreOthers(t *testing.T) {
 	// One machine is restarted 13 times in a minute: 12 and 4 a minute is what a machine has. The other only twice.
 	add(13, time.Second, arm.Call{Method: "POST", Subscription: "s", Region: "westeurope", Principal: "b", Operation: "POST Microsoft.Compute/virtualMachines/restart", Path: vm + "busy/restart"})
 	add(2, time.Minute, arm.Call{Method: "POST", Subscription: "s", Region: "westeurope", Principal: "b", Operation: "POST Microsoft.Compute/virtualMachines/restart", Path: vm + "quiet/restart"})
+	// And what has no subscription is one principal's own: 260 at once are more than 250.
+	add(260, 0, arm.Call{Method: "GET", Region: "westeurope", Principal: "c", Operation: "LIST subscriptions", Path: "/subscriptions"})
+	tenant := 0
 	owners := map[Owner]float64{}
 	for _, c := range Budgets(calls, p, 1) {
 		if c.Budget == "gateway/reads" && c.Scope == "principal" {
@@ -69,11 +72,20 @@ func TestBudgetsOfOthersAreOthers(t *testing.T) {
 				t.Errorf("%+v: %d calls", c.Of, c.Calls)
 			}
 		}
+		if c.Scope == "tenant" {
+			tenant++
+			if c.Calls != 260 || c.First <= 0 || c.Of != (Owner{Region: "westeurope", Principal: "c"}) || !c.Simulated {
+				t.Errorf("without a subscription: %+v", c)
+			}
+		}
 		if c.Scope == "resource" {
 			if c.Of.Resource != "/subscriptions/s/resourcegroups/g/providers/microsoft.compute/virtualmachines/busy" || c.First != 12 {
 				t.Errorf("of %s: %+v; wanted the busy one, with its thirteenth call after 12 s", c.Budget, c)
 			}
 		}
+	}
+	if tenant != 1 {
+		t.Errorf("%d budgets of a tenant", tenant)
 	}
 	if len(owners) != 3 {
 		t.Fatalf("budgets of reads: %v", owners)
