@@ -149,7 +149,7 @@ func (l *ledger) provider(c *call) {
 		l.charges[c.operation] = max(l.charges[c.operation], n)
 	}
 	everybody := c.owner
-	everybody.Principal = ""
+	everybody.Principal, everybody.Region = "", cmp.Or(c.location, everybody.Region)
 	for policy, n := range left {
 		if l.operations[policy] == nil {
 			l.operations[policy] = map[string]bool{}
@@ -157,6 +157,9 @@ func (l *ledger) provider(c *call) {
 		l.operations[policy][c.operation] = true
 		if policy != by || refused.scope != ofResource || n > 0 {
 			l.add(policy, ofSubscription, everybody, c, sample{left: n, draws: draws, refused: policy == by && refused.scope == ofSubscription})
+		}
+		if c.resource == "" {
+			continue
 		}
 		one := everybody
 		one.Resource = c.resource

@@ -39,7 +39,7 @@ type Result struct {
 
 // From makes it of a recording. One without a call of the Resource Manager is a usage error.
 func From(recorded []proxy.Exchange, o Options) (*Result, error) {
-	read := &reader{exists: map[string]bool{}, single: map[string]bool{}}
+	read := newReader()
 	calls := read.calls(recorded)
 	if len(calls) == 0 {
 		return nil, cluster.Usagef("the recording holds %d exchanges, and none of them is a call of the Resource Manager (/subscriptions/…): nothing can be calibrated by it", len(recorded))

@@ -28,7 +28,8 @@ type call struct {
 	id           arm.ID
 	operation    string // VERB type[/action], as policies name it
 	owner        Owner  // with the principal
-	resource     string // what a limit of one resource counts for
+	resource     string // what a limit of one resource counts for; empty: for none
+	location     string // where that is, as far as it was heard; empty: it was not
 	rejected     *rejection
 	proxy.Exchange
 }
@@ -36,9 +37,14 @@ type call struct {
 // reader makes calls of exchanges, in the order of their requests.
 type reader struct {
 	first   time.Time
-	exists  map[string]bool // of a path in lower case: what was heard of it last
-	guessed int             // PUTs of which it is not known whether they made something
-	single  map[string]bool // types whose collections answered as one document
+	exists  map[string]bool   // of a path in lower case: what was heard of it last
+	guessed int               // PUTs of which it is not known whether they made something
+	single  map[string]bool   // types whose collections answered as one document
+	places  map[string]string // of resources, by their documents
+}
+
+func newReader() *reader {
+	return &reader{exists: map[string]bool{}, single: map[string]bool{}, places: map[string]string{}}
 }
 
 // calls are those of the Resource Manager; others in the recording are those of tokens, metadata and the like.
@@ -62,12 +68,14 @@ func (r *reader) calls(all []proxy.Exchange) []*call {
 		c.ended = c.begun + e.Seconds
 		c.owner = Owner{Subscription: strings.ToLower(id.Subscription), Region: region(e.Response, u.Host), Principal: e.Principal}
 		out = append(out, c)
+		r.learn(c)
 		if id.Collection() && e.Method == http.MethodGet && e.Status == http.StatusOK && !listed(e.Got) {
 			r.single[strings.ToLower(id.Type())] = true
 		}
 	}
 	for _, c := range out {
-		c.operation, c.resource = r.operation(c), resourceOf(c)
+		c.operation = r.operation(c)
+		r.about(c)
 		if c.Status == http.StatusTooManyRequests {
 			c.rejected = rejectionOf(c)
 		}
@@ -135,12 +143,43 @@ func (r *reader) operation(c *call) string {
 	}
 }
 
-// resourceOf is the resource a call is about: of an action, what it acts on.
-func resourceOf(c *call) string {
-	if c.id.Collection() && c.Method == http.MethodPost {
-		return c.id.Parent().Key()
+// about tells what a provider counts a call for, and where that is: the path says so, or the document of the resource or of what it is in, where one was
+// sent or answered.
+func (r *reader) about(c *call) {
+	if of, ok := throttle.Resource(c.id); ok {
+		c.resource = of.Key()
 	}
-	return c.id.Key()
+	if len(c.id.Names) > 0 && strings.EqualFold(c.id.Types[0], "locations") {
+		c.location = arm.Location(c.id.Names[0])
+		return
+	}
+	for n := len(c.id.Names); n > 0 && c.id.Provider != "" && c.location == ""; n-- {
+		c.location = r.places[c.id.Top(n).Key()]
+	}
+}
+
+// learn notes where resources are.
+func (r *reader) learn(c *call) {
+	if c.Status >= 300 || c.id.Provider == "" {
+		return
+	}
+	for _, body := range []string{c.Got, c.Sent} {
+		var one struct {
+			ID, Location string
+			Value        []struct{ ID, Location string }
+		}
+		if body == "" || json.Unmarshal([]byte(body), &one) != nil {
+			continue
+		}
+		if one.Location != "" && !c.id.Collection() {
+			r.places[c.id.Key()] = arm.Location(one.Location)
+		}
+		for _, v := range one.Value {
+			if id, ok := arm.ParseID(v.ID); ok && v.Location != "" {
+				r.places[id.Key()] = arm.Location(v.Location)
+			}
+		}
+	}
 }
 
 func (c *call) budget() string { return throttle.Budget(c.Method) }

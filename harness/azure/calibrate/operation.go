@@ -14,7 +14,7 @@ import (
 
 // run is a long-running operation, as its client saw it.
 type run struct {
-	target   string // the resource, in lower case
+	target   string // what a provider counts calls about it for
 	typ      string
 	verb     string // create, update, delete or action
 	begun    float64

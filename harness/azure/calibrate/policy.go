@@ -180,18 +180,24 @@ func (p *policer) factor(own throttle.Kinds) int {
 // providers are the policies that answers named, and the base's others.
 func (p *policer) providers(out *throttle.Policy) {
 	for _, name := range slices.Sorted(maps.Keys(p.operations)) {
-		rp := throttle.ProviderPolicy{Policy: name, Operations: p.drawing(name), Source: out.Gateway.Source}
-		var whole, each *throttle.Limit
-		if base := p.of(name); base != nil {
-			whole, each = base.Subscription, base.Resource
-			rp.Operations = slices.Compact(slices.Sorted(slices.Values(slices.Concat(rp.Operations, base.Operations))))
+		parts := p.parts(name)
+		if len(parts) == 0 {
+			parts = []throttle.ProviderPolicy{{Policy: name}}
 		}
-		rp.Subscription = p.one(Limit{name, ofSubscription}, whole, time.Minute)
+		parts[0].Operations = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.drawing(name), parts[0].Operations))))
+		whole := p.one(Limit{name, ofSubscription}, parts[0].Subscription, time.Minute)
+		each := parts[0].Resource
 		if _, seen := p.seen[Limit{name, ofResource}]; seen || each != nil {
-			rp.Resource = p.one(Limit{name, ofResource}, each, time.Minute)
+			each = p.one(Limit{name, ofResource}, each, time.Minute)
 		}
-		if rp.Subscription != nil || rp.Resource != nil {
-			out.Providers = append(out.Providers, rp)
+		for i, part := range parts { // they share the limit of a subscription
+			part.Source, part.Subscription = out.Gateway.Source, whole
+			if i == 0 {
+				part.Resource = each
+			}
+			if part.Subscription != nil || part.Resource != nil {
+				out.Providers = append(out.Providers, part)
+			}
 		}
 	}
 	if p.base == nil {
@@ -209,15 +215,16 @@ func (p *policer) providers(out *throttle.Policy) {
 	}
 }
 
-// of is the base's policy of a name.
-func (p *policer) of(name string) *throttle.ProviderPolicy {
+// parts are the base's policies of a name.
+func (p *policer) parts(name string) (out []throttle.ProviderPolicy) {
 	if p.base == nil {
 		return nil
 	}
-	for i := range p.base.Providers {
-		if strings.EqualFold(p.base.Providers[i].Policy, name) {
-			return &p.base.Providers[i]
+	for _, b := range p.base.Providers {
+		if strings.EqualFold(b.Policy, name) {
+			b.Policy = name
+			out = append(out, b)
 		}
 	}
-	return nil
+	return out
 }

@@ -40,7 +40,7 @@ func TestARejectionIsReadInTheRealOnesWords(t *testing.T) {
 		"a lock":                        {vms, `{"error":{"code":"RetryableError","message":"A retryable error occurred.","details":[{"code":"RetryableErrorDueToAnotherOperation","message":"x"}]}}`, nil, rejection{other: "another operation on the same resource, no budget"}},
 		"a body that was left out":      {vms, "", nil, rejection{other: "a limit that neither its body nor its headers name"}},
 	} {
-		read := &reader{exists: map[string]bool{}, single: map[string]bool{}}
+		read := newReader()
 		calls := read.calls([]proxy.Exchange{{Time: time.Unix(1, 0), Method: http.MethodGet, URL: "https://management.azure.com" + c.path, Status: 429, Response: c.header, Got: c.body}})
 		got := *calls[0].rejected
 		if c.want.other != "" {
@@ -66,7 +66,7 @@ func TestAnOperationIsNamedByWhatIsKnownOfItsResource(t *testing.T) {
 		do("PUT", "disks/c", 200, ""), do("PUT", "virtualMachines/v", 201, ""), do("GET", "virtualMachines", 200, `{"value":[]}`), do("GET", "virtualMachines/v/instanceView", 200, `{"statuses":[]}`),
 		do("POST", "virtualMachines/v/restart", 202, ""), do("GET", "locations/westeurope/operations/1", 200, ""), do("PATCH", "virtualMachines/v", 200, ""), do("GET", "virtualMachines/v/instanceView", 429, ""),
 	}
-	read := &reader{exists: map[string]bool{}, single: map[string]bool{}}
+	read := newReader()
 	var got []string
 	for _, c := range read.calls(all) {
 		got = append(got, strings.ReplaceAll(c.operation, "Microsoft.Compute/", ""))
