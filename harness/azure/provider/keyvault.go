@@ -206,14 +206,13 @@ func putPolicies(tx *resource.Tx, r *resource.Request, body map[string]any) *arm
 	return nil
 }
 
-// fillSecret forgets the value: "'value' will never be returned from the service" (armkeyvault, SecretProperties). Each that is written is a version.
+// fillSecret makes a version of each value that is written; the value itself is kept by nobody (schema).
 func fillSecret(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
 	version := arm.Text(old, "properties", "secretUriWithVersion")
 	if p["value"] != nil || old == nil {
 		version = ""
 	}
-	delete(p, "value")
 	uri := versioned(tx, id, body, "secrets", version)
 	p["secretUri"], p["secretUriWithVersion"] = uri[0], uri[1]
 	attributes(tx, body, old)

@@ -120,7 +120,6 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 			return nil, false, bad
 		}
 	}
-	tx.engine.model(http.MethodPut, typ).Forget(body)
 	fresh := maps.Clone(body)
 	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.Name
 	if id.Provider == "" {
@@ -134,6 +133,7 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 	if typ.Fill != nil {
 		typ.Fill(tx, id, fresh, old)
 	}
+	tx.engine.model(http.MethodPut, typ).Forget(fresh)
 	typ.aside(fresh, old)
 	tx.refer(id, typ, fresh, old)
 	switch {
