@@ -29,10 +29,10 @@ func pure(least, most int, do func(a []any) (any, error)) function {
 }
 
 // table has the functions by their names in lower case. The list is that of learn.microsoft.com "ARM template functions", with those that
-// Bicep emits besides (github.com/Azure/bicep, SystemNamespaceType and AzNamespaceType). What is not in it is refused by its name.
+// Bicep emits besides (github.com/Azure/bicep, SystemNamespaceType and AzNamespaceType), a test holds it against. What is not in it is refused by its name.
 func table() map[string]function {
 	out := map[string]function{}
-	for _, more := range []map[string]function{texts(), encodings(), numbers(), lists(), objects(), tests(), dates(), networks(), lambdas(), scopes(), resources()} {
+	for _, more := range []map[string]function{texts(), encodings(), numbers(), lists(), objects(), tests(), dates(), networks(), lambdas(), scopes(), resources(), uris(), zones()} {
 		maps.Copy(out, more)
 	}
 	return out

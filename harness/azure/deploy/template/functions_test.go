@@ -11,6 +11,15 @@ import (
 // by theme; those of uniqueString are Bicep's own values, and those of format github.com/Azure/bicep's EvaluationTests.cs.
 func values() map[string]string {
 	return map[string]string{
+		// URIs and zones
+		"[buildUri(createObject('scheme', 'https', 'host', 'mystorage.blob.core.windows.net', 'port', 8080, 'path', '/templates/nestedTemplate.json', 'query', '?st=2025-05-09'))]": `"https://mystorage.blob.core.windows.net:8080/templates/nestedTemplate.json?st=2025-05-09"`,
+		"[buildUri(createObject('scheme', 'https', 'host', 'x', 'port', null(), 'path', 'a'))]":                                                                                     `"https://x/a"`,
+		"[parseUri('https://mystorage.blob.core.windows.net:8080/templates/nestedTemplate.json?st=2025-05-09')]":                                                                    `{"host":"mystorage.blob.core.windows.net","path":"/templates/nestedTemplate.json","port":8080,"query":"?st=2025-05-09","scheme":"https"}`,
+		"[parseUri('https://x:443')]":                                        `{"host":"x","path":"/","port":null,"query":"","scheme":"https"}`,
+		"[toPhysicalZone('s', 'West Europe', '2')]":                          `"westeurope-az2"`,
+		"[toLogicalZone('s', 'westeurope', 'westeurope-AZ3')]":               `"3"`,
+		"[toPhysicalZones('s', 'westeurope', createArray('1', '3'))]":        `["westeurope-az1","westeurope-az3"]`,
+		"[toLogicalZones('s', 'westeurope', createArray('westeurope-az1'))]": `["1"]`,
 		// strings
 		"[padLeft('123', 10, '0')]": `"0000000123"`, "[padLeft(7, 3)]": `"  7"`, "[padLeft('1234', 3, '0')]": `"1234"`,
 		"[base64ToString('b25lLCB0d28sIHRocmVl')]": `"one, two, three"`, "[base64('one, two, three')]": `"b25lLCB0d28sIHRocmVl"`,
@@ -88,7 +97,7 @@ func values() map[string]string {
 		"[environment().suffixes.storage]":                                          `"core.windows.net"`,
 		"[environment().resourceManager]":                                           `"https://management.azure.com/"`,
 		"[pickZones('Microsoft.Network', 'publicIPAddresses', 'westus2', 2, 1)]":    `["2","3"]`,
-		"[providers('Microsoft.Compute', 'VirtualMachines').apiVersions[0]]":         `"2024-07-01"`,
+		"[providers('Microsoft.Compute', 'VirtualMachines').apiVersions[0]]":        `"2024-07-01"`,
 		"[length(providers('Microsoft.Compute').resourceTypes)]":                    `1`,
 		"[pickZones('Microsoft.Cdn', 'profiles', 'westus2')]":                       `[]`,
 		"[listKeys('sa', '2019-06-01').keys[0].value]":                              `"listKeys of sa"`,
@@ -151,7 +160,7 @@ func TestFunctions(t *testing.T) {
 
 func TestFunctionsThatRefuse(t *testing.T) {
 	for in, want := range map[string]string{
-		"[toLogicalZone('s', 'westus', 'z')]": "The template function 'toLogicalZone' is not valid", "[newGuid()]": "The template function 'newGuid' is not expected at this location",
+		"[toLogicalZone('s', 'westus', 'z')]": "a zone that the region has", "[newGuid()]": "The template function 'newGuid' is not expected at this location",
 		"[utcNow()]": "The template function 'utcNow' is not expected at this location", "[lambda('x', 1)]": "'lambda' is not expected", "[lambdaVariables('x')]": "has no variable 'x'",
 		"[filter(createArray(1), 'x')]": "a lambda of 1 to 2 variables is expected", "[managementGroup()]": "'managementGroup' is not expected at this location",
 		"[contoso.nope()]": "The template function 'contoso.nope' is not valid", "[contoso.uniqueName(1)]": "is of type 'string', and a value of type 'Integer'",
@@ -182,5 +191,24 @@ func TestFormatsOfTime(t *testing.T) {
 	}
 	if _, err := written("utcNow", now, "ggg yyy"); err == nil {
 		t.Error("a form that is not known passes")
+	}
+}
+
+// Bicep's functions that stand in what it compiles, with those it writes for its operators (github.com/Azure/bicep, SystemNamespaceType, AzNamespaceType and
+// ExpressionConverter; learn.microsoft.com "Bicep functions"). Those that load files are gone when it has compiled, and those of parameters files never were
+// in a template.
+func TestEveryFunctionThatBicepEmitsIsKnown(t *testing.T) {
+	const emitted = `array base64 base64ToJson base64ToString bool buildUri cidrHost cidrSubnet coalesce concat contains dataUri dataUriToString dateTimeAdd dateTimeFromEpoch dateTimeToEpoch
+		empty endsWith fail filter first flatten format groupBy guid indexOf int intersection items join json last lastIndexOf length map mapValues max min newGuid objectKeys padLeft parseCidr
+		parseUri range reduce replace shallowMerge skip sort split startsWith string substring take toLower toObject toUpper trim union uniqueString uri uriComponent uriComponentToString utcNow
+		deployer deployment environment extensionResourceId listKeys managementGroup managementGroupResourceId pickZones providers reference references resourceGroup resourceId subscription
+		subscriptionResourceId tenant tenantResourceId toLogicalZone toLogicalZones toPhysicalZone toPhysicalZones
+		add sub mul div mod equals not and or less lessOrEquals greater greaterOrEquals if createArray createObject true false null lambda lambdaVariables tryGet tryIndexFromEnd indexFromEnd
+		parameters variables copyIndex`
+	s := richScope()
+	for _, name := range strings.Fields(emitted) {
+		if _, known, err := s.function(name); !known || err != nil {
+			t.Errorf("%s: known %v, %v", name, known, err)
+		}
 	}
 }
