@@ -4,13 +4,13 @@
 package azure
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/azure/arm"
@@ -30,7 +30,7 @@ type Options struct {
 	Clock        arm.Clock
 	Policy       *throttle.Policy
 	Hostile      bool              // rejected calls count, and early ones lengthen the block
-	Strict       bool              // only api-versions that are dates pass
+	Strict       bool              // only api-versions pass that a type says it has
 	Region       string            // of the gateway, and of resources that name none; westeurope
 	Tenant       string            // default: a fixed one
 	Subscription string            // the one the ready file names; any other exists as well
@@ -199,17 +199,20 @@ func (t *Twin) name(r *request) *arm.Error {
 	return nil
 }
 
-// version checks api-version: any passes and is noted, and in strict mode only a date does.
+// version checks api-version: any passes and is noted, and in strict mode only those that a type says it has.
 func (t *Twin) version(r *request) *arm.Error {
 	v := r.Call.APIVersion
 	if v == "" {
 		return arm.Gatewayf(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
 	}
-	if !t.options.Strict {
+	known := provider.Versions(cmp.Or(r.ID.Provider, "Microsoft.Resources"))
+	if !t.options.Strict || len(known) == 0 || slices.Contains(known, v) {
 		return nil
 	}
-	if _, err := time.Parse("2006-01-02", strings.TrimSuffix(v, "-preview")); err != nil {
-		return arm.Gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are dates in the form '2020-06-01' or '2020-06-01-preview'.", v)
+	supported := strings.Join(known, ", ")
+	if r.ID.Provider == "" {
+		return arm.Gatewayf(http.StatusBadRequest, "InvalidApiVersionParameter", "The api-version '%s' is invalid. The supported versions are '%s'.", v, supported)
 	}
-	return nil
+	return arm.Gatewayf(http.StatusBadRequest, "NoRegisteredProviderFound", "No registered resource provider found for location '%s' and API version '%s' for type '%s'. The supported api-versions are '%s'. The supported locations are '%s'.",
+		t.options.Region, v, strings.Join(r.ID.Types, "/"), supported, strings.Join(provider.Locations(), ", "))
 }

@@ -70,7 +70,7 @@ clock, whatever the twin's is.`,
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
 	fl.StringVar(&f.options.Subscription, "subscription", azure.DefaultSubscription, "id of the subscription the ready file names; any other exists as well")
 	fl.Uint64Var(&f.options.Seed, "seed", 1, "of the durations of operations")
-	fl.BoolVar(&f.options.Strict, "strict", false, "refuse api-versions that are no dates")
+	fl.BoolVar(&f.options.Strict, "strict", false, "refuse api-versions that the types do not say they have")
 	fl.BoolVar(&f.options.MultiHeader, "multi-header", false, "one x-ms-ratelimit-remaining-resource header a policy")
 	_ = c.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(throttle.Policies(), cobra.ShellCompDirectiveDefault))
 	return c

@@ -56,6 +56,15 @@ func regions() []region {
 	}
 }
 
+// Locations are the regions' names.
+func Locations() []string {
+	var out []string
+	for _, r := range regions() {
+		out = append(out, r.name)
+	}
+	return out
+}
+
 func showLocations(_ resource.View, id arm.ID) map[string]any {
 	return list(regions(), func(r region) map[string]any {
 		return map[string]any{

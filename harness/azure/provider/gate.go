@@ -9,9 +9,12 @@ import (
 	"drydock.dev/drydock/harness/azure/resource"
 )
 
-// Gate is what the Resource Manager refuses by itself: what is locked, and what a namespace is needed for that the subscription is not registered to use.
+// Gate is what the Resource Manager refuses by itself: what is locked, what is in a group that takes part in a move, and what a namespace is needed for that the subscription is not registered to use.
 func Gate(v resource.View, id arm.ID, way resource.Way) *arm.Error {
 	if bad := locked(v, id, way); bad != nil {
+		return bad
+	}
+	if bad := beingMoved(v, id); bad != nil {
 		return bad
 	}
 	if way == resource.ToDelete { // what was made before can go

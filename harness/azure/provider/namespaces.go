@@ -42,6 +42,15 @@ func others() []string {
 // (fixtures/arm), of the specifications in Azure/azure-rest-api-specs for the years between, and of the clients the twin serves. They are of the namespace:
 // which of its types has which is not kept.
 func versions(namespace string) []any {
+	var out []any
+	for _, v := range Versions(namespace) {
+		out = append(out, v)
+	}
+	return out
+}
+
+// Versions are those of a namespace; none: they are not known.
+func Versions(namespace string) []string {
 	known := map[string]string{
 		"Microsoft.Authorization": `
 			2022-08-01-preview 2022-04-01 2021-12-01-preview 2021-07-01-preview 2021-03-01-preview 2021-01-01-preview 2020-10-01-preview 2020-10-01
@@ -72,9 +81,10 @@ func versions(namespace string) []any {
 			2021-01-01 2020-08-01-preview 2019-06-01 2019-04-01 2018-11-01 2018-07-01 2018-03-01-preview 2018-02-01 2017-10-01 2017-06-01 2016-12-01
 			2016-01-01 2015-06-15`,
 	}
-	var out []any
-	for _, v := range strings.Fields(known[namespace]) {
-		out = append(out, v)
+	for name, all := range known {
+		if strings.EqualFold(name, namespace) {
+			return strings.Fields(all)
+		}
 	}
-	return out
+	return nil
 }

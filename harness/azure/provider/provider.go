@@ -11,5 +11,5 @@ import (
 // Types lists every type of the resource providers.
 func Types(m Machines) []*resource.Type {
 	compute := machinery{m}
-	return slices.Concat(resourceTypes(), catalogTypes(), authorizationTypes(), identityTypes(), storageTypes(), vaultTypes(), computeTypes(compute), scaleSetTypes(compute), networkTypes())
+	return slices.Concat(resourceTypes(), moveTypes(), operationTypes(), checkTypes(), catalogTypes(), authorizationTypes(), identityTypes(), storageTypes(), vaultTypes(), computeTypes(compute), scaleSetTypes(compute), networkTypes())
 }

@@ -75,6 +75,9 @@ type Type struct {
 // made reports whether it is made when somebody looks: nobody else makes it, and there is nothing to take away.
 func (t *Type) made() bool { return t.Show != nil || t.Ask != nil }
 
+// Writable reports whether somebody can make one, or change it.
+func (t *Type) Writable() bool { return t.Write != nil || !t.made() }
+
 // Realm is where paths of a type begin.
 type Realm uint8
 

@@ -1,0 +1,160 @@
+package azure
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/azure/arm"
+)
+
+// moveTo asks for resources of the group g to be moved, by their paths below its providers, and gives the answer.
+func (c *client) moveTo(action, target string, resources ...string) *httptest.ResponseRecorder {
+	c.t.Helper()
+	const base = "/subscriptions/" + testSubscription + "/resourceGroups/"
+	for i, r := range resources {
+		resources[i] = base + "g/providers/" + r
+	}
+	return c.do(http.MethodPost, "resourceGroups/g/"+action, string(arm.Marshal(map[string]any{"resources": resources, "targetResourceGroup": base + target})))
+}
+
+// ended is what is found where an operation was told to be asked after, once it is over.
+func (c *client) ended(w *httptest.ResponseRecorder) *httptest.ResponseRecorder {
+	c.t.Helper()
+	at := strings.TrimPrefix(header(w, "Location"), "https://management.example")
+	if w.Code != http.StatusAccepted || at == "" {
+		c.t.Fatalf("it did not begin: %d %s", w.Code, w.Body)
+	}
+	if running := c.do(http.MethodGet, at, ""); running.Code != http.StatusAccepted {
+		c.t.Errorf("it is over at once: %d %s", running.Code, running.Body)
+	}
+	c.pass()
+	return c.do(http.MethodGet, at, "")
+}
+
+const (
+	movedVM  = "Microsoft.Compute/virtualMachines/vm"
+	movedNIC = "Microsoft.Network/networkInterfaces/vm-nic"
+	inG      = "resourceGroups/g/providers/"
+	inOther  = "resourceGroups/Other/providers/"
+)
+
+func TestWhatIsMovedKeepsWhatItIsAndWhatNamesItFollows(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/Other", `{"location":"northeurope"}`)
+	c.want(http.StatusCreated, http.MethodPut, inG+movedVM+"/extensions/e", `{"location":"westeurope","properties":{"publisher":"p","type":"t","typeHandlerVersion":"1.0"}}`)
+	c.want(http.StatusCreated, http.MethodPut, inG+movedVM+lockPath+"l", `{"properties":{"level":"CanNotDelete"}}`)
+	c.pass()
+	was := c.want(http.StatusOK, http.MethodGet, inG+movedVM, "")
+
+	if w := c.ended(c.moveTo("validateMoveResources", "other", movedVM, movedNIC)); w.Code >= http.StatusBadRequest {
+		t.Fatalf("to be validated: %d %s", w.Code, w.Body)
+	}
+	c.want(http.StatusOK, http.MethodGet, inG+movedVM, "")
+
+	begun := c.moveTo("moveResources", "other", movedVM, movedNIC)
+	for _, x := range []struct{ method, path string }{
+		{http.MethodPut, inG + "Microsoft.Compute/availabilitySets/a"}, {http.MethodPut, inOther + "Microsoft.Compute/availabilitySets/a"}, {http.MethodDelete, inG + movedVM}, {http.MethodDelete, "resourceGroups/g"},
+		{http.MethodDelete, "resourceGroups/other"}, {http.MethodPost, inG + movedVM + "/restart"},
+	} {
+		if w := c.do(x.method, x.path, `{"location":"westeurope"}`); w.Code != http.StatusConflict {
+			t.Errorf("during the move %s %s: %d %s", x.method, x.path, w.Code, w.Body)
+		}
+	}
+	c.want(http.StatusOK, http.MethodGet, inG+movedVM, "")
+	c = c.again() // it goes on in another process
+	if w := c.ended(begun); w.Code >= http.StatusBadRequest {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+
+	for _, gone := range []string{movedVM, movedNIC, movedVM + "/extensions/e", movedVM + lockPath + "l"} {
+		if w := c.do(http.MethodGet, inG+gone, ""); w.Code != http.StatusNotFound {
+			t.Errorf("%s is still there: %d", gone, w.Code)
+		}
+		c.want(http.StatusOK, http.MethodGet, inOther+gone, "")
+	}
+	vm, nic := c.want(http.StatusOK, http.MethodGet, inOther+movedVM, ""), c.want(http.StatusOK, http.MethodGet, inOther+movedNIC, "")
+	if arm.Text(vm, "location") != "westeurope" || arm.Text(vm, "properties", "vmId") != arm.Text(was, "properties", "vmId") || !strings.Contains(arm.Text(vm, "id"), "/resourceGroups/Other/") {
+		t.Errorf("it is %v", vm)
+	}
+	disk := c.want(http.StatusOK, http.MethodGet, inG+"Microsoft.Compute/disks/vm-os", "")
+	for what, named := range map[string][2]string{
+		"the interface of the machine": {arm.Text(vm, "properties", "networkProfile", "networkInterfaces", "0", "id"), arm.Text(nic, "id")},
+		"the machine of the interface": {arm.Text(nic, "properties", "virtualMachine", "id"), arm.Text(vm, "id")},
+		"the machine of the disk":      {arm.Text(disk, "managedBy"), arm.Text(vm, "id")},
+		"the disk of the machine":      {arm.Text(vm, "properties", "storageProfile", "osDisk", "managedDisk", "id"), arm.Text(disk, "id")},
+	} {
+		if !strings.EqualFold(named[0], named[1]) {
+			t.Errorf("%s is %s, want %s", what, named[0], named[1])
+		}
+	}
+	if got := c.names("resourceGroups/other/resources"); got != "vm e vm-nic" {
+		t.Errorf("in the other group are %q", got)
+	}
+	c.want(http.StatusOK, http.MethodPatch, inOther+movedVM, `{"tags":{"a":"b"}}`)
+	c.pass()
+	if w := c.ended(c.moveTo("moveResources", "other", "Microsoft.Network/virtualNetworks/net")); w.Code >= http.StatusBadRequest {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	nic = c.want(http.StatusOK, http.MethodGet, inOther+movedNIC, "")
+	if got := arm.Text(nic, "properties", "ipConfigurations", "0", "properties", "subnet", "id"); !strings.HasSuffix(got, inOther+"Microsoft.Network/virtualNetworks/net/subnets/default") || c.do(http.MethodGet, got, "").Code != http.StatusOK {
+		t.Errorf("the interface's subnet is %s", got)
+	}
+	c.want(http.StatusOK, http.MethodDelete, inOther+movedVM+lockPath+"l", "")
+	c.want(http.StatusAccepted, http.MethodDelete, inOther+movedVM, "")
+	c.pass()
+	c.want(http.StatusAccepted, http.MethodDelete, "resourceGroups/g", "")
+}
+
+func TestWhatCannotBeMovedIsRefusedAndNothingMoves(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/other", `{"location":"northeurope"}`)
+	const set, identity, busy = "Microsoft.Compute/availabilitySets/set", "Microsoft.ManagedIdentity/userAssignedIdentities/i", "Microsoft.Network/publicIPAddresses/busy"
+	for path, body := range map[string]string{
+		inG + set: `{"location":"westeurope"}`, inOther + set: `{"location":"westeurope"}`, inG + identity: `{"location":"westeurope"}`,
+	} {
+		if w := c.do(http.MethodPut, path, body); w.Code > http.StatusCreated {
+			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	c.pass()
+	for resource, want := range map[string]string{
+		"Microsoft.Compute/disks/none": "MoveResourcesNotFound",
+		identity:                       "ResourceMoveNotSupported",
+		set:                            "CannotMoveResource",
+		busy:                           "MoveResourcesHavePendingOperations",
+		"Microsoft.Network/virtualNetworks/net/subnets/default": "MoveResourcesNotFound",
+		movedVM + "/extensions/none":                            "MoveResourcesNotFound",
+		"Microsoft.Resources/deployments/none":                  "MoveResourcesNotFound",
+	} {
+		c.do(http.MethodPut, inG+busy, `{"location":"westeurope","properties":{}}`)
+		for _, action := range []string{"validateMoveResources", "moveResources"} {
+			c.do(http.MethodPatch, inG+busy, `{"tags":{"a":"b"}}`)
+			c.do(http.MethodPut, inG+busy, `{"location":"westeurope","properties":{}}`)
+			w := c.ended(c.moveTo(action, "other", movedNIC, resource))
+			if e := arm.At(decoded(t, w), "error"); w.Code != http.StatusConflict || arm.Text(e, "code") != "ResourceMoveValidationFailed" || arm.Text(e, "details", "0", "code") != want || arm.Text(e, "details", "0", "target") == "" {
+				t.Errorf("%s of %s: %d %s, want %s", action, resource, w.Code, w.Body, want)
+			}
+		}
+	}
+	c.want(http.StatusOK, http.MethodGet, inG+movedNIC, "")
+	c.want(http.StatusOK, http.MethodPatch, inG+movedVM, `{"tags":{"a":"b"}}`)
+	c.pass()
+	for body, want := range map[string]string{
+		`{}`: "InvalidRequestContent",
+		`{"resources":["x"],"targetResourceGroup":"/subscriptions/` + testSubscription + `/resourceGroups/other"}`:                                                                                 "InvalidRequestContent",
+		`{"resources":["/subscriptions/` + testSubscription + `/resourceGroups/g/providers/` + movedVM + `"],"targetResourceGroup":"/subscriptions/` + testSubscription + `/resourceGroups/G"}`:    "InvalidRequestContent",
+		`{"resources":["/subscriptions/` + testSubscription + `/resourceGroups/g/providers/` + movedVM + `"],"targetResourceGroup":"/subscriptions/` + testSubscription + `/resourceGroups/none"}`: "ResourceGroupNotFound",
+	} {
+		if w := c.do(http.MethodPost, "resourceGroups/g/moveResources", body); code(w) != want {
+			t.Errorf("%s: %d %s, want %s", body, w.Code, w.Body, want)
+		}
+	}
+	defer c.lock("/resourceGroups/other", "ReadOnly")()
+	if w := c.moveTo("moveResources", "other", movedVM); code(w) != "ScopeLocked" {
+		t.Errorf("into a group that is locked: %d %s", w.Code, w.Body)
+	}
+}
