@@ -89,3 +89,87 @@ func TestWhatAScaleSetIsAskedFor(t *testing.T) {
 		t.Errorf("a command of an instance: %s", got)
 	}
 }
+
+func TestAFlexibleScaleSetHasMachines(t *testing.T) {
+	c := newClient(t)
+	c.machine("own")
+	c.scaleSet("flex", `"orchestrationMode":"Flexible",`, 2)
+	const flex = compute + "virtualMachineScaleSets/flex"
+	id := "/subscriptions/" + testSubscription + "/" + flex
+	machines := func() []string {
+		t.Helper()
+		return strings.Fields(c.names(compute + "virtualMachines?$filter='virtualMachineScaleSet/id'%20eq%20'" + id + "'"))
+	}
+	vms := machines()
+	if len(vms) != 2 || !strings.HasPrefix(vms[0], "flex_") {
+		t.Fatalf("its machines: %v", vms)
+	}
+	vm := c.want(http.StatusOK, http.MethodGet, compute+"virtualMachines/"+vms[0], "")
+	if arm.Text(vm, "properties", "virtualMachineScaleSet", "id") != id || arm.Text(vm, "properties", "hardwareProfile", "vmSize") != "Standard_D2s_v3" || arm.Text(vm, "properties", "provisioningState") != "Succeeded" {
+		t.Errorf("a machine: %v", vm)
+	}
+	if got := strings.Fields(c.names(flex + "/virtualMachines")); len(got) != 2 || c.text(flex+"/virtualMachines/"+vms[0], "instanceId") != vms[0] {
+		t.Errorf("as instances: %v", got)
+	}
+	if got := c.text(flex+"/virtualMachines/"+vms[0]+"/instanceView", "statuses", "1", "code"); got != "PowerState/running" {
+		t.Errorf("it is %s", got)
+	}
+	var addresses []string
+	for _, nic := range arm.Objects(c.want(http.StatusOK, http.MethodGet, flex+"/networkInterfaces", ""), "value") {
+		addresses = append(addresses, arm.Text(nic, "properties", "ipConfigurations", "0", "properties", "privateIPAddress"))
+	}
+	if strings.Join(addresses, " ") != "10.0.0.5 10.0.0.6" {
+		t.Errorf("its interfaces have %v", addresses)
+	}
+	if w := c.do(http.MethodDelete, flex+"/virtualMachines/"+vms[0], ""); w.Code != http.StatusConflict {
+		t.Errorf("a machine deleted as an instance: %d", w.Code)
+	}
+	capacity := func() string {
+		t.Helper()
+		return fmt.Sprint(arm.At(c.want(http.StatusOK, http.MethodGet, flex, ""), "sku", "capacity"))
+	}
+	c.scaleSet("flex", "", 3) // nothing is said of its mode
+	if got := machines(); len(got) != 3 || capacity() != "3" || c.text(flex, "properties", "orchestrationMode") != "Flexible" {
+		t.Errorf("with one more: %v, %s", got, capacity())
+	}
+	c.want(http.StatusAccepted, http.MethodPost, flex+"/delete", fmt.Sprintf(`{"instanceIds":[%q]}`, vms[1]))
+	c.pass()
+	if got := strings.Join(machines(), " "); strings.Contains(got, vms[1]) || capacity() != "2" {
+		t.Errorf("after one was deleted: %s, %s", got, capacity())
+	}
+	c.want(http.StatusAccepted, http.MethodDelete, compute+"virtualMachines/"+vms[0], "")
+	c.pass()
+	if capacity() != "1" {
+		t.Errorf("after one was deleted by itself: %s", capacity())
+	}
+	c.want(http.StatusCreated, http.MethodPut, networks+"networkInterfaces/more", fmt.Sprintf(`{"location":"westeurope","properties":{"ipConfigurations":[{"name":"a","properties":{"subnet":{"id":%q}}}]}}`, networkID("virtualNetworks/net/subnets/default")))
+	c.want(http.StatusCreated, http.MethodPut, compute+"virtualMachines/attached", fmt.Sprintf(`{"location":"westeurope","properties":{"virtualMachineScaleSet":{"id":%q},"storageProfile":{"osDisk":{"createOption":"FromImage"}},"networkProfile":{"networkInterfaces":[{"id":%q}]}}}`, id, networkID("networkInterfaces/more")))
+	c.pass()
+	if capacity() != "2" {
+		t.Errorf("after one was attached: %s", capacity())
+	}
+	c.scaleSet("uniform", "", 1)
+	for about, r := range map[string][2]string{
+		"a machine of a uniform one": {"virtualMachines/bad", fmt.Sprintf(`{"location":"westeurope","properties":{"virtualMachineScaleSet":{"id":%q}}}`, strings.Replace(id, "flex", "uniform", 1))},
+		"a machine of none":          {"virtualMachines/bad", fmt.Sprintf(`{"location":"westeurope","properties":{"virtualMachineScaleSet":{"id":%q}}}`, strings.Replace(id, "flex", "none", 1))},
+		"another mode":               {"virtualMachineScaleSets/uniform", `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":1},"properties":{"orchestrationMode":"Flexible"}}`},
+		"one placement group":        {"virtualMachineScaleSets/other", `{"location":"westeurope","properties":{"orchestrationMode":"Flexible","singlePlacementGroup":true}}`},
+	} {
+		if w := c.do(http.MethodPut, compute+r[0], r[1]); w.Code < http.StatusBadRequest {
+			t.Errorf("%s: %d %s", about, w.Code, w.Body)
+		}
+	}
+	c.want(http.StatusAccepted, http.MethodDelete, flex, "")
+	c.pass()
+	if got := machines(); len(got) != 0 {
+		t.Errorf("the set is gone, and these are left: %v", got)
+	}
+	if got := strings.Fields(c.names(compute + "disks")); len(got) != 2 || !strings.HasPrefix(got[0], "attached_OsDisk") { // which nobody said was to go with it
+		t.Errorf("disks that are left: %s", got)
+	}
+	c.want(http.StatusCreated, http.MethodPut, compute+"virtualMachineScaleSets/bare", `{"location":"westeurope","properties":{"orchestrationMode":"Flexible","platformFaultDomainCount":2}}`)
+	c.pass()
+	if w := c.do(http.MethodGet, compute+"virtualMachineScaleSets/bare", ""); strings.Contains(w.Body.String(), `"sku"`) || c.text(compute+"virtualMachineScaleSets/bare", "properties", "provisioningState") != "Succeeded" {
+		t.Errorf("one without a model: %s", w.Body)
+	}
+}

@@ -137,6 +137,9 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 			return arm.Errorf(http.StatusBadRequest, "NicInUse", "Network Interface %s is used by existing resource %s.", nic, by)
 		}
 	}
+	if bad := checkMember(tx, id, body); bad != nil {
+		return bad
+	}
 	if set := arm.Text(body, "properties", "availabilitySet", "id"); set != "" && !tx.Exists(set) {
 		return arm.InvalidReference(set, id)
 	}
@@ -160,7 +163,9 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		p["vmId"] = arm.At(old, "properties", "vmId")
 	}
 	if old != nil {
-		body[powerTag] = arm.Text(old, powerTag)
+		if body[powerTag] = arm.Text(old, powerTag); old[memberTag] != nil {
+			body[memberTag] = old[memberTag]
+		}
 	} else {
 		body[powerTag] = "starting"
 	}
@@ -211,6 +216,7 @@ func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
 		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}
 	tx.Edit(id, func(body map[string]any) { body[powerTag] = "running" })
+	recount(tx, d.Body())
 	return nil
 }
 
@@ -219,6 +225,7 @@ func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
 	release(tx, arm.Text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
 	detach(tx, body, nil)
 	goWith(tx, body)
+	recount(tx, body)
 	if m.machines != nil {
 		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
 	}

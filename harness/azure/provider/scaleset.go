@@ -13,15 +13,15 @@ import (
 	"drydock.dev/drydock/harness/azure/state"
 )
 
-// scaleSetTypes are virtual machine scale sets and their instances, in the uniform mode that clusters use.
+// scaleSetTypes are virtual machine scale sets and their instances; those of flexible ones are machines.
 func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
-	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Actions: map[string]resource.Action{
+	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Gone: goneScaleSet, Actions: map[string]resource.Action{
 		"delete":           {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"osrollingupgrade": {Then: roll}, "extensionrollingupgrade": {Then: roll},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Aside: map[string]string{"userData": "properties.userData"}, View: viewInstance, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Aside: map[string]string{"userData": "properties.userData"}, View: viewInstance, Else: showMembers, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
@@ -54,8 +54,8 @@ func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Erro
 		e.Target = "sku.capacity"
 		return e
 	}
-	if old == nil {
-		return nil
+	if bad := checkOrchestration(body, old); bad != nil || old == nil {
+		return bad
 	}
 	// A PUT with the SKU alone, as cluster tools scale, keeps the model.
 	if arm.At(body, "properties") == nil {
@@ -78,7 +78,18 @@ func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if profile := "virtualMachineProfile"; old != nil && !reflect.DeepEqual(arm.At(p, profile), arm.At(old, "properties", profile)) {
 		upgrade(tx, id, arm.Text(p, "upgradePolicy", "mode"))
 	}
-	if n, ok := capacity(body); !ok {
+	if p["orchestrationMode"] == nil {
+		if p["orchestrationMode"] = arm.At(old, "properties", "orchestrationMode"); p["orchestrationMode"] == nil {
+			p["orchestrationMode"] = "Uniform"
+		}
+	}
+	if flexible(body) {
+		p["singlePlacementGroup"] = false
+		if p["platformFaultDomainCount"] == nil {
+			p["platformFaultDomainCount"] = 1
+		}
+	}
+	if n, ok := capacity(body); !ok && (!flexible(body) || arm.At(body, "sku", "name") != nil) { // without a model there is no size either
 		arm.Object(body, "sku")["capacity"] = n
 	}
 	for _, kept := range []string{nextInstance, rollingTag} {
@@ -106,6 +117,13 @@ func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
 	}
 	counted, _ := arm.Number(body[nextInstance])
 	next := int(counted)
+	for ; flexible(body) && len(have) < want; next++ {
+		tx.Edit(id, func(b map[string]any) { b[nextInstance] = next + 1 }) // before others may write: machines take their time
+		if bad := addMember(tx, id, body, next); bad != nil {
+			return bad
+		}
+		have = members(tx.View, id)
+	}
 	rooms := addressed{}
 	for ; len(have) < want; next++ {
 		have = append(have, addInstance(tx, id, body, next, rooms))
@@ -122,6 +140,9 @@ func instanceID(set arm.ID, n string) arm.ID {
 
 // instances lists a scale set's machines by the number of their id.
 func instances(v resource.View, set arm.ID) []*state.Document {
+	if d := v.Get(set); d != nil && flexible(d.Body()) {
+		return members(v, set)
+	}
 	collection := set
 	collection.Types = []string{"virtualMachineScaleSets", "virtualMachines"}
 	collection.Names = set.Names[:1]
@@ -178,8 +199,11 @@ func upgrade(tx *resource.Tx, set arm.ID, mode string) {
 	}
 }
 
-// latest tells an instance whether it has the model.
+// latest tells an instance whether it has the model; a machine of a flexible one is not told.
 func latest(tx *resource.Tx, vm arm.ID, applied bool) {
+	if len(vm.Types) == 1 {
+		return
+	}
 	tx.Edit(vm, func(b map[string]any) { arm.Object(b, "properties")["latestModelApplied"] = applied })
 }
 
@@ -224,6 +248,11 @@ func fillInstance(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 func viewInstance(v resource.View, id arm.ID) map[string]any {
 	if d := v.Get(id.Top(2)); d != nil {
 		return instanceView(v, d)
+	}
+	for _, d := range instances(v, id.Top(1)) { // a machine of its own
+		if strings.EqualFold(d.ID.Name(), id.Names[1]) && len(d.ID.Types) == 1 {
+			return instanceView(v, d)
+		}
 	}
 	return nil
 }

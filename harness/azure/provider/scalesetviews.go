@@ -62,6 +62,14 @@ func (a addressed) give(tx *resource.Tx, vm arm.ID, model map[string]any) map[st
 // instanceNICs are the interfaces of an instance.
 func instanceNICs(v resource.View, d *state.Document) (all []any) {
 	body := d.Body()
+	if len(d.ID.Types) == 1 { // a machine of its own, as its interfaces are
+		for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
+			if nic, ok := arm.ParseID(arm.Text(n, "id")); ok && v.Body(nic) != nil {
+				all = append(all, v.Body(nic))
+			}
+		}
+		return all
+	}
 	for i, c := range arm.Objects(body, "properties", "networkProfileConfiguration", "networkInterfaceConfigurations") {
 		name := arm.Text(c, "name")
 		self := d.ID.String() + "/networkInterfaces/" + name

@@ -61,6 +61,9 @@ func (e *Engine) get(r *Request) *arm.Error {
 		if bad := e.view().groupThere(r.ID); bad != nil {
 			return bad
 		}
+		if e.elsewhere(r) {
+			return nil
+		}
 		return r.Type.Absent.Of(r.ID)
 	}
 	raw := d.Raw
@@ -73,6 +76,18 @@ func (e *Engine) get(r *Request) *arm.Error {
 	r.Told["ETag"] = []string{d.ETag()}
 	r.AnswerRaw(http.StatusOK, raw)
 	return nil
+}
+
+// elsewhere answers with what is not where it was asked for; false: there is no such thing.
+func (e *Engine) elsewhere(r *Request) bool {
+	if r.Type.Else == nil {
+		return false
+	}
+	body := r.Type.Else(e.view(), r.ID)
+	if body != nil {
+		r.Answer(http.StatusOK, body)
+	}
+	return body != nil
 }
 
 // expanded is the document with its instance view in it.
@@ -120,6 +135,9 @@ func (e *Engine) list(r *Request) *arm.Error {
 		if err := e.view().groupThere(r.ID); err != nil {
 			return err
 		}
+	}
+	if e.elsewhere(r) {
+		return nil
 	}
 	page := e.options.Page
 	if top := r.Param("$top"); top != "" {

@@ -66,6 +66,8 @@ type Type struct {
 	Aside map[string]string
 	// Show is the document of a single, or a view of another resource; nil: not there.
 	Show func(v View, id arm.ID) map[string]any
+	// Else is what a GET shows where there is no document: what is somewhere else, one or, of a collection, a list; nil: nothing.
+	Else func(v View, id arm.ID) map[string]any
 	// Ask is that for what depends on the query as well, or is refused in words of its own.
 	Ask func(v View, id arm.ID, r *Request) (map[string]any, *arm.Error)
 	// Write does the PUT, PATCH and DELETE of a view of another resource that can be written through it.

@@ -179,6 +179,9 @@ func (tx *Tx) delete(r *Request) *arm.Error {
 		return bad
 	}
 	if d == nil {
+		if r.Type.Else != nil && r.Type.Else(tx.View, r.ID) != nil {
+			return arm.Errorf(http.StatusConflict, "OperationNotAllowed", "'%s' is a resource of its own, and cannot be deleted as a part of another.", r.ID.Name())
+		}
 		r.AnswerRaw(r.Type.gone(), nil)
 		return nil
 	}
