@@ -38,6 +38,14 @@ and the form (Azure-AsyncOperation, Location) from the answers.
 
 Each number is written with the number of samples it rests on, and what the recording could not tell is listed here and at the head of both files.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if policyOut != "" && policyOut == timingsOut {
+				return cluster.Usagef("--policy-out and --timings-out are the same file: %s", policyOut)
+			}
+			for _, to := range []string{policyOut, timingsOut} {
+				if sameFile(args[0], to) {
+					return cluster.Usagef("%s is the recording itself: it would be lost", to)
+				}
+			}
 			o := calibrate.Options{Types: azure.TypeNames()}
 			if base != "" {
 				p, err := throttle.LoadPolicy(base)
@@ -77,6 +85,16 @@ Each number is written with the number of samples it rests on, and what the reco
 	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	_ = c.RegisterFlagCompletionFunc("base", cobra.FixedCompletions(throttle.Policies(), cobra.ShellCompDirectiveDefault))
 	return c
+}
+
+// sameFile reports whether two names are of one file that is there.
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // printCalibration says it for people: what was seen, what is written, and what is not known.

@@ -36,6 +36,11 @@ func TestWhatIsMadeOfARecordingIsServedAndWarnsOfTokens(t *testing.T) {
 	if err != nil || !strings.Contains(said, "250 or more") || !strings.Contains(said, "Not known:") || !strings.Contains(warned, "1 exchanges with a token") {
 		t.Fatalf("%v\n%s%s", err, said, warned)
 	}
+	for _, bad := range [][]string{{"--policy-out", file}, {"--timings-out", file}, {"--policy-out", policy, "--timings-out", policy}} {
+		if _, _, err := calibrateTold(t, append([]string{file}, bad...)...); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
 	for _, written := range []string{policy, timings} {
 		raw, err := os.ReadFile(written)
 		if err != nil || strings.Contains(string(raw), "verysecret") {

@@ -116,13 +116,17 @@ func (l *ledger) gaps(all []Budget) (out []Gap) {
 	for name := range l.replaced {
 		add(name, "how a policy can say it: a resource provider counts by a header of its own")
 	}
-	exact := map[Limit]int{}
-	for _, b := range all {
-		if was := exact[b.Limit]; b.Exact && was > 0 && was != b.Most {
-			add(b.String(), "how to say that it differs by owner: one holds %d, another %d; a policy has one for all, and the larger one is written", was, b.Most)
-		}
-		if b.Exact {
-			exact[b.Limit] = max(exact[b.Limit], b.Most)
+	for i, b := range all {
+		for _, a := range all[:i] {
+			if a.Limit != b.Limit {
+				continue
+			}
+			if a.Exact && b.Exact && a.Most != b.Most {
+				add(b.String(), "how to say that it differs by owner: one holds %d, another %d; a policy has one for all, and the larger one is written", min(a.Most, b.Most), max(a.Most, b.Most))
+			}
+			if a.known() && b.known() && (a.High < b.Low || b.High < a.Low) {
+				add(b.String(), "how to say that its refill differs by owner: %.3g a second and more, and %.3g and less; that of more samples is written", max(a.Low, b.Low), min(a.High, b.High))
+			}
 		}
 	}
 	return out

@@ -118,6 +118,28 @@ func TestWhatOthersDrawAndWhatIsHostileIsSeen(t *testing.T) {
 	}
 }
 
+func TestWhatNobodyMetIsNoLimitUnlessItWasSeenFull(t *testing.T) {
+	var samples []sample
+	add := func(at float64, left int) {
+		samples = append(samples, sample{begun: at, ended: at, left: left, draws: 1})
+	}
+	for i := range 40 { // others had drawn before: it refills one a second, is drawn on twice as fast, and fills no further than 50
+		add(float64(i)/2, 50-i/2)
+	}
+	if m := measure(samples, 0, 0); m.Exact || !m.known() {
+		t.Errorf("%+v", m)
+	} else if l, open := m.limit(time.Second); l != nil || len(open) != 1 {
+		t.Errorf("a limit was invented: %s, %q", l, open)
+	}
+	samples = nil
+	for i := range 40 { // and after 20 calls another instance answers
+		add(float64(i)*3, 11999-i%20)
+	}
+	if l, open := measure(samples, 0, 0).limit(time.Second); l != nil || len(open) != 1 {
+		t.Errorf("a limit was invented: %s, %q", l, open)
+	}
+}
+
 func TestALimitIsARoundNumber(t *testing.T) {
 	for want, in := range map[float64][2]float64{25: {24.2, 25.9}, 10: {9.6, 10.4}, 1500: {1452, 1554}, 4: {3.7, 4.3}, 0.5: {0.48, 0.52}, 300: {299.99, 300.01}, 333: {332.7, 333.3}} {
 		if got := roundest(in[0], in[1]); got != want {

@@ -27,16 +27,20 @@ type Measured struct {
 	Silent     int       `json:"silent,omitempty"`
 
 	window window  // of steps
-	lasted float64 // s, from the first sample to when the last rejection said that it is over
+	lasted float64 // s, from when it was at its best to when a rejection said that it is over
 }
 
 // measure looks at the samples of one owner, in the order of their requests; allowed and interval are what its rejections said, 0: nothing.
 func measure(samples []sample, allowed int, interval time.Duration) Measured {
 	c := newCurve(samples, allowed)
 	m := Measured{Samples: len(samples), Least: math.MaxInt, Most: max(c.most, allowed), Hostile: c.hostile, Interval: interval.Seconds()}
+	begun := samples[0].begun // of the calls since it was at its best
 	for _, s := range samples {
 		if s.left != unsaid {
 			m.Least = min(m.Least, s.left)
+			if s.left+s.draws == c.most {
+				begun = s.begun
+			}
 		}
 		if !s.refused {
 			continue
@@ -48,7 +52,7 @@ func measure(samples []sample, allowed int, interval time.Duration) Measured {
 			continue
 		}
 		after := s.after.Seconds()
-		m.lasted = max(m.lasted, s.ended+after-samples[0].begun)
+		m.lasted = max(m.lasted, s.ended+after-begun)
 		if m.RetryAfter == nil {
 			m.RetryAfter = []float64{after, after}
 		}
@@ -74,6 +78,9 @@ func (m Measured) bucket() bool { return m.High == 0 || m.Low <= m.High*slack }
 
 // Window reports whether it is given back all at once: it was seen to be, or a 429 or its name says so.
 func (m Measured) Window() bool { return !m.known() && (m.Interval > 0 || !m.bucket() && m.Steps > 0) }
+
+// steps is how often a budget that nobody met must have been given back at once to be taken for a window.
+const steps = 2
 
 // narrow is how far the bounds of a refill may be apart for it to count as known.
 const narrow = 1.25
@@ -134,11 +141,15 @@ func (m Measured) limit(per time.Duration) (l *throttle.Limit, open []string) {
 	switch {
 	case m.Most == 0:
 		return nil, []string{"how much it holds: no header counts it, and its 429 say no number"}
+	case m.Rejected == 0 && !m.Exact: // it would be stricter than what nobody has met
+		return nil, []string{m.little()}
 	case m.known():
 		rate(m.Low, m.High)
 	case m.Interval > 0:
 		l.Window = seconds(m.Interval)
-	case !m.bucket() && m.Steps > 0:
+	case m.Window() && m.Rejected == 0 && m.Steps < steps:
+		return nil, []string{fmt.Sprintf("whether it is given back at once: there was no 429, and what was left rose to %d only once, as it also does when another instance of the service answers", m.Most)}
+	case m.Window() && m.window.low < m.window.high:
 		l.Window = roundestSpan(m.window.low, m.window.high)
 	case !m.bucket():
 		return nil, []string{fmt.Sprintf("what was left fits neither a bucket nor a window: it rose by %.3g a second and more, and by %.3g and less; others draw on it, or there are several of it", m.Low, m.High)}
