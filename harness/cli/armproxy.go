@@ -33,7 +33,7 @@ arm serve.
 
 --record writes every exchange without what would let somebody in: fields whose names have password, secret, key, token and the like in them, what a
 template declares secure, tokens and PEM files wherever they are, base64 of them as well. Bodies that are neither JSON nor a form are left out, and
-it is said how long they were. What cannot be recorded goes through all the same: a warning and /metrics tell, and the proxy ends with an error.
+it is said how long they were. Whose token it was is told by the id in it. What cannot be recorded goes through all the same: a warning and /metrics tell, and the proxy ends with an error.
 --replay answers from such a file and reaches nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			switch {

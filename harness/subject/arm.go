@@ -17,7 +17,7 @@ import (
 
 // ARM is a scenario without a cluster: real cloud providers, each against a twin of its own, while nodes are replaced.
 type ARM struct {
-	Policy    string       `yaml:"policy"`    // what the twin throttles by
+	Policy    string       `yaml:"policy"`    // what the twin throttles by: a name, or a file, as timings is, from where drydock runs
 	Timings   string       `yaml:"timings"`   // file that says how operations run; empty: as the twin has it
 	Hostile   bool         `yaml:"hostile"`   // rejected calls count
 	Clock     string       `yaml:"clock"`     // how many times as fast as the wall's

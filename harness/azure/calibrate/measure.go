@@ -66,7 +66,7 @@ func measure(samples []sample, allowed int, interval time.Duration) Measured {
 	if m.Low, m.Others = low, falls; !math.IsInf(high, 1) {
 		m.High = high
 	}
-	m.Exact = allowed >= c.most && allowed > 0 || m.bucket() && c.full(low) || !m.bucket() && m.Steps > 0
+	m.Exact = allowed >= c.most && allowed > 0 || m.bucket() && c.full(low) || m.Window() && m.Steps > 0
 	return m
 }
 
@@ -77,7 +77,9 @@ const slack = 1.0001
 func (m Measured) bucket() bool { return m.High == 0 || m.Low <= m.High*slack }
 
 // Window reports whether it is given back all at once: it was seen to be, or a 429 or its name says so.
-func (m Measured) Window() bool { return !m.known() && (m.Interval > 0 || !m.bucket() && m.Steps > 0) }
+func (m Measured) Window() bool {
+	return !m.known() && (m.Interval > 0 || !m.bucket() && m.Steps > 0 && m.window.low < m.window.high)
+}
 
 // steps is how often a budget that nobody met must have been given back at once to be taken for a window.
 const steps = 2
@@ -149,7 +151,7 @@ func (m Measured) limit(per time.Duration) (l *throttle.Limit, open []string) {
 		l.Window = seconds(m.Interval)
 	case m.Window() && m.Rejected == 0 && m.Steps < steps:
 		return nil, []string{fmt.Sprintf("whether it is given back at once: there was no 429, and what was left rose to %d only once, as it also does when another instance of the service answers", m.Most)}
-	case m.Window() && m.window.low < m.window.high:
+	case m.Window():
 		l.Window = roundestSpan(m.window.low, m.window.high)
 	case !m.bucket():
 		return nil, []string{fmt.Sprintf("what was left fits neither a bucket nor a window: it rose by %.3g a second and more, and by %.3g and less; others draw on it, or there are several of it", m.Low, m.High)}
