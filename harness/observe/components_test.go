@@ -173,13 +173,13 @@ func TestAConnectionThatIsNeverMadeIsGivenUp(t *testing.T) {
 // TestASlowPageIsReadAllTheSame: on a busy host a page takes longer than a look; until it is there the component has no version.
 func TestASlowPageIsReadAllTheSame(t *testing.T) {
 	s := newStand(t)
-	s.slow.Store(300)
+	s.slow.Store(2000)
 	p := newComponentProbe(s, Scheduler, tls.Certificate{})
-	if c := look(t, p, 50*time.Millisecond); c.Version != "" || c.Failure != cluster.Answered {
+	if c := look(t, p, time.Second); c.Version != "" || c.Failure != cluster.Answered {
 		t.Errorf("%+v", c)
 	}
-	if err := cluster.Await(t.Context(), "the page", cluster.Wait{For: 5 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
-		if c := look(t, p, 50*time.Millisecond); c.Version == "" {
+	if err := cluster.Await(t.Context(), "the page", cluster.Wait{For: 20 * time.Second, Every: 20 * time.Millisecond}, func(context.Context) error {
+		if c := look(t, p, time.Second); c.Version == "" {
 			return fmt.Errorf("%s", c.Error)
 		}
 		return nil
