@@ -170,13 +170,16 @@ func (e *Evidence) Judge() *plan.Result {
 		return res
 	}
 	res.Gaps = append(append(res.Gaps, health.Silence(r)...), e.strange()...)
-	res.Tolerance, res.Tables = health.Tolerance(r, e.Upgrade), health.NodeLosses(r)
+	res.Tolerance, res.Tables = health.Tolerance(r, e.Upgrade), append(health.NodeLosses(r), health.Recoveries(r)...)
 	asked := func(name string) bool { // with parameters of its own, perhaps
 		return slices.ContainsFunc(append(slices.Clone(e.Always), e.Finally...), func(c Check) bool { return c.Name == name })
 	}
 	builtin := health.Builtin(r.Topology)
 	if r.ReadOnly {
 		builtin = health.Looking(r.Topology)
+	}
+	if len(r.Remedies) > 0 {
+		builtin = append(builtin, health.Remedied)
 	}
 	for _, name := range builtin {
 		if asked(name) {

@@ -31,6 +31,7 @@ type item struct {
 	faults  *series
 	upgrade *upgrade.Upgrade
 	remedy  *remedy.Remedy
+	mended  *plan.Step   // sees whether the remedy has ended its fault
 	from    string       // the version the cluster has before the upgrade
 	refused error        // why the policy refuses the upgrade, where that is expected
 	steps   []*plan.Step // the upgrade's, or the remedy's

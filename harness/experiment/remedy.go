@@ -1,10 +1,10 @@
 package experiment
 
 import (
-	"context"
 	"math/rand/v2"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy"
 )
@@ -56,14 +56,61 @@ func (it *item) remedyStep(a actions) *plan.Step {
 		}
 		return c.step
 	}
+	it.mended = &plan.Step{Name: "see it mended", Run: at(a.mended, c)}
 	c.step = &plan.Step{Name: group.Name + " of a fault", About: c.spec.DescribeUntil("the remedy has mended it")}
 	c.step.Children = []*plan.Step{
 		{Name: "inject", Run: at(a.inject, c)},
 		{Name: "await its effect", Run: at(a.effective, c)},
 		group,
-		{Name: "see it mended", Run: func(ctx context.Context) error { return a.mended(ctx, c) }},
+		it.mended,
 		{Name: "recover what the remedy has not", Run: at(a.recover, c), Cleanup: true},
 		{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
 	}
 	return c.step
+}
+
+// toTheEnd is the step in which the process that mends is not killed any more.
+const toTheEnd = "run it to its end"
+
+// remedied is what the cell's runbooks did.
+func (c *cellRun) remedied(cut bool) []health.Remedy {
+	var out []health.Remedy
+	for i := range c.outline.items {
+		it := &c.outline.items[i]
+		if it.remedy == nil {
+			continue
+		}
+		m := health.Remedy{Runbook: it.remedy.Spec.Runbook, Cut: cut}
+		if it.step.Says != "" {
+			m.Wanted = it.step.Expect
+		}
+		if it.faults != nil {
+			ch := it.faults.faults()[0]
+			m.Fault = ch.spec.Describe()
+			if g := c.guard(ch); g != nil {
+				r := g.Receipt()
+				m.Broken, m.Seen = r.Armed, r.EffectiveAt
+			}
+		}
+		own := map[string]bool{}
+		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { own[s.Name] = s.Run != nil })
+		for _, d := range c.runner.Done() {
+			ours := own[d.Name] || len(it.kills) > 0 && d.Name == toTheEnd
+			seen := it.mended != nil && d.ID == it.mended.ID
+			if seen && d.Status == "done" {
+				m.Mended = d.Ended()
+			}
+			if (ours || seen) && d.Status == "failed" && m.Error == "" {
+				m.Error = d.Name + ": " + d.Error
+			}
+			if ours {
+				m.Steps = append(m.Steps, d)
+			}
+		}
+		if len(it.kills) > 0 {
+			m.Steps = driverSteps(c.driverDir(it))
+		}
+		out = append(out, m)
+	}
+	return out
 }

@@ -119,6 +119,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	if c.cluster == nil { // nothing was tested: the environment is to blame
 		return errors.Join(err, journal.Write("untested", untested{Label: ol.cell.Label, Why: describe(err)}))
 	}
+	c.record.Remedies = c.remedied(ctx.Err() != nil)
 	e := c.evidence()
 	e.Broken = ctx.Err() != nil
 	return e.keep(o.Out, journal)

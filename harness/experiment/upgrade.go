@@ -34,7 +34,7 @@ func (it *item) carriedOut(group *plan.Step, a actions) {
 			k := &it.kills[i]
 			group.Children = append(group.Children, &plan.Step{Name: k.String(), Run: func(ctx context.Context) error { return a.drive(ctx, it, k) }})
 		}
-		group.Children = append(group.Children, &plan.Step{Name: "run it to its end", Run: func(ctx context.Context) error { return a.drive(ctx, it, nil) }})
+		group.Children = append(group.Children, &plan.Step{Name: toTheEnd, Run: func(ctx context.Context) error { return a.drive(ctx, it, nil) }})
 		return
 	}
 	group.Children = it.steps

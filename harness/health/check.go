@@ -90,6 +90,7 @@ func Checks() []CheckKind {
 		{"podsRunOn", "during", "the pods of the fault's machines are the same after it, and none of their containers was started anew", podsRunOn, false},
 		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable, false},
 		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected, false},
+		{Remedied, "finally", "every runbook has mended what it was called for, as those see it who see the end of any fault", remedied, true},
 		{"labelsPreserved", "finally", "nodes have the labels, annotations and taints they had", labelsPreserved, true},
 		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue, true},
 		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved, true},

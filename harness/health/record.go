@@ -27,6 +27,7 @@ type Record struct {
 	Before       *observe.Inventory       `json:"before,omitempty"` // nil: not taken
 	After        *observe.Inventory       `json:"after,omitempty"`
 	AfterError   string                   `json:"afterError,omitempty"`
+	Remedies     []Remedy                 `json:"remedies,omitempty"`
 	Said         []observe.Said           `json:"said,omitempty"` // by what did not answer, while it did not
 }
 

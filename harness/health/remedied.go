@@ -1,0 +1,106 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/plan"
+)
+
+// Remedy is what a runbook did in a run.
+type Remedy struct {
+	Runbook string          `json:"runbook"`
+	Wanted  string          `json:"wanted,omitempty"` // refused or failed, which its own step judges
+	Fault   string          `json:"fault,omitempty"`  // that it was to mend; empty: none was made for it
+	Broken  time.Time       `json:"broken,omitzero"`  // when that was injected
+	Seen    time.Time       `json:"seen,omitzero"`    // when it was seen to be effective
+	Mended  time.Time       `json:"mended,omitzero"`  // when somebody other than the runbook saw it over
+	Steps   []plan.StepDone `json:"steps"`            // the runbook's, of whichever process, in the order of time
+	Error   string          `json:"error,omitempty"`  // why it did not end well
+	Cut     bool            `json:"cut,omitempty"`    // the run was interrupted: how it would have ended nobody knows
+}
+
+// Remedied is the check that every run with a runbook makes.
+const Remedied = "remedied"
+
+// remedied judges whether each runbook has done what it is for.
+func remedied(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	verdict, made := plan.Pass, 0
+	var says []string
+	for _, m := range r.Remedies {
+		if m.Wanted != "" {
+			continue
+		}
+		made++
+		v, why := m.judge()
+		if v == plan.Fail || verdict == plan.Pass {
+			verdict = v
+		}
+		says = append(says, m.Runbook+": "+why)
+	}
+	if made == 0 {
+		return plan.Skipped, "every runbook was to be refused or to fail, which its step judges"
+	}
+	return verdict, strings.Join(says, "; ")
+}
+
+func (m Remedy) judge() (plan.Verdict, string) {
+	acted := false
+	for _, s := range m.Steps {
+		acted = acted || s.Status == "done" && !strings.HasSuffix(s.Name, "/diagnose")
+	}
+	switch {
+	case m.Cut:
+		return plan.Unknown, "the run was interrupted"
+	case m.Error != "":
+		return plan.Fail, "it did not end well: " + m.Error
+	case len(m.Steps) == 0:
+		return plan.Unknown, "its turn did not come"
+	case m.Fault == "":
+		return plan.Pass, "it ended well"
+	case m.Seen.IsZero():
+		return plan.Unknown, m.Fault + " was not seen to be effective: there was nothing to mend"
+	case m.Mended.IsZero():
+		return plan.Fail, m.Fault + " was not seen to be over when it had ended"
+	case !acted:
+		return plan.Unknown, "it found nothing to do, and " + m.Fault + " was over all the same"
+	}
+	return plan.Pass, fmt.Sprintf("it mended %s, %s after that was injected", m.Fault, round(m.Mended.Sub(m.Broken)))
+}
+
+// Recoveries is a table of how long each recovery took, in its four parts: until somebody saw the fault, until the runbook had diagnosed, until its last
+// act, and until the cluster was whole again.
+func Recoveries(r *Record) []plan.Table {
+	t := plan.Table{Title: "Recovery by runbooks", Columns: []string{"runbook", "fault", "detect", "decide", "act", "converge", "all"}}
+	for _, m := range r.Remedies {
+		var decided, acted, whole time.Time
+		for _, s := range m.Steps {
+			if s.Status != "done" {
+				continue
+			}
+			switch {
+			case strings.HasSuffix(s.Name, "/diagnose"):
+				decided = s.Ended()
+			case strings.HasSuffix(s.Name, "/gate"):
+				whole = s.Ended()
+			default:
+				acted = s.Ended()
+			}
+		}
+		if decided.IsZero() || acted.IsZero() || whole.IsZero() || m.Broken.IsZero() || m.Seen.IsZero() {
+			continue
+		}
+		row := []string{m.Runbook, m.Fault}
+		from := m.Broken
+		for _, at := range []time.Time{m.Seen, decided, acted, whole} {
+			row = append(row, round(at.Sub(from)).String())
+			from = at
+		}
+		t.Rows = append(t.Rows, append(row, round(whole.Sub(m.Broken)).String()))
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return []plan.Table{t}
+}
