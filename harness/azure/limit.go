@@ -132,7 +132,7 @@ func (t *Twin) about(r *request) (location, resource string) {
 	switch {
 	case ok && !r.Call.Poll && len(of.Types) == len(r.ID.Types): // the resource itself
 		resource = r.Key()
-		if d := view.At(resource); d != nil && d.Region != "" {
+		if d := r.There(view); d != nil && d.Region != "" {
 			return d.Region, resource
 		}
 	case ok:

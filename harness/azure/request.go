@@ -81,11 +81,16 @@ func (t *Twin) finish(r *request) {
 	t.calls.add(*r.Call)
 }
 
-// stamped are the headers that every answer has in the same words.
-func stamped() http.Header {
-	return http.Header{
-		"Cache-Control": {"no-cache"}, "Pragma": {"no-cache"}, "Expires": {"-1"},
-		"Strict-Transport-Security": {"max-age=31536000; includeSubDomains"}, "X-Content-Type-Options": {"nosniff"},
+// fixed is a header that every answer has in the same words.
+type fixed struct {
+	name   string
+	values []string
+}
+
+func stamped() []fixed {
+	return []fixed{
+		{"Cache-Control", []string{"no-cache"}}, {"Pragma", []string{"no-cache"}}, {"Expires", []string{"-1"}},
+		{"Strict-Transport-Security", []string{"max-age=31536000; includeSubDomains"}}, {"X-Content-Type-Options", []string{"nosniff"}},
 	}
 }
 
@@ -93,6 +98,7 @@ func stamped() http.Header {
 type dated struct {
 	second        int64
 	date, routing string
+	own           string // routing of the twin's own region
 }
 
 // date is now in the words of headers, which change once a second.
@@ -101,7 +107,8 @@ func (t *Twin) date() *dated {
 	if d := t.dates.Load(); d != nil && d.second == now.Unix() {
 		return d
 	}
-	d := &dated{now.Unix(), now.UTC().Format(http.TimeFormat), arm.RoutingStamp(now)}
+	d := &dated{second: now.Unix(), date: now.UTC().Format(http.TimeFormat), routing: ":" + arm.RoutingStamp(now) + ":"}
+	d.own = strings.ToUpper(t.options.Region) + d.routing
 	t.dates.Store(d)
 	return d
 }
@@ -114,8 +121,8 @@ func (t *Twin) stamp(r *request) {
 		r.subject.Region = host
 	}
 	r.Call.Region = r.subject.Region
-	for name, values := range t.stamped {
-		h[name] = values
+	for _, one := range t.stamped {
+		h[one.name] = one.values
 	}
 	id := uuid.NewString()
 	r.tell("x-ms-request-id", id)
@@ -123,7 +130,11 @@ func (t *Twin) stamp(r *request) {
 	if correlation := r.Header.Get("X-Ms-Correlation-Request-Id"); correlation != "" {
 		r.tell("x-ms-correlation-request-id", correlation)
 	}
-	r.tell("x-ms-routing-request-id", strings.ToUpper(r.subject.Region)+":"+now.routing+":"+id)
+	routing := now.own
+	if r.subject.Region != t.options.Region {
+		routing = strings.ToUpper(r.subject.Region) + now.routing
+	}
+	r.tell("x-ms-routing-request-id", routing+id)
 	r.tell("Date", now.date)
 	if client := r.Header.Get("X-Ms-Client-Request-Id"); client != "" {
 		r.tell("x-ms-client-request-id", client)

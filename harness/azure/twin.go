@@ -54,7 +54,7 @@ type Twin struct {
 	calls    *CallLog
 	faults   *faults
 
-	stamped   http.Header // of every answer
+	stamped   []fixed // headers of every answer
 	dates     atomic.Pointer[dated]
 	dataHosts []string
 

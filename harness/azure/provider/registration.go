@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -36,14 +37,17 @@ func Namespaces() []string {
 	return all
 }
 
-// namespace is one as Azure writes it; empty: there is none of that name.
-func namespace(name string) string {
-	all := Namespaces()
-	if i := slices.IndexFunc(all, func(n string) bool { return strings.EqualFold(n, name) }); i >= 0 {
-		return all[i]
+// namespaces are all by their names in lower case: every write looks one up.
+var namespaces = sync.OnceValue(func() map[string]string { //nolint:gochecknoglobals // made once, and never changed
+	all := map[string]string{}
+	for _, n := range Namespaces() {
+		all[strings.ToLower(n)] = n
 	}
-	return ""
-}
+	return all
+})
+
+// namespace is one as Azure writes it; empty: there is none of that name.
+func namespace(name string) string { return namespaces()[strings.ToLower(name)] }
 
 // isFree reports whether a namespace is used without registering.
 func isFree(name string) bool {

@@ -19,7 +19,7 @@ func (e *Engine) read(r *Request) *state.Document {
 	if s := r.stale(); s != nil {
 		return s.Get(r.ID)
 	}
-	return e.view().At(r.Key())
+	return r.There(e.store.View())
 }
 
 // shown answers what is made when somebody looks.

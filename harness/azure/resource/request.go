@@ -19,8 +19,10 @@ type Request struct {
 	Stale func() state.Snapshot // by a fault: what a read finds, instead of what there is
 	Text  []byte                // of a type that is lenient: what the client has sent, to the letter
 
-	key    string // of the resource, once it was asked for
-	status int    // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
+	key    string          // of the resource, once it was asked for
+	there  *state.Document // and what is there
+	looked bool
+	status int // of the answer, which is written when nobody is kept waiting by a client that is slow to take it
 	body   []byte
 }
 
@@ -30,6 +32,14 @@ func (r *Request) Key() string {
 		r.key = r.ID.Key()
 	}
 	return r.key
+}
+
+// There is the document that is there, or was when the call first asked; nil: none.
+func (r *Request) There(v state.View) *state.Document {
+	if !r.looked {
+		r.there, r.looked = v.At(r.Key()), true
+	}
+	return r.there
 }
 
 // stale is what a read finds; nil: what there is.

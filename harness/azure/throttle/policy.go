@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -150,8 +151,8 @@ type Policy struct {
 	Providers []ProviderPolicy `yaml:"providers"`
 	Metadata  *MetadataPolicy  `yaml:"metadata"` // none: machines may ask as they like
 
-	knows atomic.Int64
-	known sync.Map // operation -> []*ProviderPolicy, for those of the types the twin has
+	learning sync.Mutex
+	known    atomic.Pointer[map[string][]*ProviderPolicy] // by operation; never changed, but replaced
 }
 
 // Policies names the policies there are.
@@ -273,13 +274,17 @@ func Matches(pattern, operation string) bool {
 	return pt == ot
 }
 
-// maxKnown bounds what is remembered of operations.
-const maxKnown = 10_000
+// maxKnown bounds what is remembered of operations: an action's name is the client's.
+const maxKnown = 1000
 
 // Of lists the provider's policies an operation draws on.
 func (p *Policy) Of(operation string) []*ProviderPolicy {
-	if found, ok := p.known.Load(operation); ok {
-		return found.([]*ProviderPolicy) //nolint:forcetypeassert // nothing else is stored
+	var known map[string][]*ProviderPolicy
+	if now := p.known.Load(); now != nil {
+		known = *now
+	}
+	if out, ok := known[operation]; ok {
+		return out
 	}
 	var out []*ProviderPolicy
 	for i := range p.Providers {
@@ -287,8 +292,19 @@ func (p *Policy) Of(operation string) []*ProviderPolicy {
 			out = append(out, &p.Providers[i])
 		}
 	}
-	if p.knows.Add(1) <= maxKnown { // an action's name is the client's
-		p.known.Store(operation, out)
+	if len(known) < maxKnown {
+		p.learn(operation, out)
 	}
 	return out
+}
+
+// learn remembers what an operation draws on.
+func (p *Policy) learn(operation string, policies []*ProviderPolicy) {
+	p.learning.Lock()
+	defer p.learning.Unlock()
+	more := map[string][]*ProviderPolicy{operation: policies}
+	if now := p.known.Load(); now != nil {
+		maps.Copy(more, *now)
+	}
+	p.known.Store(&more)
 }
