@@ -67,7 +67,7 @@ func TestADiskIsReadByASignatureForATime(t *testing.T) {
 	}
 	w := c.do(http.MethodPost, compute+"virtualMachines/vm/start", "")
 	c.pass()
-	status := c.do(http.MethodGet, "/subscriptions/"+strings.SplitN(strings.Join(w.Header()["Azure-AsyncOperation"], ""), "/subscriptions/", 2)[1], "")
+	status := c.do(http.MethodGet, "/subscriptions/"+strings.SplitN(header(w, "Azure-AsyncOperation"), "/subscriptions/", 2)[1], "")
 	if !strings.Contains(status.Body.String(), "active shared access signature") {
 		t.Errorf("a machine started whose disk somebody reads: %s", status.Body)
 	}

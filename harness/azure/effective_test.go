@@ -17,7 +17,7 @@ func (c *client) result(path, body string) map[string]any {
 		c.t.Fatalf("POST %s: %d %s", path, w.Code, w.Body)
 	}
 	at := strings.SplitN(w.Header().Get("Location"), "/subscriptions/", 2)
-	status := strings.SplitN(strings.Join(w.Header()["Azure-AsyncOperation"], ""), "/subscriptions/", 2)
+	status := strings.SplitN(header(w, "Azure-AsyncOperation"), "/subscriptions/", 2)
 	c.pass()
 	out := c.do(http.MethodGet, "/subscriptions/"+at[1], "")
 	told := c.want(http.StatusOK, http.MethodGet, "/subscriptions/"+status[1], "")

@@ -17,14 +17,14 @@ func networkTypes() []*resource.Type {
 	return slices.Concat(networkViews(), plainNetworkTypes(), []*resource.Type{
 		networkInterfaces(),
 		{
-			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillPublicIP,
+			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkPublicIP, Fill: fillPublicIP,
 			// As specification/network/…/2023-09-01/examples/PublicIpAddressCreateDefaults.json has it; tier as of a capture of the public cloud.
 			Defaults: map[string]any{
 				"properties.publicIPAddressVersion": "IPv4", "properties.publicIPAllocationMethod": "Dynamic", "properties.idleTimeoutInMinutes": 4, "sku.name": "Basic", "sku.tier": "Regional",
 			},
-			Held: referenced("PublicIPAddressCannotBeDeleted", "Public IP address %s can not be deleted since it is still allocated to resource %s.", "publicIPAddress"),
+			Held: heldPublicIP, Refs: []resource.Ref{{From: "properties.publicIPPrefix", Back: "publicIPAddresses[]"}},
 		},
-		{Name: ns + "publicIPPrefixes", Located: true, Tagged: true, AtOnce: resource.Patches},
+		publicPrefixes(),
 		loadBalancers(),
 		{Name: ns + "loadBalancers/backendAddressPools", Inside: "backendAddressPools", Held: heldPool},
 		{
@@ -43,10 +43,10 @@ func networkTypes() []*resource.Type {
 		{Name: ns + "routeTables", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: resource.NameInside("routes", ns+"routeTables/routes"),
 			Held: referenced("InUseRouteTableCannotBeDeleted", "Route table %s is in use and cannot be deleted: %s.", "routeTable")},
 		{Name: ns + "routeTables/routes", Inside: "routes"},
-		{Name: ns + "virtualNetworks", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNetwork, Fill: fillNetwork, Changed: changedNetwork, Held: heldNetwork},
+		{Name: ns + "virtualNetworks", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkNetwork, Fill: fillNetwork, Changed: changedNetwork, Held: heldNetwork, Refs: subnetRefs()},
 		{Name: ns + "virtualNetworks/subnets", Inside: "subnets", Held: heldSubnet},
 		networkPeerings(),
-		{Name: ns + "natGateways", Located: true, Tagged: true, AtOnce: resource.Patches},
+		natGateways(),
 		{Name: ns + "applicationSecurityGroups", Located: true, Tagged: true, AtOnce: resource.Patches},
 		{Name: ns + "privateEndpoints", Located: true, Tagged: true, No: resource.Patches},
 		{Name: ns + "privateLinkServices", Located: true, Tagged: true, No: resource.Patches},
@@ -151,19 +151,6 @@ func heldPool(tx *resource.Tx, id arm.ID) *arm.Error {
 		"Operation on backend pool %s not allowed since it adds/modifies/deletes backend address pool members that are specified with a network interface IP configuration.", id)
 }
 
-func fillPublicIP(_ *resource.Tx, id arm.ID, body, _ map[string]any) {
-	p := arm.Object(body, "properties")
-	if arm.Text(p, "ipAddress") == "" {
-		p["ipAddress"] = publicAddress(id.String())
-	}
-}
-
-// publicAddress is the address that something of a name has.
-func publicAddress(of string) string {
-	n, _ := strconv.ParseUint(arm.Derived(of)[:4], 16, 64)
-	return fmt.Sprintf("20.50.%d.%d", n>>8&0xff, n&0xff)
-}
-
 func fillLoadBalancer(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	allocate(tx, id, arm.Objects(body, "properties", "frontendIPConfigurations"), arm.Objects(old, "properties", "frontendIPConfigurations"))
 	for _, property := range []string{
@@ -185,12 +172,12 @@ func referenced(code, message, property string) func(tx *resource.Tx, id arm.ID)
 	}
 }
 
-// names looks for {property: {id: ref}} anywhere in a document.
+// names looks for {property: {id: ref}}, or a list of such, anywhere in a document.
 func names(v any, property, ref string) bool {
 	switch x := v.(type) {
 	case map[string]any:
 		for k, val := range x {
-			if strings.EqualFold(k, property) && strings.EqualFold(arm.Text(val, "id"), ref) || names(val, property, ref) {
+			if strings.EqualFold(k, property) && (strings.EqualFold(arm.Text(val, "id"), ref) || slices.ContainsFunc(arm.Objects(x, k), func(m map[string]any) bool { return strings.EqualFold(arm.Text(m, "id"), ref) })) || names(val, property, ref) {
 				return true
 			}
 		}
