@@ -1,5 +1,5 @@
 # Every target is one line into hack/, which says what it does.
-.PHONY: build run test vm az lint verify bench clean help
+.PHONY: build run test vm az tofu lint verify bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,6 +13,8 @@ vm: ## get a kernel and QEMU, for scenarios that need machines with a kernel of 
 	@hack/vm.sh
 az: ## get the Azure CLI of Debian, for specs that run it against the twin
 	@hack/az.sh
+tofu: ## build OpenTofu and Terraform's provider azapi, for specs that run them against the twin
+	@hack/tofu.sh
 lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing
