@@ -48,6 +48,20 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
+// TestAReferenceMayBeAllOfWhatItNames, as `az network lb rule create` sends it: the service looks at the id.
+func TestAReferenceMayBeAllOfWhatItNames(t *testing.T) {
+	c := grouped(t)
+	at := networkID("loadBalancers/lb/")
+	rule := `{"name":"r","properties":{"protocol":"Tcp","frontendPort":80,"backendPort":80,"backendAddressPool":{"id":"` + at + `backendAddressPools/p","name":"p","etag":"W/\"1\"","properties":{"provisioningState":"Succeeded"}}}}`
+	if status, code, message := c.putNetwork("loadBalancers/lb", `"backendAddressPools":[{"name":"p"}],"loadBalancingRules":[`+rule+`]`); status >= http.StatusBadRequest {
+		t.Fatal(status, code, message)
+	}
+	got := c.want(http.StatusOK, http.MethodGet, networks+"loadBalancers/lb", "")
+	if pool := string(arm.Marshal(arm.At(got, "properties", "loadBalancingRules", "0", "properties", "backendAddressPool"))); pool != `{"id":"`+at+`backendAddressPools/p"}` {
+		t.Errorf("the rule's pool is %s", pool)
+	}
+}
+
 // TestADocumentIsStoredAsTheServiceWritesIt whatever a client's case, and without what the service alone writes.
 func TestADocumentIsStoredAsTheServiceWritesIt(t *testing.T) {
 	c := grouped(t)

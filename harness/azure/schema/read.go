@@ -40,6 +40,10 @@ func (r *reading) wrong(path, format string, args ...any) {
 	r.problems = append(r.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...) + " Path '" + path + "'."})
 }
 
+// reference is the model of Microsoft.Network's references. Clients send there all of what they refer to (get_property in the Azure CLI's create_lb_rule),
+// and the service answers with the id.
+const reference = "SubResource"
+
 func (r *reading) object(m *Model, body map[string]any, path string) map[string]any {
 	out := make(map[string]any, len(body))
 	for k, v := range body {
@@ -49,6 +53,7 @@ func (r *reading) object(m *Model, body map[string]any, path string) map[string]
 		}
 		f := m.find(k)
 		switch {
+		case f == nil && m.Name == reference:
 		case f == nil:
 			if out[k] = v; v != nil || r.nulls {
 				r.problems = append(r.problems, Problem{Path: at, Unknown: true, Message: fmt.Sprintf("Could not find member '%s' on object of type '%s'. Path '%s'.", k, m.Name, at)})
