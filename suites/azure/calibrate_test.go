@@ -134,5 +134,5 @@ var _ = Describe("a twin that was made of a recording", Label("tier: full", "nee
 			Expect(b.Min).To(BeNumerically(">=", a.Min-0.1), "%+v, %+v", a, b)
 			Expect(b.Max).To(BeNumerically("<=", a.Max+0.1), "%+v, %+v", a, b)
 		}
-	}, NodeTimeout(5*time.Minute))
+	}, NodeTimeout(10*time.Minute)) // one and a half alone
 })
