@@ -53,7 +53,8 @@ func (n *part) write(b *strings.Builder, of *class, without []string) {
 	case '{':
 		b.WriteByte('{')
 		between := ""
-		for _, name := range n.sorted(of.order) {
+		for _, i := range n.sorted(of.order) {
+			name := n.names[i]
 			var rest []string
 			if len(without) > 0 && strings.EqualFold(name, without[0]) {
 				if rest = without[1:]; len(rest) == 0 {
@@ -67,7 +68,7 @@ func (n *part) write(b *strings.Builder, of *class, without []string) {
 			b.WriteString(between)
 			writeText(b, name)
 			b.WriteByte(':')
-			n.member(name).write(b, inner, rest)
+			n.values[i].write(b, inner, rest)
 			between = ","
 		}
 		b.WriteByte('}')
@@ -98,14 +99,18 @@ func (n *part) writePlain(b *strings.Builder) {
 
 // writeText writes a text as the service's JSON library does.
 func writeText(b *strings.Builder, s string) {
-	short := strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\b", `\b`, "\f", `\f`)
 	b.WriteByte('"')
-	for _, r := range short.Replace(s) {
-		if r < 0x20 || r == 0x85 || r == 0x2028 || r == 0x2029 {
+	for _, r := range s {
+		short := strings.IndexRune("\"\\\n\r\t\b\f", r)
+		switch {
+		case short >= 0:
+			b.WriteByte('\\')
+			b.WriteByte("\"\\nrtbf"[short])
+		case r < 0x20 || r == 0x85 || r == 0x2028 || r == 0x2029:
 			fmt.Fprintf(b, `\u%04x`, r)
-			continue
+		default:
+			b.WriteRune(r)
 		}
-		b.WriteRune(r)
 	}
 	b.WriteByte('"')
 }

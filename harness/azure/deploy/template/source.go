@@ -28,6 +28,8 @@ type part struct {
 	kind   byte
 	names  []string
 	values []*part
+	byName map[string]int // where a member is: as it is written, and in lower case
+	folded map[string]int
 	plain  any // of what is neither an object nor a list
 }
 
@@ -91,19 +93,30 @@ func readPart(d *json.Decoder, place func(int) int, depth int) (*part, error) {
 		}
 		n.values = append(n.values, v)
 	}
+	if open == '{' {
+		n.named()
+	}
 	_, err = d.Token()
 	return n, err
 }
 
 // index finds a member whatever its case: the last of a name, as a decoder does.
 func (n *part) index(name string) int {
-	at := -1
-	for i, known := range n.names {
-		if known == name || strings.EqualFold(known, name) && (at < 0 || n.names[at] != name) {
-			at = i
-		}
+	if i, exact := n.byName[name]; exact {
+		return i
 	}
-	return at
+	if i, known := n.folded[strings.ToLower(name)]; known {
+		return i
+	}
+	return -1
+}
+
+// named notes where an object's members are: it may have hundreds of thousands.
+func (n *part) named() {
+	n.byName, n.folded = make(map[string]int, len(n.names)), make(map[string]int, len(n.names))
+	for i, name := range n.names {
+		n.byName[name], n.folded[strings.ToLower(name)] = i, i
+	}
 }
 
 // At is a part of a source, by the names of members and the places in lists; the zero one: there is no such part.
@@ -146,27 +159,17 @@ func (p Place) String() string {
 	return fmt.Sprintf("at line '%d' and column '%d'", p.Line, p.Column)
 }
 
-// member is one of an object, by its name; nil: it has none.
-func (n *part) member(name string) *part {
-	if i := n.index(name); i >= 0 {
-		return n.values[i]
+// sorted are an object's members: those of a class in its order, and then the others as they are written. The last of a name counts.
+func (n *part) sorted(order []string) (members []int) {
+	rank := make(map[string]int, len(order))
+	for i, name := range order {
+		rank[strings.ToLower(name)] = i - len(order)
 	}
-	return nil
-}
-
-// sorted are the names of an object's members: those of a class in its order, and then the others as they are written.
-func (n *part) sorted(order []string) (names []string) {
-	rank := func(name string) int {
-		if i := slices.IndexFunc(order, func(f string) bool { return strings.EqualFold(f, name) }); i >= 0 {
-			return i
-		}
-		return len(order)
-	}
-	for _, name := range n.names {
-		if n.names[n.index(name)] == name && !slices.Contains(names, name) {
-			names = append(names, name)
+	for i, name := range n.names {
+		if n.byName[name] == i {
+			members = append(members, i)
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
-	return names
+	slices.SortStableFunc(members, func(a, b int) int { return rank[strings.ToLower(n.names[a])] - rank[strings.ToLower(n.names[b])] })
+	return members
 }

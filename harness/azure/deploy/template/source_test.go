@@ -1,6 +1,13 @@
 package template
 
-import "testing"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
 
 func sourceOf(text string) Source {
 	return ReadSource([]byte(text), []byte(text), func(at int) int { return at })
@@ -70,6 +77,58 @@ func TestPlacesInTemplates(t *testing.T) {
 			t.Errorf("%+v instead of %+v", got, x.want)
 		}
 	}
+}
+
+// A template of 4 MB may be one object with hundreds of thousands of members.
+func TestBigTemplatesAreReadAndHashedQuickly(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"variables":{"v":{`)
+	for i := range 200_000 {
+		fmt.Fprintf(&b, `"member%d":%d,`, i, i)
+	}
+	b.WriteString(`"last":0}},"resources":[]}`)
+	begun := time.Now()
+	s := sourceOf(b.String())
+	if s.Hash() == "0" || s.At("variables", "V", "LAST").Place().Line != 1 {
+		t.Error("it is not read")
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// FuzzTemplate takes whatever there is for a template, from its text to its outputs.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{
+		`{"$schema":"x","contentVersion":"1","parameters":{"p":{"type":"string","defaultValue":"[concat('a', parameters('q'))]"},"q":{"type":"int","defaultValue":1,"maxValue":2}},"variables":{"v":"[parameters('p')]","copy":[{"name":"l","count":2,"input":"[copyIndex('l')]"}]},"resources":[],"outputs":{"o":{"type":"string","value":"[variables('v')]","condition":true}}}`,
+		`{"$schema":"x","contentVersion":"1","languageVersion":"2.0","definitions":{"t":{"type":"object","properties":{"a":{"$ref":"#/definitions/t","nullable":true}}}},"parameters":{"p":{"$ref":"#/definitions/t","defaultValue":{}}},"functions":[{"namespace":"n","members":{"f":{"parameters":[{"name":"x","type":"int"}],"output":{"type":"int","value":"[add(parameters('x'), 1)]"}}}}],"resources":{"r":{"type":"a/b","name":"x"}},"outputs":{"o":{"type":"array","copy":{"count":3,"input":"[n.f(copyIndex())]"}}}}`,
+		`{"$schema":"x","contentVersion":"1","variables":{"a":"[variables('b')]","b":"[variables('a')]"},"resources":[7]}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var doc map[string]any
+		if json.Unmarshal([]byte(text), &doc) != nil || doc == nil {
+			return
+		}
+		begun := time.Now()
+		var mistake *Error
+		check := func(err error) bool {
+			if err != nil && !errors.As(err, &mistake) && !errors.Is(err, ErrNotReady) {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return err == nil
+		}
+		tpl, err := Parse(doc, sourceOf(text))
+		s := scope()
+		if check(err) && check(tpl.Bind(s, nil)) && check(tpl.CheckOutputs(s)) {
+			_, err = tpl.Evaluated(s)
+			check(err)
+		}
+		if took := time.Since(begun); took > 20*time.Second {
+			t.Fatalf("%q took %s", text, took)
+		}
+	})
 }
 
 func FuzzSource(f *testing.F) {
