@@ -104,6 +104,29 @@ func TestLinksThatLeadNowhereAreRefused(t *testing.T) {
 	}
 }
 
+// A vault's secrets are known by their names only.
+func TestSecretsOfAVaultAreNotHad(t *testing.T) {
+	c := grouped(t)
+	const vault = "resourceGroups/g/providers/Microsoft.KeyVault/vaults/vault-1"
+	c.do(http.MethodPut, vault, `{"location":"westeurope","properties":{"tenantId":"`+DefaultTenant+`","sku":{"family":"A","name":"standard"},"accessPolicies":[],"enabledForTemplateDeployment":true}}`)
+	c.pass()
+	c.do(http.MethodPut, vault+"/secrets/there", `{"properties":{"value":"hunter2"}}`)
+	reference := func(p, name string) string {
+		return `"` + p + `":{"reference":{"keyVault":{"id":"/subscriptions/` + testSubscription + `/` + vault + `"},"secretName":"` + name + `"}}`
+	}
+	const tpl = `"template":` + linkHead + `"parameters":{"p":{"type":"securestring"},"q":{"type":"securestring","defaultValue":"x"}},"resources":[]}`
+	for parameters, want := range map[string][]string{
+		reference("p", "gone"):                                 {"KeyVaultParameterReferenceSecretRetrieveFailed", "parameter 'p' cannot be retrieved. Http status code: 'NotFound'. Error message: 'A secret with (name/id) gone was not found"},
+		reference("p", "there"):                                {"KeyVaultParameterReferenceSecretRetrieveFailed", "The twin keeps no values of secrets"},
+		reference("p", "gone") + "," + reference("q", "there"): {"MultipleErrorsOccurred", "Multiple error occurred: NotFound,NotFound. Please see details."},
+	} {
+		w := c.do(http.MethodPut, "resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","parameters":{`+parameters+`},`+tpl+`}}`)
+		if body := decoded(t, w); w.Code != http.StatusNotFound || arm.Text(body, "error", "code") != want[0] || !strings.Contains(arm.Text(body, "error", "message"), want[1]) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
 // The twin has no tenant's deployments and none of management groups: nobody has a right to any.
 func TestDeploymentsAboveSubscriptionsAreForbidden(t *testing.T) {
 	c := grouped(t)

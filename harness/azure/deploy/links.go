@@ -128,8 +128,8 @@ func (ds *deployments) content(tx *resource.Tx, l *link) (map[string]any, templa
 	return doc, template.ReadSource(text, raw, place), nil
 }
 
-// secrets looks for parameters that are in a key vault: the twin holds no secrets, of a vault that is there as little as of one that is not
-// (Azure/bicep#1571 and #18455 have the words).
+// secrets looks for parameters that are in a key vault: the twin has vaults and their secrets' names, and keeps no value (Azure/bicep#1571 and #18455 have the
+// words, but for those of a secret that is there).
 func secrets(v resource.View, given map[string]any) *arm.Error {
 	var found []arm.Error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -139,12 +139,16 @@ func secrets(v resource.View, given map[string]any) *arm.Error {
 			continue
 		}
 		vault, secret := arm.Text(r, "keyVault", "id"), arm.Text(r, "secretName")
+		status, says := "NotFound", "A secret with (name/id) "+secret+" was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
+		if v.Exists(strings.TrimSuffix(vault, "/") + "/secrets/" + secret) {
+			status, says = "NotImplemented", "The twin keeps no values of secrets: give the parameter's value."
+		}
 		if id, ok := arm.ParseID(vault); !ok || v.Body(id) == nil {
 			found = append(found, *arm.Gatewayf(http.StatusNotFound, "KeyVaultParameterReferenceNotFound", "The specified KeyVault '%s' could not be found. Please see https://aka.ms/arm-keyvault for usage details.", vault))
 			continue
 		}
-		found = append(found, *arm.Gatewayf(http.StatusNotFound, "KeyVaultParameterReferenceSecretRetrieveFailed", "The secret of KeyVault parameter '%s' cannot be retrieved. Http status code: 'NotFound'. Error message: 'A secret with (name/id) %s was not found in this key vault. "+
-			"If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182'. Please see https://aka.ms/arm-keyvault for usage details.", name, secret))
+		found = append(found, *arm.Gatewayf(http.StatusNotFound, "KeyVaultParameterReferenceSecretRetrieveFailed",
+			"The secret of KeyVault parameter '%s' cannot be retrieved. Http status code: '%s'. Error message: '%s'. Please see https://aka.ms/arm-keyvault for usage details.", name, status, says))
 	}
 	switch len(found) {
 	case 0:

@@ -19,6 +19,7 @@ type Source struct {
 
 // original is the text that sources are parts of.
 type original struct {
+	text  []byte
 	lines []int // where each begins
 }
 
@@ -43,7 +44,7 @@ type Place struct {
 func ReadSource(text []byte, was []byte, place func(int) int) Source {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	of := &original{lines: []int{0}}
+	of := &original{text: was, lines: []int{0}}
 	for i, c := range was {
 		if c == '\n' || c == '\r' && (i+1 == len(was) || was[i+1] != '\n') {
 			of.lines = append(of.lines, i+1)
@@ -152,7 +153,8 @@ func (s Source) Place() Place {
 		return Place{}
 	}
 	line := sort.SearchInts(s.of.lines, s.node.at+1)
-	return Place{Line: line, Column: s.node.at - s.of.lines[line-1] + 1, Path: s.path}
+	before := s.of.text[s.of.lines[line-1]:min(s.node.at, len(s.of.text))]
+	return Place{Line: line, Column: len(units(string(before))) + 1, Path: s.path} // .NET counts so
 }
 
 func (p Place) String() string {

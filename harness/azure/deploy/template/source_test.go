@@ -69,6 +69,7 @@ func TestPlacesInTemplates(t *testing.T) {
 		{s.At("parameters", "P"), Place{3, 10, "parameters.p"}},
 		{s.At("resources", 0), Place{6, 5, "resources[0]"}},
 		{s.At("resources", 1, "resources", 0), Place{7, 23, "resources[1].Resources[0]"}},
+		{sourceOf(`{"é😀":{}}`).At("é😀"), Place{1, 8, "é😀"}},
 		{s.At("resources", 2), Place{}},
 		{s.At("nope", "p"), Place{}},
 		{Source{}, Place{}},
