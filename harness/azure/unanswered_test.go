@@ -23,7 +23,7 @@ func TestWhatIsNotAnsweredIsRefusedAsARMDoesAndCounted(t *testing.T) {
 		{http.MethodPatch, in + "Microsoft.Authorization/roleAssignments/a", "MethodNotAllowed", "PATCH /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Authorization/roleAssignments/{}"},
 		{http.MethodGet, "resourceGroups/g/exportTemplate", "MethodNotAllowed", "GET /subscriptions/{}/resourceGroups/{}/exportTemplate"},
 		{http.MethodGet, in + "Microsoft.Compute/disks?$filter=nonsense", "InvalidFilterInQueryString", "GET /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/disks?$filter"},
-		{http.MethodGet, "/providers/Microsoft.Resources/deployments/d", "InvalidResourceType", "GET /providers/Microsoft.Resources/deployments/{}"},
+		{http.MethodGet, "/providers/Microsoft.Resources/deployments/d", "AuthorizationFailed", "GET /providers/Microsoft.Resources/deployments/{}"},
 	} {
 		if w := c.do(x.method, x.path, "{}"); code(w) != x.code {
 			t.Errorf("%s %s: %d %s, want %s", x.method, x.path, w.Code, w.Body, x.code)

@@ -186,8 +186,8 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 	}
 	d.set(r, running, nil, tx.Now())
 	r.target = doc
-	if d.details("requestContent") { // without what is written and never read: the twin keeps none of that
-		r.request = body
+	if d.details("requestContent") {
+		r.request = tx.WithoutSecrets(r.typ, body)
 	}
 	if typ.AtOnce&resource.Creates != 0 {
 		d.settle(tx, r, tx.FinishWrite(doc, typ))

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -13,6 +14,16 @@ import (
 // model is what a verb writes of a type; nil: nothing is known of it.
 func (e *Engine) model(verb string, typ *Type) *schema.Model {
 	return e.options.Models.For(verb, typ.Name)
+}
+
+// WithoutSecrets is a document that was sent without what is written and never read.
+func (v View) WithoutSecrets(typ *Type, body map[string]any) map[string]any {
+	var own map[string]any
+	if json.Unmarshal(arm.Marshal(body), &own) != nil {
+		return nil
+	}
+	v.engine.model(http.MethodPut, typ).Forget(own)
+	return own
 }
 
 // Understand makes of the body of a resource that a deployment writes what the services read of it.
