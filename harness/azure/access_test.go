@@ -73,6 +73,34 @@ func TestADiskIsReadByASignatureForATime(t *testing.T) {
 	}
 }
 
+func TestWhatIsKeptForATimeIsKeptInAnotherProcess(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	c.do(http.MethodPut, compute+"disks/data", `{"location":"westeurope","properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":8}}`)
+	c.pass()
+	c.vault("vault-1", `,"softDeleteRetentionInDays":7`)
+	c.do(http.MethodDelete, keyvault+"vaults/vault-1", "")
+	c.result(compute+"disks/data/beginGetAccess", `{"access":"Read","durationInSeconds":3600}`)
+	other := c.again()
+	state := func() string {
+		t.Helper()
+		return other.text(compute+"disks/data", "properties", "diskState") + " " + other.names("providers/Microsoft.KeyVault/deletedVaults")
+	}
+	if got := state(); got != "ActiveSAS vault-1" {
+		t.Errorf("at first %s", got)
+	}
+	other.clock.Advance(time.Hour)
+	other.twin.store.Settle()
+	if got := state(); got != "Unattached vault-1" {
+		t.Errorf("after an hour %s", got)
+	}
+	other.clock.Advance(7 * 24 * time.Hour)
+	other.twin.store.Settle()
+	if got := state(); got != "Unattached " {
+		t.Errorf("after a week %s", got)
+	}
+}
+
 func TestADiskIsUploadedByASignature(t *testing.T) {
 	c := newClient(t)
 	c.group()

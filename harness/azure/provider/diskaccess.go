@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -51,22 +52,24 @@ func grantAccess(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
 		return bad
 	}
 	body := tx.Get(id).Body()
-	was, state := arm.Text(body, "properties", "diskState"), "ActiveSAS"
+	state := "ActiveSAS"
 	if strings.EqualFold(arm.Text(args, "access"), "Write") {
 		state = "ActiveUpload"
 	}
 	seconds, _ := arm.Number(arm.At(args, "durationInSeconds"))
 	wait := time.Duration(seconds) * time.Second
-	given, _ := body[accessTag].(map[string]any)
-	turn, _ := arm.Number(arm.At(given, "turn"))
-	if before := arm.Text(given, "was"); arm.Text(given, "state") != "" {
-		was = before
-	}
+	turn, _ := arm.Number(arm.At(body, accessTag, "turn"))
 	turn++
 	tx.Edit(id, func(b map[string]any) {
-		b[accessTag] = map[string]any{"turn": turn, "was": was, "state": state}
+		b[accessTag] = map[string]any{"turn": turn, "state": state, "until": arm.Timestamp(tx.Now().Add(wait))}
 		arm.Object(b, "properties")["diskState"] = state
 	})
+	expire(tx, id, turn, wait)
+	return nil
+}
+
+// expire takes a signature back after a time, unless there is another one by then.
+func expire(tx *resource.Tx, id arm.ID, turn float64, wait time.Duration) {
 	tx.After(id.Subscription, wait, func(tx *resource.Tx) {
 		if d := tx.Get(id); d != nil {
 			if now, _ := arm.Number(arm.At(d.Body(), accessTag, "turn")); now == turn {
@@ -74,6 +77,29 @@ func grantAccess(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
 			}
 		}
 	})
+}
+
+// saveAccess and resumeAccess keep how long a signature is still good, for another process.
+func saveAccess(v resource.View, id arm.ID) any {
+	body := v.Get(id).Body()
+	until, err := time.Parse(time.RFC3339Nano, arm.Text(body, accessTag, "until"))
+	if arm.Text(body, accessTag, "state") == "" || err != nil {
+		return nil
+	}
+	return until.Sub(v.Now())
+}
+
+func resumeAccess(tx *resource.Tx, id arm.ID, saved json.RawMessage) *arm.Error {
+	var left time.Duration
+	if err := json.Unmarshal(saved, &left); err != nil || tx.Get(id) == nil {
+		return arm.Errorf(http.StatusBadRequest, "InvalidParameter", "how long a signature for '%s' is good: %s", id.Name(), saved)
+	}
+	turn, _ := arm.Number(arm.At(tx.Get(id).Body(), accessTag, "turn"))
+	tx.Edit(id, func(b map[string]any) {
+		given, _ := b[accessTag].(map[string]any)
+		b[accessTag] = map[string]any{"turn": turn, "state": given["state"], "until": arm.Timestamp(tx.Now().Add(left))}
+	})
+	expire(tx, id, turn, max(left, 0))
 	return nil
 }
 
@@ -87,13 +113,13 @@ func invalidParameter(name string) *arm.Error {
 func revoke(tx *resource.Tx, id arm.ID) {
 	tx.Edit(id, func(b map[string]any) {
 		given, _ := b[accessTag].(map[string]any)
-		state := arm.Text(given, "state")
-		if state == "" {
+		if arm.Text(given, "state") == "" {
 			return
 		}
-		b[accessTag] = map[string]any{"turn": given["turn"], "was": "", "state": ""} // another one: what is hidden in a document is read by others
-		if arm.Object(b, "properties")["diskState"] = given["was"]; state == "ActiveUpload" {
-			arm.Object(b, "properties")["diskState"] = "Unattached"
+		b[accessTag] = map[string]any{"turn": given["turn"]} // another one: what is hidden in a document is read by others
+		p := arm.Object(b, "properties")
+		if p["diskState"] = "Unattached"; arm.Text(b, "managedBy") != "" {
+			p["diskState"] = "Reserved" // its machine is off: of one that runs nobody gets a signature
 		}
 	})
 }

@@ -267,10 +267,16 @@ func attachDetach(tx *resource.Tx, id arm.ID, args map[string]any) *arm.Error {
 		kept = append(kept, disk)
 	}
 	storage["dataDisks"] = kept
+	luns := map[float64]bool{}
 	for i, disk := range arm.Objects(storage, "dataDisks") {
 		if bad := checkDataDisk(tx, id, i, disk, nil); bad != nil {
 			return bad
 		}
+		lun, _ := arm.Number(arm.At(disk, "lun"))
+		if luns[lun] {
+			return invalidParameter("dataDisk.lun")
+		}
+		luns[lun] = true
 	}
 	attach(tx, id, body, old)
 	tx.Put(id, body)

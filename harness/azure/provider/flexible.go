@@ -27,7 +27,8 @@ func members(v resource.View, set arm.ID) []*state.Document {
 	})
 	made := map[string]string{}
 	for _, d := range docs {
-		made[d.ID.Key()] = fmt.Sprintf("%s %08d", arm.Text(d.Body(), "properties", "timeCreated"), d.Hidden[memberTag])
+		n, _ := arm.Number(d.Hidden[memberTag])
+		made[d.ID.Key()] = fmt.Sprintf("%s %08d", arm.Text(d.Body(), "properties", "timeCreated"), int(n))
 	}
 	slices.SortStableFunc(docs, func(a, b *state.Document) int { return strings.Compare(made[a.ID.Key()], made[b.ID.Key()]) })
 	return docs

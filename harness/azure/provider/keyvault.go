@@ -31,7 +31,7 @@ func vaultTypes() []*resource.Type {
 		{Name: ns + "vaults/keys/versions", Show: showKeyVersions},
 		{Name: ns + "vaults/privateLinkResources", Show: showVaultLinks},
 		{Name: ns + "deletedVaults", Show: showDeletedVaults},
-		{Name: ns + "locations/deletedVaults", AtOnce: resource.Every, No: resource.Every, Actions: map[string]resource.Action{"purge": {Check: checkPurge, Then: purge}}},
+		{Name: ns + "locations/deletedVaults", AtOnce: resource.Every, No: resource.Every, Actions: map[string]resource.Action{"purge": {Check: checkPurge, Then: purge}}, Save: saveKept, Resume: resumeKept},
 		{Name: ns + "checkNameAvailability", No: resource.Every | resource.Reads, Actions: map[string]resource.Action{"checknameavailability": {Anew: true, Now: checkVaultName}}},
 	}
 }
@@ -144,11 +144,35 @@ func goneVault(tx *resource.Tx, id arm.ID, body map[string]any) {
 		p["tags"], was["tags"] = tags, tags
 	}
 	tx.Put(kept, map[string]any{"id": kept.String(), "name": id.Name(), "type": "Microsoft.KeyVault/deletedVaults", "properties": p, vaultTag: string(arm.Marshal(was))})
-	tx.After(id.Subscription, wait, func(tx *resource.Tx) {
-		if d := tx.Get(kept); d != nil && arm.Text(d.Body(), "properties", "deletionDate") == arm.Timestamp(now) {
+	purgeLater(tx, kept, wait)
+}
+
+// purgeLater takes a vault away that is kept, when its time has come, unless it was recovered or is another by then.
+func purgeLater(tx *resource.Tx, kept arm.ID, wait time.Duration) {
+	since := arm.Text(tx.Get(kept).Body(), "properties", "deletionDate")
+	tx.After(kept.Subscription, wait, func(tx *resource.Tx) {
+		if d := tx.Get(kept); d != nil && arm.Text(d.Body(), "properties", "deletionDate") == since {
 			tx.Erase(kept)
 		}
 	})
+}
+
+// saveKept and resumeKept keep how long a vault is still kept, for another process.
+func saveKept(v resource.View, id arm.ID) any {
+	at, err := time.Parse(time.RFC3339Nano, arm.Text(v.Get(id).Body(), "properties", "scheduledPurgeDate"))
+	if err != nil {
+		return nil
+	}
+	return at.Sub(v.Now())
+}
+
+func resumeKept(tx *resource.Tx, id arm.ID, saved json.RawMessage) *arm.Error {
+	var left time.Duration
+	if err := json.Unmarshal(saved, &left); err != nil || tx.Get(id) == nil {
+		return arm.Errorf(http.StatusBadRequest, "InvalidParameter", "how long the vault '%s' is kept: %s", id.Name(), saved)
+	}
+	purgeLater(tx, id, max(left, 0))
+	return nil
 }
 
 func showDeletedVaults(v resource.View, id arm.ID) map[string]any {

@@ -138,7 +138,7 @@ func (e *Engine) poll(r *Request) *arm.Error {
 	if op.Failure != nil {
 		status["error"] = op.Failure.Body()
 	}
-	if result := e.output(op); result != nil {
+	if result := e.output(op); result != nil && strings.EqualFold(op.Target.Provider, "Microsoft.Compute") {
 		status["properties"] = map[string]any{"output": result}
 	}
 	r.Answer(http.StatusOK, status)
@@ -175,8 +175,8 @@ func (e *Engine) result(r *Request, op state.Operation) {
 	}
 }
 
-// output is what an action gives that went well; nil: nothing, or it is none. It stands in its operation's status as well as at its Location: clients that
-// ask by Azure-AsyncOperation alone look for it there (properties.output, as the disks' SAS is in azure-sdk-for-python's recordings).
+// output is what an action gives that went well; nil: nothing, or it is none. Of Microsoft.Compute it stands in its operation's status as well as at its
+// Location: who asks by Azure-AsyncOperation alone looks for properties.output there (terraform-provider-azurerm, managed_disk_sas_token).
 func (e *Engine) output(op state.Operation) map[string]any {
 	action, isAction := strings.CutPrefix(op.Verb, "action/")
 	t := e.typeOf(op.Target)
