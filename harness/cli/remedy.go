@@ -58,7 +58,9 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
-	fl.StringVar(&f.spec.Machine, "machine", "", "the machine it is about (default where the symptom is seen)")
+	if b.OfOne() {
+		fl.StringVar(&f.spec.Machine, "machine", "", "the machine it is about (default where the symptom is seen)")
+	}
 	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
 	fl.BoolVar(&f.anew, "anew", false, "forget one that was begun and not finished, and diagnose again")

@@ -86,7 +86,7 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 		}
 		if it.faults != nil {
 			ch := it.faults.faults()[0]
-			m.Fault = ch.spec.Describe()
+			m.Fault = ch.spec.Kind + " of " + ch.spec.Target
 			if g := c.guard(ch); g != nil {
 				r := g.Receipt()
 				m.Broken, m.Seen = r.Armed, r.EffectiveAt

@@ -66,8 +66,13 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 	if spec.Timeout == 0 {
 		spec.Timeout = defaultTimeout
 	}
-	if known := book.machines(t); spec.Machine != "" && !slices.Contains(known, spec.Machine) {
-		return nil, cluster.Usagef("remedy %s: machine is %q; it may be one of %s", spec.Runbook, spec.Machine, strings.Join(known, ", "))
+	if spec.Machine != "" {
+		if !book.OfOne() {
+			return nil, cluster.Usagef("remedy %s: machine is %q, and the runbook is about the whole cluster", spec.Runbook, spec.Machine)
+		}
+		if known := book.machines(t); !slices.Contains(known, spec.Machine) {
+			return nil, cluster.Usagef("remedy %s: machine is %q; it may be one of %s", spec.Runbook, spec.Machine, strings.Join(known, ", "))
+		}
 	}
 	if book.Kubernetes && !t.Kubernetes() {
 		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)
@@ -103,11 +108,14 @@ func (r *Remedy) Outcome() string {
 
 // Describe says what will be done, from the fields that will be used.
 func (r *Remedy) Describe() string {
-	where := "where its symptom is seen"
-	if r.Spec.Machine != "" {
-		where = "on " + r.Spec.Machine
+	where := ""
+	switch {
+	case r.Spec.Machine != "":
+		where = ", on " + r.Spec.Machine
+	case r.book.OfOne():
+		where = ", where its symptom is seen"
 	}
-	return fmt.Sprintf("%s, %s: %s", r.book.Name, where, r.book.Does)
+	return r.book.Name + where + ": " + r.book.Does
 }
 
 // Steps is the plan. Every step looks before it acts and skips what is done. Step names are RUNBOOK/ACTION.

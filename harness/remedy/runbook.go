@@ -17,15 +17,18 @@ type Runbook struct {
 	Kubernetes bool   // it is of no use to etcd alone
 	Needs      []cluster.Capability
 
-	machines func(t cluster.Topology) []string // it may be about
+	machines func(t cluster.Topology) []string // it may be about; nil: it is about the cluster
 	diagnose func(ctx context.Context, r *Remedy) (Diagnosis, []plan.Finding, error)
 	steps    func(r *Remedy) []*plan.Step
 }
 
+// OfOne reports whether the runbook is about one machine, which can be named.
+func (b Runbook) OfOne() bool { return b.machines != nil }
+
 // Runbooks lists them all.
 func Runbooks() []Runbook {
 	return []Runbook{
-		replaceMember(),
+		replaceMember(), makeSpace(),
 	}
 }
 
