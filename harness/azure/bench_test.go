@@ -146,6 +146,7 @@ func BenchmarkGet(b *testing.B) {
 // ratio does two things by turns, so that both meet the same machine whatever else runs on it, and tells how many of the second it does in the time of the
 // first: by the clock, and by what the process took of its processors.
 func ratio(b *testing.B, one, other func()) {
+	b.Helper()
 	const turn = 100
 	var took [2]struct{ wall, cpu time.Duration }
 	for b.Loop() {

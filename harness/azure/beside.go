@@ -64,7 +64,7 @@ func (fs *faults) beside(t *Twin, r *request) bool {
 		failure.Status = cmp.Or(hit.Status, http.StatusServiceUnavailable)
 	case FaultThrottle:
 	default:
-		hit.act(t, r)
+		_ = hit.act(t, r) // it comes late, or never
 		return false
 	}
 	t.identity.Fail(r.w, r.Call.Operation, failure)

@@ -72,7 +72,7 @@ func (t *Twin) receive(w http.ResponseWriter, hr *http.Request) *request {
 	all.call = arm.Call{Time: t.clock.Now(), Method: hr.Method, Path: hr.URL.Path}
 	all.resource = resource.Request{Request: hr, Query: hr.URL.Query(), Call: &all.call, Told: w.Header()}
 	all.recorder.ResponseWriter = w
-	all.request.Request, all.w, all.begun = &all.resource, &all.recorder, time.Now()
+	all.Request, all.w, all.begun = &all.resource, &all.recorder, time.Now()
 	return &all.request
 }
 
