@@ -11,6 +11,6 @@ export DRYDOCK_PROGRAM="$scratch/drydock" # of all suites, whatever is built mea
 echo "== unit tests (about a minute warm)"
 race=-race cgo=1
 command -v "$(CGO_ENABLED=1 go env CC)" >/dev/null || { race= cgo=0; echo "no C compiler: without the race detector"; }
-go list ./... | grep -v /suites/ | CGO_ENABLED=$cgo xargs go test $race -short
+go list ./... | grep -v /suites/ | CGO_ENABLED=$cgo xargs go test $race -short -timeout 30m
 echo "== quick suites on the lab (about 7 minutes warm, three at a time: most of it is waiting; cold, Kubernetes is built first, 10 to 20 minutes)"
 go test ./suites/{quorum,trust,upgrade} ./suites/... -p 3 -count=1 -timeout 55m -v -ginkgo.label-filter='tier: containsAny quick' -ginkgo.fail-on-pending -ginkgo.fail-on-empty -ginkgo.poll-progress-after=120s
