@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 func TestListsAreFilteredAsAsked(t *testing.T) {
@@ -44,6 +46,11 @@ func TestListsAreFilteredAsAsked(t *testing.T) {
 	}
 	if got := c.names("providers/Microsoft.Compute/skus?$filter=" + url.QueryEscape("location eq 'nowhere'")); got != "" {
 		t.Errorf("sizes of a region that is none: %s", got)
+	}
+	for _, x := range arm.Objects(c.want(http.StatusOK, http.MethodGet, "resources?$expand=createdTime,provisioningState", ""), "value") {
+		if _, whole := x["properties"]; whole || arm.Text(x, "provisioningState") == "" && arm.Text(x, "name") == "i" {
+			t.Errorf("with how far it is: %v", x)
+		}
 	}
 	for _, bad := range []string{"name eq", "name eq 'a", "name like 'a'", "name eq 'a' and", "(name eq 'a'", "name eq 'a')", "nosuch('a','b')", "and", "name", "startswith(name)", "not", "'", "or or or", "eq eq eq eq", ","} {
 		if w := c.do(http.MethodGet, "resources?$filter="+url.QueryEscape(bad), ""); w.Code != http.StatusBadRequest || code(w) != "InvalidFilterInQueryString" {

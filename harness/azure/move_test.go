@@ -9,14 +9,14 @@ import (
 	"drydock.dev/drydock/harness/azure/arm"
 )
 
-// moveTo asks for resources of the group g to be moved, by their paths below its providers, and gives the answer.
-func (c *client) moveTo(action, target string, resources ...string) *httptest.ResponseRecorder {
+// moveTo asks for resources of the group g to be moved to the group other, by their paths below its providers, and gives the answer.
+func (c *client) moveTo(action string, resources ...string) *httptest.ResponseRecorder {
 	c.t.Helper()
 	const base = "/subscriptions/" + testSubscription + "/resourceGroups/"
 	for i, r := range resources {
 		resources[i] = base + "g/providers/" + r
 	}
-	return c.do(http.MethodPost, "resourceGroups/g/"+action, string(arm.Marshal(map[string]any{"resources": resources, "targetResourceGroup": base + target})))
+	return c.do(http.MethodPost, "resourceGroups/g/"+action, string(arm.Marshal(map[string]any{"resources": resources, "targetResourceGroup": base + "other"})))
 }
 
 // ended is what is found where an operation was told to be asked after, once it is over.
@@ -49,12 +49,12 @@ func TestWhatIsMovedKeepsWhatItIsAndWhatNamesItFollows(t *testing.T) {
 	c.pass()
 	was := c.want(http.StatusOK, http.MethodGet, inG+movedVM, "")
 
-	if w := c.ended(c.moveTo("validateMoveResources", "other", movedVM, movedNIC)); w.Code >= http.StatusBadRequest {
+	if w := c.ended(c.moveTo("validateMoveResources", movedVM, movedNIC)); w.Code >= http.StatusBadRequest {
 		t.Fatalf("to be validated: %d %s", w.Code, w.Body)
 	}
 	c.want(http.StatusOK, http.MethodGet, inG+movedVM, "")
 
-	begun := c.moveTo("moveResources", "other", movedVM, movedNIC)
+	begun := c.moveTo("moveResources", movedVM, movedNIC)
 	for _, x := range []struct{ method, path string }{
 		{http.MethodPut, inG + "Microsoft.Compute/availabilitySets/a"}, {http.MethodPut, inOther + "Microsoft.Compute/availabilitySets/a"}, {http.MethodDelete, inG + movedVM}, {http.MethodDelete, "resourceGroups/g"},
 		{http.MethodDelete, "resourceGroups/other"}, {http.MethodPost, inG + movedVM + "/restart"},
@@ -95,7 +95,7 @@ func TestWhatIsMovedKeepsWhatItIsAndWhatNamesItFollows(t *testing.T) {
 	}
 	c.want(http.StatusOK, http.MethodPatch, inOther+movedVM, `{"tags":{"a":"b"}}`)
 	c.pass()
-	if w := c.ended(c.moveTo("moveResources", "other", "Microsoft.Network/virtualNetworks/net")); w.Code >= http.StatusBadRequest {
+	if w := c.ended(c.moveTo("moveResources", "Microsoft.Network/virtualNetworks/net")); w.Code >= http.StatusBadRequest {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	nic = c.want(http.StatusOK, http.MethodGet, inOther+movedNIC, "")
@@ -134,7 +134,7 @@ func TestWhatCannotBeMovedIsRefusedAndNothingMoves(t *testing.T) {
 		for _, action := range []string{"validateMoveResources", "moveResources"} {
 			c.do(http.MethodPatch, inG+busy, `{"tags":{"a":"b"}}`)
 			c.do(http.MethodPut, inG+busy, `{"location":"westeurope","properties":{}}`)
-			w := c.ended(c.moveTo(action, "other", movedNIC, resource))
+			w := c.ended(c.moveTo(action, movedNIC, resource))
 			if e := arm.At(decoded(t, w), "error"); w.Code != http.StatusConflict || arm.Text(e, "code") != "ResourceMoveValidationFailed" || arm.Text(e, "details", "0", "code") != want || arm.Text(e, "details", "0", "target") == "" {
 				t.Errorf("%s of %s: %d %s, want %s", action, resource, w.Code, w.Body, want)
 			}
@@ -154,7 +154,43 @@ func TestWhatCannotBeMovedIsRefusedAndNothingMoves(t *testing.T) {
 		}
 	}
 	defer c.lock("/resourceGroups/other", "ReadOnly")()
-	if w := c.moveTo("moveResources", "other", movedVM); code(w) != "ScopeLocked" {
+	if w := c.moveTo("moveResources", movedVM); code(w) != "ScopeLocked" {
 		t.Errorf("into a group that is locked: %d %s", w.Code, w.Body)
 	}
+}
+
+func TestAnAccountThatIsMovedKeepsItsKeys(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/Other", `{"location":"northeurope"}`)
+	const account = "Microsoft.Storage/storageAccounts/account1"
+	c.want(http.StatusAccepted, http.MethodPut, inG+account, `{"location":"westeurope","kind":"StorageV2","sku":{"name":"Standard_LRS"},"properties":{}}`)
+	c.pass()
+	key := func(in string) string {
+		return arm.Text(c.want(http.StatusOK, http.MethodPost, in+account+"/listKeys", ""), "keys", "0", "value")
+	}
+	was := key(inG)
+	if w := c.ended(c.moveTo("moveResources", account)); w.Code >= http.StatusBadRequest {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if is := key(inOther); is != was || was == "" {
+		t.Errorf("the key was %s and is %s", was, is)
+	}
+}
+
+func TestAScaleSetBehindAStandardBalancerStays(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/other", `{"location":"northeurope"}`)
+	const balancer, set = "Microsoft.Network/loadBalancers/lb", "Microsoft.Compute/virtualMachineScaleSets/ss"
+	c.want(http.StatusCreated, http.MethodPut, inG+balancer, `{"location":"westeurope","sku":{"name":"Standard"},"properties":{"backendAddressPools":[{"name":"pool"}]}}`)
+	c.pass()
+	const pools = `"loadBalancerBackendAddressPools":[{"id":"/subscriptions/` + testSubscription + `/` + inG + balancer + `/backendAddressPools/pool"}]`
+	c.want(http.StatusCreated, http.MethodPut, inG+set, `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":1},"properties":{"upgradePolicy":{"mode":"Manual"},"virtualMachineProfile":{"networkProfile":{"networkInterfaceConfigurations":[{"name":"nic","properties":{"primary":true,"ipConfigurations":[{"name":"a","properties":{"subnet":{"id":"/subscriptions/`+testSubscription+`/`+inG+`Microsoft.Network/virtualNetworks/net/subnets/default"},`+pools+`}}]}}]}}}}`)
+	c.pass()
+	c.pass()
+	if w := c.ended(c.moveTo("moveResources", set)); !strings.Contains(w.Body.String(), "CannotMoveResource") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	c.want(http.StatusOK, http.MethodGet, inG+set, "")
 }

@@ -24,6 +24,9 @@ func TestWhatIsNotAnsweredIsRefusedAsARMDoesAndCounted(t *testing.T) {
 		{http.MethodGet, "resourceGroups/g/exportTemplate", "MethodNotAllowed", "GET /subscriptions/{}/resourceGroups/{}/exportTemplate"},
 		{http.MethodGet, in + "Microsoft.Compute/disks?$filter=nonsense", "InvalidFilterInQueryString", "GET /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/disks?$filter"},
 		{http.MethodGet, "/providers/Microsoft.Resources/deployments/d", "AuthorizationFailed", "GET /providers/Microsoft.Resources/deployments/{}"},
+		{http.MethodGet, in + "Microsoft.Compute/disks?$orderby=name", "", "GET /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/disks?$orderby"},
+		{http.MethodGet, in + "Microsoft.Network/networkInterfaces?$expand=a/b", "", "GET /subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/networkInterfaces?$expand=a/b"},
+		{http.MethodGet, "/providers/Microsoft.Compute/disks/d", "InvalidResourceType", "GET /providers/Microsoft.Compute/disks/{}"},
 	} {
 		if w := c.do(x.method, x.path, "{}"); code(w) != x.code {
 			t.Errorf("%s %s: %d %s, want %s", x.method, x.path, w.Code, w.Body, x.code)

@@ -185,7 +185,38 @@ func (m move) checkOne(v resource.View, id arm.ID) *arm.Error {
 	if len(arm.Objects(body, "properties", "virtualNetworkPeerings")) > 0 {
 		return wrong("CannotMoveResource", "The virtual network '%s' is peered: peerings have to be removed before it is moved.", id.Name())
 	}
+	if lb := standardBalancer(v, body); lb != "" && strings.EqualFold(id.Type(), "Microsoft.Compute/virtualMachineScaleSets") {
+		return wrong("CannotMoveResource", "The scale set '%s' has instances behind the balancer '%s' of the Standard SKU, and cannot be moved.", id.Name(), lb)
+	}
 	return m.together(v, id, body, wrong)
+}
+
+// standardBalancer is one of the Standard SKU that a document names ("Virtual Machine Scale Sets with Standard SKU Load Balancer or Standard SKU Public IP can't
+// be moved", virtual-machines-move-limitations.md); empty: none.
+func standardBalancer(v resource.View, body any) string {
+	switch x := body.(type) {
+	case map[string]any:
+		for _, e := range x {
+			if found := standardBalancer(v, e); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for _, e := range x {
+			if found := standardBalancer(v, e); found != "" {
+				return found
+			}
+		}
+	case string:
+		id, ok := arm.ParseID(x)
+		if !ok || len(id.Types) == 0 || !strings.EqualFold(id.Top(1).Type(), "Microsoft.Network/loadBalancers") {
+			return ""
+		}
+		if lb := v.Get(id.Top(1)); lb != nil && strings.EqualFold(arm.Text(lb.Public(), "sku", "name"), "Standard") {
+			return lb.ID.Name()
+		}
+	}
+	return ""
 }
 
 // together asks that a machine goes with its availability set, and a set with its machines ("Virtual machines in an availability set can't be moved

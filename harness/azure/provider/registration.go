@@ -54,6 +54,11 @@ func isFree(name string) bool {
 	return slices.ContainsFunc(standing(), func(n string) bool { return strings.EqualFold("Microsoft."+n, name) })
 }
 
+// isServed reports whether the twin has types of a namespace.
+func isServed(name string) bool {
+	return slices.ContainsFunc(served(), func(n string) bool { return strings.EqualFold(n, name) })
+}
+
 // since is where a registration has the time of its last change.
 const since = "drydockSince"
 
@@ -65,7 +70,7 @@ func registrationID(subscription, name string) arm.ID {
 func registration(v resource.View, subscription, name string) string {
 	d := v.Get(registrationID(subscription, name))
 	switch {
-	case d == nil && (isFree(name) || slices.ContainsFunc(served(), func(n string) bool { return strings.EqualFold(n, name) })):
+	case d == nil && (isServed(name) || isFree(name)):
 		return registered
 	case d == nil:
 		return notRegistered
@@ -90,6 +95,9 @@ func registration(v resource.View, subscription, name string) string {
 // Azure/azure-sdk-for-python#9272 and nforgeio/neonKUBE#1670.
 func unregistered(v resource.View, id arm.ID) *arm.Error {
 	if id.Provider == "" || id.Subscription == "" {
+		return nil
+	}
+	if v.Get(registrationID(id.Subscription, id.Provider)) == nil && isServed(id.Provider) { // as most are: nothing more is looked up for them
 		return nil
 	}
 	name := namespace(id.Provider)

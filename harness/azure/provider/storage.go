@@ -169,6 +169,7 @@ func keyNames() []string { return []string{"key1", "key2"} }
 // accountKey is one of an account's keys: it follows from the account and from how often it was made anew.
 func accountKey(id arm.ID, body map[string]any, name string) string {
 	turn, _ := arm.Number(arm.At(body, keysTag, name))
+	id.ResourceGroup = "" // an account that is moved keeps its keys, and no two have one name
 	seed := name + id.Key()
 	if turn > 0 {
 		seed += "|" + strconv.Itoa(int(turn))

@@ -30,6 +30,7 @@ func (t *Type) code(v Verbs) int {
 		own = t.Codes.Update
 	case Patches:
 		own = t.Codes.Patch
+	case Reads: // 200, whatever it is
 	case Deletes:
 		if own = t.Codes.Delete; !t.atOnce(Deletes) {
 			common = http.StatusAccepted

@@ -72,6 +72,8 @@ func (e *Engine) get(r *Request) *arm.Error {
 		raw = e.expanded(d)
 	case expand != "" && r.Type.Aside != nil:
 		raw = r.Type.beside(d, expand)
+	case expand != "":
+		r.unanswered("?$expand=" + expand)
 	}
 	r.Told["ETag"] = []string{d.ETag()}
 	r.AnswerRaw(http.StatusOK, raw)
@@ -159,12 +161,9 @@ func (e *Engine) list(r *Request) *arm.Error {
 	if s := r.stale(); s != nil {
 		list, everything = s.List, s.Everything
 	}
-	show := func(d *state.Document) []byte { return d.Raw }
-	switch {
-	case r.Type.All:
-		list, show = everything, brief
-	case strings.EqualFold(r.Param("$expand"), "instanceView"):
-		show = e.expanded
+	show := e.shows(r)
+	if r.Type.All {
+		list = everything
 	}
 	of := r.ID
 	if r.Type.Wide {
@@ -217,12 +216,38 @@ func (e *Engine) tracked(d *state.Document) bool {
 	return typ != nil && typ.Located && d.ID.Provider != ""
 }
 
-// brief is a resource as lists of all types show it: without its properties.
-func brief(d *state.Document) []byte {
+// shows is how a list shows each of its resources: as it is, expanded, or in brief. What else is asked for, or to be left out or ordered, is not done.
+func (e *Engine) shows(r *Request) func(d *state.Document) []byte {
+	expand := strings.ToLower(strings.ReplaceAll(r.Param("$expand"), " ", ""))
+	for _, name := range []string{"$select", "$orderby"} {
+		if r.Param(name) != "" {
+			r.unanswered("?" + name)
+		}
+	}
+	switch {
+	case r.Type.All:
+		if expand != "" && expand != "provisioningstate" { // of the times, nothing is kept
+			r.unanswered("?$expand=" + expand)
+		}
+		return func(d *state.Document) []byte { return brief(d, strings.Contains(expand, "provisioningstate")) }
+	case expand == "instanceview":
+		return e.expanded
+	case expand != "":
+		r.unanswered("?$expand=" + expand)
+	}
+	return func(d *state.Document) []byte { return d.Raw }
+}
+
+// brief is a resource as lists of all types show it: without its properties, but with how far it is where that is asked for.
+func brief(d *state.Document, far bool) []byte {
 	body := d.Public()
+	reached := arm.Text(body, "properties", "provisioningState")
 	maps.DeleteFunc(body, func(k string, _ any) bool {
 		return !slices.Contains([]string{"id", "name", "type", "location", "tags", "kind", "sku", "identity", "plan", "managedBy", "zones"}, k)
 	})
+	if far && reached != "" {
+		body["provisioningState"] = reached
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return d.Raw
