@@ -111,3 +111,129 @@ func TestAPatchOfANetworkIsOfTags(t *testing.T) {
 		t.Errorf("%s", arm.Marshal(got))
 	}
 }
+
+// TestNamesAndPlacesAreHeldToTheRules in the words of whose rules they are.
+func TestNamesAndPlacesAreHeldToTheRules(t *testing.T) {
+	c := grouped(t)
+	const rg = "resourceGroups/g/providers/"
+	long := strings.Repeat("a", 81)
+	for _, row := range []struct{ path, body, code string }{
+		{rg + "Microsoft.Network/virtualNetworks/-n", `{"location":"westeurope"}`, "InvalidResourceName"},
+		{rg + "Microsoft.Network/virtualNetworks/n-", `{"location":"westeurope"}`, "InvalidResourceName"},
+		{rg + "Microsoft.Network/virtualNetworks/n%20n", `{"location":"westeurope"}`, "InvalidResourceName"},
+		{rg + "Microsoft.Network/publicIPAddresses/" + long, `{"location":"westeurope"}`, "InvalidResourceName"},
+		{rg + "Microsoft.Network/loadBalancers/lb", `{"location":"westeurope","properties":{"probes":[{"name":"ends-","properties":{"protocol":"Tcp","port":1}}]}}`, "InvalidResourceName"},
+		{rg + "Microsoft.Network/virtualNetworks/ok_", `{"location":"westeurope"}`, ""},
+		{rg + "Microsoft.Network/virtualNetworks/ok_/subnets/-bad", `{"properties":{"addressPrefix":"10.0.0.0/24"}}`, "InvalidResourceName"},
+		{rg + "Microsoft.Storage/storageAccounts/No_good", `{"location":"westeurope","sku":{"name":"Standard_LRS"},"kind":"StorageV2"}`, "AccountNameInvalid"},
+		{rg + "Microsoft.Storage/storageAccounts/mywindows", `{"location":"westeurope","sku":{"name":"Standard_LRS"},"kind":"StorageV2"}`, "ReservedResourceName"},
+		{rg + "Microsoft.Compute/virtualMachines/m", `{"location":"westeurope","properties":{"osProfile":{"computerName":"bad_name"}}}`, "InvalidParameter"},
+		{rg + "Microsoft.Compute/virtualMachines/m", `{"location":"westeurope","properties":{"osProfile":{"computerName":"sixteen-letters-","windowsConfiguration":{}}}}`, "InvalidParameter"},
+		{rg + "Microsoft.Compute/disks/d", `{"location":"atlantis","properties":{"creationData":{"createOption":"Empty"}}}`, "LocationNotAvailableForResourceType"},
+		{"resourceGroups/lost", `{"location":"atlantis"}`, "LocationNotAvailableForResourceGroup"},
+		{"resourceGroups/g", `{"location":"eastus"}`, "InvalidResourceGroupLocation"},
+		{rg + "Microsoft.Compute/disks/d", `{"location":"West US 3","properties":{"creationData":{"createOption":"Empty"}}}`, ""},
+		{rg + "Microsoft.Compute/disks/d", `{"location":"eastus","properties":{"creationData":{"createOption":"Empty"}}}`, "InvalidResourceLocation"},
+	} {
+		w := c.do(http.MethodPut, row.path, row.body)
+		if code(w) != row.code || w.Code >= http.StatusBadRequest != (row.code != "") {
+			t.Errorf("%s %s: %d %s", row.path, row.body, w.Code, w.Body)
+		}
+		c.pass()
+	}
+}
+
+// TestWhatCannotBeChangedIsNot and stays where a PUT leaves it out.
+func TestWhatCannotBeChangedIsNot(t *testing.T) {
+	c := grouped(t)
+	const rg = "resourceGroups/g/providers/"
+	const vm = rg + "Microsoft.Compute/virtualMachines/m"
+	machine := func(more, os, profile string) string {
+		return `{"location":"westeurope"` + more + `,"properties":{"osProfile":{` + os + `},"storageProfile":{` + profile + `"osDisk":{"createOption":"FromImage","name":"os"}}}}`
+	}
+	const user, image = `"computerName":"m","adminUsername":"azureuser","customData":"YQ=="`, `"imageReference":{"publisher":"Canonical","offer":"o","sku":"s","version":"latest"},`
+	c.want(http.StatusCreated, http.MethodPut, vm, machine(`,"zones":["1"]`, user, image))
+	c.pass()
+	for body, property := range map[string]string{
+		machine(`,"zones":["2"]`, user, image):                                            "zones",
+		machine("", strings.Replace(user, "azureuser", "root", 1), image):                 "osProfile.adminUsername",
+		machine("", strings.Replace(user, `"m"`, `"n"`, 1), image):                        "osProfile.computerName",
+		machine("", strings.Replace(user, "YQ==", "Yg==", 1), image):                      "osProfile.customData",
+		machine("", user, strings.Replace(image, `"s"`, `"t"`, 1)):                        "imageReference",
+		strings.Replace(machine("", user, image), "FromImage", "Attach", 1):               "osDisk.createOption",
+		strings.Replace(machine("", user, image), `"name":"os"`, `"osType":"Windows"`, 1): "osDisk.osType",
+	} {
+		w := c.do(http.MethodPut, vm, body)
+		if w.Code != http.StatusConflict || code(w) != "PropertyChangeNotAllowed" || arm.Text(decoded(t, w), "error", "target") != property {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	c.want(http.StatusOK, http.MethodPut, vm, machine("", `"computerName":"M"`, ""))
+	c.pass()
+	got := c.want(http.StatusOK, http.MethodGet, vm, "")
+	if arm.Text(got, "properties", "osProfile", "adminUsername") != "azureuser" || arm.Text(got, "zones", "0") != "1" {
+		t.Errorf("%s", arm.Marshal(got))
+	}
+	c.want(http.StatusConflict, http.MethodPatch, vm, `{"properties":{"osProfile":{"adminUsername":"root"}}}`)
+	// SKUs of balancers and addresses; an address of its own may become a standard one.
+	for _, typ := range []string{"loadBalancers/lb", "publicIPAddresses/ip"} {
+		path := rg + "Microsoft.Network/" + typ
+		c.want(http.StatusCreated, http.MethodPut, path, `{"location":"westeurope","sku":{"name":"Standard"},"properties":{}}`)
+		c.pass()
+		if w := c.do(http.MethodPut, path, `{"location":"westeurope","sku":{"name":"Basic"},"properties":{}}`); code(w) != "SkuCannotBeChangedOnUpdate" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		c.want(http.StatusOK, http.MethodPut, path, `{"location":"westeurope","properties":{}}`)
+		c.pass()
+		if got := c.want(http.StatusOK, http.MethodGet, path, ""); arm.Text(got, "sku", "name") != "Standard" {
+			t.Errorf("%s", arm.Marshal(got))
+		}
+	}
+	// A network keeps the subnets that a PUT does not speak of, and loses them by an empty list.
+	const net = networks + "virtualNetworks/kept"
+	for body, want := range map[string]int{`"subnets":[{"name":"a","properties":{"addressPrefix":"10.0.0.0/24"}}],`: 1, ``: 1} {
+		c.do(http.MethodPut, net, `{"location":"westeurope","properties":{"subnets":[{"name":"a","properties":{"addressPrefix":"10.0.0.0/24"}}],"addressSpace":{"addressPrefixes":["10.0.0.0/16"]}}}`)
+		c.pass()
+		c.do(http.MethodPut, net, `{"location":"westeurope","properties":{`+body+`"addressSpace":{"addressPrefixes":["10.0.0.0/16"]}}}`)
+		c.pass()
+		if got := c.want(http.StatusOK, http.MethodGet, net, ""); len(arm.Objects(got, "properties", "subnets")) != want {
+			t.Errorf("%s: %s", body, arm.Marshal(got))
+		}
+	}
+	c.do(http.MethodPut, net, `{"location":"westeurope","properties":{"subnets":[],"addressSpace":{"addressPrefixes":["10.0.0.0/16"]}}}`)
+	c.pass()
+	if got := c.want(http.StatusOK, http.MethodGet, net, ""); len(arm.Objects(got, "properties", "subnets")) != 0 {
+		t.Errorf("%s", arm.Marshal(got))
+	}
+}
+
+// TestWhatIsNamedIsThere of the right type, in the same region.
+func TestWhatIsNamedIsThere(t *testing.T) {
+	c := grouped(t)
+	group := "/subscriptions/" + testSubscription + "/resourceGroups/g/providers/Microsoft.Network/"
+	c.want(http.StatusCreated, http.MethodPut, networks+"virtualNetworks/net", `{"location":"westeurope","properties":{"addressSpace":{"addressPrefixes":["10.0.0.0/16"]},"subnets":[{"name":"a","properties":{"addressPrefix":"10.0.0.0/24"}}]}}`)
+	c.want(http.StatusCreated, http.MethodPut, networks+"networkSecurityGroups/far", `{"location":"eastus","properties":{}}`)
+	c.pass()
+	nic := func(property, id string) string {
+		return fmt.Sprintf(`{"location":"westeurope","properties":{%q:{"id":%q},"ipConfigurations":[{"name":"a","properties":{"subnet":{"id":"%svirtualNetworks/net/subnets/a"}}}]}}`, property, id, group)
+	}
+	for _, row := range []struct{ path, body, code, detail string }{
+		{"networkInterfaces/n", nic("networkSecurityGroup", "nsg"), "InvalidRequestFormat", "InvalidJsonReferenceFormat"},
+		{"networkInterfaces/n", nic("networkSecurityGroup", group+"virtualNetworks/net"), "InvalidRequestFormat", "InvalidJsonReferenceWrongType"},
+		{"networkInterfaces/n", nic("networkSecurityGroup", group+"networkSecurityGroups/none"), "InvalidResourceReference", ""},
+		{"networkInterfaces/n", nic("networkSecurityGroup", group+"networkSecurityGroups/far"), "InvalidResourceReference", ""},
+		{"virtualNetworks/net/subnets/b", `{"properties":{"addressPrefix":"10.0.1.0/24","routeTable":{"id":"` + group + `routeTables/none"}}}`, "InvalidResourceReference", ""},
+		{"loadBalancers/lb", `{"location":"westeurope","properties":{"frontendIPConfigurations":[{"name":"a","properties":{"publicIPAddress":{"id":"` + group + `publicIPAddresses/none"}}}]}}`, "InvalidResourceReference", ""},
+	} {
+		w := c.do(http.MethodPut, networks+row.path, row.body)
+		if w.Code != http.StatusBadRequest || code(w) != row.code || arm.Text(decoded(t, w), "error", "details", "0", "code") != row.detail {
+			t.Errorf("%s %s: %d %s", row.path, row.body, w.Code, w.Body)
+		}
+		c.pass()
+	}
+	// The answer to a PUT of a child tells its etag in the header too.
+	w := c.do(http.MethodPut, networks+"virtualNetworks/net/subnets/c", `{"properties":{"addressPrefix":"10.0.2.0/24"}}`)
+	if tag := arm.Text(decoded(t, w), "etag"); tag == "" || header(w, "ETag") != tag {
+		t.Errorf("%q %s", header(w, "ETag"), w.Body)
+	}
+}

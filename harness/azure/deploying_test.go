@@ -285,7 +285,7 @@ func TestWhatADeploymentTellsOfItself(t *testing.T) {
 
 func TestDeploymentsThatAreRefused(t *testing.T) {
 	c := grouped(t)
-	const ip = `{"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"a","location":"x"`
+	const ip = `{"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"a","location":"westeurope"`
 	for name, x := range map[string]struct{ body, code, want string }{
 		"no properties": {`{}`, "InvalidRequestContent", "Required property 'properties' not found in JSON"},
 		"no mode":       {`{"properties":{"template":` + whole(`{"resources":[]}`) + `}}`, "InvalidRequestContent", "Required property 'mode' not found in JSON"},
@@ -297,9 +297,9 @@ func TestDeploymentsThatAreRefused(t *testing.T) {
 		"itself":        {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[`+ip+`,"dependsOn":["a"]}]}`) + `}}`, "InvalidTemplate", "Circular dependency detected on resource: '/subscriptions/"},
 		"reference":     {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[`+ip+`,"tags":{"x":"[reference('b').x]"}},`+strings.Replace(ip, `"a"`, `"b"`, 1)+`,"dependsOn":["a"]}]}`) + `}}`, "InvalidTemplate", "Circular dependency detected"},
 		"expression":    {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[`+ip+`,"tags":{"x":"[substring('a', 5)]"}}]}`) + `}}`, "InvalidTemplate", "Unable to process template language expressions for resource"},
-		"too many":      {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"copy":{"name":"l","count":800},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('x', copyIndex())]","location":"x"},`+ip+`}]}`) + `}}`, "InvalidTemplate", "The number of template resources limit exceeded. Limit: '800' and actual: '801'"},
-		"count":         {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"copy":{"name":"l","count":801},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('x', copyIndex())]","location":"x"}]}`) + `}}`, "InvalidTemplate", "The copy count must be a positive integer value and cannot exceed '800'"},
-		"group":         {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"type":"Microsoft.Resources/resourceGroups","apiVersion":"1","name":"h","location":"x"}]}`) + `}}`, "InvalidTemplate", "deployed to a subscription"},
+		"too many":      {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"copy":{"name":"l","count":800},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('x', copyIndex())]","location":"westeurope"},`+ip+`}]}`) + `}}`, "InvalidTemplate", "The number of template resources limit exceeded. Limit: '800' and actual: '801'"},
+		"count":         {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"copy":{"name":"l","count":801},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('x', copyIndex())]","location":"westeurope"}]}`) + `}}`, "InvalidTemplate", "The copy count must be a positive integer value and cannot exceed '800'"},
+		"group":         {`{"properties":{"mode":"Incremental","template":` + whole(`{"resources":[{"type":"Microsoft.Resources/resourceGroups","apiVersion":"1","name":"h","location":"westeurope"}]}`) + `}}`, "InvalidTemplate", "deployed to a subscription"},
 	} {
 		w := c.do(http.MethodPut, "resourceGroups/g/providers/Microsoft.Resources/deployments/bad", x.body)
 		var got map[string]any

@@ -114,12 +114,12 @@ func TestAFailedChildFailsTheDeployment(t *testing.T) {
 
 func TestWrongTemplatesAreRefusedBeforeAnythingIsMade(t *testing.T) {
 	for name, x := range map[string]struct{ tpl, want string }{
-		"function":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","properties":{"a":"[nope()]"}}]}`, "The template function 'nope' is not valid"},
+		"function":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"westeurope","properties":{"a":"[nope()]"}}]}`, "The template function 'nope' is not valid"},
 		"parameter": {`{"parameters":{"p":{"type":"string"}},"resources":[]}`, "The value for the template parameter 'p'"},
-		"cycle":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","dependsOn":["b"]},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"b","location":"x","dependsOn":["a"]}]}`, "Circular dependency"},
-		"missing":   {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x","dependsOn":["zz"]}]}`, "'zz' is not defined in the template"},
-		"segments":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Compute/virtualMachines/extensions","name":"a","location":"x"}]}`, "incorrect segment lengths"},
-		"twice":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"x"},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"A","location":"x"}]}`, "defined multiple times"},
+		"cycle":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"westeurope","dependsOn":["b"]},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"b","location":"westeurope","dependsOn":["a"]}]}`, "Circular dependency"},
+		"missing":   {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"westeurope","dependsOn":["zz"]}]}`, "'zz' is not defined in the template"},
+		"segments":  {`{"resources":[{"apiVersion":"1","type":"Microsoft.Compute/virtualMachines/extensions","name":"a","location":"westeurope"}]}`, "incorrect segment lengths"},
+		"twice":     {`{"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"a","location":"westeurope"},{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"A","location":"westeurope"}]}`, "defined multiple times"},
 		"type":      {`{"resources":[{"apiVersion":"1","type":"Microsoft.Nope/things","name":"a"}]}`, "could not be found in the namespace 'Microsoft.Nope'"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,10 +158,10 @@ func TestWhatIsDeclaredSecureIsNotTold(t *testing.T) {
 		return `{"properties":{"mode":"Incremental","parameters":{"p":{"value":"hunter2"},"o":{"value":{"a":"hunter2"}},"plain":{"value":"keep"}},"template":{"$schema":"x","contentVersion":"1.0.0.0",
 		"parameters":{"unused":{"type":"secureString","defaultValue":"hunter2"},"p":{"type":"securestring"` + allowed + `},"o":{"type":"secureObject"},"plain":{"type":"string"}},
 		"resources":[
-			{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]","customData":"[parameters('p')]","computerName":"[parameters('plain')]"}}},
-			{"type":"Microsoft.Compute/virtualMachines/extensions","apiVersion":"1","name":"vm/cse","location":"x","dependsOn":["vm"],"properties":{"protectedSettings":{"commandToExecute":"[parameters('p')]"}}},
+			{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm","location":"westeurope","properties":{"osProfile":{"adminPassword":"[parameters('p')]","customData":"[parameters('p')]","computerName":"[parameters('plain')]"}}},
+			{"type":"Microsoft.Compute/virtualMachines/extensions","apiVersion":"1","name":"vm/cse","location":"westeurope","dependsOn":["vm"],"properties":{"protectedSettings":{"commandToExecute":"[parameters('p')]"}}},
 			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"outer","properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0",
-				"resources":[{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm2","location":"x","properties":{"osProfile":{"adminPassword":"[parameters('p')]"}}}]}}},
+				"resources":[{"type":"Microsoft.Compute/virtualMachines","apiVersion":"1","name":"vm2","location":"westeurope","properties":{"osProfile":{"adminPassword":"[parameters('p')]"}}}]}}},
 			{"type":"Microsoft.Resources/deployments","apiVersion":"1","name":"inner","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},"parameters":{"q":{"value":"[parameters('p')]"}},
 				"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"q":{"type":"SecureString"}},"resources":[],"outputs":{"secret":{"type":"securestring","value":"[parameters('q')]"}}}}}],
 		"outputs":{"secret":{"type":"secureString","value":"[parameters('p')]"},"plain":{"type":"string","value":"[parameters('plain')]"}}}}}`

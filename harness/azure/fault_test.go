@@ -113,7 +113,7 @@ func bites() map[string]faultBite {
 			return c.Do(ctx, http.MethodGet, vmPath, nil, nil) != nil
 		}},
 		"stale": {Fault{Kind: FaultStale}, func(ctx context.Context, c *Client, _ *Twin) bool {
-			put := c.Do(ctx, http.MethodPut, "resourceGroups/new", map[string]any{"location": "x"}, nil)
+			put := c.Do(ctx, http.MethodPut, "resourceGroups/new", map[string]any{"location": "westeurope"}, nil)
 			return put == nil && get(ctx, c, "resourceGroups/new") == http.StatusNotFound
 		}},
 		"failing operations": {Fault{Kind: FaultFail, Operations: []string{"DELETE Microsoft.Compute/virtualMachines"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
@@ -136,7 +136,7 @@ func bites() map[string]faultBite {
 			return statusOf(err) == http.StatusConflict && codeOf(err) == "OperationPreempted"
 		}},
 		"a list of some time ago": {Fault{Kind: FaultStale, Operations: []string{"LIST *"}}, func(ctx context.Context, c *Client, _ *Twin) bool {
-			if c.Do(ctx, http.MethodPut, "resourceGroups/new", map[string]any{"location": "x"}, nil) != nil {
+			if c.Do(ctx, http.MethodPut, "resourceGroups/new", map[string]any{"location": "westeurope"}, nil) != nil {
 				return false
 			}
 			var groups struct{ Value []any }
@@ -145,7 +145,7 @@ func bites() map[string]faultBite {
 		}},
 		"subnets of some time ago": {Fault{Kind: FaultStale}, func(ctx context.Context, c *Client, twin *Twin) bool {
 			const vnet = "resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v"
-			space := map[string]any{"location": "x", "properties": map[string]any{"addressSpace": map[string]any{"addressPrefixes": []string{"10.0.0.0/16"}}}}
+			space := map[string]any{"location": "westeurope", "properties": map[string]any{"addressSpace": map[string]any{"addressPrefixes": []string{"10.0.0.0/16"}}}}
 			return endOf(ctx, c, twin, http.MethodPut, vnet, space) == "" && get(ctx, c, vnet+"/subnets") == http.StatusNotFound
 		}},
 		"a deployment that fails though all of it was made": {Fault{Kind: FaultFail, Operations: []string{"CREATE Microsoft.Resources/deployments"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
@@ -289,11 +289,11 @@ func TestAFaultThatStruckNothingHasCountedNothing(t *testing.T) {
 		do    func(ctx context.Context, c *Client)
 	}{
 		"a read begins no operation":              {Fault{Kind: FaultFail}, read(vmPath)},
-		"nor does what is made at once":           {Fault{Kind: FaultFail}, put("resourceGroups/other", map[string]any{"location": "x"})},
+		"nor does what is made at once":           {Fault{Kind: FaultFail}, put("resourceGroups/other", map[string]any{"location": "westeurope"})},
 		"nor does what is refused":                {Fault{Kind: FaultFail}, put("resourceGroups/none/providers/Microsoft.Compute/virtualMachines/v", machineOf("Standard_D2s_v3"))},
-		"a write finds what is there":             {Fault{Kind: FaultStale}, put("resourceGroups/other", map[string]any{"location": "x"})},
+		"a write finds what is there":             {Fault{Kind: FaultStale}, put("resourceGroups/other", map[string]any{"location": "westeurope"})},
 		"a view is of now":                        {Fault{Kind: FaultStale}, read(vmPath + "/instanceView")},
-		"a disk needs no room for a machine":      {Fault{Kind: FaultAllocation}, put("resourceGroups/g/providers/Microsoft.Compute/disks/d", map[string]any{"location": "x"})},
+		"a disk needs no room for a machine":      {Fault{Kind: FaultAllocation}, put("resourceGroups/g/providers/Microsoft.Compute/disks/d", map[string]any{"location": "westeurope"})},
 		"nor does a machine that stays as it is":  {Fault{Kind: FaultQuota}, put(vmPath, machineOf("Standard_D2s_v3"))},
 		"nor one elsewhere":                       {Fault{Kind: FaultSKU, Location: "northeurope"}, put(newPath, machineOf("Standard_D2s_v3"))},
 		"a machine in no zone is in none of them": {Fault{Kind: FaultSKU, Zone: "1"}, put(newPath, machineOf("Standard_D2s_v3"))},

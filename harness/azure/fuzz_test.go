@@ -20,13 +20,13 @@ func FuzzRouter(f *testing.F) {
 	const vm = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm"
 	for _, seed := range [][3]string{
 		{"GET", vm + "?api-version=2024-03-01&$expand=instanceView", ""},
-		{"PUT", vm, `{"location":"x","properties":{"networkProfile":{"networkInterfaces":[{"id":7}]},"storageProfile":{"dataDisks":[{"lun":0,"createOption":"Attach"}]}}}`},
+		{"PUT", vm, `{"location":"westeurope","properties":{"networkProfile":{"networkInterfaces":[{"id":7}]},"storageProfile":{"dataDisks":[{"lun":0,"createOption":"Attach"}]}}}`},
 		{"PUT", "/subscriptions/s/resourceGroups/g", `{"location":"westeurope"}`},
 		{"POST", vm + "/restart", ""},
 		{"PATCH", vm, `{"properties":null}`},
 		{"DELETE", vm + "/extensions/e", ""},
 		{"GET", "/subscriptions/s/providers/Microsoft.Compute/virtualMachines?$top=x&$skiptoken=%00&$filter=a eq 'b'", ""},
-		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/v", `{"location":"l","sku":{"capacity":2}}`},
+		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/v", `{"location":"westeurope","sku":{"capacity":2}}`},
 		{"GET", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/v/virtualMachines/0/networkInterfaces", ""},
 		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n/subnets/a", `{"properties":[]}`},
 		{"GET", "/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/o", ""},
@@ -35,7 +35,7 @@ func FuzzRouter(f *testing.F) {
 		{"PUT", "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/r", `{"properties":{"roleDefinitionId":"d","principalId":"p"}}`},
 		{"POST", "/t/oauth2/v2.0/token", "grant_type=client_credentials&client_id=c"},
 		{"GET", "/metadata/endpoints", ""},
-		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","parameters":{"p":{"value":1}},"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"p":{"type":"int"}},"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"[concat('a',copyIndex())]","copy":{"name":"c","count":2},"location":"x"}],"outputs":{"o":{"type":"string","value":"[reference('a0').ipAddress]"}}}}}`},
+		{"PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d", `{"properties":{"mode":"Incremental","parameters":{"p":{"value":1}},"template":{"$schema":"x","contentVersion":"1.0.0.0","parameters":{"p":{"type":"int"}},"resources":[{"apiVersion":"1","type":"Microsoft.Network/publicIPAddresses","name":"[concat('a',copyIndex())]","copy":{"name":"c","count":2},"location":"westeurope"}],"outputs":{"o":{"type":"string","value":"[reference('a0').ipAddress]"}}}}}`},
 		{"GET", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Resources/deployments/d/operations/o", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
@@ -69,7 +69,7 @@ func FuzzRouter(f *testing.F) {
 		const v = "?api-version=2024-03-01"
 		send("PUT", "/subscriptions/s/resourceGroups/g"+v, `{"location":"westeurope"}`)
 		send("PUT", vm+v, `{"location":"westeurope","properties":{}}`)
-		send("PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/v"+v, `{"location":"l","sku":{"capacity":1}}`)
+		send("PUT", "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/v"+v, `{"location":"westeurope","sku":{"capacity":1}}`)
 		clock.Advance(5 * time.Minute)
 		if !strings.Contains(path, "api-version") {
 			path += map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + v[1:]

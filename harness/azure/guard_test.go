@@ -94,7 +94,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 		c := bad(t, nil, func(typ *resource.Type) {
 			typ.Fill = func(*resource.Tx, arm.ID, map[string]any, map[string]any) { wrong() }
 		})
-		if w := c.do(http.MethodPut, mistakePath, `{"location":"x"}`); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "guard_test") && !strings.Contains(w.Body.String(), "azure.Test") {
+		if w := c.do(http.MethodPut, mistakePath, `{"location":"westeurope"}`); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "guard_test") && !strings.Contains(w.Body.String(), "azure.Test") {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		if calls, _ := c.twin.Calls().Since(0); calls[1].Status != http.StatusInternalServerError {
@@ -104,7 +104,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 	for _, m := range []provider.Machines{nil, failing{}} {
 		t.Run(fmt.Sprint("in an operation, beside: ", m != nil), func(t *testing.T) {
 			c := bad(t, m, func(typ *resource.Type) { typ.Made = func(*resource.Tx, arm.ID) *arm.Error { wrong(); return nil } })
-			c.do(http.MethodPut, mistakePath, `{"location":"x"}`)
+			c.do(http.MethodPut, mistakePath, `{"location":"westeurope"}`)
 			c.pass()
 			id, _ := arm.ParseID("/subscriptions/" + testSubscription + "/" + mistakePath)
 			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
@@ -120,7 +120,7 @@ func TestAMistakeOfTheTwinFailsTheCallOrTheOperationItIsMadeIn(t *testing.T) {
 	t.Run("in a deployment", func(t *testing.T) {
 		c := bad(t, nil, func(typ *resource.Type) { typ.Made = func(*resource.Tx, arm.ID) *arm.Error { wrong(); return nil } })
 		d := "resourceGroups/g/providers/Microsoft.Resources/deployments/d"
-		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0","resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"x"}]}}}`)
+		c.want(http.StatusCreated, http.MethodPut, d, `{"properties":{"mode":"Incremental","template":{"$schema":"x","contentVersion":"1.0.0.0","resources":[{"type":"Microsoft.Compute/mistakes","apiVersion":"1","name":"m","location":"westeurope"}]}}}`)
 		c.pass()
 		if body := c.want(http.StatusOK, http.MethodGet, d, ""); arm.Text(body, "properties", "provisioningState") != arm.Failed {
 			t.Errorf("the deployment is %v", body)

@@ -19,7 +19,7 @@ func TestNoAddressIsGivenTwiceInOneInterface(t *testing.T) {
 	for _, card := range []struct{ name, first, then string }{
 		{"dynamic-beside-static", config("x", "") + "," + config("y", `,"privateIPAddress":"10.1.0.4","privateIPAllocationMethod":"Static"`), ""},
 		{"new-before-old", config("b", ""), config("a", "") + "," + config("b", "")},
-		{"another's", config("x", `,"privateIPAddress":"10.1.0.4","privateIPAllocationMethod":"Dynamic"`), ""},
+		{"anothers", config("x", `,"privateIPAddress":"10.1.0.4","privateIPAllocationMethod":"Dynamic"`), ""},
 	} {
 		for _, configs := range []string{card.first, card.then} {
 			if status, code, message := c.putNetwork("networkInterfaces/"+card.name, `"ipConfigurations":[`+configs+`]`); configs != "" && status >= http.StatusBadRequest {

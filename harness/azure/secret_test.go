@@ -66,6 +66,8 @@ func secretive() map[string]string {
 func TestWhatIsWrittenAndNeverReadIsInNoAnswer(t *testing.T) {
 	c := newClient(t)
 	c.machine("m")
+	c.do(http.MethodDelete, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/m", "")
+	c.pass()
 	const in = "resourceGroups/g/providers/"
 	table, bodies := schema.New(fixtures.ARMModels), secretive()
 	typeOf := func(path string) string { id, _ := arm.ParseID("/subscriptions/s/" + in + path); return id.Type() }

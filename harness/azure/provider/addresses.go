@@ -15,6 +15,10 @@ import (
 // checkNetwork holds the prefixes of a virtual network to the service's rules: each is one, without bits beyond its length; a subnet lies within its
 // network and beside the others. A network or a subnet that names none is not held to any.
 func checkNetwork(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	if subnets := arm.At(old, "properties", "subnets"); subnets != nil && arm.At(body, "properties", "subnets") == nil {
+		// A PUT that says nothing of subnets keeps them, and one with an empty list deletes them (learn.microsoft.com, "Create virtual network resources by using Bicep").
+		arm.Object(body, "properties")["subnets"] = subnets
+	}
 	space, bad := prefixes(id, arm.At(body, "properties", "addressSpace", "addressPrefixes"))
 	if bad != nil {
 		return bad

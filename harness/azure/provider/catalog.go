@@ -65,6 +65,18 @@ func Locations() []string {
 	return out
 }
 
+// Regions are the names of all regions of the public cloud (the list in LocationNotAvailableForResourceGroup's message, as users quote it); regions has
+// what more is told of some.
+func Regions() []string {
+	return []string{
+		"eastasia", "southeastasia", "australiaeast", "australiasoutheast", "australiacentral", "australiacentral2", "austriaeast", "belgiumcentral", "brazilsouth", "brazilsoutheast", "canadacentral", "canadaeast", "chilecentral",
+		"denmarkeast", "francecentral", "francesouth", "germanywestcentral", "germanynorth", "centralindia", "southindia", "westindia", "jioindiawest", "jioindiacentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast",
+		"japanwest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral", "newzealandnorth", "northeurope", "westeurope", "norwayeast", "norwaywest", "polandcentral", "qatarcentral", "southafricanorth", "southafricawest",
+		"spaincentral", "swedencentral", "swedensouth", "switzerlandnorth", "switzerlandwest", "uaenorth", "uaecentral", "uksouth", "ukwest", "centralus", "eastus", "eastus2", "centraluseuap", "eastus2euap", "northcentralus",
+		"southcentralus", "westcentralus", "westus", "westus2", "westus3",
+	}
+}
+
 func showLocations(_ resource.View, id arm.ID) map[string]any {
 	return list(regions(), func(r region) map[string]any {
 		return map[string]any{

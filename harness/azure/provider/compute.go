@@ -127,6 +127,11 @@ func loadedVM(body map[string]any) {
 
 // checkVM holds a virtual machine's references and its disks to the provider's rules.
 func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	for _, bad := range []*arm.Error{checkHostName(body, old), unchanged(ofMachine(), body, old), checkCustomData(body, old)} {
+		if bad != nil {
+			return bad
+		}
+	}
 	for _, n := range arm.Objects(body, "properties", "networkProfile", "networkInterfaces") {
 		ref := arm.Text(n, "id")
 		nic, ok := arm.ParseID(ref)

@@ -17,7 +17,7 @@ func networkTypes() []*resource.Type {
 	return slices.Concat(networkViews(), plainNetworkTypes(), []*resource.Type{
 		networkInterfaces(),
 		{
-			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Check: checkPublicIP, Fill: fillPublicIP,
+			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Rules: []resource.Rule{skuUnchanged}, Check: checkPublicIP, Fill: fillPublicIP,
 			// As specification/network/…/2023-09-01/examples/PublicIpAddressCreateDefaults.json has it; tier as of a capture of the public cloud.
 			Defaults: map[string]any{
 				"properties.publicIPAddressVersion": "IPv4", "properties.publicIPAllocationMethod": "Dynamic", "properties.idleTimeoutInMinutes": 4, "sku.name": "Basic", "sku.tier": "Regional",
@@ -73,7 +73,7 @@ func networkInterfaces() *resource.Type {
 func loadBalancers() *resource.Type {
 	const frontend, rule, outbound = "properties.frontendIPConfigurations[].properties.", "properties.loadBalancingRules[].properties.", "properties.outboundRules[].properties."
 	return &resource.Type{
-		Name: "Microsoft.Network/loadBalancers", Located: true, Tagged: true, AtOnce: resource.Patches, Fill: fillLoadBalancer,
+		Name: "Microsoft.Network/loadBalancers", Located: true, Tagged: true, AtOnce: resource.Patches, Rules: []resource.Rule{skuUnchanged}, Fill: fillLoadBalancer,
 		Defaults: map[string]any{
 			"sku.name": "Basic", "sku.tier": "Regional", rule + "idleTimeoutInMinutes": 4, rule + "enableFloatingIP": false, rule + "enableTcpReset": false, rule + "disableOutboundSnat": false,
 			rule + "loadDistribution": "Default", "properties.probes[].properties.intervalInSeconds": 15,

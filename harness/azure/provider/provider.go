@@ -11,5 +11,9 @@ import (
 // Types lists every type of the resource providers.
 func Types(m Machines) []*resource.Type {
 	compute := machinery{m}
-	return slices.Concat(resourceTypes(), moveTypes(), operationTypes(), checkTypes(), catalogTypes(), authorizationTypes(), identityTypes(), storageTypes(), vaultTypes(), computeTypes(compute), scaleSetTypes(compute), networkTypes())
+	network := networkTypes()
+	for _, t := range network {
+		t.Rules = append(t.Rules, networkNamed, references)
+	}
+	return slices.Concat(resourceTypes(), moveTypes(), operationTypes(), checkTypes(), catalogTypes(), authorizationTypes(), identityTypes(), storageTypes(), vaultTypes(), computeTypes(compute), scaleSetTypes(compute), network)
 }

@@ -67,7 +67,7 @@ func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Erro
 			sku[k] = v
 		}
 	}
-	return nil
+	return unchanged(ofScaleSet(), body, old)
 }
 
 func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {

@@ -65,6 +65,9 @@ func checkAccount(tx *resource.Tx, id arm.ID, _, old map[string]any) *arm.Error 
 	if old != nil {
 		return nil
 	}
+	if bad := reservedWord(id.Name()); bad != nil {
+		return bad
+	}
 	if !storageName.MatchString(id.Name()) {
 		return arm.Errorf(http.StatusBadRequest, "AccountNameInvalid", "%s is not a valid storage account name. Storage account name must be between 3 and 24 characters in length and use numbers and lower-case letters only.", id.Name())
 	}

@@ -20,6 +20,7 @@ type Options struct {
 	Inject       Injector
 	Gate         Gate
 	Namespaces   []string      // that Azure has, as it writes them; those of the types are among them
+	Regions      []string      // there are, beside Region; none: any
 	Models       *schema.Table // what clients send; nil: it is stored as it is
 }
 

@@ -110,6 +110,7 @@ func (tx *Tx) putInside(r *Request, body map[string]any) *arm.Error {
 	}
 	way, verb := verbOf(r.Method, isNew)
 	tx.Begin(r, d.ID, verb, arm.Text(d.Body(), "location"), state.Work{Do: Write})
+	r.Told["ETag"] = []string{d.ETag()}
 	r.Answer(r.Type.code(way), body)
 	return nil
 }
@@ -140,10 +141,8 @@ func (tx *Tx) ReplaceInside(id arm.ID, typ *Type, body map[string]any) (d *state
 	}
 	p := arm.Object(parent, "properties")
 	p[typ.Inside] = list
-	if t := tx.TypeOf(d.ID); t.Check != nil { // what holds among children is a rule of their parent's document
-		if bad = t.Check(tx, d.ID, parent, old); bad != nil {
-			return nil, false, bad
-		}
+	if bad = tx.check(tx.TypeOf(d.ID), d.ID, parent, old); bad != nil { // what holds among children is a rule of their parent's document
+		return nil, false, bad
 	}
 	p["provisioningState"] = "Updating"
 	tx.refer(d.ID, tx.TypeOf(d.ID), parent, old)

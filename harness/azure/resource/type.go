@@ -41,8 +41,10 @@ type Type struct {
 
 	// Put does a PUT by itself.
 	Put func(tx *Tx, r *Request, body map[string]any) *arm.Error
+	// Rules say why a PUT or PATCH is refused, before Check: what a provider holds many types to. Of a child in a document they get the document.
+	Rules []Rule
 	// Check says why a PUT or PATCH is refused; old is nil for a new resource.
-	Check func(tx *Tx, id arm.ID, body, old map[string]any) *arm.Error
+	Check Rule
 	// Fill adds to a document what the provider does; to one inside its parent's only when it is put by itself.
 	Fill func(tx *Tx, id arm.ID, body, old map[string]any)
 	// Changed acts when a document is about to take the place of another, whether it or something in it was written; body is nil when it has gone.
@@ -73,6 +75,9 @@ type Type struct {
 	// Write does the PUT, PATCH and DELETE of a view of another resource that can be written through it.
 	Write func(tx *Tx, r *Request, body map[string]any) *arm.Error
 }
+
+// Rule says why a document may not take the place of another; old is nil: of none.
+type Rule = func(tx *Tx, id arm.ID, body, old map[string]any) *arm.Error
 
 // made reports whether it is made when somebody looks: nobody else makes it, and there is nothing to take away.
 func (t *Type) made() bool { return t.Show != nil || t.Ask != nil }

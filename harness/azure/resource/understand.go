@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,13 +15,14 @@ func (e *Engine) model(verb string, typ *Type) *schema.Model {
 	return e.options.Models.For(verb, typ.Name)
 }
 
-// WithoutSecrets is a document that was sent without what is written and never read.
+// WithoutSecrets is a document that was sent without what is written and never read, whatever case the client wrote its names in.
 func (v View) WithoutSecrets(typ *Type, body map[string]any) map[string]any {
-	var own map[string]any
-	if json.Unmarshal(arm.Marshal(body), &own) != nil {
-		return nil
+	m := v.engine.model(http.MethodPut, typ)
+	if m == nil {
+		return body
 	}
-	v.engine.model(http.MethodPut, typ).Forget(own)
+	own, _ := m.Read(body, false)
+	m.Forget(own)
 	return own
 }
 

@@ -104,10 +104,11 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 	if d != nil {
 		old, id = d.Body(), d.ID // the name keeps the case it was created with
 		if typ.Located && arm.Text(body, "location") != "" && !arm.SameLocation(arm.Text(body, "location"), arm.Text(old, "location")) {
-			return nil, false, arm.Gatewayf(http.StatusConflict, "InvalidResourceLocation",
-				"The resource '%s' already exists in location '%s' in resource group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.",
-				id.Name(), arm.Text(old, "location"), id.ResourceGroup, arm.Text(body, "location"))
+			return nil, false, elsewhere(id, arm.Text(old, "location"), arm.Text(body, "location"))
 		}
+	}
+	if bad := tx.engine.located(id, typ, body, old); bad != nil {
+		return nil, false, bad
 	}
 	if typ.Located && arm.Text(body, "location") == "" {
 		if old == nil {
@@ -115,10 +116,8 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 		}
 		body["location"] = old["location"]
 	}
-	if typ.Check != nil {
-		if bad := typ.Check(tx, id, body, old); bad != nil {
-			return nil, false, bad
-		}
+	if bad := tx.check(typ, id, body, old); bad != nil {
+		return nil, false, bad
 	}
 	fresh := maps.Clone(body)
 	fresh["id"], fresh["name"], fresh["type"] = id.String(), id.Name(), typ.Name
@@ -145,6 +144,19 @@ func (tx *Tx) Replace(id arm.ID, typ *Type, body map[string]any) (doc *state.Doc
 		properties["provisioningState"] = "Updating"
 	}
 	return tx.Put(id, fresh), old == nil, nil
+}
+
+// check asks a type whether a document may take the place of another; nil: of none.
+func (tx *Tx) check(typ *Type, id arm.ID, body, old map[string]any) *arm.Error {
+	for _, rule := range typ.Rules {
+		if bad := rule(tx, id, body, old); bad != nil {
+			return bad
+		}
+	}
+	if typ.Check == nil {
+		return nil
+	}
+	return typ.Check(tx, id, body, old)
 }
 
 // FinishWrite ends a create or update.
