@@ -26,6 +26,7 @@ func packages() []string {
 		"keyvault/armkeyvault",
 		"msi/armmsi",
 		"network/armnetwork/v9",
+		"privatedns/armprivatedns",
 		"resources/armdeployments",
 		"resources/armfeatures",
 		"resources/armlocks",

@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/keyvault/armkeyvault"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/msi/armmsi"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/privatedns/armprivatedns"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armdeployments"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armfeatures"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armlocks"
@@ -318,6 +319,9 @@ func constructors(subscription string, cred azcore.TokenCredential, o *arm.Clien
 		"armnetwork.WatchersClient":                       func() (any, error) { return armnetwork.NewWatchersClient(subscription, cred, o) },
 		"armnetwork.WebApplicationFirewallPoliciesClient": func() (any, error) { return armnetwork.NewWebApplicationFirewallPoliciesClient(subscription, cred, o) },
 		"armnetwork.WebCategoriesClient":                  func() (any, error) { return armnetwork.NewWebCategoriesClient(subscription, cred, o) },
+		"armprivatedns.PrivateZonesClient":                func() (any, error) { return armprivatedns.NewPrivateZonesClient(subscription, cred, o) },
+		"armprivatedns.RecordSetsClient":                  func() (any, error) { return armprivatedns.NewRecordSetsClient(subscription, cred, o) },
+		"armprivatedns.VirtualNetworkLinksClient":         func() (any, error) { return armprivatedns.NewVirtualNetworkLinksClient(subscription, cred, o) },
 		"armdeployments.DeploymentOperationsClient":       func() (any, error) { return armdeployments.NewDeploymentOperationsClient(subscription, cred, o) },
 		"armdeployments.DeploymentsClient":                func() (any, error) { return armdeployments.NewDeploymentsClient(subscription, cred, o) },
 		"armfeatures.Client":                              func() (any, error) { return armfeatures.NewClient(subscription, cred, o) },

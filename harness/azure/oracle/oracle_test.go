@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"drydock.dev/drydock/harness/azure/oracle"
@@ -33,7 +34,11 @@ func TestWhatIsAnsweredIsWhatTheSDKTakes(t *testing.T) {
 
 // beyond are types and actions of the twin that no operation of the table reaches, and why they are there all the same.
 func beyond() map[string]string {
-	return map[string]string{"resourceGroups/moveresources": "what a group does at the end of a move, which has a path of its own"}
+	out := map[string]string{"resourceGroups/moveresources": "what a group does at the end of a move, which has a path of its own"}
+	for _, record := range []string{"AAAA", "CNAME", "MX", "PTR", "SOA", "SRV", "TXT"} {
+		out["Microsoft.Network/privateDnsZones/"+record] = "the SDK's path says {recordType}, and the call of the table A"
+	}
+	return out
 }
 
 func TestEveryTypeAndActionIsOneOfTheSDKs(t *testing.T) {
@@ -56,6 +61,9 @@ func TestNothingIsWrittenInAWayTheSDKDoesNotKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, way := range oracle.Unheard(e, oracle.Types(), hold(t)) {
+		if _, typ, _ := strings.Cut(way, " "); beyond()[typ] != "" {
+			continue
+		}
 		t.Errorf("%s: the SDK knows no such operation: say No in the type's row", way)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // networkTypes are Microsoft.Network's.
 func networkTypes() []*resource.Type {
 	const ns = "Microsoft.Network/"
-	return slices.Concat(networkViews(), plainNetworkTypes(), []*resource.Type{
+	return slices.Concat(networkViews(), plainNetworkTypes(), privateZones(), []*resource.Type{
 		networkInterfaces(),
 		{
 			Name: ns + "publicIPAddresses", Located: true, Tagged: true, AtOnce: resource.Patches, Rules: []resource.Rule{skuUnchanged}, Check: checkPublicIP, Fill: fillPublicIP,
