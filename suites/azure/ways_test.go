@@ -102,7 +102,7 @@ var _ = Describe("an unmodified client of the public cloud", Label("needs: arm")
 			Skip(err.Error())
 		}
 		timings := filepath.Join(GinkgoT().TempDir(), "timings.yaml")
-		Expect(os.WriteFile(timings, []byte(moments), 0o600)).To(Succeed())
+		Expect(os.WriteFile(timings, moments(), 0o600)).To(Succeed())
 		t := start(0, "--timings", timings)
 		home := GinkgoT().TempDir()
 		env := append(t.Environment(), "HOME="+home, "AZURE_CONFIG_DIR="+filepath.Join(home, ".azure"), "AZURE_CORE_COLLECT_TELEMETRY=no", "AZURE_CORE_ONLY_SHOW_ERRORS=1")
