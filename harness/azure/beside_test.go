@@ -100,6 +100,7 @@ func TestTheTokenServiceFailsAsTheRealOneDoes(t *testing.T) {
 		"refused in other words": {Fault{Kind: FaultError, Operations: token, Status: 401, Code: "invalid_client", Message: "AADSTS7000222: The provided client secret keys for app 'me' are expired."}, 401, "",
 			`"error":"invalid_client","error_codes":[7000222],"error_description":"AADSTS7000222: The provided`},
 		"all of Resource Manager": {Fault{Kind: FaultThrottle}, 200, "", "access_token"},
+		"what else there is":      {Fault{Kind: FaultThrottle, Operations: []string{"* *", "GET identity/keys"}}, 200, "", "access_token"},
 		"all of whatever type":    {Fault{Kind: FaultThrottle, Operations: []string{"* *"}}, 200, "", "access_token"},
 		"a budget of the gateway": {Fault{Kind: FaultThrottle, OperationGroup: "gateway/writes"}, 200, "", "access_token"},
 	} {

@@ -247,9 +247,6 @@ func (f *Fault) counts(p *throttle.ProviderPolicy) bool {
 }
 
 func (f *Fault) selects(t *Twin, c *arm.Call) bool {
-	if c.Beside() && !slices.ContainsFunc(f.Operations, arm.Beside) { // what is meant for Resource Manager is for it
-		return false
-	}
 	if kind := f.gatewayGroup(); kind != "" {
 		if throttle.BudgetOf(c.Operation) != kind {
 			return false
@@ -260,7 +257,8 @@ func (f *Fault) selects(t *Twin, c *arm.Call) bool {
 	if f.Principal != "" && f.Principal != c.Principal || f.Polls && !c.Poll {
 		return false
 	}
-	return len(f.Operations) == 0 || slices.ContainsFunc(f.Operations, func(o string) bool { return throttle.Matches(o, c.Operation) })
+	beside := c.Beside() // what is meant for Resource Manager is for it
+	return len(f.Operations) == 0 && !beside || slices.ContainsFunc(f.Operations, func(o string) bool { return (!beside || arm.Beside(o)) && throttle.Matches(o, c.Operation) })
 }
 
 // strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does. One that throttles acts where budgets do,

@@ -108,7 +108,7 @@ func bites() map[string]faultBite {
 		}},
 		"cut": {Fault{Kind: FaultReset}, func(ctx context.Context, c *Client, _ *Twin) bool { return get(ctx, c, vmPath) == 0 }},
 		"slow": {Fault{Kind: FaultSlow, Delay: time.Minute}, func(ctx context.Context, c *Client, _ *Twin) bool {
-			ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // on a busy machine a call takes its time to get there
 			defer cancel()
 			return c.Do(ctx, http.MethodGet, vmPath, nil, nil) != nil
 		}},

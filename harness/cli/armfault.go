@@ -41,6 +41,8 @@ func armFaultInject() *cobra.Command {
 		Use: "inject KIND [PARAM=VALUE…]", Short: "Arm a fault", Args: cobra.MinimumNArgs(1),
 		Example: "  drydock arm fault inject throttle operations='LIST Microsoft.Compute/*' retryAfter=61\n" +
 			"  drydock arm fault inject error operations='GET Microsoft.Network/*' status=503 count=3\n" +
+			"  drydock arm fault inject throttle operationGroup=gateway/writes\n" +
+			"  drydock arm fault inject error operations='POST identity/token' status=500        # and 'GET imds/*'; no other fault strikes these\n" +
 			"  drydock arm fault inject allocationFailed zone=1 size=Standard_D2s_v3 for=10m\n" +
 			"  drydock arm fault inject fail operations='CREATE Microsoft.Compute/virtualMachines' code=OSProvisioningTimedOut message='OS Provisioning did not finish.'",
 		Long: "Inject arms a fault for the calls that its parameters select, and says its id. It stays until it is cleared, or has struck count calls, or for=DURATION of the\n" +

@@ -26,12 +26,12 @@ type Call struct {
 	Unanswered   string    `json:"unanswered,omitempty"` // what of Azure it wanted that the twin does not have: VERB and the path without names
 }
 
-// Beside reports whether the call is for no resource: for a token, the description of a cloud, a machine's metadata. It draws on no budget of Resource
-// Manager's.
+// Beside reports whether the call is for no resource: for a token, the description of a cloud, a machine's metadata, or what a service holds. It draws on no
+// budget of Resource Manager's.
 func (c Call) Beside() bool { return Beside(c.Operation) }
 
 // Beside reports whether an operation, or a pattern of operations, is for no resource.
 func Beside(operation string) bool {
 	_, what, _ := strings.Cut(operation, " ")
-	return strings.HasPrefix(what, "identity/") || strings.HasPrefix(what, "imds/")
+	return strings.HasPrefix(what, "identity/") || strings.HasPrefix(what, "imds/") || !strings.Contains(what, "/") && strings.Contains(what, ".") // a host's name
 }

@@ -91,7 +91,7 @@ const maxClusters = 10_000
 // clusters, through the same throttle on a clock that stands still between them.
 func Budgets(calls []arm.Call, p *throttle.Policy, nodes int) []Cost {
 	slices.SortStableFunc(calls, func(a, b arm.Call) int { return a.Time.Compare(b.Time) })
-	calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Operation == "" }) // of tokens and the like, and what the gateway knew nothing of
+	calls = slices.DeleteFunc(calls, func(c arm.Call) bool { return c.Operation == "" || c.Beside() }) // tokens and the like, and what the gateway knew nothing of
 	if len(calls) == 0 {
 		return nil
 	}

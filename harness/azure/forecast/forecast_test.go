@@ -108,3 +108,19 @@ func TestWorkThatGoesOnMeetsItsEnd(t *testing.T) {
 		t.Errorf("as many come as go, and yet a 429 after %g s", got)
 	}
 }
+
+// Tokens, metadata and what services hold are no budget of Resource Manager's.
+func TestWhatIsForNoResourceCostsNothing(t *testing.T) {
+	p, err := throttle.LoadPolicy("current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Unix(0, 0)
+	calls := []arm.Call{
+		{Time: at, Method: "POST", Path: "/t/oauth2/v2.0/token", Operation: "POST identity/token", Principal: "me"}, {Time: at, Method: "GET", Path: "/metadata/instance", Operation: "GET imds/instance"},
+		{Time: at, Method: "GET", Path: "/secrets/s", Operation: "GET vault.azure.net"}, {Time: at, Method: "GET", Path: "/subscriptions", Operation: "LIST subscriptions", Principal: "me"},
+	}
+	if costs := Budgets(calls, p, 1); len(costs) != 1 || costs[0].Budget != "gateway/reads" || costs[0].Calls != 1 {
+		t.Errorf("%+v", costs)
+	}
+}
