@@ -3,6 +3,8 @@ package azure
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -55,6 +57,29 @@ func TestListsAreFilteredAsAsked(t *testing.T) {
 	for _, bad := range []string{"name eq", "name eq 'a", "name like 'a'", "name eq 'a' and", "(name eq 'a'", "name eq 'a')", "nosuch('a','b')", "and", "name", "startswith(name)", "not", "'", "or or or", "eq eq eq eq", ","} {
 		if w := c.do(http.MethodGet, "resources?$filter="+url.QueryEscape(bad), ""); w.Code != http.StatusBadRequest || code(w) != "InvalidFilterInQueryString" {
 			t.Errorf("%q: %d %s", bad, w.Code, w.Body)
+		}
+	}
+}
+
+func TestRolesAreListedAboveAndBelow(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	const role = "/providers/Microsoft.Authorization/roleAssignments"
+	for i, scope := range []string{"", "/resourceGroups/g", "/" + lockedPath, "/resourceGroups/other"} {
+		if i == 3 {
+			c.want(http.StatusCreated, http.MethodPut, "resourceGroups/other", `{"location":"westeurope"}`)
+		}
+		principal := []string{"a", "b"}[i%2]
+		c.want(http.StatusCreated, http.MethodPut, "/subscriptions/"+testSubscription+scope+role+"/role"+string(rune('0'+i)), `{"properties":{"roleDefinitionId":"/subscriptions/`+testSubscription+`/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7","principalId":"`+principal+`"}}`)
+	}
+	for path, want := range map[string]string{
+		role: "role0 role1 role2 role3", "/resourceGroups/g" + role: "role0 role1 role2", "/resourceGroups/g" + role + "?$filter=atScope()": "role0 role1", "/" + lockedPath + role: "role0 role1 role2",
+		"/resourceGroups/g" + role + "?$filter=" + url.QueryEscape("principalId eq 'a'"): "role0 role2", "/resourceGroups/g" + role + "?$filter=" + url.QueryEscape("atScope() and assignedTo('b')"): "role1",
+	} {
+		got := strings.Fields(c.names("/subscriptions/" + testSubscription + path))
+		slices.Sort(got)
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}
 }

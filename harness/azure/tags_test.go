@@ -2,6 +2,7 @@ package azure
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -70,6 +71,17 @@ func TestADeploymentTagsItsGroup(t *testing.T) {
 	}
 	if got := c.want(http.StatusOK, http.MethodGet, "resourceGroups/g", ""); arm.Text(got, "tags", "a") != "b" {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestADeploymentMakesNoViews(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	for _, typ := range []string{"Microsoft.Authorization/permissions", "Microsoft.Compute/skus"} {
+		d := c.endedDeployment("Incremental", `[{"type":"`+typ+`","apiVersion":"2021-04-01","name":"x","properties":{}}]`)
+		if arm.Text(d, "properties", "provisioningState") != "Failed" || !strings.Contains(string(arm.Marshal(d)), "MethodNotAllowed") {
+			t.Errorf("%s: %v", typ, d)
+		}
 	}
 }
 

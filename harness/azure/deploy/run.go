@@ -207,6 +207,9 @@ func (d *deployment) write(tx *resource.Tx, r *deployed, body map[string]any) {
 
 // replace puts the document, or changes its parent's where it lives in that. It gives the resource whose operation that is.
 func (d *deployment) replace(tx *resource.Tx, r *deployed, body map[string]any) (of arm.ID, isNew bool, bad *arm.Error) {
+	if !r.typ.Takes(http.MethodPut) { // a view of something, which nobody makes
+		return of, false, arm.Errorf(http.StatusMethodNotAllowed, "MethodNotAllowed", "The HTTP method 'PUT' is not supported at scope '%s'.", r.id)
+	}
 	if group := arm.GroupID(r.id); r.id.ResourceGroup != "" && r.id.Provider != "" && tx.Get(group) == nil {
 		return of, false, arm.NotFound(group)
 	}

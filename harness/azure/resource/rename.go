@@ -26,12 +26,13 @@ func (tx *Tx) Rename(group arm.ID, names map[string]string, stays func(d *state.
 		if !n.rewrite(body) && !moved {
 			continue
 		}
-		id := d.ID
-		if to, ok := arm.ParseID(path); moved && ok {
-			tx.state.Remove(id)
-			id = to
+		to, ok := arm.ParseID(path)
+		if !moved || !ok {
+			tx.Put(d.ID, body)
+			continue
 		}
-		tx.Put(id, body)
+		tx.Put(to, body) // before the other goes: who reads meanwhile finds one of them
+		tx.state.Remove(d.ID)
 	}
 }
 

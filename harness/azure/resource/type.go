@@ -85,6 +85,9 @@ func (t *Type) made() bool { return t.Show != nil || t.Ask != nil }
 // Writable reports whether somebody can make one, or change it.
 func (t *Type) Writable() bool { return t.Write != nil || !t.made() }
 
+// Takes reports whether a resource can be written by a method.
+func (t *Type) Takes(method string) bool { return t.Writable() && t.knows(method) }
+
 // Realm is where paths of a type begin.
 type Realm uint8
 
