@@ -174,6 +174,11 @@ func TestWhatCannotBeChangedIsNot(t *testing.T) {
 	if arm.Text(got, "properties", "osProfile", "adminUsername") != "azureuser" || arm.Text(got, "zones", "0") != "1" {
 		t.Errorf("%s", arm.Marshal(got))
 	}
+	c.want(http.StatusOK, http.MethodPut, vm, `{"location":"westeurope","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","name":"os"}}}}`)
+	c.pass()
+	if got := c.want(http.StatusOK, http.MethodGet, vm, ""); arm.Text(got, "properties", "osProfile", "adminUsername") != "azureuser" {
+		t.Errorf("%s", arm.Marshal(got))
+	}
 	c.want(http.StatusConflict, http.MethodPatch, vm, `{"properties":{"osProfile":{"adminUsername":"root"}}}`)
 	// SKUs of balancers and addresses; an address of its own may become a standard one.
 	for _, typ := range []string{"loadBalancers/lb", "publicIPAddresses/ip"} {

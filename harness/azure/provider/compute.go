@@ -127,6 +127,9 @@ func loadedVM(body map[string]any) {
 
 // checkVM holds a virtual machine's references and its disks to the provider's rules.
 func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
+	if was := arm.At(old, "properties", "osProfile"); was != nil && arm.At(body, "properties", "osProfile") == nil {
+		arm.Object(body, "properties")["osProfile"] = was
+	}
 	for _, bad := range []*arm.Error{checkHostName(body, old), unchanged(ofMachine(), body, old), checkCustomData(body, old)} {
 		if bad != nil {
 			return bad

@@ -118,3 +118,18 @@ func TestEveryModelIsThere(t *testing.T) {
 		t.Errorf("only %d bodies", n)
 	}
 }
+
+// BenchmarkRead is of a machine's document.
+func BenchmarkRead(b *testing.B) {
+	m := schema.New(fixtures.ARMModels).For("PUT", "Microsoft.Compute/virtualMachines")
+	var body map[string]any
+	if err := json.Unmarshal([]byte(`{"location":"westeurope","tags":{"a":"b"},"properties":{"hardwareProfile":{"vmSize":"Standard_D2s_v3"},"osProfile":{"computerName":"m","adminUsername":"a"},"storageProfile":{"imageReference":{"publisher":"c","offer":"o","sku":"s","version":"latest"},"osDisk":{"createOption":"FromImage","name":"os"},"dataDisks":[{"lun":0,"createOption":"Empty","diskSizeGB":8}]},"networkProfile":{"networkInterfaces":[{"id":"x","properties":{"primary":true}}]}}}`), &body); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, problems := m.Read(body, false); len(problems) > 0 {
+			b.Fatal(problems)
+		}
+	}
+}
