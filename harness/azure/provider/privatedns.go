@@ -16,8 +16,8 @@ func privateZones() []*resource.Type {
 	const zone = "Microsoft.Network/privateDnsZones"
 	accepted := resource.Codes{Create: http.StatusAccepted, Update: http.StatusAccepted, Patch: http.StatusAccepted}
 	types := []*resource.Type{
-		{Name: zone, Located: true, Tagged: true, Codes: accepted, Fill: fillZone, Made: madeZone, Held: heldZone},
-		{Name: zone + "/virtualNetworkLinks", Located: true, Tagged: true, Codes: accepted, Check: checkLink, Fill: fillLink, Made: madeLink, Gone: goneInZone,
+		{Name: zone, Located: true, Global: true, Tagged: true, Codes: accepted, Fill: fillZone, Made: madeZone, Held: heldZone},
+		{Name: zone + "/virtualNetworkLinks", Located: true, Global: true, Tagged: true, Codes: accepted, Check: checkLink, Fill: fillLink, Made: madeLink, Gone: goneInZone,
 			Defaults: map[string]any{"properties.registrationEnabled": false}},
 		{Name: zone + "/ALL", Show: showRecords},
 	}

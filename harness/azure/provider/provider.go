@@ -4,6 +4,7 @@ package provider
 
 import (
 	"slices"
+	"strings"
 
 	"drydock.dev/drydock/harness/azure/resource"
 )
@@ -13,7 +14,9 @@ func Types(m Machines) []*resource.Type {
 	compute := machinery{m}
 	network := networkTypes()
 	for _, t := range network {
-		t.Rules = append(t.Rules, networkNamed, references)
+		if !strings.HasPrefix(t.Name, "Microsoft.Network/privateDnsZones") { // whose names are DNS's
+			t.Rules = append(t.Rules, networkNamed, references)
+		}
 	}
 	return slices.Concat(resourceTypes(), moveTypes(), operationTypes(), checkTypes(), catalogTypes(), authorizationTypes(), identityTypes(), storageTypes(), vaultTypes(), computeTypes(compute), scaleSetTypes(compute), network)
 }

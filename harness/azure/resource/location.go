@@ -19,14 +19,19 @@ func elsewhere(id arm.ID, is, wanted string) *arm.Error {
 		id.Name(), is, id.ResourceGroup, wanted)
 }
 
-// located refuses a location that there is not, of something new: in the words that clients report (az webapp up, New-AzWvdHostPool). Types are in every region.
+// located refuses a location that there is not, of something new: in the words that clients report (az webapp up, New-AzWvdHostPool). Types are in every region, or in none.
 func (e *Engine) located(id arm.ID, typ *Type, body, old map[string]any) *arm.Error {
 	wanted := arm.Text(body, "location")
-	if old != nil || !typ.Located || wanted == "" || len(e.options.Regions) == 0 || arm.SameLocation(wanted, e.options.Region) ||
-		slices.ContainsFunc(e.options.Regions, func(r string) bool { return arm.SameLocation(r, wanted) }) {
+	known := arm.SameLocation(wanted, e.options.Region) || slices.ContainsFunc(e.options.Regions, func(r string) bool { return arm.SameLocation(r, wanted) })
+	if old != nil || !typ.Located || wanted == "" || len(e.options.Regions) == 0 || known && !typ.Global {
 		return nil
 	}
 	all := strings.Join(e.options.Regions, ",")
+	if typ.Global {
+		if all = "global"; strings.EqualFold(wanted, all) {
+			return nil
+		}
+	}
 	if id.Provider == "" {
 		return arm.Gatewayf(http.StatusBadRequest, "LocationNotAvailableForResourceGroup", "The provided location '%s' is not available for resource group. List of available regions is '%s'.", wanted, all)
 	}

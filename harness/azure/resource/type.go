@@ -12,6 +12,7 @@ import (
 type Type struct {
 	Name    string // with the case ARM writes it in
 	Located bool   // has a location
+	Global  bool   // is in no region: its location is global
 	Single  bool   // one to a parent, without a name: GET only
 	Inside  string // the property of the parent's document that holds it: properties.subnets
 	Tagged  bool   // its document carries an etag
