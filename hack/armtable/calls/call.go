@@ -89,6 +89,8 @@ func (c *caller) call(ctx context.Context, o operation) (r record) {
 // judge tells a refusal from an answer that the SDK does not take.
 func (c *caller) judge(e *azcore.ResponseError) string {
 	switch {
+	case e.ErrorCode == "AuthorizationFailed", e.StatusCode == http.StatusForbidden && e.RawResponse.Request.Method == http.MethodHead: // above subscriptions nobody may do anything: there is nothing
+		return unanswered
 	case e.StatusCode < 400 || e.StatusCode >= 500 || e.ErrorCode == "" || message(c.seen.body) == "":
 		return failed
 	case slices.Contains([]string{"InvalidResource", "InvalidResourceType", "InvalidResourceNamespace", "InvalidAction"}, e.ErrorCode) || e.StatusCode == http.StatusMethodNotAllowed:
@@ -195,7 +197,7 @@ func (c *caller) arguments(ctx context.Context, o operation, t reflect.Type) ([]
 
 func (c *caller) argument(ctx context.Context, o operation, name string, t reflect.Type) (reflect.Value, error) {
 	v := reflect.New(t)
-	if t.Kind() == reflect.Interface { // one of several models: none
+	if t.Kind() == reflect.Interface && t.NumMethod() > 0 { // one of several models: none
 		return v.Elem(), nil
 	}
 	if strings.HasPrefix(name, "=") {

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -95,7 +96,10 @@ func decode(r *Request) (map[string]any, *arm.Error) {
 	if err != nil && r.Type.Lenient && json.Unmarshal(arm.Lenient(raw), &body) == nil {
 		err = nil
 	}
-	if err != nil || body == nil {
+	if err == nil && body == nil {
+		err = errors.New("a JSON object is expected, and there is null")
+	}
+	if err != nil {
 		return nil, arm.Gatewayf(http.StatusBadRequest, "InvalidRequestContent", "The request content was invalid and could not be deserialized: '%v'.", err)
 	}
 	maps.DeleteFunc(body, func(k string, _ any) bool { return strings.HasPrefix(strings.ToLower(k), state.HiddenPrefix) })
