@@ -14,6 +14,9 @@ func TestAPrivateZoneKnowsItsRecordsAndNetworks(t *testing.T) {
 	c.group()
 	c.network("net", "10.1.0.0/16")
 	const zone = networks + "privateDnsZones/cluster.internal"
+	if w := c.do(http.MethodPut, zone, `{"location":"westeurope"}`); code(w) != "LocationNotAvailableForResourceType" {
+		t.Errorf("in a region: %d %s", w.Code, w.Body)
+	}
 	c.want(http.StatusAccepted, http.MethodPut, zone, `{"location":"global"}`)
 	c.pass()
 	c.want(http.StatusCreated, http.MethodPut, zone+"/A/api", `{"properties":{"ttl":300,"aRecords":[{"ipv4Address":"10.1.0.4"}]}}`)
