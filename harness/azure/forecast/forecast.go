@@ -63,7 +63,7 @@ func ReadCalls(path string) ([]arm.Call, error) {
 		var recorded struct{ URL string }
 		switch err := json.Unmarshal(lines.Bytes(), &c); {
 		case err != nil:
-			return nil, cluster.Usagef("call log %s: line %d is no call: %w", path, n, err)
+			return nil, cluster.Usagef("call log %s: line %d is no call, as `drydock arm calls --json` writes them: %w", path, n, err)
 		case c.Path == "" && json.Unmarshal(lines.Bytes(), &recorded) == nil && recorded.URL != "":
 			return nil, cluster.Usagef("call log %s: line %d is of a recording, which drydock arm calibrate reads; the log of a proxy's calls is had by drydock arm calls --json", path, n)
 		case c.Method == "" || c.Path == "":
