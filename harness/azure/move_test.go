@@ -194,3 +194,69 @@ func TestAScaleSetBehindAStandardBalancerStays(t *testing.T) {
 	}
 	c.want(http.StatusOK, http.MethodGet, inG+set, "")
 }
+
+// TestWhatIsMovedKeepsWhatItWasGiven moves what somebody who writes ids in another case asks for: names, tags that look like ids, keys of accounts and
+// identities stay, and stay when it is put again where it is then.
+func TestWhatIsMovedKeepsWhatItWasGiven(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	c.want(http.StatusCreated, http.MethodPut, "resourceGroups/Other", `{"location":"northeurope"}`)
+	const account, disk = "Microsoft.Storage/storageAccounts/account1", "Microsoft.Compute/disks/vm-os"
+	again := map[string]string{account: `{"location":"westeurope","kind":"StorageV2","sku":{"name":"Standard_LRS"},"identity":{"type":"SystemAssigned"}}`}
+	c.want(http.StatusAccepted, http.MethodPut, inG+account, again[account])
+	const self = "/subscriptions/" + testSubscription + "/" + inG + movedVM
+	c.want(http.StatusOK, http.MethodPatch, inG+movedVM, `{"identity":{"type":"SystemAssigned"},"tags":{"was":"`+self+`"}}`)
+	c.pass()
+	was := map[string]map[string]any{}
+	for _, path := range []string{account, movedVM, movedNIC, disk} {
+		was[path] = c.want(http.StatusOK, http.MethodGet, inG+path, "")
+	}
+	keys := string(arm.Marshal(c.want(http.StatusOK, http.MethodPost, inG+account+"/listKeys", "")))
+	if w := c.ended(c.moveTo("moveResources", strings.ToUpper(account), strings.ToUpper(movedVM), strings.ToUpper(movedNIC), strings.ToUpper(disk))); w.Code >= http.StatusBadRequest {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for path, then := range was {
+		now := c.want(http.StatusOK, http.MethodGet, inOther+path, "")
+		if arm.Text(now, "id") != "/subscriptions/"+testSubscription+"/"+inOther+path {
+			t.Errorf("%s is called %s", path, arm.Text(now, "id"))
+		}
+		if w := c.do(http.MethodPut, inOther+path, string(arm.Marshal(now))); w.Code >= http.StatusBadRequest {
+			t.Errorf("%s is put again as it is: %d %s", path, w.Code, w.Body)
+		}
+		c.pass()
+		now = c.want(http.StatusOK, http.MethodGet, inOther+path, "")
+		for _, own := range [][]string{{"identity", "principalId"}, {"properties", "vmId"}, {"properties", "uniqueId"}, {"properties", "macAddress"}, {"properties", "resourceGuid"}, {"properties", "primaryEndpoints", "blob"}, {"tags", "was"}} {
+			if arm.Text(now, own...) != arm.Text(then, own...) {
+				t.Errorf("%s: %v was %q and is %q", path, own, arm.Text(then, own...), arm.Text(now, own...))
+			}
+		}
+	}
+	if is := string(arm.Marshal(c.want(http.StatusOK, http.MethodPost, inOther+account+"/listKeys", ""))); is != keys {
+		t.Errorf("the keys were %s and are %s", keys, is)
+	}
+}
+
+// TestAnIdentityOfItsOwnIsKept asks that a resource keeps its identity when it is put again, and that none is made of identities that users assign.
+func TestAnIdentityOfItsOwnIsKept(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	for path, body := range map[string]string{
+		"Microsoft.Storage/storageAccounts/account1":   `{"location":"westeurope","kind":"StorageV2","sku":{"name":"Standard_LRS"},"identity":{"type":"%s"}}`,
+		"Microsoft.Compute/virtualMachineScaleSets/ss": `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":0},"identity":{"type":"%s"},"properties":{"upgradePolicy":{"mode":"Manual"},"virtualMachineProfile":{}}}`,
+	} {
+		principal := func(typ string) string {
+			if w := c.do(http.MethodPut, inG+path, strings.Replace(body, "%s", typ, 1)); w.Code >= http.StatusBadRequest {
+				t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+			}
+			c.pass()
+			return arm.Text(c.want(http.StatusOK, http.MethodGet, inG+path, ""), "identity", "principalId")
+		}
+		if p := principal("None"); p != "" {
+			t.Errorf("%s has the identity %s and asked for none", path, p)
+		}
+		first := principal("SystemAssigned")
+		if again := principal("SystemAssigned"); first == "" || again != first {
+			t.Errorf("%s: its identity was %q and is %q", path, first, again)
+		}
+	}
+}

@@ -86,7 +86,7 @@ func fillEncryptionSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if p["lastKeyRotationTimestamp"] = arm.At(old, "properties", "lastKeyRotationTimestamp"); old == nil {
 		p["lastKeyRotationTimestamp"] = arm.Timestamp(tx.Now())
 	}
-	identify(tx, id, body)
+	identify(tx, id, body, old)
 }
 
 // heldEncryptionSet refuses to delete a set that something is encrypted with. Its code is Microsoft.Compute's common one: no recording is at hand.
@@ -103,11 +103,15 @@ func fillDiskAccess(tx *resource.Tx, _ arm.ID, body, old map[string]any) {
 	}
 }
 
-// identify gives a resource the identity that it asks for.
-func identify(tx *resource.Tx, id arm.ID, body map[string]any) {
-	if arm.At(body, "identity", "type") != nil {
-		identity := arm.Object(body, "identity")
-		identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant()
+// identify gives a resource an identity of its own where it asks for one, and lets it keep the one that it has: wherever it was moved to. One that is assigned
+// by users has no principal here.
+func identify(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	if !strings.Contains(strings.ToLower(arm.Text(body, "identity", "type")), "systemassigned") {
+		return
+	}
+	identity := arm.Object(body, "identity")
+	if identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant(); arm.Text(old, "identity", "principalId") != "" {
+		identity["principalId"] = arm.Text(old, "identity", "principalId")
 	}
 }
 
@@ -198,7 +202,7 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		disk(tx, id, osDisk, arm.Text(body, "location"))
 	}
 	attach(tx, id, body, old)
-	identify(tx, id, body)
+	identify(tx, id, body, old)
 }
 
 func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {

@@ -215,7 +215,9 @@ func goWith(tx *resource.Tx, machine map[string]any) {
 func fillDisk(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	delete(body, "managedBy") // is the service's, whatever a client says
 	p := arm.Object(body, "properties")
-	p["uniqueId"] = arm.Derived("disk", id.String())
+	if p["uniqueId"] = arm.Derived("disk", id.String()); arm.At(old, "properties", "uniqueId") != nil {
+		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
+	}
 	if arm.Text(p, "diskState") == "" {
 		if p["diskState"] = "Unattached"; strings.EqualFold(arm.Text(p, "creationData", "createOption"), "Upload") {
 			p["diskState"] = "ReadyToUpload"

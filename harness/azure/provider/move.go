@@ -124,9 +124,13 @@ func finishMove(tx *resource.Tx, source arm.ID, args map[string]any) *arm.Error 
 	}
 	names := map[string]string{}
 	for _, id := range m.resources {
-		to := id
+		d := tx.Get(id)
+		if d == nil { // both groups are closed meanwhile: nobody takes it away
+			continue
+		}
+		to := d.ID // in its own case, whatever the request wrote
 		to.ResourceGroup = m.target.ResourceGroup
-		names[id.String()] = to.String()
+		names[d.ID.String()] = to.String()
 	}
 	tx.Rename(m.source, names, func(d *state.Document) bool { // a role assigned to a resource is left behind (learn.microsoft.com as above); what was deployed is history
 		return strings.EqualFold(d.ID.Type(), "Microsoft.Authorization/roleAssignments") || strings.EqualFold(d.ID.Type(), "Microsoft.Resources/deployments")

@@ -116,6 +116,11 @@ func fillNIC(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
 	p["macAddress"] = fmt.Sprintf("00-0D-3A-%02X-%02X-%02X", mac>>16&0xff, mac>>8&0xff, mac&0xff)
 	p["resourceGuid"] = arm.Derived("guid", id.String())
+	for _, own := range []string{"macAddress", "resourceGuid"} { // it was given them where it was then
+		if was := arm.At(old, "properties", own); was != nil {
+			p[own] = was
+		}
+	}
 	configs := arm.Objects(body, "properties", "ipConfigurations")
 	allocate(tx, id, configs, arm.Objects(old, "properties", "ipConfigurations"))
 	for i, c := range configs {

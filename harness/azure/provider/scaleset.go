@@ -75,6 +75,7 @@ func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if p["uniqueId"] = arm.Derived("vmss", id.String()); arm.At(old, "properties", "uniqueId") != nil {
 		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
 	}
+	identify(tx, id, body, old)
 	if profile := "virtualMachineProfile"; old != nil && !reflect.DeepEqual(arm.At(p, profile), arm.At(old, "properties", profile)) {
 		upgrade(tx, id, arm.Text(p, "upgradePolicy", "mode"))
 	}

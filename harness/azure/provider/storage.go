@@ -96,6 +96,7 @@ func fillAccount(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if p["accessTier"] == nil && (general(kind) || strings.EqualFold(kind, "BlobStorage")) {
 		p["accessTier"] = "Hot"
 	}
+	identify(tx, id, body, old)
 	body[keysTag] = old[keysTag]
 	services := arm.Object(arm.Object(p, "encryption"), "services")
 	for _, s := range []string{"blob", "file"} {
@@ -122,7 +123,6 @@ func fillAccount(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 		}
 	}
 	p["primaryEndpoints"] = endpoints
-	identify(tx, id, body)
 }
 
 // madeAccount gives an account its services, with what they say of themselves before anybody changes it.

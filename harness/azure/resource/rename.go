@@ -22,9 +22,14 @@ func (tx *Tx) Rename(group arm.ID, names map[string]string, stays func(d *state.
 			continue
 		}
 		body := d.Body()
+		tags, tagged := body["tags"] // are the client's words, whatever stands in them
+		delete(body, "tags")
 		path, moved := n.path(d.ID.String())
 		if !n.rewrite(body) && !moved {
 			continue
+		}
+		if tagged {
+			body["tags"] = tags
 		}
 		to, ok := arm.ParseID(path)
 		if !moved || !ok {
