@@ -75,6 +75,7 @@ type deployment struct {
 	graph
 	op       *state.Operation
 	begun    time.Time
+	around   []string                       // what is secure in the deployments around it
 	nested   func(*resource.Tx, *arm.Error) // told when it ends, of a nested one
 	fails    func() *arm.Error              // by a fault: how it ends, though all of it was made
 	hash     string                         // of its template

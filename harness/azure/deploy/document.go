@@ -30,7 +30,7 @@ func (d *deployment) end(tx *resource.Tx) {
 	}
 	var outputs map[string]any
 	if failure == nil {
-		failure = arm.Guarded(func() (bad *arm.Error) { outputs, bad = d.outputs(tx.View); return bad })
+		failure = arm.Guarded(func() (bad *arm.Error) { outputs, bad = d.outputs(tx.View); return d.conceal(bad) })
 	}
 	state := arm.Succeeded
 	if failure != nil {

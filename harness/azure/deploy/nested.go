@@ -55,7 +55,7 @@ func escaped(v any) any {
 
 // askedOf is what a nested deployment is asked to be. A template that was evaluated in the outer scope is as nobody has written it.
 func (d *deployment) askedOf(r *deployed, body map[string]any) asked {
-	a := asked{body: body, base: d.base}
+	a := asked{body: body, base: d.base, around: d.confidential()}
 	if innerScope(body) {
 		a.template = r.at.At("properties", "template")
 	}

@@ -14,6 +14,7 @@ import (
 type asked struct {
 	body         map[string]any
 	at, template template.Source
+	around       []string // what is secure in the deployments around it
 	withheld     []string // parameters whose values nobody knows any more
 	base         string   // where the template around it was linked to, or its own; empty: nowhere
 
@@ -28,7 +29,7 @@ func sent(r *resource.Request, body map[string]any) asked {
 
 // prepare reads a deployment's template and finds everything that is wrong before anything is made.
 func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a asked) (*deployment, *arm.Error) {
-	d := &deployment{all: ds, id: id, caller: caller, begun: v.Now()}
+	d := &deployment{all: ds, id: id, caller: caller, begun: v.Now(), around: a.around}
 	d.link, d.parametersLink, d.base = a.link, a.parametersLink, a.base
 	p, bad := d.request(a)
 	if bad != nil {
@@ -69,13 +70,13 @@ func (ds *deployments) prepare(v resource.View, id arm.ID, caller arm.Call, a as
 		}
 	}
 	if err := d.tpl.Bind(d.scope, given); err != nil {
-		return nil, templateError(err, "", template.Place{})
+		return nil, d.conceal(templateError(err, "", template.Place{}))
 	}
 	if err := d.tpl.CheckOutputs(d.scope); err != nil {
-		return nil, templateError(err, "", template.Place{})
+		return nil, d.conceal(templateError(err, "", template.Place{}))
 	}
 	if bad := d.expand(v); bad != nil {
-		return nil, bad
+		return nil, d.conceal(bad)
 	}
 	return d, d.order()
 }

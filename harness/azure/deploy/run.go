@@ -56,7 +56,7 @@ func (d *deployment) set(r *deployed, state string, failure *arm.Error, now time
 	case running:
 		d.active--
 	}
-	r.state, r.failure = state, failure
+	r.state, r.failure = state, d.conceal(failure)
 	if state == running {
 		d.active++
 	} else {
