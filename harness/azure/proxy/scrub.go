@@ -103,7 +103,7 @@ func unpacked(b []byte) []byte {
 // scrubbed takes credentials, tokens, keys and signatures of shared access out of an exchange.
 func scrubbed(e Exchange) Exchange {
 	e.Request, e.Response = scrubHeader(e.Request), scrubHeader(e.Response)
-	s := scrub{values: keyLists.MatchString(e.URL), declared: map[string]bool{}}
+	s := scrub{values: keyLists.MatchString(e.URL), declared: map[string]bool{}, hid: &[]string{}}
 	e.URL = scrubURL(e.URL)
 	var dropped Dropped
 	if e.Dropped != nil {
@@ -166,6 +166,7 @@ func scrubURL(s string) string {
 type scrub struct {
 	values   bool            // whatever is called value is a secret
 	declared map[string]bool // names, in lower case, that a template in it declares secure
+	hid      *[]string       // what was hidden: errors quote what could not be read
 }
 
 // body is a body without secrets; an error says why it could not be read, and nothing of it is left.
@@ -258,9 +259,9 @@ func (s scrub) value(v any) any {
 		for k, e := range x {
 			called := strings.EqualFold(k, "value") || strings.EqualFold(k, "defaultValue")
 			if secretName(k) || secretTypes.MatchString(arm.Text(x, "type")) && strings.EqualFold(k, "properties") || s.declared[strings.ToLower(k)] || called && (named || s.values) {
-				x[k] = concealed(e)
-			} else {
-				x[k] = s.value(e)
+				x[k] = s.concealed(e)
+			} else if x[k] = s.value(e); strings.EqualFold(k, "message") {
+				x[k] = s.unquoted(x[k])
 			}
 		}
 	case []any:
@@ -274,22 +275,46 @@ func (s scrub) value(v any) any {
 }
 
 // concealed hides a value and everything in it, and keeps its form: clients read it again in a replay.
-func concealed(v any) any {
+func (s scrub) concealed(v any) any {
 	switch x := v.(type) {
 	case map[string]any:
 		for k := range x {
-			x[k] = concealed(x[k])
+			x[k] = s.concealed(x[k])
 		}
 	case []any:
 		for i := range x {
-			x[i] = concealed(x[i])
+			x[i] = s.concealed(x[i])
 		}
 	case json.Number:
 		return 0
 	case string:
-		if x != "" {
-			return hidden
+		if x == "" {
+			return v
 		}
+		if len(x) >= shortestQuoted {
+			*s.hid = append(*s.hid, x)
+		}
+		return hidden
 	}
 	return v
+}
+
+// shortestQuoted is how long a secret is at least that is looked for in messages: shorter ones stand in many words.
+const shortestQuoted = 4
+
+// unquoted is an error's message without the secrets of its exchange, as they are and as JSON writes them.
+func (s scrub) unquoted(message any) any {
+	text, isText := message.(string)
+	for _, secret := range *s.hid {
+		if isText && secret != hidden {
+			text = strings.ReplaceAll(text, secret, hidden)
+			if raw, err := json.Marshal(secret); err == nil {
+				text = strings.ReplaceAll(text, string(raw[1:len(raw)-1]), hidden)
+			}
+		}
+	}
+	if !isText {
+		return message
+	}
+	return text
 }

@@ -76,6 +76,7 @@ func TestARecordingHoldsNoSecrets(t *testing.T) {
 		"a connection string":    {Response: asJSON, Got: `{"message":"Endpoint=sb://keep.example;SharedAccessKeyName=x;SharedAccessKey=hunter2=;EntityPath=y"}`},
 		"keys that are listed":   {URL: "https://management.azure.com/subscriptions/s/x/listKeys?api-version=1", Response: asJSON, Got: `{"keys":[{"keyName":"key1","value":"hunter2"}]}`},
 		"a cluster's admin":      {URL: "https://management.azure.com/x/listClusterAdminCredential?api-version=1", Response: asJSON, Got: `{"kubeconfigs":[{"name":"clusterAdmin","value":"hunter2"}]}`},
+		"what an error quotes":   {Request: asJSON, Sent: `{"protectedSettings":"hunter2-\"q","keep":"keep"}`, Response: asJSON, Got: `{"error":{"code":"keep","message":"Error converting value \"hunter2-\\\"q\" to type","details":[{"message":"hunter2-\"q"}]}}`},
 		"a form":                 {Request: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Sent: "client_id=keep&client_secret=hunter2&client_assertion=" + someJWT + "&password=hunter2"},
 		"JSON as a form":         {Request: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Sent: `{"a":"keep","adminPassword":"hunter2"}`},
 		"half of it as a form":   {Request: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Sent: `{"adminPassword":"hunter2"`},
