@@ -348,7 +348,7 @@ func TestBigDeploymentsAreQuick(t *testing.T) {
 	c.deployed(`{"resources":[
 		{"copy":{"name":"first","count":400},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('a', copyIndex())]","location":"westeurope"},
 		{"copy":{"name":"second","count":400},"type":"Microsoft.Network/publicIPAddresses","apiVersion":"1","name":"[concat('b', copyIndex())]","location":"westeurope","dependsOn":["first"],"tags":{"a":"[reference(concat('a', copyIndex())).ipAddress]"}}]}`)
-	if took := time.Since(begun); took > 20*time.Second {
+	if took := time.Since(begun); took > time.Minute { // a busy machine under the race detector took 22 s
 		t.Errorf("it took %s", took)
 	}
 }

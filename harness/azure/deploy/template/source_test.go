@@ -93,7 +93,7 @@ func TestBigTemplatesAreReadAndHashedQuickly(t *testing.T) {
 	if s.Hash() == "0" || s.At("variables", "V", "LAST").Place().Line != 1 {
 		t.Error("it is not read")
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }
