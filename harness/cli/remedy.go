@@ -92,6 +92,7 @@ func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy
 	if r.Observer, err = observe.NewObserver(r.Target); err != nil {
 		return nil, errors.Join(err, r.Target.Members.Close())
 	}
+	r.Dir = f.out
 	return r, nil
 }
 

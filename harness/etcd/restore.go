@@ -17,14 +17,21 @@ const ReplacedDir = DataDir + "/replaced-by-snapshot"
 // was cut, and not that nothing happened (etcdutl snapshot restore --bump-revision --mark-compacted).
 const revisionsAhead = 1_000_000_000
 
-// Restore makes the data of a stopped member from a snapshot, as one of a new cluster of all members. All of them must be given the same.
-func Restore(ctx context.Context, c cluster.Cluster, m cluster.Machine, snapshot []byte) error {
+// SetAside keeps a stopped member's data in ReplacedDir, in the place of what an earlier one had there.
+func SetAside(ctx context.Context, m cluster.Machine) error {
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/member; then rm -rf %[2]s; mkdir -p %[2]s; mv %[1]s/member %[2]s/member; fi", DataDir, ReplacedDir))
+	return err
+}
+
+// Restore makes the data of a stopped member from a snapshot, as one of a new cluster of the members on the named machines. All of them must be given the
+// same.
+func Restore(ctx context.Context, c cluster.Cluster, m cluster.Machine, snapshot []byte, members []string) error {
 	scheme := "http"
 	if c.Topology().Etcd == cluster.EtcdStacked {
 		scheme = "https"
 	}
 	var initial []string
-	for _, name := range c.Topology().EtcdMachines() {
+	for _, name := range members {
 		member, err := c.Machine(name)
 		if err != nil {
 			return err

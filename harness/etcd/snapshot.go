@@ -27,7 +27,7 @@ func (a *Access) Snapshot(ctx context.Context, w *Watcher, file string) error {
 			errs = append(errs, fmt.Errorf("member on %s: %s", m.Machine, m.Error))
 			continue
 		}
-		err := a.snapshotOf(ctx, m.Machine, file)
+		err := a.SnapshotOf(ctx, m.Machine, file)
 		if err == nil {
 			return nil
 		}
@@ -36,7 +36,11 @@ func (a *Access) Snapshot(ctx context.Context, w *Watcher, file string) error {
 	return fmt.Errorf("snapshot: no member gave one: %w", errors.Join(errs...))
 }
 
-func (a *Access) snapshotOf(ctx context.Context, machine, file string) error {
+// SnapshotOf saves the data of one member to a file and checks its checksum. It needs no quorum: a member gives what it has.
+func (a *Access) SnapshotOf(ctx context.Context, machine, file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
 	endpoint, err := a.Endpoint(machine)
 	if err != nil {
 		return err

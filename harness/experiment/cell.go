@@ -102,7 +102,7 @@ func (c *cellRun) load(ctx context.Context) error {
 		return err
 	}
 	for _, r := range c.outline.remedies {
-		r.Target, r.Observer = c.target, c.observer
+		r.Target, r.Observer, r.Dir = c.target, c.observer, filepath.Join(c.options.Out, "driver", c.outline.cell.Label, r.Spec.Runbook)
 	}
 	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started
 	if target.Client != nil {

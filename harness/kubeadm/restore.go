@@ -47,7 +47,7 @@ func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error 
 			_, err := cluster.Shell(ctx, m, "systemctl stop etcd")
 			return err
 		}},
-		{"restore", members, func(ctx context.Context, m cluster.Machine) error { return etcd.Restore(ctx, c, m, data) }},
+		{"restore", members, func(ctx context.Context, m cluster.Machine) error { return etcd.Restore(ctx, c, m, data, members) }},
 		{"start the members", members, func(ctx context.Context, m cluster.Machine) error {
 			if stacked {
 				return startPod(ctx, m, etcd.Program)

@@ -208,6 +208,10 @@ func (r memberReplacement) stop(ctx context.Context) error {
 	if !old && now.ID != 0 {
 		return replaced(now)
 	}
+	return r.hold(ctx)
+}
+
+func (r memberReplacement) hold(ctx context.Context) error {
 	_, k, err := r.killer()
 	if err != nil {
 		return err
@@ -217,6 +221,15 @@ func (r memberReplacement) stop(ctx context.Context) error {
 	}
 	_, err = k.Kill(ctx, etcd.Program)
 	return err
+}
+
+// setAside keeps what a held member that is on no list had, for whoever may want to look at it.
+func (r memberReplacement) setAside(ctx context.Context) error {
+	m, _, err := r.killer()
+	if err != nil {
+		return err
+	}
+	return etcd.SetAside(ctx, m)
 }
 
 func (r memberReplacement) remove(ctx context.Context) error {

@@ -48,6 +48,7 @@ type Remedy struct {
 
 	Target   *observe.Target
 	Observer *observe.Observer
+	Dir      string            // where snapshots are kept
 	Accepted func(Begun) error // called when nothing stands against the remedy and nothing is touched yet, to keep what GoOn needs; may be nil
 
 	book  Runbook
@@ -73,6 +74,9 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 		if known := book.machines(t); !slices.Contains(known, spec.Machine) {
 			return nil, cluster.Usagef("remedy %s: machine is %q; it may be one of %s", spec.Runbook, spec.Machine, strings.Join(known, ", "))
 		}
+	}
+	if book.Alone && t.Kubernetes() {
+		return nil, cluster.Usagef("remedy %s: the runbook is for etcd alone so far (etcd: only), and the cluster has Kubernetes", spec.Runbook)
 	}
 	if book.Kubernetes && !t.Kubernetes() {
 		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)

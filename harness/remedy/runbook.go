@@ -15,6 +15,7 @@ type Runbook struct {
 	Symptom    string // what is seen where it is called for
 	Does       string // what it does about it
 	Kubernetes bool   // it is of no use to etcd alone
+	Alone      bool   // it is for etcd alone
 	Needs      []cluster.Capability
 
 	machines func(t cluster.Topology) []string // it may be about; nil: it is about the cluster
@@ -28,7 +29,7 @@ func (b Runbook) OfOne() bool { return b.machines != nil }
 // Runbooks lists them all.
 func Runbooks() []Runbook {
 	return []Runbook{
-		replaceMember(), makeSpace(),
+		replaceMember(), restoreQuorum(), makeSpace(),
 	}
 }
 
