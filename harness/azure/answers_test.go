@@ -236,6 +236,11 @@ func TestWhatIsNamedIsThere(t *testing.T) {
 		}
 		c.pass()
 	}
+	c.want(http.StatusCreated, http.MethodPut, networks+"networkInterfaces/near", `{"location":"westeurope","properties":{"ipConfigurations":[{"name":"a","properties":{"subnet":{"id":"`+group+`virtualNetworks/net/subnets/a"}}}]}}`)
+	c.pass()
+	if w := c.do(http.MethodPut, "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/m", `{"location":"eastus","properties":{"networkProfile":{"networkInterfaces":[{"id":"`+group+`networkInterfaces/near"}]}}}`); code(w) != "InvalidResourceReference" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 	// The answer to a PUT of a child tells its etag in the header too.
 	w := c.do(http.MethodPut, networks+"virtualNetworks/net/subnets/c", `{"properties":{"addressPrefix":"10.0.2.0/24"}}`)
 	if tag := arm.Text(decoded(t, w), "etag"); tag == "" || header(w, "ETag") != tag {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -143,6 +144,9 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 		ref := arm.Text(n, "id")
 		nic, ok := arm.ParseID(ref)
 		if !ok || !strings.EqualFold(nic.Type(), "Microsoft.Network/networkInterfaces") || !strings.EqualFold(nic.Subscription, id.Subscription) || tx.Get(nic) == nil {
+			return arm.InvalidReference(ref, id)
+		}
+		if there := arm.Text(tx.Get(nic).Body(), "location"); there != "" && !arm.SameLocation(there, cmp.Or(arm.Text(body, "location"), there)) {
 			return arm.InvalidReference(ref, id)
 		}
 		if by := arm.Text(tx.Get(nic).Body(), "properties", "virtualMachine", "id"); by != "" && !strings.EqualFold(by, id.String()) {
