@@ -49,6 +49,29 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 }
 
 // TestAReferenceMayBeAllOfWhatItNames, as `az network lb rule create` sends it: the service looks at the id.
+// TestWhatIsNewerThanTheModelsIsTaken: a client of a newer api-version has properties and values that no model here has; types it has not.
+func TestWhatIsNewerThanTheModelsIsTaken(t *testing.T) {
+	c := newClient(t)
+	c.group()
+	for path, body := range map[string]string{
+		"Microsoft.Compute/disks/d":           `{"location":"westeurope","properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":%s,"brandNew":{"a":1},"networkAccessPolicy":"BrandNew"}}`,
+		"Microsoft.Network/virtualNetworks/n": `{"location":"westeurope","properties":{"addressSpace":{"addressPrefixes":["10.0.0.0/16"]},"flowTimeoutInMinutes":%s,"privateEndpointVNetPolicies":"BrandNew"}}`,
+	} {
+		for _, x := range []struct {
+			version, number string
+			status          int
+		}{{"2024-07-01", "4", http.StatusBadRequest}, {"2099-01-01", `"four"`, http.StatusBadRequest}, {"2099-01-01", "4", 0}} {
+			w := c.do(http.MethodPut, inG+path+"?api-version="+x.version, fmt.Sprintf(body, x.number))
+			if refused := w.Code >= http.StatusBadRequest; refused != (x.status != 0) {
+				t.Errorf("%s, %s of %s: %d %s", path, x.number, x.version, w.Code, w.Body)
+			}
+		}
+		if now := c.do(http.MethodGet, inG+path, ""); !strings.Contains(now.Body.String(), "BrandNew") {
+			t.Errorf("it is lost: %s", now.Body)
+		}
+	}
+}
+
 func TestAReferenceMayBeAllOfWhatItNames(t *testing.T) {
 	c := grouped(t)
 	at := networkID("loadBalancers/lb/")

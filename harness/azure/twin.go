@@ -100,7 +100,7 @@ func New(o Options) (*Twin, error) {
 	t := &Twin{options: o, clock: o.Clock, throttle: meters, store: store, identity: id, calls: newCallLog(), faults: &faults{clock: o.Clock}, stamped: stamped(), dataHosts: proxy.DataHosts()}
 	t.engine = resource.New(resource.Options{
 		Region: o.Region, Tenant: o.Tenant, Subscription: o.Subscription, Page: o.Page, Inject: t.inject, Gate: provider.Gate, Namespaces: provider.Namespaces(),
-		Models: schema.New(fixtures.ARMModels), Regions: provider.Regions(),
+		Models: schema.New(fixtures.ARMModels), Versions: provider.Versions, Regions: provider.Regions(),
 	}, store, types)
 	return t, nil
 }

@@ -22,6 +22,8 @@ type Options struct {
 	Namespaces   []string      // that Azure has, as it writes them; those of the types are among them
 	Regions      []string      // there are, beside Region; none: any
 	Models       *schema.Table // what clients send; nil: it is stored as it is
+	// Versions are the api-versions of a namespace, the newest first: of a newer one the models know nothing.
+	Versions func(namespace string) []string
 }
 
 // Engine answers calls on resources of the types it was given.

@@ -51,7 +51,19 @@ func (e *Engine) understand(typ *Type, id arm.ID, verb, apiVersion string, body 
 	}
 	out, problems := m.Read(read, verb == http.MethodPatch)
 	maps.Copy(out, hidden)
-	return out, refusal(typ, id, apiVersion, problems)
+	return out, refusal(typ, id, apiVersion, e.unless(id, apiVersion, problems))
+}
+
+// unless is what is wrong with a document when properties and values are left out that the models cannot know: those of an api-version which is newer than
+// they are.
+func (e *Engine) unless(id arm.ID, apiVersion string, problems []schema.Problem) []schema.Problem {
+	if len(problems) == 0 || e.options.Versions == nil {
+		return problems
+	}
+	if known := e.options.Versions(id.Provider); len(known) == 0 || apiVersion <= known[0] {
+		return problems
+	}
+	return slices.DeleteFunc(problems, func(p schema.Problem) bool { return p.Unknown || p.OfSet })
 }
 
 // onlyTags refuses a patch of more than tags where the service has none of more (Azure/azure-sdk-for-go#2608).
