@@ -3,6 +3,7 @@ package azure
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,5 +172,29 @@ func TestAFlexibleScaleSetHasMachines(t *testing.T) {
 	c.pass()
 	if w := c.do(http.MethodGet, compute+"virtualMachineScaleSets/bare", ""); strings.Contains(w.Body.String(), `"sku"`) || c.text(compute+"virtualMachineScaleSets/bare", "properties", "provisioningState") != "Succeeded" {
 		t.Errorf("one without a model: %s", w.Body)
+	}
+}
+
+func TestALockedMachineHoldsItsFlexibleScaleSet(t *testing.T) {
+	c := newClient(t)
+	c.machine("own") // and its network
+	c.scaleSet("flex", `"orchestrationMode":"Flexible",`, 1)
+	all := strings.Fields(c.names(compute + "virtualMachines"))
+	i := slices.IndexFunc(all, func(name string) bool { return strings.HasPrefix(name, "flex_") })
+	if i < 0 {
+		t.Fatalf("%v", all)
+	}
+	machine := compute + "virtualMachines/" + all[i]
+	remove := c.lock("/"+machine, "CanNotDelete")
+	if w := c.do(http.MethodDelete, inG+"Microsoft.Compute/virtualMachineScaleSets/flex", ""); code(w) != "ScopeLocked" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	c.pass()
+	c.want(http.StatusOK, http.MethodGet, machine, "")
+	remove()
+	c.want(http.StatusAccepted, http.MethodDelete, inG+"Microsoft.Compute/virtualMachineScaleSets/flex", "")
+	c.pass()
+	if w := c.do(http.MethodGet, machine, ""); w.Code != http.StatusNotFound {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

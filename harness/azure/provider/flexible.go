@@ -84,6 +84,19 @@ func recount(tx *resource.Tx, vm map[string]any) {
 	}
 }
 
+// heldScaleSet: the machines of a flexible one go with it, and one that is locked does not go.
+func heldScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
+	if !flexible(tx.Get(id).Body()) {
+		return nil
+	}
+	for _, d := range members(tx.View, id) {
+		if bad := tx.Gate(d.ID, resource.ToDelete); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
 // goneScaleSet takes the machines of a flexible one with it, as clusters that are taken down by their scale sets alone rely on (cluster-api-provider-azure,
 // azure/services/scalesets).
 func goneScaleSet(tx *resource.Tx, id arm.ID, body map[string]any) {

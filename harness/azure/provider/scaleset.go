@@ -16,7 +16,7 @@ import (
 // scaleSetTypes are virtual machine scale sets and their instances; those of flexible ones are machines.
 func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
-	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Gone: goneScaleSet, Actions: map[string]resource.Action{
+	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Held: heldScaleSet, Gone: goneScaleSet, Actions: map[string]resource.Action{
 		"delete":           {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"osrollingupgrade": {Then: roll}, "extensionrollingupgrade": {Then: roll},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
