@@ -107,7 +107,7 @@ var _ = Describe("many clients at a time", Label("tier: full"), func() {
 		t := start(10, "--policy", dir+"/never.yaml")
 		before := resident(t.PID)
 		pool := x509.NewCertPool()
-		Expect(pool.AppendCertsFromPEM(t.ca)).To(BeTrue(), "the authority of the twin")
+		Expect(pool.AppendCertsFromPEM(t.ca)).To(BeTrueBecause("the authority of the twin can be read"))
 		address := strings.TrimPrefix(t.Endpoint, "https://")
 		dialer := &tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}}
 		asked := fmt.Sprintf("GET /subscriptions/%s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-00001?api-version=2024-03-01 HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
