@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -113,6 +114,14 @@ func (o *options) remedy(cmd *cobra.Command, f remedyFlags) (err error) {
 	p := &plan.Plan{Header: []string{"remedy for " + f.name + ": " + r.Describe()}, Steps: r.Steps()}
 	p.Number()
 	if f.dryRun {
+		if plan.Unfinished(f.out, remedy.Ended) {
+			var begun remedy.Begun
+			if err := plan.ReadSpec(f.out, &begun); err != nil {
+				return err
+			}
+			printf(cmd.OutOrStdout(), "One was begun at %s and is not finished: %s.\nWithout --anew the command goes on with that; what follows is what --anew would find.\n",
+				begun.Found.At.Format(time.DateTime), begun.Found.Says)
+		}
 		return o.dryRemedy(cmd, r, p)
 	}
 	if !f.ofRun { // else it is the run's already

@@ -10,16 +10,16 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// ReplacedDir is where a member's data goes when a snapshot takes its place, until somebody is sure not to need it.
+// ReplacedDir, with a dash and a mark of what takes its place, is where a member's data goes then, until somebody is sure not to need it.
 const ReplacedDir = DataDir + "/replaced-by-snapshot"
 
 // revisionsAhead is how far a restored cluster's revision jumps: watchers that saw later revisions than the snapshot's must see that history
 // was cut, and not that nothing happened (etcdutl snapshot restore --bump-revision --mark-compacted).
 const revisionsAhead = 1_000_000_000
 
-// SetAside keeps a stopped member's data in ReplacedDir, in the place of what an earlier one had there.
-func SetAside(ctx context.Context, m cluster.Machine) error {
-	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/member; then rm -rf %[2]s; mkdir -p %[2]s; mv %[1]s/member %[2]s/member; fi", DataDir, ReplacedDir))
+// SetAside keeps a stopped member's data beside its place, in a directory of its own for each mark; what is kept under it already is kept.
+func SetAside(ctx context.Context, m cluster.Machine, mark string) error {
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/member && test ! -e %[2]s/member; then mkdir -p %[2]s; mv %[1]s/member %[2]s/member; fi", DataDir, ReplacedDir+"-"+mark))
 	return err
 }
 
@@ -51,6 +51,6 @@ if test -e %[9]s/member; then
 fi
 mv %[2]s/member %[9]s/member
 rm -rf /var/lib/drydock-restore`,
-		file, fresh, m.Name(), peerURL(m, scheme), strings.Join(initial, ","), hex.EncodeToString(sum[:6]), revisionsAhead, ReplacedDir, DataDir))
+		file, fresh, m.Name(), peerURL(m, scheme), strings.Join(initial, ","), hex.EncodeToString(sum[:6]), revisionsAhead, ReplacedDir+"-"+hex.EncodeToString(sum[:6]), DataDir))
 	return err
 }

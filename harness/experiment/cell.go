@@ -101,8 +101,10 @@ func (c *cellRun) load(ctx context.Context) error {
 	if c.observer, err = observe.NewObserver(target); err != nil {
 		return err
 	}
-	for _, r := range c.outline.remedies {
-		r.Target, r.Observer, r.Dir = c.target, c.observer, filepath.Join(c.options.Out, "driver", c.outline.cell.Label, r.Spec.Runbook)
+	for i := range c.outline.items {
+		if it := &c.outline.items[i]; it.remedy != nil {
+			it.remedy.Target, it.remedy.Observer, it.remedy.Dir = c.target, c.observer, c.driverDir(it)
+		}
 	}
 	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started
 	if target.Client != nil {

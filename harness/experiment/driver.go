@@ -104,7 +104,7 @@ func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, erro
 func (c *cellRun) driverDir(it *item) string {
 	dir := filepath.Join(c.options.Out, "driver", c.outline.cell.Label)
 	if it.remedy != nil {
-		dir = filepath.Join(dir, it.remedy.Spec.Runbook)
+		dir = filepath.Join(dir, fmt.Sprintf("%s-%d", it.remedy.Spec.Runbook, it.number))
 	}
 	return dir
 }

@@ -28,6 +28,7 @@ type outline struct {
 // item is one step of the scenario with its choices.
 type item struct {
 	step    Step
+	number  int // in the scenario, from 1
 	faults  *series
 	upgrade *upgrade.Upgrade
 	remedy  *remedy.Remedy
@@ -46,7 +47,7 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	rng := rand.New(rand.NewPCG(uint64(seed), uint64(t.EtcdMembers)))
 	version := t.Version
 	for i, st := range s.Spec.Steps {
-		it := item{step: st}
+		it := item{step: st, number: i + 1}
 		var err error
 		switch {
 		case st.Storm != nil:

@@ -48,7 +48,7 @@ func remedied(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 func (m Remedy) judge() (plan.Verdict, string) {
 	acted := false
 	for _, s := range m.Steps {
-		acted = acted || s.Status == "done" && !strings.HasSuffix(s.Name, "/diagnose")
+		acted = acted || s.Status == "done" && !strings.HasSuffix(s.Name, "/diagnose") && !strings.HasSuffix(s.Name, "/gate")
 	}
 	switch {
 	case m.Cut:
@@ -57,6 +57,8 @@ func (m Remedy) judge() (plan.Verdict, string) {
 		return plan.Fail, "it did not end well: " + m.Error
 	case len(m.Steps) == 0:
 		return plan.Unknown, "its turn did not come"
+	case m.Fault == "" && !acted:
+		return plan.Unknown, "it found nothing to do"
 	case m.Fault == "":
 		return plan.Pass, "it ended well"
 	case m.Seen.IsZero():

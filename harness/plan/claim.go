@@ -45,6 +45,15 @@ func TakeClaim(dir, ended string) (_ *Claim, err error) {
 	return c, nil
 }
 
+// Unfinished reports whether work was begun in a directory and has not ended well.
+func Unfinished(dir, ended string) bool {
+	if _, err := os.Stat(filepath.Join(dir, specFile)); err != nil {
+		return false
+	}
+	entries, _, err := ReadJournal(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e Entry) bool { return e.Kind == ended })
+}
+
 // TakeClaimAnew takes the directory and moves aside what is in it, finished or not.
 func TakeClaimAnew(dir, ended string) (_ *Claim, err error) {
 	c := &Claim{Dir: dir, ended: ended}

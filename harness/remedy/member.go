@@ -46,7 +46,7 @@ func diagnoseMember(ctx context.Context, r *Remedy) (Diagnosis, []plan.Finding, 
 	if list.Error != "" {
 		return d, []plan.Finding{{
 			Check: "quorum", Severity: plan.Blocker, What: list.Error, Why: "a change of membership needs a quorum of the members there are",
-			Fix: "bring members back with the runbook recover-node, or, when a majority is lost for good, restore-quorum",
+			Fix: "start the members that have their data, or, when a majority is lost for good, the runbook restore-quorum",
 		}}, nil
 	}
 	ill := illMembers(list.Members, members, r.Topology.EtcdMachines())
@@ -132,18 +132,23 @@ func projectReplacement(list []etcd.Listed, members []etcd.Member, machine strin
 		}
 	}
 	need := cluster.Quorum(voters)
+	unlisted := !slices.ContainsFunc(list, func(l etcd.Listed) bool { return l.Machine == machine })
 	sum := fmt.Sprintf("%d members there will be; beside the new one on %s, counted as not well, %d of %d are well; a quorum of %d is %d", voters, machine, well, voters-1, voters, need)
 	if len(ill) > 0 {
 		sum += "; not well besides: " + strings.Join(ill, ", ")
 	}
 	switch {
+	case unlisted && voters > 1 && well == voters-1: // nobody is removed, and it votes only once it has caught up
+		out = append(out, plan.Finding{
+			Check: "quorum", Severity: plan.Warning, What: sum, Why: "once the new member votes, it counts", Fix: "let nobody work on the others meanwhile",
+		})
 	case voters == 1:
 		out = append(out, plan.Finding{
 			Check: "quorum", Severity: plan.Blocker, What: machine + " has the only member", Why: "there is none to replace it from", Fix: "restore a snapshot: the runbook restore-quorum",
 		})
 	case well < need:
 		out = append(out, plan.Finding{
-			Check: "quorum", Severity: plan.Blocker, What: sum, Why: "were the new member not to come up, nobody could write", Fix: "bring the others back first: the runbook recover-node",
+			Check: "quorum", Severity: plan.Blocker, What: sum, Why: "were the new member not to come up, nobody could write", Fix: "bring the others back first",
 		})
 	case well == need:
 		out = append(out, plan.Finding{
@@ -165,7 +170,7 @@ func answers(ctx context.Context, c cluster.Cluster, machine string) []plan.Find
 		return nil
 	}
 	return []plan.Finding{{
-		Check: "machine", Severity: plan.Blocker, What: err.Error(), Why: "the runbook has to work on it", Fix: "bring the machine back first: the runbook recover-node",
+		Check: "machine", Severity: plan.Blocker, What: err.Error(), Why: "the runbook has to work on it", Fix: "bring the machine back first",
 	}}
 }
 
@@ -184,6 +189,20 @@ func (r memberReplacement) disrupts() []plan.Disruption {
 func (r memberReplacement) old(ctx context.Context) (old bool, now etcd.Listed, err error) {
 	now, err = r.Target.Etcd.Entry(ctx, r.found.Machine)
 	return now.ID != 0 && now.ID == r.found.Member, now, err
+}
+
+// still refuses to take the old member away where that is not any more what was diagnosed: an interrupt may have lasted, and others act meanwhile.
+func (r memberReplacement) still(ctx context.Context) error {
+	list := r.Target.Members.Membership(ctx, looked)
+	if list.Error != "" {
+		return r.changed("no quorum is there any more ("+list.Error+")", "a change of membership needs one")
+	}
+	members := r.Target.Members.Members(ctx, looked)
+	named := func(s string) bool { return strings.HasPrefix(s, r.found.Machine+":") }
+	if r.Spec.Machine == "" && !slices.ContainsFunc(illMembers(list.Members, members, r.Topology.EtcdMachines()), named) {
+		return r.changed("the member on "+r.found.Machine+" has become well", "it would be replaced for nothing")
+	}
+	return plan.Refusal("to go on with the runbook "+r.book.Name, projectReplacement(list.Members, members, r.found.Machine))
 }
 
 // replaced is why a step on the old member has nothing to do.
@@ -208,6 +227,9 @@ func (r memberReplacement) stop(ctx context.Context) error {
 	if !old && now.ID != 0 {
 		return replaced(now)
 	}
+	if err := r.still(ctx); err != nil {
+		return err
+	}
 	return r.hold(ctx)
 }
 
@@ -224,12 +246,12 @@ func (r memberReplacement) hold(ctx context.Context) error {
 }
 
 // setAside keeps what a held member that is on no list had, for whoever may want to look at it.
-func (r memberReplacement) setAside(ctx context.Context) error {
+func (r memberReplacement) setAside(ctx context.Context, mark string) error {
 	m, _, err := r.killer()
 	if err != nil {
 		return err
 	}
-	return etcd.SetAside(ctx, m)
+	return etcd.SetAside(ctx, m, mark)
 }
 
 func (r memberReplacement) remove(ctx context.Context) error {
@@ -242,6 +264,9 @@ func (r memberReplacement) remove(ctx context.Context) error {
 			return replaced(now)
 		}
 		return fmt.Errorf("%w: %s has no member on the list", plan.ErrSkip, r.found.Machine)
+	}
+	if err := r.still(ctx); err != nil {
+		return err
 	}
 	return r.Target.Etcd.Remove(ctx, r.found.Machine, r.found.Member)
 }

@@ -49,6 +49,7 @@ func TestAReplacementThatWouldCostTheQuorumIsRefusedWithTheSum(t *testing.T) {
 		"the one is a learner":      {learner, well, "b", ""},
 		"a stranger":                {stranger, well, "c", "belongs to no machine"},
 		"another is not the listed": {other, impostor, "c", "not well besides: b"},
+		"all but one are gone":      {three[:1], well[:1], "c", ""},
 		"its place is empty":        {three[:2], well[:2], "c", ""},
 		"nobody was asked":          {three, nil, "c", "0 of 2 are well"},
 	} {

@@ -56,9 +56,15 @@ type remains struct {
 }
 
 func diagnoseQuorum(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.Finding, _ error) {
-	if r.Target.Members.Membership(ctx, looked).Error == "" {
-		d.Nothing = "a quorum confirms the list of members"
-		d.Says = d.Nothing
+	if list := r.Target.Members.Membership(ctx, looked); list.Error == "" {
+		d.Says = "a quorum confirms the list of members"
+		if missing := unlisted(list.Members, r.Topology.EtcdMachines()); len(missing) > 0 {
+			return d, []plan.Finding{{
+				Check: "members", Severity: plan.Blocker, What: "a quorum of those on the list is there, and not on it are " + strings.Join(missing, ", "),
+				Why: "there is no quorum to restore, and members that are missing", Fix: "add one after another: the runbook replace-etcd-member, with --machine",
+			}}, nil
+		}
+		d.Nothing = d.Says
 		return d, nil, nil
 	}
 	var left []remains
@@ -71,6 +77,13 @@ func diagnoseQuorum(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.
 	d.Machine = survivor.machine
 	d.Says = fmt.Sprintf("no quorum of %d members; the best of what is left is on %s, at revision %d", len(left), survivor.machine, survivor.revision)
 	return d, stands, nil
+}
+
+// unlisted are the machines without a member on the list.
+func unlisted(list []etcd.Listed, machines []string) []string {
+	return slices.DeleteFunc(slices.Clone(machines), func(name string) bool {
+		return slices.ContainsFunc(list, func(l etcd.Listed) bool { return l.Machine == name })
+	})
 }
 
 func hasData(ctx context.Context, c cluster.Cluster, machine string) (there bool, unknown string) {
@@ -96,10 +109,16 @@ func projectRestore(left []remains) (survivor remains, stands []plan.Finding) {
 		case l.unknown != "":
 			stands = append(stands, plan.Finding{
 				Check: "machine", Severity: plan.Blocker, What: l.machine + " does not answer: " + l.unknown, Why: "nobody knows whether it has its data still, and its member has to join anew",
-				Fix: "bring the machine back, with whatever disk: the runbook recover-node",
+				Fix: "bring the machine back, with whatever disk",
 			})
 		case l.data:
 			with++
+		}
+		if l.data && !l.answers {
+			stands = append(stands, plan.Finding{
+				Check: "machine", Severity: plan.Blocker, What: l.machine + " has its member's data, which does not answer", Why: "it may have what the others acknowledged and the survivor has not",
+				Fix: "start it; one that was started again without a quorum serves nobody: where its data is the better, restore from " + etcd.DataDir + "/member/snap/db by hand (etcdutl snapshot restore --skip-hash-check), else take its data away",
+			})
 		}
 		if l.answers && l.data && (survivor.machine == "" || l.revision > survivor.revision) {
 			survivor = l
@@ -113,7 +132,8 @@ func projectRestore(left []remains) (survivor remains, stands []plan.Finding) {
 	}
 	if survivor.machine == "" {
 		stands = append(stands, plan.Finding{
-			Check: "survivor", Severity: plan.Blocker, What: "no member that has its data answers", Why: "there is nothing to begin again from", Fix: "start one that has its data",
+			Check: "survivor", Severity: plan.Blocker, What: "no member that has its data answers", Why: "a snapshot is taken of a running member, and one that was started again without a quorum serves nobody",
+			Fix: "restore by hand from " + etcd.DataDir + "/member/snap/db of the best one (etcdutl snapshot restore --skip-hash-check), or from a snapshot that was saved",
 		})
 	}
 	return survivor, stands
@@ -125,8 +145,9 @@ type quorumRestoration struct{ *Remedy }
 // restoredMark is beside a member's data that was made of a snapshot by this runbook, and says of which.
 const restoredMark = etcd.DataDir + "/restored-by-runbook"
 
+// file is this remedy's: the snapshot of an earlier one lacks what was acknowledged since.
 func (r quorumRestoration) file() string {
-	return filepath.Join(r.Dir, "snapshots", "restore-quorum.db")
+	return filepath.Join(r.Dir, "snapshots", "restore-quorum-"+r.found.At.Format("20060102-150405.000")+".db")
 }
 
 func (r quorumRestoration) survivor() (cluster.Machine, error) {
@@ -161,18 +182,31 @@ func markOf(snapshot []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (r quorumRestoration) snapshot(ctx context.Context) error {
+// lost refuses to go on where a quorum has come back: a restore would lose what it has acknowledged.
+func (r quorumRestoration) lost(ctx context.Context) error {
 	if err := r.restored(ctx); err != nil {
 		return err
 	}
-	if etcd.CheckSnapshot(r.file()) == nil {
-		return fmt.Errorf("%w: it was saved before", plan.ErrSkip)
+	if r.Target.Members.Membership(ctx, looked).Error == "" {
+		return r.changed("a quorum is back", "a restore would lose what it has acknowledged")
+	}
+	return nil
+}
+
+// snapshot takes it anew as long as the survivor answers: it may have come to more since.
+func (r quorumRestoration) snapshot(ctx context.Context) error {
+	if err := r.lost(ctx); err != nil {
+		return err
+	}
+	answers := slices.ContainsFunc(r.Target.Members.Members(ctx, looked), func(m etcd.Member) bool { return m.Machine == r.found.Machine && m.Error == "" })
+	if !answers && etcd.CheckSnapshot(r.file()) == nil {
+		return fmt.Errorf("%w: it was saved before the survivor was stopped", plan.ErrSkip)
 	}
 	return r.Target.Etcd.SnapshotOf(ctx, r.found.Machine, r.file())
 }
 
 func (r quorumRestoration) stop(ctx context.Context) error {
-	if err := r.restored(ctx); err != nil {
+	if err := r.lost(ctx); err != nil {
 		return err
 	}
 	for _, name := range r.Topology.EtcdMachines() {
@@ -184,7 +218,7 @@ func (r quorumRestoration) stop(ctx context.Context) error {
 }
 
 func (r quorumRestoration) restore(ctx context.Context) error {
-	if err := r.restored(ctx); err != nil {
+	if err := r.lost(ctx); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(r.file())
@@ -226,7 +260,7 @@ func (r quorumRestoration) rejoin(ctx context.Context, machine string) error {
 	if now, err := r.Target.Etcd.Entry(ctx, machine); err != nil {
 		return err
 	} else if now.ID == 0 {
-		if err := errors.Join(m.hold(ctx), m.setAside(ctx)); err != nil {
+		if err := errors.Join(m.hold(ctx), m.setAside(ctx, r.found.At.Format("20060102-150405"))); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ func TestAClusterIsBegunAgainOnlyWhereNoMajorityCanComeBack(t *testing.T) {
 		"one lost, one down":       {[]remains{lost("a"), up("b", 7), down("c")}, "b", "2 of 3 machines have their member's data, which is a quorum of 2"},
 		"all down":                 {[]remains{down("a"), down("b"), down("c")}, "", "3 of 3 machines"},
 		"all lost":                 {[]remains{lost("a"), lost("b"), lost("c")}, "", "no member that has its data answers"},
+		"one may have more":        {[]remains{lost("a"), lost("b"), lost("c"), down("d"), up("e", 7)}, "e", "d has its member's data, which does not answer"},
 		"the best of two of five":  {[]remains{lost("a"), up("b", 7), lost("c"), lost("d"), up("e", 9)}, "e", ""},
 		"what is left is down":     {[]remains{lost("a"), down("b"), lost("c")}, "", "no member that has its data answers"},
 		"a machine does not speak": {[]remains{{machine: "a", unknown: "timeout"}, up("b", 7), lost("c")}, "b", "a does not answer: timeout"},

@@ -34,11 +34,12 @@ const defaultTimeout = 5 * time.Minute
 // Diagnosis is what a runbook found before it touched anything. One that was interrupted goes on with what it began with: half-way through, the symptom
 // is another.
 type Diagnosis struct {
-	Nothing string   `json:"nothing,omitempty"` // why there is nothing to do
-	Machine string   `json:"machine,omitempty"` // it is about
-	Member  uint64   `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
-	Ailing  []string `json:"ailing,omitempty"`  // pods and workloads that were not well, and are not held against the remedy
-	Says    string   `json:"says"`              // the symptom, in words
+	At      time.Time `json:"at"`
+	Nothing string    `json:"nothing,omitempty"` // why there is nothing to do
+	Machine string    `json:"machine,omitempty"` // it is about
+	Member  uint64    `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
+	Ailing  []string  `json:"ailing,omitempty"`  // pods and workloads that were not well, and are not held against the remedy
+	Says    string    `json:"says"`              // the symptom, in words
 }
 
 // Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.
@@ -156,7 +157,8 @@ func (r *Remedy) diagnose(ctx context.Context) error {
 	if found.Nothing == "" {
 		found.Ailing = health.Ailing(r.Observer.Observe(ctx))
 	}
-	if r.Accepted != nil {
+	found.At = time.Now().UTC()
+	if r.Accepted != nil && found.Nothing == "" { // else there is nothing to go on with
 		if err := r.Accepted(Begun{Spec: r.Spec, Found: found}); err != nil {
 			return err
 		}
@@ -170,6 +172,13 @@ func (r *Remedy) unlessNothing(ctx context.Context, act func(context.Context) er
 		return fmt.Errorf("%w: %s", plan.ErrSkip, r.found.Nothing)
 	}
 	return act(ctx)
+}
+
+// changed refuses to go on with a remedy whose cluster is not any more what was diagnosed.
+func (r *Remedy) changed(what, why string) error {
+	return plan.Refusal("to go on with the runbook "+r.book.Name, []plan.Finding{{
+		Check: "diagnosis", Severity: plan.Blocker, What: what + " since " + r.found.At.Format(time.DateTime) + ", when it was diagnosed", Why: why, Fix: "diagnose again: --anew",
+	}})
 }
 
 // gate waits until the cluster is whole for a steady time.

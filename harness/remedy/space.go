@@ -34,6 +34,16 @@ const noSpace = "NOSPACE"
 func diagnoseSpace(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.Finding, _ error) {
 	members := r.Target.Members.Members(ctx, looked)
 	alarm, stands := projectSpace(members)
+	list := r.Target.Members.Membership(ctx, looked)
+	why := list.Error
+	if err := etcd.Exact(list.Members, r.Topology.EtcdMachines()); why == "" && err != nil {
+		why = err.Error()
+	}
+	if why != "" {
+		stands = append(stands, plan.Finding{
+			Check: "members", Severity: plan.Blocker, What: why, Why: "each on the list counts in the quorum that must be left while one is shrunk", Fix: "have one voting member on each machine first",
+		})
+	}
 	switch {
 	case alarm != "":
 		d.Says = alarm
@@ -63,7 +73,7 @@ func projectSpace(members []etcd.Member) (alarm string, stands []plan.Finding) {
 	if len(silent) > 0 {
 		stands = append(stands, plan.Finding{
 			Check: "members", Severity: plan.Blocker, What: "no answer from the member on " + strings.Join(silent, ", "),
-			Why: "its file would stay as it is, and its alarm come back with the first write", Fix: "bring it back, or replace it: the runbooks recover-node and replace-etcd-member",
+			Why: "its file would stay as it is, and its alarm come back with the first write", Fix: "bring it back, or replace it: the runbook replace-etcd-member",
 		})
 	}
 	if need := cluster.Quorum(len(members)); len(members) > 1 && well-1 < need {
