@@ -21,7 +21,7 @@ const stopWithin = 2 * time.Minute
 
 // RestoreEtcd takes the whole of etcd back to a snapshot: all writes since are lost. Every API server and every member is stopped first, because
 // a member that still ran would be of another cluster, and an API server would serve from its cache what no longer is. The data from before
-// stays beside the new on each machine (etcd.ReplacedDir). After an interrupt a second call starts over.
+// stays beside the new on each machine (etcd.ReplacedDir and a mark). After an interrupt a second call starts over.
 // Source: etcd's "Disaster recovery" and Kubernetes' "Restoring an etcd cluster".
 func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error {
 	if err := etcd.CheckSnapshot(snapshot); err != nil {
