@@ -10,7 +10,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// ReplacedDir, with a dash and a mark of what takes its place, is where a member's data goes then, until somebody is sure not to need it.
+// ReplacedDir is, with a dash and a mark of what takes its place, where a member's data goes then, until somebody is sure not to need it.
 const ReplacedDir = DataDir + "/replaced-by-snapshot"
 
 // revisionsAhead is how far a restored cluster's revision jumps: watchers that saw later revisions than the snapshot's must see that history
