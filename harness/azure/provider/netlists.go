@@ -42,41 +42,29 @@ func untyped(_ *resource.Tx, _ arm.ID, body, _ map[string]any) { delete(body, "t
 
 // showPoolInterfaces are the interfaces that are in a pool of a balancer.
 func showPoolInterfaces(v resource.View, id arm.ID) map[string]any {
-	lb := v.Body(id.Top(1))
-	if lb == nil || !id.Collection() {
-		return nil
-	}
-	all, seen := []any{}, map[string]bool{}
-	for _, pool := range arm.Objects(lb, "properties", "backendAddressPools") {
-		for _, by := range arm.Objects(pool, "properties", "backendIPConfigurations") {
-			nic, ok := arm.ParseID(arm.Text(by, "id"))
-			if nic = nic.Top(1); !ok || seen[nic.Key()] {
-				continue
-			}
-			seen[nic.Key()] = true
-			if body := v.Body(nic); body != nil {
-				all = append(all, body)
-			}
-		}
-	}
-	return map[string]any{"value": all}
+	return referred(v, id, "backendAddressPools", "backendIPConfigurations")
 }
 
 // showInterfaceBalancers are the balancers in whose pools an interface is.
 func showInterfaceBalancers(v resource.View, id arm.ID) map[string]any {
-	nic := v.Body(id.Top(1))
-	if nic == nil || !id.Collection() {
+	return referred(v, id, "ipConfigurations", "loadBalancerBackendAddressPools")
+}
+
+// referred are the resources, each once, that what is in a resource's list refers to in a list of its own.
+func referred(v resource.View, id arm.ID, list, refs string) map[string]any {
+	of := v.Body(id.Top(1))
+	if of == nil || !id.Collection() {
 		return nil
 	}
 	all, seen := []any{}, map[string]bool{}
-	for _, c := range arm.Objects(nic, "properties", "ipConfigurations") {
-		for _, pool := range arm.Objects(c, "properties", "loadBalancerBackendAddressPools") {
-			lb, ok := arm.ParseID(arm.Text(pool, "id"))
-			if lb = lb.Top(1); !ok || seen[lb.Key()] {
+	for _, entry := range arm.Objects(of, "properties", list) {
+		for _, ref := range arm.Objects(entry, "properties", refs) {
+			to, ok := arm.ParseID(arm.Text(ref, "id"))
+			if to = to.Top(1); !ok || seen[to.Key()] {
 				continue
 			}
-			seen[lb.Key()] = true
-			if body := v.Body(lb); body != nil {
+			seen[to.Key()] = true
+			if body := v.Body(to); body != nil {
 				all = append(all, body)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -37,17 +36,15 @@ func Namespaces() []string {
 	return all
 }
 
-// namespaces are all by their names in lower case: every write looks one up.
-var namespaces = sync.OnceValue(func() map[string]string { //nolint:gochecknoglobals // made once, and never changed
-	all := map[string]string{}
-	for _, n := range Namespaces() {
-		all[strings.ToLower(n)] = n
+// namespace is one as Azure writes it; empty: there is none of that name. Few writes look one up: see unregistered.
+func namespace(name string) string {
+	all := Namespaces()
+	i := slices.IndexFunc(all, func(n string) bool { return strings.EqualFold(n, name) })
+	if i < 0 {
+		return ""
 	}
-	return all
-})
-
-// namespace is one as Azure writes it; empty: there is none of that name.
-func namespace(name string) string { return namespaces()[strings.ToLower(name)] }
+	return all[i]
+}
 
 // isFree reports whether a namespace is used without registering.
 func isFree(name string) bool {
