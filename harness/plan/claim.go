@@ -29,7 +29,7 @@ type Claim struct {
 func TakeClaim(dir, ended string) (_ *Claim, err error) {
 	c := &Claim{Dir: dir, ended: ended}
 	c.Journal, err = CreateJournal(dir, func(old []Entry) error {
-		if slices.ContainsFunc(old, func(e Entry) bool { return e.Kind == ended }) {
+		if hasEnded(old, ended) {
 			return nil
 		}
 		return errUnfinished
@@ -51,7 +51,11 @@ func Unfinished(dir, ended string) bool {
 		return false
 	}
 	entries, _, err := ReadJournal(dir)
-	return err == nil && !slices.ContainsFunc(entries, func(e Entry) bool { return e.Kind == ended })
+	return err == nil && !hasEnded(entries, ended)
+}
+
+func hasEnded(entries []Entry, ended string) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Kind == ended })
 }
 
 // TakeClaimAnew takes the directory and moves aside what is in it, finished or not.
