@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy"
 )
@@ -87,17 +86,14 @@ func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy
 	if why := c.Lacks().Why(r.Needs()...); why != "" {
 		return nil, cluster.Usagef("remedy %s cannot be done on cluster %q: %s", f.spec.Runbook, f.name, why)
 	}
-	if r.Target, err = observe.Open(ctx, c); err != nil {
+	if r.Target, r.Observer, err = watched(ctx, c); err != nil {
 		return nil, err
-	}
-	if r.Observer, err = observe.NewObserver(r.Target); err != nil {
-		return nil, errors.Join(err, r.Target.Members.Close())
 	}
 	r.Dir = f.out
 	return r, nil
 }
 
-func (o *options) remedy(cmd *cobra.Command, f remedyFlags) (err error) {
+func (o *options) remedy(cmd *cobra.Command, f remedyFlags) error {
 	ctx := cmd.Context()
 	c, err := o.attach(ctx, f.name)
 	if err != nil {
@@ -124,42 +120,29 @@ func (o *options) remedy(cmd *cobra.Command, f remedyFlags) (err error) {
 		}
 		return o.dryRemedy(cmd, r, p)
 	}
-	if !f.ofRun { // else it is the run's already
-		if err := c.Claim(ctx); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, c.Release(context.WithoutCancel(ctx))) }()
-	}
-	take := plan.TakeClaim
-	if f.anew {
-		take = plan.TakeClaimAnew
-	}
-	claim, err := take(f.out, remedy.Ended)
-	if err != nil {
+	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: remedy.Ended, anew: f.anew, plan: p, again: "drydock remedy " + f.spec.Runbook + " --name " + f.name}
+	if err := o.carryOut(ctx, w, func(claim *plan.Claim) error { return beginRemedy(r, claim) }); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, claim.Close()) }()
-	r.Accepted = func(b remedy.Begun) error { return claim.Keep(b) }
-	if claim.Resumed {
-		var begun remedy.Begun
-		if err := plan.ReadSpec(f.out, &begun); err != nil {
-			return err
-		}
-		if err := r.GoOn(begun); err != nil {
-			return err
-		}
-		printf(os.Stderr, "it was begun before and is not finished: what is done already is skipped; --anew would diagnose again\n")
-	}
-	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
-	if err := runner.Run(ctx, p); err != nil {
-		if errors.Is(err, plan.ErrRefused) {
-			return err
-		}
-		printf(os.Stderr, "drydock: %v\nGo on with: drydock remedy %s --name %s\n", err, f.spec.Runbook, f.name)
-		return codeError{exitNoGo}
-	}
 	printf(cmd.OutOrStdout(), "%s: %s\n", f.name, r.Outcome())
-	return claim.Finish()
+	return nil
+}
+
+// beginRemedy has the remedy keep what it will find, or go on with what it had found.
+func beginRemedy(r *remedy.Remedy, claim *plan.Claim) error {
+	r.Accepted = func(b remedy.Begun) error { return claim.Keep(b) }
+	if !claim.Resumed {
+		return nil
+	}
+	var begun remedy.Begun
+	if err := plan.ReadSpec(claim.Dir, &begun); err != nil {
+		return err
+	}
+	if err := r.GoOn(begun); err != nil {
+		return err
+	}
+	printf(os.Stderr, "it was begun before and is not finished: what is done already is skipped; --anew would diagnose again\n")
+	return nil
 }
 
 // dryRemedy is what a remedy would say and do.

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -177,17 +176,13 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 	if !c.Topology().Kubernetes() {
 		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
 	}
-	target, err := observe.Open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	observer, err := observe.NewObserver(target)
+	target, observer, err := watched(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	from, err := upgrade.Observed(ctx, target, observer, f.snapshots())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, target.Members.Close())
 	}
 	u, err := upgrade.New(spec, from, c.Topology())
 	if err != nil {
@@ -197,7 +192,7 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 	return u, nil
 }
 
-func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
+func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) error {
 	ctx := cmd.Context()
 	c, err := f.attach(ctx, o)
 	if err != nil {
@@ -222,34 +217,19 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) (err error) {
 	if f.planOnly {
 		return p.Print(cmd.OutOrStdout())
 	}
-	if !f.ofRun { // else it is the run's already
-		if err := c.Claim(ctx); err != nil {
-			return err
+	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: upgrade.Ended, plan: p, again: "drydock upgrade --resume --name " + f.name}
+	err = o.carryOut(ctx, w, func(claim *plan.Claim) error {
+		u.Accepted = func() error { return claim.Keep(u.Spec) }
+		if claim.Resumed {
+			printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
 		}
-		defer func() { err = errors.Join(err, c.Release(context.WithoutCancel(ctx))) }()
-	}
-	claim, err := plan.TakeClaim(f.out, upgrade.Ended)
+		return o.provideFor(ctx, u, c)
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, claim.Close()) }()
-	u.Accepted = func() error { return claim.Keep(u.Spec) }
-	if claim.Resumed {
-		printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
-	}
-	if err := o.provideFor(ctx, u, c); err != nil {
-		return err
-	}
-	runner := &plan.Runner{Journal: claim.Journal, Tell: func(id, name string) plan.Teller { return o.progress.begin(id + " " + name) }}
-	if err := runner.Run(ctx, p); err != nil {
-		if errors.Is(err, plan.ErrRefused) {
-			return err
-		}
-		printf(os.Stderr, "drydock: %v\nGo on with: drydock upgrade --resume --name %s\n", err, f.name)
-		return codeError{exitNoGo}
-	}
 	printf(cmd.OutOrStdout(), "%s runs %s\n", f.name, u.Spec.To)
-	return claim.Finish()
+	return nil
 }
 
 // provideFor gets the programs of every version on the path, and what the user's own program needs.
