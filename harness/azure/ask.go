@@ -14,6 +14,7 @@ type FaultRequest struct {
 	Group      string   `json:"operationGroup"`
 	Principal  string   `json:"principal"`
 	Polls      bool     `json:"polls"`
+	Resource   string   `json:"resource"`
 	Status     int      `json:"status"`
 	RetryAfter int      `json:"retryAfter"`
 	Delay      string   `json:"delay"`
@@ -37,7 +38,7 @@ func (t *Twin) armFault(r *http.Request) (any, error) {
 	if err := strict(r, &p); err != nil {
 		return nil, err
 	}
-	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute,
+	f := Fault{Kind: p.Kind, Operations: p.Operations, OperationGroup: p.Group, Principal: p.Principal, Polls: p.Polls, Resource: p.Resource, Status: p.Status, RetryAfter: p.RetryAfter, Count: p.Count, PerMinute: p.PerMinute,
 		Model: p.Model, Clusters: p.Clusters, ScaleSets: p.ScaleSets, Disks: p.Disks, Code: p.Code, Message: p.Message, Location: p.Location, Zone: p.Zone, Size: p.Size, Answer: p.Answer}
 	for _, d := range []struct {
 		text string

@@ -51,7 +51,7 @@ func (t *Twin) inject(w resource.Work) (refused *arm.Error, fails func() *arm.Er
 	t.faults.settle()
 	call := w.Call
 	if call == nil {
-		call = &arm.Call{Operation: w.Operation}
+		call = &arm.Call{Operation: w.Operation, Path: w.ID.String()}
 	}
 	f := t.faults.first(func(f *Fault) bool { return f.strikesWork(w) && f.selects(t, call) })
 	t.faults.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ const (
 // FaultKinds are all of them, with what they do.
 func FaultKinds() map[string]string {
 	return map[string]string{
-		FaultThrottle: "calls are answered 429 as if the policy that counts them had nothing left, or the gateway where none does or operationGroup is gateway/reads, gateway/writes or gateway/deletes; retryAfter -1 leaves the header away, polls strikes polls of operations only",
+		FaultThrottle: "calls are answered 429 as if the policy that counts them had nothing left, or the gateway where none does or operationGroup is gateway/reads, gateway/writes or gateway/deletes; retryAfter -1 leaves the header away, polls strikes polls of operations only, of those that operations name if they do",
 		FaultError:    "calls are answered with a status, 503 unless another is named",
 		FaultReset:    "the connection is cut instead of an answer",
 		FaultSlow:     "answers come late",
@@ -65,7 +66,8 @@ type Fault struct {
 	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet; or the gateway: gateway/reads, gateway/writes, gateway/deletes.
 	OperationGroup string        `json:"operationGroup,omitempty"`
 	Principal      string        `json:"principal,omitempty"`  // empty: everybody's
-	Polls          bool          `json:"polls,omitempty"`      // only polls of operations
+	Polls          bool          `json:"polls,omitempty"`      // only polls of operations; Operations are then those that are polled, or the polls' own
+	Resource       string        `json:"resource,omitempty"`   // only of such resources: TYPE/NAME below the namespace, TYPE/NAME/TYPE/NAME of what is in one, or a name; * and ? as in files
 	Status         int           `json:"status,omitempty"`     // of an error; 503
 	RetryAfter     int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
 	Delay          time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
@@ -111,6 +113,9 @@ func (f Fault) Check() error {
 	}
 	if err := f.checkAnswer(); err != nil {
 		return err
+	}
+	if _, err := path.Match(f.Resource, ""); err != nil {
+		return cluster.Usagef("resource is %q: %w; virtualMachines/*-master-1, say", f.Resource, err)
 	}
 	if err := throttle.CheckOperations(f.Operations); err != nil {
 		return &cluster.UsageError{Err: err}
@@ -254,11 +259,13 @@ func (f *Fault) selects(t *Twin, c *arm.Call) bool {
 	} else if f.OperationGroup != "" && !slices.ContainsFunc(t.options.Policy.Of(c.Operation), f.counts) {
 		return false
 	}
-	if f.Principal != "" && f.Principal != c.Principal || f.Polls && !c.Poll {
+	if f.Principal != "" && f.Principal != c.Principal || !f.selectsThing(c) {
 		return false
 	}
 	beside := c.Beside() // what is meant for Resource Manager is for it
-	return len(f.Operations) == 0 && !beside || slices.ContainsFunc(f.Operations, func(o string) bool { return (!beside || arm.Beside(o)) && throttle.Matches(o, c.Operation) })
+	return len(f.Operations) == 0 && !beside || slices.ContainsFunc(f.Operations, func(o string) bool {
+		return (!beside || arm.Beside(o)) && (throttle.Matches(o, c.Operation) || f.Polls && throttle.Matches(o, c.Polled))
+	})
 }
 
 // strike lets the first fault that selects the call act on it, of those that act on a call and not on what it does. One that throttles acts where budgets do,
@@ -353,6 +360,9 @@ func (f Fault) Describe() string {
 	}
 	if len(f.Operations) > 0 {
 		s += " of " + strings.Join(f.Operations, ", ")
+	}
+	if f.Resource != "" {
+		s += " on " + f.Resource
 	}
 	if f.Polls {
 		s += ", on polls"

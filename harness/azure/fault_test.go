@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/azure/throttle"
 )
 
@@ -102,6 +103,25 @@ func bites() map[string]faultBite {
 		}},
 		"one policy's calls": {Fault{Kind: FaultThrottle, OperationGroup: "HighCostGet"}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			return get(ctx, c, "providers/Microsoft.Compute/virtualMachines") == http.StatusTooManyRequests && get(ctx, c, vmPath) == http.StatusOK
+		}},
+		"one machine of many": {Fault{Kind: FaultThrottle, Resource: "virtualmachines/*-00000"}, func(ctx context.Context, c *Client, _ *Twin) bool {
+			return get(ctx, c, vmPath) == http.StatusTooManyRequests && get(ctx, c, strings.TrimSuffix(vmPath, "0")+"1") == http.StatusOK
+		}},
+		"polls of one machine's deletion": {Fault{Kind: FaultThrottle, Polls: true, Operations: []string{"DELETE Microsoft.Compute/virtualMachines"}, Resource: "vm-00001"}, func(ctx context.Context, c *Client, twin *Twin) bool {
+			poll := func(method, path string) int {
+				if c.Do(ctx, method, path, nil, nil) != nil {
+					return 0
+				}
+				begun := slices.MaxFunc(twin.State().Operations, func(a, b state.Operation) int { return a.Begun.Compare(b.Begun) })
+				twin.clock.(*arm.VirtualClock).Advance(time.Second) //nolint:forcetypeassert // tests' own
+				return get(ctx, c, "providers/Microsoft.Compute/locations/westeurope/operations/"+begun.ID)
+			}
+			second := strings.TrimSuffix(vmPath, "0") + "1"
+			other, another := poll(http.MethodPost, vmPath+"/restart"), poll(http.MethodPost, second+"/restart")
+			return other == http.StatusOK && another == http.StatusOK && poll(http.MethodDelete, second) == http.StatusTooManyRequests
+		}},
+		"a resource of a deployment, by its name": {Fault{Kind: FaultFail, Resource: "virtualMachines/n?w"}, func(ctx context.Context, c *Client, twin *Twin) bool {
+			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "DeploymentFailed" && get(ctx, c, "resourceGroups/g/providers/Microsoft.Compute/availabilitySets/a") == http.StatusOK
 		}},
 		"an error": {Fault{Kind: FaultError, Status: http.StatusBadGateway}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			return get(ctx, c, vmPath) == http.StatusBadGateway

@@ -196,6 +196,11 @@ func (t *Twin) name(r *request) *arm.Error {
 		return err
 	}
 	r.Call.Operation = t.engine.Operation(r.Request)
+	if r.Call.Poll {
+		if op, there := t.store.View().Find(id.Name()); there {
+			r.Call.Polled, r.Call.Target = polled(op), op.Target.String()
+		}
+	}
 	return nil
 }
 

@@ -154,7 +154,7 @@ func explain(err error) string {
 		{"experiment.Scenario", "apiVersion, kind, metadata, spec"},
 		{"experiment.Metadata", "name, about, labels"},
 		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
-		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, for"},
+		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, for"},
 		{"subject.ARM", subject.Fields},
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},

@@ -36,6 +36,7 @@ type ARMFault struct {
 	Operations []string `yaml:"operations"`
 	Group      string   `yaml:"operationGroup"` // what a policy counts, instead of operations
 	Polls      bool     `yaml:"polls"`
+	Resource   string   `yaml:"resource"` // TYPE/NAME, or a name, with * and ?
 	Status     int      `yaml:"status"`
 	RetryAfter int      `yaml:"retryAfter"`
 	Delay      Span     `yaml:"delay"`
@@ -55,7 +56,7 @@ type ARMFault struct {
 
 func (f ARMFault) fault() azure.Fault {
 	return azure.Fault{
-		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
+		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Resource: f.Resource, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
 		Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks, Code: f.Code, Message: f.Message, Location: f.Location, Zone: f.Zone, Size: f.Size, Answer: f.Answer,
 	}
 }

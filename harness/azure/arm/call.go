@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -18,6 +19,8 @@ type Call struct {
 	Location     string    `json:"location,omitempty"` // of the resource, where it has one: its provider counts by that
 	Connection   int       `json:"connection"`
 	Poll         bool      `json:"poll,omitempty"`       // asks how an operation goes
+	Polled       string    `json:"polled,omitempty"`     // which that is, as policies name it: DELETE Microsoft.Compute/virtualMachines
+	Target       string    `json:"target,omitempty"`     // and the resource it works on
 	Status       int       `json:"status"`               // HTTP; 0: the connection was cut
 	Throttled    string    `json:"throttled,omitempty"`  // the policy that let it not pass
 	Over         string    `json:"over,omitempty"`       // through a proxy: the policy that would not have let it pass
@@ -34,4 +37,14 @@ func (c Call) Beside() bool { return Beside(c.Operation) }
 func Beside(operation string) bool {
 	_, what, _ := strings.Cut(operation, " ")
 	return strings.HasPrefix(what, "identity/") || strings.HasPrefix(what, "imds/") || !strings.Contains(what, "/") && strings.Contains(what, ".") // a host's name
+}
+
+// Thing is what a call is about as a fault or a reader names it: the types and names of its resource below the namespace, or of what the operation that it polls
+// works on. Of a collection it is what that is in; empty: of nothing in particular.
+func (c Call) Thing() string {
+	id, ok := ParseID(cmp.Or(c.Target, c.Path))
+	if !ok {
+		return ""
+	}
+	return id.Thing()
 }

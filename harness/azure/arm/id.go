@@ -20,6 +20,15 @@ type ID struct {
 	Scope         string   // of an extension resource: what it is attached to
 }
 
+// Thing is types and names below the namespace in turn: virtualMachines/vm-1/extensions/cse.
+func (id ID) Thing() string {
+	var parts []string
+	for i, name := range id.Names[:min(len(id.Names), len(id.Types))] {
+		parts = append(parts, id.Types[i], name)
+	}
+	return strings.Join(parts, "/")
+}
+
 // ParseID takes a path apart. ok is false for what is no path of a subscription, nor one of the tenant itself. Slashes that follow each other count as one:
 // the SDKs' generic calls have them where a resource has no parent.
 func ParseID(path string) (id ID, ok bool) {
