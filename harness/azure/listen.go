@@ -25,6 +25,7 @@ type Listen struct {
 	CAOut     string // file for the certificate authority's certificate; empty: none is written
 	CACert    string // an authority to use instead of an own one
 	CAKey     string
+	CloudOut  string // file that describes the twin as a cloud, for AZURE_ENVIRONMENT_FILEPATH; empty: none is written
 	ReadyFile string // appears when the twin answers
 	AnyHost   bool   // allows an address beyond the loopback
 	Proxy     string // host:port of the forward proxy; empty: a free port beside the gateway
@@ -52,6 +53,7 @@ type Ready struct {
 	Control      string `json:"control"`         // of clock, state, faults and call log, plain HTTP on the loopback
 	ControlToken string `json:"controlToken"`    // bearer token that control asks for
 	CA           string `json:"ca,omitempty"`    // file with the authority's certificate: SSL_CERT_FILE
+	Cloud        string `json:"cloud,omitempty"` // file that describes the twin as a cloud: AZURE_ENVIRONMENT_FILEPATH, of the cloud CloudName
 	PID          int    `json:"pid"`
 }
 
@@ -186,6 +188,9 @@ func (s *Server) announce(l Listen) error {
 			return fmt.Errorf("ready file: %w", err)
 		}
 		s.Ready.CA = whole
+	}
+	if err := s.announceCloud(l.CloudOut); err != nil {
+		return err
 	}
 	if l.ReadyFile == "" {
 		return nil

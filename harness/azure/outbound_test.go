@@ -86,3 +86,27 @@ func TestAddressesOfARange(t *testing.T) {
 		t.Errorf("deleted: %d", w.Code)
 	}
 }
+
+// An address that is given a label has a name: templates hand it on as the cluster's (AKS Engine's output masterFQDN).
+func TestAPublicAddressWithALabelHasAName(t *testing.T) {
+	const path = "resourceGroups/g/providers/Microsoft.Network/publicIPAddresses/"
+	c := newClient(t)
+	c.group()
+	put := func(name, dns string) string {
+		t.Helper()
+		w := c.do(http.MethodPut, path+name, `{"location":"North Europe","properties":{"publicIPAllocationMethod":"Static"`+dns+`}}`)
+		if c.pass(); w.Code >= http.StatusBadRequest {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return arm.Text(decoded(t, w), "properties", "dnsSettings", "fqdn")
+	}
+	if got := put("labelled", `,"dnsSettings":{"domainNameLabel":"Drydock"}`); got != "drydock.northeurope.cloudapp.azure.com" {
+		t.Errorf("its name is %q", got)
+	}
+	if got := put("labelled", `,"dnsSettings":{"domainNameLabel":"other"}`); got != "other.northeurope.cloudapp.azure.com" {
+		t.Errorf("with another label its name is %q", got)
+	}
+	if got := put("plain", ""); got != "" {
+		t.Errorf("without a label it has the name %q", got)
+	}
+}

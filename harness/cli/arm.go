@@ -51,14 +51,18 @@ Unmodified clients of the public cloud find it by a forward proxy, which leads m
 of storage and the metadata service here, whatever is meant for them, and to other hosts without looking in; with --any-host it refuses those. What is to be
 set is printed. For clients that ignore proxies there is ` + "`drydock arm exec`" + `.
 
+Clients that take the description of a cloud from a file, AKS Engine and cloud-provider-azure among them, find it by the one that --cloud-out writes:
+AZURE_ENVIRONMENT_FILEPATH, with SSL_CERT_FILE, and the cloud's name AzureStackCloud (aks-engine --azure-env AzureStackCloud).
+
 The ready file appears when the twin answers, for its owner to read. It is JSON with endpoint, authority, tenant, subscription, proxy, imds, control,
-controlToken, ca and pid. Control is a listener on the loopback apart, for drydock arm fault, state, clock, calls and top; it takes JSON, and wants the token
+controlToken, ca, cloud and pid. Control is a listener on the loopback apart, for drydock arm fault, state, clock, calls and top; it takes JSON, and wants the token
 as a bearer token. How operations run is set there (POST /_twin/operations), and /metrics are there. Tokens of clients live for 3599 seconds of the wall's
 clock, whatever the twin's is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd, o) },
 	}
 	f.listenFlags(c)
 	fl := c.Flags()
+	fl.StringVar(&f.listen.CloudOut, "cloud-out", "", "file to write a description of the twin as a cloud to, for AZURE_ENVIRONMENT_FILEPATH")
 	fl.StringVar(&f.listen.Proxy, "proxy", "", "address of the forward proxy (default a free port beside the gateway)")
 	fl.StringVar(&f.policy, "policy", "current", "throttling policy: a file, or "+strings.Join(throttle.Policies(), ", "))
 	fl.StringVar(&f.timings, "timings", "", "file that says how long operations take and what clients are told of them, over what the twin has (as drydock arm calibrate writes it; fixtures/azure/operations.yaml is of its form)")
@@ -129,6 +133,9 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 		printf(out, "  and the certificate authority, which --ca-out FILE writes: SSL_CERT_FILE=FILE\n")
 	} else {
 		printf(out, "  export %s\n", strings.Join(env[1:], " "))
+	}
+	if s.Ready.Cloud != "" {
+		printf(out, "For clients that are told of a cloud, as %s:\n  export AZURE_ENVIRONMENT_FILEPATH=%s\n", azure.CloudName, s.Ready.Cloud)
 	}
 	return f.wait(cmd.Context(), s)
 }

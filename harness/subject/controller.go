@@ -73,21 +73,16 @@ func (c *Controller) configure() error {
 	t := c.Twin
 	settings := map[string]any{
 		// adfs: the authority of a private cloud. The provider asks login.microsoftonline.com about any other that it does not know.
-		"cloud": "AzureStackCloud", "tenantId": "adfs", "disableAzureStackCloud": true, "aadClientId": c.Principal, "aadClientSecret": "secret", "subscriptionId": t.Subscription,
+		"cloud": azure.CloudName, "tenantId": "adfs", "disableAzureStackCloud": true, "aadClientId": c.Principal, "aadClientSecret": "secret", "subscriptionId": t.Subscription,
 		"useInstanceMetadata": false,
 	}
 	for name, value := range c.Settings {
 		settings[name] = value
 	}
-	environment := map[string]any{
-		"name": "AzureStackCloud", "managementPortalURL": t.Endpoint, "publishSettingsURL": t.Endpoint, "serviceManagementEndpoint": t.Endpoint, "resourceManagerEndpoint": t.Endpoint + "/",
-		"activeDirectoryEndpoint": t.Authority + "/", "galleryEndpoint": t.Endpoint, "keyVaultEndpoint": t.Endpoint, "graphEndpoint": t.Endpoint, "storageEndpointSuffix": "core.example",
-		"tokenAudience": "https://management.azure.com/", "resourceIdentifiers": map[string]any{"graph": t.Endpoint, "keyVault": t.Endpoint},
-	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return err
 	}
-	for name, content := range map[string]any{"azure.json": settings, "environment.json": environment} {
+	for name, content := range map[string]any{"azure.json": settings, "environment.json": t.Description()} {
 		raw, err := json.MarshalIndent(content, "", "  ")
 		if err != nil {
 			return err

@@ -139,7 +139,19 @@ func checkPublicIP(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Er
 	return nil
 }
 
+// publicZone is the zone of the public cloud that regions' addresses are named in.
+const publicZone = ".cloudapp.azure.com"
+
+// nameAddress gives an address with a label its name: that label in its region's zone (armnetwork, PublicIPAddressDNSSettings.Fqdn; the zone as in
+// learn.microsoft.com "Public IP addresses", DNS name label).
+func nameAddress(body map[string]any) {
+	if label := arm.Text(body, "properties", "dnsSettings", "domainNameLabel"); label != "" {
+		arm.Object(arm.Object(body, "properties"), "dnsSettings")["fqdn"] = strings.ToLower(label) + "." + arm.Location(arm.Text(body, "location")) + publicZone
+	}
+}
+
 func fillPublicIP(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	nameAddress(body)
 	p := arm.Object(body, "properties")
 	if p["ipAddress"] == nil {
 		p["ipAddress"] = arm.At(old, "properties", "ipAddress")
