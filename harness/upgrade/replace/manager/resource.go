@@ -1,0 +1,159 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+)
+
+// The types that a machine is made of, and the api-versions in which they are called for.
+const (
+	VirtualMachines   = "Microsoft.Compute/virtualMachines"
+	Disks             = "Microsoft.Compute/disks"
+	NetworkInterfaces = "Microsoft.Network/networkInterfaces"
+
+	versionVM      = "2024-07-01"
+	versionDisk    = "2024-03-02"
+	versionNetwork = "2024-05-01"
+)
+
+func versionOf(id string) string {
+	switch low := strings.ToLower(id); {
+	case strings.Contains(low, "/microsoft.compute/disks/"):
+		return versionDisk
+	case strings.Contains(low, "/microsoft.network/"):
+		return versionNetwork
+	default:
+		return versionVM
+	}
+}
+
+// The states of a resource that are over.
+const (
+	Succeeded = "Succeeded"
+	Failed    = "Failed"
+	Canceled  = "Canceled"
+	Deleting  = "Deleting"
+)
+
+// Reference names another resource.
+type Reference struct {
+	ID string `json:"id"`
+}
+
+// DataDisk is one of a machine's, beside its system's.
+type DataDisk struct {
+	LUN         int       `json:"lun"`
+	Name        string    `json:"name"`
+	ManagedDisk Reference `json:"managedDisk"`
+}
+
+// VM is a virtual machine as far as its replacement asks.
+type VM struct {
+	ID, Name, Location string
+	Tags               map[string]string
+	Properties         struct {
+		State           string `json:"provisioningState"`
+		VMID            string `json:"vmId"`
+		TimeCreated     string `json:"timeCreated"`
+		HardwareProfile struct {
+			VMSize string `json:"vmSize"`
+		} `json:"hardwareProfile"`
+		AvailabilitySet Reference `json:"availabilitySet"`
+		NetworkProfile  struct {
+			NetworkInterfaces []Reference `json:"networkInterfaces"`
+		} `json:"networkProfile"`
+		StorageProfile struct {
+			OSDisk struct {
+				Name        string    `json:"name"`
+				ManagedDisk Reference `json:"managedDisk"`
+			} `json:"osDisk"`
+			DataDisks []DataDisk `json:"dataDisks"`
+		} `json:"storageProfile"`
+	} `json:"properties"`
+}
+
+// Made tells a machine from another of its name: when and as what it was made.
+func (v *VM) Made() string { return v.Properties.VMID + " " + v.Properties.TimeCreated }
+
+// OSDisk is the id of the system's disk; empty: it is no managed one.
+func (v *VM) OSDisk() string { return v.Properties.StorageProfile.OSDisk.ManagedDisk.ID }
+
+// Interfaces are the ids of its network interfaces.
+func (v *VM) Interfaces() []string {
+	var out []string
+	for _, r := range v.Properties.NetworkProfile.NetworkInterfaces {
+		out = append(out, r.ID)
+	}
+	return out
+}
+
+// Interface is a network interface as far as its replacement asks.
+type Interface struct {
+	ID, Name   string
+	Properties struct {
+		IPConfigurations []struct {
+			Properties struct {
+				PrivateIPAddress string    `json:"privateIPAddress"`
+				Subnet           Reference `json:"subnet"`
+			} `json:"properties"`
+		} `json:"ipConfigurations"`
+	} `json:"properties"`
+}
+
+// Disk is a managed disk as far as a replacement asks.
+type Disk struct {
+	ID, Name  string
+	ManagedBy string
+}
+
+// VM reads a machine; nil: there is none.
+func (c *Client) VM(ctx context.Context, name string) (*VM, error) {
+	var v VM
+	return read(ctx, c, c.ID(VirtualMachines, name), &v)
+}
+
+// Interface reads a network interface; nil: there is none.
+func (c *Client) Interface(ctx context.Context, id string) (*Interface, error) {
+	var n Interface
+	return read(ctx, c, id, &n)
+}
+
+// Disk reads a disk; nil: there is none.
+func (c *Client) Disk(ctx context.Context, id string) (*Disk, error) {
+	var d Disk
+	return read(ctx, c, id, &d)
+}
+
+func read[T any](ctx context.Context, c *Client, id string, into *T) (*T, error) {
+	got, err := c.resources.GetByID(ctx, id, versionOf(id), nil)
+	if missing(err) {
+		return nil, nil //nolint:nilnil // as the contract says: there is none
+	}
+	if err != nil {
+		return nil, wrong("read "+Short(id), err)
+	}
+	raw, err := json.Marshal(got.GenericResource)
+	if err == nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", Short(id), err)
+	}
+	return into, nil
+}
+
+// Delete takes a resource away and returns when it is gone; there being none is fine.
+func (c *Client) Delete(ctx context.Context, id string) error {
+	poller, err := c.resources.BeginDeleteByID(ctx, id, versionOf(id), nil)
+	if err == nil {
+		_, err = poller.PollUntilDone(ctx, &runtime.PollUntilDoneOptions{Frequency: c.every})
+	}
+	if missing(err) {
+		return nil
+	}
+	return wrong("delete "+Short(id), err)
+}
