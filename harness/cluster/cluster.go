@@ -141,6 +141,13 @@ type Act struct {
 	For      time.Duration // how long it holds
 }
 
+// Host is a cluster whose machines can reach a program of this host.
+type Host interface {
+	// Listen opens a TCP listener at an address, of a free port, that the machines and their pods reach and this host's network does not; what connects there
+	// comes to this process. It ends when it is closed, or with either.
+	Listen(ctx context.Context) (net.Listener, error)
+}
+
 // Metered is a cluster that tells what it takes of this host.
 type Metered interface {
 	Usage(ctx context.Context) (Usage, error)

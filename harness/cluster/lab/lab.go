@@ -41,6 +41,7 @@ var (
 	_ cluster.Cluster = (*Lab)(nil)
 	_ cluster.Scaler  = (*Lab)(nil)
 	_ cluster.Metered = (*Lab)(nil)
+	_ cluster.Host    = (*Lab)(nil)
 )
 
 func newLab(p *Provider, dir string, cfg labinit.Config, o *owned) *Lab {
@@ -185,6 +186,15 @@ func (c *Lab) Release(context.Context) error {
 // Dial connects from the lab's own network namespace, where the balancer is.
 func (c *Lab) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return control.DialThrough(ctx, filepath.Join(c.dir, labinit.SocketFile), network, addr)
+}
+
+// Listen listens in the lab's own network namespace, at its gateway.
+func (c *Lab) Listen(ctx context.Context) (net.Listener, error) {
+	l, err := control.ListenThrough(ctx, filepath.Join(c.dir, labinit.SocketFile))
+	if err != nil {
+		return nil, fmt.Errorf("lab %s: %w", c.topology.Name, err)
+	}
+	return l, nil
 }
 
 // Usage is what the lab's processes take.

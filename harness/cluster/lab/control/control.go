@@ -340,6 +340,43 @@ func DialThrough(ctx context.Context, socket, network, addr string) (net.Conn, e
 	return FileConn(files)
 }
 
+// Listen makes a handler that listens for TCP where it runs and passes the listener on: who is asked for it accepts what comes there.
+func Listen(addr string) Handler {
+	return func(ctx context.Context, _ *Request) (any, []*os.File, error) {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, nil, fmt.Errorf("listen: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		tcp, ok := l.(*net.TCPListener)
+		if !ok {
+			return nil, nil, fmt.Errorf("listen: %T cannot be passed on", l)
+		}
+		f, err := tcp.File()
+		if err != nil {
+			return nil, nil, fmt.Errorf("listen: %w", err)
+		}
+		return nil, []*os.File{f}, nil
+	}
+}
+
+// ListenThrough listens where the process behind the socket is.
+func ListenThrough(ctx context.Context, socket string) (net.Listener, error) {
+	files, err := Call(ctx, socket, "listen", struct{}{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(files)
+	if len(files) != 1 {
+		return nil, fmt.Errorf("control: %d files came instead of a listener", len(files))
+	}
+	l, err := net.FileListener(files[0])
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	return l, nil
+}
+
 // Connect only connects: it tells whether somebody serves the socket.
 func Connect(socket string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // a local connect that takes no time

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 func serve(t *testing.T, handlers map[string]Handler) string {
@@ -108,6 +110,44 @@ func TestDialThroughGivesARealConnection(t *testing.T) {
 	}
 	if raw, err := io.ReadAll(conn); err != nil || string(raw) != "hello" {
 		t.Fatalf("%q, %v", raw, err)
+	}
+}
+
+func TestListenThroughGivesAListenerThatServes(t *testing.T) {
+	sock := serve(t, map[string]Handler{"listen": Listen("127.0.0.1:0"), "nowhere": Listen("192.0.2.1:0")})
+	l, err := ListenThrough(t.Context(), sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			_, _ = io.WriteString(conn, "served here")
+			_ = conn.Close()
+		}
+	}()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); string(got) != "served here" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	err = cluster.Await(t.Context(), "nobody to listen there", cluster.Wait{For: 10 * time.Second}, func(ctx context.Context) error { // who passed it on lets go of it a moment later
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return nil //nolint:nilerr // as it should be
+		}
+		return errors.Join(errors.New("somebody listens"), conn.Close())
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := Call(t.Context(), sock, "nowhere", nil, nil); err == nil || !strings.Contains(err.Error(), "listen") {
+		t.Errorf("an address of nobody: %v", err)
 	}
 }
 

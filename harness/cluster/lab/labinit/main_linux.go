@@ -192,6 +192,7 @@ func handlers(s *switchboard, done chan<- struct{}) map[string]control.Handler {
 		"shaped":       control.Simple(func(_ context.Context, p UnshapeParams) (any, error) { return s.shapedPackets(p) }),
 		"add":          control.Simple(func(ctx context.Context, spec cluster.MachineSpec) (any, error) { return nil, s.add(ctx, spec) }),
 		"dial":         control.Dial,
+		"listen":       control.Listen(net.JoinHostPort(Gateway, "0")),
 		"usage": func(context.Context, *control.Request) (any, []*os.File, error) {
 			return usage(), nil, nil
 		},
