@@ -54,8 +54,8 @@ func machineOf(size string, zones ...string) map[string]any {
 }
 
 // deploymentOf makes an availability set and a machine.
-func deploymentOf(size string) map[string]any {
-	vm := machineOf(size)
+func deploymentOf() map[string]any {
+	vm := machineOf("Standard_D2s_v3")
 	vm["type"], vm["name"], vm["apiVersion"] = machineType, "new", "2024-03-01"
 	return map[string]any{"properties": map[string]any{"mode": "Incremental", "template": map[string]any{
 		"$schema": "https://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0",
@@ -121,7 +121,7 @@ func bites() map[string]faultBite {
 			return other == http.StatusOK && another == http.StatusOK && poll(http.MethodDelete, second) == http.StatusTooManyRequests
 		}},
 		"a resource of a deployment, by its name": {Fault{Kind: FaultFail, Resource: "virtualMachines/n?w"}, func(ctx context.Context, c *Client, twin *Twin) bool {
-			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "DeploymentFailed" && get(ctx, c, "resourceGroups/g/providers/Microsoft.Compute/availabilitySets/a") == http.StatusOK
+			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf()) == "DeploymentFailed" && get(ctx, c, "resourceGroups/g/providers/Microsoft.Compute/availabilitySets/a") == http.StatusOK
 		}},
 		"an error": {Fault{Kind: FaultError, Status: http.StatusBadGateway}, func(ctx context.Context, c *Client, _ *Twin) bool {
 			return get(ctx, c, vmPath) == http.StatusBadGateway
@@ -169,13 +169,13 @@ func bites() map[string]faultBite {
 			return endOf(ctx, c, twin, http.MethodPut, vnet, space) == "" && get(ctx, c, vnet+"/subnets") == http.StatusNotFound
 		}},
 		"a deployment that fails though all of it was made": {Fault{Kind: FaultFail, Operations: []string{"CREATE Microsoft.Resources/deployments"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
-			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "InternalExecutionError" && get(ctx, c, "resourceGroups/g/providers/Microsoft.Compute/availabilitySets/a") == http.StatusOK
+			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf()) == "InternalExecutionError" && get(ctx, c, "resourceGroups/g/providers/Microsoft.Compute/availabilitySets/a") == http.StatusOK
 		}},
 		"a resource of a deployment that fails": {Fault{Kind: FaultFail, Operations: []string{"CREATE Microsoft.Compute/virtualMachines"}}, func(ctx context.Context, c *Client, twin *Twin) bool {
-			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3")) == "DeploymentFailed"
+			return endOf(ctx, c, twin, http.MethodPut, deploymentPath, deploymentOf()) == "DeploymentFailed"
 		}},
 		"a resource of a deployment that is refused": {Fault{Kind: FaultQuota}, func(ctx context.Context, c *Client, _ *Twin) bool {
-			return codeOf(c.Do(ctx, http.MethodPut, deploymentPath, deploymentOf("Standard_D2s_v3"), nil)) == "InvalidTemplateDeployment"
+			return codeOf(c.Do(ctx, http.MethodPut, deploymentPath, deploymentOf(), nil)) == "InvalidTemplateDeployment"
 		}},
 		"no room for a machine": {Fault{Kind: FaultAllocation}, func(ctx context.Context, c *Client, twin *Twin) bool {
 			return endOf(ctx, c, twin, http.MethodPut, newPath, machineOf("Standard_D2s_v3")) == "AllocationFailed"

@@ -25,10 +25,11 @@ type Listen struct {
 	CAOut     string // file for the certificate authority's certificate; empty: none is written
 	CACert    string // an authority to use instead of an own one
 	CAKey     string
-	CloudOut  string // file that describes the twin as a cloud, for AZURE_ENVIRONMENT_FILEPATH; empty: none is written
-	ReadyFile string // appears when the twin answers
-	AnyHost   bool   // allows an address beyond the loopback
-	Proxy     string // host:port of the forward proxy; empty: a free port beside the gateway
+	CloudOut  string       // file that describes the twin as a cloud, for AZURE_ENVIRONMENT_FILEPATH; empty: none is written
+	ReadyFile string       // appears when the twin answers
+	AnyHost   bool         // allows an address beyond the loopback
+	Proxy     string       // host:port of the forward proxy; empty: a free port beside the gateway
+	Also      net.Listener // where the gateway is served as well, for who cannot reach the address; the server closes it. nil: nowhere
 }
 
 // authority is the one that was given, or a new one.
@@ -78,7 +79,7 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{CA: a.pem, failed: make(chan error, 4)}
+	s := &Server{CA: a.pem, failed: make(chan error, 5)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -98,12 +99,17 @@ func (t *Twin) Serve(ctx context.Context, l Listen) (_ *Server, err error) {
 		return nil, errors.Join(err, gateway.Close(), imds.Close())
 	}
 	var connections atomic.Int64
-	s.start(gateway, &http.Server{
-		Handler: t, TLSConfig: a.config(),
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, connectionKey{}, &connection{int(connections.Add(1))})
-		},
-	})
+	for _, from := range []net.Listener{gateway, l.Also} {
+		if from == nil {
+			continue
+		}
+		s.start(from, &http.Server{
+			Handler: t, TLSConfig: a.config(),
+			ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+				return context.WithValue(ctx, connectionKey{}, &connection{int(connections.Add(1))})
+			},
+		})
+	}
 	s.start(imds, &http.Server{Handler: t.metadata()})
 	front, err := s.startProxy(ctx, l, gateway.Addr().String(), imds.Addr().String())
 	if err != nil {
@@ -159,6 +165,12 @@ func (r Ready) Environment() []string {
 		env = append(env, "SSL_CERT_FILE="+r.CA, "REQUESTS_CA_BUNDLE="+r.CA, "NODE_EXTRA_CA_CERTS="+r.CA)
 	}
 	return env
+}
+
+// At is the same twin for a client that reaches it at another address of the gateway, and nothing else of it: what is beside the gateway is left out.
+func (r Ready) At(address string) Ready {
+	endpoint := "https://" + address
+	return Ready{Endpoint: endpoint, Authority: endpoint, Tenant: r.Tenant, Subscription: r.Subscription, PID: r.PID}
 }
 
 // settleEvery is how exactly operations end that have an effect outside the twin.

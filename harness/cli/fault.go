@@ -69,7 +69,7 @@ func faultInject(o *options) *cobra.Command {
 func completeFault(args []string) (words []string, _ cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		for _, k := range fault.List() {
-			if !k.Latent {
+			if !k.Latent && !k.OfTwin {
 				words = append(words, k.Name+"\t"+k.About)
 			}
 		}

@@ -281,7 +281,7 @@ func scenariosCommand(_ *options) *cobra.Command {
 			for _, r := range fault.Roles() {
 				printf(out, "%s\t%s\n", r, r.About)
 			}
-			printf(out, "\nFAULT OF THE TWIN\tABOUT (spec.arm.faults, or drydock arm fault inject)\n")
+			printf(out, "\nFAULT OF THE TWIN\tABOUT (arm: {kind: …} beside a cluster, spec.arm.faults, or drydock arm fault inject)\n")
 			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
 				printf(out, "%s\t%s\n", k, azure.FaultKinds()[k])
 			}

@@ -176,6 +176,9 @@ func (h *Hand) Plan(f Fault, seed int64, expect string) (fault.Spec, error) {
 	if spec.Latent() {
 		return spec, cluster.Usagef("%s shows only in what an upgrade does: place it in a scenario, with `at:`", spec.Kind)
 	}
+	if spec.OfTwin() {
+		return spec, cluster.Usagef("%s: a twin that `drydock arm serve` runs takes faults by `drydock arm fault inject`", spec.Kind)
+	}
 	if lacks := spec.Lacking(h.cluster.Lacks()); lacks != "" {
 		return spec, cluster.Usagef("%s cannot be done here: %s", spec.Kind, lacks)
 	}

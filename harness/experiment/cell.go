@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
@@ -39,6 +40,8 @@ type cellRun struct {
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
+	beside   *workers.Beside      // the twin beside the cluster; nil: none
+	arming   []health.ARMResource // its documents when it began
 }
 
 var _ actions = (*cellRun)(nil)
@@ -157,7 +160,11 @@ func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
 }
 
 func (c *cellRun) env() *fault.Env {
-	return &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members, Client: c.target.Client, Held: &c.held}
+	e := &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members, Client: c.target.Client, Held: &c.held}
+	if c.beside != nil {
+		e.Twin, e.TwinWall = c.beside.Twin, c.beside.Wall
+	}
+	return e
 }
 
 // guard is the fault's guard once it was begun; nil before.

@@ -130,6 +130,7 @@ func (c *cellRun) drive(ctx context.Context, it *item, k *kill) error {
 		return fmt.Errorf("driver: %w", err)
 	}
 	cmd := c.options.Drydock(ctx, append(args, "--name", c.topology().Name, "--spec", specFile, "--of-run", "--out", dir)...)
+	cmd.Env = append(cmd.Environ(), c.twinEnv()...)
 	out, err := os.OpenFile(filepath.Join(dir, "output.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("driver: %w", err)

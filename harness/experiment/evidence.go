@@ -181,6 +181,10 @@ func (e *Evidence) Judge() *plan.Result {
 	if len(r.Remedies) > 0 {
 		builtin = append(builtin, health.Remedied)
 	}
+	if r.ARM != nil {
+		builtin = append(builtin, health.ARMResidue)
+	}
+	res.ARMCalls, res.Tables = health.ARMCalls(r), append(res.Tables, health.ARMTables(r)...)
 	for _, name := range builtin {
 		if asked(name) {
 			continue

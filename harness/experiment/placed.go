@@ -253,13 +253,16 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 	hold := &plan.Step{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)}
 	recoverStep := &plan.Step{Name: "recover", Run: at(a.recover, c), Cleanup: true}
 	recovered := &plan.Step{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true}
-	both := func(name string, children ...*plan.Step) *plan.Step {
-		return &plan.Step{Name: name, Parallel: true, Children: children}
+	both := func(children ...*plan.Step) *plan.Step {
+		return &plan.Step{Name: "meanwhile", Parallel: true, Children: children}
 	}
 	var children []*plan.Step
 	switch {
-	case c.spec.Latent():
-		children = []*plan.Step{inject, both("meanwhile", s, effect), recoverStep, recovered}
+	case c.spec.Latent(), c.spec.OfTwin() && c.until:
+		children = []*plan.Step{inject, both(s, effect), recoverStep, recovered}
+	case c.spec.OfTwin() && c.when == nil: // it shows in the calls that the step makes, and holds from then on
+		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
+		children = []*plan.Step{inject, both(s, &plan.Step{Name: "the fault", Children: []*plan.Step{effect, hold, recoverStep, see}}), recovered}
 	case c.until:
 		children = []*plan.Step{inject, effect, s, recoverStep, recovered}
 	case c.when != nil:
@@ -267,12 +270,12 @@ func around(s *plan.Step, c *choice, a actions) *plan.Step {
 		fault := &plan.Step{Name: "the fault", Children: append(c.waits(a), inject, effect, hold, recoverStep, see)}
 		c.over = make(chan struct{})
 		step := &plan.Step{Name: "the step", Children: []*plan.Step{s, {Name: "inject nothing any more", Run: at(a.stepEnded, c), Cleanup: true}}}
-		children = []*plan.Step{both("meanwhile", step, fault), recovered}
+		children = []*plan.Step{both(step, fault), recovered}
 	default:
 		// The step may go on for minutes after the fault is over, which excuses nothing any more.
 		see := &plan.Step{Name: "see it recovered", Run: at(a.seeRecovered, c)}
 		ending := &plan.Step{Name: "the fault", Children: []*plan.Step{hold, recoverStep, see}}
-		children = []*plan.Step{inject, effect, both("meanwhile", s, ending), recovered}
+		children = []*plan.Step{inject, effect, both(s, ending), recovered}
 	}
 	about := c.spec.Describe()
 	if c.until {

@@ -212,6 +212,8 @@ func (s *Scenario) plan(cells []Cell, seed int64) (*plan.Plan, error) {
 // actions are what the steps of a cell do; the plan for printing has inert ones.
 type actions interface {
 	up(ctx context.Context) error
+	twin(ctx context.Context) error
+	endTwin(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
 	event(ctx context.Context, c *choice) error
@@ -233,17 +235,14 @@ type actions interface {
 // steps is the outline of a run.
 func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	begin, end := o.ends()
-	out := []*plan.Step{
-		{Name: begin, About: o.cell.leftOut(), Run: a.up},
-		{Name: o.begins(s), Run: a.load},
-	}
+	beginTwin, endTwin := s.twinSteps(a)
+	out := append([]*plan.Step{{Name: begin, About: o.cell.leftOut(), Run: a.up}}, beginTwin...)
+	out = append(out, &plan.Step{Name: o.begins(s), Run: a.load})
 	for i := range o.items {
 		out = append(out, o.itemStep(&o.items[i], a))
 	}
-	return append(out,
-		&plan.Step{Name: "let it settle, stop the load, look once more", Run: a.settle, Cleanup: true},
-		&plan.Step{Name: end, Run: a.down, Cleanup: true},
-	)
+	out = append(out, &plan.Step{Name: "let it settle, stop the load, look once more", Run: a.settle, Cleanup: true})
+	return append(append(out, endTwin...), &plan.Step{Name: end, Run: a.down, Cleanup: true})
 }
 
 func (o *outline) itemStep(it *item, a actions) *plan.Step {
@@ -267,6 +266,8 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 type inert struct{}
 
 func (*inert) up(context.Context) error                     { return nil }
+func (*inert) twin(context.Context) error                   { return nil }
+func (*inert) endTwin(context.Context) error                { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
 func (*inert) event(context.Context, *choice) error         { return nil }

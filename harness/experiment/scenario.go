@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
@@ -47,6 +48,8 @@ type Spec struct {
 	Exhibit *Exhibit `yaml:"exhibit"`
 	// ARM takes the place of a cluster: cloud providers against the twin of Azure Resource Manager.
 	ARM *subject.ARM `yaml:"arm"`
+	// Twin is a twin of Azure Resource Manager beside the cluster, whose machines are its virtual machines; nil: none.
+	Twin *workers.Spec `yaml:"twin"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload load.WorkloadSpec `yaml:"workload"`
 	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
@@ -158,7 +161,9 @@ func explain(err error) string {
 		{"subject.ARM", subject.Fields},
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
-		{"experiment.Spec", "cluster, exhibit, arm, workload, matrix, steps, always, finally, notTested"},
+		{"experiment.Spec", "cluster, exhibit, arm, twin, workload, matrix, steps, always, finally, notTested"},
+		{"workers.Spec", workers.Fields},
+		{"workers.CoTenant", workers.CoTenantFields},
 		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, remedy, killDriver, workload, expect, says"},
@@ -169,7 +174,7 @@ func explain(err error) string {
 		{"remedy.Spec", remedy.Spec{}.Fields()},
 		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
 		{"load.Existing", "namespace, service, path"},
-		{"health.Params", "maxGap, maxErrors, members, version, of"},
+		{"health.Params", "maxGap, maxErrors, members, version, of, principal, max, window"},
 	} {
 		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
 	}
@@ -210,8 +215,8 @@ func (m Metadata) Label() string { return strings.TrimPrefix(m.Name, museum) }
 
 func (s *Scenario) validate() error {
 	if s.Spec.ARM != nil {
-		if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
-			return errors.New("spec.arm takes no cluster, exhibit, steps or checks beside it: its subjects say what is expected")
+		if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || s.Spec.Twin != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
+			return errors.New("spec.arm takes no cluster, exhibit, twin, steps or checks beside it: its subjects say what is expected")
 		}
 		if err := s.Spec.ARM.Validate(); err != nil {
 			return fmt.Errorf("spec.arm: %w", err)
@@ -239,6 +244,9 @@ func (s *Scenario) validate() error {
 	}
 	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
 		return errors.New("spec.cluster: excludeDisruption: a cluster with etcd: only has no nodes to label")
+	}
+	if err := s.validateTwin(); err != nil {
+		return err
 	}
 	if err := s.validateWorkload(); err != nil {
 		return fmt.Errorf("spec.workload: %w", err)

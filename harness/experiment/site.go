@@ -38,6 +38,9 @@ func (s *Scenario) sited(ctx context.Context, o Options) ([]Cell, error) {
 			return nil, err
 		}
 		t.Named, cells[i].Lacks = offer.Machines, offer.Lacks
+		if err := s.twinnable(cells[i]); err != nil {
+			return nil, err
+		}
 	}
 	return cells, nil
 }
@@ -75,7 +78,8 @@ func (s *Scenario) on(ctx context.Context, cells []Cell, o Options) ([]Cell, err
 			return nil, cluster.Usagef("spec.workload.existing: %w", err)
 		}
 	}
-	return []Cell{{Topology: have, Lacks: up.Lacks(), On: up}}, nil
+	cell := Cell{Topology: have, Lacks: up.Lacks(), On: up}
+	return []Cell{cell}, s.twinnable(cell)
 }
 
 // served looks, before anything is touched, whether the user's own workload is there.

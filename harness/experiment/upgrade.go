@@ -70,7 +70,7 @@ func (c *cellRun) arm(ctx context.Context) error {
 	}
 	for _, u := range c.outline.upgrades {
 		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
-		u.Env = append([]string{"KUBECONFIG=" + kubeconfig}, c.options.Env...)
+		u.Env = slices.Concat([]string{"KUBECONFIG=" + kubeconfig}, c.twinEnv(), c.options.Env)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
@@ -24,6 +25,9 @@ type Env struct {
 	Members *etcd.Watcher
 	Client  kubernetes.Interface // the run's own, whose connections roles are about; nil: one is made
 	Held    *Held                // by all faults of the run; nil: there is one at a time
+	// Twin is that of Azure Resource Manager beside the cluster, and TwinWall turns its times into the wall's; nil: there is none.
+	Twin     *azure.Twin
+	TwinWall func(t time.Time) time.Time
 
 	besides []string          // machines that only other faults hold: they are no control, and their state is not this fault's
 	taken   map[string]string // those of them that this one cannot be done to as well, and why
@@ -52,6 +56,9 @@ func (e *Env) recoversWithin() time.Duration {
 // effectiveWithin is how long a fault's effect may take to be seen. What is done in a machine whose processor a program imitates takes several times as
 // long.
 func (e *Env) effectiveWithin(g *Guard) time.Duration {
+	if g.Null && g.Spec.OfTwin() { // nobody's call will come to meet it
+		return redWithin
+	}
 	const slowly = 3 * time.Minute
 	if !g.Null && e != nil && e.Cluster != nil && e.Cluster.Topology().VMWorkers > 0 {
 		return max(g.within, slowly)
@@ -90,6 +97,9 @@ type Kind struct {
 	Once bool
 	// OfCluster: it is done to the cluster as a whole, which is its only target, and to no machine.
 	OfCluster bool
+	// OfTwin: it is done to the twin of Azure Resource Manager beside the cluster, and shows when somebody calls that: what comes next goes on while its
+	// effect is awaited.
+	OfTwin bool
 	// StopsWrites: while it holds nobody can write to etcd, whomever he asks.
 	StopsWrites bool
 	// Silent: what is sent meanwhile is lost without a word, and the kernels of both ends try again ever more seldom.
@@ -203,6 +213,10 @@ func List() []Kind {
 			Name: "clockSkew", About: "a machine's clock is ahead of the others' by so much, or behind with a minus: by, 1m to 24h", Touches: []string{observe.Kubelet},
 			Needs: needs(cluster.CanSetClock), Takes: []string{"by"}, Samples: []Params{{By: 10 * time.Minute}, {By: -10 * time.Minute}}, Valid: validSkew,
 			On: cluster.Topology.KubernetesMachines, Fits: fitsSkew, New: func(s Spec) Fault { return &clockSkew{by: s.By} },
+		},
+		{
+			Name: OnTwin, About: "the twin of Azure Resource Manager beside the cluster has a fault of a kind: what `drydock arm fault inject` knows, in its words", OfCluster: true, OfTwin: true, Needs: needs(cluster.CanScale), Touches: []string{"Azure Resource Manager"},
+			Takes: armFields(), Valid: func(p Params) error { return p.ofTwin().Check() }, New: func(s Spec) Fault { return &onTwin{asked: s.ofTwin()} },
 		},
 	}, linkKinds(), serviceKinds())
 }

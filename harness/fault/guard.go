@@ -67,7 +67,7 @@ func NewGuard(s Spec, id string, j *plan.Journal) (*Guard, error) {
 
 func newGuard(s Spec, id string, j *plan.Journal, f Fault) *Guard {
 	within := effectiveWithin
-	if s.Latent() {
+	if s.Latent() || s.OfTwin() {
 		within = latentWithin
 	}
 	return &Guard{Spec: s, ID: id, Journal: j, fault: f, within: within, state: Planned, receipt: plan.Receipt{

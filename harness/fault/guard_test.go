@@ -248,10 +248,18 @@ func TestSpecTargets(t *testing.T) {
 // TestFieldsAreAll: what a scenario is told is known is what there is, and every kind takes of these.
 func TestFieldsAreAll(t *testing.T) {
 	var tags []string
-	for i := range reflect.TypeFor[Params]().NumField() {
-		tags = append(tags, reflect.TypeFor[Params]().Field(i).Tag.Get("yaml"))
+	var read func(of reflect.Type)
+	read = func(of reflect.Type) {
+		for i := range of.NumField() {
+			if tag := of.Field(i).Tag.Get("yaml"); tag != ",inline" {
+				tags = append(tags, tag)
+				continue
+			}
+			read(of.Field(i).Type)
+		}
 	}
-	if !slices.Equal(tags, Params{}.Fields()) {
+	read(reflect.TypeFor[Params]())
+	if !slices.Equal(slices.Sorted(slices.Values(tags)), slices.Sorted(slices.Values(Params{}.Fields()))) {
 		t.Errorf("fields %v, tags %v", Params{}.Fields(), tags)
 	}
 	for _, k := range List() {

@@ -24,11 +24,13 @@ type Params struct {
 	Rate    Rate          `json:"rate,omitempty"    yaml:"rate"`    // of what gets through
 	Ring    bool          `json:"ring,omitempty"    yaml:"ring"`    // each of its machines reaches its neighbours only
 	By      time.Duration `json:"by,omitempty"      yaml:"by"`      // by which a clock is ahead; less than 0: behind
+	ARM     ARM           `json:"arm,omitzero"      yaml:",inline"` // of a fault of the twin
 }
 
 // Fields lists them as a scenario names them.
 func (Params) Fields() []string {
-	return []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "by"}
+	own := []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "by"}
+	return append(own, slices.DeleteFunc(armFields(), func(f string) bool { return slices.Contains(own, f) })...)
 }
 
 // given are the names of those that are not zero.
@@ -40,6 +42,10 @@ func (p Params) given() []string {
 	}
 	if err != nil {
 		return []string{err.Error()} // which no kind takes
+	}
+	if ofTwin, ok := set["arm"].(map[string]any); ok {
+		delete(set, "arm")
+		maps.Copy(set, ofTwin)
 	}
 	return slices.Sorted(maps.Keys(set))
 }

@@ -31,6 +31,12 @@ func (s Spec) Latent() bool {
 	return err == nil && k.Latent
 }
 
+// OfTwin reports whether it is done to the twin of Azure Resource Manager beside the cluster.
+func (s Spec) OfTwin() bool {
+	k, err := Find(s.Kind)
+	return err == nil && k.OfTwin
+}
+
 // StopsWrites reports whether nobody can write to etcd while the fault holds.
 func (s Spec) StopsWrites() bool {
 	k, err := Find(s.Kind)
@@ -150,6 +156,9 @@ func (s Spec) Describe() string { return s.describe("for " + s.For.String()) }
 func (s Spec) DescribeUntil(end string) string { return s.describe("until " + end) }
 
 func (s Spec) describe(held string) string {
+	if s.OfTwin() {
+		return OnTwin + " " + s.ofTwin().Describe() + " " + held
+	}
 	on := s.Target
 	switch s.Target {
 	case Follower:

@@ -15,7 +15,10 @@ type Params struct {
 	MaxErrors float64       `yaml:"maxErrors"` // per cent: of the tries, or of the time beside the longest gap
 	Members   int           `yaml:"members"`
 	Version   string        `yaml:"version"`
-	Of        string        `yaml:"of"` // versions: control-plane leaves the workers' kubelets out
+	Of        string        `yaml:"of"`        // versions: control-plane leaves the workers' kubelets out
+	Principal string        `yaml:"principal"` // of calls to Azure Resource Manager; empty: everybody
+	Max       float64       `yaml:"max"`       // calls sent for one that passed
+	Window    time.Duration `yaml:"window"`    // the last part of the run; 0: all of it
 }
 
 // Fits refuses, with a UsageError, what a check cannot be made by: bounds that nothing or everything keeps, and parameters it has no use for, which
@@ -30,6 +33,10 @@ func (p Params) Fits(check string) error {
 		return cluster.Usagef("%s: members is %d; it cannot be negative", check, p.Members)
 	case p.Of != "" && p.Of != "control-plane":
 		return cluster.Usagef("%s: of is %q; known: control-plane", check, p.Of)
+	case p.Max < 0 || p.Max > 0 && p.Max < 1:
+		return cluster.Usagef("%s: max is %g; one call is the least that can be sent for one that passes", check, p.Max)
+	case p.Window < 0:
+		return cluster.Usagef("%s: window is %s; it cannot be negative", check, p.Window)
 	}
 	gaps := []string{"etcdQuorum", "requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue", "leadersMove", "etcdLeaderMoves"}
 	errors := []string{"requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue"}
@@ -40,6 +47,7 @@ func (p Params) Fits(check string) error {
 	}{
 		{"maxGap", p.MaxGap != 0, gaps}, {"maxErrors", p.MaxErrors != 0, errors}, {"members", p.Members != 0, []string{"etcdHealthy"}},
 		{"version", p.Version != "", []string{"versions"}}, {"of", p.Of != "", []string{"versions"}},
+		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled"}}, {"max", p.Max != 0, []string{"armAmplification"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
 	} {
 		if f.given && !slices.Contains(f.checks, check) {
 			return cluster.Usagef("%s takes no %s; the checks that do: %s", check, f.name, strings.Join(f.checks, ", "))
@@ -98,6 +106,10 @@ func Checks() []CheckKind {
 		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy, false},
 		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual, true},
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
+		{"armAmplification", "finally", "no client of Azure Resource Manager sends more than max (1.1) calls for one that passes, those answered 429 or lost to a fault included", armAmplification, true},
+		{"armThrottled", "finally", "some of a client's calls were answered 429", armThrottled, true},
+		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
+		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
 		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre, true},
 	}
 }

@@ -46,6 +46,21 @@ type Result struct {
 	Kept            []Kept      `json:"kept,omitempty"`   // the evidence, to judge again from
 	Tables          []Table     `json:"tables,omitempty"` // what was measured, beyond the checks
 	Plots           []Plot      `json:"plots,omitempty"`
+	ARMCalls        []ARMCall   `json:"armCalls,omitempty"` // all that were made of the twin beside the cluster, in the order of time
+}
+
+// ARMCall is one call of Azure Resource Manager.
+type ARMCall struct {
+	Time      time.Time `json:"time"` // of the wall's clock
+	Principal string    `json:"principal"`
+	Operation string    `json:"operation"` // VERB type[/action]
+	Path      string    `json:"path"`
+	Status    int       `json:"status"`              // HTTP; 0: the connection was cut
+	Polled    string    `json:"polled,omitempty"`    // of a poll: the operation it asks after
+	Target    string    `json:"target,omitempty"`    // and the resource that works on
+	Throttled string    `json:"throttled,omitempty"` // the budget that had nothing left
+	Fault     string    `json:"fault,omitempty"`     // the fault that struck it
+	Seconds   float64   `json:"seconds"`
 }
 
 // Kept is a file of evidence.
@@ -278,7 +293,7 @@ func (r *Result) Merge(label string, cell *Result) {
 		r.untested(n)
 	}
 	r.Kept = append(r.Kept, cell.Kept...)
-	r.Tables, r.Plots = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...)
+	r.Tables, r.Plots, r.ARMCalls = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...), append(r.ARMCalls, cell.ARMCalls...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
 	}

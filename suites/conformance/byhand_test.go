@@ -70,7 +70,7 @@ var _ = Describe("a fault by hand whose drydock is killed", Label("tier: full"),
 			}, NodeTimeout(30*time.Minute))
 
 			for _, k := range fault.List() {
-				if k.Latent || onMembers(k) == topology.Kubernetes() && bootstrap.Provider() == provider.Names()[0] {
+				if k.Latent || k.OfTwin || onMembers(k) == topology.Kubernetes() && bootstrap.Provider() == provider.Names()[0] {
 					continue // another provider may have no clusters of etcd alone
 				}
 				if !topology.Kubernetes() && !onMembers(k) {

@@ -4,9 +4,9 @@ package workers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/netip"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +14,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"drydock.dev/drydock/harness/azure"
-	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -28,97 +26,33 @@ const VersionTag = "orchestrator"
 // one loses its power and its disk, and power actions act. An extension's verdict is whether its machine's node is Ready.
 type Pool struct {
 	Cluster cluster.Cluster
+	Files   map[string][]byte // that every machine has, by path
 	scaler  cluster.Scaler
 	client  kubernetes.Interface
 }
 
 var _ provider.Machines = (*Pool)(nil)
 
-// New needs a cluster that machines can be added to.
+// New needs a cluster that machines can be added to. To one that is etcd alone none can be: there its machines can be looked at and switched.
 func New(ctx context.Context, c cluster.Cluster) (*Pool, error) {
 	s, ok := c.(cluster.Scaler)
-	if !ok || !c.Topology().Kubernetes() {
+	if !ok {
 		return nil, cluster.Usagef("machines cannot be added to cluster %s", c.Topology().Name)
 	}
-	client, err := kubeadm.AdminClient(ctx, c)
-	return &Pool{Cluster: c, scaler: s, client: client}, err
-}
-
-// What State calls the network of the machines, as a cloud provider has to be told in its configuration. An interface is called as its machine, with
-// InterfaceSuffix behind.
-const (
-	Network         = "net"
-	Subnet          = "machines"
-	SecurityGroup   = "nsg"
-	InterfaceSuffix = "-nic"
-)
-
-// State is the cluster's machines as documents in a resource group of the cluster's name, for a twin to begin with: virtual machines, each with an interface
-// that has the machine's address, and the network these are in.
-func (m *Pool) State(subscription string) (azure.State, error) {
-	t := m.Cluster.Topology()
-	group := "/subscriptions/" + subscription + "/resourceGroups/" + t.Name
-	docs := []map[string]any{{"id": group, "name": t.Name, "type": "Microsoft.Resources/resourceGroups", "location": azure.DefaultRegion, "properties": map[string]any{"provisioningState": arm.Succeeded}}}
-	docs = append(docs, network(group, m.Cluster.Machines())...)
-	for _, machine := range m.Cluster.Machines() {
-		nic, vm := group+"/providers/Microsoft.Network/networkInterfaces/"+machine.Name()+InterfaceSuffix, group+"/providers/Microsoft.Compute/virtualMachines/"+machine.Name()
-		docs = append(docs, map[string]any{
-			"id": nic, "name": machine.Name() + InterfaceSuffix, "type": "Microsoft.Network/networkInterfaces", "location": azure.DefaultRegion, "etag": "",
-			"properties": map[string]any{
-				"provisioningState": arm.Succeeded, "virtualMachine": map[string]any{"id": vm},
-				"ipConfigurations": []any{map[string]any{
-					"id": nic + "/ipConfigurations/ipconfig", "name": "ipconfig", "type": "Microsoft.Network/networkInterfaces/ipConfigurations",
-					"properties": map[string]any{
-						"provisioningState": arm.Succeeded, "primary": true, "privateIPAddressVersion": "IPv4", "privateIPAllocationMethod": "Static", "privateIPAddress": machine.Addr().String(),
-						"subnet": map[string]any{"id": group + "/providers/Microsoft.Network/virtualNetworks/" + Network + "/subnets/" + Subnet},
-					},
-				}},
-			},
-		}, map[string]any{
-			"id": vm, "name": machine.Name(), "type": "Microsoft.Compute/virtualMachines", "location": azure.DefaultRegion,
-			"tags": map[string]any{VersionTag: "Kubernetes:" + strings.TrimPrefix(t.Version, "v"), "poolName": string(machine.Role())},
-			"properties": map[string]any{
-				"provisioningState": arm.Succeeded, "vmId": arm.Derived("vm", machine.Name()), "osProfile": map[string]any{"computerName": machine.Name()},
-				"hardwareProfile": map[string]any{"vmSize": "Standard_D2s_v3"}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": nic}}},
-				"storageProfile": map[string]any{"osDisk": map[string]any{"osType": "Linux", "name": machine.Name() + "-os", "createOption": "FromImage"}},
-			},
-		})
+	m := &Pool{Cluster: c, scaler: s}
+	if !c.Topology().Kubernetes() {
+		return m, nil
 	}
-	var s azure.State
-	for _, d := range docs {
-		raw, err := json.Marshal(d)
-		if err != nil {
-			return s, fmt.Errorf("state: %w", err)
-		}
-		s.Resources = append(s.Resources, raw)
-	}
-	return s, nil
-}
-
-// network is the one that machines are in, and the security group that a cloud provider writes its rules to.
-func network(group string, machines []cluster.Machine) []map[string]any {
-	if len(machines) == 0 {
-		return nil
-	}
-	prefix := netip.PrefixFrom(machines[0].Addr(), 16).Masked().String()
-	id := group + "/providers/Microsoft.Network/virtualNetworks/" + Network
-	subnet := map[string]any{
-		"id": id + "/subnets/" + Subnet, "name": Subnet, "type": "Microsoft.Network/virtualNetworks/subnets", "properties": map[string]any{"provisioningState": arm.Succeeded, "addressPrefix": prefix},
-	}
-	return []map[string]any{
-		{
-			"id": id, "name": Network, "type": "Microsoft.Network/virtualNetworks", "location": azure.DefaultRegion, "etag": "",
-			"properties": map[string]any{"provisioningState": arm.Succeeded, "addressSpace": map[string]any{"addressPrefixes": []any{prefix}}, "subnets": []any{subnet}},
-		},
-		{
-			"id": group + "/providers/Microsoft.Network/networkSecurityGroups/" + SecurityGroup, "name": SecurityGroup, "type": "Microsoft.Network/networkSecurityGroups", "location": azure.DefaultRegion, "etag": "",
-			"properties": map[string]any{"provisioningState": arm.Succeeded, "securityRules": []any{}},
-		},
-	}
+	var err error
+	m.client, err = kubeadm.AdminClient(ctx, c)
+	return m, err
 }
 
 // Create boots a machine and joins it.
 func (m *Pool) Create(ctx context.Context, name string, tags map[string]string) error {
+	if m.client == nil {
+		return fmt.Errorf("cluster %s is etcd alone: there is nothing that machine %s could join", m.Cluster.Topology().Name, name)
+	}
 	version := m.Cluster.Topology().Version
 	if _, v, ok := strings.Cut(tags[VersionTag], ":"); ok && v != "" {
 		version = "v" + strings.TrimPrefix(v, "v")
@@ -130,7 +64,20 @@ func (m *Pool) Create(ctx context.Context, name string, tags map[string]string) 
 	if err != nil {
 		return err
 	}
+	if err := m.furnish(ctx, machine); err != nil {
+		return err
+	}
 	return kubeadm.Join(ctx, m.Cluster, machine, version)
+}
+
+// furnish gives a machine the files that all have.
+func (m *Pool) furnish(ctx context.Context, machine cluster.Machine) error {
+	for _, path := range slices.Sorted(maps.Keys(m.Files)) {
+		if err := machine.WriteFile(ctx, path, m.Files[path], 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Delete removes a machine; its Node stays, as it does when a cloud's machine goes, until somebody deletes it.
@@ -170,6 +117,9 @@ const nodeWithin = 3 * time.Minute
 
 // Extension waits for the machine's node to be Ready: what a provisioning script's exit code says of a real one.
 func (m *Pool) Extension(ctx context.Context, machine, extension string) error {
+	if m.client == nil {
+		return fmt.Errorf("cluster %s is etcd alone: %s has no node", m.Cluster.Topology().Name, machine)
+	}
 	return cluster.Await(ctx, fmt.Sprintf("%s on %s", extension, machine), cluster.Wait{For: nodeWithin}, func(ctx context.Context) error {
 		n, err := m.client.CoreV1().Nodes().Get(ctx, machine, metav1.GetOptions{})
 		if err != nil {

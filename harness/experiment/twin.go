@@ -1,0 +1,142 @@
+package experiment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/workers"
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// TwinReadyEnv tells programs that a run starts where the ready file of the twin beside the cluster is, as it tells `drydock arm`.
+const TwinReadyEnv = "DRYDOCK_ARM_READY"
+
+// twinSteps are what a scenario with a twin beside its cluster begins, and ends, with.
+func (s *Scenario) twinSteps(a actions) (begin, end []*plan.Step) {
+	if s.Spec.Twin == nil {
+		return nil, nil
+	}
+	return []*plan.Step{{Name: "start a twin of Azure Resource Manager beside it", About: s.Spec.Twin.Describe(), Run: a.twin}},
+		[]*plan.Step{{Name: "end the twin", Run: a.endTwin, Cleanup: true}}
+}
+
+// twinnable refuses a cluster that no twin can be beside.
+func (s *Scenario) twinnable(c Cell) error {
+	if s.Spec.Twin == nil {
+		return nil
+	}
+	if why := c.Lacks.Why(cluster.CanScale); why != "" {
+		return cluster.Usagef("spec.twin: virtual machines come and go, and machines cannot here, %s", why)
+	}
+	return nil
+}
+
+// twin starts it. It serves until endTwin, after an interrupt as well.
+func (c *cellRun) twin(ctx context.Context) (err error) {
+	dir := filepath.Join(c.options.Out, "twin", c.outline.cell.Label)
+	if c.beside, err = workers.Begin(context.WithoutCancel(ctx), c.cluster, *c.scenario.Spec.Twin, dir, uint64(c.options.Seed)); err != nil {
+		return err
+	}
+	c.arming = c.besideResources()
+	return nil
+}
+
+// endTwin keeps what it has seen, and ends it.
+func (c *cellRun) endTwin(ctx context.Context) error {
+	b := c.beside
+	if b == nil {
+		return fmt.Errorf("%w: there is none", plan.ErrSkip)
+	}
+	told := &health.ARM{Policy: c.scenario.Spec.Twin.Describe(), Began: b.Began, Ended: time.Now(), Before: c.arming, After: c.besideResources(), Machines: []string{}}
+	told.Calls, told.Lost = b.Calls()
+	for _, m := range c.cluster.Machines() {
+		told.Machines = append(told.Machines, m.Name())
+	}
+	c.record.ARM = told
+	return b.End(ctx)
+}
+
+// twinEnv is what a program of the run finds the twin by.
+func (c *cellRun) twinEnv() []string {
+	if c.beside == nil {
+		return nil
+	}
+	return []string{TwinReadyEnv + "=" + c.beside.Ready}
+}
+
+// besideResources are the twin's documents, as far as checks need them.
+func (c *cellRun) besideResources() []health.ARMResource {
+	out := []health.ARMResource{}
+	for _, raw := range c.beside.Twin.State().Resources {
+		var d map[string]any
+		if json.Unmarshal(raw, &d) != nil {
+			continue // a document of the twin's own making
+		}
+		out = append(out, armResource(d))
+	}
+	return out
+}
+
+func armResource(d map[string]any) health.ARMResource {
+	r := health.ARMResource{ID: arm.Text(d, "id"), State: arm.Text(d, "properties", "provisioningState"), By: arm.Text(d, "managedBy")}
+	if by := arm.Text(d, "properties", "virtualMachine", "id"); by != "" {
+		r.By = by
+	}
+	id, ok := arm.ParseID(r.ID)
+	if !ok || !strings.EqualFold(id.Type(), "Microsoft.Compute/virtualMachines") && !strings.EqualFold(id.Type(), "Microsoft.Compute/virtualMachineScaleSets/virtualMachines") {
+		return r
+	}
+	if r.Machine = arm.Text(d, "properties", "osProfile", "computerName"); r.Machine == "" {
+		r.Machine = id.Name()
+	}
+	has := func(id string) {
+		if id != "" {
+			r.Has = append(r.Has, id)
+		}
+	}
+	for _, n := range arm.Objects(d, "properties", "networkProfile", "networkInterfaces") {
+		has(arm.Text(n, "id"))
+	}
+	has(arm.Text(d, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
+	for _, n := range arm.Objects(d, "properties", "storageProfile", "dataDisks") {
+		has(arm.Text(n, "managedDisk", "id"))
+	}
+	return r
+}
+
+// validateTwin refuses a twin that cannot be, and what is asked of one that there is not.
+func (s *Scenario) validateTwin() error {
+	if s.Spec.Twin != nil {
+		if err := s.Spec.Twin.Validate(); err != nil {
+			return fmt.Errorf("spec.twin: %w", err)
+		}
+		return nil
+	}
+	for i, st := range s.Spec.Steps {
+		kinds := []string{}
+		if st.Fault != nil {
+			kinds = append(kinds, st.Fault.Kind)
+		}
+		for _, p := range st.Faults {
+			kinds = append(kinds, p.Fault.Kind)
+		}
+		if slices.Contains(kinds, fault.OnTwin) {
+			return fmt.Errorf("spec.steps[%d]: %s is a fault of the twin, and there is none: say `twin: {}` in spec", i, fault.OnTwin)
+		}
+	}
+	for _, c := range s.Spec.Finally {
+		if slices.Contains(health.OfARM(), c.Name) {
+			return fmt.Errorf("line %d: %s is of calls of the twin, and there is none: say `twin: {}` in spec", c.line, c.Name)
+		}
+	}
+	return nil
+}

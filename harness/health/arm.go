@@ -1,0 +1,307 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// ARM is what the twin of Azure Resource Manager beside the cluster has seen. All times are the wall's, those of calls too.
+type ARM struct {
+	Policy   string        `json:"policy"`
+	Began    time.Time     `json:"began"`
+	Ended    time.Time     `json:"ended"`
+	Calls    []arm.Call    `json:"calls"`
+	Lost     int           `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
+	Before   []ARMResource `json:"before"`
+	After    []ARMResource `json:"after"`
+	Machines []string      `json:"machines"` // of the cluster, at the end
+}
+
+// ARMResource is what the checks need of a document: the rest of it may hold secrets.
+type ARMResource struct {
+	ID      string   `json:"id"`
+	State   string   `json:"state,omitempty"`   // provisioningState
+	Machine string   `json:"machine,omitempty"` // of a virtual machine: what its computer is called
+	By      string   `json:"by,omitempty"`      // of a disk or an interface: id of the machine that has it
+	Has     []string `json:"has,omitempty"`     // of a machine: ids of its interfaces and disks
+}
+
+// defaultAmplification is how many calls may be sent for one that is needed: one in ten may be sent again.
+const defaultAmplification = 1.1
+
+// ofARM are the calls on resources of a principal, or of all; why there is nothing to judge.
+func ofARM(r *Record, principal string) (calls []arm.Call, none string) {
+	switch {
+	case r.ARM == nil:
+		return nil, "there was no twin beside the cluster"
+	case r.ARM.Lost > 0:
+		return nil, fmt.Sprintf("the twin's log had no room for the first %d calls", r.ARM.Lost)
+	}
+	for _, c := range r.ARM.Calls {
+		if !c.Beside() && (principal == "" || c.Principal == principal) {
+			calls = append(calls, c)
+		}
+	}
+	if len(calls) == 0 {
+		who := "nobody"
+		if principal != "" {
+			who = principal + " never"
+		}
+		return nil, who + " called Azure Resource Manager"
+	}
+	return calls, ""
+}
+
+// armTally is what became of a client's calls.
+type armTally struct{ passed, throttled, struck, failed int }
+
+func (t *armTally) add(c arm.Call) {
+	switch {
+	case c.Status == http.StatusTooManyRequests:
+		t.throttled++
+	case c.Status > 0 && c.Status < http.StatusBadRequest:
+		t.passed++
+	case c.Fault != "":
+		t.struck++
+	default:
+		t.failed++
+	}
+}
+
+// sent are the calls that were made for what was needed. One that was answered that it is wrong is neither: it was not sent again for want of an answer.
+func (t armTally) sent() int { return t.passed + t.throttled + t.struck }
+
+func tallies(calls []arm.Call, key func(c arm.Call) string) (out map[string]*armTally, names []string) {
+	out = map[string]*armTally{}
+	for _, c := range calls {
+		k := key(c)
+		if out[k] == nil {
+			out[k] = &armTally{}
+		}
+		out[k].add(c)
+	}
+	return out, slices.Sorted(maps.Keys(out))
+}
+
+// armAmplification judges how many calls each client has sent for one that was needed.
+func armAmplification(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	calls, none := ofARM(r, p.Principal)
+	if none != "" {
+		return plan.Unknown, none
+	}
+	most := p.Max
+	if most == 0 {
+		most = defaultAmplification
+	}
+	by, names := tallies(calls, func(c arm.Call) string { return c.Principal })
+	var bad, good []string
+	for _, name := range names {
+		t := by[name]
+		if t.passed == 0 {
+			if t.sent() > 0 {
+				bad = append(bad, fmt.Sprintf("%s sent %d calls and none passed", clientOf(name), t.sent()))
+			}
+			continue
+		}
+		says := fmt.Sprintf("%s sent %d calls for %d that passed, %.2f for one (%d answered 429, %d lost to faults)", clientOf(name), t.sent(), t.passed, float64(t.sent())/float64(t.passed), t.throttled, t.struck)
+		if float64(t.sent()) > most*float64(t.passed) {
+			bad = append(bad, says)
+			continue
+		}
+		good = append(good, says)
+	}
+	switch {
+	case len(bad) > 0:
+		return plan.Fail, fmt.Sprintf("above %.2f: %s", most, strings.Join(bad, "; "))
+	case len(good) == 0:
+		return plan.Unknown, "no call passed, and none was refused for its number"
+	}
+	return plan.Pass, strings.Join(good, "; ")
+}
+
+func clientOf(principal string) string {
+	if principal == "" {
+		return "a client without a token"
+	}
+	return principal
+}
+
+// armThrottled judges whether a client was throttled at all: where it was not, nothing of what follows shows how it stands that.
+func armThrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	calls, none := ofARM(r, p.Principal)
+	if none != "" {
+		return plan.Unknown, none
+	}
+	stopped := refusedOf(calls)
+	if len(stopped) == 0 {
+		return plan.Fail, fmt.Sprintf("none of %d calls was answered 429", len(calls))
+	}
+	return plan.Pass, fmt.Sprintf("%d of %d calls were answered 429, from %s to %s, the first by %s: %s", len(stopped), len(calls), clock(stopped[0].Time), clock(stopped[len(stopped)-1].Time), by429(stopped[0]), stopped[0].Operation)
+}
+
+func refusedOf(calls []arm.Call) (out []arm.Call) {
+	for _, c := range calls {
+		if c.Status == http.StatusTooManyRequests {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func by429(c arm.Call) string {
+	if c.Fault != "" {
+		return "a fault"
+	}
+	return c.Throttled
+}
+
+// armUnthrottled judges that no call was throttled: in the last part of the run, or all through it.
+func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	calls, none := ofARM(r, p.Principal)
+	if none != "" {
+		return plan.Unknown, none
+	}
+	from, when := r.ARM.Began, "in the run"
+	if p.Window > 0 {
+		if from, when = r.ARM.Ended.Add(-p.Window), fmt.Sprintf("in the last %s of it", p.Window); from.Before(r.ARM.Began) {
+			return plan.Unknown, fmt.Sprintf("the twin was there for %s, less than the %s that are asked for", round(r.ARM.Ended.Sub(r.ARM.Began)), p.Window)
+		}
+	}
+	calls = slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(from) })
+	if len(calls) == 0 {
+		return plan.Unknown, "no call was made " + when
+	}
+	if stopped := refusedOf(calls); len(stopped) > 0 {
+		last := stopped[len(stopped)-1]
+		return plan.Fail, fmt.Sprintf("%d of %d calls %s were answered 429, the last at %s, %s of %s by %s", len(stopped), len(calls), when, clock(last.Time), last.Operation, clientOf(last.Principal), by429(last))
+	}
+	return plan.Pass, fmt.Sprintf("none of %d calls %s was answered 429", len(calls), when)
+}
+
+// ARMResidue is the check that every run makes that has a twin beside its cluster.
+const ARMResidue = "armResidue"
+
+// armResidue judges what is left of resources: what nobody has, machines without a virtual machine, and the other way round. What was so before is not the run's.
+func armResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	switch {
+	case r.ARM == nil:
+		return plan.Unknown, "there was no twin beside the cluster"
+	case len(r.ARM.Before) == 0 || len(r.ARM.After) == 0:
+		return plan.Unknown, "the twin's resources were not read before and at the end"
+	}
+	before := map[string]bool{}
+	for _, s := range astray(r.ARM.Before, nil) {
+		before[s] = true
+	}
+	found := slices.DeleteFunc(astray(r.ARM.After, r.ARM.Machines), func(s string) bool { return before[s] })
+	if len(found) > 0 {
+		return plan.Fail, strings.Join(found, "; ")
+	}
+	machines := 0
+	for _, d := range r.ARM.After {
+		if d.Machine != "" {
+			machines++
+		}
+	}
+	return plan.Pass, fmt.Sprintf("%d resources, %d virtual machines: each has its machine, and each disk and interface belongs to one", len(r.ARM.After), machines)
+}
+
+// astray lists what is wrong with resources; machines nil: nobody knows which there are.
+func astray(docs []ARMResource, machines []string) (out []string) {
+	there, virtual := map[string]ARMResource{}, map[string]bool{}
+	for _, d := range docs {
+		there[strings.ToLower(d.ID)] = d
+	}
+	for _, d := range docs {
+		name := thing(d.ID)
+		if d.State != "" && d.State != arm.Succeeded {
+			out = append(out, fmt.Sprintf("%s is %s", name, d.State))
+		}
+		switch kind := strings.ToLower(path.Base(path.Dir(d.ID))); {
+		case d.Machine != "":
+			virtual[d.Machine] = true
+			if machines != nil && !slices.Contains(machines, d.Machine) {
+				out = append(out, name+" has no machine "+d.Machine)
+			}
+			for _, h := range d.Has {
+				if other, ok := there[strings.ToLower(h)]; !ok {
+					out = append(out, name+" has "+thing(h)+", which is not there")
+				} else if !strings.EqualFold(other.By, d.ID) {
+					out = append(out, name+" has "+thing(h)+", which belongs to "+nobody(other.By))
+				}
+			}
+		case kind == "disks" || kind == "networkinterfaces":
+			if _, ok := there[strings.ToLower(d.By)]; !ok {
+				out = append(out, name+" belongs to "+nobody(d.By))
+			}
+		}
+	}
+	for _, m := range machines {
+		if !virtual[m] {
+			out = append(out, "machine "+m+" has no virtual machine")
+		}
+	}
+	return out
+}
+
+func thing(id string) string {
+	parsed, ok := arm.ParseID(id)
+	if !ok {
+		return id
+	}
+	return parsed.Thing()
+}
+
+func nobody(id string) string {
+	if id == "" {
+		return "nobody"
+	}
+	return thing(id) + ", which is not its owner any more"
+}
+
+// ARMTables are the twin's calls, by client and operation.
+func ARMTables(r *Record) []plan.Table {
+	calls, none := ofARM(r, "")
+	if none != "" {
+		return nil
+	}
+	t := plan.Table{Title: "Calls of Azure Resource Manager, " + r.ARM.Policy + " policy", Columns: []string{"client", "operation", "sent", "passed", "answered 429", "lost to faults", "other answers", "sent for one that passed"}}
+	by, keys := tallies(calls, func(c arm.Call) string { return clientOf(c.Principal) + "\x00" + c.Operation })
+	for _, k := range keys {
+		n := by[k]
+		who, operation, _ := strings.Cut(k, "\x00")
+		ratio := "–"
+		if n.passed > 0 {
+			ratio = fmt.Sprintf("%.2f", float64(n.sent())/float64(n.passed))
+		}
+		t.Rows = append(t.Rows, []string{who, operation, fmt.Sprint(n.sent() + n.failed), fmt.Sprint(n.passed), fmt.Sprint(n.throttled), fmt.Sprint(n.struck), fmt.Sprint(n.failed), ratio})
+	}
+	return []plan.Table{t}
+}
+
+// ARMCalls are the calls on resources as the report has them.
+func ARMCalls(r *Record) (out []plan.ARMCall) {
+	if r.ARM == nil {
+		return nil
+	}
+	for _, c := range r.ARM.Calls {
+		if c.Beside() {
+			continue
+		}
+		out = append(out, plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Path: c.Path, Status: c.Status, Polled: c.Polled, Target: c.Target, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds})
+	}
+	return out
+}
+
+// OfARM are the checks of what a twin has seen.
+func OfARM() []string {
+	return []string{"armAmplification", "armThrottled", "armUnthrottled", ARMResidue}
+}
