@@ -109,3 +109,38 @@ func TestInstancesKnowThatTheModelHasChanged(t *testing.T) {
 	put("Automatic", "c", 4)
 	want("by itself", "true true true true")
 }
+
+// A machine that is made again is another one: its id says so, and the identity of its own is a new principal's, which may nothing that the old one might.
+func TestAMachineThatIsMadeAgainIsAnotherOne(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm")
+	const path = "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm"
+	var body map[string]any
+	who := func() [2]string {
+		t.Helper()
+		body = c.want(http.StatusOK, http.MethodGet, path, "")
+		return [2]string{arm.Text(body, "properties", "vmId"), arm.Text(body, "identity", "principalId")}
+	}
+	c.do(http.MethodPatch, path, `{"identity":{"type":"SystemAssigned"}}`)
+	c.pass()
+	first := who()
+	if first[0] == "" || first[1] == "" {
+		t.Fatalf("it is %v", first)
+	}
+	c.do(http.MethodPatch, path, `{"tags":{"a":"b"}}`)
+	c.pass()
+	if got := who(); got != first {
+		t.Errorf("after a change it is %v instead of %v", got, first)
+	}
+	delete(body, "identity")
+	again := string(arm.Marshal(body))
+	c.do(http.MethodDelete, path, "")
+	c.pass()
+	c.want(http.StatusCreated, http.MethodPut, path, again)
+	c.pass()
+	c.do(http.MethodPatch, path, `{"identity":{"type":"SystemAssigned"}}`)
+	c.pass()
+	if got := who(); got[0] == first[0] || got[1] == first[1] || got[1] == "" {
+		t.Errorf("made again it is %v, before it was %v", got, first)
+	}
+}

@@ -104,14 +104,15 @@ func fillDiskAccess(tx *resource.Tx, _ arm.ID, body, old map[string]any) {
 	}
 }
 
-// identify gives a resource an identity of its own where it asks for one, and lets it keep the one that it has: wherever it was moved to. One that is assigned
-// by users has no principal here.
+// identify gives a resource an identity of its own where it asks for one, and lets it keep the one that it has: wherever it was moved to. It goes with its
+// resource, and one that is made again has another (learn.microsoft.com "What are managed identities for Azure resources?"). One that is assigned by users has
+// no principal here.
 func identify(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	if !strings.Contains(strings.ToLower(arm.Text(body, "identity", "type")), "systemassigned") {
 		return
 	}
 	identity := arm.Object(body, "identity")
-	if identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String()), tx.Tenant(); arm.Text(old, "identity", "principalId") != "" {
+	if identity["principalId"], identity["tenantId"] = arm.Derived("principal", id.String(), arm.Timestamp(tx.Now())), tx.Tenant(); arm.Text(old, "identity", "principalId") != "" {
 		identity["principalId"] = arm.Text(old, "identity", "principalId")
 	}
 }
@@ -175,7 +176,7 @@ func checkVM(tx *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
 // fillVM makes what the provider makes beside the machine: its disks, and the references back.
 func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
-	if p["vmId"] = arm.Derived("vm", id.String()); arm.At(old, "properties", "vmId") != nil {
+	if p["vmId"] = arm.Derived("vm", id.String(), arm.Timestamp(tx.Now())); arm.At(old, "properties", "vmId") != nil {
 		p["vmId"] = arm.At(old, "properties", "vmId")
 	}
 	if old != nil {

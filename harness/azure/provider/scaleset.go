@@ -72,7 +72,7 @@ func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Erro
 
 func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	p := arm.Object(body, "properties")
-	if p["uniqueId"] = arm.Derived("vmss", id.String()); arm.At(old, "properties", "uniqueId") != nil {
+	if p["uniqueId"] = arm.Derived("vmss", id.String(), arm.Timestamp(tx.Now())); arm.At(old, "properties", "uniqueId") != nil {
 		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
 	}
 	identify(tx, id, body, old)
