@@ -9,14 +9,56 @@ import (
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
+	"drydock.dev/drydock/harness/subject/aksengine"
 )
 
 // armProvider is where the subjects of such a scenario run: each against a twin of its own.
 const armProvider = "arm"
 
+// story is a scenario without a cluster: what runs against the twin, and what it has seen.
+type story interface {
+	Steps() []*plan.Step
+	Tested() bool // whether there was anything to test
+}
+
+// story makes the run of such a scenario, and what gives its evidence afterwards; nil: it is one of a cluster.
+func (s *Scenario) story(o Options) (story, func(done []plan.StepDone) any) {
+	switch {
+	case s.Spec.ARM != nil:
+		run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
+		return run, func(done []plan.StepDone) any {
+			return subjectEvidence{Schema: subjectSchema, Steps: done, Evidence: *run.Evidence()}
+		}
+	case s.Spec.AKSEngine != nil:
+		run := &aksengine.Run{Story: s.Spec.AKSEngine, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
+		return run, func(done []plan.StepDone) any {
+			return aksEngineEvidence{Schema: aksEngineSchema, Steps: done, Evidence: *run.Evidence()}
+		}
+	}
+	return nil, nil
+}
+
+// ofTwin reports whether the scenario has the twin in the place of a cluster.
+func (s *Scenario) ofTwin() bool { return s.Spec.ARM != nil || s.Spec.AKSEngine != nil }
+
+// validateStory says what is wrong with a scenario that has the twin in the place of a cluster.
+func (s *Scenario) validateStory() error {
+	what, validate := "spec.arm", s.Spec.ARM.Validate
+	if s.Spec.AKSEngine != nil {
+		what, validate = "spec.aksEngine", s.Spec.AKSEngine.Validate
+	}
+	if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || s.Spec.Twin != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 || s.Spec.ARM != nil && s.Spec.AKSEngine != nil {
+		return errors.New(what + " takes no cluster, exhibit, twin, steps or checks beside it, nor another story: it says itself what is expected")
+	}
+	if err := validate(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
 // armPlan is the plan for printing.
 func (s *Scenario) armPlan(seed int64) *plan.Plan {
-	run := &subject.Run{Spec: s.Spec.ARM}
+	run, _ := s.story(Options{Seed: seed})
 	p := &plan.Plan{Header: []string{fmt.Sprintf("scenario %s, seed %d", s.Metadata.Name, seed), "  " + s.Metadata.About}, Steps: run.Steps()}
 	p.Number()
 	return p
@@ -29,10 +71,35 @@ type subjectEvidence struct {
 	subject.Evidence
 }
 
-// subjectSchema names the shape.
-const subjectSchema = "drydock.dev/subjects/v1alpha1"
+// aksEngineEvidence is that of a story of AKS Engine.
+type aksEngineEvidence struct {
+	Schema string          `json:"schema"`
+	Steps  []plan.StepDone `json:"steps"`
+	aksengine.Evidence
+}
+
+// The names of the shapes.
+const (
+	subjectSchema   = "drydock.dev/subjects/v1alpha1"
+	aksEngineSchema = "drydock.dev/aks-engine/v1alpha1"
+)
 
 func judgeSubjects(dir, label string) (*plan.Result, error) {
+	var kept struct {
+		Schema string `json:"schema"`
+	}
+	if err := loadEvidence(dir, label, &kept); err != nil {
+		return nil, err
+	}
+	if kept.Schema == aksEngineSchema {
+		var e aksEngineEvidence
+		if err := loadEvidence(dir, label, &e); err != nil {
+			return nil, err
+		}
+		res := &plan.Result{Steps: e.Steps}
+		e.Report(res)
+		return res, nil
+	}
 	var e subjectEvidence
 	if err := errors.Join(loadEvidence(dir, label, &e), schemaIs(e.Schema, subjectSchema)); err != nil {
 		return nil, err
@@ -53,7 +120,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
 		return nil, err
 	}
-	run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
+	run, evidence := s.story(o)
 	p := &plan.Plan{Steps: run.Steps()}
 	p.Number()
 	r := &plan.Runner{Journal: journal}
@@ -64,8 +131,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	if !run.Tested() {
 		return nil, runErr // nothing was tested: the environment is to blame
 	}
-	e := subjectEvidence{Schema: subjectSchema, Steps: r.Done(), Evidence: *run.Evidence()}
-	if err := errors.Join(keepEvidence(o.Out, "", e, journal), journal.Write("ended", ended{Seconds: time.Since(begun).Seconds(), Cells: 1})); err != nil {
+	if err := errors.Join(keepEvidence(o.Out, "", evidence(r.Done()), journal), journal.Write("ended", ended{Seconds: time.Since(begun).Seconds(), Cells: 1})); err != nil {
 		return nil, err
 	}
 	res, err := Judge(o.Out)

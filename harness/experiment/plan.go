@@ -158,7 +158,7 @@ func (o *outline) disturb(it *item, steps []*plan.Step, rng *rand.Rand) (err err
 // Plan is the plan of every cell, without anything to run in it: for printing. It is of no provider: machines are called as the lab's and can do
 // everything.
 func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
-	if s.Spec.ARM != nil {
+	if s.ofTwin() {
 		return s.armPlan(seed), nil
 	}
 	cells, err := s.Cells()
@@ -174,7 +174,7 @@ func (s *Scenario) Plan(seed int64) (*plan.Plan, error) {
 
 // PlanFor is the plan as Run would carry it out with the options: on the machines the provider offers, or on the cluster that is up.
 func (s *Scenario) PlanFor(ctx context.Context, o Options) (*plan.Plan, error) {
-	if s.Spec.ARM != nil {
+	if s.ofTwin() {
 		if o.On != "" {
 			return nil, cluster.Usagef("scenario %s runs against the twin and on no cluster", s.Metadata.Name)
 		}

@@ -45,7 +45,7 @@ type Options struct {
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
 // cluster did wrong is in the result.
 func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err error) {
-	if s.Spec.ARM != nil {
+	if s.ofTwin() {
 		return s.runARM(ctx, o)
 	}
 	cells, err := s.sited(ctx, o)

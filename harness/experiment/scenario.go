@@ -22,6 +22,7 @@ import (
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/subject"
+	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/scenarios"
 )
@@ -50,6 +51,8 @@ type Spec struct {
 	ARM *subject.ARM `yaml:"arm"`
 	// Twin is a twin of Azure Resource Manager beside the cluster, whose machines are its virtual machines; nil: none.
 	Twin *workers.Spec `yaml:"twin"`
+	// AKSEngine takes the place of a cluster as well: AKS Engine's own upgrade against the twin and a stand-in for the cluster.
+	AKSEngine *aksengine.Story `yaml:"aksEngine"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload load.WorkloadSpec `yaml:"workload"`
 	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
@@ -159,9 +162,13 @@ func explain(err error) string {
 		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
 		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, for"},
 		{"subject.ARM", subject.Fields},
+		{"aksengine.Story", aksengine.StoryFields},
+		{"aksengine.Throttled", aksengine.ThrottledFields},
+		{"aksengine.Cell", aksengine.CellFields},
+		{"aksengine.Fault", aksengine.FaultFields},
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
-		{"experiment.Spec", "cluster, exhibit, arm, twin, workload, matrix, steps, always, finally, notTested"},
+		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, workload, matrix, steps, always, finally, notTested"},
 		{"workers.Spec", workers.Fields},
 		{"workers.CoTenant", workers.CoTenantFields},
 		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
@@ -214,14 +221,8 @@ const museum = "museum/"
 func (m Metadata) Label() string { return strings.TrimPrefix(m.Name, museum) }
 
 func (s *Scenario) validate() error {
-	if s.Spec.ARM != nil {
-		if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || s.Spec.Twin != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 {
-			return errors.New("spec.arm takes no cluster, exhibit, twin, steps or checks beside it: its subjects say what is expected")
-		}
-		if err := s.Spec.ARM.Validate(); err != nil {
-			return fmt.Errorf("spec.arm: %w", err)
-		}
-		return nil
+	if s.ofTwin() {
+		return s.validateStory()
 	}
 	if len(s.Spec.Steps) == 0 {
 		return errors.New("spec.steps is empty: nothing would happen")
@@ -342,7 +343,7 @@ func (c Cell) lacking() string {
 
 // Cells multiplies the scenario out.
 func (s *Scenario) Cells() ([]Cell, error) {
-	if s.Spec.ARM != nil {
+	if s.ofTwin() {
 		return nil, nil
 	}
 	c := s.Spec.Cluster

@@ -1,0 +1,160 @@
+package standin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	short = 40 * time.Second
+	tries = 60 * time.Second
+)
+
+// of makes a cluster of so many masters, and one agent.
+func of(t *testing.T, masters int) *Cluster {
+	t.Helper()
+	c := New(Options{Grace: short, Provisioning: tries})
+	for i := range masters {
+		create(t, c, master(i), "1.23.17")
+	}
+	create(t, c, "k8s-agents-0", "1.23.17")
+	return c
+}
+
+func master(i int) string { return fmt.Sprintf("k8s-master-%d", i) }
+
+func create(t *testing.T, c *Cluster, name, version string) {
+	t.Helper()
+	pool := "agents"
+	if strings.Contains(name, "master") {
+		pool = masterPool
+	}
+	if err := c.Create(t.Context(), name, map[string]string{versionTag: "Kubernetes:" + version, poolTag: pool}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, c *Cluster, name string) {
+	t.Helper()
+	if err := c.Delete(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ask(t *testing.T, c *Cluster, method, path string) (int, map[string]any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	var body map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, body
+}
+
+// told is what a client is told of a node: whether it is Ready, and its version.
+func told(t *testing.T, c *Cluster, name string) string {
+	t.Helper()
+	code, body := ask(t, c, http.MethodGet, "/api/v1/nodes/"+name)
+	if code != http.StatusOK {
+		return fmt.Sprint(code)
+	}
+	status := body["status"].(map[string]any)
+	return fmt.Sprint(status["conditions"].([]any)[0].(map[string]any)["status"], " ", status["nodeInfo"].(map[string]any)["kubeletVersion"])
+}
+
+func TestItAnswersWhileAMajorityIsUp(t *testing.T) {
+	for masters, mayLose := range map[int]int{1: 0, 3: 1, 5: 2} {
+		c := of(t, masters)
+		for lost := range masters {
+			code, _ := ask(t, c, http.MethodGet, "/api/v1/nodes")
+			if (code == http.StatusOK) != (lost <= mayLose) {
+				t.Errorf("%d of %d masters lost: %d", lost, masters, code)
+			}
+			remove(t, c, master(lost))
+		}
+		if last := c.Changes()[len(c.Changes())-1]; last.Alive != 0 || last.Members != masters || last.Quorum {
+			t.Errorf("the last change is %+v", last)
+		}
+	}
+}
+
+// What a tool trusts that asks a Node only: that of the machine before is Ready for a while, whatever became of the new one.
+func TestANodeIsReadyForAWhileAfterItsKubelet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := of(t, 3)
+		if got := told(t, c, master(0)); got != "True v1.23.17" {
+			t.Fatal(got)
+		}
+		c.KubeletDies(master(0))
+		remove(t, c, master(0))
+		create(t, c, master(0), "1.24.17")
+		if err := c.Extension(t.Context(), master(0), "cse-master-0"); err != nil {
+			t.Fatal(err)
+		}
+		now := c.Nodes()[1]
+		if now.Name != master(0) || now.Kubelet || !now.Told || now.Boot != 2 {
+			t.Errorf("it is %+v", now)
+		}
+		time.Sleep(short)
+		if got := told(t, c, master(0)); !strings.HasPrefix(got, "Unknown") {
+			t.Errorf("after its grace it is told %s", got)
+		}
+	})
+}
+
+func TestANewMachineTellsItsOwnVersion(t *testing.T) {
+	c := of(t, 3)
+	remove(t, c, "k8s-agents-0")
+	if code, _ := ask(t, c, http.MethodDelete, "/api/v1/nodes/k8s-agents-0"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	if got := told(t, c, "k8s-agents-0"); got != "404" {
+		t.Errorf("a Node that was deleted is told %s", got)
+	}
+	create(t, c, "k8s-agents-0", "1.24.17")
+	if got := told(t, c, "k8s-agents-0"); got != "True v1.24.17" {
+		t.Error(got)
+	}
+	if code, _ := ask(t, c, http.MethodDelete, "/api/v1/nodes/k8s-agents-0"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	if got := told(t, c, "k8s-agents-0"); got != "404" {
+		t.Errorf("a kubelet that runs has registered again: %s", got)
+	}
+	_, list := ask(t, c, http.MethodGet, "/api/v1/nodes?labelSelector=node-role.kubernetes.io/master")
+	if items := list["items"].([]any); len(items) != 3 {
+		t.Errorf("%d masters", len(items))
+	}
+}
+
+func TestTheProvisioningScriptOfAMasterNeedsAQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := of(t, 3)
+		remove(t, c, master(1))
+		remove(t, c, master(2))
+		err := c.Extension(t.Context(), master(0), "cse-master-0")
+		if err == nil || !strings.Contains(err.Error(), "1 of 3 members are up") {
+			t.Errorf("without a quorum: %v", err)
+		}
+		if err := c.Extension(t.Context(), master(0), "computeAksLinuxBilling"); err != nil {
+			t.Errorf("another extension: %v", err)
+		}
+		go func() {
+			time.Sleep(tries / 2)
+			create(t, c, master(1), "1.23.17")
+		}()
+		if err := c.Extension(t.Context(), master(0), "cse-master-0"); err != nil {
+			t.Errorf("with one that comes back meanwhile: %v", err)
+		}
+		if err := c.Extension(t.Context(), "nobody", "cse-master-9"); err == nil {
+			t.Error("a machine that is not there was provisioned")
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package aksengine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/standin"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// checks are what is true of a cell.
+func (c judged) checks() []plan.Check {
+	if len(c.Commands) == 0 {
+		return []plan.Check{{Name: "upgraded", When: c.Cell.Name, Verdict: plan.Unknown, Message: "no command ended"}}
+	}
+	out := []plan.Check{c.bit(), c.quorum(), c.honest(), c.upgraded(), c.clean(), c.budgets()}
+	return slices.DeleteFunc(out, func(k plan.Check) bool { return k.Name == "" })
+}
+
+func (c judged) check(name string, fails []string, ok string) plan.Check {
+	k := plan.Check{Name: name, When: c.Cell.Name, Verdict: plan.Pass, Message: ok}
+	if len(fails) > 0 {
+		k.Verdict, k.Message = plan.Fail, strings.Join(fails, "; ")
+	}
+	return k
+}
+
+// bit asks whether what was to go wrong did: of what did not, nothing is shown.
+func (c judged) bit() plan.Check {
+	if c.Cell.Fault == nil {
+		return plan.Check{}
+	}
+	if len(c.Faults) == 0 || c.Faults[0].Struck == 0 {
+		return plan.Check{Name: "faultBit", When: c.Cell.Name, Verdict: plan.Unknown, Message: "the fault struck nothing: the tool made no such call"}
+	}
+	return plan.Check{Name: "faultBit", When: c.Cell.Name, Verdict: plan.Pass, Message: fmt.Sprintf("the fault struck %d times", c.Faults[0].Struck)}
+}
+
+// quorum asks whether a majority of the masters was alive all the time.
+func (c judged) quorum() plan.Check {
+	var fails []string
+	for _, cmd := range c.Commands {
+		alive, without := c.lowest(cmd.Begun, cmd.Begun.Add(cmd.Took))
+		if alive <= c.story.Masters/2 && c.story.Masters > 1 {
+			fails = append(fails, fmt.Sprintf("%s: %d of %d masters alive, no quorum for %s", cmd.short(), alive, c.story.Masters, without.Round(time.Second)))
+		}
+	}
+	from, to := c.span()
+	alive, _ := c.lowest(from, to)
+	return c.check("etcdQuorum", fails, fmt.Sprintf("%d of %d masters alive at least", alive, c.story.Masters))
+}
+
+// short is a command as people tell it from the others.
+func (c Command) short() string {
+	if strings.Contains(c.Command, "--force") {
+		return "upgrade --force"
+	}
+	return "upgrade"
+}
+
+// honest asks whether the tool says that it went well when the cluster is not what was asked for.
+func (c judged) honest() plan.Check {
+	var fails []string
+	for i, cmd := range c.Commands {
+		if wrong := c.wrong(cmd.After); cmd.Code == 0 && len(wrong) > 0 {
+			fails = append(fails, fmt.Sprintf("command %d, %s, ended 0, and %s", i+1, cmd.short(), strings.Join(wrong, ", ")))
+		}
+	}
+	k := c.check("driverReportedSuccess", fails, "wherever it ended 0, the cluster was what it says")
+	if len(fails) > 0 {
+		k.Message = "the driver reported success: " + k.Message
+	}
+	return k
+}
+
+// upgraded asks what the three commands have come to.
+func (c judged) upgraded() plan.Check {
+	last := c.Commands[len(c.Commands)-1]
+	fails := c.wrong(last.After)
+	if last.Code != 0 {
+		fails = append([]string{fmt.Sprintf("%s, the last, ended %d: %s", last.short(), last.Code, last.Said)}, fails...)
+	}
+	if len(c.Commands) < rounds {
+		return plan.Check{Name: "upgraded", When: c.Cell.Name, Verdict: plan.Unknown, Message: fmt.Sprintf("%d of %d commands ended", len(c.Commands), rounds)}
+	}
+	return c.check("upgraded", fails, fmt.Sprintf("%d machines run %s and are Ready", len(last.After.Machines), c.story.To))
+}
+
+// rounds are the commands of a cell.
+const rounds = 3
+
+// wrong is what of a cluster is not as it should be after an upgrade.
+func (c judged) wrong(a After) (out []string) {
+	masters, agents := 0, 0
+	for _, m := range a.Machines {
+		if m.Pool == "master" {
+			masters++
+		} else {
+			agents++
+		}
+		out = append(out, c.machine(m, a.Nodes)...)
+	}
+	if masters != c.story.Masters {
+		out = append([]string{fmt.Sprintf("%d of %d masters are there", masters, c.story.Masters)}, out...)
+	}
+	if agents != c.story.Agents {
+		out = append(out, fmt.Sprintf("%d agents instead of %d", agents, c.story.Agents))
+	}
+	for _, n := range a.Nodes {
+		if !slices.ContainsFunc(a.Machines, func(m Machine) bool { return m.Name == n.Name }) {
+			out = append(out, fmt.Sprintf("node %s is there and its machine is not", n.Name))
+		}
+	}
+	return out
+}
+
+// machine is what is wrong with one: its tag has to be what it runs, and its node Ready now.
+func (c judged) machine(m Machine, nodes []standin.Node) (out []string) {
+	i := slices.IndexFunc(nodes, func(n standin.Node) bool { return n.Name == m.Name })
+	switch {
+	case i < 0:
+		return []string{m.Name + " has no node"}
+	case !nodes[i].Up:
+		return []string{m.Name + " is down"}
+	case !nodes[i].Kubelet:
+		out = append(out, m.Name+"'s kubelet does not run")
+	case nodes[i].Version != m.Version:
+		out = append(out, fmt.Sprintf("%s runs %s, and its tag says %s", m.Name, nodes[i].Version, m.Version))
+	case !nodes[i].Told:
+		out = append(out, m.Name+" is not Ready")
+	}
+	if m.Version != c.story.To {
+		out = append(out, fmt.Sprintf("%s is of %s", m.Name, m.Version))
+	}
+	if m.State != arm.Succeeded {
+		out = append(out, fmt.Sprintf("%s is %s to the cloud", m.Name, m.State))
+	}
+	return out
+}
+
+// clean asks what is left in the cloud that belongs to nothing.
+func (c judged) clean() plan.Check {
+	return c.check("armResidue", c.Commands[len(c.Commands)-1].After.Residue, "nothing is left that belongs to no machine")
+}
+
+// budgets asks whether the tool by itself was throttled: by a policy, and not by the fault.
+func (c judged) budgets() plan.Check {
+	n, first := 0, ""
+	for _, call := range c.Calls {
+		if call.Throttled != "" && call.Fault == "" {
+			if n++; n == 1 {
+				first = call.Operation + " by " + call.Throttled
+			}
+		}
+	}
+	var fails []string
+	if n > 0 {
+		fails = append(fails, fmt.Sprintf("%d calls were throttled by the policy, the first %s", n, first))
+	}
+	return c.check("budgets", fails, fmt.Sprintf("%d calls, and no budget was used up", len(c.Calls)))
+}

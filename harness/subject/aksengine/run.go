@@ -1,0 +1,206 @@
+package aksengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/standin"
+	"drydock.dev/drydock/harness/subject"
+)
+
+// Run is one run of a story.
+type Run struct {
+	Story      *Story
+	Builder    subject.Builder
+	Out        string // the run's directory
+	Seed       int64
+	NullFaults bool // nothing goes wrong
+
+	program  string
+	deployed base
+	places   chan struct{} // for so many cells at once
+
+	mu   sync.Mutex
+	told Evidence
+}
+
+// Tested reports whether there was a cluster to upgrade.
+func (r *Run) Tested() bool { return r.deployed.dir != "" }
+
+// Evidence is what the run has seen.
+func (r *Run) Evidence() *Evidence {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.told
+	e.Story, e.Cells = r.Story, slices.Clone(r.told.Cells)
+	order := map[string]int{}
+	for i, c := range r.Story.All() {
+		order[c.Name] = i
+	}
+	slices.SortFunc(e.Cells, func(a, b Told) int { return order[a.Cell.Name] - order[b.Cell.Name] })
+	return &e
+}
+
+func (r *Run) build(ctx context.Context) (err error) {
+	r.places = make(chan struct{}, r.Story.AtOnce)
+	r.program, err = r.Builder.Build(ctx, Program)
+	return err
+}
+
+// deploy makes the cluster that every cell begins with.
+func (r *Run) deploy(ctx context.Context) (err error) {
+	dir := filepath.Join(r.Out, "deployed")
+	w, err := r.open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	s := r.Story
+	ctx, cancel := context.WithTimeout(ctx, s.Patience)
+	defer cancel()
+	ended, err := w.tool.Deploy(ctx, Model{Version: s.From, Masters: s.Masters, Agents: s.Agents, Pool: s.Pool})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told.Deployed = Command{Ended: ended, After: w.look()}
+	if ended.Code != 0 {
+		return fmt.Errorf("%s ended %d: %s (its log: %s)", ended.Command, ended.Code, ended.Said, filepath.Join(dir, ended.Log))
+	}
+	r.deployed = base{state: w.twin.State(), dir: dir}
+	return nil
+}
+
+// cell upgrades the cluster while something goes wrong, and does then what a user would do.
+func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
+	select {
+	case r.places <- struct{}{}:
+		defer func() { <-r.places }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	w, err := r.open(ctx, filepath.Join(r.Out, "cells", fmt.Sprintf("%02d", n+1)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.enter(ctx, r.deployed); err != nil {
+		return err
+	}
+	told := Told{Cell: c, Dir: filepath.Join("cells", fmt.Sprintf("%02d", n+1))}
+	err = r.upgrades(ctx, w, &told)
+	told.Changes, told.Faults = w.cluster.Changes(), w.twin.Faults()
+	told.Calls, _ = w.twin.Calls().Since(0)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told.Cells = append(r.told.Cells, told)
+	return err
+}
+
+// upgrades are the three that a user does.
+func (r *Run) upgrades(ctx context.Context, w *world, told *Told) error {
+	c := told.Cell
+	if c.DeadKubelet != nil && !r.NullFaults {
+		w.cluster.KubeletDies(w.master(*c.DeadKubelet))
+	}
+	stop := func() {}
+	if c.Fault != nil && !r.NullFaults {
+		f, err := w.twin.Arm(c.Fault.fault())
+		if err != nil {
+			return err
+		}
+		stop = w.window(ctx, f.ID, c.Fault.For)
+	}
+	err := r.upgrade(ctx, w, told)
+	stop()
+	if err != nil {
+		return err
+	}
+	if c.Lost != nil && !r.NullFaults {
+		if err := w.cluster.Power(ctx, w.master(*c.Lost), "powerOff"); err != nil {
+			return err
+		}
+	}
+	if err := r.upgrade(ctx, w, told); err != nil {
+		return err
+	}
+	return r.upgrade(ctx, w, told, "--force")
+}
+
+// upgrade is one of them.
+func (r *Run) upgrade(ctx context.Context, w *world, told *Told, flags ...string) error {
+	if r.Story.VMTimeout > 0 {
+		flags = append(flags, "--vm-timeout", strconv.Itoa(r.Story.VMTimeout))
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, r.Story.Patience, errPatience)
+	defer cancel()
+	ended, err := w.tool.Upgrade(limited, w.config, r.Story.To, flags...)
+	if errors.Is(err, errPatience) { // what a user would interrupt: an end of its own kind
+		ended.Code, ended.Said, err = -1, fmt.Sprintf("not ended after %s", r.Story.Patience), nil
+	}
+	if err != nil {
+		return err
+	}
+	told.Commands = append(told.Commands, Command{Ended: ended, After: w.look()})
+	return nil
+}
+
+var errPatience = errors.New("the tool took longer than anybody waits") //nolint:gochecknoglobals // an error to compare with
+
+// window ends a fault so long after the first call that it strikes, or when the function that it gives is called. One that lasts 0 is ended by that alone.
+func (w *world) window(ctx context.Context, id string, lasts time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer w.twin.Disarm(id)
+		if lasts == 0 || !w.struck(ctx, id) {
+			<-ctx.Done()
+			return
+		}
+		over := time.NewTimer(lasts)
+		defer over.Stop()
+		select {
+		case <-ctx.Done():
+		case <-over.C:
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// struck waits for the first call that a fault strikes; false: there was none before ctx ended.
+func (w *world) struck(ctx context.Context, id string) bool {
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for !slices.ContainsFunc(w.twin.Faults(), func(f azure.Fault) bool { return f.ID == id && f.Struck > 0 }) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-every.C:
+		}
+	}
+	return true
+}
+
+// master is the name of one by its number.
+func (w *world) master(number int) string {
+	end := "-" + strconv.Itoa(number)
+	all := w.cluster.Nodes()
+	i := slices.IndexFunc(all, func(n standin.Node) bool { return n.Master && strings.HasSuffix(n.Name, end) })
+	if i < 0 {
+		return ""
+	}
+	return all[i].Name
+}

@@ -1,0 +1,53 @@
+package azure
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/subject/aksengine"
+)
+
+// upgradeOf is the scenario aks-engine-upgrade-faulted with the cells that are chosen of it.
+func upgradeOf(choose func(c aksengine.Cell) bool) *experiment.Scenario {
+	GinkgoHelper()
+	sc, err := experiment.Load("aks-engine-upgrade-faulted")
+	Expect(err).NotTo(HaveOccurred())
+	story := sc.Spec.AKSEngine
+	var cells []aksengine.Cell
+	for _, c := range story.All() {
+		if choose(c) {
+			cells = append(cells, c)
+		}
+	}
+	Expect(cells).NotTo(BeEmpty())
+	story.Throttled, story.Cells = nil, cells
+	return sc
+}
+
+func calm(c aksengine.Cell) bool { return c.Fault == nil && c.Lost == nil && c.DeadKubelet == nil }
+
+var _ = Describe("AKS Engine, unmodified", Label("tier: full", "needs: subjects"), func() {
+	It("deploys a cluster of an availability set and upgrades it, with --force as well", func(ctx context.Context) {
+		res, err := suite.Run(ctx, upgradeOf(calm), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Go), "%v", res.Reasons)
+	}, NodeTimeout(30*time.Minute))
+
+	It("is found out where it deletes a master while another is down: NO-GO, whatever its exit code says", func(ctx context.Context) {
+		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool { return c.Lost != nil && c.Name == "master 2 is lost after the upgrade failed at master 1" }), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.NoGo))
+		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "etcdQuorum"), HaveField("Verdict", plan.Fail))))
+	}, NodeTimeout(30*time.Minute))
+
+	It("shows nothing where nothing was injected", func(ctx context.Context) {
+		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool { return c.Name == "no room for master 1" }), experiment.Options{NullFaults: true})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Inconclusive))
+	}, NodeTimeout(30*time.Minute))
+})
