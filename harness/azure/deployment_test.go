@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/state"
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -80,11 +81,11 @@ func TestADeploymentMakesWhatItsTemplateSays(t *testing.T) {
 // failing lets a machine's extension fail.
 type failing struct{}
 
-func (failing) Create(context.Context, string, map[string]string) error { return nil }
-func (failing) Delete(context.Context, string) error                    { return nil }
-func (failing) Power(context.Context, string, string) error             { return nil }
-func (failing) Extension(_ context.Context, machine, _ string) error {
-	if strings.HasSuffix(machine, "-1") {
+func (failing) Create(context.Context, provider.Machine) error        { return nil }
+func (failing) Delete(context.Context, provider.Machine) error        { return nil }
+func (failing) Power(context.Context, provider.Machine, string) error { return nil }
+func (failing) Extension(_ context.Context, machine provider.Machine, _ string) error {
+	if strings.HasSuffix(machine.Name, "-1") {
 		return errors.New("etcd has no quorum")
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -91,19 +92,19 @@ type slowMachines struct {
 	booted int
 }
 
-func (m *slowMachines) Create(_ context.Context, name string, _ map[string]string) error {
-	m.begun <- name
+func (m *slowMachines) Create(_ context.Context, vm provider.Machine) error {
+	m.begun <- vm.Name
 	<-m.boot
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.on, m.booted = append(m.on, name), m.booted+1
+	m.on, m.booted = append(m.on, vm.Name), m.booted+1
 	return nil
 }
 
-func (m *slowMachines) Delete(_ context.Context, name string) error {
+func (m *slowMachines) Delete(_ context.Context, vm provider.Machine) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.on = slices.DeleteFunc(m.on, func(on string) bool { return on == name })
+	m.on = slices.DeleteFunc(m.on, func(on string) bool { return on == vm.Name })
 	return nil
 }
 

@@ -62,6 +62,11 @@ func (c *cellRun) up(ctx context.Context) error {
 			}
 		}
 	}
+	for _, v := range c.scenario.twinVersions() {
+		if err := provider.Provide(ctx, v); err != nil {
+			return err
+		}
+	}
 	if on := c.outline.cell.On; on != nil {
 		return c.attach(ctx, on)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 )
 
 // TwinReadyEnv tells programs that a run starts where the ready file of the twin beside the cluster is, as it tells `drydock arm`.
@@ -38,6 +40,14 @@ func (s *Scenario) twinnable(c Cell) error {
 		return cluster.Usagef("spec.twin: virtual machines come and go, and machines cannot here, %s", why)
 	}
 	return nil
+}
+
+// twinVersions are those of Kubernetes that machines may be made with because of it.
+func (s *Scenario) twinVersions() []string {
+	if s.Spec.Twin == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Values(s.Spec.Twin.Versions))
 }
 
 // twin starts it. It serves until endTwin, after an interrupt as well.
@@ -118,6 +128,13 @@ func (s *Scenario) validateTwin() error {
 	if s.Spec.Twin != nil {
 		if err := s.Spec.Twin.Validate(); err != nil {
 			return fmt.Errorf("spec.twin: %w", err)
+		}
+		for tagged, version := range s.Spec.Twin.Versions {
+			v, err := release.Resolve(release.Kubernetes, version)
+			if err != nil {
+				return fmt.Errorf("spec.twin: versions: %s: %w", tagged, err)
+			}
+			s.Spec.Twin.Versions[tagged] = v.Version
 		}
 		return nil
 	}

@@ -33,6 +33,8 @@ func TestAScenarioWithATwinBesideItsCluster(t *testing.T) {
 	}{
 		"the plainest":  {"twin: {}", observed, "armResidue", "", []string{"start a twin of Azure Resource Manager beside it: current policy", "end the twin"}},
 		"all of it":     {`twin: {policy: legacy, hostile: true, clock: "20", coTenants: [{model: L2, clusters: 5, scaleSets: 10}]}`, "{" + throttle + "}", "{armAmplification: {max: 1.2, principal: p}}, {armUnthrottled: {window: 30s}}, armThrottled", "", []string{"legacy policy, hostile, clock ×20, co-tenants: load of 5 clusters with 10 scale sets each, L2", "on *-1, on polls for 3m0s"}},
+		"versions":      {"twin: {versions: {1.23.17: v1.35, 1.24.17: v1.36.3}}", observed, "", "", []string{"current policy, 1.23.17 stands for v1.35.4, 1.24.17 stands for v1.36.3"}},
+		"no version":    {"twin: {versions: {1.23.17: v1.99}}", observed, "", "spec.twin: versions: 1.23.17", nil},
 		"no twin":       {"workload: {}", observed, "", "", nil},
 		"at steps":      {"twin: {}", placed, "", "", []string{"the fault (", "hold for 3m0s"}},
 		"no policy":     {"twin: {policy: gentle}", observed, "", `throttling policy "gentle"`, nil},

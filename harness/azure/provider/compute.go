@@ -2,7 +2,6 @@ package provider
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,22 +10,6 @@ import (
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/resource"
 )
-
-// Machines are what virtual machines of the twin really are: a PUT boots one, a DELETE removes it, power actions act. The context ends with the twin.
-type Machines interface {
-	// Create boots the machine a virtual machine stands for; an error fails the virtual machine's deployment.
-	Create(ctx context.Context, name string, tags map[string]string) error
-	Delete(ctx context.Context, name string) error
-	Power(ctx context.Context, name, action string) error
-	// Extension is the verdict of a custom-script extension: nil, or why its provisioning fails.
-	Extension(ctx context.Context, machine, extension string) error
-}
-
-// machinery is what the types of Microsoft.Compute act on beside documents.
-type machinery struct{ machines Machines } // nil: virtual machines are documents only
-
-// lasting is the context of what an operation does: it outlives the call that started it.
-func lasting() context.Context { return context.Background() } //nolint:forbidigo // see above
 
 // computeTypes are Microsoft.Compute's, scale sets apart.
 func computeTypes(m machinery) []*resource.Type {
@@ -208,54 +191,6 @@ func fillVM(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	}
 	attach(tx, id, body, old)
 	identify(tx, id, body, old)
-}
-
-func (m machinery) madeVM(tx *resource.Tx, id arm.ID) *arm.Error {
-	d := tx.Get(id)
-	if d == nil {
-		return arm.Errorf(http.StatusNotFound, "NotFound", "The virtual machine '%s' is gone.", id.Name())
-	}
-	if arm.Text(d.Body(), powerTag) != "starting" {
-		return nil
-	}
-	if m.machines != nil {
-		tags := map[string]string{}
-		if m, ok := arm.At(d.Body(), "tags").(map[string]any); ok {
-			for k, v := range m {
-				tags[k] = fmt.Sprint(v)
-			}
-		}
-		if err := tx.Outside(func() error { return m.machines.Create(lasting(), id.Name(), tags) }); err != nil {
-			return arm.Errorf(http.StatusConflict, "OSProvisioningClientError", "OS Provisioning for VM '%s' failed: %v", id.Name(), err)
-		}
-	}
-	if m.machines != nil && tx.Get(id) == nil { // its group was deleted while it booted
-		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
-	}
-	tx.Edit(id, func(body map[string]any) { body[powerTag] = "running" })
-	recount(tx, d.Body())
-	return nil
-}
-
-// goneVM lets go of the disks the machine had: they and its interfaces stay, but for those that were to go with it.
-func (m machinery) goneVM(tx *resource.Tx, id arm.ID, body map[string]any) {
-	release(tx, arm.Text(body, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
-	detach(tx, body, nil)
-	goWith(tx, body)
-	recount(tx, body)
-	if m.machines != nil {
-		_ = tx.Outside(func() error { return m.machines.Delete(lasting(), id.Name()) })
-	}
-}
-
-func (m machinery) madeExtension(tx *resource.Tx, id arm.ID) *arm.Error {
-	if m.machines == nil {
-		return nil
-	}
-	if err := tx.Outside(func() error { return m.machines.Extension(lasting(), id.Names[0], id.Name()) }); err != nil {
-		return arm.Errorf(http.StatusConflict, "VMExtensionProvisioningError", "VM has reported a failure when processing extension '%s'. Error message: \"%v\".", id.Name(), err)
-	}
-	return nil
 }
 
 func fillAvailabilitySet(_ *resource.Tx, _ arm.ID, body, _ map[string]any) {

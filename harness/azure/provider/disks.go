@@ -215,7 +215,7 @@ func goWith(tx *resource.Tx, machine map[string]any) {
 func fillDisk(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 	delete(body, "managedBy") // is the service's, whatever a client says
 	p := arm.Object(body, "properties")
-	if p["uniqueId"] = arm.Derived("disk", id.String()); arm.At(old, "properties", "uniqueId") != nil {
+	if p["uniqueId"] = arm.Derived("disk", id.String(), arm.Timestamp(tx.Now())); arm.At(old, "properties", "uniqueId") != nil {
 		p["uniqueId"] = arm.At(old, "properties", "uniqueId")
 	}
 	if arm.Text(p, "diskState") == "" {

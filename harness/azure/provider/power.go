@@ -2,6 +2,7 @@ package provider
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"strings"
 
@@ -37,8 +38,12 @@ func (m machinery) power(tx *resource.Tx, id arm.ID, name, state string) *arm.Er
 			}
 		}
 	}
-	if m.machines != nil {
-		if err := tx.Outside(func() error { return m.machines.Power(lasting(), id.Name(), name) }); err != nil {
+	if d := tx.Get(id); d != nil {
+		machine := machineOf(d.ID, d.Body(), false)
+		for i := range machine.Disks {
+			machine.Disks[i].Fresh = false // it has been there
+		}
+		if err := m.do(tx, func(ctx context.Context, all Machines) error { return all.Power(ctx, machine, name) }); err != nil {
 			return arm.Errorf(http.StatusConflict, "VMOperationFailed", "%s of '%s' failed: %v", name, id.Name(), err)
 		}
 	}

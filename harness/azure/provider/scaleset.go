@@ -16,12 +16,12 @@ import (
 // scaleSetTypes are virtual machine scale sets and their instances; those of flexible ones are machines.
 func scaleSetTypes(m machinery) []*resource.Type {
 	const ns = "Microsoft.Compute/virtualMachineScaleSets"
-	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: madeScaleSet, Held: heldScaleSet, Gone: goneScaleSet, Actions: map[string]resource.Action{
+	set := &resource.Type{Name: ns, Located: true, Aside: map[string]string{"userData": "properties.virtualMachineProfile.userData"}, Check: checkScaleSet, Fill: fillScaleSet, Made: m.madeScaleSet, Held: heldScaleSet, Gone: goneScaleSet, Actions: map[string]resource.Action{
 		"delete":           {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { tx.Erase(vm) })},
 		"osrollingupgrade": {Then: roll}, "extensionrollingupgrade": {Then: roll},
 		"manualupgrade": {Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { latest(tx, vm, true) })},
 	}}
-	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Aside: map[string]string{"userData": "properties.userData"}, View: viewInstance, Else: showMembers, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: goneInstance, Actions: map[string]resource.Action{}}
+	instance := &resource.Type{Name: ns + "/virtualMachines", Given: true, Aside: map[string]string{"userData": "properties.userData"}, View: viewInstance, Else: showMembers, Loaded: loadedVM, No: resource.Patches, Check: checkInstance, Fill: fillInstance, Gone: m.goneInstance, Actions: map[string]resource.Action{}}
 	for name, state := range powerStates() {
 		set.Actions[strings.ToLower(name)] = resource.Action{Then: eachInstance(func(tx *resource.Tx, vm arm.ID) { _ = m.power(tx, vm, name, state) })}
 		if name == "reapply" { // of a scale set and of a machine of its own, not of an instance
@@ -104,7 +104,7 @@ func fillScaleSet(tx *resource.Tx, id arm.ID, body, old map[string]any) {
 const nextInstance = "drydockNextInstance"
 
 // madeScaleSet adds or removes instances until there are as many as the SKU says. The newest go first.
-func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
+func (m machinery) madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
 	d := tx.Get(id)
 	if d == nil {
 		return arm.Errorf(http.StatusNotFound, "NotFound", "The scale set '%s' is gone.", id.Name())
@@ -125,12 +125,13 @@ func madeScaleSet(tx *resource.Tx, id arm.ID) *arm.Error {
 		}
 		have = members(tx.View, id)
 	}
-	rooms := addressed{}
+	rooms, fresh := addressed{}, []*state.Document{}
 	for ; len(have) < want; next++ {
-		have = append(have, addInstance(tx, id, body, next, rooms))
+		fresh = append(fresh, m.addInstance(tx, id, body, next, rooms))
+		have = append(have, fresh[len(fresh)-1])
 	}
 	tx.Edit(id, func(b map[string]any) { b[nextInstance] = next })
-	return nil
+	return m.boot(tx, body, fresh)
 }
 
 func instanceID(set arm.ID, n string) arm.ID {
@@ -153,7 +154,7 @@ func instances(v resource.View, set arm.ID) []*state.Document {
 	return docs
 }
 
-func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int, rooms addressed) *state.Document {
+func (m machinery) addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int, rooms addressed) *state.Document {
 	id := instanceID(set, strconv.Itoa(n))
 	prefix := arm.Text(model, "properties", "virtualMachineProfile", "osProfile", "computerNamePrefix")
 	if prefix == "" {
@@ -161,15 +162,19 @@ func addInstance(tx *resource.Tx, set arm.ID, model map[string]any, n int, rooms
 	}
 	computer := prefix + fmt.Sprintf("%06s", strconv.FormatInt(int64(n), 36))
 	profile, _ := arm.At(model, "properties", "virtualMachineProfile").(map[string]any)
+	provisioning, power := arm.Succeeded, "running"
+	if m.machines != nil {
+		provisioning, power = "Creating", "starting"
+	}
 	properties := map[string]any{
-		"provisioningState": arm.Succeeded, "latestModelApplied": true, "vmId": arm.Derived("vm", id.String()),
+		"provisioningState": provisioning, "latestModelApplied": true, "vmId": arm.Derived("vm", id.String()),
 		"osProfile": map[string]any{"computerName": computer}, "networkProfileConfiguration": arm.At(profile, "networkProfile"),
 		"storageProfile": map[string]any{"osDisk": map[string]any{"name": computer + "_OsDisk"}, "dataDisks": []any{}},
 		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": id.String() + "/networkInterfaces/" + nicName(model)}}},
 	}
 	return tx.Put(id, map[string]any{
 		"id": id.String(), "name": set.Name() + "_" + strconv.Itoa(n), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "instanceId": strconv.Itoa(n),
-		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: "running", addressTag: rooms.give(tx, id, model),
+		"location": model["location"], "sku": model["sku"], "tags": model["tags"], "properties": properties, powerTag: power, addressTag: rooms.give(tx, id, model),
 	})
 }
 
@@ -182,10 +187,11 @@ func nicName(model map[string]any) string {
 }
 
 // goneInstance keeps the scale set's capacity in step with its machines.
-func goneInstance(tx *resource.Tx, id arm.ID, body map[string]any) {
+func (m machinery) goneInstance(tx *resource.Tx, id arm.ID, body map[string]any) {
 	detach(tx, body, nil)
 	set := id.Top(1)
 	tx.Edit(set, func(b map[string]any) { arm.Object(b, "sku")["capacity"] = len(instances(tx.View, set)) })
+	m.remove(tx, id, body)
 }
 
 // upgrade tells the instances that the model has changed: by hand each is upgraded when somebody asks for it, automatically all are. Of rolling upgrades,

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/provider"
 )
 
 // Options make a cluster.
@@ -72,7 +74,8 @@ const (
 )
 
 // Create is a machine that has booted: its kubelet runs the version of its tag, and the data of etcd is what it was, on a disk of its own.
-func (c *Cluster) Create(_ context.Context, name string, tags map[string]string) error {
+func (c *Cluster) Create(_ context.Context, vm provider.Machine) error {
+	name, tags := vm.Name, vm.Tags
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.nodes[name]
@@ -93,7 +96,8 @@ func (c *Cluster) Create(_ context.Context, name string, tags map[string]string)
 }
 
 // Delete takes a machine's power and its system disk. Its Node stays until somebody deletes it.
-func (c *Cluster) Delete(_ context.Context, name string) error {
+func (c *Cluster) Delete(_ context.Context, vm provider.Machine) error {
+	name := vm.Name
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.settle()
@@ -105,7 +109,8 @@ func (c *Cluster) Delete(_ context.Context, name string) error {
 }
 
 // Power acts on a machine's switch.
-func (c *Cluster) Power(_ context.Context, name, action string) error {
+func (c *Cluster) Power(_ context.Context, vm provider.Machine, action string) error {
+	name := vm.Name
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.settle()
@@ -134,7 +139,8 @@ func (c *Cluster) KubeletDies(name string) {
 const script = "cse-"
 
 // Extension is the verdict of a machine's provisioning script: it ends well once the kubelet runs and, on a master, etcd has a quorum. Others always do.
-func (c *Cluster) Extension(ctx context.Context, machine, extension string) error {
+func (c *Cluster) Extension(ctx context.Context, vm provider.Machine, extension string) error {
+	machine := vm.Name
 	if !strings.HasPrefix(extension, script) {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drydock.dev/drydock/harness/azure/provider"
 )
 
 const (
@@ -35,14 +37,14 @@ func create(t *testing.T, c *Cluster, name, version string) {
 	if strings.Contains(name, "master") {
 		pool = masterPool
 	}
-	if err := c.Create(t.Context(), name, map[string]string{versionTag: "Kubernetes:" + version, poolTag: pool}); err != nil {
+	if err := c.Create(t.Context(), provider.Machine{Name: name, Tags: map[string]string{versionTag: "Kubernetes:" + version, poolTag: pool}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func remove(t *testing.T, c *Cluster, name string) {
 	t.Helper()
-	if err := c.Delete(t.Context(), name); err != nil {
+	if err := c.Delete(t.Context(), provider.Machine{Name: name}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -95,7 +97,7 @@ func TestANodeIsReadyForAWhileAfterItsKubelet(t *testing.T) {
 		c.KubeletDies(master(0))
 		remove(t, c, master(0))
 		create(t, c, master(0), "1.24.17")
-		if err := c.Extension(t.Context(), master(0), "cse-master-0"); err != nil {
+		if err := c.Extension(t.Context(), provider.Machine{Name: master(0)}, "cse-master-0"); err != nil {
 			t.Fatal(err)
 		}
 		now := c.Nodes()[1]
@@ -139,21 +141,21 @@ func TestTheProvisioningScriptOfAMasterNeedsAQuorum(t *testing.T) {
 		c := of(t, 3)
 		remove(t, c, master(1))
 		remove(t, c, master(2))
-		err := c.Extension(t.Context(), master(0), "cse-master-0")
+		err := c.Extension(t.Context(), provider.Machine{Name: master(0)}, "cse-master-0")
 		if err == nil || !strings.Contains(err.Error(), "1 of 3 members are up") {
 			t.Errorf("without a quorum: %v", err)
 		}
-		if err := c.Extension(t.Context(), master(0), "computeAksLinuxBilling"); err != nil {
+		if err := c.Extension(t.Context(), provider.Machine{Name: master(0)}, "computeAksLinuxBilling"); err != nil {
 			t.Errorf("another extension: %v", err)
 		}
 		go func() {
 			time.Sleep(tries / 2)
 			create(t, c, master(1), "1.23.17")
 		}()
-		if err := c.Extension(t.Context(), master(0), "cse-master-0"); err != nil {
+		if err := c.Extension(t.Context(), provider.Machine{Name: master(0)}, "cse-master-0"); err != nil {
 			t.Errorf("with one that comes back meanwhile: %v", err)
 		}
-		if err := c.Extension(t.Context(), "nobody", "cse-master-9"); err == nil {
+		if err := c.Extension(t.Context(), provider.Machine{Name: "nobody"}, "cse-master-9"); err == nil {
 			t.Error("a machine that is not there was provisioned")
 		}
 	})

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
@@ -24,6 +26,8 @@ type Spec struct {
 	Clock        string     `yaml:"clock"`   // wall, or how many times as fast as the wall's
 	Subscription string     `yaml:"subscription"`
 	CoTenants    []CoTenant `yaml:"coTenants"` // draw on its budgets from the beginning to the end
+	// Versions are what versions of Kubernetes in machines' tags stand for: 1.23.17: v1.35.4. What is not among them stands for itself.
+	Versions map[string]string `yaml:"versions"`
 }
 
 // CoTenant are other clusters of the subscription.
@@ -39,7 +43,7 @@ type CoTenant struct {
 
 // Fields lists the names a file may use.
 const (
-	Fields         = "policy, timings, hostile, clock, subscription, coTenants"
+	Fields         = "policy, timings, hostile, clock, subscription, coTenants, versions"
 	CoTenantFields = "operations, perMinute, model, clusters, scaleSets, disks, location"
 )
 
@@ -69,6 +73,9 @@ func (s Spec) Describe() string {
 	}
 	if s.Clock != "" && s.Clock != "wall" {
 		out += ", clock ×" + s.Clock
+	}
+	for _, tagged := range slices.Sorted(maps.Keys(s.Versions)) {
+		out += ", " + tagged + " stands for " + s.Versions[tagged]
 	}
 	for _, c := range s.CoTenants {
 		out += ", co-tenants: " + c.fault().Describe()
@@ -131,6 +138,7 @@ func Begin(ctx context.Context, c cluster.Cluster, s Spec, dir string, seed uint
 	if b.Pool, err = New(ctx, c); err != nil {
 		return nil, err
 	}
+	b.Pool.Versions = s.Versions
 	begin, err := b.Pool.State(o.Subscription)
 	if err != nil {
 		return nil, err

@@ -3,11 +3,13 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -19,16 +21,24 @@ import (
 	"drydock.dev/drydock/harness/kubeadm"
 )
 
-// VersionTag is the tag that names a machine's version, as cluster tools write it: "Kubernetes:1.35.4".
-const VersionTag = "orchestrator"
+// VersionTag is the tag that names a machine's version, as cluster tools write it: "Kubernetes:1.35.4". PoolTag is that of what it is for.
+const (
+	VersionTag = "orchestrator"
+	PoolTag    = "poolName"
+)
 
-// Pool makes the virtual machines of a twin the workers of a cluster: a new one boots and joins at the version of its tag, a deleted
-// one loses its power and its disk, and power actions act. An extension's verdict is whether its machine's node is Ready.
+// Pool makes the virtual machines of a twin machines of a cluster: a new one boots and joins at the version of its tag, a deleted one loses its power and its
+// disk, and power actions act. An extension's verdict is whether its machine's node is Ready.
 type Pool struct {
-	Cluster cluster.Cluster
-	Files   map[string][]byte // that every machine has, by path
-	scaler  cluster.Scaler
-	client  kubernetes.Interface
+	Cluster  cluster.Cluster
+	Files    map[string][]byte // that every machine has, by path
+	Versions map[string]string // what a version in a tag stands for; what is not in it stands for itself
+	scaler   cluster.Scaler
+	client   kubernetes.Interface // nil: the cluster is etcd alone
+
+	mu    sync.Mutex
+	turns map[string]*sync.Mutex // of machines: what is done to one is done one after another
+	half  map[string]bool        // machines that are there and were not made whole: who asks again begins anew
 }
 
 var _ provider.Machines = (*Pool)(nil)
@@ -39,7 +49,7 @@ func New(ctx context.Context, c cluster.Cluster) (*Pool, error) {
 	if !ok {
 		return nil, cluster.Usagef("machines cannot be added to cluster %s", c.Topology().Name)
 	}
-	m := &Pool{Cluster: c, scaler: s}
+	m := &Pool{Cluster: c, scaler: s, turns: map[string]*sync.Mutex{}, half: map[string]bool{}}
 	if !c.Topology().Kubernetes() {
 		return m, nil
 	}
@@ -48,26 +58,66 @@ func New(ctx context.Context, c cluster.Cluster) (*Pool, error) {
 	return m, err
 }
 
-// Create boots a machine and joins it.
-func (m *Pool) Create(ctx context.Context, name string, tags map[string]string) error {
+// turn waits until nobody else does something to a machine.
+func (m *Pool) turn(name string) (done func()) {
+	m.mu.Lock()
+	t := m.turns[name]
+	if t == nil {
+		t = &sync.Mutex{}
+		m.turns[name] = t
+	}
+	m.mu.Unlock()
+	t.Lock()
+	return t.Unlock
+}
+
+func (m *Pool) mark(name string, half bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.half[name] = half
+}
+
+func (m *Pool) isHalf(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.half[name]
+}
+
+// version is what a machine is to run: what its tag stands for, or the cluster's.
+func (m *Pool) version(tags map[string]string) string {
+	_, tagged, ok := strings.Cut(tags[VersionTag], ":")
+	if !ok || tagged == "" {
+		return m.Cluster.Topology().Version
+	}
+	plain := strings.TrimPrefix(tagged, "v")
+	return cmp.Or(m.Versions[plain], m.Versions["v"+plain], "v"+plain)
+}
+
+// Create boots a machine and joins it. One that was not made whole the last time is made anew.
+func (m *Pool) Create(ctx context.Context, vm provider.Machine) error {
+	defer m.turn(vm.Name)()
 	if m.client == nil {
-		return fmt.Errorf("cluster %s is etcd alone: there is nothing that machine %s could join", m.Cluster.Topology().Name, name)
+		return fmt.Errorf("cluster %s is etcd alone: there is nothing that machine %s could join", m.Cluster.Topology().Name, vm.Name)
 	}
-	version := m.Cluster.Topology().Version
-	if _, v, ok := strings.Cut(tags[VersionTag], ":"); ok && v != "" {
-		version = "v" + strings.TrimPrefix(v, "v")
+	if _, err := m.Cluster.Machine(vm.Name); err == nil && !m.isHalf(vm.Name) {
+		return fmt.Errorf("the cluster has a machine %q already", vm.Name)
 	}
-	if _, err := m.Cluster.Machine(name); err == nil {
-		return fmt.Errorf("the cluster has a machine %q already", name)
+	if err := m.scaler.RemoveMachine(ctx, vm.Name); err != nil {
+		return err
 	}
-	machine, err := m.scaler.AddMachine(ctx, cluster.MachineSpec{Name: name, Role: cluster.Worker})
+	m.mark(vm.Name, true)
+	machine, err := m.scaler.AddMachine(ctx, cluster.MachineSpec{Name: vm.Name, Role: cluster.Worker})
 	if err != nil {
 		return err
 	}
 	if err := m.furnish(ctx, machine); err != nil {
 		return err
 	}
-	return kubeadm.Join(ctx, m.Cluster, machine, version)
+	if err := kubeadm.Join(ctx, m.Cluster, machine, m.version(vm.Tags)); err != nil {
+		return err
+	}
+	m.mark(vm.Name, false)
+	return nil
 }
 
 // furnish gives a machine the files that all have.
@@ -81,13 +131,25 @@ func (m *Pool) furnish(ctx context.Context, machine cluster.Machine) error {
 }
 
 // Delete removes a machine; its Node stays, as it does when a cloud's machine goes, until somebody deletes it.
-func (m *Pool) Delete(ctx context.Context, name string) error {
-	return m.scaler.RemoveMachine(ctx, name)
+func (m *Pool) Delete(ctx context.Context, vm provider.Machine) error {
+	defer m.turn(vm.Name)()
+	if err := m.scaler.RemoveMachine(ctx, vm.Name); err != nil {
+		return err
+	}
+	m.mark(vm.Name, false)
+	return nil
 }
 
 // Power acts on the machine's switch. Reimage is a new disk: remove, create.
-func (m *Pool) Power(ctx context.Context, name, action string) error {
-	machine, err := m.Cluster.Machine(name)
+func (m *Pool) Power(ctx context.Context, vm provider.Machine, action string) error {
+	if action == "reimage" {
+		if err := m.Delete(ctx, vm); err != nil {
+			return err
+		}
+		return m.Create(ctx, vm)
+	}
+	defer m.turn(vm.Name)()
+	machine, err := m.Cluster.Machine(vm.Name)
 	if err != nil {
 		return err
 	}
@@ -102,11 +164,6 @@ func (m *Pool) Power(ctx context.Context, name, action string) error {
 		return power.On(ctx)
 	case "restart", "redeploy":
 		return power.Reboot(ctx)
-	case "reimage":
-		if err := m.Delete(ctx, name); err != nil {
-			return err
-		}
-		return m.Create(ctx, name, nil)
 	default:
 		return nil
 	}
@@ -116,12 +173,12 @@ func (m *Pool) Power(ctx context.Context, name, action string) error {
 const nodeWithin = 3 * time.Minute
 
 // Extension waits for the machine's node to be Ready: what a provisioning script's exit code says of a real one.
-func (m *Pool) Extension(ctx context.Context, machine, extension string) error {
+func (m *Pool) Extension(ctx context.Context, vm provider.Machine, extension string) error {
 	if m.client == nil {
-		return fmt.Errorf("cluster %s is etcd alone: %s has no node", m.Cluster.Topology().Name, machine)
+		return fmt.Errorf("cluster %s is etcd alone: %s has no node", m.Cluster.Topology().Name, vm.Name)
 	}
-	return cluster.Await(ctx, fmt.Sprintf("%s on %s", extension, machine), cluster.Wait{For: nodeWithin}, func(ctx context.Context) error {
-		n, err := m.client.CoreV1().Nodes().Get(ctx, machine, metav1.GetOptions{})
+	return cluster.Await(ctx, fmt.Sprintf("%s on %s", extension, vm.Name), cluster.Wait{For: nodeWithin}, func(ctx context.Context) error {
+		n, err := m.client.CoreV1().Nodes().Get(ctx, vm.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

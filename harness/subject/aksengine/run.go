@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/standin"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -126,7 +127,7 @@ func (r *Run) upgrades(ctx context.Context, w *world, told *Told) error {
 		return err
 	}
 	if c.Lost != nil && !r.NullFaults {
-		if err := w.cluster.Power(ctx, w.master(*c.Lost), "powerOff"); err != nil {
+		if err := w.cluster.Power(ctx, provider.Machine{Name: w.master(*c.Lost)}, "powerOff"); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/standin"
 	"drydock.dev/drydock/harness/azure/throttle"
 )
@@ -116,7 +117,7 @@ func (w *world) enter(ctx context.Context, b base) error {
 			return fmt.Errorf("the deployed cluster: %w", err)
 		}
 		if name, tags, is := machineOf(doc); is {
-			if err := w.cluster.Create(ctx, name, tags); err != nil {
+			if err := w.cluster.Create(ctx, provider.Machine{Name: name, Tags: tags}); err != nil {
 				return err
 			}
 		}
