@@ -44,6 +44,16 @@ func (m *machineUpgrade) drain(ctx context.Context) error {
 	return m.evict(ctx)
 }
 
+// Evict cordons a machine's node and moves its pods away.
+func (u *Upgrade) Evict(ctx context.Context, machine string) error {
+	return (&machineUpgrade{Upgrade: u, machine: machine}).evict(ctx)
+}
+
+// Uncordon undoes the upgrade's own cordon of a machine's node; a skip when there is none.
+func (u *Upgrade) Uncordon(ctx context.Context, machine string) error {
+	return (&machineUpgrade{Upgrade: u, machine: machine}).uncordon(ctx)
+}
+
 // evict cordons the node and moves its pods away.
 func (m *machineUpgrade) evict(ctx context.Context) error {
 	if err := m.cordon(ctx); err != nil {

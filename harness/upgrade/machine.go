@@ -184,7 +184,7 @@ func (m *machineUpgrade) gate(ctx context.Context) error {
 // awaitWell waits until the machine is well at the version and the cluster whole, for a steady time: a new kubelet starts the static pods anew some
 // seconds after it was started itself; who looks once before that sees the old ones, and lets the next member be taken down beside this one.
 func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
-	wanted := m.wanted(version, m.machine)
+	wanted := m.Wanted(version, m.machine)
 	_, err := m.Observer.AwaitSteady(ctx, fmt.Sprintf("%s well at %s", m.machine, version), m.Spec.MachineTimeout, health.Steady(m.Topology), func(o observe.Observation) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -196,16 +196,16 @@ func (m *machineUpgrade) awaitWell(ctx context.Context, version string) error {
 	return err
 }
 
-// wanted is what a whole cluster is held against when the machines have come to the version. Where several workers are upgraded at the same time the
+// Wanted is what a whole cluster is held against when the machines have come to the version. Where several workers are upgraded at the same time the
 // others of them may be away, and so may one whose replacement was interrupted: its turn comes after gates that are passed again.
-func (u *Upgrade) wanted(version string, machines ...string) health.Wanted {
+func (u *Upgrade) Wanted(version string, machines ...string) health.Wanted {
 	w := health.Wanted{Topology: u.Topology, Versions: map[string]string{}, Ailing: u.ailing}
 	for _, m := range machines {
 		w.Versions[m] = version
 	}
 	several := u.Spec.Workers == AllAtOnce || u.Spec.MaxUnavailable > 1
 	for _, m := range u.Topology.WorkerMachines() {
-		if _, judged := w.Versions[m]; !judged && (several || u.underReplacement(m)) {
+		if _, judged := w.Versions[m]; !judged && (several || u.Replacing(m)) {
 			w.Away = append(w.Away, m)
 		}
 	}
@@ -233,7 +233,7 @@ func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, versio
 	if err != nil {
 		return err
 	}
-	if err := health.MachineWhole(o, m.machine, m.wanted(version, m.machine)); err != nil {
+	if err := health.MachineWhole(o, m.machine, m.Wanted(version, m.machine)); err != nil {
 		return err
 	}
 	if machine.Role() != cluster.ControlPlane {
@@ -257,7 +257,7 @@ func (u *Upgrade) verify(ctx context.Context, version string) error {
 	if !u.Spec.ControlPlaneOnly {
 		machines = append(machines, u.Topology.WorkerMachines()...)
 	}
-	wanted := u.wanted(version, machines...)
+	wanted := u.Wanted(version, machines...)
 	wanted.Away = nil
 	_, err := u.Observer.AwaitSteady(ctx, "the whole cluster at "+version, u.Spec.MachineTimeout, health.Steady(u.Topology), func(o observe.Observation) error {
 		if err := health.Whole(o, wanted); err != nil {

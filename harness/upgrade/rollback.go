@@ -79,7 +79,7 @@ func (m *machineUpgrade) dataToBlame(ctx context.Context) error {
 	what := fmt.Sprintf("etcd's data keeps %s from being well, and that for %s", m.machine, sureFor)
 	err := cluster.Await(ctx, what, cluster.Wait{For: m.Spec.MachineTimeout + sureFor, Every: 500 * time.Millisecond}, func(ctx context.Context) error {
 		o := m.Observer.Look(ctx)
-		sick := errors.Join(m.well(ctx, o, m.from), health.Whole(o, m.wanted(m.from, m.machine)))
+		sick := errors.Join(m.well(ctx, o, m.from), health.Whole(o, m.Wanted(m.from, m.machine)))
 		if well = sick == nil; well {
 			return nil
 		}

@@ -2,17 +2,9 @@ package upgrade
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -30,16 +22,6 @@ const SurgeMachine = "surge-1"
 
 // replacement takes a worker away and puts a new machine of the same name in its place.
 type replacement struct{ *machineUpgrade }
-
-// kept is what outlives a replaced machine.
-type kept struct {
-	From        string            `json:"from"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Taints      []corev1.Taint    `json:"taints,omitempty"`
-}
-
-const keptDir = "replaced"
 
 // surge is the order of the steps: a new machine, every worker in turn, and the new machine away again.
 func (u *Upgrade) surge(from, version string) []*plan.Step {
@@ -75,67 +57,8 @@ func (u *Upgrade) scaler() (cluster.Scaler, error) {
 	return s, nil
 }
 
-func (u *Upgrade) keptFile(machine string) string {
-	return filepath.Join(u.Dir, keptDir, machine+".json")
-}
-
-// replacing tells the machines whose replacement is not finished, and the version they had.
-func (u *Upgrade) replacing() (map[string]string, error) {
-	out := map[string]string{}
-	files, err := filepath.Glob(u.keptFile("*"))
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: %w", err)
-	}
-	for _, f := range files {
-		k, err := readKept(f)
-		if err != nil {
-			return nil, err
-		}
-		out[strings.TrimSuffix(filepath.Base(f), ".json")] = k.From
-	}
-	return out, nil
-}
-
-func readKept(file string) (k kept, err error) {
-	raw, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(raw, &k)
-	}
-	if err != nil {
-		return k, fmt.Errorf("what a replaced Node carried: %s: %w", file, err)
-	}
-	return k, nil
-}
-
-func (r *replacement) write(k kept) error {
-	file := r.keptFile(r.machine)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	raw, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	return os.Rename(file+".new", file)
-}
-
-func (r *replacement) forget() error {
-	if err := os.Remove(r.keptFile(r.machine)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	return nil
-}
-
 // begun reports whether the worker's replacement was begun and is not finished.
-func (r *replacement) begun() bool { return r.underReplacement(r.machine) }
-
-func (u *Upgrade) underReplacement(machine string) bool {
-	_, err := os.Stat(u.keptFile(machine))
-	return err == nil
-}
+func (r *replacement) begun() bool { return r.Replacing(r.machine) }
 
 func (r *replacement) skipIfDone(ctx context.Context) error {
 	if r.begun() {
@@ -156,7 +79,7 @@ func (r *replacement) drain(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("drain %s: %w", r.machine, err)
 	case !r.begun():
-		if err := r.write(keep(node, r.from)); err != nil {
+		if err := r.Keep(r.machine, Carried(node, r.from)); err != nil {
 			return err
 		}
 	default:
@@ -165,21 +88,6 @@ func (r *replacement) drain(ctx context.Context) error {
 		}
 	}
 	return r.evict(ctx)
-}
-
-// ofMachine reports whether a label, annotation or taint says how the old machine fared, and so nothing of the new one. The check has a list of its own:
-// what is forgotten here must be missed there.
-func ofMachine(key string) bool {
-	switch key {
-	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeUnschedulable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
-		corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable, // set and taken away by the node life cycle controller
-		"node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
-		"node.alpha.kubernetes.io/ttl",                                                              // the TTL controller's
-		"csi.volume.kubernetes.io/nodeid", "volumes.kubernetes.io/controller-managed-attach-detach", // the new kubelet writes its own
-		"kubeadm.alpha.kubernetes.io/cri-socket": // kubeadm join's, where it still writes it
-		return true
-	}
-	return false
 }
 
 // skipIfNew is a skip when the machine is the new one already.
@@ -192,21 +100,6 @@ func (r *replacement) skipIfNew(ctx context.Context) error {
 		return fmt.Errorf("%w: %s is the new machine already", plan.ErrSkip, r.machine)
 	}
 	return err
-}
-
-// keep takes what belongs to the node's owner.
-func keep(n *corev1.Node, from string) kept {
-	k := kept{From: from, Labels: maps.Clone(n.Labels), Annotations: maps.Clone(n.Annotations)}
-	own := func(key, _ string) bool { return ofMachine(key) || key == CordonedBy }
-	maps.DeleteFunc(k.Labels, own)
-	maps.DeleteFunc(k.Annotations, own)
-	for _, t := range n.Spec.Taints {
-		if !ofMachine(t.Key) {
-			t.TimeAdded = nil
-			k.Taints = append(k.Taints, t)
-		}
-	}
-	return k
 }
 
 // remove takes the old machine and its Node away; the new one, if that is there already, stays.
@@ -265,53 +158,7 @@ func (r *replacement) addAt(ctx context.Context, version string) error {
 			return err
 		}
 	}
-	return r.giveBack(ctx)
-}
-
-// giveBack puts on the new Node what the old one carried and the new one does not have of itself.
-func (r *replacement) giveBack(ctx context.Context) error {
-	k, err := readKept(r.keptFile(r.machine))
-	if err != nil {
-		return err
-	}
-	nodes := r.Target.Client.CoreV1().Nodes()
-	return cluster.Await(ctx, "labels, annotations and taints of "+r.machine, cluster.Wait{For: r.Spec.MachineTimeout}, func(ctx context.Context) error {
-		n, err := nodes.Get(ctx, r.machine, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if !k.onto(n) {
-			return nil
-		}
-		_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
-		return err
-	})
-}
-
-// onto adds to the node what it lacks, and reports whether that was anything.
-func (k kept) onto(n *corev1.Node) bool {
-	changed := false
-	for _, pair := range []struct {
-		now  *map[string]string
-		want map[string]string
-	}{{&n.Labels, k.Labels}, {&n.Annotations, k.Annotations}} {
-		for key, v := range pair.want {
-			if _, there := (*pair.now)[key]; !there {
-				if *pair.now == nil {
-					*pair.now = map[string]string{}
-				}
-				(*pair.now)[key] = v
-				changed = true
-			}
-		}
-	}
-	for _, t := range k.Taints {
-		if !slices.ContainsFunc(n.Spec.Taints, func(o corev1.Taint) bool { return o.MatchTaint(&t) }) {
-			n.Spec.Taints = append(n.Spec.Taints, t)
-			changed = true
-		}
-	}
-	return changed
+	return r.GiveBack(ctx, r.machine)
 }
 
 // gate waits until the new machine is well, and forgets the old one.
@@ -322,7 +169,7 @@ func (r *replacement) gate(ctx context.Context) error {
 	if err := r.awaitWell(ctx, r.version); err != nil {
 		return err
 	}
-	return r.forget()
+	return r.Forget(r.machine)
 }
 
 // rollback puts a machine at the version before in the worker's place, or lets the old one work again when it was not removed yet.
@@ -336,7 +183,7 @@ func (r *replacement) rollback(ctx context.Context) error {
 	if err := r.awaitWell(ctx, r.from); err != nil {
 		return err
 	}
-	return errors.Join(unskip(r.uncordon(ctx)), r.forget())
+	return errors.Join(unskip(r.uncordon(ctx)), r.Forget(r.machine))
 }
 
 // join adds the surge machine, unless every worker is done.
@@ -344,7 +191,7 @@ func (r *replacement) join(ctx context.Context) error {
 	if err := r.workersDone(ctx); err != nil {
 		return err
 	}
-	if err := r.write(kept{From: r.from}); err != nil { // it carries nothing, and a second run knows whose it is
+	if err := r.Keep(r.machine, Kept{From: r.from}); err != nil { // it carries nothing, and a second run knows whose it is
 		return err
 	}
 	return r.addAt(ctx, r.version)
@@ -355,7 +202,7 @@ func (r *replacement) end(ctx context.Context) error {
 	if err := r.leave(ctx); err != nil {
 		return err
 	}
-	return r.forget()
+	return r.Forget(r.machine)
 }
 
 func (r *replacement) joined(ctx context.Context) error {

@@ -23,9 +23,9 @@ func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
 		},
 		Spec: corev1.NodeSpec{Taints: []corev1.Taint{noExecute, mine}},
 	}
-	k := keep(old, "v1.35.4")
+	k := Carried(old, "v1.35.4")
 	fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/hostname": "new"}}}
-	if !k.onto(fresh) {
+	if !k.Onto(fresh) {
 		t.Fatal("nothing was put on the new node")
 	}
 	if fresh.Labels["example.com/pool"] != "a" || fresh.Labels["kubernetes.io/hostname"] != "new" || fresh.Annotations["example.com/note"] != "kept" {
@@ -34,7 +34,7 @@ func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
 	if len(fresh.Annotations) != 1 || len(fresh.Spec.Taints) != 1 || fresh.Spec.Taints[0].Key != "example.com/gpu" {
 		t.Errorf("the new node got what was not the owner's: %v %v", fresh.Annotations, fresh.Spec.Taints)
 	}
-	if k.onto(fresh) {
+	if k.Onto(fresh) {
 		t.Error("a second time something was put on it")
 	}
 }
@@ -45,20 +45,20 @@ func TestReplacementsAreRememberedUntilTheGate(t *testing.T) {
 	if r.begun() {
 		t.Error("begun before it was")
 	}
-	if err := r.write(kept{From: "v1.35.4"}); err != nil {
+	if err := r.Keep(r.machine, Kept{From: "v1.35.4"}); err != nil {
 		t.Fatal(err)
 	}
-	if away := u.wanted("v1.36.3", SurgeMachine).Away; !slices.Equal(away, []string{"worker-1"}) {
+	if away := u.Wanted("v1.36.3", SurgeMachine).Away; !slices.Equal(away, []string{"worker-1"}) {
 		t.Errorf("the gate of another machine lets %v be away", away)
 	}
-	if away := u.wanted("v1.36.3", "worker-1").Away; len(away) > 0 {
+	if away := u.Wanted("v1.36.3", "worker-1").Away; len(away) > 0 {
 		t.Errorf("its own gate lets %v be away", away)
 	}
 	now, err := u.replacing()
 	if err != nil || now["worker-1"] != "v1.35.4" || !r.begun() {
 		t.Errorf("replacing %v, %v", now, err)
 	}
-	if err := r.forget(); err != nil || r.begun() {
+	if err := r.Forget(r.machine); err != nil || r.begun() {
 		t.Errorf("not forgotten: %v", err)
 	}
 }
