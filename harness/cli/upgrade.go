@@ -10,14 +10,17 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/replace"
 )
 
 type upgradeFlags struct {
 	spec     upgrade.Spec
+	arm      readyFlag // the twin whose virtual machines the machines are
 	name     string
 	specFile string
 	out      string
@@ -32,14 +35,31 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
 	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z")
 	fl.StringSliceVar(&f.spec.Via, "via", nil, "versions in between, when --to is more than one minor ahead")
-	fl.StringVar(&f.spec.Workers, "workers", upgrade.Rolling, "how workers are upgraded: rolling, all-at-once or surge")
+	fl.StringVar(&f.spec.Strategy, "strategy", "", "kubeadm: in place, or replace: new virtual machines through the Resource Manager of --ready-file (default kubeadm)")
+	fl.StringVar(&f.spec.Workers, "workers", "", "how workers are upgraded: rolling, all-at-once or surge (default rolling, of replace surge)")
 	fl.IntVar(&f.spec.MaxUnavailable, "max-unavailable", 1, "workers at a time when rolling")
 	fl.BoolVar(&f.spec.ControlPlaneOnly, "control-plane-only", false, "leave the workers at their version")
 	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings")
 	fl.BoolVar(&f.spec.RestoreSnapshot, "restore-snapshot", false, "when a control plane's rollback does not make it well, take etcd back to the snapshot: writes since are lost")
-	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine (default 2m)")
-	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one (default 5m)")
+	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine, also --cordon-drain-timeout (default 2m, of replace 20m)")
+	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one, also --vm-timeout (default 5m; of replace each of deleting, deploying and that, 20m)")
+	f.arm.add(c)
+	fl.StringVar(&f.spec.Template, "template", "", "of replace: file with the template of a machine (default one that makes it as the old one was)")
+	fl.StringVar(&f.spec.Parameters, "parameters", "", "of replace: file with the template's parameters that Drydock does not know")
+	fl.SetNormalizeFunc(asAKSEngine)
+	_ = c.RegisterFlagCompletionFunc("strategy", cobra.FixedCompletions([]string{upgrade.Kubeadm, upgrade.Replace}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce, upgrade.Surge}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// asAKSEngine takes what AKS Engine calls a flag for ours.
+func asAKSEngine(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "cordon-drain-timeout":
+		name = "drain-timeout"
+	case "vm-timeout":
+		name = "machine-timeout"
+	}
+	return pflag.NormalizedName(name)
 }
 
 // upgradeDir is where a lab keeps its upgrade.
@@ -74,7 +94,12 @@ is rolled back and the upgrade stops (exit code 1).
 Every step looks at the machine before it acts, so after an interrupt of any kind the same command again, or --resume, goes on where the
 machines are. With a command after -- that program does the upgrade, and Drydock checks before and after; it finds KUBECONFIG,
 DRYDOCK_CLUSTER, DRYDOCK_FROM, DRYDOCK_TO, DRYDOCK_PATH (versions, by commas), DRYDOCK_CONTROL_PLANES, DRYDOCK_WORKERS (machines, by commas)
-and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its environment.`,
+and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its environment.
+
+With --strategy replace no machine is changed: each is drained, its virtual machine, interface and system disk are deleted through an Azure Resource
+Manager, and a template makes it anew, workers with one machine more meanwhile, as AKS Engine does; nobody goes on before the new one is seen to be
+another machine and well. A call that is refused (429) is made again as the answer says, within a budget; when that is gone the upgrade stops and says
+what to do. What was interrupted at whatever call goes on by the same command again.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				f.spec.Strategy, f.spec.Command = upgrade.Command, args
@@ -185,10 +210,13 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 		return nil, errors.Join(err, target.Members.Close())
 	}
 	u, err := upgrade.New(spec, from, c.Topology())
+	if err == nil {
+		err = replace.Take(u)
+	}
 	if err != nil {
 		return nil, errors.Join(err, target.Members.Close())
 	}
-	u.Target, u.Observer, u.Dir = target, observer, f.snapshots()
+	u.Target, u.Observer, u.Dir, u.Cloud = target, observer, f.snapshots(), f.arm.file
 	return u, nil
 }
 

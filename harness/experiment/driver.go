@@ -64,6 +64,8 @@ func longest(step string) time.Duration {
 	switch {
 	case strings.Contains(step, "control-plane/") && strings.HasSuffix(step, "/kubeadm"):
 		return 80 * time.Second
+	case strings.HasSuffix(step, "/deploy"): // a machine boots
+		return 20 * time.Second
 	case strings.HasSuffix(step, "/gate"):
 		return 4 * time.Second
 	default:

@@ -12,6 +12,7 @@ import (
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/replace"
 )
 
 // outline is a cell with all choices made.
@@ -121,6 +122,9 @@ func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, 
 		}
 		it.refused = err
 		return from, nil
+	}
+	if err := replace.Take(it.upgrade); err != nil {
+		return from, err
 	}
 	if why := o.cell.Lacks.Why(spec.Needs()...); why != "" {
 		return from, cluster.Usagef("the upgrade cannot be done here, %s; with strategy: command your own program does it", why)

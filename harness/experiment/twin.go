@@ -17,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/upgrade"
 )
 
 // TwinReadyEnv tells programs that a run starts where the ready file of the twin beside the cluster is, as it tells `drydock arm`.
@@ -57,6 +58,9 @@ func (c *cellRun) twin(ctx context.Context) (err error) {
 		return err
 	}
 	c.arming = c.besideResources()
+	for _, u := range c.outline.upgrades {
+		u.Cloud = c.beside.Ready
+	}
 	return nil
 }
 
@@ -139,6 +143,9 @@ func (s *Scenario) validateTwin() error {
 		return nil
 	}
 	for i, st := range s.Spec.Steps {
+		if st.Upgrade != nil && st.Upgrade.Strategy == upgrade.Replace {
+			return fmt.Errorf("spec.steps[%d]: upgrade: strategy: %s deletes and makes virtual machines of a twin, and there is none: say `twin: {}` in spec", i, upgrade.Replace)
+		}
 		kinds := []string{}
 		if st.Fault != nil {
 			kinds = append(kinds, st.Fault.Kind)

@@ -44,6 +44,8 @@ func TestAScenarioWithATwinBesideItsCluster(t *testing.T) {
 		"a bad tenant":  {"twin: {coTenants: [{model: L9}]}", observed, "", "coTenants[0]: model", nil},
 		"fault alone":   {"workload: {}", "{" + throttle + "}", "", "there is none: say `twin: {}`", nil},
 		"placed alone":  {"workload: {}", placed, "", "there is none: say `twin: {}`", nil},
+		"replace alone": {"workload: {}", "upgrade: {to: v1.36, strategy: replace}", "", "there is none: say `twin: {}`", nil},
+		"replace":       {"twin: {}", "upgrade: {to: v1.36, strategy: replace}", "", "", []string{"control-plane/3/deploy: a new machine of that name at v1.36.3, by template", "surge/delete", "new machines, workers by surge"}},
 		"check alone":   {"workload: {}", observed, "armThrottled", "there is none: say `twin: {}`", nil},
 		"a bad kind":    {"twin: {}", "{fault: {arm: {kind: thorttle}}}", "", "fault kind is", nil},
 		"no kind":       {"twin: {}", "{fault: {arm: {for: 3s}}}", "", "fault kind is", nil},

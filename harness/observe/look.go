@@ -89,9 +89,14 @@ func (o *Observer) booted(ctx context.Context, machine string) string {
 // AwaitSteady looks until judge has found nothing wrong for a steady time, and returns the last observation. The error says what judge found last.
 // Every bad look begins the time anew: one good look is a blink.
 func (o *Observer) AwaitSteady(ctx context.Context, what string, within, steady time.Duration, judge func(Observation) error) (last Observation, err error) {
+	return AwaitSteady(ctx, o.Look, what, within, steady, judge)
+}
+
+// AwaitSteady is the Observer's, for whoever looks otherwise.
+func AwaitSteady(ctx context.Context, look func(context.Context) Observation, what string, within, steady time.Duration, judge func(Observation) error) (last Observation, err error) {
 	var since time.Time
 	err = cluster.Await(ctx, fmt.Sprintf("%s for %s", what, steady), cluster.Wait{For: within, Every: Every}, func(ctx context.Context) error {
-		ob := o.Look(ctx)
+		ob := look(ctx)
 		if last.Time.IsZero() || ctx.Err() == nil { // a reading cut short by our own time-out says nothing about the cluster
 			last = ob
 		}

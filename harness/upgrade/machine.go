@@ -263,7 +263,7 @@ func (u *Upgrade) verify(ctx context.Context, version string) error {
 		if err := health.Whole(o, wanted); err != nil {
 			return err
 		}
-		if u.Spec.Strategy == Command {
+		if u.Spec.Strategy != Kubeadm {
 			return nil
 		}
 		if at, err := kubeadm.ClusterVersion(ctx, u.Target.Client); err != nil || at != version {

@@ -27,9 +27,20 @@ type Upgrade struct {
 	Observer *observe.Observer
 	Dir      string   // where etcd snapshots are kept, and what replaced nodes carried
 	Env      []string // of the strategy command: KUBECONFIG and the like
+	Cloud    string   // of the strategy replace: the file that says where the Resource Manager is; empty: there is none
+	By       Replacer // of the strategy replace
 
 	ailing   []string     // pods and workloads that were not well before: preflight has seen them
 	Accepted func() error // called when preflight has let the upgrade pass and nothing is touched yet; may be nil
+}
+
+// Replacer has the steps of the strategy replace: it is in a package of its own, so that who upgrades otherwise links no client of a cloud.
+type Replacer interface {
+	// Hop is what replaces every machine by one of a version.
+	Hop(from, version string) []*plan.Step
+	// Stands says, before anything is touched and touching nothing, what stands against it, and which machines are gone that the upgrade knows how to make
+	// anew, with the version they had.
+	Stands(ctx context.Context) (found []plan.Finding, gone map[string]string, err error)
 }
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.
@@ -51,6 +62,10 @@ func (u *Upgrade) Describe() string {
 	switch {
 	case u.Spec.Strategy == Command:
 		how = strings.Join(u.Spec.Command, " ")
+	case u.Spec.Strategy == Replace && u.Spec.ControlPlaneOnly:
+		how = "new machines, control plane only"
+	case u.Spec.Strategy == Replace:
+		how = "new machines, workers by surge"
 	case u.Spec.ControlPlaneOnly:
 		how = "kubeadm, control plane only"
 	case u.Spec.Workers == Rolling:
@@ -122,13 +137,24 @@ func (u *Upgrade) hop(from, version string) []*plan.Step {
 	steps := []*plan.Step{
 		{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, version) }},
 	}
+	if u.Spec.Strategy == Replace {
+		steps = append(steps, u.By.Hop(from, version)...)
+	} else {
+		steps = append(steps, u.machines(from, version)...)
+	}
+	return append(steps, &plan.Step{Name: "verify", About: "every machine runs " + version, Run: func(ctx context.Context) error { return u.verify(ctx, version) }})
+}
+
+// machines are upgraded in place, control planes one at a time.
+func (u *Upgrade) machines(from, version string) []*plan.Step {
+	var steps []*plan.Step
 	for i, name := range u.Topology.ControlPlaneMachines() {
 		steps = append(steps, u.machineSteps(fmt.Sprintf("control-plane/%d", i+1), name, from, version, true))
 	}
 	if !u.Spec.ControlPlaneOnly {
 		steps = append(steps, u.workers(from, version)...)
 	}
-	return append(steps, &plan.Step{Name: "verify", About: "every machine runs " + version, Run: func(ctx context.Context) error { return u.verify(ctx, version) }})
+	return steps
 }
 
 // workers are upgraded in batches; a batch of one needs no group.

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 // Preflight looks at everything that could stand against the upgrade, and touches nothing.
 func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 	in := preflight.Input{
-		Target: u.Target, Observation: answered(ctx, u.Observer.Observe), Path: u.Path, Surge: u.Spec.Workers == Surge, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
+		Target: u.Target, Observation: answered(ctx, u.Observer.Observe), Path: u.Path, Surge: u.Spec.Workers == Surge && u.Spec.Strategy != Replace, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
 		OwnCordon: CordonedBy,
 	}
 	var err error
@@ -27,10 +28,25 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 	if in.Unfinished, err = u.unfinished(ctx); err != nil {
 		return nil, err
 	}
+	var stands []plan.Finding
+	if u.Spec.Strategy == Replace {
+		if stands, err = u.lookAtMachines(ctx, &in); err != nil {
+			return nil, err
+		}
+	}
 	if len(in.Unfinished) == 0 { // after an interruption what ails may be our own doing
 		u.ailing = health.Ailing(in.Observation)
 	}
-	return preflight.Look(ctx, in)
+	found, err := preflight.Look(ctx, in)
+	return append(stands, found...), err
+}
+
+// lookAtMachines asks what is to be replaced whether it can be. What is gone counts as begun: making it anew is what the upgrade does first.
+func (u *Upgrade) lookAtMachines(ctx context.Context, in *preflight.Input) ([]plan.Finding, error) {
+	found, gone, err := u.By.Stands(ctx)
+	maps.Copy(in.Unfinished, gone)
+	maps.Copy(in.Replacing, gone)
+	return found, err
 }
 
 // lateFor is how long preflight waits for whoever answers late, as on a host that is busy with the bring-up.

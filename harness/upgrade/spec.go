@@ -9,9 +9,10 @@ import (
 	"drydock.dev/drydock/harness/release"
 )
 
-// The strategies: Drydock's own order of kubeadm's commands, or the user's program.
+// The strategies: Drydock's own order of kubeadm's commands, new machines in the place of the old, or the user's program.
 const (
 	Kubeadm = "kubeadm"
+	Replace = "replace"
 	Command = "command"
 )
 
@@ -26,26 +27,28 @@ const (
 type Spec struct {
 	To               string        `yaml:"to"`               // vX.Y or vX.Y.Z
 	Via              []string      `yaml:"via"`              // versions in between, when To is more than one minor ahead
-	Strategy         string        `yaml:"strategy"`         // kubeadm (default) or command
+	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace or command
 	Command          []string      `yaml:"command"`          // of the strategy command
-	Workers          string        `yaml:"workers"`          // rolling (default), all-at-once or surge
+	Workers          string        `yaml:"workers"`          // rolling (default), all-at-once or surge, which alone replace knows
 	MaxUnavailable   int           `yaml:"maxUnavailable"`   // workers at a time when rolling; default 1
 	ControlPlaneOnly bool          `yaml:"controlPlaneOnly"` // leave the workers at their version
 	Force            bool          `yaml:"force"`            // allow the same version and a downgrade, and preflight's findings
 	RestoreSnapshot  bool          `yaml:"restoreSnapshot"`  // a control plane that rollback does not make well: take etcd back to the snapshot, which loses all writes since
-	DrainTimeout     time.Duration `yaml:"drainTimeout"`     // of one machine; default 2 min
-	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min
+	DrainTimeout     time.Duration `yaml:"drainTimeout"`     // of one machine; default 2 min, of replace 20 min
+	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min; of replace, each of deleting, deploying and that, 20 min
+	Template         string        `yaml:"template"`         // of replace: file with the template of a machine; empty: one that makes it as the old one was
+	Parameters       string        `yaml:"parameters"`       // of replace: file with parameters of the template that Drydock does not know
 }
 
 // Fields lists the names a file may use.
 func (Spec) Fields() string {
-	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout"
+	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, parameters"
 }
 
 // Needs are the capabilities that the machines of such an upgrade must have.
 func (s Spec) Needs() []cluster.Capability {
 	switch {
-	case s.Strategy == Command:
+	case s.Strategy == Command || s.Strategy == Replace:
 		return nil
 	case s.Workers == Surge:
 		return []cluster.Capability{cluster.CanInstall, cluster.CanScale}
@@ -70,17 +73,25 @@ func (s Spec) Complete() (Spec, error) {
 	if known, err := release.Resolve(release.Kubernetes, s.To); err == nil { // an unknown one is refused by the policy
 		s.To = known.Version
 	}
+	if s.Strategy == Replace {
+		if err := s.completeReplace(); err != nil {
+			return s, err
+		}
+	}
 	for _, d := range []struct {
 		value *string
 		name  string
 		known []string
-	}{{&s.Strategy, "strategy", []string{Kubeadm, Command}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
+	}{{&s.Strategy, "strategy", []string{Kubeadm, Replace, Command}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
 		if *d.value == "" {
 			*d.value = d.known[0]
 		}
 		if !slices.Contains(d.known, *d.value) {
 			return s, cluster.Usagef("upgrade: %s is %q; known: %s", d.name, *d.value, strings.Join(d.known, ", "))
 		}
+	}
+	if s.Strategy != Replace && s.Template+s.Parameters != "" {
+		return s, cluster.Usagef("upgrade: template and parameters belong to strategy: %s", Replace)
 	}
 	if (s.Strategy == Command) != (len(s.Command) > 0) {
 		return s, cluster.Usagef("upgrade: strategy: command and command: [PROGRAM, ARGUMENT…] belong together")
@@ -101,4 +112,25 @@ func (s Spec) Complete() (Spec, error) {
 		s.MachineTimeout = 5 * time.Minute
 	}
 	return s, nil
+}
+
+// completeReplace fills in what is otherwise for machines that are replaced: the times are AKS Engine's, whose users know them.
+func (s *Spec) completeReplace() error {
+	if s.Workers == "" {
+		s.Workers = Surge
+	}
+	const known = 20 * time.Minute
+	if s.DrainTimeout == 0 {
+		s.DrainTimeout = known
+	}
+	if s.MachineTimeout == 0 {
+		s.MachineTimeout = known
+	}
+	switch {
+	case s.Workers != Surge:
+		return cluster.Usagef("upgrade: workers is %q; strategy: %s knows %s: one machine more is there throughout", s.Workers, Replace, Surge)
+	case s.RestoreSnapshot:
+		return cluster.Usagef("upgrade: restoreSnapshot belongs to a rollback, and a machine that is replaced has none; the runbook restore-quorum takes etcd back")
+	}
+	return nil
 }

@@ -1,0 +1,168 @@
+package replace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/replace/manager"
+)
+
+// lookAgain is how long a machine that should be well may be seen otherwise before that is believed.
+const lookAgain = 30 * time.Second
+
+// skipIfDone looks whether nothing is left to do: the machine was made at the version, and is seen to be well at it. Its tag alone says what it was asked for.
+// With force that is only what this upgrade has made.
+func (m *machine) skipIfDone(ctx context.Context) error {
+	if m.done != nil || m.Replacing(m.name) {
+		return m.done
+	}
+	rec, err := m.must()
+	if err != nil {
+		return err
+	}
+	vm, err := m.Manager.VM(ctx, m.name)
+	if err != nil || vm == nil {
+		return err
+	}
+	own := rec.Done == m.version && rec.Made == vm.Made()
+	if m.Spec.Force && !own || vm.Tags[versionTag] != tagOf(m.version) || vm.Properties.State != manager.Succeeded {
+		return nil
+	}
+	sick := m.wellWithin(ctx, lookAgain)
+	if sick == nil {
+		m.done = fmt.Errorf("%w: %s was observed at %s and well", plan.ErrSkip, m.name, m.version)
+		return m.done
+	}
+	if ctx.Err() != nil || m.silent(ctx) {
+		return ctx.Err()
+	}
+	return plan.Refusal("to take "+m.name+" for done", []plan.Finding{{
+		Check: "done", Severity: plan.Blocker, What: fmt.Sprintf("its virtual machine is tagged %s, and its kubelet runs, but %v", tagOf(m.version), sick),
+		Why: "nobody goes on beside a machine that is not well, and one that lives is not deleted unasked",
+		Fix: "mend it, or delete its virtual machine, and run the same again: what is gone is made anew first",
+	}})
+}
+
+// wellWithin looks until the machine is well at the version, and says what is wrong with it when it is not by then.
+func (m *machine) wellWithin(ctx context.Context, d time.Duration) error {
+	return cluster.Await(ctx, m.name+" well at "+m.version, cluster.Wait{For: d, Every: time.Second}, func(ctx context.Context) error {
+		return health.MachineWhole(m.Look(ctx), m.name, m.Wanted(m.version, m.name))
+	})
+}
+
+// silent reports whether nothing on the machine answers: it is lost.
+func (m *machine) silent(ctx context.Context) bool {
+	return !slices.ContainsFunc(m.Look(ctx).Components, func(c observe.Component) bool { return c.Machine == m.name && c.Version != "" })
+}
+
+// proven waits until the machine is another one than the old, at the version, with the data disks it had, and everything whole with it for a steady time.
+func (m *machine) proven(ctx context.Context, was old) (*manager.VM, error) {
+	vm, err := m.Manager.VM(ctx, m.name)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.made(vm, was); err != nil {
+		return nil, err
+	}
+	wanted := m.Wanted(m.version, m.name)
+	_, err = observe.AwaitSteady(ctx, m.Look, fmt.Sprintf("the new %s well at %s", m.name, m.version), m.Spec.MachineTimeout, health.Steady(m.Topology), func(o observe.Observation) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		n, err := m.Target.Client.CoreV1().Nodes().Get(ctx, m.name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(another(n, was), health.MachineWhole(o, m.name, wanted), health.Whole(o, wanted))
+	})
+	return vm, err
+}
+
+// made says why a virtual machine is not the new one, made as it should be.
+func (m *machine) made(vm *manager.VM, was old) error {
+	rec, err := m.must()
+	switch {
+	case err != nil:
+		return err
+	case vm == nil:
+		return fmt.Errorf("there is no virtual machine %s", m.name)
+	case vm.Made() == was.Made:
+		return fmt.Errorf("the virtual machine %s is still the old one", m.name)
+	case vm.Properties.State != manager.Succeeded || vm.Tags[versionTag] != tagOf(m.version):
+		return fmt.Errorf("the virtual machine %s is %s and tagged %q", m.name, vm.Properties.State, vm.Tags[versionTag])
+	}
+	for _, d := range rec.DataDisks {
+		attached := func(a manager.DataDisk) bool { return strings.EqualFold(a.ManagedDisk.ID, d.ManagedDisk.ID) }
+		if !slices.ContainsFunc(vm.Properties.StorageProfile.DataDisks, attached) {
+			return fmt.Errorf("the data disk %s is not attached to the new virtual machine %s: its template must take dataDisks", d.Name, m.name)
+		}
+	}
+	return nil
+}
+
+// safe refuses to take a control plane away that a quorum would miss, with the sum. It looks for a moment longer: what was answered late is not lost.
+func (m *machine) safe(ctx context.Context) error {
+	if m.role != controlPlane {
+		return nil
+	}
+	var stands *plan.Finding
+	_ = cluster.Await(ctx, "a quorum without "+m.name, cluster.Wait{For: lookAgain, Every: time.Second}, func(ctx context.Context) error {
+		if stands = without(m.Look(ctx), m.name); stands != nil {
+			return errors.New(stands.What)
+		}
+		return nil
+	}) // the finding says it
+	if stands == nil {
+		return ctx.Err()
+	}
+	return plan.Refusal("to delete the virtual machine "+m.name, []plan.Finding{*stands})
+}
+
+// without says why there would be no quorum without a machine; nil: there would be.
+func without(o observe.Observation, machine string) *plan.Finding {
+	f := &plan.Finding{
+		Check: "quorum", Severity: plan.Blocker, Why: "without a quorum nobody can write, and nothing would come back by itself",
+		Fix: "bring the others back first; one whose virtual machine is gone, or deleted, is made anew by running the same again",
+	}
+	if o.Quorum.Error != "" {
+		f.What = "etcd: " + o.Quorum.Error
+		return f
+	}
+	well, votes := 0, 0
+	var ill []string
+	for _, l := range o.Quorum.Members {
+		if l.Learner {
+			continue
+		}
+		votes++
+		i := slices.IndexFunc(o.Members, func(e etcd.Member) bool { return e.Machine == l.Machine && l.Machine != "" })
+		switch {
+		case l.Machine == machine:
+		case i >= 0 && o.Members[i].Healthy():
+			well++
+		case i >= 0 && o.Members[i].Error != "":
+			ill = append(ill, fmt.Sprintf("%s (%s)", l.Machine, o.Members[i].Error))
+		default:
+			ill = append(ill, fmt.Sprintf("%s%s (follows no leader)", l.Machine, l.Name))
+		}
+	}
+	need := cluster.Quorum(votes)
+	if well >= need {
+		return nil
+	}
+	f.What = fmt.Sprintf("of %d members %d would be well without %s, and a quorum of %d is %d", votes, well, machine, votes, need)
+	if len(ill) > 0 {
+		f.What += "; not well besides: " + strings.Join(ill, ", ")
+	}
+	return f
+}
