@@ -45,6 +45,7 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one, also --vm-timeout (default 5m; of replace each of deleting, deploying and that, 20m)")
 	f.arm.add(c)
 	fl.StringVar(&f.spec.Template, "template", "", "of replace: file with the template of a machine (default one that makes it as the old one was)")
+	fl.StringSliceVar(&f.spec.ScaleSets, "scale-sets", nil, "of replace: scale sets whose instances are nodes of the cluster too")
 	fl.StringVar(&f.spec.Parameters, "parameters", "", "of replace: file with the template's parameters that Drydock does not know")
 	fl.SetNormalizeFunc(asAKSEngine)
 	_ = c.RegisterFlagCompletionFunc("strategy", cobra.FixedCompletions([]string{upgrade.Kubeadm, upgrade.Replace}, cobra.ShellCompDirectiveNoFileComp))

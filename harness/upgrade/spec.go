@@ -37,12 +37,13 @@ type Spec struct {
 	DrainTimeout     time.Duration `yaml:"drainTimeout"`     // of one machine; default 2 min, of replace 20 min
 	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min; of replace, each of deleting, deploying and that, 20 min
 	Template         string        `yaml:"template"`         // of replace: file with the template of a machine; empty: one that makes it as the old one was
+	ScaleSets        []string      `yaml:"scaleSets"`        // of replace: scale sets whose instances are nodes of the cluster too
 	Parameters       string        `yaml:"parameters"`       // of replace: file with parameters of the template that Drydock does not know
 }
 
 // Fields lists the names a file may use.
 func (Spec) Fields() string {
-	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, parameters"
+	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, scaleSets, parameters"
 }
 
 // Needs are the capabilities that the machines of such an upgrade must have.
@@ -90,8 +91,8 @@ func (s Spec) Complete() (Spec, error) {
 			return s, cluster.Usagef("upgrade: %s is %q; known: %s", d.name, *d.value, strings.Join(d.known, ", "))
 		}
 	}
-	if s.Strategy != Replace && s.Template+s.Parameters != "" {
-		return s, cluster.Usagef("upgrade: template and parameters belong to strategy: %s", Replace)
+	if s.Strategy != Replace && (s.Template+s.Parameters != "" || len(s.ScaleSets) > 0) {
+		return s, cluster.Usagef("upgrade: template, parameters and scaleSets belong to strategy: %s", Replace)
 	}
 	if (s.Strategy == Command) != (len(s.Command) > 0) {
 		return s, cluster.Usagef("upgrade: strategy: command and command: [PROGRAM, ARGUMENT…] belong together")

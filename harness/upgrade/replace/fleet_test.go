@@ -62,7 +62,9 @@ type fleet struct {
 	least int      // of members that were well at once
 	wrong []string // what must never be
 
-	breaks map[string]int // how many machines of a name are yet to be made broken
+	only      string         // what the names of steps begin with that are carried out; empty: all
+	instances int            // of scale sets, beside the topology's machines
+	breaks    map[string]int // how many machines of a name are yet to be made broken
 }
 
 // newFleet is a cluster and its twin, both as they were for long.

@@ -89,6 +89,11 @@ func (r *Replacement) Hop(from, version string) []*plan.Step {
 	if workers > 0 {
 		steps = append(steps, r.surgeEnd(from, version))
 	}
+	if !r.Spec.ControlPlaneOnly {
+		for _, name := range r.Spec.ScaleSets {
+			steps = append(steps, r.setSteps(name, from, version))
+		}
+	}
 	return append(steps, &plan.Step{Name: "release", About: "let others replace machines", Run: r.connected(r.release)})
 }
 

@@ -37,6 +37,8 @@ type Client struct {
 	Group string // /subscriptions/…/resourceGroups/…
 
 	name        string
+	endpoint    string
+	raw         *arm.Client
 	every       time.Duration
 	patience    *patience
 	resources   *armresources.Client
@@ -49,7 +51,7 @@ const defaultEvery = 10 * time.Second
 
 // New makes a client; nothing is called yet.
 func New(o Options) (*Client, error) {
-	c := &Client{Group: "/subscriptions/" + o.Subscription + "/resourceGroups/" + o.Group, name: o.Group, every: o.Every, patience: &patience{}}
+	c := &Client{Group: "/subscriptions/" + o.Subscription + "/resourceGroups/" + o.Group, name: o.Group, endpoint: o.Endpoint, every: o.Every, patience: &patience{}}
 	if c.every == 0 {
 		c.every = defaultEvery
 	}
@@ -66,6 +68,9 @@ func New(o Options) (*Client, error) {
 		DisableRPRegistration: true, // who runs machines there has registered what they are made of
 	}
 	var err error
+	if c.raw, err = arm.NewClient("drydock", "v1.0.0", o.Credential, options); err != nil {
+		return nil, fmt.Errorf("resource manager: %w", err)
+	}
 	if c.resources, err = armresources.NewClient(o.Subscription, o.Credential, options); err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}

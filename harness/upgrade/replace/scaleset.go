@@ -1,0 +1,252 @@
+package replace
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/replace/manager"
+)
+
+// set replaces the instances of a scale set: the model first, then one instance more, and for each that is well an old one goes, its number with it.
+type set struct {
+	*Replacement
+	name, from, version string
+}
+
+// setRecord is how a scale set was, written before anything is changed, and which new instance took the place of which old one.
+type setRecord struct {
+	Capacity int               `json:"capacity"`
+	Before   []string          `json:"before"` // instance ids
+	Pairs    map[string]string `json:"pairs"`  // computer of an old one -> of the new
+}
+
+func (r *Replacement) setSteps(name, from, version string) *plan.Step {
+	s := &set{r, name, from, version}
+	id := "scale-set/" + name
+	return &plan.Step{Name: id, About: "the instances of " + name, Children: []*plan.Step{
+		{Name: id + "/model", About: "new instances are at " + version, Run: r.connected(s.model)},
+		{Name: id + "/instances", About: "one more; for each new one that is well drain and delete an old one", Run: r.connected(s.instances)},
+	}}
+}
+
+func (s *set) file() string { return filepath.Join(s.Dir, "sets", s.name+".json") }
+
+func (s *set) recorded() (*setRecord, error) {
+	raw, err := os.ReadFile(s.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	rec := &setRecord{}
+	if err == nil {
+		err = json.Unmarshal(raw, rec)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record of the scale set %s: %w", s.name, err)
+	}
+	return rec, nil
+}
+
+func (s *set) write(rec *setRecord) error {
+	raw, err := json.MarshalIndent(rec, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(s.file()), 0o755)
+	}
+	if err == nil {
+		err = errors.Join(os.WriteFile(s.file()+".new", raw, 0o600), os.Rename(s.file()+".new", s.file()))
+	}
+	if err != nil {
+		return fmt.Errorf("record of the scale set %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// model writes down how the set is, and gives its model the version: instances that are made from then on are at it.
+func (s *set) model(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.Spec.MachineTimeout)
+	defer cancel()
+	now, err := s.Manager.Set(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	if now == nil {
+		return cluster.Usagef("there is no scale set %s in %s", s.name, s.Manager.Group)
+	}
+	rec, err := s.recorded()
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		all, err := s.Manager.Instances(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		rec = &setRecord{Capacity: now.SKU.Capacity, Pairs: map[string]string{}, Before: []string{}}
+		for _, i := range all {
+			if s.Spec.Force || i.Tags[versionTag] != tagOf(s.version) {
+				rec.Before = append(rec.Before, i.InstanceID)
+			}
+		}
+		if err := s.write(rec); err != nil {
+			return err
+		}
+	}
+	if now.Tags[versionTag] == tagOf(s.version) {
+		return fmt.Errorf("%w: the model is at %s already", plan.ErrSkip, s.version)
+	}
+	tags := maps.Clone(now.Tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	tags[versionTag] = tagOf(s.version)
+	return s.Manager.ChangeSet(ctx, now, tags, now.SKU.Capacity)
+}
+
+// instances replaces one after another, as the set is when it looks: who comes after one that died finds the same.
+func (s *set) instances(ctx context.Context) error {
+	rec, err := s.recorded()
+	if err != nil || rec == nil {
+		return errors.Join(err, s.nobody(rec))
+	}
+	for {
+		all, err := s.Manager.Instances(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		if err := s.forgetGone(ctx, rec, all); err != nil {
+			return err
+		}
+		old := slices.DeleteFunc(slices.Clone(all), func(i manager.Instance) bool { return !s.old(rec, i) })
+		fresh := slices.DeleteFunc(all, func(i manager.Instance) bool { return s.old(rec, i) })
+		switch {
+		case len(old) > 0 && len(old)+len(fresh) <= rec.Capacity:
+			if err := s.oneMore(ctx, rec); err != nil {
+				return err
+			}
+			continue
+		case len(old) > 0 && len(fresh) == 0:
+			return fmt.Errorf("the scale set %s has %d instances, of %d before, and none at %s: somebody else changes it", s.name, len(old), rec.Capacity, s.version)
+		}
+		for _, i := range fresh {
+			if err := s.well(ctx, i); err != nil {
+				return err
+			}
+		}
+		if len(old) == 0 {
+			return nil
+		}
+		if err := s.replace(ctx, rec, old[0], fresh); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *set) nobody(rec *setRecord) error {
+	if rec == nil {
+		return fmt.Errorf("nobody has written down how the scale set %s was", s.name)
+	}
+	return nil
+}
+
+// old reports whether an instance is to go: it was there before, or was made since by the old model.
+func (s *set) old(rec *setRecord, i manager.Instance) bool {
+	return slices.Contains(rec.Before, i.InstanceID) || i.Tags[versionTag] != tagOf(s.version)
+}
+
+func (s *set) oneMore(ctx context.Context, rec *setRecord) error {
+	ctx, cancel := context.WithTimeout(ctx, s.Spec.MachineTimeout)
+	defer cancel()
+	now, err := s.Manager.Set(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	if now == nil {
+		return fmt.Errorf("the scale set %s is gone", s.name)
+	}
+	return s.Manager.ChangeSet(ctx, now, now.Tags, rec.Capacity+1)
+}
+
+// as is the machine that an instance is.
+func (s *set) as(computer string) *machine {
+	return &machine{Replacement: s.Replacement, name: computer, role: worker, from: s.from, version: s.version}
+}
+
+// well waits until a new instance is at the version and well.
+func (s *set) well(ctx context.Context, i manager.Instance) error {
+	if i.Properties.State == manager.Failed {
+		return fmt.Errorf("the new instance %s of %s is %s. What to do: delete it, and run the same again", i.InstanceID, s.name, i.Properties.State)
+	}
+	return s.as(i.Computer()).wellWithin(ctx, s.Spec.MachineTimeout)
+}
+
+// replace lets a new instance take the place of an old one, with what that one's Node carries, before its pods move.
+func (s *set) replace(ctx context.Context, rec *setRecord, old manager.Instance, fresh []manager.Instance) error {
+	m := s.as(old.Computer())
+	if rec.Pairs[m.name] == "" {
+		taken := slices.Collect(maps.Values(rec.Pairs))
+		i := slices.IndexFunc(fresh, func(f manager.Instance) bool { return !slices.Contains(taken, f.Computer()) })
+		if i < 0 {
+			return fmt.Errorf("no new instance of %s is left to take the place of %s", s.name, m.name)
+		}
+		rec.Pairs[m.name] = fresh[i].Computer()
+		if err := s.write(rec); err != nil {
+			return err
+		}
+	}
+	node, err := m.node(ctx)
+	if err != nil {
+		return err
+	}
+	if node != nil {
+		if err := s.carryTo(ctx, rec.Pairs[m.name], upgrade.Carried(node, s.from)); err != nil {
+			return err
+		}
+		if ready(node) {
+			if err := m.Evict(ctx, m.name); err != nil {
+				return err
+			}
+		}
+	}
+	ctx, cancel := m.within(ctx, "deleting "+m.name)
+	defer cancel()
+	if err := s.Manager.Delete(ctx, old.ID); err != nil {
+		return err
+	}
+	return m.deleteNode(ctx)
+}
+
+func (s *set) carryTo(ctx context.Context, computer string, k upgrade.Kept) error {
+	nodes := s.Target.Client.CoreV1().Nodes()
+	return cluster.Await(ctx, "labels, annotations and taints of "+computer, cluster.Wait{For: apiFor}, func(ctx context.Context) error {
+		n, err := nodes.Get(ctx, computer, metav1.GetOptions{})
+		if err != nil || !k.Onto(n) {
+			return err
+		}
+		_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// forgetGone removes the Nodes of old instances that are gone: who died had no time to.
+func (s *set) forgetGone(ctx context.Context, rec *setRecord, all []manager.Instance) error {
+	for _, computer := range slices.Sorted(maps.Keys(rec.Pairs)) {
+		if slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == computer }) {
+			continue
+		}
+		if err := s.as(computer).deleteNode(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
