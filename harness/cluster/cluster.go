@@ -125,6 +125,19 @@ type Scaler interface {
 	RemoveMachine(ctx context.Context, name string) error
 }
 
+// DataDisks is a Scaler whose machines may have disks of data, which outlive them. Each is a directory of its machine, and has a name of its own.
+type DataDisks interface {
+	// AddMachineWith is AddMachine of a machine with disks, by the directories they are at. One that was kept has what was on it, any other is empty.
+	AddMachineWith(ctx context.Context, spec MachineSpec, disks map[string]string) (Machine, error)
+	// RemoveMachineKeeping is RemoveMachine, but for what is below directories of the machine: that is kept, as the power cut has left it, as the disks of these
+	// names, until a machine gets them, they are dropped, or the cluster goes; idempotent.
+	RemoveMachineKeeping(ctx context.Context, name string, disks map[string]string) error
+	// Disks lists those that were kept and that no machine has.
+	Disks(ctx context.Context) ([]string, error)
+	// DropDisk drops a disk that was kept and that no machine has; idempotent.
+	DropDisk(ctx context.Context, disk string) error
+}
+
 // Reserved is a cluster that does not let everything be done to it.
 type Reserved interface {
 	// Allow refuses, with a UsageError, a plan that holds something that may not be done here. It is asked with all of it, before anything is done.

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +159,8 @@ func join(ctx context.Context, m cluster.Machine, p params) error {
 // tokenLife is how long the token of one join is good for.
 const tokenLife = "15m"
 
-// Join makes a bare machine that is powered on a worker at the version. A join that was cut off is not gone on with: start from an empty disk.
+// Join makes a bare machine that is powered on a worker at the version, or a control plane, with a new member of etcd. A join that was cut off is not gone on
+// with: start from an empty disk.
 func Join(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string) error {
 	t := c.Topology()
 	t.Version = version
@@ -171,9 +173,13 @@ func Join(ctx context.Context, c cluster.Cluster, m cluster.Machine, version str
 	}
 	var errs []error
 	controlPlanes, _ := byRole(c)
+	controlPlanes = slices.DeleteFunc(controlPlanes, func(cp cluster.Machine) bool { return cp.Name() == m.Name() })
 	for _, cp := range controlPlanes { // any of them can make a token
 		if p.CAHash, err = caHash(ctx, cp); err == nil {
 			p.Token, err = newToken(ctx, cp)
+		}
+		if err == nil && m.Role() == cluster.ControlPlane {
+			_, err = cp.Exec(ctx, cluster.Command{Args: []string{"kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--certificate-key", p.CertificateKey}})
 		}
 		if err == nil {
 			return join(ctx, m, p)

@@ -5,7 +5,6 @@ package workers
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,8 +12,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
@@ -28,13 +25,18 @@ const (
 )
 
 // Pool makes the virtual machines of a twin machines of a cluster: a new one boots and joins at the version of its tag, a deleted one loses its power and its
-// disk, and power actions act. An extension's verdict is whether its machine's node is Ready.
+// disk, and power actions act. A control plane's disk of etcd outlives it: the next machine of that name and disk has its data. An extension that provisions
+// has the verdict of what a real one asks.
 type Pool struct {
 	Cluster  cluster.Cluster
 	Files    map[string][]byte // that every machine has, by path
 	Versions map[string]string // what a version in a tag stands for; what is not in it stands for itself
-	scaler   cluster.Scaler
-	client   kubernetes.Interface // nil: the cluster is etcd alone
+	// Provisioning is how long a machine may take until it is provisioned; 0: 10 minutes, as long as AKS Engine's script asks etcd.
+	Provisioning time.Duration
+
+	scaler cluster.Scaler
+	pki    kubeadm.PKI          // what control planes have in common, as who deployed them knows it
+	client kubernetes.Interface // nil: the cluster is etcd alone
 
 	mu    sync.Mutex
 	turns map[string]*sync.Mutex // of machines: what is done to one is done one after another
@@ -54,7 +56,10 @@ func New(ctx context.Context, c cluster.Cluster) (*Pool, error) {
 		return m, nil
 	}
 	var err error
-	m.client, err = kubeadm.AdminClient(ctx, c)
+	if m.client, err = kubeadm.AdminClient(ctx, c); err != nil {
+		return nil, err
+	}
+	m.pki, err = kubeadm.ReadPKI(ctx, c)
 	return m, err
 }
 
@@ -93,33 +98,6 @@ func (m *Pool) version(tags map[string]string) string {
 	return cmp.Or(m.Versions[plain], m.Versions["v"+plain], "v"+plain)
 }
 
-// Create boots a machine and joins it. One that was not made whole the last time is made anew.
-func (m *Pool) Create(ctx context.Context, vm provider.Machine) error {
-	defer m.turn(vm.Name)()
-	if m.client == nil {
-		return fmt.Errorf("cluster %s is etcd alone: there is nothing that machine %s could join", m.Cluster.Topology().Name, vm.Name)
-	}
-	if _, err := m.Cluster.Machine(vm.Name); err == nil && !m.isHalf(vm.Name) {
-		return fmt.Errorf("the cluster has a machine %q already", vm.Name)
-	}
-	if err := m.scaler.RemoveMachine(ctx, vm.Name); err != nil {
-		return err
-	}
-	m.mark(vm.Name, true)
-	machine, err := m.scaler.AddMachine(ctx, cluster.MachineSpec{Name: vm.Name, Role: cluster.Worker})
-	if err != nil {
-		return err
-	}
-	if err := m.furnish(ctx, machine); err != nil {
-		return err
-	}
-	if err := kubeadm.Join(ctx, m.Cluster, machine, m.version(vm.Tags)); err != nil {
-		return err
-	}
-	m.mark(vm.Name, false)
-	return nil
-}
-
 // furnish gives a machine the files that all have.
 func (m *Pool) furnish(ctx context.Context, machine cluster.Machine) error {
 	for _, path := range slices.Sorted(maps.Keys(m.Files)) {
@@ -127,16 +105,6 @@ func (m *Pool) furnish(ctx context.Context, machine cluster.Machine) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// Delete removes a machine; its Node stays, as it does when a cloud's machine goes, until somebody deletes it.
-func (m *Pool) Delete(ctx context.Context, vm provider.Machine) error {
-	defer m.turn(vm.Name)()
-	if err := m.scaler.RemoveMachine(ctx, vm.Name); err != nil {
-		return err
-	}
-	m.mark(vm.Name, false)
 	return nil
 }
 
@@ -167,21 +135,4 @@ func (m *Pool) Power(ctx context.Context, vm provider.Machine, action string) er
 	default:
 		return nil
 	}
-}
-
-// nodeWithin is how long a new machine may take to be Ready.
-const nodeWithin = 3 * time.Minute
-
-// Extension waits for the machine's node to be Ready: what a provisioning script's exit code says of a real one.
-func (m *Pool) Extension(ctx context.Context, vm provider.Machine, extension string) error {
-	if m.client == nil {
-		return fmt.Errorf("cluster %s is etcd alone: %s has no node", m.Cluster.Topology().Name, vm.Name)
-	}
-	return cluster.Await(ctx, fmt.Sprintf("%s on %s", extension, vm.Name), cluster.Wait{For: nodeWithin}, func(ctx context.Context) error {
-		n, err := m.client.CoreV1().Nodes().Get(ctx, vm.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		return kubeadm.NodeReady(n)
-	})
 }

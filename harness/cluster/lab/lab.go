@@ -38,10 +38,11 @@ type Lab struct {
 }
 
 var (
-	_ cluster.Cluster = (*Lab)(nil)
-	_ cluster.Scaler  = (*Lab)(nil)
-	_ cluster.Metered = (*Lab)(nil)
-	_ cluster.Host    = (*Lab)(nil)
+	_ cluster.Cluster   = (*Lab)(nil)
+	_ cluster.Scaler    = (*Lab)(nil)
+	_ cluster.DataDisks = (*Lab)(nil)
+	_ cluster.Metered   = (*Lab)(nil)
+	_ cluster.Host      = (*Lab)(nil)
 )
 
 func newLab(p *Provider, dir string, cfg labinit.Config, o *owned) *Lab {
@@ -81,10 +82,15 @@ func (c *Lab) all() []*Machine {
 
 // AddMachine makes a machine with an empty disk and powers it on.
 func (c *Lab) AddMachine(ctx context.Context, spec cluster.MachineSpec) (cluster.Machine, error) {
+	return c.AddMachineWith(ctx, spec, nil)
+}
+
+// AddMachineWith makes one with disks of data.
+func (c *Lab) AddMachineWith(ctx context.Context, spec cluster.MachineSpec, disks map[string]string) (cluster.Machine, error) {
 	if err := cluster.CheckName("machine", spec.Name); err != nil {
 		return nil, err
 	}
-	if err := c.call(ctx, "add", spec, nil); err != nil {
+	if err := c.call(ctx, "add", labinit.AddParams{MachineSpec: spec, Disks: disks}, nil); err != nil {
 		return nil, err
 	}
 	return c.Machine(spec.Name)
@@ -92,7 +98,22 @@ func (c *Lab) AddMachine(ctx context.Context, spec cluster.MachineSpec) (cluster
 
 // RemoveMachine cuts a machine's power and drops its disk.
 func (c *Lab) RemoveMachine(ctx context.Context, name string) error {
-	return c.call(ctx, "remove", labinit.MachineParams{Name: name}, nil)
+	return c.RemoveMachineKeeping(ctx, name, nil)
+}
+
+// RemoveMachineKeeping moves directories of its disk aside first.
+func (c *Lab) RemoveMachineKeeping(ctx context.Context, name string, disks map[string]string) error {
+	return c.call(ctx, "remove", labinit.RemoveParams{Name: name, Keep: disks}, nil)
+}
+
+// Disks lists the disks of data that no machine has.
+func (c *Lab) Disks(ctx context.Context) (names []string, err error) {
+	return names, c.call(ctx, "data", struct{}{}, &names)
+}
+
+// DropDisk drops a disk of data that no machine has.
+func (c *Lab) DropDisk(ctx context.Context, disk string) error {
+	return c.call(ctx, "dropData", labinit.MachineParams{Name: disk}, nil)
 }
 
 // Dir is the lab's state directory.

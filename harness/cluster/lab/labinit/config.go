@@ -154,6 +154,18 @@ type MachineParams struct {
 	Name string `json:"name"`
 }
 
+// AddParams are a machine to add, with disks of data by the directories they are at.
+type AddParams struct {
+	cluster.MachineSpec
+	Disks map[string]string `json:"disks,omitempty"`
+}
+
+// RemoveParams name a machine to remove, and the disks of data as which directories of it are kept.
+type RemoveParams struct {
+	Name string            `json:"name"`
+	Keep map[string]string `json:"keep,omitempty"`
+}
+
 // SlowParams say how much longer it takes to fsync what is below directories of a machine; none: as long as it does.
 type SlowParams struct {
 	Name  string        `json:"name"`

@@ -12,12 +12,22 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// add makes a machine with an empty disk and powers it on. It is in lab.json before it is on, so that whoever finds it can remove it.
-func (s *switchboard) add(ctx context.Context, spec cluster.MachineSpec) error {
-	if err := s.place(spec); err != nil {
+// add makes a machine with an empty disk, but for its disks of data, and powers it on. It is in lab.json before it is on, so that whoever finds it can remove it.
+func (s *switchboard) add(ctx context.Context, p AddParams) error {
+	for dir, disk := range p.Disks { // before anything is made
+		_, badDir := at(p.Name, dir)
+		_, badDisk := dataOf(disk)
+		if err := errors.Join(badDir, badDisk); err != nil {
+			return fmt.Errorf("add a machine: %w", err)
+		}
+	}
+	if err := s.place(p.MachineSpec); err != nil {
 		return fmt.Errorf("add a machine: %w", err)
 	}
-	if err := s.powerOn(ctx, spec.Name); err != nil {
+	if err := s.giveData(p.Name, p.Disks); err != nil {
+		return fmt.Errorf("add a machine: %w", err)
+	}
+	if err := s.powerOn(ctx, p.Name); err != nil {
 		return fmt.Errorf("add a machine: %w", err)
 	}
 	return nil
@@ -34,12 +44,24 @@ func (s *switchboard) place(spec cluster.MachineSpec) error {
 		return err
 	}
 	s.turns[m.Name] = &sync.Mutex{}
-	return s.keep(append(slices.Clone(s.cfg.Machines), m))
+	machines := append(slices.Clone(s.cfg.Machines), m)
+	own := s.cfg.Topology.MachineNames()
+	slices.SortStableFunc(machines, func(a, b Machine) int { return place(own, a.Name) - place(own, b.Name) }) // those of the topology first and in its order
+	return s.keep(machines)
 }
 
-// remove cuts the machine's power and drops its disk; one that is not there is removed already. It is done whole even when the caller hangs up.
-func (s *switchboard) remove(ctx context.Context, name string) error {
+func place(names []string, name string) int {
+	if i := slices.Index(names, name); i >= 0 {
+		return i
+	}
+	return len(names)
+}
+
+// remove cuts the machine's power and drops its disk, but for what is to be kept; one that is not there is removed already. It is done whole even when the
+// caller hangs up.
+func (s *switchboard) remove(ctx context.Context, p RemoveParams) error {
 	ctx = context.WithoutCancel(ctx)
+	name := p.Name
 	m, _, err := s.machine(name)
 	if err != nil {
 		return nil // there is none
@@ -48,6 +70,9 @@ func (s *switchboard) remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove a machine: %w", err)
 	}
 	if err := errors.Join(uncut(m), s.unshapeAll(m)); err != nil { // another may get its cable
+		return fmt.Errorf("remove a machine: %w", err)
+	}
+	if err := s.keepData(name, p.Keep); err != nil {
 		return fmt.Errorf("remove a machine: %w", err)
 	}
 	if err := s.takeDisk(name); err != nil {
