@@ -106,6 +106,7 @@ func judgeSubjects(dir, label string) (*plan.Result, error) {
 	}
 	res := &plan.Result{Steps: e.Steps}
 	e.Report(res)
+	res.Timelines = e.Timelines()
 	return res, nil
 }
 
@@ -123,6 +124,9 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	run, evidence := s.story(o)
 	p := &plan.Plan{Steps: run.Steps()}
 	p.Number()
+	if err := journal.Write("plan", outlined{Steps: p.Outline()}); err != nil {
+		return nil, err
+	}
 	r := &plan.Runner{Journal: journal}
 	if o.Tell != nil {
 		r.Tell = func(id, name string) plan.Teller { return o.Tell("", id, name) }

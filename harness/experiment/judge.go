@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -26,7 +25,9 @@ func Judge(dir string) (*plan.Result, error) {
 	res := j.head()
 	res.Gaps = append(res.Gaps, j.damaged...)
 	for _, c := range j.cells {
-		res.Merge(c.Label, j.cell(dir, c))
+		cell := j.cell(dir, c)
+		cell.Plan = j.planOf(c.Label)
+		res.Merge(c.Label, cell)
 	}
 	for _, line := range damaged {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("line %d of the journal is damaged", line))
@@ -104,7 +105,7 @@ func (j *chronicle) head() *plan.Result {
 	return &plan.Result{
 		Schema: plan.Schema, Scenario: first.Scenario, Provider: first.Provider, Seed: first.Seed, Started: j.started, DurationSeconds: j.seconds,
 		Cluster: []plan.Cluster{}, Steps: []plan.StepDone{}, Receipts: []plan.Receipt{}, Checks: []plan.Check{}, Probes: []plan.Probe{},
-		Reasons: []string{}, NotTested: append([]plan.NotTested{}, first.NotTested...),
+		Reasons: []string{}, NotTested: append([]plan.NotTested{}, first.NotTested...), Command: first.command(),
 	}
 }
 
@@ -139,6 +140,10 @@ func judgeCluster(dir, label string) (*plan.Result, error) {
 	}
 	res := e.Judge()
 	e.draw(dir, res)
+	if t := e.timeline(); t != nil {
+		res.Timelines = []*plan.Timeline{t}
+	}
+	res.Logs = e.excerpts(dir, res)
 	return res, nil
 }
 
@@ -148,21 +153,10 @@ func (j *chronicle) partial(why string) *plan.Result {
 	if len(j.cells) > 1 {
 		return res // the journal's steps and receipts are of all cells
 	}
-	at := map[string]int{}
-	for _, e := range j.entries {
-		var step plan.StepDone
-		var g fault.Journalled
-		switch {
-		case e.Kind == "step" && json.Unmarshal(e.Data, &step) == nil:
-			res.Steps = append(res.Steps, step)
-		case e.Kind == "receipt" && json.Unmarshal(e.Data, &g) == nil:
-			if i, seen := at[g.Receipt.ID]; seen {
-				res.Receipts[i] = g.Receipt
-				continue
-			}
-			at[g.Receipt.ID] = len(res.Receipts)
-			res.Receipts = append(res.Receipts, g.Receipt)
-		}
+	e := j.remains()
+	res.Steps, res.Receipts = e.Steps, e.Receipts
+	if t := e.timeline(); t != nil {
+		res.Timelines = []*plan.Timeline{t}
 	}
 	return res
 }

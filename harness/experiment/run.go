@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
+	"drydock.dev/drydock/scenarios"
 )
 
 // Options of a run.
@@ -107,6 +109,9 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	}); err != nil {
 		return err
 	}
+	if err := journal.Write("plan", outlined{Label: ol.cell.Label, Steps: p.Outline()}); err != nil {
+		return err
+	}
 	if why := ol.cell.lacking(); why != "" { // nothing is begun
 		return journal.Write("untested", untested{Label: ol.cell.Label, Why: why})
 	}
@@ -135,6 +140,24 @@ type Opening struct {
 	ByHand   bool   `json:"byHand,omitempty"` // it is no run: what it has broken stays so until somebody mends it
 
 	NotTested []plan.NotTested `json:"notTested"`
+}
+
+// command is how the run can be made again. Of a scenario that is none of the embedded ones its file is whoever ran it knows where.
+func (o Opening) command() string {
+	name, fixed := strings.CutSuffix(o.Scenario, "-fixed")
+	args := []string{"drydock", "run"}
+	switch i := slices.IndexFunc(scenarios.Names(), func(n string) bool { return path.Base(n) == o.Scenario || fixed && path.Base(n) == name }); {
+	case i < 0:
+		args = append(args, "FILE-OF-"+o.Scenario)
+	case path.Base(scenarios.Names()[i]) == o.Scenario:
+		args = append(args, scenarios.Names()[i])
+	default:
+		args = append(args, scenarios.Names()[i], "--fixed")
+	}
+	if o.Provider != armProvider {
+		args = append(args, "--provider", o.Provider)
+	}
+	return strings.Join(append(args, "--seed", fmt.Sprint(o.Seed)), " ")
 }
 
 // untested is the journal's word that a cell's cluster could not be made.

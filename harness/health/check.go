@@ -169,6 +169,7 @@ func (k CheckKind) Judge(r *Record, w *Window, p Params) plan.Check {
 	}
 	r = r.narrowed()
 	c.Verdict, c.Message = k.Decide(r, w, p)
+	c.Place = r.place(c, w)
 	if c.Verdict == plan.Fail {
 		c.Message += r.words(c.Message) + r.starved()
 		if why := r.overloaded(); why != "" && !k.Lasting && !r.crashed(c.Message) {

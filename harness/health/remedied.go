@@ -76,30 +76,15 @@ func (m Remedy) judge() (plan.Verdict, string) {
 func Recoveries(r *Record) []plan.Table {
 	t := plan.Table{Title: "Recovery by runbooks", Columns: []string{"runbook", "fault", "detect", "decide", "act", "converge", "all"}}
 	for _, m := range r.Remedies {
-		var decided, acted, whole time.Time
-		for _, s := range m.Steps {
-			if s.Status != "done" {
-				continue
-			}
-			switch {
-			case strings.HasSuffix(s.Name, "/diagnose"):
-				decided = s.Ended()
-			case strings.HasSuffix(s.Name, "/gate"):
-				whole = s.Ended()
-			default:
-				acted = s.Ended()
-			}
+		row, from, missed := []string{m.Runbook, m.Fault}, m.Broken, m.Broken.IsZero()
+		for _, p := range m.phases() {
+			missed = missed || p.to.IsZero()
+			row = append(row, round(p.to.Sub(from)).String())
+			from = p.to
 		}
-		if decided.IsZero() || acted.IsZero() || whole.IsZero() || m.Broken.IsZero() || m.Seen.IsZero() {
-			continue
+		if !missed {
+			t.Rows = append(t.Rows, append(row, round(from.Sub(m.Broken)).String()))
 		}
-		row := []string{m.Runbook, m.Fault}
-		from := m.Broken
-		for _, at := range []time.Time{m.Seen, decided, acted, whole} {
-			row = append(row, round(at.Sub(from)).String())
-			from = at
-		}
-		t.Rows = append(t.Rows, append(row, round(whole.Sub(m.Broken)).String()))
 	}
 	if len(t.Rows) == 0 {
 		return nil

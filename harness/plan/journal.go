@@ -25,7 +25,7 @@ const lockFile = ".lock"
 // Entry is one line of a journal.
 type Entry struct {
 	Time time.Time       `json:"time"`
-	Kind string          `json:"kind"` // run, step-started, waiting, step, receipt, observation, evidence, result
+	Kind string          `json:"kind"` // run, plan, step-started, waiting, step, receipt, observation, evidence, result
 	Data json.RawMessage `json:"data"`
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,6 +48,12 @@ type Result struct {
 	Tables          []Table     `json:"tables,omitempty"` // what was measured, beyond the checks
 	Plots           []Plot      `json:"plots,omitempty"`
 	ARMCalls        []ARMCall   `json:"armCalls,omitempty"` // all that were made of the twin beside the cluster, in the order of time
+
+	Command   string      `json:"-"` // by which the run can be made again
+	Causes    []Cause     `json:"-"` // the reasons once more, each with whose it is
+	Plan      []Planned   `json:"-"` // what was to be done; empty: the run's journal does not tell
+	Timelines []*Timeline `json:"-"` // one a cell that was looked at
+	Logs      []Excerpt   `json:"-"` // of what went wrong
 }
 
 // ARMCall is one call of Azure Resource Manager.
@@ -102,7 +109,7 @@ type Cluster struct {
 type StepDone struct {
 	ID              string    `json:"id"`
 	Name            string    `json:"name"`
-	Status          string    `json:"status"` // done, failed, skipped; expected: failed, as the plan wanted
+	Status          string    `json:"status"` // done, failed, skipped; expected: failed, as the plan wanted; unfinished: the run was cut off in it
 	Started         time.Time `json:"started,omitzero"`
 	DurationSeconds float64   `json:"durationSeconds"`
 	Error           string    `json:"error,omitempty"` // or, of a skipped step, the reason
@@ -158,6 +165,7 @@ type Check struct {
 	When    string  `json:"when"` // always, finally, or the id of the step it watched
 	Verdict Verdict `json:"verdict"`
 	Message string  `json:"message"`
+	Place   *Place  `json:"-"` // where it is to be seen; nil: nowhere in particular
 }
 
 // Probe sums up a sampler that ran all through the scenario.
@@ -208,46 +216,57 @@ type NotTested struct {
 // Judge makes the run's verdict of its parts: a failed check is no-go, and anything unconfirmed is inconclusive. A run
 // without checks has shown nothing.
 func (r *Result) Judge() {
-	r.Verdict = Go
+	r.Verdict, r.Causes = Go, nil
 	made := 0
 	for _, s := range r.Steps {
 		if s.Status == "failed" {
-			r.worse(Inconclusive, "step "+s.ID+" "+s.Name+" failed: "+s.Error)
+			r.worse(Inconclusive, CauseStep+s.ID, "step "+s.ID+" "+s.Name+" failed: "+s.Error)
 		}
 	}
 	for _, rc := range r.Receipts {
 		if rc.State != Confirmed {
-			r.worse(Inconclusive, "fault "+rc.ID+" "+rc.Fault+" is "+rc.State+": "+rc.Error)
+			r.worse(Inconclusive, CauseFault+rc.ID, "fault "+rc.ID+" "+rc.Fault+" is "+rc.State+": "+rc.Error)
 		}
 		for _, how := range rc.Emulated {
 			r.untested(NotTested{What: rc.Fault + " for real", Why: "emulated on " + how})
 		}
 	}
-	for _, c := range r.Checks {
+	for i, c := range r.Checks {
 		made++
+		of := CauseCheck + strconv.Itoa(i+1)
 		switch c.Verdict {
 		case Fail:
-			r.worse(NoGo, c.Name+" ("+c.When+"): "+c.Message)
+			r.worse(NoGo, of, c.Name+" ("+c.When+"): "+c.Message)
 		case Pass:
 		case Skipped:
 			made--
 			r.untested(NotTested{What: c.Name + " (" + c.When + ")", Why: c.Message})
 		default:
-			r.worse(Inconclusive, c.Name+" ("+c.When+"): "+c.Message)
+			r.worse(Inconclusive, of, c.Name+" ("+c.When+"): "+c.Message)
 		}
 	}
 	for _, p := range r.Probes {
 		if p.Samples == 0 {
-			r.worse(Inconclusive, "probe "+p.Name+" took no sample")
+			r.worse(Inconclusive, CauseProbe+p.Name, "probe "+p.Name+" took no sample")
 		}
 	}
 	for _, g := range r.Gaps {
-		r.worse(Inconclusive, g)
+		r.worse(Inconclusive, CauseEvidence, g)
 	}
 	if made == 0 {
-		r.worse(Inconclusive, "no check was made")
+		r.worse(Inconclusive, CauseEvidence, "no check was made")
 	}
 }
+
+// Whose a cause is: a step by its id, a fault by that of its receipt, a check by its number in the result, a probe by its name, or what is missing of the
+// evidence.
+const (
+	CauseStep     = "step "
+	CauseFault    = "fault "
+	CauseCheck    = "check "
+	CauseProbe    = "probe "
+	CauseEvidence = "evidence"
+)
 
 // untested adds something that was not tested, once.
 func (r *Result) untested(n NotTested) {
@@ -256,11 +275,11 @@ func (r *Result) untested(n NotTested) {
 	}
 }
 
-func (r *Result) worse(v Verdict, why string) {
+func (r *Result) worse(v Verdict, of, why string) {
 	if r.Verdict == Go || v == NoGo {
 		r.Verdict = v
 	}
-	r.Reasons = append(r.Reasons, why)
+	r.Reasons, r.Causes = append(r.Reasons, why), append(r.Causes, Cause{v, of, why})
 }
 
 // Merge adds the parts of one cell of a matrix.
@@ -279,6 +298,10 @@ func (r *Result) Merge(label string, cell *Result) {
 	r.Receipts = append(r.Receipts, cell.Receipts...) // their ids have the label already: the journal is shared
 	for _, c := range cell.Checks {
 		c.When = in(c.When)
+		if c.Place != nil {
+			at := *c.Place
+			at.Cell, c.Place = label, &at
+		}
 		r.Checks = append(r.Checks, c)
 	}
 	for _, p := range cell.Probes {
@@ -292,7 +315,15 @@ func (r *Result) Merge(label string, cell *Result) {
 		n.What = in(n.What)
 		r.untested(n)
 	}
-	r.Kept = append(r.Kept, cell.Kept...)
+	for _, p := range cell.Plan {
+		p.ID = in(p.ID)
+		r.Plan = append(r.Plan, p)
+	}
+	for _, t := range cell.Timelines {
+		t.Label = strings.Trim(label+"/"+t.Label, "/")
+		r.Timelines = append(r.Timelines, t)
+	}
+	r.Kept, r.Logs = append(r.Kept, cell.Kept...), append(r.Logs, cell.Logs...)
 	r.Tables, r.Plots, r.ARMCalls = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...), append(r.ARMCalls, cell.ARMCalls...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum
