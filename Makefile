@@ -1,5 +1,5 @@
 # Every target is one line into hack/, which says what it does.
-.PHONY: build run test vm az tofu lint verify bench clean help
+.PHONY: build run test vm az tofu page lint verify bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -15,6 +15,8 @@ az: ## get the Azure CLI of Debian, for specs that run it against the twin
 	@hack/az.sh
 tofu: ## build OpenTofu and Terraform's provider azapi, for specs that run them against the twin
 	@hack/tofu.sh
+page: ## get headless Chromium and axe-core, for the tests that look at the HTML report
+	@hack/page.sh
 lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing

@@ -1,14 +1,18 @@
 // Package reports turns the result of a run into files: report.json for machines, junit.xml for CI, report.md and
 // report.html for people, and the summary on the console.
+//
+// The page is one file with everything in it. Its lanes are drawn on canvases by scripts of ours (page/): spans with words in them, faults shaded over all of
+// them and the worst of each pixel are what it is about, and no chart of a library has them. vis-timeline makes an element of the document of every span and
+// is slow from some thousands on; ECharts can draw them by a custom series and weighs a megabyte. Curves with numbers on their axes are uPlot's: 50 KB, no
+// dependencies, drawn on canvas, and quick with 100,000 points. It is kept in page/uplot as the npm registry has it, its version and checksum in
+// hack/page/package-lock.json; hack/page.sh gets it anew, and a test compares.
 package reports
 
 import (
-	_ "embed" // the page
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"os"
 	"strconv"
@@ -194,39 +198,6 @@ func Markdown(w io.Writer, r *plan.Result) error {
 func oneLine(s string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "\\|")
 }
-
-// HTML writes the one-file report with a timeline of the steps.
-func HTML(w io.Writer, r *plan.Result) error {
-	type bar struct {
-		plan.StepDone
-		Left, Width float64 // percent of the run
-	}
-	data := struct {
-		*plan.Result
-		Bars   []bar
-		Charts []template.HTML
-	}{Result: r}
-	for _, p := range r.Plots {
-		c, err := chart(p)
-		if err != nil {
-			return err
-		}
-		data.Charts = append(data.Charts, c)
-	}
-	for _, s := range r.Steps {
-		if r.DurationSeconds > 0 && !s.Started.IsZero() {
-			data.Bars = append(data.Bars, bar{s, 100 * s.Started.Sub(r.Started).Seconds() / r.DurationSeconds, max(0.3, 100*s.DurationSeconds/r.DurationSeconds)})
-		}
-	}
-	t, err := template.New("report").Funcs(template.FuncMap{"count": count, "size": size}).Parse(page)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	return t.Execute(w, data)
-}
-
-//go:embed report.html.tmpl
-var page string
 
 // Summary writes what a person wants to know at the end of a run.
 func Summary(w io.Writer, r *plan.Result, paint func(color, s string) string) error {

@@ -1,0 +1,148 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/plan"
+)
+
+// why is one reason of the verdict.
+type why struct {
+	plan.Cause
+	At     *plan.Place
+	Anchor string
+}
+
+// whys are the reasons with where they are to be seen, and the verdict in one sentence.
+func (v *view) whys() {
+	for _, c := range v.Causes {
+		w := why{Cause: c}
+		kind, id, _ := strings.Cut(c.Of, " ")
+		switch kind + " " {
+		case plan.CauseCheck:
+			for i, ch := range v.Checks {
+				if fmt.Sprint(i+1) == id {
+					w.At, w.Anchor = ch.Place, "check-"+id
+				}
+			}
+		case plan.CauseStep:
+			w.At, w.Anchor = v.stepPlace(id), "plan"
+		case plan.CauseFault:
+			w.At, w.Anchor = v.faultPlace(id), "faults"
+		case plan.CauseProbe:
+			w.Anchor = "probes"
+		default:
+			w.Anchor = "evidence"
+		}
+		v.Whys = append(v.Whys, w)
+	}
+	made, confirmed := 0, 0
+	for _, c := range v.Checks {
+		if c.Verdict == plan.Pass {
+			made++
+		}
+	}
+	for _, rc := range v.Receipts {
+		if rc.State == plan.Confirmed {
+			confirmed++
+		}
+	}
+	v.Why = fmt.Sprintf("All %d checks hold, %s, and nothing is missing of the evidence.", made, faultsSeen(confirmed, len(v.Receipts)))
+	if v.Verdict == plan.Go {
+		return
+	}
+	v.Why, v.Said = inASentence(strings.Join(v.Reasons[:min(1, len(v.Reasons))], ""))
+	for _, w := range v.Whys {
+		if w.Verdict == v.Verdict {
+			v.Why, v.Said = inASentence(w.Why)
+			v.Since, v.WhyAt = v.ailing(w.At), w.At
+			return
+		}
+	}
+}
+
+// inASentence is the begin of a reason that says much, and apart from it what a program wrote. All of it stands further down.
+func inASentence(why string) (sentence, said string) {
+	const enough = 200
+	left := 0
+	for i, clause := range strings.Split(why, "; ") {
+		switch {
+		case strings.Contains(clause, ` said: "`):
+			said = shortened(clause, enough)
+		case i == 0:
+			sentence = shortened(clause, 2*enough)
+		case len(sentence)+len(clause) <= enough:
+			sentence += "; " + clause
+		default:
+			left++
+		}
+	}
+	if left > 0 {
+		sentence += fmt.Sprintf("; and %d more", left)
+	}
+	return sentence, said
+}
+
+func shortened(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+func faultsSeen(confirmed, all int) string {
+	switch all {
+	case 0:
+		return "no fault was planned"
+	case 1:
+		return "the fault was seen to take effect and to end"
+	}
+	return fmt.Sprintf("%d of %d faults were seen to take effect and to end", confirmed, all)
+}
+
+// ailing is since when something that a place names had not been well when the run ended, and widens the place to that: what a check finds at the end began
+// before it.
+func (v *view) ailing(p *plan.Place) string {
+	if p == nil || !p.From.Equal(p.To) {
+		return ""
+	}
+	t := v.timeline(p.Cell)
+	if t == nil || p.To.Before(t.Ended) {
+		return ""
+	}
+	most, said := 0, ""
+	for _, g := range t.Groups {
+		for _, l := range g.Lanes {
+			named := 0
+			for _, w := range l.Of {
+				if slices.Contains(p.Of, w) {
+					named++
+				}
+			}
+			since, label := unwell(l)
+			if named <= most || len(l.Samples) > 0 || l.Level || since.IsZero() {
+				continue
+			}
+			most, p.From = named, since
+			said = fmt.Sprintf("%s, %s: %s since %s.", g.Name, l.Name, label, inScenario(t, since))
+		}
+	}
+	return said
+}
+
+// unwell is since when a lane has been bad or silent until its end, and what it was first; zero: it was well at its end.
+func unwell(l plan.Lane) (since time.Time, label string) {
+	for i := len(l.Spans) - 1; i >= 0; i-- {
+		switch s := l.Spans[i]; s.Tone {
+		case plan.ToneBad, plan.ToneSilent:
+			since, label = s.From, s.Label
+		case plan.ToneWarn, plan.ToneUnseen:
+		default:
+			return since, label
+		}
+	}
+	return since, label
+}
