@@ -2,6 +2,7 @@ package azure
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,47 @@ type CallLog struct {
 	size   int
 	counts map[countKey]int
 	wanted map[wantKey]int
+	least  map[leastKey]Least
+}
+
+// leastKey is a budget and whose it is.
+type leastKey struct{ budget, principal string }
+
+// Least is how little was ever left of a budget that somebody drew on. What a fault played is not counted.
+type Least struct {
+	Budget    string `json:"budget"`              // as the header tells it: a provider's policy, or x-ms-ratelimit-remaining-…
+	Principal string `json:"principal,omitempty"` // of the gateway's; a provider counts all of a subscription
+	Left      int    `json:"left"`
+	Of        int    `json:"of"`
+}
+
+// leaves notes what a call has left of budgets.
+func (l *CallLog) leaves(principal string, left []throttle.Remaining) {
+	if len(left) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range left {
+		key := leastKey{b.Header, principal}
+		if strings.Contains(b.Header, "-global-") { // all principals of a subscription have it together
+			key.principal = ""
+		}
+		was, known := l.least[key]
+		if b.Played || known && was.Left <= b.Left || !known && len(l.least) >= maxCounts {
+			continue
+		}
+		l.least[key] = Least{Budget: b.Header, Principal: key.principal, Left: b.Left, Of: b.Of}
+	}
+}
+
+// Least lists how little was ever left of the budgets, least first.
+func (l *CallLog) Least() []Least {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.least), func(a, b Least) int {
+		return cmp.Or(cmp.Compare(float64(a.Left)/float64(max(1, a.Of)), float64(b.Left)/float64(max(1, b.Of))), strings.Compare(a.Budget+a.Principal, b.Budget+b.Principal))
+	})
 }
 
 // wantKey is something of Azure that the twin does not have, and who wanted it.
@@ -36,7 +78,9 @@ type countKey struct {
 	operation, principal, budget, outcome string
 }
 
-func newCallLog() *CallLog { return &CallLog{counts: map[countKey]int{}, wanted: map[wantKey]int{}} }
+func newCallLog() *CallLog {
+	return &CallLog{counts: map[countKey]int{}, wanted: map[wantKey]int{}, least: map[leastKey]Least{}}
+}
 
 // Outcomes are what may become of a call.
 func Outcomes() []string { return []string{"ok", "throttled", "fault", "4xx", "5xx"} }
@@ -189,5 +233,5 @@ func (l *CallLog) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.first += l.size
-	l.chunks, l.size, l.counts, l.wanted = nil, 0, map[countKey]int{}, map[wantKey]int{}
+	l.chunks, l.size, l.counts, l.wanted, l.least = nil, 0, map[countKey]int{}, map[wantKey]int{}, map[leastKey]Least{}
 }

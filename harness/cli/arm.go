@@ -15,6 +15,7 @@ import (
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/release"
 )
 
 func armCommand(o *options) *cobra.Command {
@@ -34,6 +35,7 @@ type armFlags struct {
 	timings string
 	state   string
 	lab     string
+	stands  map[string]string // what versions in machines' tags stand for
 }
 
 func armServe(o *options) *cobra.Command {
@@ -69,7 +71,8 @@ clock, whatever the twin's is.`,
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")
-	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it, power actions act; each has an interface in network "+workers.Network+", subnet "+workers.Subnet)
+	fl.StringToStringVar(&f.stands, "kubernetes-versions", nil, "with --lab, what versions in the tag "+workers.VersionTag+" of machines stand for (1.23.17=v1.35.4,1.24.17=v1.36.3); another stands for itself")
+	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it but for a control plane's disk of etcd, power actions act; each has an interface in network "+workers.Network+", subnet "+workers.Subnet)
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")
 	fl.StringVar(&f.options.Subscription, "subscription", azure.DefaultSubscription, "id of the subscription the ready file names; any other exists as well")
@@ -103,6 +106,9 @@ func (f *armFlags) serve(cmd *cobra.Command, o *options) (err error) {
 		return err
 	}
 	var begin azure.State
+	if f.lab == "" && len(f.stands) > 0 {
+		return cluster.Usagef("--kubernetes-versions says what the machines of a cluster run: name it, --lab NAME")
+	}
 	if f.lab != "" {
 		if begin, err = o.drive(cmd, f); err != nil {
 			return err
@@ -151,13 +157,30 @@ func (f *armFlags) wait(ctx context.Context, s *azure.Server) error {
 
 // drive makes a lab's machines the twin's virtual machines, and gives the documents of those there are.
 func (o *options) drive(cmd *cobra.Command, f *armFlags) (s azure.State, err error) {
-	l, err := o.attach(cmd.Context(), f.lab)
+	for tagged, version := range f.stands {
+		v, err := release.Resolve(release.Kubernetes, version)
+		if err != nil {
+			return s, cluster.Usagef("--kubernetes-versions: %s: %w", tagged, err)
+		}
+		f.stands[tagged] = v.Version
+	}
+	p, err := o.open()
+	if err != nil {
+		return s, err
+	}
+	l, err := p.Attach(cmd.Context(), f.lab)
 	if err != nil {
 		return s, err
 	}
 	m, err := workers.New(cmd.Context(), l)
 	if err != nil {
 		return s, err
+	}
+	m.Versions = f.stands
+	for _, v := range m.Versions {
+		if err := p.Provide(cmd.Context(), v); err != nil {
+			return s, err
+		}
 	}
 	f.options.Machines = m
 	return m.State(f.options.Subscription)

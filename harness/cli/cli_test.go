@@ -72,6 +72,8 @@ func TestBadInput(t *testing.T) {
 		"timings with a typo":      {[]string{"arm", "serve", "--timings", timings}, []string{"timings.yaml", "line 2", "mx"}},
 		"timings of no type":       {[]string{"arm", "serve", "--timings", typo}, []string{"typo.yaml", "types: Microsoft.Compute/disk: the twin has no such type"}},
 		"no such timings":          {[]string{"arm", "serve", "--timings", file + "-none"}, []string{"timings", "no such file"}},
+		"versions of no machines":  {[]string{"arm", "serve", "--kubernetes-versions", "1.23.17=v1.35.4"}, []string{"--kubernetes-versions", "--lab NAME"}},
+		"machines of no version":   {[]string{"arm", "serve", "--lab", "none", "--kubernetes-versions", "1.23.17=v1.99"}, []string{"--kubernetes-versions: 1.23.17", "v1.99"}},
 		"no such policy":           {[]string{"arm", "serve", "--policy", "modern"}, []string{"modern", "current, legacy"}},
 		"twin's port in use":       {[]string{"arm", "serve", "--listen", "127.0.0.1:" + port}, []string{port, "port 0 chooses a free one"}},
 		"twin beyond the loopback": {[]string{"arm", "serve", "--listen", "0.0.0.0:0"}, []string{"--any-host"}},

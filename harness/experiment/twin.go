@@ -72,6 +72,9 @@ func (c *cellRun) endTwin(ctx context.Context) error {
 	}
 	told := &health.ARM{Policy: c.scenario.Spec.Twin.Describe(), Began: b.Began, Ended: time.Now(), Before: c.arming, After: c.besideResources(), Machines: []string{}}
 	told.Calls, told.Lost = b.Calls()
+	for _, b := range b.Twin.Calls().Least() {
+		told.Budgets = append(told.Budgets, health.ARMBudget(b))
+	}
 	for _, m := range c.cluster.Machines() {
 		told.Machines = append(told.Machines, m.Name())
 	}

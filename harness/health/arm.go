@@ -20,9 +20,18 @@ type ARM struct {
 	Ended    time.Time     `json:"ended"`
 	Calls    []arm.Call    `json:"calls"`
 	Lost     int           `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
+	Budgets  []ARMBudget   `json:"budgets,omitempty"`
 	Before   []ARMResource `json:"before"`
 	After    []ARMResource `json:"after"`
 	Machines []string      `json:"machines"` // of the cluster, at the end
+}
+
+// ARMBudget is how little was ever left of a budget that somebody drew on.
+type ARMBudget struct {
+	Budget    string `json:"budget"`
+	Principal string `json:"principal,omitempty"` // empty: it is of all together
+	Left      int    `json:"left"`
+	Of        int    `json:"of"`
 }
 
 // ARMResource is what the checks need of a document: the rest of it may hold secrets.
@@ -284,7 +293,19 @@ func ARMTables(r *Record) []plan.Table {
 		}
 		t.Rows = append(t.Rows, []string{who, operation, fmt.Sprint(n.sent() + n.failed), fmt.Sprint(n.passed), fmt.Sprint(n.throttled), fmt.Sprint(n.struck), fmt.Sprint(n.failed), ratio})
 	}
-	return []plan.Table{t}
+	tables := []plan.Table{t}
+	if len(r.ARM.Budgets) > 0 {
+		b := plan.Table{Title: "Budgets of Azure Resource Manager, at their lowest", Columns: []string{"budget", "of", "least left", "when full"}}
+		for _, x := range r.ARM.Budgets {
+			of := "all together"
+			if x.Principal != "" {
+				of = x.Principal
+			}
+			b.Rows = append(b.Rows, []string{x.Budget, of, fmt.Sprint(x.Left), fmt.Sprint(x.Of)})
+		}
+		tables = append(tables, b)
+	}
+	return tables
 }
 
 // ARMCalls are the calls on resources as the report has them.

@@ -15,6 +15,8 @@ import (
 type Remaining struct {
 	Header string // of the gateway: the header's name; of a provider: RP/policy
 	Left   int
+	Of     int  // calls, when it is full
+	Played bool // by a fault: it has more
 }
 
 // draw is a call on one meter.
@@ -220,7 +222,7 @@ func lefts(draws []draw, meters []*Meter, now time.Time, forced int) []Remaining
 		if i == forced {
 			left = 0
 		}
-		out = append(out, Remaining{d.header, left})
+		out = append(out, Remaining{d.header, left, d.limit.Capacity, i == forced})
 	}
 	return out
 }

@@ -170,13 +170,15 @@ const (
 	nodeWithin        = 3 * time.Minute
 )
 
-// provisions begins the names of extensions that provision (AKS Engine's cse-master-0, cse-agent-1); another has nothing to do here.
-const provisions = "cse"
+// provisions reports whether an extension provisions, by how its name begins (AKS Engine's cse-master-0, cse-agent-1); another has nothing to do here.
+func provisions(extension string) bool {
+	return strings.HasPrefix(extension, "cse") || strings.HasPrefix(extension, "provision")
+}
 
 // Extension is the verdict of a machine's provisioning script. Of a control plane it is what AKS Engine's asks: etcd, kubelet and API server of the machine, and not
 // whether its node is Ready. A worker's asks for no more than its kubelet; here its node is waited for as well, for who deploys one counts on it next.
 func (m *Pool) Extension(ctx context.Context, vm provider.Machine, extension string) error {
-	if !strings.HasPrefix(extension, provisions) {
+	if !provisions(extension) {
 		return nil
 	}
 	machine, err := m.Cluster.Machine(vm.Name)
