@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
@@ -45,27 +46,23 @@ func (it *item) remedyStep(a actions) *plan.Step {
 		return group
 	}
 	c := it.faults.faults()[0]
-	switch {
-	case c.lacks != "":
+	if c.lacks != "" {
 		return lacking(c)
-	case it.step.Says != "": // refused, or failed: the fault is nobody's to mend but its own
-		c.step = &plan.Step{Name: group.Name + " of what it must not mend", About: c.spec.DescribeUntil("the remedy has ended")}
-		c.step.Children = []*plan.Step{
-			{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}, group,
-			{Name: "recover", Run: at(a.recover, c), Cleanup: true}, {Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
-		}
-		return c.step
 	}
-	it.mended = &plan.Step{Name: "see it mended", Run: at(a.mended, c)}
-	c.step = &plan.Step{Name: group.Name + " of a fault", About: c.spec.DescribeUntil("the remedy has mended it")}
-	c.step.Children = []*plan.Step{
-		{Name: "inject", Run: at(a.inject, c)},
-		{Name: "await its effect", Run: at(a.effective, c)},
-		group,
-		it.mended,
-		{Name: "recover what the remedy has not", Run: at(a.recover, c), Cleanup: true},
-		{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
+	name, until, undo := group.Name+" of a fault", "the remedy has mended it", "recover what the remedy has not"
+	middle := []*plan.Step{group}
+	if it.step.Says != "" { // refused, or failed: the fault is nobody's to mend but its own
+		name, until, undo = group.Name+" of what it must not mend", "the remedy has ended", "recover"
+	} else {
+		it.mended = &plan.Step{Name: "see it mended", Run: at(a.mended, c)}
+		middle = append(middle, it.mended)
 	}
+	c.step = &plan.Step{Name: name, About: c.spec.DescribeUntil(until)}
+	c.step.Children = slices.Concat(
+		[]*plan.Step{{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}},
+		middle,
+		[]*plan.Step{{Name: undo, Run: at(a.recover, c), Cleanup: true}, {Name: "await recovery", Run: at(a.recovered, c), Cleanup: true}},
+	)
 	return c.step
 }
 
