@@ -25,8 +25,11 @@ require (
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
 	github.com/vishvananda/netlink v1.3.1
+	go.etcd.io/bbolt v1.4.3
 	go.etcd.io/etcd/api/v3 v3.6.16
 	go.etcd.io/etcd/client/v3 v3.6.16
+	go.etcd.io/etcd/server/v3 v3.6.11
+	go.etcd.io/raft/v3 v3.6.0
 	go.uber.org/zap v1.28.0
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/crypto v0.58.0
@@ -51,6 +54,8 @@ require (
 require github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 
 require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+
+require go.etcd.io/etcd/pkg/v3 v3.6.11 // indirect
 
 require (
 	al.essio.dev/pkg/shellescape v1.5.1 // indirect

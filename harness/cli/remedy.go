@@ -61,6 +61,9 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 	if b.OfOne() {
 		fl.StringVar(&f.spec.Machine, "machine", "", "the machine it is about (default where the symptom is seen)")
 	}
+	if b.Restores {
+		fl.StringVar(&f.spec.Snapshot, "snapshot", "", "a snapshot that was saved, to restore in the place of what is left in the cluster")
+	}
 	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
 	fl.BoolVar(&f.anew, "anew", false, "forget one that was begun and not finished, and diagnose again")
@@ -78,6 +81,13 @@ func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy
 		if err := plan.ReadSpec(f.specFile, &f.spec); err != nil {
 			return nil, err
 		}
+	}
+	if f.spec.Snapshot != "" { // it is asked for again after an interrupt, from wherever
+		abs, err := filepath.Abs(f.spec.Snapshot)
+		if err != nil {
+			return nil, cluster.Usagef("--snapshot: %w", err)
+		}
+		f.spec.Snapshot = abs
 	}
 	r, err := remedy.New(f.spec, c.Topology())
 	if err != nil {

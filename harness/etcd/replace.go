@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -178,16 +179,18 @@ func initialCluster(ctx context.Context, c *clientv3.Client, m cluster.Machine, 
 	return strings.Join(parts, ","), nil
 }
 
-// joinAs tells a member that it joins an existing cluster.
+// joinAs tells a member that it joins an existing cluster, by its static pod's manifest, which may lie where it is not started, or its unit's settings.
 func joinAs(ctx context.Context, m cluster.Machine, initial string) error {
-	raw, err := m.ReadFile(ctx, manifest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return writeInitial(ctx, m, initial, "existing")
+	for _, file := range []string{manifest, StoppedDir + "/" + path.Base(manifest)} {
+		raw, err := m.ReadFile(ctx, file)
+		if err == nil {
+			err = m.WriteFile(ctx, file, rejoin(raw, initial), 0o600)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return m.WriteFile(ctx, manifest, rejoin(raw, initial), 0o600)
+	return writeInitial(ctx, m, initial, "existing")
 }
 
 // rejoin rewrites the flags of a static pod's manifest that say which cluster the member belongs to.

@@ -2,9 +2,10 @@ package etcd
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -23,9 +24,9 @@ func SetAside(ctx context.Context, m cluster.Machine, mark string) error {
 	return err
 }
 
-// Restore makes the data of a stopped member from a snapshot, as one of a new cluster of the members on the named machines. All of them must be given the
-// same.
-func Restore(ctx context.Context, c cluster.Cluster, m cluster.Machine, snapshot []byte, members []string) error {
+// Restore makes the data of a stopped member from a snapshot in a file here, as one of a new cluster of the members on the named machines. All of them must be given the
+// same, and the same mark, which is of this restore alone: letters, digits, dots and dashes. What was there goes to ReplacedDir with the mark.
+func Restore(ctx context.Context, c cluster.Cluster, m cluster.Machine, snapshot string, members []string, mark string) error {
 	scheme := "http"
 	if c.Topology().Etcd == cluster.EtcdStacked {
 		scheme = "https"
@@ -39,18 +40,30 @@ func Restore(ctx context.Context, c cluster.Cluster, m cluster.Machine, snapshot
 		initial = append(initial, name+"="+peerURL(member, scheme))
 	}
 	const file, fresh = "/var/lib/drydock-restore/snapshot.db", "/var/lib/drydock-restore/data"
-	if err := m.WriteFile(ctx, file, snapshot, 0o600); err != nil {
+	if err := send(ctx, m, snapshot, file); err != nil {
 		return err
 	}
-	sum := sha256.Sum256(snapshot)
 	_, err := cluster.Shell(ctx, m, fmt.Sprintf(`rm -rf %[2]s
 etcdutl snapshot restore %[1]s --data-dir %[2]s --name %[3]s --initial-advertise-peer-urls %[4]s --initial-cluster %[5]s --initial-cluster-token restored-%[6]s --bump-revision %[7]d --mark-compacted
+echo %[6]s >%[2]s/member/%[10]s
 mkdir -p %[8]s
 if test -e %[9]s/member; then
   if test -e %[8]s/member; then rm -rf %[9]s/member; else mv %[9]s/member %[8]s/member; fi
 fi
 mv %[2]s/member %[9]s/member
 rm -rf /var/lib/drydock-restore`,
-		file, fresh, m.Name(), peerURL(m, scheme), strings.Join(initial, ","), hex.EncodeToString(sum[:6]), revisionsAhead, ReplacedDir+"-"+hex.EncodeToString(sum[:6]), DataDir))
+		file, fresh, m.Name(), peerURL(m, scheme), strings.Join(initial, ","), mark, revisionsAhead, ReplacedDir+"-"+mark, DataDir, path.Base(markFile)))
 	return err
+}
+
+// markFile is in data that was made by Restore, and goes where that goes.
+const markFile = DataDir + "/member/drydock-restored"
+
+// RestoredBy is the mark of the restore that a machine's data was made by; empty: it was not, or there is none.
+func RestoredBy(ctx context.Context, m cluster.Machine) (mark string, err error) {
+	raw, err := m.ReadFile(ctx, markFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(raw)), err
 }

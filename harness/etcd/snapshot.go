@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/client/v3/snapshot"
 	"go.uber.org/zap"
 )
@@ -80,4 +83,44 @@ func CheckSnapshot(file string) error {
 		return fmt.Errorf("snapshot %s does not have the checksum it was saved with", file)
 	}
 	return nil
+}
+
+// Holds is what a snapshot says it holds.
+type Holds struct {
+	Revision int64    `json:"revision"`
+	Index    uint64   `json:"index"`   // of the last entry of the log that is in it
+	Members  []uint64 `json:"members"` // on the list of the cluster that it is of
+}
+
+// ReadSnapshot checks a snapshot and reads what it says of itself.
+func ReadSnapshot(file string) (h Holds, err error) {
+	if err := CheckSnapshot(file); err != nil {
+		return h, err
+	}
+	db, err := bbolt.Open(file, 0o400, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return h, fmt.Errorf("snapshot %s: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.View(func(tx *bbolt.Tx) error {
+		keys, meta, members := tx.Bucket([]byte("key")), tx.Bucket([]byte("meta")), tx.Bucket([]byte("members"))
+		if keys == nil || meta == nil || members == nil {
+			return errors.New("it is no database of etcd's")
+		}
+		if last, _ := keys.Cursor().Last(); len(last) >= 8 { // a key is its revision: 8 bytes, '_' and what in it
+			h.Revision = int64(binary.BigEndian.Uint64(last))
+		}
+		if index := meta.Get([]byte("consistent_index")); len(index) == 8 {
+			h.Index = binary.BigEndian.Uint64(index)
+		}
+		return members.ForEach(func(id, _ []byte) error {
+			n, err := strconv.ParseUint(string(id), 16, 64)
+			h.Members = append(h.Members, n)
+			return err
+		})
+	})
+	if err != nil {
+		return h, fmt.Errorf("snapshot %s: %w", file, err)
+	}
+	return h, nil
 }

@@ -20,7 +20,7 @@ spec:
 	for name, c := range map[string]struct{ old, new, want string }{
 		"nothing wrong":        {"", "", ""},
 		"an unknown runbook":   {"replace-etcd-member", "magic", `unknown runbook "magic"; known: replace-etcd-member`},
-		"an unknown field":     {"{runbook:", "{node: a, runbook:", "known: runbook, machine, timeout"},
+		"an unknown field":     {"{runbook:", "{node: a, runbook:", "known: runbook, machine, timeout, snapshot"},
 		"an unknown machine":   {"{runbook:", "{machine: w, runbook:", "it may be one of etcd-1, etcd-2, etcd-3"},
 		"a fault that ends":    {"leader}", "leader, for: 5s}", "for belongs to a fault that ends by itself"},
 		"a refusal of nothing": {"      remedy", "      expect: refused\n      remedy", "expect: refused needs says"},

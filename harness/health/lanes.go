@@ -136,6 +136,7 @@ func (m Remedy) phases() []phase {
 			decided = s.Ended()
 		case strings.HasSuffix(s.Name, "/gate"):
 			whole = s.Ended()
+		case strings.HasSuffix(s.Name, "/prove"): // it looks whether the cluster goes on
 		default:
 			acted = s.Ended()
 		}

@@ -14,7 +14,7 @@ func TestARunbookThatHasNotMendedIsNoPass(t *testing.T) {
 		return plan.StepDone{Name: "x/" + name, Status: status, Started: at(begun), DurationSeconds: float64(seconds)}
 	}
 	good := Remedy{Runbook: "x", Fault: "f", Broken: at(0), Seen: at(2), Mended: at(20), Steps: []plan.StepDone{
-		step("diagnose", "done", 3, 1), step("act", "killed", 5, 1), step("act", "done", 7, 3), step("gate", "done", 11, 8),
+		step("diagnose", "done", 3, 1), step("act", "killed", 5, 1), step("act", "done", 7, 3), step("prove", "done", 10, 1), step("gate", "done", 11, 8),
 	}}
 	for name, c := range map[string]struct {
 		change func(m *Remedy)

@@ -2,6 +2,8 @@ package kubeadm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -12,9 +14,6 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 )
-
-// stoppedDir is where manifests lie while their static pods are to be down; the kubelet does not look there.
-const stoppedDir = "/etc/kubernetes/drydock-stopped"
 
 // stopWithin is how long a kubelet may take to end a static pod whose manifest is gone.
 const stopWithin = 2 * time.Minute
@@ -34,6 +33,8 @@ func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error 
 	t := c.Topology()
 	members, servers := t.EtcdMachines(), t.ControlPlaneMachines()
 	stacked := t.Etcd == cluster.EtcdStacked
+	sum := sha256.Sum256(data)
+	mark := hex.EncodeToString(sum[:6])
 	steps := []struct {
 		what string
 		on   []string
@@ -47,7 +48,9 @@ func RestoreEtcd(ctx context.Context, c cluster.Cluster, snapshot string) error 
 			_, err := cluster.Shell(ctx, m, "systemctl stop etcd")
 			return err
 		}},
-		{"restore", members, func(ctx context.Context, m cluster.Machine) error { return etcd.Restore(ctx, c, m, data, members) }},
+		{"restore", members, func(ctx context.Context, m cluster.Machine) error {
+			return etcd.Restore(ctx, c, m, snapshot, members, mark)
+		}},
 		{"start the members", members, func(ctx context.Context, m cluster.Machine) error {
 			if stacked {
 				return startPod(ctx, m, etcd.Program)
@@ -80,10 +83,20 @@ func each(ctx context.Context, c cluster.Cluster, machines []string, do func(con
 	return g.Wait()
 }
 
+// StopPods takes a static pod off machines, all at once. Idempotent; its kubelet must run.
+func StopPods(ctx context.Context, c cluster.Cluster, machines []string, name string) error {
+	return each(ctx, c, machines, func(ctx context.Context, m cluster.Machine) error { return stopPod(ctx, m, name) })
+}
+
+// StartPods gives it back; each kubelet does the rest. Idempotent.
+func StartPods(ctx context.Context, c cluster.Cluster, machines []string, name string) error {
+	return each(ctx, c, machines, func(ctx context.Context, m cluster.Machine) error { return startPod(ctx, m, name) })
+}
+
 // stopPod takes a static pod's manifest away and waits for its process to end.
 func stopPod(ctx context.Context, m cluster.Machine, name string) error {
 	file := name + ".yaml"
-	_, err := cluster.Shell(ctx, m, fmt.Sprintf("mkdir -p %[1]s; if test -e %[2]s/%[3]s; then mv -f %[2]s/%[3]s %[1]s/%[3]s; fi", stoppedDir, ManifestDir, file))
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("mkdir -p %[1]s; if test -e %[2]s/%[3]s; then mv -f %[2]s/%[3]s %[1]s/%[3]s; fi", etcd.StoppedDir, ManifestDir, file))
 	if err != nil {
 		return err
 	}
@@ -102,6 +115,6 @@ func stopPod(ctx context.Context, m cluster.Machine, name string) error {
 
 // startPod gives the manifest back; its kubelet does the rest.
 func startPod(ctx context.Context, m cluster.Machine, name string) error {
-	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/%[3]s.yaml; then mv -f %[1]s/%[3]s.yaml %[2]s/%[3]s.yaml; fi; rmdir %[1]s 2>/dev/null || true", stoppedDir, ManifestDir, name))
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("if test -e %[1]s/%[3]s.yaml; then mv -f %[1]s/%[3]s.yaml %[2]s/%[3]s.yaml; fi; rmdir %[1]s 2>/dev/null || true", etcd.StoppedDir, ManifestDir, name))
 	return err
 }

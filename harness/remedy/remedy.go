@@ -3,6 +3,7 @@
 package remedy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -23,10 +25,12 @@ type Spec struct {
 	Runbook string        `yaml:"runbook" json:"runbook"`
 	Machine string        `yaml:"machine" json:"machine,omitempty"` // it is about; empty: the one that the symptom is seen on
 	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
+	// Snapshot is a file on this host to restore from, in the place of what is left in the cluster.
+	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
 }
 
 // Fields lists the names a file may use.
-func (Spec) Fields() string { return "runbook, machine, timeout" }
+func (Spec) Fields() string { return "runbook, machine, timeout, snapshot" }
 
 // defaultTimeout is that of an upgraded machine too.
 const defaultTimeout = 5 * time.Minute
@@ -38,6 +42,7 @@ type Diagnosis struct {
 	Nothing string    `json:"nothing,omitempty"` // why there is nothing to do
 	Machine string    `json:"machine,omitempty"` // it is about
 	Member  uint64    `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
+	Log     etcd.Log  `json:"log,omitzero"`      // of the member that is begun from, and how far it goes
 	Ailing  []string  `json:"ailing,omitempty"`  // pods and workloads that were not well, and are not held against the remedy
 	Says    string    `json:"says"`              // the symptom, in words
 }
@@ -76,8 +81,8 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 			return nil, cluster.Usagef("remedy %s: machine is %q; it may be one of %s", spec.Runbook, spec.Machine, strings.Join(known, ", "))
 		}
 	}
-	if book.Alone && t.Kubernetes() {
-		return nil, cluster.Usagef("remedy %s: the runbook is for etcd alone so far (etcd: only), and the cluster has Kubernetes", spec.Runbook)
+	if spec.Snapshot != "" && !book.Restores {
+		return nil, cluster.Usagef("remedy %s: snapshot is %q, and the runbook restores none", spec.Runbook, spec.Snapshot)
 	}
 	if book.Kubernetes && !t.Kubernetes() {
 		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)
@@ -99,7 +104,10 @@ func (r *Remedy) GoOn(b Begun) error {
 	if r.Spec.Machine != "" && r.Spec.Machine != b.Found.Machine {
 		return cluster.Usagef("remedy %s was begun for %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Found.Machine)
 	}
-	r.found = &b.Found
+	if r.Spec.Snapshot != "" && r.Spec.Snapshot != b.Spec.Snapshot {
+		return cluster.Usagef("remedy %s was begun with %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, cmp.Or(b.Spec.Snapshot, "no snapshot"))
+	}
+	r.found, r.Spec.Snapshot = &b.Found, b.Spec.Snapshot
 	return nil
 }
 

@@ -15,7 +15,7 @@ type Runbook struct {
 	Symptom    string // what is seen where it is called for
 	Does       string // what it does about it
 	Kubernetes bool   // it is of no use to etcd alone
-	Alone      bool   // it is for etcd alone
+	Restores   bool   // it can be given a snapshot
 	Needs      []cluster.Capability
 
 	machines func(t cluster.Topology) []string // it may be about; nil: it is about the cluster
