@@ -144,3 +144,29 @@ func TestAMachineThatIsMadeAgainIsAnotherOne(t *testing.T) {
 		t.Errorf("made again it is %v, before it was %v", got, first)
 	}
 }
+
+// Identities stay where a PUT says nothing of them, as tools scale that send a size alone, and go where it says None.
+func TestAnIdentityIsRemovedByNameAlone(t *testing.T) {
+	c := newClient(t)
+	c.machine("vm") // and its network
+	c.scaleSet("ss", "", 1)
+	const path = "resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/ss"
+	principal := func(method, body string) string {
+		t.Helper()
+		if w := c.do(method, path, body); w.Code >= http.StatusBadRequest {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		c.pass()
+		return c.text(path, "identity", "principalId")
+	}
+	first := principal(http.MethodPatch, `{"identity":{"type":"SystemAssigned"}}`)
+	if first == "" {
+		t.Fatal("it has none")
+	}
+	if got := principal(http.MethodPut, `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":2}}`); got != first {
+		t.Errorf("scaled it has %q instead of %q", got, first)
+	}
+	if got := principal(http.MethodPatch, `{"identity":{"type":"None"}}`); got != "" {
+		t.Errorf("without an identity it has %q", got)
+	}
+}

@@ -33,11 +33,9 @@ func (c sdkCall) String() string {
 
 // refusedByARM are calls that Azure refuses as well, where they stand among the others.
 var refusedByARM = map[string]string{
-	"armauthorization.RoleAssignmentsClient.Create, once more":     "RoleAssignmentExists",
-	"armauthorization.RoleAssignmentsClient.CreateByID, once more": "RoleAssignmentExists",
-	"armauthorization.DenyAssignmentsClient.Get":                   "ResourceNotFound", // nobody can make one
-	"armresources.ResourceGroupsClient.BeginDelete, once more":     "ResourceGroupNotFound",
-	"armsubscriptions.SubscriptionClient.CheckResourceName":        "InvalidRequestContent", // without the name, which the SDK has as an option
+	"armauthorization.DenyAssignmentsClient.Get":               "ResourceNotFound", // nobody can make one
+	"armresources.ResourceGroupsClient.BeginDelete, once more": "ResourceGroupNotFound",
+	"armsubscriptions.SubscriptionClient.CheckResourceName":    "InvalidRequestContent", // without the name, which the SDK has as an option
 }
 
 // name is the operation's, with whether it was called once more.

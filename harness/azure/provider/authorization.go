@@ -17,14 +17,16 @@ func authorizationTypes() []*resource.Type {
 	}
 }
 
+// checkRoleAssignment lets one be put again that is as it was, as templates do that name it by what it is for (AKS Engine's, at every upgrade); whose it is cannot
+// be changed (MicrosoftDocs/azure-docs#85388, with the text; the status in Azure/Azure-Landing-Zones#2040).
 func checkRoleAssignment(_ *resource.Tx, id arm.ID, body, old map[string]any) *arm.Error {
-	if old != nil {
-		return arm.Errorf(http.StatusConflict, "RoleAssignmentExists", "The role assignment already exists. The ID of the existing role assignment is %s.", strings.ReplaceAll(id.Name(), "-", ""))
-	}
 	for _, p := range []string{"roleDefinitionId", "principalId"} {
 		if arm.Text(body, "properties", p) == "" {
 			return arm.Errorf(http.StatusBadRequest, "InvalidRoleAssignment", "The '%s' property of the role assignment is missing.", p)
 		}
+	}
+	if old != nil && !strings.EqualFold(arm.Text(body, "properties", "principalId"), arm.Text(old, "properties", "principalId")) {
+		return arm.Errorf(http.StatusBadRequest, "RoleAssignmentUpdateNotPermitted", "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")
 	}
 	scope := id
 	scope.Provider, scope.Types = "", nil // the path before the extension's own

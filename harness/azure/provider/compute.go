@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,7 +92,14 @@ func fillDiskAccess(tx *resource.Tx, _ arm.ID, body, old map[string]any) {
 // resource, and one that is made again has another (learn.microsoft.com "What are managed identities for Azure resources?"). One that is assigned by users has
 // no principal here.
 func identify(tx *resource.Tx, id arm.ID, body, old map[string]any) {
+	if was, has := old["identity"].(map[string]any); has && body["identity"] == nil { // the type None removes it (armcompute, VirtualMachineIdentity.Type)
+		body["identity"] = maps.Clone(was)
+	}
 	if !strings.Contains(strings.ToLower(arm.Text(body, "identity", "type")), "systemassigned") {
+		if now, has := body["identity"].(map[string]any); has {
+			delete(now, "principalId")
+			delete(now, "tenantId")
+		}
 		return
 	}
 	identity := arm.Object(body, "identity")
