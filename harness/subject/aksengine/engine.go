@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // Program is the name of it among the subjects: v0.79.0, the last that there is for the public cloud.
@@ -39,6 +40,18 @@ type Model struct {
 	Pool    string // PoolAvailabilitySet, with a service principal, or PoolScaleSet, with identities of the machines' own and a Standard balancer
 }
 
+// dnsPrefix is the name of the clusters that are deployed here; what AKS Engine makes of it (GetClusterID, a number drawn from its hash) is in the names of all
+// their machines.
+const (
+	dnsPrefix = "drydock"
+	clusterID = "26658069"
+)
+
+// Names are what AKS Engine calls a cluster's machines by their role, for Topology.Called: masters, and agents of an availability set.
+func Names() map[cluster.Role]string {
+	return map[cluster.Role]string{cluster.ControlPlane: "k8s-master-" + clusterID + "-%d", cluster.Worker: "k8s-agents-" + clusterID + "-%d"}
+}
+
 // Engine is the unmodified command line of AKS Engine, a process of this host that believes a twin to be its cloud.
 type Engine struct {
 	Path  string      // of the program, as subject.Builder makes it
@@ -46,6 +59,10 @@ type Engine struct {
 	CA    []byte      // the twin's authority, PEM
 	Dir   string      // its files: the model, what it generates, a log of each command
 	Group string      // the resource group of the cluster
+
+	// Public has it take the twin for the public cloud, which it finds through the twin's proxy, and not for a cloud of a file's: its clients for that can list
+	// no role assignments (pkg/armhelpers/azurestack/graph.go), and it dereferences the page that it does not get of a machine with an identity of its own.
+	Public bool
 
 	commands int
 }
@@ -115,7 +132,7 @@ func (m Model) document() ([]byte, error) {
 	const size = "Standard_D2_v3"
 	properties := map[string]any{
 		"orchestratorProfile":     map[string]any{"orchestratorType": "Kubernetes", "orchestratorVersion": m.Version, "kubernetesConfig": kubernetes},
-		"masterProfile":           map[string]any{"count": m.Masters, "dnsPrefix": "drydock", "vmSize": size},
+		"masterProfile":           map[string]any{"count": m.Masters, "dnsPrefix": dnsPrefix, "vmSize": size},
 		"linuxProfile":            map[string]any{"adminUsername": "azureuser", "ssh": map[string]any{"publicKeys": []any{map[string]any{"keyData": strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))}}}},
 		"servicePrincipalProfile": map[string]any{"clientId": Client, "secret": "secret"},
 	}
@@ -128,8 +145,15 @@ func (m Model) document() ([]byte, error) {
 // run carries a command out. That it ends badly is no error: whoever asked for it knows what was expected.
 func (a *Engine) run(ctx context.Context, verb string, args ...string) (e Ended, err error) {
 	a.commands++
+	if a.Dir, err = filepath.Abs(a.Dir); err != nil { // it is where the tool runs, and whose files it is told of
+		return e, fmt.Errorf("aks-engine %s: %w", verb, err)
+	}
 	e = Ended{Command: strings.Join(append([]string{Program, verb}, args...), " "), Log: fmt.Sprintf("%02d-%s.log", a.commands, verb), Begun: time.Now()}
-	argv := append([]string{verb, "--azure-env", azure.CloudName, "--auth-method", "client_secret", "--client-id", Client, "--client-secret", "secret",
+	cloud, find := azure.CloudName, []string{"AZURE_ENVIRONMENT_FILEPATH=" + a.file("cloud.json"), "HTTPS_PROXY="}
+	if a.Public {
+		cloud, find = "AzurePublicCloud", []string{"HTTPS_PROXY=" + a.Twin.Proxy}
+	}
+	argv := append([]string{verb, "--azure-env", cloud, "--auth-method", "client_secret", "--client-id", Client, "--client-secret", "secret",
 		"--subscription-id", a.Twin.Subscription, "--location", azure.DefaultRegion}, args...)
 	log, err := os.Create(a.file(e.Log))
 	if err != nil {
@@ -138,8 +162,8 @@ func (a *Engine) run(ctx context.Context, verb string, args ...string) (e Ended,
 	defer func() { err = errors.Join(err, log.Close()) }()
 	cmd := exec.CommandContext(ctx, a.Path, argv...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = a.Dir, log, log
-	// A home of its own, so that nothing of a user's is read; a cloud of a name of its own: what Azure's Go libraries learn its addresses from is a file.
-	cmd.Env = append(os.Environ(), "HOME="+a.Dir, "SSL_CERT_FILE="+a.file("ca.pem"), "AZURE_ENVIRONMENT_FILEPATH="+a.file("cloud.json"), "HTTPS_PROXY=", "HTTP_PROXY=")
+	// A home of its own, so that nothing of a user's is read. What Azure's Go libraries learn the addresses of a cloud that is none of Microsoft's from is a file.
+	cmd.Env = append(append(os.Environ(), "HOME="+a.Dir, "SSL_CERT_FILE="+a.file("ca.pem"), "HTTP_PROXY="), find...)
 	runErr := cmd.Run()
 	e.Took = time.Since(e.Begun)
 	var ended *exec.ExitError

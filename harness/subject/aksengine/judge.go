@@ -110,8 +110,8 @@ func (c judged) wrong(a After) (out []string) {
 		out = append(out, fmt.Sprintf("%d agents instead of %d", agents, c.story.Agents))
 	}
 	for _, n := range a.Nodes {
-		if !slices.ContainsFunc(a.Machines, func(m Machine) bool { return m.Name == n.Name }) {
-			out = append(out, fmt.Sprintf("node %s is there and its machine is not", n.Name))
+		if n.Up && !slices.ContainsFunc(a.Machines, func(m Machine) bool { return m.Name == n.Name }) {
+			out = append(out, fmt.Sprintf("machine %s is up, and the cloud has none of that name", n.Name))
 		}
 	}
 	return out
@@ -127,12 +127,14 @@ func (c judged) machine(m Machine, nodes []standin.Node) (out []string) {
 		return []string{m.Name + " is down"}
 	case !nodes[i].Kubelet:
 		out = append(out, m.Name+"'s kubelet does not run")
-	case nodes[i].Version != m.Version:
+	case m.Version == "" && nodes[i].Version != c.story.To: // an instance of a scale set, which has no tags of its own
+		out = append(out, fmt.Sprintf("%s runs %s", m.Name, nodes[i].Version))
+	case m.Version != "" && nodes[i].Version != m.Version:
 		out = append(out, fmt.Sprintf("%s runs %s, and its tag says %s", m.Name, nodes[i].Version, m.Version))
 	case !nodes[i].Told:
 		out = append(out, m.Name+" is not Ready")
 	}
-	if m.Version != c.story.To {
+	if m.Version != "" && m.Version != c.story.To {
 		out = append(out, fmt.Sprintf("%s is of %s", m.Name, m.Version))
 	}
 	if m.State != arm.Succeeded {

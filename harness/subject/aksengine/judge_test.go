@@ -92,6 +92,15 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 			a.Machines = append(a.Machines, Machine{Name: "k8s-agents-1", Pool: "agents", Version: newer, State: arm.Succeeded})
 			a.Nodes = append(a.Nodes, standin.Node{Name: "k8s-agents-1", Up: true, Kubelet: true, Version: newer, Told: true})
 		}, "driverReportedSuccess upgraded", "2 agents instead of 1", plan.NoGo},
+		"a machine that the cloud has not": {func(c *Told, _ time.Time) {
+			a := &c.Commands[2].After
+			a.Nodes = append(a.Nodes, standin.Node{Name: "k8s-agents-1", Up: true, Kubelet: true, Version: newer, Told: true})
+		}, "driverReportedSuccess upgraded", "machine k8s-agents-1 is up, and the cloud has none of that name", plan.NoGo},
+		"an instance without a tag": {func(c *Told, _ time.Time) { c.Commands[2].After.Machines[3].Version = "" }, "", "", plan.Go},
+		"one of the old version": {func(c *Told, _ time.Time) {
+			a := &c.Commands[2].After
+			a.Machines[3].Version, a.Nodes[3].Version = "", older
+		}, "driverReportedSuccess upgraded", "k8s-agents-0 runs 1.23.17", plan.NoGo},
 		"it gave up":                 {func(c *Told, _ time.Time) { c.Commands[2].Code, c.Commands[2].Said = 1, "boom" }, "upgraded", "upgrade --force, the last, ended 1: boom", plan.NoGo},
 		"something is left":          {func(c *Told, _ time.Time) { c.Commands[2].After.Residue = []string{"disks d is no machine's"} }, "armResidue", "disks d is no machine's", plan.NoGo},
 		"throttled by itself":        {func(c *Told, _ time.Time) { c.Calls[1].Throttled = "Microsoft.Compute/HighCostGet" }, "budgets", "1 calls were throttled by the policy", plan.NoGo},

@@ -30,8 +30,8 @@ type world struct {
 	config  string // kubeconfig of the stand-in
 }
 
-// group is the resource group of the cluster.
-const group = "drydock"
+// Group is the resource group of clusters that are deployed here.
+const Group = "drydock"
 
 // The stand-in's times, by the wall's clock, as the tool's own are.
 const (
@@ -63,7 +63,7 @@ func (r *Run) open(ctx context.Context, dir string) (_ *world, err error) {
 	if w.server, err = w.twin.Serve(ctx, azure.Listen{Address: "127.0.0.1:0"}); err != nil {
 		return nil, err
 	}
-	w.tool = &Engine{Path: r.program, Twin: w.server.Ready, CA: w.server.CA, Dir: dir, Group: group}
+	w.tool = &Engine{Path: r.program, Twin: w.server.Ready, CA: w.server.CA, Dir: dir, Group: Group, Public: r.Story.Pool == PoolScaleSet}
 	return w, w.serveAPI(ctx, dir)
 }
 
