@@ -69,6 +69,8 @@ type Topology struct {
 	EtcdDisk Size `json:"etcdDisk,omitempty"`
 	// VMWorkers are how many of the workers, the last ones, have a kernel of their own.
 	VMWorkers int `json:"vmWorkers,omitempty"`
+	// Called are patterns of the machines' names by their role, "k8s-master-%d", numbered from 0. A role without one is called as Machines says.
+	Called map[Role]string `json:"called,omitempty"`
 	// Named are the machines one by one, of a cluster that was offered or is up. Of one that is asked for there are only the counts.
 	Named []MachineSpec `json:"machines,omitempty"`
 }
@@ -167,15 +169,19 @@ func (t Topology) Validate() (warnings []string, err error) {
 }
 
 // Machines lists the machines of the topology in the order they are made: etcd, control planes, workers. Where none is named they are called as
-// the lab calls them: control-plane-1 and so on.
+// Called says, or as the lab calls them: control-plane-1 and so on.
 func (t Topology) Machines() []MachineSpec {
 	if len(t.Named) > 0 {
 		return slices.Clone(t.Named)
 	}
 	var out []MachineSpec
 	add := func(n int, r Role) {
-		for i := 1; i <= n; i++ {
-			out = append(out, MachineSpec{Name: fmt.Sprintf("%s-%d", r, i), Role: r})
+		for i := range n {
+			name := fmt.Sprintf("%s-%d", r, i+1)
+			if t.Called[r] != "" {
+				name = fmt.Sprintf(t.Called[r], i)
+			}
+			out = append(out, MachineSpec{Name: name, Role: r})
 		}
 	}
 	if t.Etcd != EtcdStacked {

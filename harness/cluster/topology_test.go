@@ -66,6 +66,17 @@ func TestMachinesAreNamedInOrder(t *testing.T) {
 	}
 }
 
+// TestMachinesAreCalledAsAToolCallsThem: whoever finds machines by their names, and numbers them from 0, finds the cluster's.
+func TestMachinesAreCalledAsAToolCallsThem(t *testing.T) {
+	top := Topology{ControlPlanes: 2, Workers: 1, Etcd: EtcdStacked, EtcdMembers: 2, Called: map[Role]string{ControlPlane: "k8s-master-%d"}}
+	if got, want := strings.Join(top.MachineNames(), " "), "k8s-master-0 k8s-master-1 worker-1"; got != want {
+		t.Errorf("machines %q, want %q", got, want)
+	}
+	if got, _ := top.Find("control-plane-2"); got != "k8s-master-1" {
+		t.Errorf("the second control plane is %q", got)
+	}
+}
+
 // TestAMachineIsFoundByItsPlace: a scenario says control-plane-2 on every provider.
 func TestAMachineIsFoundByItsPlace(t *testing.T) {
 	top := Topology{Etcd: EtcdStacked, Named: []MachineSpec{

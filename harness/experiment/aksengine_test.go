@@ -54,3 +54,42 @@ func TestAStoryOfAKSEngineIsReadStrictly(t *testing.T) {
 		}
 	}
 }
+
+// byAKSEngine is a scenario in which AKS Engine upgrades a cluster.
+func byAKSEngine(cluster, twin, step string) (*Scenario, error) {
+	return Parse("by.yaml", []byte("apiVersion: drydock.dev/v1alpha1\nkind: Scenario\nmetadata: {name: by}\nspec:\n  cluster: {controlPlanes: 3, workers: 2, version: v1.35"+cluster+"}\n  "+twin+"\n  steps: [{"+step+"}]\n"))
+}
+
+func TestAKSEngineUpgradesAClusterWhoseMachinesItFinds(t *testing.T) {
+	const names, twin, step = ", names: aks-engine", "twin: {}", `upgrade: {to: v1.36, strategy: aks-engine, tool: {from: 1.23.17, to: 1.24.17, commands: ["", --force]}}`
+	s, err := byAKSEngine(names, twin, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := planText(t, s, 1)
+	for _, w := range []string{
+		"AKS Engine, which calls it 1.23.17 to 1.24.17", "aks-engine: aks-engine upgrade --upgrade-version 1.24.17; then aks-engine upgrade --upgrade-version 1.24.17 --force", "start a twin",
+	} {
+		if !strings.Contains(text, w) {
+			t.Errorf("the plan lacks %q:\n%s", w, text)
+		}
+	}
+	cells, err := s.Cells()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(cells[0].Topology.MachineNames(), " "); got != "k8s-master-26658069-0 k8s-master-26658069-1 k8s-master-26658069-2 k8s-agents-26658069-0 k8s-agents-26658069-1" {
+		t.Errorf("the machines are %s", got)
+	}
+	for name, x := range map[string]struct{ cluster, twin, step, says string }{
+		"names of its own": {"", twin, step, "in spec.cluster names: aks-engine"},
+		"no twin":          {names, "workload: {}", step, "needs `twin: {}` in spec"},
+		"other names":      {", names: mine", twin, step, "names is \"mine\"; known: aks-engine"},
+		"killed":           {names, twin, step + ", killDriver: {random: 1}", "killDriver is for Drydock's own upgrade"},
+		"a bad field":      {names, twin, strings.Replace(step, "from:", "form:", 1), "known: from, to, commands"},
+	} {
+		if _, err := byAKSEngine(x.cluster, x.twin, x.step); err == nil || !strings.Contains(err.Error(), x.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

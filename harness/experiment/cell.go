@@ -16,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
 )
 
@@ -42,6 +43,7 @@ type cellRun struct {
 	record   health.Record
 	beside   *workers.Beside      // the twin beside the cluster; nil: none
 	arming   []health.ARMResource // its documents when it began
+	tool     *aksengine.Engine    // with the model of the cluster that it has deployed there; nil: it has none
 }
 
 var _ actions = (*cellRun)(nil)

@@ -184,6 +184,9 @@ func (e *Evidence) Judge() *plan.Result {
 	if r.ARM != nil {
 		builtin = append(builtin, health.ARMResidue)
 	}
+	if len(r.Tools) > 0 {
+		builtin, res.Tables = append(builtin, health.DriverReportedSuccess), append(res.Tables, health.Tools(r)...)
+	}
 	res.ARMCalls, res.Tables = health.ARMCalls(r), append(res.Tables, health.ARMTables(r)...)
 	for _, name := range builtin {
 		if asked(name) {

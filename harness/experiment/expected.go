@@ -35,7 +35,7 @@ func (it *item) absorb(group *plan.Step, err error, done []plan.StepDone) error 
 		return fmt.Errorf("the %s should have failed on its way and was refused before anything was touched: %w", group.Name, err)
 	case !strings.Contains(err.Error(), it.step.Says):
 		return fmt.Errorf("the %s was %s as expected, but does not say %q: %w", group.Name, it.step.Expect, it.step.Says, err)
-	case it.step.Expect == ExpectFailed && it.upgrade != nil && it.upgrade.Spec.Strategy != upgrade.Command: // somebody else's program is nobody's to roll back
+	case it.step.Expect == ExpectFailed && it.upgrade != nil && !it.upgrade.Spec.Foreign(): // somebody else's program is nobody's to roll back
 		return rolledBack(group, done)
 	default:
 		return nil

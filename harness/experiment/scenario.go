@@ -72,6 +72,7 @@ type Cluster struct {
 	Version       string `yaml:"version"`
 	EtcdVersion   string `yaml:"etcdVersion"`
 	Timing        string `yaml:"timing"`
+	Names         string `yaml:"names"` // whose the machines' are: NamesAKSEngine; empty: the provider's
 	// EtcdQuota is the size at which the members' databases are full.
 	EtcdQuota cluster.Size `yaml:"etcdQuota"`
 	// EtcdDisk is the size of a disk that each member has of its own, which can be full.
@@ -171,13 +172,14 @@ func explain(err error) string {
 		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, workload, matrix, steps, always, finally, notTested"},
 		{"workers.Spec", workers.Fields},
 		{"workers.CoTenant", workers.CoTenantFields},
-		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, etcdQuota, etcdDisk, excludeDisruption"},
+		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, names, etcdQuota, etcdDisk, excludeDisruption"},
 		{"experiment.Matrix", "etcdMembers"},
 		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, remedy, killDriver, workload, expect, says"},
 		{"experiment.Event", "log, ack, metric, above, of, on, within"},
 		{"experiment.Storm", "for, faults, hold, calm"},
 		{"experiment.KillDriver", "after, random"},
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
+		{"upgrade.Tool", upgrade.ToolFields},
 		{"remedy.Spec", remedy.Spec{}.Fields()},
 		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
 		{"load.Existing", "namespace, service, path"},
@@ -246,7 +248,7 @@ func (s *Scenario) validate() error {
 	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
 		return errors.New("spec.cluster: excludeDisruption: a cluster with etcd: only has no nodes to label")
 	}
-	if err := s.validateTwin(); err != nil {
+	if err := errors.Join(s.validateTwin(), s.validateAKSEngine()); err != nil {
 		return err
 	}
 	if err := s.validateWorkload(); err != nil {
@@ -349,7 +351,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	c := s.Spec.Cluster
 	base := cluster.Topology{
 		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, VMWorkers: c.VMWorkers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
-		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk,
+		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk, Called: called(c.Names),
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {
 		t, warnings, err := release.CompleteTopology(base)

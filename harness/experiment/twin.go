@@ -54,7 +54,11 @@ func (s *Scenario) twinVersions() []string {
 // twin starts it. It serves until endTwin, after an interrupt as well.
 func (c *cellRun) twin(ctx context.Context) (err error) {
 	dir := filepath.Join(c.options.Out, "twin", c.outline.cell.Label)
-	if c.beside, err = workers.Begin(context.WithoutCancel(ctx), c.cluster, *c.scenario.Spec.Twin, dir, uint64(c.options.Seed)); err != nil {
+	begin, err := c.deployed(ctx)
+	if err != nil {
+		return err
+	}
+	if c.beside, err = workers.Begin(context.WithoutCancel(ctx), c.cluster, *c.scenario.Spec.Twin, dir, uint64(c.options.Seed), begin); err != nil {
 		return err
 	}
 	c.arming = c.besideResources()

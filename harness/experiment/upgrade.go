@@ -14,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade"
 )
 
 // upgradeStep is the upgrade with its faults woven in, or the process that does it and is killed.
@@ -71,6 +72,12 @@ func (c *cellRun) arm(ctx context.Context) error {
 	for _, u := range c.outline.upgrades {
 		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
 		u.Env = slices.Concat([]string{"KUBECONFIG=" + kubeconfig}, c.twinEnv(), c.options.Env)
+		if u.Spec.Strategy == upgrade.AKSEngine {
+			d := &aksEngineDriver{run: c, upgrade: u, kubeconfig: kubeconfig}
+			if u.Driver, err = d, d.label(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

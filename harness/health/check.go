@@ -110,6 +110,7 @@ func Checks() []CheckKind {
 		{"armThrottled", "finally", "some of a client's calls were answered 429", armThrottled, true},
 		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
 		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
+		{DriverReportedSuccess, "finally", "when a tool's last command has ended 0, the cluster is whole and of the version it says", driverReportedSuccess, true},
 		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre, true},
 	}
 }

@@ -28,6 +28,7 @@ type Record struct {
 	After        *observe.Inventory       `json:"after,omitempty"`
 	AfterError   string                   `json:"afterError,omitempty"`
 	Remedies     []Remedy                 `json:"remedies,omitempty"`
+	Tools        []ToolRun                `json:"tools,omitempty"`
 	ARM          *ARM                     `json:"arm,omitempty"`  // nil: no twin was beside the cluster
 	Said         []observe.Said           `json:"said,omitempty"` // by what did not answer, while it did not
 }

@@ -29,6 +29,7 @@ type Upgrade struct {
 	Env      []string // of the strategy command: KUBECONFIG and the like
 	Cloud    string   // of the strategy replace: the file that says where the Resource Manager is; empty: there is none
 	By       Replacer // of the strategy replace
+	Driver   Driver   // of the strategy aks-engine
 
 	ailing   []string     // pods and workloads that were not well before: preflight has seen them
 	Accepted func() error // called when preflight has let the upgrade pass and nothing is touched yet; may be nil
@@ -41,6 +42,11 @@ type Replacer interface {
 	// Stands says, before anything is touched and touching nothing, what stands against it, and which machines are gone that the upgrade knows how to make
 	// anew, with the version they had.
 	Stands(ctx context.Context) (found []plan.Finding, gone map[string]string, err error)
+}
+
+// Driver is somebody else's tool that upgrades a cluster, all of it. An error is that it did not end well, by what it says itself.
+type Driver interface {
+	Upgrade(ctx context.Context) error
 }
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.
@@ -66,6 +72,8 @@ func (u *Upgrade) Describe() string {
 		how = "new machines, control plane only"
 	case u.Spec.Strategy == Replace:
 		how = "new machines, workers by surge"
+	case u.Spec.Strategy == AKSEngine:
+		how = fmt.Sprintf("AKS Engine, which calls it %s to %s", u.Spec.Tool.From, u.Spec.Tool.To)
 	case u.Spec.ControlPlaneOnly:
 		how = "kubeadm, control plane only"
 	case u.Spec.Workers == Rolling:
@@ -80,10 +88,14 @@ func (u *Upgrade) Steps() []*plan.Step {
 	steps := []*plan.Step{
 		{Name: "preflight", About: "refuse what is unsafe before anything is touched", Run: u.preflight},
 	}
-	if u.Spec.Strategy == Command {
+	if u.Spec.Foreign() {
+		command := &plan.Step{Name: "command", About: strings.Join(u.Spec.Command, " "), Run: u.command, Disrupts: u.oneAtATime()}
+		if u.Spec.Strategy == AKSEngine {
+			command = &plan.Step{Name: "aks-engine", About: u.Spec.Tool.about(), Run: func(ctx context.Context) error { return u.Driver.Upgrade(ctx) }, Disrupts: u.oneAtATime()}
+		}
 		return append(steps,
 			&plan.Step{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, u.Spec.To) }},
-			&plan.Step{Name: "command", About: strings.Join(u.Spec.Command, " "), Run: u.command, Disrupts: u.oneAtATime()},
+			command,
 			&plan.Step{Name: "verify", About: "every machine runs " + u.Spec.To, Run: func(ctx context.Context) error { return u.verify(ctx, u.Spec.To) }},
 		)
 	}

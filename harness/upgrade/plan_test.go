@@ -40,6 +40,7 @@ func TestPlanOfStrategies(t *testing.T) {
 		"restore":            {Spec{To: "v1.36", RestoreSnapshot: true}, []string{"control-plane/1/restore"}, []string{"worker/1/restore"}, "control-plane/1/gate control-plane/1/rollback control-plane/1/restore"},
 		"control plane only": {Spec{To: "v1.36", ControlPlaneOnly: true}, nil, []string{"worker/1"}, "control-plane/1 verify"},
 		"a program":          {Spec{To: "v1.36", Strategy: Command, Command: []string{"true"}}, nil, []string{"control-plane/1"}, "preflight snapshot command verify"},
+		"AKS Engine":         {Spec{To: "v1.36", Strategy: AKSEngine, Tool: Tool{From: "1.23.17", To: "1.24.17"}}, nil, []string{"control-plane/1", "command"}, "preflight snapshot aks-engine verify"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := " " + strings.Join(names(t, c.spec, top), " ") + " "
@@ -71,6 +72,8 @@ func TestSpecRefusesNonsense(t *testing.T) {
 		"workers is \"sideways\"":   {To: "v1.36", Workers: "sideways"},
 		"strategy is \"magic\"":     {To: "v1.36", Strategy: "magic"},
 		"belong together":           {To: "v1.36", Strategy: Command},
+		"tool: {from: VERSION, to":  {To: "v1.36", Strategy: AKSEngine, Tool: Tool{From: "1.23.17"}},
+		"as AKS Engine calls them,": {To: "v1.36", Tool: Tool{From: "1.23.17", To: "1.24.17"}},
 		"drainTimeout cannot be ne": {To: "v1.36", DrainTimeout: -1},
 		"\"v1.2\" is unknown":       {To: "v1.36", Via: []string{"v1.2"}},
 	} {

@@ -9,11 +9,13 @@ import (
 	"drydock.dev/drydock/harness/release"
 )
 
-// The strategies: Drydock's own order of kubeadm's commands, new machines in the place of the old, or the user's program.
+// The strategies: Drydock's own order of kubeadm's commands, new machines in the place of the old, the user's program, or AKS Engine's own upgrade, which
+// replaces machines by a twin's calls.
 const (
-	Kubeadm = "kubeadm"
-	Replace = "replace"
-	Command = "command"
+	Kubeadm   = "kubeadm"
+	Replace   = "replace"
+	Command   = "command"
+	AKSEngine = "aks-engine"
 )
 
 // How workers are upgraded.
@@ -27,8 +29,9 @@ const (
 type Spec struct {
 	To               string        `yaml:"to"`               // vX.Y or vX.Y.Z
 	Via              []string      `yaml:"via"`              // versions in between, when To is more than one minor ahead
-	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace or command
+	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace, command or aks-engine
 	Command          []string      `yaml:"command"`          // of the strategy command
+	Tool             Tool          `yaml:"tool"`             // of the strategy aks-engine
 	Workers          string        `yaml:"workers"`          // rolling (default), all-at-once or surge, which alone replace knows
 	MaxUnavailable   int           `yaml:"maxUnavailable"`   // workers at a time when rolling; default 1
 	ControlPlaneOnly bool          `yaml:"controlPlaneOnly"` // leave the workers at their version
@@ -41,9 +44,41 @@ type Spec struct {
 	Parameters       string        `yaml:"parameters"`       // of replace: file with parameters of the template that Drydock does not know
 }
 
+// Tool is what a tool is asked for that has versions of its own.
+type Tool struct {
+	From     string   `yaml:"from"`     // as it calls the cluster's version
+	To       string   `yaml:"to"`       // and the one to upgrade to
+	Commands []string `yaml:"commands"` // flags of its commands, one after another, as a user would: "", "", --force; without any one without flags
+}
+
+// ToolFields lists the names that a file may use of it.
+const ToolFields = "from, to, commands"
+
+// Runs are the flags of each of its commands.
+func (t Tool) Runs() (runs [][]string) {
+	for _, flags := range t.Commands {
+		runs = append(runs, strings.Fields(flags))
+	}
+	if len(runs) == 0 {
+		runs = [][]string{nil}
+	}
+	return runs
+}
+
+func (t Tool) about() string {
+	var out []string
+	for _, flags := range t.Runs() {
+		out = append(out, strings.Join(append([]string{"aks-engine upgrade --upgrade-version", t.To}, flags...), " "))
+	}
+	return strings.Join(out, "; then ")
+}
+
+// Foreign reports whether somebody else's program does the upgrade, so that nobody knows when it is where.
+func (s Spec) Foreign() bool { return s.Strategy == Command || s.Strategy == AKSEngine }
+
 // Fields lists the names a file may use.
 func (Spec) Fields() string {
-	return "to, via, strategy, command, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, scaleSets, parameters"
+	return "to, via, strategy, command, tool, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, scaleSets, parameters"
 }
 
 // Needs are the capabilities that the machines of such an upgrade must have.
@@ -51,6 +86,8 @@ func (s Spec) Needs() []cluster.Capability {
 	switch {
 	case s.Strategy == Command || s.Strategy == Replace:
 		return nil
+	case s.Strategy == AKSEngine:
+		return []cluster.Capability{cluster.CanScale}
 	case s.Workers == Surge:
 		return []cluster.Capability{cluster.CanInstall, cluster.CanScale}
 	default:
@@ -83,7 +120,7 @@ func (s Spec) Complete() (Spec, error) {
 		value *string
 		name  string
 		known []string
-	}{{&s.Strategy, "strategy", []string{Kubeadm, Replace, Command}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
+	}{{&s.Strategy, "strategy", []string{Kubeadm, Replace, Command, AKSEngine}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
 		if *d.value == "" {
 			*d.value = d.known[0]
 		}
@@ -96,6 +133,9 @@ func (s Spec) Complete() (Spec, error) {
 	}
 	if (s.Strategy == Command) != (len(s.Command) > 0) {
 		return s, cluster.Usagef("upgrade: strategy: command and command: [PROGRAM, ARGUMENT…] belong together")
+	}
+	if (s.Strategy == AKSEngine) != (s.Tool.From != "" && s.Tool.To != "") {
+		return s, cluster.Usagef("upgrade: strategy: aks-engine and tool: {from: VERSION, to: VERSION}, as AKS Engine calls them, belong together")
 	}
 	for name, n := range map[string]time.Duration{"drainTimeout": s.DrainTimeout, "machineTimeout": s.MachineTimeout, "maxUnavailable": time.Duration(s.MaxUnavailable)} {
 		if n < 0 {

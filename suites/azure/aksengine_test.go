@@ -39,7 +39,9 @@ var _ = Describe("AKS Engine, unmodified", Label("tier: full", "needs: subjects"
 	}, NodeTimeout(30*time.Minute))
 
 	It("is found out where it deletes a master while another is down: NO-GO, whatever its exit code says", func(ctx context.Context) {
-		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool { return c.Lost != nil && c.Name == "master 2 is lost after the upgrade failed at master 1" }), experiment.Options{})
+		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool {
+			return c.Lost != nil && c.Name == "master 2 is lost after the upgrade failed at master 1"
+		}), experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.NoGo))
 		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "etcdQuorum"), HaveField("Verdict", plan.Fail))))

@@ -118,7 +118,7 @@ var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"),
 		c, err := p.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
-		b, err := workers.Begin(ctx, c, workers.Spec{}, GinkgoT().TempDir(), 1)
+		b, err := workers.Begin(ctx, c, workers.Spec{}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		m := c.Machines()[0]
 		raw, err := m.ReadFile(ctx, workers.ReadyOnMachine)

@@ -94,7 +94,7 @@ var _ = Describe("control planes that are machines of a twin", Label("tier: full
 		c, err := p.Up(ctx, t)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
-		b, err := workers.Begin(context.WithoutCancel(ctx), c, workers.Spec{Clock: "20", Versions: map[string]string{"1.24.17": "v1.36.3"}}, GinkgoT().TempDir(), 1)
+		b, err := workers.Begin(context.WithoutCancel(ctx), c, workers.Spec{Clock: "20", Versions: map[string]string{"1.24.17": "v1.36.3"}}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(b.End)
 		client, err := azure.NewClient(ctx, b.Server.Ready, b.Server.CA, "tool")

@@ -128,8 +128,8 @@ const (
 	CAOnMachine    = OnMachine + "/ca.pem"
 )
 
-// Begin starts a twin that knows the cluster's machines, and writes below dir what its clients need: ready.json, ca.pem, and cloud.json for AZURE_ENVIRONMENT_FILEPATH. End ends it, or the context.
-func Begin(ctx context.Context, c cluster.Cluster, s Spec, dir string, seed uint64) (_ *Beside, err error) {
+// Begin starts a twin that begins with what somebody has deployed as the cluster's machines, or nil for what State makes of them, and writes below dir what its clients need: ready.json, ca.pem, and cloud.json for AZURE_ENVIRONMENT_FILEPATH. End ends it, or the context.
+func Begin(ctx context.Context, c cluster.Cluster, s Spec, dir string, seed uint64, begin *azure.State) (_ *Beside, err error) {
 	o, err := s.options()
 	if err != nil {
 		return nil, err
@@ -139,15 +139,18 @@ func Begin(ctx context.Context, c cluster.Cluster, s Spec, dir string, seed uint
 		return nil, err
 	}
 	b.Pool.Versions = s.Versions
-	begin, err := b.Pool.State(o.Subscription)
-	if err != nil {
-		return nil, err
+	if begin == nil {
+		own, err := b.Pool.State(o.Subscription)
+		if err != nil {
+			return nil, err
+		}
+		begin = &own
 	}
 	o.Seed, o.Machines = seed, b.Pool
 	if b.Twin, err = azure.New(o); err != nil {
 		return nil, err
 	}
-	if err := b.Twin.Load(begin); err != nil {
+	if err := b.Twin.Load(*begin); err != nil {
 		return nil, err
 	}
 	for _, t := range s.CoTenants {

@@ -1,0 +1,141 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/subject/aksengine"
+	"drydock.dev/drydock/harness/upgrade"
+)
+
+// NamesAKSEngine are names of machines as AKS Engine gives them.
+const NamesAKSEngine = "aks-engine"
+
+func called(names string) map[cluster.Role]string {
+	if names == NamesAKSEngine {
+		return aksengine.Names()
+	}
+	return nil
+}
+
+// validateAKSEngine says what an upgrade by AKS Engine lacks.
+func (s *Scenario) validateAKSEngine() error {
+	c := s.Spec.Cluster
+	if c.Names != "" && c.Names != NamesAKSEngine {
+		return fmt.Errorf("spec.cluster: names is %q; known: %s", c.Names, NamesAKSEngine)
+	}
+	for i, st := range s.Spec.Steps {
+		if st.Upgrade == nil || st.Upgrade.Strategy != upgrade.AKSEngine {
+			continue
+		}
+		if s.Spec.Twin == nil || c.Names != NamesAKSEngine {
+			return fmt.Errorf("spec.steps[%d]: strategy: aks-engine needs `twin: {}` in spec, and in spec.cluster names: %s, by which it finds its machines", i, NamesAKSEngine)
+		}
+		if st.KillDriver != (KillDriver{}) {
+			return fmt.Errorf("spec.steps[%d]: killDriver is for Drydock's own upgrade: of AKS Engine's it would kill nothing", i)
+		}
+	}
+	return nil
+}
+
+// deployed has AKS Engine deploy the cluster, as the twin is to begin with it, if it is to upgrade it: its documents, for the machines are there. nil: the
+// twin begins with the machines' own.
+func (c *cellRun) deployed(ctx context.Context) (*azure.State, error) {
+	i := slices.IndexFunc(c.outline.upgrades, func(u *upgrade.Upgrade) bool { return u.Spec.Strategy == upgrade.AKSEngine })
+	if i < 0 {
+		return nil, nil
+	}
+	program, err := c.options.Subjects.Build(ctx, aksengine.Program)
+	if err != nil {
+		return nil, err
+	}
+	t := c.topology()
+	c.tool = &aksengine.Engine{Path: program, Dir: filepath.Join(c.options.Out, "aks-engine", c.outline.cell.Label), Group: aksengine.Group}
+	model := aksengine.Model{Version: c.outline.upgrades[i].Spec.Tool.From, Masters: t.ControlPlanes, Agents: t.Workers, Pool: aksengine.PoolAvailabilitySet}
+	state, err := c.tool.DeployDocuments(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range state.Machines() {
+		if !slices.Contains(t.MachineNames(), name) {
+			return nil, fmt.Errorf("AKS Engine has deployed a machine %s, and the cluster's are %s", name, strings.Join(t.MachineNames(), ", "))
+		}
+	}
+	return &state.State, nil
+}
+
+// aksEngineDriver is AKS Engine's upgrade of the cluster by the twin beside it.
+type aksEngineDriver struct {
+	run        *cellRun
+	upgrade    *upgrade.Upgrade
+	kubeconfig string
+}
+
+// masterLabel is what AKS Engine finds masters by, whose nodes its own scripts label so.
+const masterLabel = "node-role.kubernetes.io/master"
+
+// Upgrade carries out the commands that are wanted, one after another. Only the last has to end well.
+func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
+	c, spec := d.run, d.upgrade.Spec
+	c.tool.Twin, c.tool.CA = c.beside.Server.Ready, c.beside.Server.CA
+	if err := c.tool.Connect(); err != nil {
+		return err
+	}
+	var last aksengine.Ended
+	for _, flags := range spec.Tool.Runs() {
+		if spec.ControlPlaneOnly {
+			flags = append(flags, "--control-plane-only")
+		}
+		var err error
+		if last, err = c.tool.Upgrade(ctx, d.kubeconfig, spec.Tool.To, flags...); err != nil {
+			return err
+		}
+		c.record.Tools = append(c.record.Tools, health.ToolRun{
+			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join("aks-engine", c.outline.cell.Label, last.Log),
+		})
+	}
+	c.renamed(d.upgrade)
+	if last.Code != 0 {
+		return fmt.Errorf("%s ended %d: %s (its log: %s)", last.Command, last.Code, last.Said, filepath.Join(c.tool.Dir, last.Log))
+	}
+	return nil
+}
+
+// renamed tells the run what its workers are called now: AKS Engine makes one more, puts new ones in the place of the others, and never one in that of the last.
+func (c *cellRun) renamed(u *upgrade.Upgrade) {
+	t := c.topology()
+	var more []string
+	there := map[string]bool{}
+	for _, m := range c.cluster.Machines() {
+		if there[m.Name()] = true; m.Role() == cluster.Worker && !slices.Contains(t.WorkerMachines(), m.Name()) {
+			more = append(more, m.Name())
+		}
+	}
+	t.Named = t.Machines()
+	for i, m := range t.Named {
+		if m.Role == cluster.Worker && !there[m.Name] && len(more) > 0 {
+			t.Named[i].Name, more = more[0], more[1:]
+		}
+	}
+	c.outline.cell.Topology, c.record.Topology, u.Topology = t, t, t
+}
+
+// label has the nodes of masters be labelled as AKS Engine's own scripts do it.
+func (d *aksEngineDriver) label(ctx context.Context) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:""}}}`, masterLabel)
+	for _, name := range d.run.topology().ControlPlaneMachines() {
+		if _, err := d.run.target.Client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("label %s as AKS Engine's masters are: %w", name, err)
+		}
+	}
+	return nil
+}

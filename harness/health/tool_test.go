@@ -1,0 +1,55 @@
+package health
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// A tool's word counts for nothing where the cluster says something else.
+func TestAToolThatReportsSuccessIsHeldToIt(t *testing.T) {
+	for name, x := range map[string]struct {
+		breaks func(r *Record)
+		want   plan.Verdict
+		says   string
+	}{
+		"it is so":                     {func(*Record) {}, plan.Pass, "the cluster is whole and of v1.36.3"},
+		"the cluster is not whole":     {func(r *Record) { r.Unwhole = "etcd: a member is missing" }, plan.Fail, "the driver reported success, tool upgrade ended 0, and the cluster is not whole: etcd: a member is missing"},
+		"a kubelet is of the old one":  {func(r *Record) { r.Final.Nodes[0].Version = "v1.35.4" }, plan.Fail, "node w reports a kubelet v1.35.4 instead of v1.36.3"},
+		"a component was not seen":     {func(r *Record) { r.Final.Components = nil }, plan.Unknown, "no component of"},
+		"it said that it failed":       {func(r *Record) { r.Tools[0].Code, r.Unwhole = 1, "etcd" }, plan.Pass, "it reported none"},
+		"only the last command counts": {func(r *Record) { r.Tools = append([]ToolRun{{Code: 1}}, r.Tools...) }, plan.Pass, ""},
+		"nobody looked afterwards":     {func(r *Record) { r.Final.Time = r.Tools[0].Begun }, plan.Unknown, "nobody looked"},
+		"no tool":                      {func(r *Record) { r.Tools = nil }, plan.Unknown, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := three()
+			r.Topology.Named = r.Topology.Machines()
+			at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+			r.Tools = []ToolRun{{Command: "tool upgrade", To: "v1.36.3", Begun: at, Took: time.Minute}}
+			r.Final = observe.Observation{Time: at.Add(time.Hour), Nodes: []observe.Node{{Name: "w", Version: "v1.36.3"}}}
+			for _, m := range r.Topology.Machines() {
+				r.Final.Components = append(r.Final.Components, observe.Component{Machine: m.Name, Name: "kubelet", Version: "v1.36.3"})
+			}
+			r.Topology.Named[0].Role = "worker"
+			x.breaks(r)
+			if got := judge(t, DriverReportedSuccess, r, nil, Params{}); got.Verdict != x.want || !strings.Contains(got.Message, x.says) {
+				t.Errorf("%s: %s", got.Verdict, got.Message)
+			}
+		})
+	}
+}
+
+func TestToolsAreToldWithTheFewestMembers(t *testing.T) {
+	r := three()
+	begin := seen(0).Time
+	r.Observations = []observe.Observation{seen(0), seen(10, "etcd-1"), seen(70, "etcd-1", "etcd-2")}
+	r.Tools = []ToolRun{{Command: "a", Begun: begin, Took: 30 * time.Second}, {Command: "b", Begun: begin.Add(time.Minute), Took: time.Minute}}
+	rows := Tools(r)[0].Rows
+	if rows[0][3] != "2 of 3" || rows[1][3] != "1 of 3" {
+		t.Errorf("%v", rows)
+	}
+}
