@@ -119,8 +119,11 @@ func (v *view) margin() []card {
 		return []card{{Title: "Thinnest margin", Big: fmt.Sprintf("%d members to spare", v.Tolerance.Minimum), Text: v.Tolerance.String(), Bad: v.Tolerance.Minimum <= 0}}
 	}
 	c := card{Title: "Thinnest margin", Big: fmt.Sprintf("%d %s", worst.least, worst.lane), Bad: worst.least <= 0}
-	if worst.least == 0 {
+	switch worst.least {
+	case 0:
 		c.Big = "no " + worst.lane
+	case 1:
+		c.Big = "1 " + strings.Replace(worst.lane, "s to spare", " to spare", 1)
 	}
 	c.Text = fmt.Sprintf("for %s in all, first at %s", seconds(worst.lasted.Seconds()), inScenario(worst.in, worst.first.From))
 	if n := v.stepAt(worst.in.Label, worst.first.From); n != nil {

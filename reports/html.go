@@ -44,7 +44,7 @@ func HTML(w io.Writer, r *plan.Result) error {
 	}
 	sum := sha256.Sum256([]byte(v.Script))
 	v.Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	t, err := template.New("page.html.tmpl").Funcs(template.FuncMap{"count": count, "size": size, "place": v.link, "seconds": seconds, "number": func(i int) int { return i + 1 }}).ParseFS(files, "page/*.tmpl")
+	t, err := template.New("page.html.tmpl").Funcs(template.FuncMap{"count": count, "size": size, "place": v.link, "seconds": seconds, "number": func(i int) int { return i + 1 }, "more": func(all []why, listed int) int { return len(all) - listed }}).ParseFS(files, "page/*.tmpl")
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

@@ -12,14 +12,21 @@ import (
 // why is one reason of the verdict.
 type why struct {
 	plan.Cause
+	Short  string // the begin of it; all of it stands where Anchor leads
 	At     *plan.Place
 	Anchor string
 }
+
+// reasonLength is how much of a reason is listed, in runes.
+const reasonLength = 320
 
 // whys are the reasons with where they are to be seen, and the verdict in one sentence.
 func (v *view) whys() {
 	for _, c := range v.Causes {
 		w := why{Cause: c}
+		if w.Short = shortened(c.Why, reasonLength); c.Of == plan.CauseEvidence {
+			w.Short = c.Why
+		}
 		kind, id, _ := strings.Cut(c.Of, " ")
 		switch kind + " " {
 		case plan.CauseCheck:

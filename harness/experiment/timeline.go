@@ -1,8 +1,10 @@
 package experiment
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/fault"
@@ -32,7 +34,7 @@ func (e *Evidence) timeline() *plan.Timeline {
 		f := &t.Faults[i]
 		for _, p := range e.Planned {
 			if p.ID == f.ID {
-				f.Name, f.Cleared = p.Name, e.window(p.Step).Cleared
+				f.Name, f.Cleared = p.Name, cmp.Or(e.window(p.Step).Cleared, f.Cleared)
 			}
 		}
 	}
@@ -61,9 +63,14 @@ func widen(t *plan.Timeline, steps []plan.StepDone) {
 // faults are the windows of receipts. When a fault was seen to be over is not in them.
 func faults(t *plan.Timeline, receipts []plan.Receipt) {
 	for _, r := range receipts {
-		if !r.Armed.IsZero() {
-			t.Faults = append(t.Faults, plan.FaultWindow{ID: r.ID, Name: r.Fault + " of " + r.Target, Machines: r.Machines, Armed: r.Armed, Effective: r.EffectiveAt, Recover: r.ClearedAt})
+		if r.Armed.IsZero() {
+			continue
 		}
+		w := plan.FaultWindow{ID: r.ID, Name: strings.TrimSuffix(r.Fault+" of "+r.Target, " of "), Machines: r.Machines, Armed: r.Armed, Effective: r.EffectiveAt, Recover: r.ClearedAt}
+		if r.State == plan.Confirmed { // then somebody saw its end; of a fault of machines its window says when
+			w.Cleared = r.ClearedAt
+		}
+		t.Faults = append(t.Faults, w)
 	}
 }
 
@@ -71,12 +78,16 @@ func faults(t *plan.Timeline, receipts []plan.Receipt) {
 func elsewhere(all, own []plan.StepDone) plan.Lanes {
 	g := plan.Lanes{Name: "Steps of the process that was started", About: "What a process of its own did, by its journal; red: it was killed in it, or failed."}
 	rest := slices.DeleteFunc(slices.Clone(all), func(d plan.StepDone) bool {
-		return d.Started.IsZero() || slices.ContainsFunc(own, func(o plan.StepDone) bool { return o.ID == d.ID && o.Started.Equal(d.Started) })
+		return d.Started.IsZero() || d.Status == "skipped" || slices.ContainsFunc(own, func(o plan.StepDone) bool { return o.ID == d.ID && o.Started.Equal(d.Started) })
 	})
 	slices.SortStableFunc(rest, func(a, b plan.StepDone) int { return a.Started.Compare(b.Started) })
 	for _, d := range rest {
 		s := plan.Span{From: d.Started, To: d.Ended(), Tone: plan.ToneOK, Label: d.Name, More: d.Status}
-		if d.Status != "done" {
+		switch d.Status {
+		case "done":
+		case "expected":
+			s.Tone = plan.ToneWarn
+		default:
 			s.Tone = plan.ToneBad
 		}
 		i := slices.IndexFunc(g.Lanes, func(l plan.Lane) bool { return !l.Spans[len(l.Spans)-1].To.After(s.From) })

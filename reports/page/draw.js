@@ -175,7 +175,11 @@ function drawWindows(c, cell, height, v) {
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 216e5, 432e5, 864e5];
 
 // tickStep is the time between two ticks that leaves so many pixels for each.
-const tickStep = (v, room) => STEPS.find(s => s * v.width / (v.to - v.from) >= room) || STEPS[STEPS.length - 1];
+function tickStep(v, room) {
+  let step = STEPS.find(s => s * v.width / (v.to - v.from) >= room) || STEPS[STEPS.length - 1];
+  while (step * v.width / (v.to - v.from) < room) step *= 10; // evidence with a time that cannot be
+  return step;
+}
 
 function drawAxis(c, cell, height, v) {
   const step = tickStep(v, 92), digits = step < 10 ? 3 : step < 100 ? 2 : step < 1000 ? 1 : 0;
