@@ -166,6 +166,15 @@ func TestLook(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				if width == 1000 && colours == "dark" { // on paper it is light all the same
+					paper, err := chromedp.Run(b.within(t, time.Minute), chromedp.PrintToPDF(chromedp.PDFPrintBackground(), chromedp.PDFPaper(chromedp.PaperA4)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(filepath.Join(*shots, name+".pdf"), paper, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
 				t.Logf("%s at %d, %s: %s", name, width, colours, took.Round(time.Millisecond))
 			}
 		}

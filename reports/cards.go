@@ -15,6 +15,9 @@ func (v *view) cards() {
 	if c, there := v.longest(); there {
 		v.Cards = append(v.Cards, c)
 	}
+	if c, there := v.calls(); there {
+		v.Cards = append(v.Cards, c)
+	}
 	v.Cards = append(v.Cards, v.faultCard())
 	if v.Host != nil {
 		c := card{Title: "Seen by the harness", Big: "all of it", Text: v.Host.String(), Link: "host"}
@@ -138,6 +141,36 @@ func (v *view) margin() []card {
 	}
 	c.At = &plan.Place{Cell: worst.in.Label, From: at.From, To: at.To, Of: []string{worst.lane}}
 	return []card{c}
+}
+
+// calls are how many calls of a twin were throttled, and whose most of them.
+func (v *view) calls() (card, bool) {
+	all, throttled, most := 0, 0, 0
+	var who string
+	for _, t := range v.Timelines {
+		for _, g := range t.Groups {
+			if g.Name != plan.LanesCalls {
+				continue
+			}
+			for _, l := range g.Lanes {
+				n := 0
+				for _, s := range l.Samples {
+					if s.Tone == plan.ToneBad {
+						n++
+					}
+				}
+				if n > most {
+					most, who = n, strings.TrimPrefix(t.Label+": "+l.Name, ": ")
+				}
+				all, throttled = all+len(l.Samples), throttled+n
+			}
+		}
+	}
+	c := card{Title: "Calls of Azure Resource Manager", Big: fmt.Sprintf("%d throttled", throttled), Text: fmt.Sprintf("of %d calls", all), Link: "measured"}
+	if most > 0 {
+		c.Text += fmt.Sprintf(", most of them, %d, of %s", most, who)
+	}
+	return c, all > 0
 }
 
 // stepAt is the step that ran at a time: the innermost, and of several the one that began last.

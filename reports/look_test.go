@@ -142,3 +142,27 @@ func TestThePageIsUsedByHand(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// TestEvidenceThatCannotBeIsDrawnAllTheSame: times of no calendar, spans that end before they begin and names that would be markup hang nothing and run nothing.
+func TestEvidenceThatCannotBeIsDrawnAllTheSame(t *testing.T) {
+	b := openBrowser(t)
+	b.look(t, 1000, 1000, "light")
+	r := seen()
+	tl := r.Timelines[0]
+	bad := `<img src=x onerror="document.title='run'">`
+	tl.First, tl.Last = time.Time{}, lasted(1e8)
+	tl.Faults = append(tl.Faults, plan.FaultWindow{ID: bad, Name: bad, Armed: lasted(50), Effective: lasted(20), Recover: time.Time{}, Cleared: lasted(-1e6)})
+	tl.Groups[0].Lanes = append(tl.Groups[0].Lanes, plan.Lane{Name: bad, Of: []string{bad}, Spans: []plan.Span{{From: lasted(30), To: lasted(10), Tone: "no tone", Label: bad, More: bad}, {From: time.Time{}, To: lasted(1e9), Label: "x"}}})
+	tl.Groups[2].Lanes = append(tl.Groups[2].Lanes, plan.Lane{Name: bad, Samples: []plan.Sample{{At: lasted(40), Took: -time.Second, Err: bad}, {At: lasted(2), Took: 1e18}}})
+	tl.Groups[4].Lanes = append(tl.Groups[4].Lanes, plan.Lane{Name: bad, Unit: "%", Points: []plan.Point{{At: lasted(5), V: -1e300}, {At: lasted(1), V: 1e308}}})
+	tl.Groups = append(tl.Groups, plan.Lanes{Name: bad})
+	b.open(t, onDisk(t, r))
+	evaluate[bool](t, b, `(document.querySelectorAll('details').forEach(d => d.open = true), document.getElementById('do-all').click(), true)`)
+	evaluate[bool](t, b, `new Promise(done => setTimeout(() => done(true), 400))`)
+	if title := evaluate[string](t, b, `document.title`); title != "no-go: etcd-leader-crash" || evaluate[float64](t, b, `document.images.length`) > 0 {
+		t.Errorf("something was run: %q", title)
+	}
+	if said := b.errors(); said != "" {
+		t.Error(said)
+	}
+}

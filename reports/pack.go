@@ -127,7 +127,7 @@ func (p *packer) cell(v *view, t *plan.Timeline) packedCell {
 	}
 	c.Prefix = prefix(t)
 	for _, g := range append(v.ownLanes(t), t.Groups...) {
-		pg := packedGroup{Name: g.Name, About: g.About, Folded: g.Folded}
+		pg := packedGroup{Name: g.Name, About: g.About, Folded: g.Folded, Lanes: []packedLane{}}
 		for _, l := range g.Lanes {
 			pg.Lanes = append(pg.Lanes, p.lane(t, l))
 		}
@@ -165,6 +165,15 @@ func since(t *plan.Timeline, at time.Time) float64 {
 	return math.Round(float64(at.Sub(t.Began).Microseconds())/100) / 10
 }
 
+// thousandths rounds what has any, which no number has that JSON could not hold a thousand times.
+func thousandths(v float64) float64 {
+	const none = 1 << 53
+	if math.Abs(v) > none {
+		return v
+	}
+	return math.Round(v*1000) / 1000
+}
+
 func maybe(t *plan.Timeline, at time.Time) *float64 {
 	if at.IsZero() {
 		return nil
@@ -190,7 +199,7 @@ func (p *packer) lane(t *plan.Timeline, l plan.Lane) packedLane {
 		out.Marks = append(out.Marks, [3]float64{since(t, m.At), float64(tone(m.Tone)), float64(p.text(m.Label))})
 	}
 	for _, x := range l.Points {
-		out.Points = append(out.Points, [2]float64{math.Round(since(t, x.At)), math.Round(x.V*1000) / 1000})
+		out.Points = append(out.Points, [2]float64{math.Round(since(t, x.At)), thousandths(x.V)})
 	}
 	if len(l.Samples) > 0 {
 		out.Samples, out.Thinned = p.samples(t, l.Samples)

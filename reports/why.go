@@ -63,7 +63,7 @@ func (v *view) whys() {
 	}
 	v.Why, v.Said = inASentence(strings.Join(v.Reasons[:min(1, len(v.Reasons))], ""))
 	for _, w := range v.Whys {
-		if w.Verdict == v.Verdict {
+		if w.Verdict == v.Verdict && (len(v.Checks) > 0 || w.Of == plan.CauseEvidence) { // of a run that was cut off that is the reason
 			v.Why, v.Said = inASentence(w.Why)
 			v.Since, v.WhyAt = v.ailing(w.At), w.At
 			return

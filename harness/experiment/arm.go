@@ -98,6 +98,7 @@ func judgeSubjects(dir, label string) (*plan.Result, error) {
 		}
 		res := &plan.Result{Steps: e.Steps}
 		e.Report(res)
+		res.Timelines = e.Timelines()
 		return res, nil
 	}
 	var e subjectEvidence

@@ -10,7 +10,7 @@ import (
 
 // CallLanes are calls of Azure Resource Manager as lanes: of each principal what it asked, how it asked after operations, and how much of both.
 func CallLanes(calls []ARMCall) Lanes {
-	g := Lanes{Name: "ARM calls", About: "Every call of the twin's log, and how long it took by the wall's clock. Red: throttled, and by which policy. Amber: struck by a fault, or answered with another error. A bar is a time in which nothing but throttled calls went on."}
+	g := Lanes{Name: LanesCalls, About: "Every call of the twin's log, and how long it took by the wall's clock. Red: throttled, and by which policy. Amber: struck by a fault, or answered with another error. A bar is a time in which nothing but throttled calls went on."}
 	at := map[string]int{}
 	for _, c := range calls {
 		who := cmp.Or(c.Principal, "nobody who could be read")

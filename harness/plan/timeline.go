@@ -39,6 +39,7 @@ type Lanes struct {
 // Groups of lanes that a report looks into.
 const (
 	LanesMachines = "Machines"              // whose lanes are named after them
+	LanesCalls    = "ARM calls"             // whose samples are calls
 	LanesSpare    = "To spare"              // levels: how many more of each could have been lost
 	LanesProbes   = "Probes"                // whose spans are times without a success
 	LanesVersions = "Programs and versions" // whose spans are labelled with versions

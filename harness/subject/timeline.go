@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -11,28 +13,32 @@ import (
 func (e *Evidence) Timelines() []*plan.Timeline {
 	var out []*plan.Timeline
 	for i := range e.Subjects {
-		if t := e.Subjects[i].timeline(); t != nil {
-			out = append(out, t)
+		s := &e.Subjects[i]
+		t := CallTimeline(s.Subject.Name, fmt.Sprintf("the twin's of %s, %.3g times as fast as the wall's", s.Subject.Name, s.Factor), s.Calls, s.Faults)
+		if t == nil {
+			continue
 		}
+		if s.Begun.After(t.First) && s.Begun.Before(t.Last) {
+			t.Began = s.Begun
+		}
+		out = append(out, t)
 	}
 	return out
 }
 
-func (s *Told) timeline() *plan.Timeline {
-	if len(s.Calls) == 0 {
+// CallTimeline is a twin's call log over time, by the twin's clock, with the faults it had. Nil: nobody called.
+func CallTimeline(label, clock string, calls []arm.Call, faults []azure.Fault) *plan.Timeline {
+	if len(calls) == 0 {
 		return nil
 	}
-	first, last := s.Calls[0].Time, s.Calls[len(s.Calls)-1].Time
-	t := &plan.Timeline{Label: s.Subject.Name, Clock: fmt.Sprintf("the twin's of %s, %.3g times as fast as the wall's", s.Subject.Name, s.Factor), First: first, Began: s.Begun, Ended: last, Last: last}
-	if t.Began.IsZero() || t.Began.After(last) {
-		t.Began = first
-	}
-	for _, f := range s.Faults {
+	first, last := calls[0].Time, calls[len(calls)-1].Time
+	t := &plan.Timeline{Label: label, Clock: clock, First: first, Began: first, Ended: last, Last: last}
+	for _, f := range faults {
 		w := plan.FaultWindow{ID: f.ID, Name: f.Describe(), Armed: f.Began, Recover: f.Ended}
 		if f.For > 0 {
 			w.Recover = f.Began.Add(f.For)
 		}
-		for _, c := range s.Calls {
+		for _, c := range calls {
 			if c.Fault == f.ID && f.ID != "" {
 				w.Effective = c.Time
 				break
@@ -41,13 +47,14 @@ func (s *Told) timeline() *plan.Timeline {
 		w.Cleared = w.Recover
 		t.Faults = append(t.Faults, w)
 	}
-	var calls []plan.ARMCall
-	for _, c := range s.Calls {
-		calls = append(calls, plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Status: c.Status, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds})
+	var all []plan.ARMCall
+	for _, c := range calls {
+		x := plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Status: c.Status, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds}
 		if c.Poll {
-			calls[len(calls)-1].Polled = cmp.Or(c.Polled, c.Operation)
+			x.Polled = cmp.Or(c.Polled, c.Operation)
 		}
+		all = append(all, x)
 	}
-	t.Groups = []plan.Lanes{plan.CallLanes(calls)}
+	t.Groups = []plan.Lanes{plan.CallLanes(all)}
 	return t
 }

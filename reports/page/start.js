@@ -28,10 +28,10 @@ if (DATA.cells.length) {
 drawPlots();
 window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', restyle);
 
-// On paper everything is open and light.
+// On paper everything is open and light, but for the list of what changed, which says what the lanes show.
 window.addEventListener('beforeprint', () => {
   document.documentElement.classList.add('paper');
-  document.querySelectorAll('details').forEach(d => { d.dataset.was = d.open ? '1' : ''; d.open = true; });
+  document.querySelectorAll('details').forEach(d => { d.dataset.was = d.open ? '1' : ''; d.open = d.open || d !== events; });
   readInk();
   tip.hidden = cross.hidden = true;
   if (DATA.cells.length) { listEvents(); drawCurves(); drawNow(true); }
