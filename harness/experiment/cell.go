@@ -169,7 +169,7 @@ func (c *cellRun) observe(ctx context.Context, d time.Duration) error {
 func (c *cellRun) env() *fault.Env {
 	e := &fault.Env{Cluster: c.cluster, Etcd: c.target.Etcd, Members: c.target.Members, Client: c.target.Client, Held: &c.held}
 	if c.beside != nil {
-		e.Twin, e.TwinWall = c.beside.Twin, c.beside.Wall
+		e.Twin, e.TwinWall, e.Pool = c.beside.Twin, c.beside.Wall, c.beside.Pool
 	}
 	return e
 }

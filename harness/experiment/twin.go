@@ -160,8 +160,10 @@ func (s *Scenario) validateTwin() error {
 		for _, p := range st.Faults {
 			kinds = append(kinds, p.Fault.Kind)
 		}
-		if slices.Contains(kinds, fault.OnTwin) {
-			return fmt.Errorf("spec.steps[%d]: %s is a fault of the twin, and there is none: say `twin: {}` in spec", i, fault.OnTwin)
+		for _, k := range kinds {
+			if (fault.Spec{Kind: k}).OfTwin() {
+				return fmt.Errorf("spec.steps[%d]: %s is a fault of the twin, and there is none: say `twin: {}` in spec", i, k)
+			}
 		}
 	}
 	for _, c := range s.Spec.Finally {

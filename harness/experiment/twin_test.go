@@ -46,6 +46,8 @@ func TestAScenarioWithATwinBesideItsCluster(t *testing.T) {
 		"placed alone":  {"workload: {}", placed, "", "there is none: say `twin: {}`", nil},
 		"replace alone": {"workload: {}", "upgrade: {to: v1.36, strategy: replace}", "", "there is none: say `twin: {}`", nil},
 		"replace":       {"twin: {}", "upgrade: {to: v1.36, strategy: replace}", "", "", []string{"control-plane/3/deploy: a new machine of that name at v1.36.3, by template", "surge/delete", "new machines, workers by surge"}},
+		"dead":          {"twin: {}", `{upgrade: {to: v1.36}, faults: [{at: control-plane/2/kubeadm, machineDeadOnArrival: {resource: "*-2", for: 30s}}]}`, "", "", []string{"machineDeadOnArrival of *-2 for 30s"}},
+		"dead alone":    {"workload: {}", `{fault: {machineDeadOnArrival: {resource: "*-2"}}}`, "", "there is none: say `twin: {}`", nil},
 		"check alone":   {"workload: {}", observed, "armThrottled", "there is none: say `twin: {}`", nil},
 		"a bad kind":    {"twin: {}", "{fault: {arm: {kind: thorttle}}}", "", "fault kind is", nil},
 		"no kind":       {"twin: {}", "{fault: {arm: {for: 3s}}}", "", "fault kind is", nil},

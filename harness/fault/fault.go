@@ -28,6 +28,7 @@ type Env struct {
 	// Twin is that of Azure Resource Manager beside the cluster, and TwinWall turns its times into the wall's; nil: there is none.
 	Twin     *azure.Twin
 	TwinWall func(t time.Time) time.Time
+	Pool     Provisioner // makes machines by the twin's calls; nil: nobody does
 
 	besides []string          // machines that only other faults hold: they are no control, and their state is not this fault's
 	taken   map[string]string // those of them that this one cannot be done to as well, and why
@@ -217,6 +218,10 @@ func List() []Kind {
 		{
 			Name: OnTwin, About: "the twin of Azure Resource Manager beside the cluster has a fault of a kind: what `drydock arm fault inject` knows, in its words", OfCluster: true, OfTwin: true, Needs: needs(cluster.CanScale), Touches: []string{"Azure Resource Manager"},
 			Takes: armFields(), Valid: func(p Params) error { return p.ofTwin().Check() }, New: func(s Spec) Fault { return &onTwin{asked: s.ofTwin()} },
+		},
+		{
+			Name: DeadOnArrival, About: "a machine that is made by a call of the twin is back and provisioned, and then its kubelet dies: resource says which, by name", OfCluster: true, OfTwin: true, Needs: needs(cluster.CanScale),
+			Touches: []string{observe.Kubelet}, Takes: []string{"resource"}, Valid: validDead, New: func(s Spec) Fault { return &deadOnArrival{pattern: s.ARM.Resource} },
 		},
 	}, linkKinds(), serviceKinds())
 }

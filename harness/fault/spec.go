@@ -156,6 +156,9 @@ func (s Spec) Describe() string { return s.describe("for " + s.For.String()) }
 func (s Spec) DescribeUntil(end string) string { return s.describe("until " + end) }
 
 func (s Spec) describe(held string) string {
+	if s.Kind == DeadOnArrival {
+		return s.Kind + " of " + s.ARM.Resource + " " + held
+	}
 	if s.OfTwin() {
 		return OnTwin + " " + s.ofTwin().Describe() + " " + held
 	}

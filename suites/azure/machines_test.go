@@ -146,10 +146,17 @@ var _ = Describe("control planes that are machines of a twin", Label("tier: full
 			"storageProfile": m{"osDisk": m{"createOption": "FromImage", "osType": "Linux"}, "dataDisks": []any{m{"lun": 0, "name": name + workers.EtcdSuffix, "createOption": "Attach", "managedDisk": m{"id": disk}}}},
 		}}, nil)).To(Succeed())
 		become(group+vms+name, "Succeeded", 2*time.Minute)
+		b.Pool.Spoil("*-2")
 		Expect(client.Do(ctx, http.MethodPut, group+vms+name+"/extensions/cse-master-1", m{"location": "westeurope", "properties": m{}}, nil)).To(Succeed())
 		become(group+vms+name+"/extensions/cse-master-1", "Succeeded", 3*time.Minute)
 
 		machine, err = c.Machine(name)
+		Expect(err).NotTo(HaveOccurred())
+		b.Pool.Spoil("")
+		Expect(b.Pool.Spoilt()).To(Equal([]string{name}))
+		_, err = cluster.Shell(ctx, machine, "systemctl is-active kubelet")
+		Expect(err).To(HaveOccurred(), "it has died when all had been asked")
+		_, err = cluster.Shell(ctx, machine, "systemctl start kubelet")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(machine.Role()).To(Equal(cluster.ControlPlane))
 		Expect(cluster.KernelBootID(ctx, machine)).NotTo(Equal(boot))

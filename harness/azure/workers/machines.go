@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -181,23 +182,33 @@ func (m *Pool) Extension(ctx context.Context, vm provider.Machine, extension str
 	if !provisions(extension) {
 		return nil
 	}
-	machine, err := m.Cluster.Machine(vm.Name)
-	switch {
-	case m.client == nil:
+	if m.client == nil {
 		return fmt.Errorf("cluster %s is etcd alone: %s has no node", m.Cluster.Topology().Name, vm.Name)
-	case err != nil:
+	}
+	machine, err := m.Cluster.Machine(vm.Name)
+	if err == nil {
+		err = m.provisioned(ctx, machine, extension)
+	}
+	if err != nil {
 		return err
-	case machine.Role() == cluster.ControlPlane:
-		if err := m.await(ctx, vm.Name, extension, provisionedWithin, func(ctx context.Context) error { return kubeadm.Provisioned(ctx, m.Cluster, machine) }); err != nil {
+	}
+	return m.spoiled(ctx, machine)
+}
+
+// provisioned waits until the machine is.
+func (m *Pool) provisioned(ctx context.Context, machine cluster.Machine, extension string) error {
+	name := machine.Name()
+	if machine.Role() == cluster.ControlPlane {
+		if err := m.await(ctx, name, extension, provisionedWithin, func(ctx context.Context) error { return kubeadm.Provisioned(ctx, m.Cluster, machine) }); err != nil {
 			return err
 		}
-		return m.await(ctx, vm.Name, extension, nodeWithin, func(ctx context.Context) error { return kubeadm.Mark(ctx, m.Cluster, machine) })
+		return m.await(ctx, name, extension, nodeWithin, func(ctx context.Context) error { return kubeadm.Mark(ctx, m.Cluster, machine) })
 	}
-	return m.await(ctx, vm.Name, extension, nodeWithin, func(ctx context.Context) error {
+	return m.await(ctx, name, extension, nodeWithin, func(ctx context.Context) error {
 		if err := kubeadm.Provisioned(ctx, m.Cluster, machine); err != nil {
 			return err
 		}
-		n, err := m.client.CoreV1().Nodes().Get(ctx, vm.Name, metav1.GetOptions{})
+		n, err := m.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
@@ -210,4 +221,35 @@ func (m *Pool) await(ctx context.Context, machine, extension string, within time
 		within = m.Provisioning
 	}
 	return cluster.Await(ctx, extension+" on "+machine, cluster.Wait{For: within, Every: time.Second}, look)
+}
+
+// Spoil has the kubelets of machines that fit a pattern die as soon as they are provisioned, from now on; an empty one has none.
+func (m *Pool) Spoil(pattern string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spoil = pattern
+}
+
+// Spoilt are the machines it was done to.
+func (m *Pool) Spoilt() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.dead)
+}
+
+// spoiled lets the kubelet of a machine die that is to.
+func (m *Pool) spoiled(ctx context.Context, machine cluster.Machine) error {
+	m.mu.Lock()
+	pattern := m.spoil
+	m.mu.Unlock()
+	if fits, err := path.Match(pattern, machine.Name()); err != nil || !fits {
+		return err
+	}
+	if _, err := cluster.Shell(ctx, machine, "systemctl stop kubelet"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = append(m.dead, machine.Name())
+	return nil
 }

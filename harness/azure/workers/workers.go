@@ -41,6 +41,8 @@ type Pool struct {
 	mu    sync.Mutex
 	turns map[string]*sync.Mutex // of machines: what is done to one is done one after another
 	half  map[string]bool        // machines that are there and were not made whole: who asks again begins anew
+	spoil string                 // pattern of machines whose kubelet is to die when they are provisioned
+	dead  []string               // those it has died on
 }
 
 var _ provider.Machines = (*Pool)(nil)
