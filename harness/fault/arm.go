@@ -79,7 +79,17 @@ func (f *onTwin) Inject(_ context.Context, e *Env, _ []string) error {
 	if e.Twin == nil {
 		return notBegunError{cluster.Usagef("no twin is beside the cluster: say spec.twin; one that `drydock arm serve` runs takes faults by `drydock arm fault inject`")}
 	}
-	_, f.begun = e.Twin.Calls().Since(0)
+	calls, next := e.Twin.Calls().Since(0)
+	for i := range slices.Backward(calls) { // of a load there is nothing to be seen but that, and what was so already would pass for its effect
+		c := calls[i]
+		if e.TwinWall(c.Time).Before(time.Now().Add(-calmFor)) {
+			break
+		}
+		if f.asked.Kind == azure.FaultLoad && c.Throttled != "" && c.Fault == "" {
+			return notBegunError{fmt.Errorf("%s of %s was throttled by %s %s ago: a load would not be told from what there is", c.Operation, c.Principal, c.Throttled, time.Since(e.TwinWall(c.Time)).Round(time.Second))}
+		}
+	}
+	f.begun = next
 	armed, err := e.Twin.Arm(f.asked)
 	if err != nil {
 		return notBegunError{err}

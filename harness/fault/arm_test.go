@@ -158,3 +158,21 @@ func TestAFaultOfTheTwinIsDescribedAndCheckedAsTheTwinDoes(t *testing.T) {
 		}
 	}
 }
+
+func TestALoadIsNotBegunWhereClientsAreThrottledAlready(t *testing.T) {
+	f, e, twin := twinFault(t, Params{ARM: ARM{Kind: azure.FaultLoad, PerMinute: 1, Operations: []string{"LIST Microsoft.Compute/virtualMachines"}}})
+	client := twin.Client("tool")
+	for range 2000 { // until a budget is empty
+		err := client.Do(t.Context(), http.MethodGet, "providers/Microsoft.Compute/virtualMachines", nil, nil)
+		if bad, ok := err.(*arm.Error); ok && bad.Status == http.StatusTooManyRequests { //nolint:errorlint // the client's own, unwrapped
+			break
+		}
+	}
+	if err := f.Inject(t.Context(), e, nil); err == nil || !strings.Contains(err.Error(), "was throttled by") {
+		t.Errorf("%v", err)
+	}
+	e.TwinWall = func(at time.Time) time.Time { return at.Add(-time.Hour) } // that was long ago
+	if err := f.Inject(t.Context(), e, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -231,13 +231,15 @@ func astray(docs []ARMResource, machines []string) (out []string) {
 	}
 	for _, d := range docs {
 		name := thing(d.ID)
-		if d.State != "" && d.State != arm.Succeeded {
+		ended := strings.EqualFold(path.Base(path.Dir(d.ID)), "deployments") && (d.State == arm.Failed || d.State == arm.Canceled) // which is history
+		if d.State != "" && d.State != arm.Succeeded && !ended {
 			out = append(out, fmt.Sprintf("%s is %s", name, d.State))
 		}
 		switch kind := strings.ToLower(path.Base(path.Dir(d.ID))); {
 		case d.Machine != "":
-			virtual[d.Machine] = true
-			if machines != nil && !slices.Contains(machines, d.Machine) {
+			host := strings.ToLower(d.Machine)
+			virtual[host] = true
+			if machines != nil && !slices.Contains(machines, host) {
 				out = append(out, name+" has no machine "+d.Machine)
 			}
 			for _, h := range d.Has {

@@ -119,16 +119,23 @@ func TestResidueOfAzureResourceManager(t *testing.T) {
 		want plan.Verdict
 		says string
 	}{
-		"no twin":                 {&Record{}, plan.Unknown, "no twin"},
-		"nothing was read":        {armRecord(), plan.Unknown, "not read"},
-		"as it was":               {change(same), plan.Pass, "1 virtual machines"},
-		"a machine without one":   {lacking, plan.Fail, "machine worker-1 has no virtual machine"},
-		"one without a machine":   {second, plan.Fail, "virtualMachines/control-plane-2 has no machine"},
-		"an orphan":               {orphan, plan.Fail, "disks/control-plane-1-os2 belongs to nobody"},
-		"an orphan of before":     {old, plan.Pass, ""},
-		"the machine is gone":     {change(func(d []ARMResource) []ARMResource { return append(d[:1:1], d[2:]...) }), plan.Fail, "networkInterfaces/control-plane-1-nic belongs to virtualMachines/control-plane-1, which"},
-		"the etcd disk is loose":  {change(func(d []ARMResource) []ARMResource { d[4].By = ""; return d }), plan.Fail, "disks/control-plane-1-etcddisk, which belongs to nobody"},
-		"the etcd disk is gone":   {change(func(d []ARMResource) []ARMResource { return d[:4] }), plan.Fail, "disks/control-plane-1-etcddisk, which is not there"},
+		"no twin":                {&Record{}, plan.Unknown, "no twin"},
+		"nothing was read":       {armRecord(), plan.Unknown, "not read"},
+		"as it was":              {change(same), plan.Pass, "1 virtual machines"},
+		"a machine without one":  {lacking, plan.Fail, "machine worker-1 has no virtual machine"},
+		"one without a machine":  {second, plan.Fail, "virtualMachines/control-plane-2 has no machine"},
+		"an orphan":              {orphan, plan.Fail, "disks/control-plane-1-os2 belongs to nobody"},
+		"an orphan of before":    {old, plan.Pass, ""},
+		"the machine is gone":    {change(func(d []ARMResource) []ARMResource { return append(d[:1:1], d[2:]...) }), plan.Fail, "networkInterfaces/control-plane-1-nic belongs to virtualMachines/control-plane-1, which"},
+		"the etcd disk is loose": {change(func(d []ARMResource) []ARMResource { d[4].By = ""; return d }), plan.Fail, "disks/control-plane-1-etcddisk, which belongs to nobody"},
+		"the etcd disk is gone":  {change(func(d []ARMResource) []ARMResource { return d[:4] }), plan.Fail, "disks/control-plane-1-etcddisk, which is not there"},
+		"a deployment that failed": {change(func(d []ARMResource) []ARMResource {
+			return append(d, ARMResource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Failed"})
+		}), plan.Pass, ""},
+		"a deployment that runs": {change(func(d []ARMResource) []ARMResource {
+			return append(d, ARMResource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Running"})
+		}), plan.Fail, "deployments/d is Running"},
+		"a name in capitals":      {change(func(d []ARMResource) []ARMResource { d[1].Machine = "Control-Plane-1"; return d }), plan.Pass, ""},
 		"an operation has failed": {change(func(d []ARMResource) []ARMResource { d[1].State = "Failed"; return d }), plan.Fail, "virtualMachines/control-plane-1 is Failed"},
 	} {
 		t.Run(name, func(t *testing.T) { judgedARM(t, ARMResidue, x.r, Params{}, x.want, x.says) })

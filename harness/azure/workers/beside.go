@@ -203,7 +203,7 @@ func (b *Beside) tell(ctx context.Context, c cluster.Cluster, inside net.Listene
 
 // End ends it and takes from the machines what it has put there.
 func (b *Beside) End(ctx context.Context) error {
-	err := b.Server.Close()
+	err := errors.Join(b.Server.Close(), os.Remove(b.Ready)) // nobody answers there any more
 	if len(b.Pool.Files) == 0 {
 		return err
 	}

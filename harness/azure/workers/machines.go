@@ -19,6 +19,9 @@ import (
 // etcdDir is where a member's disk of data is.
 const etcdDir = "/var/lib/etcd"
 
+// hostName is what a machine is called as a host, and its node after it: a computer's name may have capitals.
+func hostName(vm provider.Machine) string { return strings.ToLower(vm.Name) }
+
 // roleOf is what a machine is for: what the pool of its tag is called after, or what a machine of its name was, or is called after itself.
 func (m *Pool) roleOf(vm provider.Machine) cluster.Role {
 	for _, s := range m.Cluster.Topology().Machines() {
@@ -47,6 +50,7 @@ func etcdDisk(vm provider.Machine) (provider.Disk, bool) {
 
 // Create boots a machine and has it become what it is for. One that was not made whole the last time is made anew; the disk of etcd is not lost by that.
 func (m *Pool) Create(ctx context.Context, vm provider.Machine) error {
+	vm.Name = hostName(vm)
 	defer m.turn(vm.Name)()
 	if m.client == nil {
 		return fmt.Errorf("cluster %s is etcd alone: there is nothing that machine %s could join", m.Cluster.Topology().Name, vm.Name)
@@ -143,11 +147,15 @@ func (m *Pool) forgotten(ctx context.Context, name string) error {
 		}
 		return nil
 	}
+	if len(errs) == 0 {
+		return fmt.Errorf("machine %s: its disk of etcd is a new one, and there is no other control plane whose member could take it in", name)
+	}
 	return fmt.Errorf("machine %s: no member of etcd says whether it has one of its name: %w", name, errors.Join(errs...))
 }
 
 // Delete removes a machine; its Node stays, as it does when a cloud's machine goes, until somebody deletes it, and so does its disk of etcd.
 func (m *Pool) Delete(ctx context.Context, vm provider.Machine) error {
+	vm.Name = hostName(vm)
 	defer m.turn(vm.Name)()
 	if err := m.remove(ctx, vm); err != nil {
 		return err
@@ -179,6 +187,7 @@ func provisions(extension string) bool {
 // Extension is the verdict of a machine's provisioning script. Of a control plane it is what AKS Engine's asks: etcd, kubelet and API server of the machine, and not
 // whether its node is Ready. A worker's asks for no more than its kubelet; here its node is waited for as well, for who deploys one counts on it next.
 func (m *Pool) Extension(ctx context.Context, vm provider.Machine, extension string) error {
+	vm.Name = hostName(vm)
 	if !provisions(extension) {
 		return nil
 	}

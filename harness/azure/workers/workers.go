@@ -112,6 +112,7 @@ func (m *Pool) furnish(ctx context.Context, machine cluster.Machine) error {
 
 // Power acts on the machine's switch. Reimage is a new disk: remove, create.
 func (m *Pool) Power(ctx context.Context, vm provider.Machine, action string) error {
+	vm.Name = hostName(vm)
 	if action == "reimage" {
 		if err := m.Delete(ctx, vm); err != nil {
 			return err
