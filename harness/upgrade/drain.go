@@ -14,8 +14,8 @@ import (
 	"k8s.io/kubectl/pkg/drain"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/upgrade/preflight"
 )
 
 // CordonedBy is the annotation on a node that the upgrade has cordoned: a node somebody else cordoned stays so.
@@ -120,7 +120,7 @@ func blockers(ctx context.Context, client kubernetes.Interface, machine string) 
 		}
 		var held []string
 		for j := range pods.Items {
-			if preflight.Covers(b, &pods.Items[j]) {
+			if observe.Covers(b, &pods.Items[j]) {
 				held = append(held, pods.Items[j].Name)
 			}
 		}

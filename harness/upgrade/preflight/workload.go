@@ -15,11 +15,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -32,7 +32,7 @@ func budgets(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	var out []plan.Finding
 	for i := range list.Items {
 		b := &list.Items[i]
-		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 || !in.drained(func(p *corev1.Pod) bool { return Covers(b, p) }) {
+		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 || !in.drained(func(p *corev1.Pod) bool { return observe.Covers(b, p) }) {
 			continue
 		}
 		out = append(out, plan.Finding{
@@ -253,13 +253,4 @@ func (in *reading) machines(role cluster.Role) []cluster.Machine {
 		}
 	}
 	return out
-}
-
-// Covers reports whether a PodDisruptionBudget is about the pod.
-func Covers(b *policyv1.PodDisruptionBudget, p *corev1.Pod) bool {
-	if b.Namespace != p.Namespace || b.Spec.Selector == nil {
-		return false
-	}
-	selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
-	return err == nil && selector.Matches(labels.Set(p.Labels))
 }
