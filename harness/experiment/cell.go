@@ -352,6 +352,6 @@ func (c *cellRun) window(ch *choice) health.Window {
 	}
 	r := g.Receipt()
 	w.Machines, w.Components, w.AtMost, w.Began, w.Effective, w.Recover = r.Machines, ch.spec.Touches(), ch.spec.AtMost(), r.Armed, r.EffectiveAt, r.ClearedAt
-	w.Cleared, w.Refused, w.Clock = g.ClearedSeen(), g.Refused(), ch.spec.By
+	w.Mending, w.Cleared, w.Refused, w.Clock = c.mending(ch), g.ClearedSeen(), g.Refused(), ch.spec.By
 	return w
 }

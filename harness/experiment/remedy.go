@@ -3,6 +3,7 @@ package experiment
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
@@ -50,6 +51,10 @@ func (it *item) remedyStep(a actions) *plan.Step {
 		return lacking(c)
 	}
 	name, until, undo := group.Name+" of a fault", "the remedy has mended it", "recover what the remedy has not"
+	begin := append(c.waits(a), &plan.Step{Name: "inject", Run: at(a.inject, c)}, &plan.Step{Name: "await its effect", Run: at(a.effective, c)})
+	if held := it.unheeded(); held > 0 {
+		begin = append(begin, &plan.Step{Name: "hold for " + held.String(), About: "until somebody comes", Run: at(a.hold, c)})
+	}
 	middle := []*plan.Step{group}
 	if it.step.Says != "" { // refused, or failed: the fault is nobody's to mend but its own
 		name, until, undo = group.Name+" of what it must not mend", "the remedy has ended", "recover"
@@ -59,11 +64,46 @@ func (it *item) remedyStep(a actions) *plan.Step {
 	}
 	c.step = &plan.Step{Name: name, About: c.spec.DescribeUntil(until)}
 	c.step.Children = slices.Concat(
-		[]*plan.Step{{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}},
-		middle,
+		begin, middle,
 		[]*plan.Step{{Name: undo, Run: at(a.recover, c), Cleanup: true}, {Name: "await recovery", Run: at(a.recovered, c), Cleanup: true}},
 	)
 	return c.step
+}
+
+// unheeded is how long the fault holds before anybody comes to mend it.
+func (it *item) unheeded() time.Duration {
+	if it.faults == nil || it.step.Fault.until {
+		return 0
+	}
+	return it.step.Fault.For
+}
+
+// mending is when the remedy that is to end a fault began to change something there; zero: it has none, or did not come to it.
+func (c *cellRun) mending(ch *choice) time.Time {
+	for i := range c.outline.items {
+		it := &c.outline.items[i]
+		if it.remedy == nil || it.faults == nil || it.faults.faults()[0] != ch {
+			continue
+		}
+		acts := map[string]bool{}
+		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { acts[s.Name] = len(s.Disrupts) > 0 })
+		done := c.runner.Done()
+		if len(it.kills) > 0 {
+			done = driverSteps(c.driverDir(it))
+		}
+		return firstAct(done, acts)
+	}
+	return time.Time{}
+}
+
+// firstAct is when the first of these steps began that was not skipped.
+func firstAct(done []plan.StepDone, acts map[string]bool) (first time.Time) {
+	for _, d := range done {
+		if acts[d.Name] && d.Status != "skipped" && !d.Started.IsZero() && (first.IsZero() || d.Started.Before(first)) {
+			first = d.Started
+		}
+	}
+	return first
 }
 
 // toTheEnd is the step in which the process that mends is not killed any more.
@@ -83,7 +123,7 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 		}
 		if it.faults != nil {
 			ch := it.faults.faults()[0]
-			m.Fault = ch.spec.Kind + " of " + ch.spec.Target
+			m.Fault, m.Unheeded = ch.spec.Kind+" of "+ch.spec.Target, it.unheeded()
 			if g := c.guard(ch); g != nil {
 				r := g.Receipt()
 				m.Broken, m.Seen = r.Armed, r.EffectiveAt

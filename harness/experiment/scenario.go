@@ -311,8 +311,8 @@ func (st Step) validate() error {
 		return errors.New("killDriver and says belong to an upgrade or a remedy")
 	case slices.Contains([]string{ExpectRefused, ExpectFailed}, st.Expect) && st.Says == "":
 		return fmt.Errorf("expect: %s needs says: a part of the error, so that another failure does not pass for it", st.Expect)
-	case st.Remedy != nil && st.Fault != nil && !st.Fault.until:
-		return errors.New("for belongs to a fault that ends by itself: beside a remedy it holds until it is mended")
+	case st.Remedy != nil && st.Times > 1:
+		return errors.New("times belongs to faults that end by themselves: a remedy mends one, once")
 	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
 		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
 	}

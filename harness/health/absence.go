@@ -81,6 +81,7 @@ func (f *fate) evictable() bool { return f.Stays != observe.StaysForEver }
 // absences are those of the window's machines that have a Node. An error says why nothing can be said of them.
 func (r *Record) absences(w *Window) ([]*absence, error) {
 	var out []*absence
+	w = w.off()
 	for _, m := range w.Machines {
 		if !slices.Contains(r.Topology.KubernetesMachines(), m) {
 			continue

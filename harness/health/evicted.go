@@ -233,7 +233,7 @@ func podsReplaced(r *Record, w *Window, _ Params) (plan.Verdict, string) {
 		f.add(plan.Unknown, "no pod of a Deployment was evicted from %s", strings.Join(w.Machines, ", "))
 		return f.verdict()
 	}
-	for _, x := range r.lastPodsOff(w).Wanted {
+	for _, x := range r.lastPodsOff(all[0].w).Wanted {
 		if strings.HasPrefix(x.Name, "Deployment/") && x.Ready+stayed(all, x.Name) < x.Wanted && !slices.Contains(r.Ailing, x.Name) && len(f.unclear) == 0 {
 			f.add(plan.Fail, "%s had %d of %d replicas ready when %s came back", x.Name, x.Ready, x.Wanted, strings.Join(w.Machines, ", "))
 		}

@@ -141,7 +141,11 @@ func (m Remedy) phases() []phase {
 			acted = s.Ended()
 		}
 	}
-	return []phase{{"detect", plan.ToneBad, m.Seen}, {"decide", plan.ToneWarn, decided}, {"act", plan.ToneLead, acted}, {"converge", plan.ToneOK, whole}}
+	came := m.Seen
+	if !came.IsZero() {
+		came = came.Add(m.Unheeded)
+	}
+	return []phase{{"detect", plan.ToneBad, came}, {"decide", plan.ToneWarn, decided}, {"act", plan.ToneLead, acted}, {"converge", plan.ToneOK, whole}}
 }
 
 // host is how the harness itself fared, and the host it ran on.

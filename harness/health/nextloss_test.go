@@ -32,6 +32,21 @@ func TestNextLoss(t *testing.T) {
 	}
 }
 
+// TestWhatARunbookMendsIsBackBeforeItHasEnded: its window lasts until the runbook has ended, and the machine is back long before.
+func TestWhatARunbookMendsIsBackBeforeItHasEnded(t *testing.T) {
+	for _, check := range []string{"nodeUnreachable", "noEarlyEviction", "podsEvicted", "podsReplaced", "nodeReturns"} {
+		r, w := asItShould().record()
+		w.Mending, w.Recover, w.Cleared = w.Recover, at(70), at(71)
+		if got := judge(t, check, r, w, Params{}); got.Verdict != plan.Pass {
+			t.Errorf("%s: %s: %s", check, got.Verdict, got.Message)
+		}
+		w.Mending = at(20) // before anybody had noticed: there was no loss to judge
+		if got := judge(t, check, r, w, Params{}); got.Verdict == plan.Pass {
+			t.Errorf("%s of a machine that was mended before it was noticed: %s: %s", check, got.Verdict, got.Message)
+		}
+	}
+}
+
 // TestWhoWasCutOffRanOn: a pod is Ready again as soon as its kubelet is heard, and only then told to end.
 func TestWhoWasCutOffRanOn(t *testing.T) {
 	r, w := asItShould(func(l *lostNode) { l.empty = 58 }, with(podsOf(54, 58, "db-1", func(p *observe.Pod) { p.Ready = true }))).record()

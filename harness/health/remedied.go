@@ -10,15 +10,17 @@ import (
 
 // Remedy is what a runbook did in a run.
 type Remedy struct {
-	Runbook string          `json:"runbook"`
-	Wanted  string          `json:"wanted,omitempty"` // refused or failed, which its own step judges
-	Fault   string          `json:"fault,omitempty"`  // that it was to mend; empty: none was made for it
-	Broken  time.Time       `json:"broken,omitzero"`  // when that was injected
-	Seen    time.Time       `json:"seen,omitzero"`    // when it was seen to be effective
-	Mended  time.Time       `json:"mended,omitzero"`  // when somebody other than the runbook saw it over
-	Steps   []plan.StepDone `json:"steps"`            // the runbook's, of whichever process, in the order of time
-	Error   string          `json:"error,omitempty"`  // why it did not end well
-	Cut     bool            `json:"cut,omitempty"`    // the run was interrupted: how it would have ended nobody knows
+	Runbook string    `json:"runbook"`
+	Wanted  string    `json:"wanted,omitempty"` // refused or failed, which its own step judges
+	Fault   string    `json:"fault,omitempty"`  // that it was to mend; empty: none was made for it
+	Broken  time.Time `json:"broken,omitzero"`  // when that was injected
+	Seen    time.Time `json:"seen,omitzero"`    // when it was seen to be effective
+	// Unheeded is how long it then held before anybody came.
+	Unheeded time.Duration   `json:"unheeded,omitempty"`
+	Mended   time.Time       `json:"mended,omitzero"` // when somebody other than the runbook saw it over
+	Steps    []plan.StepDone `json:"steps"`           // the runbook's, of whichever process, in the order of time
+	Error    string          `json:"error,omitempty"` // why it did not end well
+	Cut      bool            `json:"cut,omitempty"`   // the run was interrupted: how it would have ended nobody knows
 }
 
 // Remedied is the check that every run with a runbook makes.
@@ -71,7 +73,7 @@ func (m Remedy) judge() (plan.Verdict, string) {
 	return plan.Pass, fmt.Sprintf("it mended %s, %s after that was injected", m.Fault, round(m.Mended.Sub(m.Broken)))
 }
 
-// Recoveries is a table of how long each recovery took, in its four parts: until somebody saw the fault, until the runbook had diagnosed, until its last
+// Recoveries is a table of how long each recovery took, in its four parts: until somebody saw the fault and came, until the runbook had diagnosed, until its last
 // act, and until the cluster was whole again.
 func Recoveries(r *Record) []plan.Table {
 	t := plan.Table{Title: "Recovery by runbooks", Columns: []string{"runbook", "fault", "detect", "decide", "act", "converge", "all"}}

@@ -47,6 +47,11 @@ func TestARunbookThatHasNotMendedIsNoPass(t *testing.T) {
 	if v, says := remedied(&Record{Remedies: []Remedy{failed, good}}, nil, Params{}); v != plan.Fail || !strings.Contains(says, "boom") {
 		t.Errorf("one that failed is lost beside one that did not: %s, %s", v, says)
 	}
+	unheeded := good
+	unheeded.Unheeded = time.Second
+	if rows := Recoveries(&Record{Remedies: []Remedy{unheeded}}); len(rows) != 1 || strings.Join(rows[0].Rows[0], " ") != "x f 3s 1s 6s 9s 19s" {
+		t.Errorf("nobody came for a second: %+v", rows)
+	}
 	rows := Recoveries(&Record{Remedies: []Remedy{good, {Runbook: "y"}}})
 	if len(rows) != 1 || strings.Join(rows[0].Rows[0], " ") != "x f 2s 2s 6s 9s 19s" {
 		t.Errorf("%+v", rows)

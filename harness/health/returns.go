@@ -176,7 +176,7 @@ func (r *Record) evictedWith(pod string) bool {
 func NodeLosses(r *Record) []plan.Table {
 	var out []plan.Table
 	for i := range r.Windows {
-		w := &r.Windows[i]
+		w := r.Windows[i].off()
 		if w.Upgrade || len(w.Components) > 0 || w.Effective.IsZero() || w.Recover.IsZero() {
 			continue
 		}

@@ -26,9 +26,20 @@ type Window struct {
 	Clock      time.Duration `json:"clock,omitempty"`      // by which the clocks of the machines are ahead while the fault holds; less than 0: behind
 	Began      time.Time     `json:"began,omitzero"`       // from here on losses are the fault's
 	Effective  time.Time     `json:"effective,omitzero"`   // zero when its effect was never seen
-	Recover    time.Time     `json:"recover,omitzero"`     // when undoing it began
+	Mending    time.Time     `json:"mending,omitzero"`     // when a runbook began to undo it, which knows itself how far it has come; zero: none did
+	Recover    time.Time     `json:"recover,omitzero"`     // when undoing it began, or the runbook had ended
 	Cleared    time.Time     `json:"cleared,omitzero"`     // when all was seen to be as before; zero when it was not
 	Refused    string        `json:"refused,omitempty"`    // why undoing it failed; empty when it did not
+}
+
+// off is the window until its machines may be back: of what a runbook mends, until that begins.
+func (w *Window) off() *Window {
+	if w.Mending.IsZero() || !w.Mending.Before(w.Recover) {
+		return w
+	}
+	out := *w
+	out.Recover = w.Mending
+	return &out
 }
 
 // early is how much before its time a process's start may be told: the kernel tells the boot it is counted from in whole seconds.

@@ -1,0 +1,56 @@
+package remedy
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// named are the ways in which a runbook is named to somebody: in what a finding says to do, in documents and in scenarios. Every name has a dash.
+var named = regexp.MustCompile(`(?:[Rr]unbooks? |runbook: |drydock remedy |remedy", ")"?` + "`?" + `([a-z]+(?:-[a-z]+)+)\b`)
+
+// Whoever is told to use a runbook must find it, and each has a scenario in which it is used.
+func TestEveryRunbookThatIsNamedExists(t *testing.T) {
+	var known []string
+	for _, b := range Runbooks() {
+		known = append(known, b.Name)
+	}
+	seen := map[string][]string{}
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"bin", "hack", "node_modules"}, d.Name())) {
+			return filepath.SkipDir
+		}
+		if !slices.Contains([]string{".go", ".md", ".yaml", ".plan"}, filepath.Ext(path)) {
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range named.FindAllStringSubmatch(string(raw), -1) {
+			seen[m[1]] = append(seen[m[1]], path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, where := range seen {
+		if !slices.Contains(known, name) {
+			t.Errorf("%v name the runbook %q, and there is none; known: %s", where, name, strings.Join(known, ", "))
+		}
+	}
+	for _, name := range known {
+		if !slices.ContainsFunc(seen[name], func(path string) bool { return strings.HasSuffix(path, ".yaml") }) {
+			t.Errorf("no scenario has the runbook %s", name)
+		}
+	}
+}
