@@ -64,6 +64,9 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 	if b.Restores {
 		fl.StringVar(&f.spec.Snapshot, "snapshot", "", "a snapshot that was saved, to restore in the place of what is left in the cluster")
 	}
+	if b.Replaces {
+		fl.BoolVar(&f.spec.Replace, "replace", false, "give the machine up, with all that is on its disk, for a new one")
+	}
 	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
 	fl.BoolVar(&f.anew, "anew", false, "forget one that was begun and not finished, and diagnose again")

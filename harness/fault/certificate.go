@@ -3,14 +3,11 @@ package fault
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/client-go/util/keyutil"
@@ -90,11 +87,11 @@ func newCertificate(s Spec) Fault {
 
 // expired makes of a certificate one that has run out, signed by the authority; all of them in PEM.
 func expired(good, ca, caKey []byte) ([]byte, error) {
-	cert, err := certificate(good)
+	cert, err := kubeadm.Certificate(good)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := certificate(ca)
+	signer, err := kubeadm.Certificate(ca)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", authority, err)
 	}
@@ -110,14 +107,6 @@ func expired(good, ca, caKey []byte) ([]byte, error) {
 		return nil, fmt.Errorf("sign an expired certificate: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), nil
-}
-
-func certificate(raw []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(raw)
-	if block == nil {
-		return nil, errors.New("it holds no certificate")
-	}
-	return x509.ParseCertificate(block.Bytes)
 }
 
 func (*certificateExpired) Recover(ctx context.Context, e *Env, machines []string) error {
@@ -138,20 +127,7 @@ func handshake(ctx context.Context, e *Env, machine string) (until time.Time, er
 	if err != nil {
 		return until, err
 	}
-	trusted := x509.NewCertPool()
-	if !trusted.AppendCertsFromPEM(cfg.CAData) {
-		return until, errors.New("the kubeconfig holds no authority")
-	}
-	raw, err := e.Cluster.Dial(ctx, "tcp", net.JoinHostPort(m.Addr().String(), strconv.Itoa(kubeadm.APIPort)))
-	if err != nil {
-		return until, fmt.Errorf("API server on %s: %w", machine, err)
-	}
-	conn := tls.Client(raw, &tls.Config{RootCAs: trusted, ServerName: m.Addr().String()})
-	defer func() { _ = conn.Close() }()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return until, fmt.Errorf("API server on %s: %w", machine, err)
-	}
-	return conn.ConnectionState().PeerCertificates[0].NotAfter, nil
+	return kubeadm.ServedUntil(ctx, e.Cluster, m, kubeadm.APIPort, cfg.CAData)
 }
 
 // Effective: whoever shakes hands with the machines' API servers is shown a certificate that has run out, and by the others one that has not.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/keyutil"
+
+	"drydock.dev/drydock/harness/kubeadm"
 )
 
 // What takes a certificate's place differs from it in its dates alone: another reason to refuse it would pass for the one that is meant.
@@ -46,7 +48,7 @@ func TestAnExpiredCertificateIsNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := certificate(out)
+	got, err := kubeadm.Certificate(out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestAnExpiredCertificateIsNothingElse(t *testing.T) {
 
 func mustParse(t *testing.T, raw []byte) *x509.Certificate {
 	t.Helper()
-	c, err := certificate(raw)
+	c, err := kubeadm.Certificate(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

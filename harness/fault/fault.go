@@ -80,6 +80,12 @@ type Fault interface {
 	Recovered(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error)
 }
 
+// tidier is a fault that keeps something on its machines to be undone by. What somebody else has ended needs it no more.
+type tidier interface {
+	// Tidy removes it; idempotent.
+	Tidy(ctx context.Context, e *Env, machines []string) error
+}
+
 // Kind is a fault in the list: how a scenario names it and how it is made.
 type Kind struct {
 	Name  string
@@ -172,8 +178,8 @@ func List() []Kind {
 			Needs: needs(cluster.CanSlowDisk, cluster.CanDial), Takes: []string{"delay"}, Samples: []Params{{}, {Delay: 300 * time.Millisecond}}, Valid: validSlow, On: cluster.Topology.EtcdMachines, New: newDiskSlow,
 		},
 		{
-			Name: "oomPanic", About: "a machine's memory runs out and its kernel panics (vm.panic_on_oom=1), to boot 5 s later (kernel.panic=5)",
-			Needs: needs(cluster.CanPanic, cluster.CanPower), New: func(Spec) Fault { return &outOfMemory{panics: true} },
+			Name: "oomPanic", About: "a machine's memory runs out and its kernel panics (vm.panic_on_oom=1), to boot 5 s later (kernel.panic=5), or with stays: true to stand still (kernel.panic=0)",
+			Needs: needs(cluster.CanPanic, cluster.CanPower), Takes: []string{"stays"}, Samples: []Params{{}}, New: func(s Spec) Fault { return &outOfMemory{panics: true, stays: s.Stays} },
 		},
 		{
 			Name: "oomKill", About: "a machine's memory runs out and its kernel ends one process, whichever it chooses (vm.panic_on_oom=0)",
@@ -197,6 +203,11 @@ func List() []Kind {
 			Name: "certificateExpired", About: "an API server serves a certificate that has run out, or with service: kubelet a kubelet starts with one; signed by the cluster's authority",
 			TouchesOf: touchesCertificate, Needs: needs(cluster.CanKeepFiles), Takes: []string{"service"}, Samples: []Params{{}, {Service: observe.Kubelet}}, Valid: validCertificate,
 			On: cluster.Topology.KubernetesMachines, Fits: fitsCertificate, New: newCertificate,
+		},
+		{
+			Name: "controlPlaneExpired", About: "all certificates that kubeadm keeps on a control plane have run out, in files and kubeconfigs, and its static pods use them; signed by the cluster's authorities",
+			Touches: slices.Concat(member, []string{observe.Kubelet}), Kubelet: true, Needs: needs(cluster.CanKeepFiles, cluster.CanKill),
+			On: cluster.Topology.ControlPlaneMachines, New: func(Spec) Fault { return &controlPlaneExpired{} },
 		},
 		{
 			Name: "webhookDead", About: "every new pod outside kube-system must be admitted by a webhook that nobody serves", OfCluster: true, Touches: []string{"admission"},

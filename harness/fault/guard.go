@@ -47,6 +47,7 @@ type Guard struct {
 	seen    time.Time // when the recovery was seen
 	refused string    // why undoing it failed
 	missed  bool      // what it waited for never came
+	mended  bool      // somebody else has ended it
 }
 
 // How long it may take until a victim is seen to be well before the injection, and an effect and its end are seen.
@@ -249,6 +250,7 @@ func (g *Guard) Mended() error {
 	if g.state == Planned || g.state == Cleared {
 		return nil
 	}
+	g.mended = true
 	return g.recovering()
 }
 
@@ -279,6 +281,7 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	if err := g.recovering(); err != nil {
 		return err
 	}
+	g.mended = false
 	if g.Null {
 		return nil
 	}
@@ -338,6 +341,12 @@ func (g *Guard) AwaitRecovered(ctx context.Context, e *Env) error {
 			g.receipt.Error = g.refused + "; then " + err.Error()
 		}
 		return errors.Join(err, g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}))
+	}
+	if t, ok := g.fault.(tidier); ok && g.mended && !g.Null {
+		if err := t.Tidy(ctx, g.env(e), g.receipt.Machines); err != nil {
+			g.receipt.Error = err.Error()
+			return errors.Join(fmt.Errorf("tidy up after %s: %w", g.Spec.Kind, err), g.Journal.Write("receipt", Journalled{Spec: g.Spec, State: g.state, Receipt: g.receipt}))
+		}
 	}
 	g.receipt.Evidence = append(g.receipt.Evidence, evidence...)
 	if g.seen.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,8 +26,8 @@ import (
 // pkg/kubelet/certificate/bootstrap of Kubernetes), again and again. What runs there goes on.
 type kubeletCertificateExpired struct{}
 
-// kubeletClient is where kubeadm has a kubelet keep its certificate and key: a link to the newest.
-const kubeletClient = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+// kubeletClient is a link to the newest.
+const kubeletClient = kubeadm.KubeletClient
 
 // clientFile is the file that the link leads to.
 func clientFile(ctx context.Context, m cluster.Machine) (string, error) {
@@ -109,6 +110,19 @@ func (*kubeletCertificateExpired) Recover(ctx context.Context, e *Env, machines 
 			return err
 		}
 		_, err = cluster.Shell(ctx, m, "systemctl restart "+observe.Kubelet)
+		return err
+	})
+}
+
+// Tidy drops what Recover would have put back: the kubelet has another certificate by now. The link leads to that, so the file is found by what is kept
+// beside it.
+func (*kubeletCertificateExpired) Tidy(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Keeper) error {
+		const kept = ".drydock-kept" // of Keeper, beside the file and hidden
+		found, err := cluster.Glob(ctx, m, path.Dir(kubeletClient)+"/.kubelet-client-*"+kept)
+		for _, f := range found {
+			err = errors.Join(err, k.PutBack(ctx, path.Join(path.Dir(f), strings.TrimSuffix(strings.TrimPrefix(path.Base(f), "."), kept))))
+		}
 		return err
 	})
 }

@@ -21,6 +21,7 @@ import (
 // outOfMemory fills machines' memory. What their kernels do then their settings say: they panic and boot, or end one process.
 type outOfMemory struct {
 	panics bool
+	stays  bool // after its panic the machine does not boot by itself
 
 	mu     sync.Mutex
 	before map[string]oomBefore     // as machines were at the first look, which is before the injection
@@ -39,6 +40,8 @@ type oomBefore struct {
 const (
 	oomFile   = "/var/lib/drydock/out-of-memory.json"
 	rebootsIn = "5" // seconds
+	// saysReboot is what a kernel says after a panic when it will boot (kernel/panic.c).
+	saysReboot = "Rebooting in"
 	// resetWithin is how long a kubelet may take to be started and to set the kernel's settings to its own.
 	resetWithin = 2 * time.Minute
 	// backWithin is how long a machine may take to boot by itself, the seconds before included: a kernel of its own, on a processor that a program
@@ -140,13 +143,26 @@ func (f *outOfMemory) Recover(ctx context.Context, e *Env, machines []string) er
 				return err
 			}
 		}
-		_, err = cluster.Shell(ctx, m, fmt.Sprintf("rm -f %s; rmdir %s 2>/dev/null || true", oomFile, path.Dir(oomFile)))
-		return err
+		return forgetBefore(ctx, m)
 	})
 }
 
+// Tidy removes what Recover would have gone by.
+func (f *outOfMemory) Tidy(ctx context.Context, e *Env, machines []string) error {
+	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, _ cluster.Memory) error { return forgetBefore(ctx, m) })
+}
+
+func forgetBefore(ctx context.Context, m cluster.Machine) error {
+	_, err := cluster.Shell(ctx, m, fmt.Sprintf("rm -f %s; rmdir %s 2>/dev/null || true", oomFile, path.Dir(oomFile)))
+	return err
+}
+
 func (f *outOfMemory) back(ctx context.Context, m cluster.Machine) error {
-	err := cluster.Await(ctx, m.Name()+" back", cluster.Wait{For: backWithin}, func(ctx context.Context) error {
+	within := backWithin
+	if f.stays { // nobody waits for what does not come
+		within = look
+	}
+	err := cluster.Await(ctx, m.Name()+" back", cluster.Wait{For: within}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, look)
 		defer cancel()
 		_, err := cluster.KernelBootID(ctx, m)
@@ -223,6 +239,9 @@ func (f *outOfMemory) panicked(ctx context.Context, e *Env, m cluster.Machine, m
 	line, err := f.said(ctx, m, cluster.SaysPanic)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := f.said(ctx, m, saysReboot); f.stays && err == nil {
+		return nil, fmt.Errorf("the kernel of %s has said %q, and should stand still", m.Name(), saysReboot)
 	}
 	gone := dialMachine(ctx, e, machines, m.Name())
 	if kind := cluster.FailureOf(gone); gone == nil || kind == cluster.Refused || kind == cluster.Reset {
@@ -306,7 +325,7 @@ func (f *outOfMemory) asBefore(ctx context.Context, m cluster.Machine) ([]plan.E
 		return nil, fmt.Errorf("%s has the boot id from before: it has not panicked, whatever it looked like", m.Name())
 	case !f.panics && booted:
 		return nil, fmt.Errorf("%s has booted, and its kernel was to end one process", m.Name())
-	case pushed:
+	case pushed && !f.stays:
 		return nil, fmt.Errorf("%s did not come back by itself: it had to be switched on", m.Name())
 	}
 	var told []string
@@ -323,7 +342,11 @@ func (f *outOfMemory) asBefore(ctx context.Context, m cluster.Machine) ([]plan.E
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, saw("boot id", "%s has booted and nobody switched it on: %s, before %s", m.Name(), id, was.Boot))
+		who := "nobody switched it on"
+		if f.stays {
+			who = "has not done so by itself"
+		}
+		out = append(out, saw("boot id", "%s has booted and %s: %s, before %s", m.Name(), who, id, was.Boot))
 	}
 	return out, nil
 }

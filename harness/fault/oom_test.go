@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
@@ -193,5 +194,43 @@ func TestMemoryIsFreedBySomebodyElse(t *testing.T) {
 	}
 	if m.files[cluster.PanicOnOOM] != "2" || m.filled || len(m.files[oomFile]) > 0 || len(evidence) > 0 {
 		t.Errorf("%v, filled %t, %v", m.files, m.filled, evidence)
+	}
+}
+
+// Reboot is somebody at the switch.
+func (s *starved) Reboot(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off, s.files[bootFile], s.files[cluster.PanicOnOOM], s.files[cluster.PanicReboots] = false, "second", "0", "10"
+	return nil
+}
+
+// One that stands still after its panic is waited for by nobody, and one that says that it will boot does not stand still.
+func TestAPanicThatStays(t *testing.T) {
+	ctx, m := context.Background(), newStarved(func(s *starved) {
+		s.console += "[ 1.0] " + cluster.SaysPanic + ": system-wide panic_on_oom is enabled\n"
+		s.off = true
+	})
+	f, e := &outOfMemory{panics: true, stays: true}, &Env{Cluster: oomOn{m: m}}
+	if _, err := f.ended(ctx, e, m, nil); err == nil {
+		t.Error("it has ended a process before it was injected")
+	}
+	if err := f.Inject(ctx, e, []string{"worker-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if m.files[cluster.PanicReboots] != "0" || m.files[cluster.PanicOnOOM] != "1" {
+		t.Errorf("settings: %v", m.files)
+	}
+	begun := time.Now()
+	if err := f.Recover(ctx, e, []string{"worker-1"}); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := f.asBefore(ctx, m)
+	if took := time.Since(begun); err != nil || took > 30*time.Second || !strings.Contains(seen[len(seen)-1].Saw, "has not done so by itself") {
+		t.Errorf("%v after %s: %v", seen, took, err)
+	}
+	m.console += "Rebooting in 5 seconds..\n"
+	if _, err := f.panicked(ctx, e, m, nil); err == nil || !strings.Contains(err.Error(), "should stand still") {
+		t.Errorf("one that boots by itself passes for one that stays: %v", err)
 	}
 }

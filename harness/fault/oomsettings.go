@@ -11,7 +11,10 @@ import (
 // settings are those it makes; a kubelet makes its own of both at every start (setupKernelTunables in Kubernetes' pkg/kubelet/cm), so they are made
 // while it runs.
 func (f *outOfMemory) settings() map[string]string {
-	if f.panics {
+	switch {
+	case f.stays:
+		return map[string]string{cluster.PanicOnOOM: "1", cluster.PanicReboots: "0"}
+	case f.panics:
 		return map[string]string{cluster.PanicOnOOM: "1", cluster.PanicReboots: rebootsIn}
 	}
 	return map[string]string{cluster.PanicOnOOM: "0"}
@@ -70,7 +73,7 @@ func (f *outOfMemory) restartKubelet(ctx context.Context, m cluster.Machine) err
 		return err
 	}
 	found := saw("kubelet of "+m.Name(), "vm.panic_on_oom was set to 1 and kernel.panic to %s; a restart of the kubelet made them %s and %s: the settings do not survive one",
-		rebootsIn, now[cluster.PanicOnOOM], now[cluster.PanicReboots])
+		f.settings()[cluster.PanicReboots], now[cluster.PanicOnOOM], now[cluster.PanicReboots])
 	if err != nil {
 		found = saw("kubelet of "+m.Name(), "vm.panic_on_oom was set to 1, and within %s a restart of the kubelet did not change that: %v", resetWithin, err)
 	}

@@ -23,13 +23,14 @@ type Params struct {
 	Jitter  time.Duration `json:"jitter,omitempty"  yaml:"jitter"`  // by which the delay of each may be more or less
 	Rate    Rate          `json:"rate,omitempty"    yaml:"rate"`    // of what gets through
 	Ring    bool          `json:"ring,omitempty"    yaml:"ring"`    // each of its machines reaches its neighbours only
+	Stays   bool          `json:"stays,omitempty"   yaml:"stays"`   // a machine stays down that would else come back by itself
 	By      time.Duration `json:"by,omitempty"      yaml:"by"`      // by which a clock is ahead; less than 0: behind
 	ARM     ARM           `json:"arm,omitzero"      yaml:",inline"` // of a fault of the twin
 }
 
 // Fields lists them as a scenario names them.
 func (Params) Fields() []string {
-	own := []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "by"}
+	own := []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "stays", "by"}
 	return append(own, slices.DeleteFunc(armFields(), func(f string) bool { return slices.Contains(own, f) })...)
 }
 

@@ -214,6 +214,9 @@ func (s Spec) describe(held string) string {
 	if s.Jitter > 0 {
 		out += fmt.Sprintf(" ± %s", s.Jitter)
 	}
+	if s.Stays {
+		out += ", and does not boot by itself"
+	}
 	if s.Apart > 0 {
 		out += fmt.Sprintf(", %s apart", s.Apart)
 	}

@@ -5,6 +5,7 @@ package remedy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,13 +25,14 @@ const Ended = "remedied"
 type Spec struct {
 	Runbook string        `yaml:"runbook" json:"runbook"`
 	Machine string        `yaml:"machine" json:"machine,omitempty"` // it is about; empty: the one that the symptom is seen on
+	Replace bool          `yaml:"replace" json:"replace,omitempty"` // the machine is given up, with all that is on its disk, for a new one
 	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
 	// Snapshot is a file on this host to restore from, in the place of what is left in the cluster.
 	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
 }
 
 // Fields lists the names a file may use.
-func (Spec) Fields() string { return "runbook, machine, timeout, snapshot" }
+func (Spec) Fields() string { return "runbook, machine, replace, timeout, snapshot" }
 
 // defaultTimeout is that of an upgraded machine too.
 const defaultTimeout = 5 * time.Minute
@@ -43,8 +45,10 @@ type Diagnosis struct {
 	Machine string    `json:"machine,omitempty"` // it is about
 	Member  uint64    `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
 	Log     etcd.Log  `json:"log,omitzero"`      // of the member that is begun from, and how far it goes
-	Ailing  []string  `json:"ailing,omitempty"`  // pods and workloads that were not well, and are not held against the remedy
-	Says    string    `json:"says"`              // the symptom, in words
+	// Expired are the certificates of kubeadm's that have run out, or will soon, by machine.
+	Expired map[string][]string `json:"expired,omitempty"`
+	Ailing  []string            `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
+	Says    string              `json:"says"`             // the symptom, in words
 }
 
 // Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.
@@ -57,8 +61,9 @@ type Remedy struct {
 	Dir      string            // where snapshots are kept
 	Accepted func(Begun) error // called when nothing stands against the remedy and nothing is touched yet, to keep what GoOn needs; may be nil
 
-	book  Runbook
-	found *Diagnosis
+	book   Runbook
+	found  *Diagnosis
+	opened *observe.Target // by a runbook that the one it was given served no more; closed with the gate
 }
 
 // New finds the runbook and says what is wrong with the settings, as a UsageError.
@@ -84,6 +89,9 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 	if spec.Snapshot != "" && !book.Restores {
 		return nil, cluster.Usagef("remedy %s: snapshot is %q, and the runbook restores none", spec.Runbook, spec.Snapshot)
 	}
+	if spec.Replace && (!book.Replaces || spec.Machine == "") {
+		return nil, cluster.Usagef("remedy %s: replace gives a machine up for good: it is of recover-node, and the machine must be named", spec.Runbook)
+	}
 	if book.Kubernetes && !t.Kubernetes() {
 		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)
 	}
@@ -107,7 +115,10 @@ func (r *Remedy) GoOn(b Begun) error {
 	if r.Spec.Snapshot != "" && r.Spec.Snapshot != b.Spec.Snapshot {
 		return cluster.Usagef("remedy %s was begun with %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, cmp.Or(b.Spec.Snapshot, "no snapshot"))
 	}
-	r.found, r.Spec.Snapshot = &b.Found, b.Spec.Snapshot
+	if r.Spec.Replace && !b.Spec.Replace {
+		return cluster.Usagef("remedy %s was begun without giving %s up, and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Found.Machine)
+	}
+	r.found, r.Spec.Snapshot, r.Spec.Replace = &b.Found, b.Spec.Snapshot, b.Spec.Replace
 	return nil
 }
 
@@ -123,6 +134,8 @@ func (r *Remedy) Outcome() string {
 func (r *Remedy) Describe() string {
 	where := ""
 	switch {
+	case r.Spec.Replace:
+		where = ", giving up " + r.Spec.Machine
 	case r.Spec.Machine != "":
 		where = ", on " + r.Spec.Machine
 	case r.book.OfOne():
@@ -190,9 +203,12 @@ func (r *Remedy) changed(what, why string) error {
 }
 
 // gate waits until the cluster is whole for a steady time.
-func (r *Remedy) gate(ctx context.Context) error {
+func (r *Remedy) gate(ctx context.Context) (err error) {
+	if r.opened != nil {
+		defer func() { err = errors.Join(err, r.opened.Members.Close()) }()
+	}
 	wanted := health.Wanted{Topology: r.Topology, Ailing: r.found.Ailing}
-	_, err := r.Observer.AwaitSteady(ctx, "the cluster whole after "+r.book.Name, r.Spec.Timeout, health.Steady(r.Topology), func(o observe.Observation) error {
+	_, err = r.Observer.AwaitSteady(ctx, "the cluster whole after "+r.book.Name, r.Spec.Timeout, health.Steady(r.Topology), func(o observe.Observation) error {
 		return health.Whole(o, wanted)
 	})
 	return err

@@ -16,6 +16,7 @@ type Runbook struct {
 	Does       string // what it does about it
 	Kubernetes bool   // it is of no use to etcd alone
 	Restores   bool   // it can be given a snapshot
+	Replaces   bool   // the machine it is about can be given up for a new one
 	Needs      []cluster.Capability
 
 	machines func(t cluster.Topology) []string // it may be about; nil: it is about the cluster
@@ -29,7 +30,7 @@ func (b Runbook) OfOne() bool { return b.machines != nil }
 // Runbooks lists them all.
 func Runbooks() []Runbook {
 	return []Runbook{
-		replaceMember(), restoreQuorum(), makeSpace(),
+		replaceMember(), restoreQuorum(), makeSpace(), recoverNode(), expiredCertificates(),
 	}
 }
 

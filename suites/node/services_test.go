@@ -21,6 +21,9 @@ func bites(name, cluster, hold string, faults ...string) *experiment.Scenario {
 	var steps strings.Builder
 	for _, f := range faults {
 		fmt.Fprintf(&steps, "\n    - observe: 2s\n    - fault: {%s}", strings.ReplaceAll(f, "HOLD", hold))
+		if strings.HasPrefix(f, "controlPlaneExpired") { // there is one member only
+			steps.WriteString("\n      expect: quorumLost")
+		}
 	}
 	sc, err := experiment.Parse(name+".yaml", fmt.Appendf(nil, `
 apiVersion: drydock.dev/v1alpha1
@@ -87,6 +90,7 @@ func ofOthers() []string {
 	return []string{
 		"certificateExpired: {target: control-plane-1, for: HOLD}",
 		"certificateExpired: {service: kubelet, target: worker-1, for: HOLD}",
+		"controlPlaneExpired: {target: control-plane-1, for: HOLD}",
 		"webhookDead: {for: HOLD}",
 		"imagePullFails: {target: worker-1, for: HOLD}",
 	}

@@ -1,0 +1,76 @@
+package remedy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/plan"
+)
+
+func TestWhatHasRunOutOrWillSoonIsNamed(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	good, past, near := now.Add(300*24*time.Hour), now.Add(-time.Hour), now.Add(3*24*time.Hour)
+	list := []kubeadm.Expiration{{Name: "apiserver", Until: past}, {Name: "scheduler.conf", Until: good}, {Name: "etcd-peer", Until: near}, {Name: "super-admin.conf", Missing: true}}
+	if got := strings.Join(stale(list, now), ", "); got != "apiserver (2026-06-01 11:00:00), etcd-peer (2026-06-04 12:00:00)" {
+		t.Errorf("%s", got)
+	}
+	for name, c := range map[string]struct {
+		list, authorities []kubeadm.Expiration
+		says              string
+	}{
+		"only its own":                 {list, []kubeadm.Expiration{{Name: "ca", Until: good}}, ""},
+		"an authority has run out":     {nil, []kubeadm.Expiration{{Name: "etcd-ca", Until: past}}, "the authority etcd-ca on a runs out at 2026-06-01 11:00:00"},
+		"signed elsewhere":             {[]kubeadm.Expiration{{Name: "apiserver", Until: past, External: true}}, nil, "apiserver on a is signed by an authority whose key is not there"},
+		"signed elsewhere, and good":   {[]kubeadm.Expiration{{Name: "apiserver", Until: good, External: true}}, nil, ""},
+		"an authority that is missing": {nil, []kubeadm.Expiration{{Name: "etcd-ca", Missing: true}}, ""},
+	} {
+		err := plan.Refusal("it", unrenewable("a", c.list, c.authorities, now))
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}
+
+// A member that serves nobody costs nothing; one that serves is started anew only while the others are a quorum.
+func TestAMemberIsStartedAnewOnlyWhereTheOthersAreAQuorum(t *testing.T) {
+	three, one := []string{"a", "b", "c"}, []string{"a"}
+	expired := func(machines ...string) map[string][]string {
+		out := map[string][]string{}
+		for _, m := range machines {
+			out[m] = []string{"etcd-server"}
+		}
+		return out
+	}
+	well := func(machines ...string) map[string]bool {
+		out := map[string]bool{}
+		for _, m := range machines {
+			out[m] = true
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		machines []string
+		well     map[string]bool
+		expired  map[string][]string
+		says     string
+	}{
+		"one, that serves nobody":          {three, well("b", "c"), expired("a"), ""},
+		"one, that serves still":           {three, well("a", "b", "c"), expired("a"), ""},
+		"that, and another is away":        {three, well("a", "b"), expired("a"), "while the member on a starts anew 1 of 3 are well, a quorum is 2; not well besides: c"},
+		"all, and none serves":             {three, well(), expired("a", "b", "c"), ""},
+		"all, and all serve still":         {three, well("a", "b", "c"), expired("a", "b", "c"), ""},
+		"another is away, none is to anew": {three, well("a", "b"), expired(), ""},
+		"the only one":                     {one, well("a"), expired("a"), ""},
+	} {
+		found := projectRestarts(c.well, c.machines, c.expired)
+		err := plan.Refusal("it", found)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+		if name == "the only one" && len(found) != 1 {
+			t.Errorf("nobody is warned that nobody is answered: %v", found)
+		}
+	}
+}

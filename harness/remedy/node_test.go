@@ -1,0 +1,180 @@
+package remedy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// aNode is worker-1's as its conditions say, well unless changed.
+func aNode(change ...func(n *corev1.Node)) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1"}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse}, {Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+func unready(n *corev1.Node) {
+	n.Status.Conditions[1].Status, n.Status.Conditions[1].Message = corev1.ConditionUnknown, "Kubelet stopped posting node status."
+}
+
+// The cause is told before what comes of it: who reads "not Ready" of a machine without power looks at its kubelet.
+func TestWhatIsWrongWithANodeIsItsCause(t *testing.T) {
+	well := nodeLook{machine: "worker-1", worker: true, there: true, node: aNode(), unit: "active", room: 1 << 40}
+	for want, change := range map[string]func(l *nodeLook){
+		"": func(*nodeLook) {},
+		"there is no machine of that name; node worker-1 is not ready: Kubelet stopped": func(l *nodeLook) { l.there, l.node = false, aNode(unready) },
+		"its machine is off":                                                          func(l *nodeLook) { l.off = true },
+		"its machine is off; node worker-1 is not ready":                              func(l *nodeLook) { l.off, l.node = true, aNode(unready) },
+		"its machine does not answer: timeout":                                        func(l *nodeLook) { l.silent = "timeout" },
+		"a renewal of its kubelet's certificate was interrupted":                      func(l *nodeLook) { l.renewed = true },
+		"its disk has nothing of a kubelet":                                           func(l *nodeLook) { l.blank, l.unwell = true, "refused" },
+		"its kubelet does not serve (inactive): refused; the kubelet's last error: x": func(l *nodeLook) { l.unit, l.unwell, l.words = "inactive", "refused", "; the kubelet's last error: x" },
+		"its kubelet's certificate ran out at 2026-01-02 03:04:05; node worker-1 is not r": func(l *nodeLook) {
+			l.expired, l.unwell, l.node = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "refused", aNode(unready)
+		},
+		"DiskPressure: full": func(l *nodeLook) {
+			l.node = aNode(func(n *corev1.Node) {
+				n.Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeDiskPressure, Status: corev1.ConditionTrue, Message: "full"}
+			})
+		},
+		"node worker-1 is tainted node.kubernetes.io/unreachable": func(l *nodeLook) {
+			l.node = aNode(func(n *corev1.Node) {
+				n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute}}
+			})
+		},
+		"it has no Node": func(l *nodeLook) { l.node = nil },
+		"this runbook has cordoned it": func(l *nodeLook) {
+			l.node = aNode(func(n *corev1.Node) {
+				n.Spec.Unschedulable, n.Annotations = true, map[string]string{cordonedBy: byRecovery}
+			})
+		},
+	} {
+		l := well
+		change(&l)
+		if got := l.ill(); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%q; want %q", got, want)
+		}
+	}
+	others := well
+	others.node = aNode(func(n *corev1.Node) {
+		n.Spec.Unschedulable, n.Annotations = true, map[string]string{cordonedBy: "upgrade"}
+	})
+	if got := others.ill(); got != "" {
+		t.Errorf("a node that somebody else has cordoned is ill: %s", got)
+	}
+}
+
+func TestCuttingAPowerThatCostsAQuorumIsRefusedWithTheSum(t *testing.T) {
+	_, three := listed("a", "b", "c")
+	_, one := listed("a")
+	for name, c := range map[string]struct {
+		found []plan.Finding
+		says  string
+	}{
+		"of three":                    {projectAway(three, "a"), ""},
+		"another does not answer":     {projectAway(silent(append(three[:0:0], three...), 1), "a"), "while its machine boots 1 of 3 are well, a quorum is 2"},
+		"its own does not answer":     {projectAway(silent(append(three[:0:0], three...), 0), "a"), ""},
+		"the only one":                {projectAway(one, "a"), "0 of 1 are well, a quorum is 1"},
+		"the only one, and is silent": {projectAway(silent(append(one[:0:0], one...), 0), "a"), ""},
+	} {
+		err := plan.Refusal("it", c.found)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}
+
+func TestABudgetThatWouldBeBrokenForbidsToEndItsPods(t *testing.T) {
+	pod := func(name string, ready corev1.ConditionStatus) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", Labels: map[string]string{"app": "web"}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
+		return p
+	}
+	budget := func(allowed int32) []policyv1.PodDisruptionBudget {
+		b := policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"}}
+		b.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+		b.Status = policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: allowed, CurrentHealthy: 3, DesiredHealthy: 3 - allowed}
+		return []policyv1.PodDisruptionBudget{b}
+	}
+	two := []corev1.Pod{pod("a", corev1.ConditionTrue), pod("b", corev1.ConditionTrue)}
+	for name, c := range map[string]struct {
+		allowed int32
+		pods    []corev1.Pod
+		says    string
+	}{
+		"as many as it allows":     {2, two, ""},
+		"more than it allows":      {1, two, "allows 1 disruptions (3 of at least 2 healthy), and 2 of its pods are ready on worker-1: a, b"},
+		"none, of one not ready":   {0, []corev1.Pod{pod("a", corev1.ConditionFalse)}, ""},
+		"none, and none is there":  {0, nil, ""},
+		"one of the two is so yet": {0, []corev1.Pod{pod("a", corev1.ConditionFalse), two[1]}, "1 of its pods are ready on worker-1: b"},
+	} {
+		err := plan.Refusal("it", projectBudgets(budget(c.allowed), c.pods, "worker-1"))
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}
+
+func TestANodeIsCleanWhenNothingOfBeforeIsLeft(t *testing.T) {
+	pod := func(uid types.UID, change ...func(p *corev1.Pod)) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p-" + string(uid), Namespace: "shop", UID: uid}}
+		for _, c := range change {
+			c(&p)
+		}
+		return p
+	}
+	ending := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} }
+	static := func(p *corev1.Pod) { p.Annotations = map[string]string{staticUID: "hash"} }
+	pods := func(p ...corev1.Pod) []corev1.Pod { return p }
+	for name, c := range map[string]struct {
+		bound, running []corev1.Pod
+		kept, want     string
+	}{
+		"all its own":               {pods(pod("a"), pod("m", static)), pods(pod("a"), pod("hash")), "directory a\ndirectory hash\nmount a\n", ""},
+		"one is to go":              {pods(pod("a", ending)), pods(pod("a")), "directory a\n", "pod shop/p-a is to go and has not gone"},
+		"one runs that was evicted": {nil, pods(pod("a")), "directory a\nmount a\n", "containers of pod shop/p-a run, which is the node's no more"},
+		"a directory of one":        {pods(pod("b")), pods(pod("b")), "directory a\ndirectory b\nmount a\n", "a directory of pod a is there, which is the node's no more"},
+		"a mount of one":            {nil, nil, "mount a\n", "a mount of pod a is there, which is the node's no more"},
+		"nothing":                   {nil, nil, "", ""},
+	} {
+		if got := strings.Join(left(c.bound, c.running, c.kept), "; "); got != c.want {
+			t.Errorf("%s: %q; want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestReplacingIsAskedForByNameOnly(t *testing.T) {
+	top := cluster.Topology{ControlPlanes: 1, Workers: 1, Etcd: cluster.EtcdStacked, EtcdMembers: 1}
+	for want, s := range map[string]Spec{
+		"the machine must be named": {Runbook: "recover-node", Replace: true},
+		"it is of recover-node":     {Runbook: "replace-etcd-member", Replace: true, Machine: "control-plane-1"},
+	} {
+		if _, err := New(s, top); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	r, err := New(Spec{Runbook: "recover-node", Machine: "worker-1", Replace: true}, top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.GoOn(Begun{Found: Diagnosis{Machine: "worker-1"}}); err == nil || !strings.Contains(err.Error(), "was begun without giving worker-1 up") {
+		t.Errorf("one that only recovers is gone on with by one that removes: %v", err)
+	}
+	if r, err = New(Spec{Runbook: "recover-node"}, top); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.GoOn(Begun{Spec: Spec{Machine: "worker-1", Replace: true}, Found: Diagnosis{Machine: "worker-1"}}); err != nil || !r.Spec.Replace {
+		t.Errorf("one that has given up goes on as one that has not: %v", err)
+	}
+}

@@ -1,0 +1,108 @@
+package remedy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/kubeadm"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// memberSum is the projected membership without a machine's member, as a clause.
+func memberSum(ctx context.Context, r *Remedy, machine string) string {
+	members := r.Target.Etcd.Machines()
+	if !slices.Contains(members, machine) {
+		return ""
+	}
+	well := 0
+	for _, m := range r.Target.Members.Members(ctx, looked) {
+		if m.Machine != machine && m.Healthy() {
+			well++
+		}
+	}
+	return fmt.Sprintf(": without it %d of %d members are well, a quorum is %d", well, len(members), cluster.Quorum(len(members)))
+}
+
+// costs says what stands against ending all that runs on the machine, where the runbook would: it gives the machine up, or cuts the power of one that stands
+// still.
+func costs(ctx context.Context, r *Remedy, l nodeLook) ([]plan.Finding, error) {
+	ends := l.there && !l.off && (r.Spec.Replace || l.silent != "")
+	if !ends {
+		return nil, nil
+	}
+	var out []plan.Finding
+	if l.silent != "" && !r.Spec.Replace && l.node != nil && kubeadm.NodeReady(l.node) == nil {
+		out = append(out, plan.Finding{
+			Check: "power", Severity: plan.Blocker, What: fmt.Sprintf("%s does not answer (%s), and its node is Ready: its kubelet was heard within the grace period of %s", l.machine, l.silent, kubeadm.NodeLoss(r.Topology.Timing).Grace),
+			Why: "what runs there may run well, and would end", Fix: "look again when that time is over; where its shell alone is gone, bring that back",
+		})
+	}
+	if slices.Contains(r.Target.Etcd.Machines(), l.machine) {
+		out = append(out, projectAway(r.Target.Members.Members(ctx, looked), l.machine)...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, looked)
+	defer cancel()
+	pods, err := r.Target.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + l.machine})
+	if err != nil {
+		return nil, fmt.Errorf("pods on %s: %w", l.machine, err)
+	}
+	budgets, err := r.Target.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("budgets: %w", err)
+	}
+	return append(out, projectBudgets(budgets.Items, pods.Items, l.machine)...), nil
+}
+
+// projectAway says what is left of the quorum when the machine's power is cut. A member that does not answer is away already.
+func projectAway(members []etcd.Member, machine string) []plan.Finding {
+	well, serves := 0, false
+	for _, m := range members {
+		switch {
+		case !m.Healthy():
+		case m.Machine == machine:
+			serves = true
+		default:
+			well++
+		}
+	}
+	if need := cluster.Quorum(len(members)); serves && well < need {
+		return []plan.Finding{{
+			Check: "quorum", Severity: plan.Blocker, What: fmt.Sprintf("the member on %s answers; while its machine boots %d of %d are well, a quorum is %d", machine, well, len(members), need),
+			Why: "nobody could write meanwhile", Fix: "bring the others back first, or end what keeps the machine from answering by hand",
+		}}
+	}
+	return nil
+}
+
+// projectBudgets says which budgets would be broken were all pods of a machine to end: those of them that are ready count.
+func projectBudgets(budgets []policyv1.PodDisruptionBudget, pods []corev1.Pod, machine string) []plan.Finding {
+	var out []plan.Finding
+	for i := range budgets {
+		b := &budgets[i]
+		var ready []string
+		for j := range pods {
+			if p := &pods[j]; p.DeletionTimestamp == nil && podutils.IsPodReady(p) && observe.Covers(b, p) {
+				ready = append(ready, p.Name)
+			}
+		}
+		if n := len(ready); n > int(b.Status.DisruptionsAllowed) {
+			out = append(out, plan.Finding{
+				Check: "budget", Severity: plan.Blocker,
+				What: fmt.Sprintf("PodDisruptionBudget %s/%s allows %d disruptions (%d of at least %d healthy), and %d of its pods are ready on %s: %s",
+					b.Namespace, b.Name, b.Status.DisruptionsAllowed, b.Status.CurrentHealthy, b.Status.DesiredHealthy, n, machine, strings.Join(ready, ", ")),
+				Why: "they would end all at once", Fix: "move them away (kubectl drain), or wait until others are ready",
+			})
+		}
+	}
+	return out
+}
