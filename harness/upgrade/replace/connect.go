@@ -36,7 +36,7 @@ func open(readyFile, group string) (*manager.Client, error) {
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
 	return manager.New(manager.Options{
-		Endpoint: ready.Endpoint, Authority: ready.Authority, Subscription: ready.Subscription, Group: group, Transport: client, Every: time.Second,
+		Endpoint: ready.Endpoint, Authority: ready.Authority, Subscription: ready.Subscription, Group: group, Transport: client, Every: 2 * time.Second,
 		Credential: &secret{client: client, url: ready.Authority + "/" + ready.Tenant + "/oauth2/v2.0/token", audience: ready.Endpoint},
 	})
 }

@@ -235,6 +235,12 @@ func (f *fleet) Extension(ctx context.Context, m provider.Machine, _ string) err
 // lose takes a machine away behind everybody's back: its virtual machine is gone.
 func (f *fleet) lose(machine string) {
 	c := f.manager("somebody", f.twin)
+	for range 20 { // what a process that died has begun comes to its end: it is due when somebody looks
+		<-time.After(30 * time.Second)
+		if _, err := c.VM(f.t.Context(), machine); err != nil {
+			f.t.Error(err)
+		}
+	}
 	if err := c.Delete(f.t.Context(), c.ID(manager.VirtualMachines, machine)); err != nil {
 		f.t.Error(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,16 +39,18 @@ func (m *machine) kept() (was old, err error) {
 }
 
 // note writes down that a machine was made in the old one's place, and what goes with it: once it is deleted nobody could say.
-func (m *machine) note(vm *manager.VM) error {
+func (m *machine) note(vm *manager.VM) error { return m.tried(partsOf(vm)) }
+
+func (m *machine) tried(p parts) error {
 	k, err := m.Kept(m.name)
 	if err != nil {
 		return fmt.Errorf("what is kept of %s: %w", m.name, err)
 	}
 	was, err := m.kept()
-	if err != nil || slices.ContainsFunc(was.Tried, func(p parts) bool { return p.Made == vm.Made() }) {
+	if err != nil || slices.ContainsFunc(was.Tried, func(o parts) bool { return reflect.DeepEqual(o, p) }) {
 		return err
 	}
-	was.Tried = append(was.Tried, partsOf(vm))
+	was.Tried = append(was.Tried, p)
 	if k.Machine, err = json.Marshal(was); err != nil {
 		return fmt.Errorf("keep what %s is: %w", m.name, err)
 	}

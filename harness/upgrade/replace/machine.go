@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -175,7 +176,11 @@ func (m *machine) begun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = m.Manager.Deploy(ctx, m.deployment(), m.template.body, m.template.parameters(*rec, m.version))
+	disk := m.name + "-os-" + uuid.NewString()[:8]
+	if err := m.tried(parts{OSDisk: m.Manager.ID(manager.Disks, disk)}); err != nil {
+		return err
+	}
+	err = m.Manager.Deploy(ctx, m.deployment(), m.template.body, m.template.parameters(*rec, m.version, disk))
 	if manager.DeploymentFailed(err) {
 		return fmt.Errorf("%w. Nothing else was touched. What to do: mend what it names and run the same again: what the deployment has left of %s is taken away and made anew", err, m.name)
 	}

@@ -47,8 +47,9 @@ func partsOf(v *manager.VM) parts {
 	return parts{Made: v.Made(), Interfaces: v.Interfaces(), OSDisk: v.OSDisk()}
 }
 
-// values are the parameters of a template.
-func (r record) values(version string) map[string]any {
+// values are the parameters of a template. The disk of the system gets a name of its own: what is left of an attempt can then be found, whoever deletes its
+// machine.
+func (r record) values(version, osDisk string) map[string]any {
 	disks := []any{}
 	for _, d := range r.DataDisks {
 		disks = append(disks, map[string]any{"lun": d.LUN, "name": d.Name, "createOption": "Attach", "managedDisk": map[string]any{"id": d.ManagedDisk.ID}})
@@ -60,7 +61,7 @@ func (r record) values(version string) map[string]any {
 	tags[versionTag] = tagOf(version)
 	return map[string]any{
 		"name": r.Name, "role": r.Role, "version": strings.TrimPrefix(version, "v"), "location": r.Location, "size": r.Size, "interface": r.Interface, "subnet": r.Subnet,
-		"address": r.Address, "availabilitySet": r.AvailabilitySet, "dataDisks": disks, "tags": tags,
+		"osDisk": osDisk, "address": r.Address, "availabilitySet": r.AvailabilitySet, "dataDisks": disks, "tags": tags,
 	}
 }
 

@@ -75,7 +75,7 @@ func (r *Replacement) Hop(from, version string) []*plan.Step {
 		{Name: "claim", About: "one at a time replaces machines of this cluster", Run: r.connected(r.claim)},
 		{Name: "record", About: "write down how every machine is made", Run: r.connected(r.record)},
 		{Name: "missing", About: "make anew first what is lost of the control plane", Run: r.connected(func(ctx context.Context) error { return r.missing(ctx, from, version) }),
-			Disrupts: []plan.Disruption{{Machines: r.Topology.ControlPlaneMachines()}}},
+			Disrupts: []plan.Disruption{{Machines: r.Topology.ControlPlaneMachines(), AtMost: 1}}},
 	}
 	workers := 0
 	for _, n := range r.names() {

@@ -318,7 +318,7 @@ func TestTemplatesOfTheUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := got.parameters(record{Name: "m", Tags: map[string]string{"a": "b"}}, to)
+	p := got.parameters(record{Name: "m", Tags: map[string]string{"a": "b"}}, to, "d")
 	if len(p) != 3 || p["name"] != "m" || p["secret"] != "s" || fmt.Sprint(p["tags"]) != "map[a:b orchestrator:Kubernetes:1.36.3]" {
 		t.Errorf("%v", p)
 	}

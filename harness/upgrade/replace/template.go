@@ -103,12 +103,12 @@ func (t *template) complete(file string) error {
 }
 
 // known are the parameters that are given for each machine, where the template declares them.
-func known() []string { return slices.Sorted(maps.Keys(record{}.values(""))) }
+func known() []string { return slices.Sorted(maps.Keys(record{}.values("", ""))) }
 
 // parameters are those of a machine at a version.
-func (t *template) parameters(r record, version string) map[string]any {
+func (t *template) parameters(r record, version, osDisk string) map[string]any {
 	out := maps.Clone(t.own)
-	for name, v := range r.values(version) {
+	for name, v := range r.values(version, osDisk) {
 		if _, own := out[name]; t.declared[name] && !own {
 			out[name] = v
 		}
