@@ -46,10 +46,13 @@ func (v *view) whys() {
 		}
 		v.Whys = append(v.Whys, w)
 	}
-	made, confirmed := 0, 0
+	made, skipped, confirmed := 0, "", 0
 	for _, c := range v.Checks {
-		if c.Verdict == plan.Pass {
+		switch c.Verdict {
+		case plan.Pass:
 			made++
+		case plan.Skipped:
+			skipped = " that had something to judge"
 		}
 	}
 	for _, rc := range v.Receipts {
@@ -57,7 +60,7 @@ func (v *view) whys() {
 			confirmed++
 		}
 	}
-	v.Why = fmt.Sprintf("All %d checks hold, %s, and nothing is missing of the evidence.", made, faultsSeen(confirmed, len(v.Receipts)))
+	v.Why = fmt.Sprintf("All %d checks%s hold, %s, and nothing is missing of the evidence.", made, skipped, faultsSeen(confirmed, len(v.Receipts)))
 	if v.Verdict == plan.Go {
 		return
 	}

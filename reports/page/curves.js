@@ -24,7 +24,7 @@ function binned(lane) {
 
 function axes(s, unit) {
   return [{ stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, values: (u, ticks) => ticks.map(t => clock(view.cell, t, view.to - view.from < 10000 ? 1 : 0)), space: 80 },
-    { stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, size: 56, values: (u, ticks) => ticks.map(t => t === null ? '' : +t.toPrecision(3) + unit) }];
+    { stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, size: 72, values: (u, ticks) => ticks.map(t => t === null ? '' : +t.toPrecision(3) + unit) }];
 }
 
 // chart makes one of the timeline's curves. The axis of x is in milliseconds of the cell; uPlot's own zoom becomes the timeline's.
@@ -97,7 +97,7 @@ function drawPlots() {
     const holder = make('figure', {}, make('figcaption', {}, p.title + ' (' + p.y + ')'));
     place.append(holder);
     const u = new uPlot({ width: Math.max(240, holder.clientWidth), height: 260, scales: { x: { time: false } }, series,
-      axes: [{ stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, label: p.x, labelSize: 20 }, { stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, size: 56 }] }, data, holder);
+      axes: [{ stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, label: p.x, labelSize: 20 }, { stroke: s.text, grid: { stroke: s.grid, width: 1 }, ticks: { stroke: s.grid }, size: 72 }] }, data, holder);
     labelled(u, p.title);
   }
 }

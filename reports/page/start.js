@@ -43,6 +43,8 @@ window.addEventListener('afterprint', () => {
 });
 
 document.querySelectorAll('[data-copy]').forEach(b => b.addEventListener('click', () => {
-  navigator.clipboard.writeText(b.dataset.copy).then(() => { b.textContent = 'Copied'; }, () => { b.textContent = 'Select it and copy'; });
+  const never = () => { b.textContent = 'Select it and copy'; };
+  if (!navigator.clipboard) { never(); return; }
+  navigator.clipboard.writeText(b.dataset.copy).then(() => { b.textContent = 'Copied'; }, never);
 }));
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
