@@ -161,6 +161,13 @@ type Host interface {
 	Listen(ctx context.Context) (net.Listener, error)
 }
 
+// Loader is a cluster whose machines' runtimes can be given images of one program each.
+type Loader interface {
+	// LoadImage has every machine's runtime know NAME:VERSION, whatever stands before the name, as an image that runs the program, a static binary of this
+	// host. Idempotent.
+	LoadImage(ctx context.Context, name, version, program string) error
+}
+
 // Metered is a cluster that tells what it takes of this host.
 type Metered interface {
 	Usage(ctx context.Context) (Usage, error)

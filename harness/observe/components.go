@@ -86,8 +86,11 @@ const (
 
 // Ports of the secure endpoints, kubeadm's defaults; controller-manager and scheduler listen on the loopback only.
 var componentPorts = map[string]int{ //nolint:gochecknoglobals // a constant table
-	APIServer: kubeadm.APIPort, ControllerManager: 10257, Scheduler: 10259, Kubelet: 10250,
+	APIServer: kubeadm.APIPort, ControllerManager: 10257, Scheduler: 10259, Kubelet: 10250, CloudControllerManager: CloudControllerPort,
 }
+
+// CloudControllerPort is that of a cloud-controller-manager (k8s.io/cloud-provider, CloudControllerManagerPort).
+const CloudControllerPort = 10258
 
 // componentProbes has a probe for every component of every machine there is.
 type componentProbes struct {
@@ -379,4 +382,19 @@ func (t *Target) Metrics(ctx context.Context, machine string) ([]byte, error) {
 		return nil, fmt.Errorf("metrics of %s: %w", machine, err)
 	}
 	return raw, nil
+}
+
+// AskComponent asks a component of a machine once who it is, by the metrics at that port of the machine's loopback.
+func AskComponent(ctx context.Context, cfg *rest.Config, m cluster.Machine, name string, port int) (Component, error) {
+	pair, err := tls.X509KeyPair(cfg.CertData, cfg.KeyData)
+	if err != nil {
+		return Component{}, fmt.Errorf("components: admin's certificate: %w", err)
+	}
+	p := newComponentProbe(m, name, pair)
+	if p.unasked != nil {
+		return Component{}, p.unasked
+	}
+	defer p.pages.CloseIdleConnections()
+	p.base, p.elects, p.kubeconfig = "https://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), false, ""
+	return p.read(ctx)
 }

@@ -192,3 +192,8 @@ func (s *Store) lock(ctx context.Context, v Version) (unlock func(), err error) 
 	}
 	return func() { _ = l.Release() }, nil
 }
+
+// Keep makes a program that was built elsewhere one of the cache, by the name of its product.
+func (s *Store) Keep(product, version, program string) error {
+	return install(program, s.Path(product, version, product))
+}

@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	driver.Main(func(config string) (*driver.Provider, error) {
+	driver.Main("sigs.k8s.io/cloud-provider-azure", func(config string) (*driver.Provider, error) {
 		parsed, err := azureconfig.ParseConfig(strings.NewReader(config))
 		if err != nil {
 			return nil, err

@@ -50,9 +50,14 @@ type Answer struct {
 }
 
 // Main reads the flags, lets open make a provider of the configuration, and answers commands until standard input ends. A line that
-// begins with & is done beside the others.
-func Main(open func(config string) (*Provider, error)) {
-	if err := run(open); err != nil {
+// begins with & is done beside the others. With `serve` as its first argument it runs as a component of a control plane instead. Module is the provider's,
+// whose version is the component's.
+func Main(module string, open func(config string) (*Provider, error)) {
+	begin := func() error { return run(open) }
+	if len(os.Args) > 1 && os.Args[1] == serveWord {
+		begin = func() error { return serve(open, module, os.Args[2:]) }
+	}
+	if err := begin(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	driver.Main(func(config string) (*driver.Provider, error) {
+	driver.Main("k8s.io/legacy-cloud-providers", func(config string) (*driver.Provider, error) {
 		// Kubernetes' own programs register what the provider asks for.
 		err := feature.DefaultMutableFeatureGate.Add(map[featuregate.Feature]featuregate.FeatureSpec{"IPv6DualStack": {PreRelease: featuregate.Alpha}})
 		if err != nil {

@@ -43,6 +43,7 @@ var (
 	_ cluster.DataDisks = (*Lab)(nil)
 	_ cluster.Metered   = (*Lab)(nil)
 	_ cluster.Host      = (*Lab)(nil)
+	_ cluster.Loader    = (*Lab)(nil)
 )
 
 func newLab(p *Provider, dir string, cfg labinit.Config, o *owned) *Lab {
@@ -243,4 +244,9 @@ func (c *Lab) shutdown(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// LoadImage puts the program into the cache of releases, which every machine's runtime looks into.
+func (c *Lab) LoadImage(_ context.Context, name, version, program string) error {
+	return c.provider.Store.Keep(name, version, program)
 }

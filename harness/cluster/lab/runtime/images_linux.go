@@ -48,8 +48,12 @@ func (s *Server) resolve(ref string) (image, error) {
 	case strings.HasSuffix(name, WorkloadImage):
 		img.files["drydock"] = s.cfg.Program
 		img.entrypoint = []string{"drydock", "workload"}
-	default:
-		return img, fmt.Errorf("no binary is known for image %q; known: %s, etcd, pause, %s", ref, strings.Join(kubeImages, ", "), WorkloadImage)
+	default: // what else the cache has as a release: NAME/TAG/NAME
+		img.files[base] = filepath.Join(s.cfg.Releases, base, tag, base)
+		img.entrypoint = []string{base}
+		if _, err := os.Stat(img.files[base]); err != nil {
+			return img, fmt.Errorf("no binary is known for image %q; known: %s, etcd, pause, %s, and what the cache of releases has as NAME/VERSION/NAME", ref, strings.Join(kubeImages, ", "), WorkloadImage)
+		}
 	}
 	for _, path := range img.files {
 		if _, err := os.Stat(path); err != nil {
