@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -53,7 +55,7 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 	c := &cobra.Command{
 		Use: b.Name, Short: "When " + b.Symptom, Args: cobra.NoArgs,
 		Long:    "When " + b.Symptom + ": " + b.Does + ".",
-		Example: "  drydock remedy " + b.Name + " --dry-run\n  drydock remedy " + b.Name + " --name mine",
+		Example: "  drydock remedy " + b.Name + imageFlags(exampleImages(b)) + " --dry-run\n  drydock remedy " + b.Name + imageFlags(exampleImages(b)) + " --name mine",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.remedy(cmd, f) },
 	}
 	fl := c.Flags()
@@ -66,6 +68,13 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 	}
 	if b.Replaces {
 		fl.BoolVar(&f.spec.Replace, "replace", false, "give the machine up, with all that is on its disk, for a new one")
+	}
+	if b.Images {
+		fl.StringToStringVar(&f.spec.Images, "image", nil, "NAME=VERSION: what images of that name are to have, by the last part of it; may be given several times")
+		fl.DurationVar(&f.spec.Budget.Every, "every", 0, "from one call that reads the cloud's budgets to the next (default 1m)")
+		fl.DurationVar(&f.spec.Budget.Unread, "unread", 0, "waited where budgets cannot be read (default 30m)")
+		fl.DurationVar(&f.spec.Budget.Within, "within", 0, "the budgets must have refilled (default 2h)")
+		fl.DurationVar(&f.spec.Budget.Window, "window", 0, "that the budgets are watched for afterwards (default 30m)")
 	}
 	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
@@ -102,7 +111,7 @@ func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy
 	if r.Target, r.Observer, err = watched(ctx, c); err != nil {
 		return nil, err
 	}
-	r.Dir = f.out
+	r.Dir, r.Cloud = f.out, os.Getenv(readyEnv)
 	return r, nil
 }
 
@@ -133,7 +142,7 @@ func (o *options) remedy(cmd *cobra.Command, f remedyFlags) error {
 		}
 		return o.dryRemedy(cmd, r, p)
 	}
-	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: remedy.Ended, anew: f.anew, plan: p, again: "drydock remedy " + f.spec.Runbook + " --name " + f.name}
+	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: remedy.Ended, anew: f.anew, plan: p, again: "drydock remedy " + f.spec.Runbook + imageFlags(f.spec.Images) + " --name " + f.name}
 	if err := o.carryOut(ctx, w, func(claim *plan.Claim) error { return beginRemedy(r, claim) }); err != nil {
 		return err
 	}
@@ -141,9 +150,26 @@ func (o *options) remedy(cmd *cobra.Command, f remedyFlags) error {
 	return nil
 }
 
+// exampleImages are those of a runbook's examples.
+func exampleImages(b remedy.Runbook) map[string]string {
+	if !b.Images {
+		return nil
+	}
+	return map[string]string{"azure-cloud-controller-manager": "v1.36.5"}
+}
+
+// imageFlags are the flags that name the images' versions.
+func imageFlags(images map[string]string) (out string) {
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		out += " --image " + name + "=" + images[name]
+	}
+	return out
+}
+
 // beginRemedy has the remedy keep what it will find, or go on with what it had found.
 func beginRemedy(r *remedy.Remedy, claim *plan.Claim) error {
 	r.Accepted = func(b remedy.Begun) error { return claim.Keep(b) }
+	r.Told = func(n remedy.Note) error { return claim.Journal.Write(remedy.Noted, n) }
 	if !claim.Resumed {
 		return nil
 	}
@@ -176,5 +202,8 @@ func (o *options) dryRemedy(cmd *cobra.Command, r *remedy.Remedy, p *plan.Plan) 
 		return nil
 	}
 	printf(out, "%s\n", found.Says)
+	for _, s := range found.Shows {
+		printf(out, "\n%s", s)
+	}
 	return p.Print(out)
 }

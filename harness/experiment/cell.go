@@ -16,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -113,7 +114,14 @@ func (c *cellRun) load(ctx context.Context) error {
 	}
 	for i := range c.outline.items {
 		if it := &c.outline.items[i]; it.remedy != nil {
-			it.remedy.Target, it.remedy.Observer, it.remedy.Dir = c.target, c.observer, c.driverDir(it)
+			it.remedy.Target, it.remedy.Observer, it.remedy.Dir, it.remedy.Hasty = c.target, c.observer, c.driverDir(it), c.options.Hasty
+			if c.beside != nil {
+				it.remedy.Cloud = c.beside.Ready
+			}
+			it.remedy.Told = func(n remedy.Note) error {
+				it.notes = append(it.notes, n)
+				return c.journal.Write(remedy.Noted, n)
+			}
 		}
 	}
 	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started

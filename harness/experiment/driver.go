@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy"
 )
 
 // KillDriver makes a process of its own do the upgrade, and kills it.
@@ -258,6 +260,18 @@ func lastStep(dir string) string {
 	}
 	last := entries[len(entries)-1]
 	return last.Kind + " " + last.step.Name
+}
+
+// driverNotes reads what the process's runbook told.
+func driverNotes(dir string) (out []health.Note) {
+	entries, _, _ := plan.ReadJournal(dir) // what cannot be read tells nothing
+	for _, e := range entries {
+		var n health.Note
+		if e.Kind == remedy.Noted && json.Unmarshal(e.Data, &n) == nil {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // killed is the status of a step whose process was killed in it.

@@ -170,7 +170,7 @@ func (e *Evidence) Judge() *plan.Result {
 		return res
 	}
 	res.Gaps = append(append(res.Gaps, health.Silence(r)...), e.strange()...)
-	res.Tolerance, res.Tables = health.Tolerance(r, e.Upgrade), append(health.NodeLosses(r), health.Recoveries(r)...)
+	res.Tolerance, res.Tables = health.Tolerance(r, e.Upgrade), slices.Concat(health.NodeLosses(r), health.Recoveries(r), health.RunbookNotes(r))
 	asked := func(name string) bool { // with parameters of its own, perhaps
 		return slices.ContainsFunc(append(slices.Clone(e.Always), e.Finally...), func(c Check) bool { return c.Name == name })
 	}

@@ -33,10 +33,11 @@ type item struct {
 	faults  *series
 	upgrade *upgrade.Upgrade
 	remedy  *remedy.Remedy
-	mended  *plan.Step   // sees whether the remedy has ended its fault
-	from    string       // the version the cluster has before the upgrade
-	refused error        // why the policy refuses the upgrade, where that is expected
-	steps   []*plan.Step // the upgrade's, or the remedy's
+	notes   []remedy.Note // what its steps told, in this process
+	mended  *plan.Step    // sees whether the remedy has ended its fault
+	from    string        // the version the cluster has before the upgrade
+	refused error         // why the policy refuses the upgrade, where that is expected
+	steps   []*plan.Step  // the upgrade's, or the remedy's
 	placed  []placement
 	kills   []kill
 }
@@ -218,6 +219,8 @@ type actions interface {
 	up(ctx context.Context) error
 	twin(ctx context.Context) error
 	endTwin(ctx context.Context) error
+	cloud(ctx context.Context) error
+	endCloud(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
 	event(ctx context.Context, c *choice) error
@@ -240,6 +243,8 @@ type actions interface {
 func (s *Scenario) steps(o *outline, a actions) []*plan.Step {
 	begin, end := o.ends()
 	beginTwin, endTwin := s.twinSteps(a)
+	beginCloud, endCloud := s.cloudSteps(a)
+	beginTwin, endTwin = append(beginTwin, beginCloud...), append(endCloud, endTwin...)
 	out := append([]*plan.Step{{Name: begin, About: o.cell.leftOut(), Run: a.up}}, beginTwin...)
 	out = append(out, &plan.Step{Name: o.begins(s), Run: a.load})
 	for i := range o.items {
@@ -272,6 +277,8 @@ type inert struct{}
 func (*inert) up(context.Context) error                     { return nil }
 func (*inert) twin(context.Context) error                   { return nil }
 func (*inert) endTwin(context.Context) error                { return nil }
+func (*inert) cloud(context.Context) error                  { return nil }
+func (*inert) endCloud(context.Context) error               { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
 func (*inert) event(context.Context, *choice) error         { return nil }

@@ -117,7 +117,7 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 		if it.remedy == nil {
 			continue
 		}
-		m := health.Remedy{Runbook: it.remedy.Spec.Runbook, Cut: cut}
+		m := health.Remedy{Runbook: it.remedy.Spec.Runbook, Images: it.remedy.Spec.Images, Cut: cut}
 		if it.step.Says != "" {
 			m.Wanted = it.step.Expect
 		}
@@ -145,7 +145,10 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 			}
 		}
 		if len(it.kills) > 0 {
-			m.Steps = driverSteps(c.driverDir(it))
+			m.Steps, m.Notes = driverSteps(c.driverDir(it)), driverNotes(c.driverDir(it))
+		}
+		for _, n := range it.notes {
+			m.Notes = append(m.Notes, health.Note(n))
 		}
 		out = append(out, m)
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	Seed       int64
 	Out        string // the run's directory
 	NullFaults bool   // inject nothing, to see that the evidence is red
+	Hasty      bool   // runbooks wait for no budget of the cloud, to see that the evidence is red
 	Parallel   int    // cells of a matrix at a time
 	Suffix     string // makes the names of clusters unique
 	Provider   cluster.Provider

@@ -21,6 +21,7 @@ import (
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
+	"drydock.dev/drydock/harness/remedy/quota"
 	"drydock.dev/drydock/harness/subject"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
@@ -53,6 +54,8 @@ type Spec struct {
 	Twin *workers.Spec `yaml:"twin"`
 	// AKSEngine takes the place of a cluster as well: AKS Engine's own upgrade against the twin and a stand-in for the cluster.
 	AKSEngine *aksengine.Story `yaml:"aksEngine"`
+	// CloudProvider runs on the control planes and has the twin for its cloud; nil: none.
+	CloudProvider *subject.Component `yaml:"cloudProvider"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload load.WorkloadSpec `yaml:"workload"`
 	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
@@ -163,13 +166,14 @@ func explain(err error) string {
 		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
 		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, for"},
 		{"subject.ARM", subject.Fields},
+		{"subject.Component", subject.ComponentFields},
 		{"aksengine.Story", aksengine.StoryFields},
 		{"aksengine.Throttled", aksengine.ThrottledFields},
 		{"aksengine.Cell", aksengine.CellFields},
 		{"aksengine.Fault", aksengine.FaultFields},
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
-		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, workload, matrix, steps, always, finally, notTested"},
+		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, cloudProvider, workload, matrix, steps, always, finally, notTested"},
 		{"workers.Spec", workers.Fields},
 		{"workers.CoTenant", workers.CoTenantFields},
 		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, names, etcdQuota, etcdDisk, excludeDisruption"},
@@ -181,6 +185,7 @@ func explain(err error) string {
 		{"upgrade.Spec", upgrade.Spec{}.Fields()},
 		{"upgrade.Tool", upgrade.ToolFields},
 		{"remedy.Spec", remedy.Spec{}.Fields()},
+		{"quota.Settings", quota.Settings{}.Fields()},
 		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
 		{"load.Existing", "namespace, service, path"},
 		{"health.Params", "maxGap, maxErrors, members, version, of, principal, max, window"},
@@ -248,7 +253,7 @@ func (s *Scenario) validate() error {
 	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
 		return errors.New("spec.cluster: excludeDisruption: a cluster with etcd: only has no nodes to label")
 	}
-	if err := errors.Join(s.validateTwin(), s.validateAKSEngine()); err != nil {
+	if err := errors.Join(s.validateTwin(), s.validateCloud(), s.validateAKSEngine()); err != nil {
 		return err
 	}
 	if err := s.validateWorkload(); err != nil {

@@ -195,6 +195,45 @@ func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	return plan.Pass, fmt.Sprintf("none of %d calls %s was answered 429", len(calls), when)
 }
 
+// armRemedied judges a runbook for throttled components by the twin's log: before it calls were answered 429, and from when it began to start things again
+// none was.
+func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	calls, none := ofARM(r, p.Principal)
+	if none != "" {
+		return plan.Unknown, none
+	}
+	var begun, started time.Time
+	for _, m := range r.Remedies {
+		for _, s := range m.Steps {
+			switch {
+			case begun.IsZero():
+				begun = s.Started
+			case started.IsZero() && strings.HasPrefix(s.Name, m.Runbook+"/start-"):
+				started = s.Started
+			}
+		}
+	}
+	if started.IsZero() {
+		return plan.Unknown, "no runbook has started anything again"
+	}
+	part := func(from, to time.Time) (n int, stopped []arm.Call) {
+		in := slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(from) || !c.Time.Before(to) })
+		return len(in), refusedOf(in)
+	}
+	n, before := part(r.ARM.Began, begun)
+	m, after := part(started, r.ARM.Ended.Add(time.Hour))
+	says := fmt.Sprintf("%d of %d calls before the runbook were answered 429, and %d of %d from %s on, when it began to start again", len(before), n, len(after), m, clock(started))
+	switch {
+	case len(before) == 0:
+		return plan.Unknown, says + ": there was nothing to mend"
+	case len(after) > 0:
+		return plan.Fail, says + fmt.Sprintf("; the first at %s, %s by %s", clock(after[0].Time), after[0].Operation, by429(after[0]))
+	case m == 0:
+		return plan.Unknown, says
+	}
+	return plan.Pass, says
+}
+
 // ARMResidue is the check that every run makes that has a twin beside its cluster.
 const ARMResidue = "armResidue"
 
@@ -326,5 +365,5 @@ func ARMCalls(r *Record) (out []plan.ARMCall) {
 
 // OfARM are the checks of what a twin has seen.
 func OfARM() []string {
-	return []string{"armAmplification", "armThrottled", "armUnthrottled", ARMResidue}
+	return []string{"armAmplification", "armThrottled", "armUnthrottled", "armRemedied", ARMResidue}
 }

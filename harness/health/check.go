@@ -47,7 +47,7 @@ func (p Params) Fits(check string) error {
 	}{
 		{"maxGap", p.MaxGap != 0, gaps}, {"maxErrors", p.MaxErrors != 0, errors}, {"members", p.Members != 0, []string{"etcdHealthy"}},
 		{"version", p.Version != "", []string{"versions"}}, {"of", p.Of != "", []string{"versions"}},
-		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled"}}, {"max", p.Max != 0, []string{"armAmplification"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
+		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled", "armRemedied"}}, {"max", p.Max != 0, []string{"armAmplification"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
 	} {
 		if f.given && !slices.Contains(f.checks, check) {
 			return cluster.Usagef("%s takes no %s; the checks that do: %s", check, f.name, strings.Join(f.checks, ", "))
@@ -108,6 +108,7 @@ func Checks() []CheckKind {
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
 		{"armAmplification", "finally", "no client of Azure Resource Manager sends more than max (1.1) calls for one that passes, those answered 429 or lost to a fault included", armAmplification, true},
 		{"armThrottled", "finally", "some of a client's calls were answered 429", armThrottled, true},
+		{"armRemedied", "finally", "calls were answered 429 before a runbook, and none was from when it began to start things again", armRemedied, true},
 		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
 		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
 		{DriverReportedSuccess, "finally", "when a tool's last command has ended 0, the cluster is whole and of the version it says", driverReportedSuccess, true},

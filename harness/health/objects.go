@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,11 +124,32 @@ func (r *Record) objectDifferences() (diffs []difference, known bool, err error)
 		return is && d.field == "" && d.is == "" && r.evictedWith(pod)
 	}
 	for _, d := range compare(wanted, after.Items) {
-		if !skip(d.object) && !evicted(d) && (d.field != "" || d.is == "" || !itsOwnIdentity(after.Items[d.object], before.Items)) {
+		if !skip(d.object) && !evicted(d) && !r.reimaged(d) && (d.field != "" || d.is == "" || !itsOwnIdentity(after.Items[d.object], before.Items)) {
 			diffs = append(diffs, d)
 		}
 	}
 	return append(diffs, r.replacedNodes()...), known, nil
+}
+
+// reimaged reports whether an image is another because a runbook was to make it that.
+func (r *Record) reimaged(d difference) bool {
+	var was, is string
+	if !strings.HasSuffix(d.field, "].image") || json.Unmarshal([]byte(d.wanted), &was) != nil || json.Unmarshal([]byte(d.is), &is) != nil {
+		return false
+	}
+	return slices.ContainsFunc(r.Remedies, func(m Remedy) bool {
+		repository, tag := cutImage(is)
+		before, _ := cutImage(was)
+		return before == repository && tag != "" && m.Images[path.Base(repository)] == tag
+	})
+}
+
+// cutImage takes a reference apart; one with a digest has no tag that says what it is.
+func cutImage(ref string) (repository, tag string) {
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') && !strings.Contains(ref, "@") {
+		return ref[:i], ref[i+1:]
+	}
+	return ref, ""
 }
 
 // itsOwnIdentity reports whether an object is the lease by which an API server says that it is there (feature APIServerIdentity), on a machine that

@@ -21,6 +21,16 @@ type Remedy struct {
 	Steps    []plan.StepDone `json:"steps"`           // the runbook's, of whichever process, in the order of time
 	Error    string          `json:"error,omitempty"` // why it did not end well
 	Cut      bool            `json:"cut,omitempty"`   // the run was interrupted: how it would have ended nobody knows
+	// Images are the versions that it was to give images of a name, and Notes what its steps saw and did that a reader should know.
+	Images map[string]string `json:"images,omitempty"`
+	Notes  []Note            `json:"notes,omitempty"`
+}
+
+// Note is something that a step of a runbook saw or did.
+type Note struct {
+	Time    time.Time `json:"time"`
+	Machine string    `json:"machine,omitempty"` // it is about
+	What    string    `json:"what"`
 }
 
 // Remedied is the check that every run with a runbook makes.
@@ -86,6 +96,20 @@ func Recoveries(r *Record) []plan.Table {
 		}
 		if !missed {
 			t.Rows = append(t.Rows, append(row, round(from.Sub(m.Broken)).String()))
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return []plan.Table{t}
+}
+
+// RunbookNotes is what the runbooks told, in the order of time.
+func RunbookNotes(r *Record) []plan.Table {
+	t := plan.Table{Title: "What runbooks saw and did", Columns: []string{"time", "runbook", "machine", "what"}}
+	for _, m := range r.Remedies {
+		for _, n := range m.Notes {
+			t.Rows = append(t.Rows, []string{n.Time.Format(time.TimeOnly), m.Runbook, n.Machine, strings.TrimSpace(n.What)})
 		}
 	}
 	if len(t.Rows) == 0 {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy/quota"
 )
 
 // Ended is the journal's word that a remedy has ended well.
@@ -29,10 +31,13 @@ type Spec struct {
 	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
 	// Snapshot is a file on this host to restore from, in the place of what is left in the cluster.
 	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
+	// Images are the versions that images of a name are to have: the last part of their repository, and the tag.
+	Images map[string]string `yaml:"images" json:"images,omitempty"`
+	Budget quota.Settings    `yaml:"budget" json:"budget,omitzero"` // how patiently the cloud's budgets are waited for
 }
 
 // Fields lists the names a file may use.
-func (Spec) Fields() string { return "runbook, machine, replace, timeout, snapshot" }
+func (Spec) Fields() string { return "runbook, machine, replace, timeout, snapshot, images, budget" }
 
 // defaultTimeout is that of an upgraded machine too.
 const defaultTimeout = 5 * time.Minute
@@ -49,6 +54,7 @@ type Diagnosis struct {
 	Expired map[string][]string `json:"expired,omitempty"`
 	Ailing  []string            `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
 	Says    string              `json:"says"`             // the symptom, in words
+	Shows   []string            `json:"shows,omitempty"`  // what would be changed in files, as diff(1) shows it
 }
 
 // Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.
@@ -59,11 +65,31 @@ type Remedy struct {
 	Target   *observe.Target
 	Observer *observe.Observer
 	Dir      string            // where snapshots are kept
+	Cloud    string            // ready file of a twin that is the cluster's cloud, by which this host reaches it; empty: as the components' configuration says
+	Hasty    bool              // waits for no budget: what comes of that shows that the wait is needed
+	Told     func(Note) error  // called with what steps saw that a reader should; may be nil
 	Accepted func(Begun) error // called when nothing stands against the remedy and nothing is touched yet, to keep what GoOn needs; may be nil
 
 	book   Runbook
 	found  *Diagnosis
 	opened *observe.Target // by a runbook that the one it was given served no more; closed with the gate
+}
+
+// Noted is the journal's word for a Note.
+const Noted = "note"
+
+// Note is something that a step saw or did.
+type Note struct {
+	Time    time.Time `json:"time"`
+	Machine string    `json:"machine,omitempty"` // it is about
+	What    string    `json:"what"`
+}
+
+// note tells it. That it could not be told is no reason to stop half-way.
+func (r *Remedy) note(machine, format string, args ...any) {
+	if r.Told != nil {
+		_ = r.Told(Note{Time: time.Now().UTC(), Machine: machine, What: fmt.Sprintf(format, args...)})
+	}
 }
 
 // New finds the runbook and says what is wrong with the settings, as a UsageError.
@@ -77,6 +103,9 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 	}
 	if spec.Timeout == 0 {
 		spec.Timeout = defaultTimeout
+	}
+	if spec, err = book.settings(spec); err != nil {
+		return nil, err
 	}
 	if spec.Machine != "" {
 		if !book.OfOne() {
@@ -117,6 +146,9 @@ func (r *Remedy) GoOn(b Begun) error {
 	}
 	if r.Spec.Replace && !b.Spec.Replace {
 		return cluster.Usagef("remedy %s was begun without giving %s up, and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Found.Machine)
+	}
+	if !maps.Equal(r.Spec.Images, b.Spec.Images) {
+		return cluster.Usagef("remedy %s was begun for the images %v and is not finished: go on with them, or say --anew", r.Spec.Runbook, b.Spec.Images)
 	}
 	r.found, r.Spec.Snapshot, r.Spec.Replace = &b.Found, b.Spec.Snapshot, b.Spec.Replace
 	return nil

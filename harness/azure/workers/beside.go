@@ -116,6 +116,7 @@ type Beside struct {
 	Began  time.Time // by the wall's clock
 	Ready  string    // the ready file
 
+	inside  azure.Ready
 	clock   arm.Clock
 	started time.Time // by the twin's clock
 }
@@ -186,9 +187,9 @@ func (b *Beside) serve(ctx context.Context, c cluster.Cluster, dir string) (err 
 
 // tell gives every machine what it needs to find the twin, and those that come.
 func (b *Beside) tell(ctx context.Context, c cluster.Cluster, inside net.Listener) error {
-	ready := b.Server.Ready.At(inside.Addr().String())
-	ready.CA = CAOnMachine
-	raw, err := json.MarshalIndent(ready, "", "  ")
+	b.inside = b.Server.Ready.At(inside.Addr().String())
+	b.inside.CA = CAOnMachine
+	raw, err := json.MarshalIndent(b.inside, "", "  ")
 	if err != nil {
 		return fmt.Errorf("twin: %w", err)
 	}
@@ -200,6 +201,9 @@ func (b *Beside) tell(ctx context.Context, c cluster.Cluster, inside net.Listene
 	}
 	return nil
 }
+
+// OnMachines is the ready file as the machines have it; without an endpoint where they do not reach it.
+func (b *Beside) OnMachines() azure.Ready { return b.inside }
 
 // End ends it and takes from the machines what it has put there.
 func (b *Beside) End(ctx context.Context) error {

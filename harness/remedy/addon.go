@@ -1,0 +1,384 @@
+package remedy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	kubeyaml "sigs.k8s.io/yaml"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// programsOf are the processes of a static pod's containers of a name.
+func programsOf(manifest []byte, name string) (out []string) {
+	var pod corev1.Pod
+	if kubeyaml.Unmarshal(manifest, &pod) != nil {
+		return nil // which cloudComponents says
+	}
+	for _, c := range pod.Spec.Containers {
+		if c.Name == name {
+			out = append(out, programOf(c))
+		}
+	}
+	return out
+}
+
+// programOf is the process of a container: what it is told to run, else as its image is called.
+func programOf(c corev1.Container) string {
+	if len(c.Command) > 0 {
+		return path.Base(c.Command[0])
+	}
+	return imageName(c.Image)
+}
+
+// The cluster-autoscaler, as its chart and AKS Engine call it, and where it is written how many there were.
+const (
+	autoscaler    = "cluster-autoscaler"
+	replicasKept  = "drydock.dev/replicas-before-runbook"
+	addonWithin   = 3 * time.Minute
+	managerLabels = "component=" + addonManager
+)
+
+// scaleDown takes the cluster-autoscaler away, and writes on it how many there were. Those on control planes end by hand, as their kubelets are stopped.
+func (t throttled) scaleDown(ctx context.Context) error {
+	client := t.Target.Client.AppsV1().Deployments(metav1.NamespaceSystem)
+	d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: the cluster has none", plan.ErrSkip)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", autoscaler, err)
+	}
+	if n := replicasOf(d); n > 0 { // else it was scaled down before, and what is written stays
+		for _, name := range t.Topology.ControlPlaneMachines() { // or an addon manager would put it back at once
+			if p, err := t.look(ctx, name); err == nil {
+				if _, err := t.endManagers(ctx, p); err != nil {
+					return err
+				}
+			}
+		}
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d"}},"spec":{"replicas":0}}`, replicasKept, n)
+		if d, err = client.Patch(ctx, autoscaler, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("%s to 0: %w", autoscaler, err)
+		}
+		t.note("", "%s: %d to 0", autoscaler, n)
+	}
+	return cluster.Await(ctx, "no pod of "+autoscaler, cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+		pods, err := t.podsOf(ctx, d)
+		if err != nil {
+			return err
+		}
+		for i := range pods {
+			if !slices.Contains(t.Topology.ControlPlaneMachines(), pods[i].Spec.NodeName) {
+				return fmt.Errorf("%s on %s is there", pods[i].Name, pods[i].Spec.NodeName)
+			}
+			if err := t.endPod(ctx, &pods[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// endManagers ends the addon managers of a machine.
+func (t throttled) endManagers(ctx context.Context, p controlPlane) ([]string, error) {
+	p.components = nil
+	return t.end(ctx, p)
+}
+
+// endPod ends the processes of a pod on a machine whose kubelet does not.
+func (t throttled) endPod(ctx context.Context, pod *corev1.Pod) error {
+	m, err := t.Target.Cluster.Machine(pod.Spec.NodeName)
+	if err != nil {
+		return err
+	}
+	k, err := cluster.As[cluster.Killer](m)
+	if err != nil {
+		return err
+	}
+	for _, c := range pod.Spec.Containers {
+		if _, err := k.Kill(ctx, programOf(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t throttled) podsOf(ctx context.Context, d *appsv1.Deployment) ([]corev1.Pod, error) {
+	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("deployment %s/%s: %w", d.Namespace, d.Name, err)
+	}
+	pods, err := t.Target.Client.CoreV1().Pods(d.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return nil, fmt.Errorf("pods of deployment %s/%s: %w", d.Namespace, d.Name, err)
+	}
+	return pods.Items, nil
+}
+
+func replicasOf(d *appsv1.Deployment) int32 {
+	if d.Spec.Replicas == nil {
+		return 1
+	}
+	return *d.Spec.Replicas
+}
+
+// addon is a Deployment of an addon's file that has one of the images.
+type addon struct {
+	file string
+	on   cluster.Machine // that has the file
+	appsv1.Deployment
+}
+
+func (t throttled) addons(ctx context.Context) (out []addon, err error) {
+	seen := map[string]bool{}
+	for _, name := range t.Topology.ControlPlaneMachines() {
+		p, err := t.reach(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range p.addons {
+			found, err := deployments(f.raw, t.Spec.Images)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", name, f.path, err)
+			}
+			for _, d := range found {
+				if key := d.Namespace + "/" + d.Name; !seen[key] {
+					seen[key] = true
+					out = append(out, addon{f.path, p.machine, d})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// reloadAddons has the addon managers read their files anew: their pods are deleted, and then the Deployments, which they make again. Where there is no
+// addon manager nobody would: the file is applied instead, and nothing deleted. Who has the versions already is left alone.
+func (t throttled) reloadAddons(ctx context.Context) error {
+	all, err := t.addons(ctx)
+	if err != nil {
+		return err
+	}
+	managed, err := t.reloadManagers(ctx, all)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if err := t.reload(ctx, a, managed); err != nil {
+			return err
+		}
+	}
+	return t.scaleUp(ctx)
+}
+
+func (t throttled) reloadManagers(ctx context.Context, all []addon) (managed bool, err error) {
+	client := t.Target.Client.CoreV1().Pods(metav1.NamespaceSystem)
+	pods, err := client.List(ctx, metav1.ListOptions{LabelSelector: managerLabels})
+	if err != nil {
+		return false, fmt.Errorf("addon managers: %w", err)
+	}
+	behind := false
+	for _, a := range all {
+		behind = behind || t.behind(ctx, a) != nil
+	}
+	for i := range pods.Items {
+		old := &pods.Items[i]
+		if !behind {
+			return true, nil
+		}
+		if err := client.Delete(ctx, old.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return true, fmt.Errorf("addon manager %s: %w", old.Name, err)
+		}
+		err := cluster.Await(ctx, "addon manager "+old.Name+" again", cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+			p, err := client.Get(ctx, old.Name, metav1.GetOptions{})
+			switch {
+			case err != nil:
+				return err
+			case p.UID == old.UID:
+				return errors.New("it is the old one")
+			case p.Status.Phase != corev1.PodRunning:
+				return fmt.Errorf("it is %s", p.Status.Phase)
+			}
+			return nil
+		})
+		if err != nil {
+			return true, err
+		}
+		t.note(old.Spec.NodeName, "addon manager %s was deleted, and is there again", old.Name)
+	}
+	return len(pods.Items) > 0, nil
+}
+
+// behind says what a Deployment lacks of the version its file has; nil: nothing.
+func (t throttled) behind(ctx context.Context, a addon) error {
+	d, err := t.Target.Client.AppsV1().Deployments(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if err := t.atVersion(d.Spec.Template.Spec); err != nil {
+		return err
+	}
+	if want := replicasOf(&a.Deployment); replicasOf(d) != want {
+		return fmt.Errorf("it is to have %d replicas, and not the %d of its file", replicasOf(d), want)
+	}
+	return nil
+}
+
+func (t throttled) atVersion(pod corev1.PodSpec) error {
+	for _, c := range pod.Containers {
+		_, tag, _ := splitImage(c.Image)
+		if want, named := t.Spec.Images[imageName(c.Image)]; named && tag != want {
+			return fmt.Errorf("container %s has %s, and not %s", c.Name, c.Image, want)
+		}
+	}
+	return nil
+}
+
+func (t throttled) reload(ctx context.Context, a addon, managed bool) error {
+	client := t.Target.Client.AppsV1().Deployments(a.Namespace)
+	switch {
+	case t.behind(ctx, a) == nil:
+	case managed:
+		foreground := metav1.DeletePropagationForeground
+		if err := client.Delete(ctx, a.Name, metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("addon %s: %w", a.Name, err)
+		}
+		t.note("", "deployment %s/%s was deleted, for the addon manager to make it again", a.Namespace, a.Name)
+	default:
+		_, err := a.on.Exec(ctx, cluster.Command{Args: []string{"kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "apply", "-f", a.file}})
+		if err != nil {
+			return err
+		}
+		t.note(a.on.Name(), "%s was applied: there is no addon manager", a.file)
+		if err := t.scaleUp(ctx); err != nil { // a file that does not say how many there are to be leaves it as it is
+			return err
+		}
+	}
+	return cluster.Await(ctx, fmt.Sprintf("deployment %s/%s as its file has it", a.Namespace, a.Name), cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+		if err := t.behind(ctx, a); err != nil {
+			return err
+		}
+		d, err := client.Get(ctx, a.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		return rolledOut(d)
+	})
+}
+
+// rolledOut is what `kubectl rollout status` waits for.
+func rolledOut(d *appsv1.Deployment) error {
+	want := replicasOf(d)
+	s := d.Status
+	if s.ObservedGeneration < d.Generation || s.UpdatedReplicas < want || s.Replicas > s.UpdatedReplicas || s.AvailableReplicas < want {
+		return fmt.Errorf("%d of %d replicas are new, %d available, %d there", s.UpdatedReplicas, want, s.AvailableReplicas, s.Replicas)
+	}
+	return nil
+}
+
+// scaleUp gives the cluster-autoscaler what it had; one that was made again has it already.
+func (t throttled) scaleUp(ctx context.Context) error {
+	client := t.Target.Client.AppsV1().Deployments(metav1.NamespaceSystem)
+	d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", autoscaler, err)
+	}
+	kept, scaled := d.Annotations[replicasKept]
+	if !scaled {
+		return nil
+	}
+	n, err := strconv.ParseInt(kept, 10, 32)
+	if err != nil {
+		return fmt.Errorf("%s: annotation %s: %w", autoscaler, replicasKept, err)
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{replicasKept: nil}}, "spec": map[string]any{"replicas": max(n, int64(replicasOf(d)))}})
+	if err != nil {
+		return err
+	}
+	if _, err := client.Patch(ctx, autoscaler, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("%s to %d: %w", autoscaler, n, err)
+	}
+	t.note("", "%s: 0 to %d", autoscaler, n)
+	return cluster.Await(ctx, autoscaler+" again", cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+		d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		return rolledOut(d)
+	})
+}
+
+// verifyAddons reads the version that each pod tells in its own log.
+func (t throttled) verifyAddons(ctx context.Context) error {
+	all, err := t.addons(ctx)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%w: no addon has one of the images", plan.ErrSkip)
+	}
+	for _, a := range all {
+		err := cluster.Await(ctx, fmt.Sprintf("every pod of %s/%s tells its version", a.Namespace, a.Name), cluster.Wait{For: t.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
+			pods, err := t.podsOf(ctx, &a.Deployment)
+			if err != nil {
+				return err
+			}
+			if want := replicasOf(&a.Deployment); len(pods) != int(want) {
+				return fmt.Errorf("%d pods, and not %d", len(pods), want)
+			}
+			for i := range pods {
+				if err := t.podTells(ctx, &pods[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// podTells is nil where the logs of a pod's containers have the version of their images.
+func (t throttled) podTells(ctx context.Context, pod *corev1.Pod) error {
+	for _, c := range pod.Spec.Containers {
+		want, named := t.Spec.Images[imageName(c.Image)]
+		if !named {
+			continue
+		}
+		raw, err := t.Target.Client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: c.Name}).DoRaw(ctx)
+		if err != nil {
+			return fmt.Errorf("log of %s: %w", pod.Name, err)
+		}
+		told := ""
+		for line := range strings.Lines(string(raw)) {
+			if v := versions().FindString(line); v != "" && strings.Contains(strings.ToLower(line), "version") {
+				told = v
+				break
+			}
+		}
+		if !sameVersion(told, want) {
+			return fmt.Errorf("the log of %s in %s says %q, and not %s", c.Name, pod.Name, told, want)
+		}
+		t.note(pod.Spec.NodeName, "%s in %s runs %s, by its log", c.Name, pod.Name, told)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package remedy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/remedy/quota"
+)
+
+func stacked(planes int) cluster.Topology {
+	t := cluster.Topology{ControlPlanes: planes, Workers: 1, EtcdMembers: planes}
+	t.Named = t.Machines()
+	return t
+}
+
+// While kubelets are stopped nobody starts a member of etcd again: one more must be spared, or the runbook waits.
+func TestKubeletsAreStoppedOnlyWhereEtcdCanSpareAMember(t *testing.T) {
+	_, three := listed("a", "b", "c")
+	_, five := listed("a", "b", "c", "d", "e")
+	_, one := listed("a")
+	_, two := listed("a", "b")
+	for name, c := range map[string]struct {
+		members []etcd.Member
+		blocks  bool
+		says    string
+	}{
+		"three":              {three, false, "3 of 3 members of etcd are well, a quorum is 2, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 2"},
+		"three, one away":    {silent(append([]etcd.Member{}, three...), 1), true, "one that does leaves 1; not well: b"},
+		"five, one away":     {silent(append([]etcd.Member{}, five...), 1), false, "leaves 3"},
+		"the only one":       {one, false, "leaves 0"},
+		"two":                {two, false, "leaves 1"},
+		"two, one away":      {silent(append([]etcd.Member{}, two...), 0), true, "not well: a"},
+		"nobody is known of": {nil, false, "0 of 0"},
+	} {
+		f := spare(c.members)
+		if (f.Severity == plan.Blocker) != c.blocks || !strings.Contains(f.What, c.says) {
+			t.Errorf("%s: %s: %s", name, f.Severity, f.What)
+		}
+	}
+}
+
+func TestVersionsAreToBeNamed(t *testing.T) {
+	images := map[string]string{"ccm": "v2"}
+	for want, s := range map[string]Spec{
+		"images is empty":                     {Runbook: "throttled-control-plane"},
+		`image "a/ccm", version "v2"`:         {Runbook: "throttled-control-plane", Images: map[string]string{"a/ccm": "v2"}},
+		`image "ccm", version ""`:             {Runbook: "throttled-control-plane", Images: map[string]string{"ccm": ""}},
+		"longer than within":                  {Runbook: "throttled-control-plane", Images: images, Budget: quota.Settings{Unread: 3 * time.Hour}},
+		"the runbook is about the whole":      {},
+		"belong to a runbook that changes":    {Runbook: "etcd-nospace", Images: images},
+		"images and budget belong to a runbo": {Runbook: "etcd-nospace", Budget: quota.Settings{Every: 1}},
+	} {
+		if s.Runbook == "" {
+			s, want = Spec{Runbook: "throttled-control-plane", Images: images, Machine: "control-plane-1"}, "about the whole cluster"
+		}
+		if _, err := New(s, stacked(3)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	if _, err := New(Spec{Runbook: "throttled-control-plane", Images: images}, cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}); err == nil || !strings.Contains(err.Error(), "the runbook is for Kubernetes") {
+		t.Errorf("etcd alone: %v", err)
+	}
+}
+
+// The order is the field's: kubelets first, so that nothing is started again; nothing is started before the budgets have refilled; and one at a time.
+func TestNothingIsStartedBeforeTheBudgetsHaveRefilled(t *testing.T) {
+	r, err := New(Spec{Runbook: "throttled-control-plane", Images: map[string]string{"ccm": "v2"}}, stacked(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range r.Steps() {
+		got = append(got, strings.TrimPrefix(s.Name, "throttled-control-plane/"))
+	}
+	want := "diagnose stop-kubelet-control-plane-1 stop-kubelet-control-plane-2 scale-down stop-components-control-plane-1 stop-components-control-plane-2 edit-control-plane-1 edit-control-plane-2 " +
+		"await-budget start-control-plane-1 verify-control-plane-1 start-control-plane-2 verify-control-plane-2 reload-addons verify-addons watch-budget gate"
+	if strings.Join(got, " ") != want {
+		t.Errorf("%s", strings.Join(got, " "))
+	}
+}
+
+func TestOneThatWasBegunForOtherImagesIsNotGoneOnWith(t *testing.T) {
+	r, err := New(Spec{Runbook: "throttled-control-plane", Images: map[string]string{"ccm": "v3"}}, stacked(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.GoOn(Begun{Spec: Spec{Images: map[string]string{"ccm": "v2"}}}); err == nil || !strings.Contains(err.Error(), "was begun for the images map[ccm:v2]") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What is in the files is judged before anything is touched.
+func TestFilesThatCannotBeChangedAreRefusedWithWhatToDo(t *testing.T) {
+	pod, _, _ := strings.Cut(manyImages, "---")
+	r, err := New(Spec{Runbook: "throttled-control-plane", Images: map[string]string{"ccm": "v2"}}, stacked(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plane := func(manifest string) []controlPlane {
+		p := controlPlane{machine: machineCalled("m"), manifests: []file{{"/etc/kubernetes/manifests/x.yaml", []byte(manifest)}}}
+		p.components, _ = cloudComponents([]byte(manifest))
+		return []controlPlane{p}
+	}
+	stands, shows := throttled{r}.projectEdits(plane(pod))
+	if len(stands) != 0 || len(shows) != 1 || !strings.HasPrefix(shows[0], "m:/etc/kubernetes/manifests/x.yaml\n7c7\n< ") {
+		t.Errorf("%v, %v", stands, shows)
+	}
+	for says, manifest := range map[string]string{
+		"for that no version is named":        strings.ReplaceAll(pod, "/ccm", "/other"),
+		"no file has an image that is called": strings.ReplaceAll(pod, "/ccm", "/other"),
+		"is pinned by its digest":             strings.Replace(pod, "image: reg:5000/x/ccm:v1 #", "image: reg:5000/x/ccm@sha256:00 #", 1),
+		"x.yaml on m: yaml: ":                 "a:\n  - b: [\n",
+	} {
+		stands, _ := throttled{r}.projectEdits(plane(manifest))
+		if err := plan.Refusal("it", stands); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v; want %q", err, says)
+		}
+	}
+}
+
+// onlyCalled is a machine that is only called something.
+type onlyCalled struct {
+	cluster.Machine
+	name string
+}
+
+func machineCalled(name string) cluster.Machine { return onlyCalled{name: name} }
+
+func (n onlyCalled) Name() string { return n.name }
