@@ -281,10 +281,10 @@ func (t throttled) throttledLines(ctx context.Context, planes []controlPlane, si
 			if err != nil {
 				continue // which is no symptom
 			}
-			since := at.Add(-time.Since(since)) // by the machine's clock
+			from := at.Add(-time.Since(since)) // by the machine's clock
 			n, last := 0, time.Time{}
 			for _, l := range lines {
-				if when := observe.LineTime(l, at); when.After(since) {
+				if when := observe.LineTime(l, at); when.After(from) {
 					n, last = n+1, when
 				}
 			}

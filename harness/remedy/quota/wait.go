@@ -75,11 +75,11 @@ func (s Settings) Refilled(ctx context.Context, ask Asker, each func(ctx context
 	p := pace{Settings: s, ask: ask}
 	blind := time.Now() // since then nothing could be read
 	var stop error
+	short := "nobody was asked" // why they have not, by the last reading
 	err := cluster.Await(ctx, "the cloud's budgets refilled", cluster.Wait{For: s.Within, Every: s.tick()}, func(ctx context.Context) error {
-		short := "last told: " + p.last.String()
 		if p.due() {
 			if stop = each(ctx); stop != nil {
-				return nil
+				return nil //nolint:nilerr // the wait is over: stop is given instead
 			}
 			before := p.last
 			p.call(ctx)
