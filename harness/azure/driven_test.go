@@ -13,6 +13,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/provider"
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // driven are machines that do what they are told, nowhere, and tell of it.
@@ -60,17 +61,16 @@ func drivenClient(t *testing.T, d *driven) *client {
 func (d *driven) wants(t *testing.T, c *client, want ...string) {
 	t.Helper()
 	var got []string
-	for range 200 {
+	_ = cluster.Await(t.Context(), "what machines are told", cluster.Wait{For: 20 * time.Second, Every: 5 * time.Millisecond}, func(context.Context) error {
 		c.clock.Advance(10 * time.Minute)
 		c.twin.store.Settle()
 		d.mu.Lock()
-		got = slices.Clone(d.told)
-		d.mu.Unlock()
-		if len(got) >= len(want) {
-			break
+		defer d.mu.Unlock()
+		if got = slices.Clone(d.told); len(got) < len(want) {
+			return fmt.Errorf("%d of %d things", len(got), len(want))
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return nil
+	})
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

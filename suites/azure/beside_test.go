@@ -129,7 +129,7 @@ var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"),
 		ca, err := m.ReadFile(ctx, workers.CAOnMachine)
 		Expect(err).NotTo(HaveOccurred())
 		pool := x509.NewCertPool()
-		Expect(pool.AppendCertsFromPEM(ca)).To(BeTrue())
+		Expect(pool.AppendCertsFromPEM(ca)).To(BeTrueBecause("the authority is a certificate"))
 		dialer, err := cluster.As[cluster.Dialer](m)
 		Expect(err).NotTo(HaveOccurred())
 		inside := &http.Client{Transport: &http.Transport{DialContext: dialer.Dial, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
