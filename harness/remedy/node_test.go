@@ -126,6 +126,29 @@ func TestABudgetThatWouldBeBrokenForbidsToEndItsPods(t *testing.T) {
 	}
 }
 
+func TestAMachineWithPodsThatNobodyMakesAnewIsNotGivenUp(t *testing.T) {
+	pod := func(name string, change ...func(p *corev1.Pod)) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
+		for _, c := range change {
+			c(&p)
+		}
+		return p
+	}
+	owned := func(kind string) func(p *corev1.Pod) {
+		yes := true
+		return func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: "x", Controller: &yes}}
+		}
+	}
+	done := func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }
+	if found := projectOrphans([]corev1.Pod{pod("a", owned("ReplicaSet")), pod("b", owned("Node")), pod("c", done)}, "w"); len(found) > 0 {
+		t.Errorf("%v", found)
+	}
+	if found := projectOrphans([]corev1.Pod{pod("a", owned("ReplicaSet")), pod("d")}, "w"); len(found) != 1 || !strings.Contains(found[0].What, "on w run pods that nobody makes anew: shop/d") {
+		t.Errorf("%v", found)
+	}
+}
+
 func TestANodeIsCleanWhenNothingOfBeforeIsLeft(t *testing.T) {
 	pod := func(uid types.UID, change ...func(p *corev1.Pod)) corev1.Pod {
 		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p-" + string(uid), Namespace: "shop", UID: uid}}

@@ -60,7 +60,29 @@ func costs(ctx context.Context, r *Remedy, l nodeLook) ([]plan.Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("budgets: %w", err)
 	}
+	if r.Spec.Replace {
+		out = append(out, projectOrphans(pods.Items, l.machine)...)
+	}
 	return append(out, projectBudgets(budgets.Items, pods.Items, l.machine)...), nil
+}
+
+// projectOrphans says which pods would end for good with a machine that is given up: those that nobody makes anew.
+func projectOrphans(pods []corev1.Pod, machine string) []plan.Finding {
+	var nobodys []string
+	for i := range pods {
+		p := &pods[i]
+		done := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || p.DeletionTimestamp != nil
+		if metav1.GetControllerOf(p) == nil && !done { // the mirror of a static pod has its Node
+			nobodys = append(nobodys, p.Namespace+"/"+p.Name)
+		}
+	}
+	if len(nobodys) == 0 {
+		return nil
+	}
+	return []plan.Finding{{
+		Check: "pods", Severity: plan.Blocker, What: fmt.Sprintf("on %s run pods that nobody makes anew: %s", machine, strings.Join(nobodys, ", ")),
+		Why: "they would end for good with their machine", Fix: "move them by hand, or delete them, and look again",
+	}}
 }
 
 // projectAway says what is left of the quorum when the machine's power is cut. A member that does not answer is away already.

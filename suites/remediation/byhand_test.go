@@ -32,8 +32,7 @@ var _ = It("is not gone on with where somebody has healed by hand meanwhile: it 
 
 	By("killing it in its middle") // whom a frozen member keeps waiting at each look, in the step after the diagnosis too
 	out := GinkgoT().TempDir()
-	args := []string{"remedy", "replace-etcd-member", "--of-run", "--name", t.Name, "--out", out}
-	run := begin(ctx, args...)
+	run := remedyOf(ctx, c, "replace-etcd-member", "--out", out)
 	err = cluster.Await(ctx, "the diagnosis kept", cluster.Wait{For: time.Minute, Every: 20 * time.Millisecond}, func(context.Context) error {
 		_, err := os.Stat(filepath.Join(out, "spec.json"))
 		return err
@@ -58,16 +57,12 @@ var _ = It("is not gone on with where somebody has healed by hand meanwhile: it 
 	Expect(err).NotTo(HaveOccurred())
 
 	By("running it again")
-	run = drydock(ctx, args...)
-	Expect(run).To(gexec.Exit(2))
-	Expect(string(run.Err.Contents())).To(And(ContainSubstring("the member on etcd-2 has become well since"), ContainSubstring("What to do: diagnose again: --anew")))
+	Expect(endsWith(ctx, 2, c, "replace-etcd-member", "--out", out)).To(And(ContainSubstring("the member on etcd-2 has become well since"), ContainSubstring("What to do: diagnose again: --anew")))
 	Expect(members.Membership(ctx, time.Second).Members).To(Equal(before.Members), "the same members")
 	got, err := client.Get(ctx, "written", clientv3.WithSerializable()) // of this member itself
 	Expect(err).NotTo(HaveOccurred())
 	Expect(got.Kvs).To(HaveLen(1))
 
 	By("doing what it says")
-	run = drydock(ctx, append(args, "--anew")...)
-	Expect(run).To(gexec.Exit(0))
-	Expect(string(run.Out.Contents())).To(ContainSubstring("nothing to do"))
+	Expect(endsWith(ctx, 0, c, "replace-etcd-member", "--out", out, "--anew")).To(ContainSubstring("nothing to do"))
 }, NodeTimeout(5*time.Minute))
