@@ -91,7 +91,7 @@ type file struct {
 const (
 	manifestFiles = "/etc/kubernetes/manifests/*.yaml"
 	addonFiles    = "/etc/kubernetes/addons/*.yaml"
-	keptDir       = "/etc/kubernetes/kept-by-runbook"
+	keptDir       = "/var/lib/drydock/manifests"
 	addonManager  = "kube-addon-manager"
 )
 
