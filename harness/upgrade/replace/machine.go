@@ -113,13 +113,14 @@ func (m *machine) settled(ctx context.Context) (*manager.VM, error) {
 	return m.Manager.VM(ctx, m.name)
 }
 
-// takeAway deletes a virtual machine, if there is one, and what went with it.
+// takeAway deletes a virtual machine, if there is one, and what went with it. Whether it may go is looked at each time the call is made: a refused one is made again
+// when what was there to spare has long gone.
 func (m *machine) takeAway(ctx context.Context, vm *manager.VM, p parts) error {
 	if vm != nil {
-		if err := m.safe(ctx); err != nil {
+		if err := m.staying(vm); err != nil {
 			return err
 		}
-		if err := m.Manager.Delete(ctx, vm.ID); err != nil {
+		if err := m.Manager.DeleteIf(ctx, vm.ID, m.mayGo); err != nil {
 			return err
 		}
 	}

@@ -110,6 +110,46 @@ func (m *machine) made(vm *manager.VM, was old) error {
 	return nil
 }
 
+// mayGo refuses to take the machine away where a quorum would miss it, or where the cluster is somebody else's by now.
+func (m *machine) mayGo(ctx context.Context) error {
+	if err := m.safe(ctx); err != nil {
+		return err
+	}
+	other, err := m.held(ctx)
+	if err != nil || other == nil {
+		return err
+	}
+	return plan.Refusal("to delete the virtual machine "+m.name, []plan.Finding{*other})
+}
+
+// staying refuses to delete a virtual machine with which a data disk would go that the new one is to have.
+func (m *machine) staying(vm *manager.VM) error {
+	rec, err := m.must()
+	if err != nil {
+		return err
+	}
+	var going []manager.DataDisk
+	for _, d := range vm.Properties.StorageProfile.DataDisks {
+		if slices.ContainsFunc(rec.DataDisks, func(kept manager.DataDisk) bool { return strings.EqualFold(kept.ManagedDisk.ID, d.ManagedDisk.ID) }) {
+			going = append(going, d)
+		}
+	}
+	return plan.Refusal("to delete the virtual machine "+m.name, goAlong(m.name, going))
+}
+
+// goAlong says which data disks the Resource Manager deletes with their machine.
+func goAlong(machine string, disks []manager.DataDisk) (found []plan.Finding) {
+	for _, d := range disks {
+		if d.GoesAlong() {
+			found = append(found, plan.Finding{
+				Check: "data", Severity: plan.Blocker, What: fmt.Sprintf("the data disk %s is deleted with the virtual machine %s (deleteOption: Delete)", d.Name, machine),
+				Why: "the new machine is to have what is on it", Fix: "set its deleteOption to Detach in the virtual machine, and run the same again",
+			})
+		}
+	}
+	return found
+}
+
 // safe refuses to take a control plane away that a quorum would miss, with the sum. It looks for a moment longer: what was answered late is not lost.
 func (m *machine) safe(ctx context.Context) error {
 	if m.role != controlPlane {
@@ -148,6 +188,8 @@ func without(o observe.Observation, machine string) *plan.Finding {
 		i := slices.IndexFunc(o.Members, func(e etcd.Member) bool { return e.Machine == l.Machine && l.Machine != "" })
 		switch {
 		case l.Machine == machine:
+		case i >= 0 && o.Members[i].Error == "" && o.Members[i].ID != l.ID:
+			ill = append(ill, fmt.Sprintf("%s (calls itself %x, and the list has %x)", l.Machine, o.Members[i].ID, l.ID))
 		case i >= 0 && o.Members[i].Healthy():
 			well++
 		case i >= 0 && o.Members[i].Error != "":

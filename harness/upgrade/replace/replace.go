@@ -184,7 +184,9 @@ func (r *Replacement) Stands(ctx context.Context) (found []plan.Finding, gone ma
 		}
 		if r.found[m.name] = rec; rec == nil {
 			found = append(found, unknown(m.name))
+			continue
 		}
+		found = append(found, goAlong(m.name, rec.DataDisks)...)
 	}
 	other, err := r.held(ctx)
 	if other != nil {

@@ -83,6 +83,19 @@ func (p *patience) so() Spent {
 	return p.spent
 }
 
+// mayKey is where a context has what is asked before a DELETE is made.
+type mayKey struct{}
+
+// may asks whether a call may be made still.
+func may(req *policy.Request) error {
+	ctx := req.Raw().Context()
+	ask, _ := ctx.Value(mayKey{}).(func(context.Context) error)
+	if ask == nil || req.Raw().Method != http.MethodDelete { // the polls of it ask for nothing
+		return nil
+	}
+	return ask(ctx)
+}
+
 // Do makes a call until it is answered by somebody who has looked at it.
 func (p *patience) Do(req *policy.Request) (*http.Response, error) {
 	ctx, call := req.Raw().Context(), req.Raw().Method+" "+Short(req.Raw().URL.Path)
@@ -90,6 +103,9 @@ func (p *patience) Do(req *policy.Request) (*http.Response, error) {
 	for {
 		if err := req.RewindBody(); err != nil {
 			return nil, fmt.Errorf("%s: %w", call, err)
+		}
+		if err := may(req); err != nil {
+			return nil, err
 		}
 		resp, err := req.Next()
 		if ctx.Err() != nil { // what was answered to a call that was given up says nothing

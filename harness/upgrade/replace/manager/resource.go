@@ -46,10 +46,14 @@ type Reference struct {
 
 // DataDisk is one of a machine's, beside its system's.
 type DataDisk struct {
-	LUN         int       `json:"lun"`
-	Name        string    `json:"name"`
-	ManagedDisk Reference `json:"managedDisk"`
+	LUN          int       `json:"lun"`
+	Name         string    `json:"name"`
+	ManagedDisk  Reference `json:"managedDisk"`
+	DeleteOption string    `json:"deleteOption,omitempty"` // Delete: it goes with its machine
 }
+
+// GoesAlong reports whether the disk is deleted with its machine.
+func (d DataDisk) GoesAlong() bool { return strings.EqualFold(d.DeleteOption, "Delete") }
 
 // VM is a virtual machine as far as its replacement asks.
 type VM struct {
@@ -144,6 +148,11 @@ func read[T any](ctx context.Context, c *Client, id string, into *T) (*T, error)
 		return nil, fmt.Errorf("read %s: %w", Short(id), err)
 	}
 	return into, nil
+}
+
+// DeleteIf is Delete, and asks before the call is made, and each time before it is made again: that may be an hour after the first. An error of may ends it unsent.
+func (c *Client) DeleteIf(ctx context.Context, id string, may func(context.Context) error) error {
+	return c.Delete(context.WithValue(ctx, mayKey{}, may), id)
 }
 
 // Delete takes a resource away and returns when it is gone; there being none is fine.
