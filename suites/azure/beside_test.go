@@ -82,7 +82,7 @@ spec:
 	return res
 }
 
-var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"), func() {
+var _ = Describe("a twin beside a cluster", Label("needs: etcd"), func() {
 	check := func(res *plan.Result, name string) plan.Check {
 		for _, c := range res.Checks {
 			if c.Name == name {
@@ -92,7 +92,7 @@ var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"),
 		return plan.Check{}
 	}
 
-	It("is throttled by a fault of the scenario, and every call is told", func(ctx context.Context) {
+	It("is throttled by a fault of the scenario, and every call is told", Label("tier: full"), func(ctx context.Context) {
 		res := beside(ctx, "beside", "armThrottled, {armAmplification: {max: 100}}, {armUnthrottled: {window: 1s}}", experiment.Options{})
 		Expect(res.Verdict).To(Equal(plan.Go), "%v", res.Reasons)
 		Expect(res.Receipts).To(HaveExactElements(And(HaveField("State", plan.Confirmed), HaveField("Machines", BeEmpty()))))
@@ -101,7 +101,7 @@ var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"),
 		Expect(res.Tables).To(ContainElement(HaveField("Title", ContainSubstring("Azure Resource Manager, current policy"))))
 	}, NodeTimeout(5*time.Minute))
 
-	It("is judged by what its clients did, and shows nothing when nothing is injected", func(ctx context.Context) {
+	It("is judged by what its clients did, and shows nothing when nothing is injected", Label("tier: full"), func(ctx context.Context) {
 		bad := beside(ctx, "wasteful", "armAmplification, armUnthrottled", experiment.Options{})
 		Expect(bad.Verdict).To(Equal(plan.NoGo))
 		Expect(check(bad, "armAmplification").Message).To(ContainSubstring("asking sent"))
@@ -111,7 +111,7 @@ var _ = Describe("a twin beside a cluster", Label("tier: quick", "needs: etcd"),
 		Expect(null.Receipts).To(HaveExactElements(And(HaveField("State", plan.NotInjected), HaveField("Error", ContainSubstring("nothing was injected, as asked for")))))
 	}, NodeTimeout(8*time.Minute))
 
-	It("is reached from within the machines, which it leaves as they were", func(ctx context.Context) {
+	It("is reached from within the machines, which it leaves as they were", Label("tier: quick"), func(ctx context.Context) {
 		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("twin-%x", time.Now().UnixNano()&0xffffff), Etcd: cluster.EtcdOnly, EtcdMembers: 1})
 		Expect(err).NotTo(HaveOccurred())
 		p := suite.Host.Lab()
