@@ -47,7 +47,8 @@ func diagnoseSpace(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.F
 	switch {
 	case alarm != "":
 		d.Says = alarm
-	case len(stands) == 0:
+	case plan.Refusal("", stands) == nil: // that it would cost something is nothing against who has no reason
+		stands = nil
 		d.Nothing = "every member answers, and none tells of the alarm " + noSpace
 		d.Says = d.Nothing
 	}
