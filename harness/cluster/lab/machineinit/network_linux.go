@@ -9,7 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// MachineID is the same for every machine of the name.
+// MachineID is the same for every machine of the name: its card's address is made of it.
 func MachineID(name string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name+".lab.drydock.dev"))
 }

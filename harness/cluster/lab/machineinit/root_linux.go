@@ -3,11 +3,13 @@ package machineinit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 )
 
@@ -207,7 +209,10 @@ func writeEtc(cfg Config) error {
 		"etc/group":         "root:x:0:\nnogroup:x:65534:\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 		"etc/os-release":    "PRETTY_NAME=\"Drydock lab machine\"\nNAME=Drydock\nID=drydock\n",
-		"etc/machine-id":    strings.ReplaceAll(MachineID(cfg.Name).String(), "-", "") + "\n",
+	}
+	// Once a disk, as systemd does: a machine in the place of another of its name is another machine (machine-id(5)).
+	if _, err := os.Stat("/etc/machine-id"); errors.Is(err, fs.ErrNotExist) {
+		files["etc/machine-id"] = strings.ReplaceAll(uuid.NewString(), "-", "") + "\n"
 	}
 	for name, text := range files {
 		if err := os.WriteFile("/"+name, []byte(text), 0o644); err != nil {
