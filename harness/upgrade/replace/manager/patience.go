@@ -62,8 +62,9 @@ func (e *StoppedError) Error() string {
 // NonRetriable is azcore's: nobody makes the call again.
 func (*StoppedError) NonRetriable() {}
 
-// How long to wait where no Retry-After says it: Microsoft.Compute counts by the minute, and who does not answer at all may be back in a moment. A call
-// that is refused again waits twice as long, and longer than that only when it is told to.
+// How long to wait at the least after a 429, whatever little Retry-After says, and where nobody answers, who may be back in a moment. Microsoft.Compute counts
+// by the minute; and a budget that others drain has a token again in the second that it tells, and nobody gets it: with less patience TestAHostileManagerIsNotProvoked
+// sends more than 1.1 calls for one. A call that is refused again waits twice as long, and longer than that only when it is told to.
 const (
 	unsaid  = 30 * time.Second
 	unheard = 2 * time.Second
