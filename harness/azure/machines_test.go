@@ -159,12 +159,15 @@ func TestAnIdentityIsRemovedByNameAlone(t *testing.T) {
 		c.pass()
 		return c.text(path, "identity", "principalId")
 	}
-	first := principal(http.MethodPatch, `{"identity":{"type":"SystemAssigned"}}`)
+	first := principal(http.MethodPatch, `{"identity":{"type":"SystemAssigned"},"tags":{"a":"b"}}`)
 	if first == "" {
 		t.Fatal("it has none")
 	}
 	if got := principal(http.MethodPut, `{"location":"westeurope","sku":{"name":"Standard_D2s_v3","capacity":2}}`); got != first {
 		t.Errorf("scaled it has %q instead of %q", got, first)
+	}
+	if got := c.text(path, "tags", "a"); got != "b" {
+		t.Errorf("scaled it has the tag %q", got)
 	}
 	if got := principal(http.MethodPatch, `{"identity":{"type":"None"}}`); got != "" {
 		t.Errorf("without an identity it has %q", got)

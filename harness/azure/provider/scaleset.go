@@ -57,9 +57,11 @@ func checkScaleSet(_ *resource.Tx, _ arm.ID, body, old map[string]any) *arm.Erro
 	if bad := checkOrchestration(body, old); bad != nil || old == nil {
 		return bad
 	}
-	// A PUT with the SKU alone, as cluster tools scale, keeps the model.
+	// A PUT with the SKU alone, as cluster tools scale, keeps the model, and the tags: kubernetes/autoscaler scales so (azure_scale_set.go) what it finds by tags.
 	if arm.At(body, "properties") == nil {
-		body["properties"] = arm.At(old, "properties")
+		if body["properties"] = arm.At(old, "properties"); body["tags"] == nil && old["tags"] != nil {
+			body["tags"] = old["tags"]
+		}
 	}
 	sku, was := arm.Object(body, "sku"), arm.Object(old, "sku")
 	for k, v := range was {
