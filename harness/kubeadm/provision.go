@@ -8,7 +8,11 @@ import (
 	"strconv"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
@@ -26,10 +30,17 @@ func pkiFiles(stacked bool) []string {
 	return files
 }
 
-const (
-	pkiDir     = "/etc/kubernetes/pki"
-	initConfig = "/etc/kubernetes/drydock-init.yaml"
-)
+const pkiDir = "/etc/kubernetes/pki"
+
+// configOf is the file with which a control plane was made at first: the same one again, so that a replaced machine has the files that it had. Only the first has
+// the kubeconfig of the super-administrator.
+func configOf(c cluster.Cluster, m cluster.Machine) (file string, first bool) {
+	all := c.Topology().ControlPlaneMachines()
+	if len(all) > 0 && all[0] == m.Name() {
+		return "/etc/kubernetes/drydock-init.yaml", true
+	}
+	return "/etc/kubernetes/drydock-join.yaml", false
+}
 
 // ReadPKI reads them from the first control plane that gives them.
 func ReadPKI(ctx context.Context, c cluster.Cluster) (PKI, error) {
@@ -83,23 +94,28 @@ func Provision(ctx context.Context, c cluster.Cluster, m cluster.Machine, versio
 	if err != nil {
 		return err
 	}
-	if err := m.WriteFile(ctx, initConfig, config, 0o600); err != nil {
+	file, first := configOf(c, m)
+	if err := m.WriteFile(ctx, file, config, 0o600); err != nil {
 		return err
 	}
-	phases := [][]string{{"certs", "all"}, {"kubeconfig", "all"}}
+	phases := [][]string{{"certs", "all"}, {"kubeconfig", "admin"}, {"kubeconfig", "kubelet"}, {"kubeconfig", "controller-manager"}, {"kubeconfig", "scheduler"}}
+	if first {
+		phases = append(phases, []string{"kubeconfig", "super-admin"})
+	}
 	if t.Etcd == cluster.EtcdStacked {
 		phases = append(phases, []string{"etcd", "local"})
 	}
 	for _, phase := range append(phases, []string{"control-plane", "all"}, []string{"kubelet-start"}) {
-		if err := initPhase(ctx, m, phase...); err != nil {
+		if err := initPhase(ctx, c, m, phase...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func initPhase(ctx context.Context, m cluster.Machine, phase ...string) error {
-	_, err := m.Exec(ctx, cluster.Command{Args: append(append([]string{"kubeadm", "init", "phase"}, phase...), "--config", initConfig)})
+func initPhase(ctx context.Context, c cluster.Cluster, m cluster.Machine, phase ...string) error {
+	file, _ := configOf(c, m)
+	_, err := m.Exec(ctx, cluster.Command{Args: append(append([]string{"kubeadm", "init", "phase"}, phase...), "--config", file)})
 	return err
 }
 
@@ -161,10 +177,13 @@ func etcdctl(ctx context.Context, m cluster.Machine, args ...string) (cluster.Re
 	}, args...)})
 }
 
-// Mark gives a control plane's node what kubeadm marks it by, if it has not got it: a kubelet may not say that of itself.
+// Mark gives a control plane's node what kubeadm marks it by, if it has not got it: a kubelet may not say that of itself. And its API server is let at kubelets.
 func Mark(ctx context.Context, c cluster.Cluster, m cluster.Machine) error {
 	client, err := AdminClient(ctx, c)
 	if err != nil {
+		return err
+	}
+	if err := allowKubelets(ctx, c, m, client); err != nil {
 		return err
 	}
 	n, err := client.CoreV1().Nodes().Get(ctx, m.Name(), metav1.GetOptions{})
@@ -174,5 +193,37 @@ func Mark(ctx context.Context, c cluster.Cluster, m cluster.Machine) error {
 	if _, marked := n.Labels["node-role.kubernetes.io/control-plane"]; marked {
 		return nil
 	}
-	return initPhase(ctx, m, "mark-control-plane")
+	return initPhase(ctx, c, m, "mark-control-plane")
+}
+
+// The user as whom an API server of kubeadm's asks kubelets, and from which version on it has to be allowed to: before, its certificate is an administrator's.
+const (
+	kubeletClient    = "kube-apiserver-kubelet-client"
+	kubeletClientOwn = "kubeadm:apiserver-kubelet-client"
+	kubeletClientOf  = "v1.36.0"
+)
+
+// allowKubelets makes the binding that kubeadm makes with its tokens, and with an upgrade's last tasks (phases/bootstraptoken/node, AllowAPIServerToAccessKubeletAPI):
+// a new machine's certificate is good for nothing without it.
+func allowKubelets(ctx context.Context, c cluster.Cluster, m cluster.Machine, client kubernetes.Interface) error {
+	tags, err := ManifestVersions(ctx, c.Topology(), m)
+	if err != nil {
+		return err
+	}
+	of, err := version.ParseSemantic(tags["kube-apiserver"])
+	if err != nil {
+		return fmt.Errorf("the API server's version on %s: %w", m.Name(), err)
+	}
+	if of.LessThan(version.MustParseSemantic(kubeletClientOf)) {
+		return nil
+	}
+	_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: kubeletClientOwn},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:kubelet-api-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: kubeletClient}},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("let the API server on %s at kubelets: %w", m.Name(), err)
+	}
+	return nil
 }
