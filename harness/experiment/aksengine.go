@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -114,7 +116,7 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 func (c *cellRun) renamed(u *upgrade.Upgrade) {
 	t := c.topology()
 	var more []string
-	there := map[string]bool{}
+	there, renamed := map[string]bool{}, map[string]string{}
 	for _, m := range c.cluster.Machines() {
 		if there[m.Name()] = true; m.Role() == cluster.Worker && !slices.Contains(t.WorkerMachines(), m.Name()) {
 			more = append(more, m.Name())
@@ -123,10 +125,19 @@ func (c *cellRun) renamed(u *upgrade.Upgrade) {
 	t.Named = t.Machines()
 	for i, m := range t.Named {
 		if m.Role == cluster.Worker && !there[m.Name] && len(more) > 0 {
-			t.Named[i].Name, more = more[0], more[1:]
+			t.Named[i].Name, renamed[more[0]], more = more[0], m.Name, more[1:]
 		}
 	}
-	c.outline.cell.Topology, c.record.Topology, u.Topology = t, t, t
+	c.record.Renamed, c.outline.cell.Topology, c.record.Topology, u.Topology = renamed, t, t, t
+	for i := range c.outline.items { // the step may have down what was not there when it was planned
+		(&plan.Plan{Steps: c.outline.items[i].steps}).Walk(func(s *plan.Step) {
+			for j, d := range s.Disrupts {
+				if slices.ContainsFunc(d.Machines, func(name string) bool { return !there[name] }) {
+					s.Disrupts[j].Machines = slices.Concat(d.Machines, slices.Sorted(maps.Keys(renamed)))
+				}
+			}
+		})
+	}
 }
 
 // label has the nodes of masters be labelled as AKS Engine's own scripts do it.

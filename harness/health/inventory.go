@@ -153,6 +153,7 @@ func newObjects(diffs []difference) []string {
 }
 
 func labelsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	r = r.replaced()
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}
@@ -163,6 +164,7 @@ func labelsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 }
 
 func noResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	r = r.replaced()
 	if v, why := r.compared(); v != plan.Pass {
 		return v, why
 	}

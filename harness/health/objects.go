@@ -32,6 +32,7 @@ const workloadBudget = "PodDisruptionBudget.policy default/" + observe.WorkloadN
 
 // objectsPreserved compares all objects with those of the beginning, and with what a clean upgrade between the same versions makes of them.
 func objectsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	r = r.replaced()
 	if v, why := r.objectsRead(); v != plan.Pass {
 		return v, why
 	}
@@ -122,6 +123,16 @@ func (r *Record) objectDifferences() (diffs []difference, known bool, err error)
 	evicted := func(d difference) bool {
 		pod, is := strings.CutPrefix(d.object, "Pod ")
 		return is && d.field == "" && d.is == "" && r.evictedWith(pod)
+	}
+	if len(r.Tools) > 0 { // nobody has upgraded what is kubeadm's
+		for object := range wanted {
+			if was := before.Items[object]; kubeadms(object) && maps.Equal(was, after.Items[object]) {
+				wanted[object] = was
+			}
+		}
+		maps.DeleteFunc(wanted, func(object string, _ map[string]string) bool {
+			return kubeadms(object) && before.Items[object] == nil && after.Items[object] == nil
+		})
 	}
 	for _, d := range compare(wanted, after.Items) {
 		if !skip(d.object) && !evicted(d) && !r.reimaged(d) && (d.field != "" || d.is == "" || !itsOwnIdentity(after.Items[d.object], before.Items)) {

@@ -29,8 +29,9 @@ type Record struct {
 	AfterError   string                   `json:"afterError,omitempty"`
 	Remedies     []Remedy                 `json:"remedies,omitempty"`
 	Tools        []ToolRun                `json:"tools,omitempty"`
-	ARM          *ARM                     `json:"arm,omitempty"`  // nil: no twin was beside the cluster
-	Said         []observe.Said           `json:"said,omitempty"` // by what did not answer, while it did not
+	Renamed      map[string]string        `json:"renamed,omitempty"` // machines of the topology that others came in the place of: their names before, by what these are called
+	ARM          *ARM                     `json:"arm,omitempty"`     // nil: no twin was beside the cluster
+	Said         []observe.Said           `json:"said,omitempty"`    // by what did not answer, while it did not
 }
 
 // Probes sums the samples up.

@@ -1,10 +1,15 @@
 package health
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -76,4 +81,31 @@ func (r *Record) fewest(from, to time.Time) (alive, members int) {
 		alive = min(alive, now)
 	}
 	return alive, members
+}
+
+// replaced is the record in which a machine that came in the place of another is what that was before, as Renamed has it. What was observed meanwhile is as it was.
+func (r *Record) replaced() *Record {
+	if len(r.Renamed) == 0 || r.Before == nil {
+		return r
+	}
+	raw, err := json.Marshal(r.Before)
+	if err != nil {
+		return r
+	}
+	text := string(raw)
+	for _, name := range slices.Sorted(maps.Keys(r.Renamed)) {
+		text = strings.ReplaceAll(text, r.Renamed[name], name)
+	}
+	out, before := *r, &observe.Inventory{}
+	if err := json.Unmarshal([]byte(text), before); err != nil {
+		return r
+	}
+	out.Before = before
+	return &out
+}
+
+// kubeadms reports whether an object is kubeadm's own, which another tool leaves as it is.
+func kubeadms(object string) bool {
+	_, name, _ := strings.Cut(object, " ")
+	return strings.HasPrefix(name, "kubeadm:") || strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], "kubeadm")
 }

@@ -53,3 +53,43 @@ func TestToolsAreToldWithTheFewestMembers(t *testing.T) {
 		t.Errorf("%v", rows)
 	}
 }
+
+// A tool that puts a machine of another name in the place of one has to hand on what that had, and leaves what is kubeadm's alone.
+func TestAMachineInThePlaceOfAnotherIsComparedWithIt(t *testing.T) {
+	const role, config, node = "ClusterRoleBinding.rbac.authorization.k8s.io kubeadm:x", "ConfigMap kube-system/kubeadm-config", "Node "
+	inventory := func(name, label string) *observe.Inventory {
+		return &observe.Inventory{
+			Nodes:   map[string]observe.NodeFacts{name: {Labels: map[string]string{"a": label}, Taints: []string{"t"}}},
+			Objects: &observe.Objects{Items: fields{node + name: {"metadata.labels[a]": label}, config: {"data.x": "1"}}}, Files: map[string][]string{name: {"/etc/x"}},
+		}
+	}
+	for name, x := range map[string]struct {
+		breaks func(r *Record)
+		want   string // the checks that fail
+	}{
+		"handed on":          {func(*Record) {}, ""},
+		"a label is lost":    {func(r *Record) { r.After.Nodes["new"].Labels["a"] = "other" }, "labelsPreserved"},
+		"an object is other": {func(r *Record) { r.After.Objects.Items[node+"new"]["metadata.labels[a]"] = "other" }, "objectsPreserved"},
+		"kubeadm's is other": {func(r *Record) { r.After.Objects.Items[config]["data.x"] = "2" }, "objectsPreserved"},
+		"a file is left":     {func(r *Record) { r.After.Files["new"] = []string{"/etc/x", "/etc/y"} }, "noResidue"},
+		"nobody was renamed": {func(r *Record) { r.Renamed = nil }, "labelsPreserved objectsPreserved noResidue"},
+		"it is another's":    {func(r *Record) { r.Renamed = map[string]string{"new": "nobody"} }, "labelsPreserved objectsPreserved noResidue"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Record{Before: inventory("old", "v"), After: inventory("new", "v"), Tools: []ToolRun{{}}, Renamed: map[string]string{"new": "old"}}
+			x.breaks(r)
+			var got []string
+			for _, check := range []string{"labelsPreserved", "objectsPreserved", "noResidue"} {
+				if judge(t, check, r, nil, Params{}).Verdict == plan.Fail {
+					got = append(got, check)
+				}
+			}
+			if strings.Join(got, " ") != x.want {
+				t.Errorf("%v fail, want %s", got, x.want)
+			}
+		})
+	}
+	if !kubeadms(role) || !kubeadms(config) || kubeadms("ConfigMap kube-system/kube-proxy") {
+		t.Error("what is kubeadm's is told wrongly")
+	}
+}

@@ -47,6 +47,13 @@ var _ = Describe("AKS Engine, unmodified", Label("tier: full", "needs: subjects"
 		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "etcdQuorum"), HaveField("Verdict", plan.Fail))))
 	}, NodeTimeout(30*time.Minute))
 
+	It("is held to what it reports where a rerun makes the wrong master anew: it ends 0 with two of three", func(ctx context.Context) {
+		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool { return c.Name == "no room for master 1" }), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.NoGo))
+		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "driverReportedSuccess"), HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring("the driver reported success")))))
+	}, NodeTimeout(30*time.Minute))
+
 	It("shows nothing where nothing was injected", func(ctx context.Context) {
 		res, err := suite.Run(ctx, upgradeOf(func(c aksengine.Cell) bool { return c.Name == "no room for master 1" }), experiment.Options{NullFaults: true})
 		Expect(err).NotTo(HaveOccurred())

@@ -104,7 +104,7 @@ func TestANodeIsReadyForAWhileAfterItsKubelet(t *testing.T) {
 		if now.Name != master(0) || now.Kubelet || !now.Told || now.Boot != 2 {
 			t.Errorf("it is %+v", now)
 		}
-		time.Sleep(short)
+		<-time.After(short)
 		if got := told(t, c, master(0)); !strings.HasPrefix(got, "Unknown") {
 			t.Errorf("after its grace it is told %s", got)
 		}
@@ -149,7 +149,7 @@ func TestTheProvisioningScriptOfAMasterNeedsAQuorum(t *testing.T) {
 			t.Errorf("another extension: %v", err)
 		}
 		go func() {
-			time.Sleep(tries / 2)
+			<-time.After(tries / 2)
 			create(t, c, master(1), "1.23.17")
 		}()
 		if err := c.Extension(t.Context(), provider.Machine{Name: master(0)}, "cse-master-0"); err != nil {

@@ -155,7 +155,7 @@ func (r *Run) upgrade(ctx context.Context, w *world, told *Told, flags ...string
 	return nil
 }
 
-var errPatience = errors.New("the tool took longer than anybody waits") //nolint:gochecknoglobals // an error to compare with
+var errPatience = errors.New("the tool took longer than anybody waits")
 
 // window ends a fault so long after the first call that it strikes, or when the function that it gives is called. One that lasts 0 is ended by that alone.
 func (w *world) window(ctx context.Context, id string, lasts time.Duration) (stop func()) {
