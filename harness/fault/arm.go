@@ -192,21 +192,27 @@ func (f *onTwin) Recovered(_ context.Context, e *Env, _ []string) ([]plan.Eviden
 	return []plan.Evidence{saw("call log of the twin", "all that it struck gets through again, %d calls since its end", len(after))}, nil
 }
 
-// calm looks at a fault that is armed and whose clients have been mended: for a while calls are made, and it meets none.
+// calm looks at a fault that is armed and whose clients have been mended: for a while these make calls, and it meets none. That others call says nothing of who was met:
+// he may be waiting, as he was told to.
 func (f *onTwin) calm(e *Env) ([]plan.Evidence, error) {
 	calls, _ := e.Twin.Calls().Since(f.begun)
-	n, from := 0, time.Now().Add(-calmFor)
+	n, from, met := 0, time.Now().Add(-calmFor), map[string]bool{}
+	for _, c := range calls {
+		if f.bitten(c) {
+			met[c.Principal] = true
+		}
+	}
 	for i := range slices.Backward(calls) {
 		switch c := calls[i]; {
-		case e.TwinWall(c.Time).Before(from):
+		case e.TwinWall(c.Time).Before(from) || c.Beside():
 		case f.bitten(c):
 			return nil, fmt.Errorf("%s of %s met it %s ago", c.Operation, c.Principal, time.Since(e.TwinWall(c.Time)).Round(time.Second))
-		default:
+		case met[c.Principal] || len(met) == 0: // what it struck was no call
 			n++
 		}
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("nobody has called for %s", calmFor)
+		return nil, fmt.Errorf("nobody whom it has met has called for %s", calmFor)
 	}
 	return []plan.Evidence{saw("call log of the twin", "it is armed, and met none of %d calls in %s", n, calmFor)}, nil
 }

@@ -176,3 +176,33 @@ func TestALoadIsNotBegunWhereClientsAreThrottledAlready(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Others' calls say nothing of a client that has been told to wait.
+func TestAFaultThatIsArmedIsNotOverForWhoHasNotAskedAgain(t *testing.T) {
+	f, e, twin := twinFault(t, Params{ARM: ARM{Kind: azure.FaultThrottle, Principal: "tool"}})
+	ago := time.Hour
+	e.TwinWall = func(at time.Time) time.Time { return at.Add(-ago) }
+	if err := f.Inject(t.Context(), e, nil); err != nil {
+		t.Fatal(err)
+	}
+	read := func(who string) {
+		_ = twin.Client(who).Do(t.Context(), http.MethodGet, "resourceGroups/g", nil, nil)
+	}
+	read("tool") // which is refused
+	struck := time.Now()
+	read("other")
+	e.TwinWall = func(at time.Time) time.Time {
+		if at.Before(struck) {
+			return at.Add(-time.Hour)
+		}
+		return at
+	}
+	if seen, err := f.Recovered(t.Context(), e, nil); err == nil || !strings.Contains(err.Error(), "nobody whom it has met has called") {
+		t.Errorf("%v, %v", seen, err)
+	}
+	f.armed.ID = "" // it strikes no more
+	f.armed.Kind = azure.FaultLoad
+	if _, err := f.Recovered(t.Context(), e, nil); err != nil {
+		t.Error(err)
+	}
+}
