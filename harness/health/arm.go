@@ -174,7 +174,7 @@ func by429(c arm.Call) string {
 
 // armUnthrottled judges that no call was throttled: in the last part of the run, or all through it.
 func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
-	calls, none := ofARM(r, p.Principal)
+	all, none := ofARM(r, p.Principal)
 	if none != "" {
 		return plan.Unknown, none
 	}
@@ -184,13 +184,16 @@ func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 			return plan.Unknown, fmt.Sprintf("the twin was there for %s, less than the %s that are asked for", round(r.ARM.Ended.Sub(r.ARM.Began)), p.Window)
 		}
 	}
-	calls = slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(from) })
+	calls := slices.DeleteFunc(slices.Clone(all), func(c arm.Call) bool { return c.Time.Before(from) })
 	if len(calls) == 0 {
 		return plan.Unknown, "no call was made " + when
 	}
 	if stopped := refusedOf(calls); len(stopped) > 0 {
 		last := stopped[len(stopped)-1]
 		return plan.Fail, fmt.Sprintf("%d of %d calls %s were answered 429, the last at %s, %s of %s by %s", len(stopped), len(calls), when, clock(last.Time), last.Operation, clientOf(last.Principal), by429(last))
+	}
+	if waiting := stillWaiting(all, from); len(waiting) > 0 {
+		return plan.Unknown, fmt.Sprintf("none of %d calls %s was answered 429, and who was before has not called since: %s", len(calls), when, strings.Join(waiting, ", "))
 	}
 	return plan.Pass, fmt.Sprintf("none of %d calls %s was answered 429", len(calls), when)
 }
@@ -249,7 +252,7 @@ func armResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	for _, s := range astray(r.ARM.Before, nil) {
 		before[s] = true
 	}
-	found := slices.DeleteFunc(astray(r.ARM.After, r.ARM.Machines), func(s string) bool { return before[s] })
+	found := slices.DeleteFunc(append(astray(r.ARM.After, r.ARM.Machines), swapped(r.ARM.Before, r.ARM.After)...), func(s string) bool { return before[s] })
 	if len(found) > 0 {
 		return plan.Fail, strings.Join(found, "; ")
 	}
@@ -277,6 +280,9 @@ func astray(docs []ARMResource, machines []string) (out []string) {
 		switch kind := strings.ToLower(path.Base(path.Dir(d.ID))); {
 		case d.Machine != "":
 			host := strings.ToLower(d.Machine)
+			if virtual[host] {
+				out = append(out, "machine "+host+" has another virtual machine, "+name)
+			}
 			virtual[host] = true
 			if machines != nil && !slices.Contains(machines, host) {
 				out = append(out, name+" has no machine "+d.Machine)

@@ -65,6 +65,7 @@ func TestChecksOfAzureResourceManager(t *testing.T) {
 		"throttled long ago":                {"armUnthrottled", armRecord(armCalls("p", 1, 429, time.Minute), armCalls("p", 2, 200, 9*time.Minute)), Params{Window: 2 * time.Minute}, plan.Pass, "none of 2"},
 		"throttled at the end":              {"armUnthrottled", armRecord(armCalls("p", 2, 200, 0), armCalls("p", 1, 429, 9*time.Minute)), Params{Window: 2 * time.Minute}, plan.Fail, "1 of 1"},
 		"silent at the end":                 {"armUnthrottled", armRecord(armCalls("p", 2, 200, 0)), Params{Window: 2 * time.Minute}, plan.Unknown, "no call was made"},
+		"another calls, and he waits":       {"armUnthrottled", armRecord(armCalls("p", 1, 429, time.Minute), armCalls("q", 2, 200, 9*time.Minute)), Params{Window: 2 * time.Minute}, plan.Unknown, "who was before has not called since: p (GET"},
 		"a window that is longer than it":   {"armUnthrottled", armRecord(armCalls("p", 2, 200, 0)), Params{Window: time.Hour}, plan.Unknown, "less than the 1h"},
 		"nothing to ask for unthrottled of": {"armUnthrottled", &Record{}, Params{}, plan.Unknown, "no twin"},
 	} {
@@ -114,11 +115,24 @@ func TestResidueOfAzureResourceManager(t *testing.T) {
 	})
 	old := change(same)
 	old.ARM.Before, old.ARM.After = orphan.ARM.After, orphan.ARM.After
+	swap := change(func(d []ARMResource) []ARMResource {
+		d = append(d, armDocs("control-plane-2")...)
+		d[4].By, d[9].By = d[9].By, d[4].By
+		d[1].Has[2], d[6].Has[2] = d[6].Has[2], d[1].Has[2]
+		return d
+	})
+	swap.ARM.Before, swap.ARM.Machines = append(armDocs("control-plane-1"), armDocs("control-plane-2")...), []string{"control-plane-1", "control-plane-2"}
 	for name, x := range map[string]struct {
 		r    *Record
 		want plan.Verdict
 		says string
 	}{
+		"disks are another's": {swap, plan.Fail, "disks/control-plane-1-etcddisk was of VIRTUALMACHINES/CONTROL-PLANE-1 and is of VIRTUALMACHINES/CONTROL-PLANE-2"},
+		"two of one machine": {change(func(d []ARMResource) []ARMResource {
+			more := armDocs("control-plane-2")
+			more[1].Machine = "control-plane-1"
+			return append(d, more...)
+		}), plan.Fail, "machine control-plane-1 has another virtual machine, virtualMachines/control-plane-2"},
 		"no twin":                {&Record{}, plan.Unknown, "no twin"},
 		"nothing was read":       {armRecord(), plan.Unknown, "not read"},
 		"as it was":              {change(same), plan.Pass, "1 virtual machines"},
