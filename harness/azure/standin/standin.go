@@ -31,6 +31,12 @@ type Change struct {
 	Quorum  bool      `json:"quorum"`
 }
 
+// What a Change says of what was done to a master, behind its name.
+const (
+	KubeletEnded = "its kubelet has ended"
+	PoweredOff   = "powerOff"
+)
+
 // Node is what is true of a machine, whatever is told of it.
 type Node struct {
 	Name    string `json:"name"`
@@ -119,7 +125,7 @@ func (c *Cluster) Power(_ context.Context, vm provider.Machine, action string) e
 		return fmt.Errorf("there is no machine %s", name)
 	}
 	switch action {
-	case "powerOff", "deallocate", "simulateEviction":
+	case PoweredOff, "deallocate", "simulateEviction":
 		n.Up, n.Kubelet = false, false
 	default:
 		n.Up, n.Kubelet = true, true
@@ -178,7 +184,7 @@ func (c *Cluster) provisioned(machine string) string {
 	if c.dying[machine] {
 		delete(c.dying, machine)
 		n.Kubelet = false
-		c.changed(machine + ": its kubelet has ended")
+		c.changed(machine + ": " + KubeletEnded)
 	}
 	return ""
 }

@@ -28,11 +28,12 @@ type Command struct {
 // Told is what is known of one cell.
 type Told struct {
 	Cell     Cell             `json:"cell"`
-	Dir      string           `json:"dir"`      // with the tool's logs, below the run's
-	Commands []Command        `json:"commands"` // the upgrade, the same again, and with --force
-	Changes  []standin.Change `json:"changes"`  // of the masters
-	Faults   []azure.Fault    `json:"faults"`   // as they ended
-	Calls    []arm.Call       `json:"calls"`    // the twin's log
+	Dir      string           `json:"dir"`            // with the tool's logs, below the run's
+	Commands []Command        `json:"commands"`       // the upgrade, the same again, and with --force
+	Changes  []standin.Change `json:"changes"`        // of the masters
+	Faults   []azure.Fault    `json:"faults"`         // as they ended
+	Calls    []arm.Call       `json:"calls"`          // the twin's log
+	Lost     int              `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
 }
 
 // judged is a cell with what was asked of all.

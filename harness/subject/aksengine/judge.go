@@ -30,17 +30,51 @@ func (c judged) check(name string, fails []string, ok string) plan.Check {
 
 // bit asks whether what was to go wrong did: of what did not, nothing is shown.
 func (c judged) bit() plan.Check {
-	if c.Cell.Fault == nil {
+	var good, bad []string
+	if c.Cell.Fault != nil {
+		if len(c.Faults) == 0 || c.Faults[0].Struck == 0 {
+			bad = append(bad, "the fault struck nothing: the tool made no such call")
+		} else {
+			good = append(good, fmt.Sprintf("the fault struck %d times", c.Faults[0].Struck))
+		}
+	}
+	for what, master := range map[string]*int{standin.KubeletEnded: c.Cell.DeadKubelet, standin.PoweredOff: c.Cell.Lost} {
+		if master == nil {
+			continue
+		}
+		if said := fmt.Sprintf("master %d: %s", *master, what); c.changed(*master, what) {
+			good = append(good, said)
+		} else {
+			bad = append(bad, "it never came to "+said)
+		}
+	}
+	k := plan.Check{Name: "faultBit", When: c.Cell.Name, Verdict: plan.Pass}
+	switch {
+	case len(bad) > 0:
+		slices.Sort(bad)
+		k.Verdict, k.Message = plan.Unknown, strings.Join(bad, "; ")
+	case len(good) == 0:
 		return plan.Check{}
+	default:
+		slices.Sort(good)
+		k.Message = strings.Join(good, "; ")
 	}
-	if len(c.Faults) == 0 || c.Faults[0].Struck == 0 {
-		return plan.Check{Name: "faultBit", When: c.Cell.Name, Verdict: plan.Unknown, Message: "the fault struck nothing: the tool made no such call"}
-	}
-	return plan.Check{Name: "faultBit", When: c.Cell.Name, Verdict: plan.Pass, Message: fmt.Sprintf("the fault struck %d times", c.Faults[0].Struck)}
+	return k
+}
+
+// changed reports whether something was done to a master, by its number, from the first command on.
+func (c judged) changed(master int, what string) bool {
+	from, _ := c.span()
+	return slices.ContainsFunc(c.Changes, func(ch standin.Change) bool {
+		return !ch.Time.Before(from) && strings.HasSuffix(ch.What, fmt.Sprintf("-%d: %s", master, what))
+	})
 }
 
 // quorum asks whether a majority of the masters was alive all the time.
 func (c judged) quorum() plan.Check {
+	if !slices.ContainsFunc(c.Changes, func(ch standin.Change) bool { return ch.Members >= c.story.Masters }) {
+		return plan.Check{Name: "etcdQuorum", When: c.Cell.Name, Verdict: plan.Unknown, Message: "nobody has told how many masters were alive"}
+	}
 	var fails []string
 	for _, cmd := range c.Commands {
 		alive, without := c.lowest(cmd.Begun, cmd.Begun.Add(cmd.Took))
@@ -150,8 +184,11 @@ func (c judged) clean() plan.Check {
 
 // budgets asks whether the tool by itself was throttled: by a policy, and not by the fault.
 func (c judged) budgets() plan.Check {
-	n, first := 0, ""
+	n, first, calls := 0, "", 0
 	for _, call := range c.Calls {
+		if !call.Beside() {
+			calls++
+		}
 		if call.Throttled != "" && call.Fault == "" {
 			if n++; n == 1 {
 				first = call.Operation + " by " + call.Throttled
@@ -162,5 +199,8 @@ func (c judged) budgets() plan.Check {
 	if n > 0 {
 		fails = append(fails, fmt.Sprintf("%d calls were throttled by the policy, the first %s", n, first))
 	}
-	return c.check("budgets", fails, fmt.Sprintf("%d calls, and no budget was used up", len(c.Calls)))
+	if len(fails) == 0 && (c.Lost > 0 || calls == 0) {
+		return plan.Check{Name: "budgets", When: c.Cell.Name, Verdict: plan.Unknown, Message: fmt.Sprintf("the twin's log has %d calls, and had no room for %d before them", calls, c.Lost)}
+	}
+	return c.check("budgets", fails, fmt.Sprintf("%d calls, and no budget was used up", calls))
 }

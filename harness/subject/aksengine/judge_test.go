@@ -107,6 +107,18 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 		"the fault struck nothing":   {func(c *Told, _ time.Time) { c.Faults[0].Struck = 0 }, "faultBit", "the tool made no such call", plan.Inconclusive},
 		"the fault was never armed":  {func(c *Told, _ time.Time) { c.Faults = nil }, "faultBit", "", plan.Inconclusive},
 		"a command is not there":     {func(c *Told, _ time.Time) { c.Commands = c.Commands[:2] }, "upgraded", "2 of 3 commands ended", plan.Inconclusive},
+		"nobody told of the masters": {func(c *Told, _ time.Time) { c.Changes = nil }, "etcdQuorum", "nobody has told", plan.Inconclusive},
+		"no calls":                   {func(c *Told, _ time.Time) { c.Calls = nil }, "budgets", "0 calls", plan.Inconclusive},
+		"calls were lost":            {func(c *Told, _ time.Time) { c.Lost = 40 }, "budgets", "no room for 40", plan.Inconclusive},
+		"no kubelet died":            {func(c *Told, _ time.Time) { c.Cell.DeadKubelet = new(int) }, "faultBit", "it never came to master 0: its kubelet has ended", plan.Inconclusive},
+		"a kubelet died": {func(c *Told, at time.Time) {
+			c.Cell.DeadKubelet = new(int)
+			c.Changes = append(c.Changes, standin.Change{Time: at.Add(25 * time.Second), What: "k8s-master-0: its kubelet has ended", Members: 3, Alive: 3, Quorum: true})
+		}, "", "", plan.Go},
+		"no master was lost": {func(c *Told, at time.Time) {
+			c.Cell.Lost = new(int)
+			c.Changes = append(c.Changes, standin.Change{Time: at.Add(25 * time.Second), What: "k8s-master-1: powerOff", Members: 3, Alive: 2, Quorum: true})
+		}, "faultBit", "it never came to master 0: powerOff", plan.Inconclusive},
 		"there is nothing of a cell": {func(c *Told, _ time.Time) { *c = Told{Cell: c.Cell} }, "upgraded", "no command ended", plan.Inconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {

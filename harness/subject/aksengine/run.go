@@ -100,7 +100,8 @@ func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
 	told := Told{Cell: c, Dir: filepath.Join("cells", fmt.Sprintf("%02d", n+1))}
 	err = r.upgrades(ctx, w, &told)
 	told.Changes, told.Faults = w.cluster.Changes(), w.twin.Faults()
-	told.Calls, _ = w.twin.Calls().Since(0)
+	calls, next := w.twin.Calls().Since(0)
+	told.Calls, told.Lost = calls, next-len(calls)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told.Cells = append(r.told.Cells, told)
@@ -127,7 +128,7 @@ func (r *Run) upgrades(ctx context.Context, w *world, told *Told) error {
 		return err
 	}
 	if c.Lost != nil && !r.NullFaults {
-		if err := w.cluster.Power(ctx, provider.Machine{Name: w.master(*c.Lost)}, "powerOff"); err != nil {
+		if err := w.cluster.Power(ctx, provider.Machine{Name: w.master(*c.Lost)}, standin.PoweredOff); err != nil {
 			return err
 		}
 	}
