@@ -107,7 +107,9 @@ func TestADiskThatGoesWithItsMachineIsNotLost(t *testing.T) {
 		if f.deleted("control-plane-1") {
 			t.Error("it was deleted")
 		}
-		if !slices.ContainsFunc(f.twin.State().Resources, func(raw json.RawMessage) bool { return strings.Contains(string(raw), `/disks/control-plane-1-etcddisk"`) && strings.Contains(string(raw), `"managedBy"`) }) {
+		if !slices.ContainsFunc(f.twin.State().Resources, func(raw json.RawMessage) bool {
+			return strings.Contains(string(raw), `/disks/control-plane-1-etcddisk"`) && strings.Contains(string(raw), `"managedBy"`)
+		}) {
 			t.Error("the disk of etcd is gone")
 		}
 	})
@@ -116,7 +118,7 @@ func TestADiskThatGoesWithItsMachineIsNotLost(t *testing.T) {
 // TestAMemberIsCountedByItsID: what answers on a machine and is not on the list has no vote.
 func TestAMemberIsCountedByItsID(t *testing.T) {
 	o := observe.Observation{
-		Quorum: etcd.Membership{Members: []etcd.Listed{{ID: 1, Machine: "a"}, {ID: 2, Machine: "b"}, {ID: 3, Machine: "c"}}},
+		Quorum:  etcd.Membership{Members: []etcd.Listed{{ID: 1, Machine: "a"}, {ID: 2, Machine: "b"}, {ID: 3, Machine: "c"}}},
 		Members: []etcd.Member{{Machine: "a", ID: 1, Leader: 1}, {Machine: "b", ID: 2, Leader: 1}, {Machine: "c", ID: 9, Leader: 9}},
 	}
 	if f := without(o, "a"); f == nil || !strings.Contains(f.What, "c (calls itself 9") {
