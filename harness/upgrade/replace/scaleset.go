@@ -29,6 +29,7 @@ type set struct {
 type setRecord struct {
 	Capacity int               `json:"capacity"`
 	Before   []string          `json:"before"` // instance ids
+	Were     []string          `json:"were"`   // and the computers of these
 	Pairs    map[string]string `json:"pairs"`  // computer of an old one -> of the new
 }
 
@@ -95,7 +96,7 @@ func (s *set) model(ctx context.Context) error {
 		rec = &setRecord{Capacity: now.SKU.Capacity, Pairs: map[string]string{}, Before: []string{}}
 		for _, i := range all {
 			if s.Spec.Force || i.Tags[versionTag] != tagOf(s.version) {
-				rec.Before = append(rec.Before, i.InstanceID)
+				rec.Before, rec.Were = append(rec.Before, i.InstanceID), append(rec.Were, i.Computer())
 			}
 		}
 		if err := s.write(rec); err != nil {
@@ -127,11 +128,19 @@ func (s *set) instances(ctx context.Context) error {
 		if err := s.forgetGone(ctx, rec, all); err != nil {
 			return err
 		}
+		lost := slices.DeleteFunc(slices.Clone(rec.Were), func(name string) bool {
+			return rec.Pairs[name] != "" || slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == name })
+		})
 		old := slices.DeleteFunc(slices.Clone(all), func(i manager.Instance) bool { return !s.old(rec, i) })
 		fresh := slices.DeleteFunc(all, func(i manager.Instance) bool { return s.old(rec, i) })
 		switch {
 		case len(old) > 0 && len(old)+len(fresh) <= rec.Capacity:
-			if err := s.oneMore(ctx, rec); err != nil {
+			if err := s.size(ctx, rec.Capacity+1); err != nil {
+				return err
+			}
+			continue
+		case len(old) == 0 && len(fresh) < rec.Capacity: // the others are lost
+			if err := s.size(ctx, rec.Capacity); err != nil {
 				return err
 			}
 			continue
@@ -140,6 +149,14 @@ func (s *set) instances(ctx context.Context) error {
 		}
 		for _, i := range fresh {
 			if err := s.well(ctx, i); err != nil {
+				return err
+			}
+		}
+		for _, name := range lost { // before its turn
+			if err := s.handOn(ctx, rec, name, fresh); err != nil {
+				return err
+			}
+			if err := s.as(name).deleteNode(ctx); err != nil {
 				return err
 			}
 		}
@@ -164,7 +181,8 @@ func (s *set) old(rec *setRecord, i manager.Instance) bool {
 	return slices.Contains(rec.Before, i.InstanceID) || i.Tags[versionTag] != tagOf(s.version)
 }
 
-func (s *set) oneMore(ctx context.Context, rec *setRecord) error {
+// size has the set make instances until there are so many.
+func (s *set) size(ctx context.Context, capacity int) error {
 	ctx, cancel := context.WithTimeout(ctx, s.Spec.MachineTimeout)
 	defer cancel()
 	now, err := s.Manager.Set(ctx, s.name)
@@ -174,7 +192,7 @@ func (s *set) oneMore(ctx context.Context, rec *setRecord) error {
 	if now == nil {
 		return fmt.Errorf("the scale set %s is gone", s.name)
 	}
-	return s.Manager.ChangeSet(ctx, now, now.Tags, rec.Capacity+1)
+	return s.Manager.ChangeSet(ctx, now, now.Tags, capacity)
 }
 
 // as is the machine that an instance is.
@@ -193,30 +211,15 @@ func (s *set) well(ctx context.Context, i manager.Instance) error {
 // replace lets a new instance take the place of an old one, with what that one's Node carries, before its pods move.
 func (s *set) replace(ctx context.Context, rec *setRecord, old manager.Instance, fresh []manager.Instance) error {
 	m := s.as(old.Computer())
-	if rec.Pairs[m.name] == "" {
-		taken := slices.Collect(maps.Values(rec.Pairs))
-		i := slices.IndexFunc(fresh, func(f manager.Instance) bool { return !slices.Contains(taken, f.Computer()) })
-		if i < 0 {
-			return fmt.Errorf("no new instance of %s is left to take the place of %s", s.name, m.name)
-		}
-		rec.Pairs[m.name] = fresh[i].Computer()
-		if err := s.write(rec); err != nil {
-			return err
-		}
-	}
-	node, err := m.node(ctx)
-	if err != nil {
+	if err := s.handOn(ctx, rec, m.name, fresh); err != nil {
 		return err
 	}
-	if node != nil {
-		if err := s.carryTo(ctx, rec.Pairs[m.name], upgrade.Carried(node, s.from)); err != nil {
-			return err
-		}
-		if ready(node) {
-			if err := m.Evict(ctx, m.name); err != nil {
-				return err
-			}
-		}
+	node, err := m.node(ctx)
+	if err == nil && node != nil && ready(node) {
+		err = m.Evict(ctx, m.name)
+	}
+	if err != nil {
+		return err
 	}
 	ctx, cancel := m.within(ctx, "deleting "+m.name)
 	defer cancel()
@@ -224,6 +227,26 @@ func (s *set) replace(ctx context.Context, rec *setRecord, old manager.Instance,
 		return err
 	}
 	return m.deleteNode(ctx)
+}
+
+// handOn gives what an old instance's Node carries to that of the new one in whose favour it goes, or has gone.
+func (s *set) handOn(ctx context.Context, rec *setRecord, computer string, fresh []manager.Instance) error {
+	if rec.Pairs[computer] == "" {
+		taken := slices.Collect(maps.Values(rec.Pairs))
+		i := slices.IndexFunc(fresh, func(f manager.Instance) bool { return !slices.Contains(taken, f.Computer()) })
+		if i < 0 {
+			return fmt.Errorf("no new instance of %s is left to take the place of %s", s.name, computer)
+		}
+		rec.Pairs[computer] = fresh[i].Computer()
+		if err := s.write(rec); err != nil {
+			return err
+		}
+	}
+	node, err := s.as(computer).node(ctx)
+	if err != nil || node == nil {
+		return err
+	}
+	return s.carryTo(ctx, rec.Pairs[computer], upgrade.Carried(node, s.from))
 }
 
 func (s *set) carryTo(ctx context.Context, computer string, k upgrade.Kept) error {
