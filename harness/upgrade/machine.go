@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubectl/pkg/util/podutils"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
@@ -263,11 +265,18 @@ func (u *Upgrade) verify(ctx context.Context, version string) error {
 		if err := health.Whole(o, wanted); err != nil {
 			return err
 		}
-		if u.Spec.Strategy != Kubeadm {
+		if u.Spec.Foreign() {
 			return nil
 		}
-		if at, err := kubeadm.ClusterVersion(ctx, u.Target.Client); err != nil || at != version {
-			return fmt.Errorf("kubeadm-config says %q: %w", at, err)
+		at, err := kubeadm.ClusterVersion(ctx, u.Target.Client)
+		if u.Spec.Strategy == Replace && apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if at != version {
+			return fmt.Errorf("kubeadm-config says %q", at)
 		}
 		return nil
 	})

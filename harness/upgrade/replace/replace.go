@@ -81,12 +81,14 @@ func (r *Replacement) Hop(from, version string) []*plan.Step {
 	for _, n := range r.names() {
 		if n.role == worker {
 			if workers++; workers == 1 {
-				steps = append(steps, r.surge(from, version))
+				steps = append(steps, r.adopt(version), r.surge(from, version))
 			}
 		}
 		steps = append(steps, r.steps(n, from, version))
 	}
-	if workers > 0 {
+	if workers == 0 {
+		steps = append(steps, r.adopt(version))
+	} else {
 		steps = append(steps, r.surgeEnd(from, version))
 	}
 	if !r.Spec.ControlPlaneOnly {
@@ -95,6 +97,13 @@ func (r *Replacement) Hop(from, version string) []*plan.Step {
 		}
 	}
 	return append(steps, &plan.Step{Name: "release", About: "let others replace machines", Run: r.connected(r.release)})
+}
+
+// adopt is between the control planes and the workers, as in an upgrade in place: who joins goes by what kubeadm keeps of the cluster.
+func (r *Replacement) adopt(version string) *plan.Step {
+	first := r.Topology.ControlPlaneMachines()[:1]
+	return &plan.Step{Name: "control-plane/kubeadm", About: "have kubeadm bring what it keeps of the cluster to " + version, Run: r.connected(func(ctx context.Context) error { return r.Adopt(ctx, version) }),
+		Disrupts: []plan.Disruption{{Machines: first}}}
 }
 
 // steps replace one machine.
