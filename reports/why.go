@@ -48,10 +48,10 @@ func (v *view) whys() {
 	}
 	made, skipped, confirmed := 0, "", 0
 	for _, c := range v.Checks {
-		switch c.Verdict {
-		case plan.Pass:
+		if c.Verdict == plan.Pass {
 			made++
-		case plan.Skipped:
+		}
+		if c.Verdict == plan.Skipped {
 			skipped = " that had something to judge"
 		}
 	}
