@@ -1,6 +1,7 @@
 package remedy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -76,21 +78,49 @@ func TestWhatIsWrongWithANodeIsItsCause(t *testing.T) {
 }
 
 func TestCuttingAPowerThatCostsAQuorumIsRefusedWithTheSum(t *testing.T) {
-	_, three := listed("a", "b", "c")
-	_, one := listed("a")
+	list, three := listed("a", "b", "c")
+	alone, one := listed("a")
+	of := func(change func(list []etcd.Listed, members []etcd.Member), more ...etcd.Listed) []plan.Finding {
+		l, m := append(slices.Clone(list), more...), slices.Clone(three)
+		change(l, m)
+		return projectAway(etcd.Membership{Members: l}, m, "a")
+	}
+	none := func([]etcd.Listed, []etcd.Member) {}
 	for name, c := range map[string]struct {
 		found []plan.Finding
 		says  string
 	}{
-		"of three":                    {projectAway(three, "a"), ""},
-		"another does not answer":     {projectAway(silent(append(three[:0:0], three...), 1), "a"), "while its machine boots 1 of 3 are well, a quorum is 2"},
-		"its own does not answer":     {projectAway(silent(append(three[:0:0], three...), 0), "a"), ""},
-		"the only one":                {projectAway(one, "a"), "0 of 1 are well, a quorum is 1"},
-		"the only one, and is silent": {projectAway(silent(append(one[:0:0], one...), 0), "a"), ""},
+		"of three":                     {of(none), ""},
+		"another does not answer":      {of(func(_ []etcd.Listed, m []etcd.Member) { silent(m, 1) }), "while its machine boots 1 of 3 are well, a quorum is 2"},
+		"its own does not answer":      {of(func(_ []etcd.Listed, m []etcd.Member) { silent(m, 0) }), ""},
+		"the only one":                 {projectAway(etcd.Membership{Members: alone}, one, "a"), "0 of 1 are well, a quorum is 1"},
+		"the only one, and is silent":  {projectAway(etcd.Membership{Members: alone}, silent(slices.Clone(one), 0), "a"), ""},
+		"a fourth is on the list":      {of(none, etcd.Listed{ID: 9, Machine: "x"}), "while its machine boots 2 of 4 are well, a quorum is 3"},
+		"a stranger is on the list":    {of(none, etcd.Listed{ID: 9, Name: "x"}), "2 of 4 are well, a quorum is 3"},
+		"a learner is on the list":     {of(none, etcd.Listed{ID: 9, Machine: "x", Learner: true}), ""},
+		"another is a learner":         {of(func(l []etcd.Listed, m []etcd.Member) { l[1].Learner, m[1].Learner = true, true }), "1 of 2 are well, a quorum is 2"},
+		"another calls itself another": {of(func(_ []etcd.Listed, m []etcd.Member) { m[1].ID = 9 }), "1 of 3 are well, a quorum is 2"},
+		"its own is not on the list":   {of(func(_ []etcd.Listed, m []etcd.Member) { m[0].ID = 9; silent(m, 1) }), ""},
+		"nobody gives the list":        {projectAway(etcd.Membership{Error: "no leader"}, three, "a"), "nobody gives the list of members: no leader"},
+		"and it is silent":             {projectAway(etcd.Membership{Error: "no leader"}, silent(slices.Clone(three), 0), "a"), ""},
 	} {
 		err := plan.Refusal("it", c.found)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}
+
+// The clause counts by the list too: those whom no machine of the cluster answers for are in the sum.
+func TestTheSumWithoutAMemberIsOfTheList(t *testing.T) {
+	list, three := listed("a", "b", "c")
+	for want, l := range map[string]etcd.Membership{
+		": without it 2 of 3 members are well, a quorum is 2": {Members: list},
+		": without it 2 of 4 members are well, a quorum is 3": {Members: append(slices.Clone(list), etcd.Listed{ID: 9, Name: "x"})},
+		": nobody gives the list of members: no leader":       {Error: "no leader"},
+	} {
+		if got := sumWithout(l, three, "a"); got != want {
+			t.Errorf("%q; want %q", got, want)
 		}
 	}
 }

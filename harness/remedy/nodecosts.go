@@ -20,17 +20,45 @@ import (
 
 // memberSum is the projected membership without a machine's member, as a clause.
 func memberSum(ctx context.Context, r *Remedy, machine string) string {
-	members := r.Target.Etcd.Machines()
-	if !slices.Contains(members, machine) {
+	if !slices.Contains(r.Target.Etcd.Machines(), machine) {
 		return ""
 	}
-	well := 0
-	for _, m := range r.Target.Members.Members(ctx, looked) {
-		if m.Machine != machine && m.Healthy() {
-			well++
+	return sumWithout(r.Target.Members.Membership(ctx, looked), r.Target.Members.Members(ctx, looked), machine)
+}
+
+// sumWithout is memberSum of what was read.
+func sumWithout(list etcd.Membership, members []etcd.Member, machine string) string {
+	if list.Error != "" {
+		return ": nobody gives the list of members: " + list.Error
+	}
+	v := votesOf(list.Members, members)
+	delete(v.well, machine)
+	return fmt.Sprintf(": without it %d of %d members are well, a quorum is %d", len(v.well), len(v.all), cluster.Quorum(len(v.all)))
+}
+
+// votes is who votes by the list of members, and who of them is well. A learner has no vote; what answers under an id that is not its machine's on the list
+// has none either; a stranger has one, and nobody has asked it.
+type votes struct {
+	all  []string        // by machine, a stranger by its name and id
+	well map[string]bool // by the same
+}
+
+func votesOf(list []etcd.Listed, members []etcd.Member) votes {
+	v := votes{well: map[string]bool{}}
+	for _, l := range list {
+		if l.Learner {
+			continue
+		}
+		name := l.Machine
+		if name == "" {
+			name = fmt.Sprintf("the stranger %x %s", l.ID, l.Name)
+		}
+		v.all = append(v.all, name)
+		if slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() }) {
+			v.well[name] = true
 		}
 	}
-	return fmt.Sprintf(": without it %d of %d members are well, a quorum is %d", well, len(members), cluster.Quorum(len(members)))
+	return v
 }
 
 // costs says what stands against ending all that runs on the machine, where the runbook would: it gives the machine up, or cuts the power of one that stands
@@ -48,7 +76,7 @@ func costs(ctx context.Context, r *Remedy, l nodeLook) ([]plan.Finding, error) {
 		})
 	}
 	if slices.Contains(r.Target.Etcd.Machines(), l.machine) {
-		out = append(out, projectAway(r.Target.Members.Members(ctx, looked), l.machine)...)
+		out = append(out, projectAway(r.Target.Members.Membership(ctx, looked), r.Target.Members.Members(ctx, looked), l.machine)...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, looked)
 	defer cancel()
@@ -86,24 +114,25 @@ func projectOrphans(pods []corev1.Pod, machine string) []plan.Finding {
 }
 
 // projectAway says what is left of the quorum when the machine's power is cut. A member that does not answer is away already.
-func projectAway(members []etcd.Member, machine string) []plan.Finding {
-	well, serves := 0, false
-	for _, m := range members {
-		switch {
-		case !m.Healthy():
-		case m.Machine == machine:
-			serves = true
-		default:
-			well++
+func projectAway(list etcd.Membership, members []etcd.Member, machine string) []plan.Finding {
+	if list.Error != "" {
+		if !slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == machine && m.Healthy() }) {
+			return nil
 		}
-	}
-	if need := cluster.Quorum(len(members)); serves && well < need {
 		return []plan.Finding{{
-			Check: "quorum", Severity: plan.Blocker, What: fmt.Sprintf("the member on %s answers; while its machine boots %d of %d are well, a quorum is %d", machine, well, len(members), need),
-			Why: "nobody could write meanwhile", Fix: "bring the others back first, or end what keeps the machine from answering by hand",
+			Check: "quorum", Severity: plan.Unread, What: fmt.Sprintf("the member on %s answers, and nobody gives the list of members: %s", machine, list.Error),
+			Why: "who votes is on the list, and it may be one whom a quorum needs", Fix: "look again; where most members are away, bring those back first",
 		}}
 	}
-	return nil
+	v := votesOf(list.Members, members)
+	well, need := len(v.well)-1, cluster.Quorum(len(v.all))
+	if !v.well[machine] || well >= need {
+		return nil
+	}
+	return []plan.Finding{{
+		Check: "quorum", Severity: plan.Blocker, What: fmt.Sprintf("the member on %s answers; while its machine boots %d of %d are well, a quorum is %d", machine, well, len(v.all), need),
+		Why: "nobody could write meanwhile", Fix: "bring the others back first, or end what keeps the machine from answering by hand",
+	}}
 }
 
 // projectBudgets says which budgets would be broken were all pods of a machine to end: those of them that are ready count.
