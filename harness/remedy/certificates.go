@@ -161,7 +161,7 @@ func (r *Remedy) costOfRestarts(ctx context.Context, expired map[string][]string
 	if r.Topology.Etcd != cluster.EtcdStacked {
 		return nil
 	}
-	return projectRestarts(r.wellMembers(ctx), r.Topology.EtcdMachines(), expired)
+	return projectRestarts(r.votesBeside(ctx), expired)
 }
 
 // wellMembers are the machines whose member says itself that it is well, which it is with a leader only.
@@ -175,19 +175,51 @@ func (r *Remedy) wellMembers(ctx context.Context) map[string]bool {
 	return well
 }
 
+// votesBeside is who votes by the list, and who of them is well by what is said beside it.
+func (r *Remedy) votesBeside(ctx context.Context) votes {
+	list := r.Target.Members.Membership(ctx, looked)
+	var members []etcd.Member
+	if list.Error == "" {
+		members = r.Target.Members.Members(ctx, looked)
+	}
+	return projectVotes(list, members, r.wellMembers(ctx), r.Topology.EtcdMachines())
+}
+
+// projectVotes takes the machines for the list where nobody gives that: certificates that have run out keep it from being read, and that is no reason not to renew
+// them. Who is well beside its machine has no vote under an id that is not on the list.
+func projectVotes(list etcd.Membership, members []etcd.Member, well map[string]bool, machines []string) votes {
+	if list.Error != "" {
+		return votes{all: machines, well: well, unread: list.Error}
+	}
+	v := votesOf(list.Members, nil)
+	for _, l := range list.Members {
+		another := slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.Error == "" && m.ID != l.ID })
+		if !l.Learner && well[l.Machine] && !another {
+			v.well[l.Machine] = true
+		}
+	}
+	return v
+}
+
 // projectRestarts says which member that serves cannot be started anew, because the others are no quorum. One that serves nobody costs nothing.
-func projectRestarts(well map[string]bool, machines []string, expired map[string][]string) (out []plan.Finding) {
-	need := cluster.Quorum(len(machines))
-	for _, m := range machines {
-		if len(expired[m]) == 0 || !well[m] {
+func projectRestarts(v votes, expired map[string][]string) (out []plan.Finding) {
+	need := cluster.Quorum(len(v.all))
+	for _, m := range v.all {
+		if len(expired[m]) == 0 || !v.well[m] {
 			continue
+		}
+		if v.unread != "" && len(out) == 0 {
+			out = append(out, plan.Finding{
+				Check: "quorum", Severity: plan.Warning, What: "nobody gives the list of members: " + v.unread, Why: "the sum is of the machines, and one that is on the list beside them counts in the quorum too",
+				Fix: "where there may be such, look at the list first (etcdctl member list)",
+			})
 		}
 		left := 0
 		var away []string
-		for _, other := range machines {
+		for _, other := range v.all {
 			switch {
 			case other == m:
-			case well[other]:
+			case v.well[other]:
 				left++
 			default:
 				away = append(away, other)
@@ -197,10 +229,10 @@ func projectRestarts(well map[string]bool, machines []string, expired map[string
 			continue
 		}
 		f := plan.Finding{
-			Check: "quorum", Severity: plan.Blocker, What: fmt.Sprintf("while the member on %s starts anew %d of %d are well, a quorum is %d; not well besides: %s", m, left, len(machines), need, strings.Join(away, ", ")),
+			Check: "quorum", Severity: plan.Blocker, What: fmt.Sprintf("while the member on %s starts anew %d of %d are well, a quorum is %d; not well besides: %s", m, left, len(v.all), need, strings.Join(away, ", ")),
 			Why: "nobody could write meanwhile", Fix: "bring the others back first: the runbook recover-node, or replace-etcd-member",
 		}
-		if len(machines) == 1 {
+		if len(v.all) == 1 {
 			f = plan.Finding{Check: "quorum", Severity: plan.Warning, What: "there is one member only", Why: "while it starts anew nobody is answered", Fix: "expect that for seconds"}
 		}
 		out = append(out, f)
@@ -303,20 +335,20 @@ func (r certificateRenewal) member(ctx context.Context, m cluster.Machine) error
 		}
 		return err
 	}
-	well := r.wellMembers(ctx)
-	if err := plan.Refusal("to go on with the runbook "+r.book.Name, projectRestarts(well, r.Topology.EtcdMachines(), map[string][]string{m.Name(): r.found.Expired[m.Name()]})); err != nil {
+	v := r.votesBeside(ctx)
+	if err := plan.Refusal("to go on with the runbook "+r.book.Name, projectRestarts(v, map[string][]string{m.Name(): r.found.Expired[m.Name()]})); err != nil {
 		return err
 	}
 	if err := r.startAnew(ctx, m, etcd.Program); err != nil {
 		return err
 	}
 	others := 0
-	for name, is := range well {
+	for name, is := range v.well {
 		if is && name != m.Name() {
 			others++
 		}
 	}
-	if others+1 < cluster.Quorum(len(well)) {
+	if others+1 < cluster.Quorum(len(v.all)) {
 		return nil // it has nobody yet to be well with
 	}
 	return cluster.Await(ctx, "the member on "+m.Name()+" well", cluster.Wait{For: r.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {

@@ -1,10 +1,12 @@
 package remedy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -64,13 +66,42 @@ func TestAMemberIsStartedAnewOnlyWhereTheOthersAreAQuorum(t *testing.T) {
 		"another is away, none is to anew": {three, well("a", "b"), expired(), ""},
 		"the only one":                     {one, well("a"), expired("a"), ""},
 	} {
-		found := projectRestarts(c.well, c.machines, c.expired)
+		found := projectRestarts(votes{all: c.machines, well: c.well}, c.expired)
 		err := plan.Refusal("it", found)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q", name, err, c.says)
 		}
 		if name == "the only one" && len(found) != 1 {
 			t.Errorf("nobody is warned that nobody is answered: %v", found)
+		}
+	}
+}
+
+// Who is well beside its machine is counted by the list: by the machines alone a member on none of them costs nothing, and a learner is a vote.
+func TestTheVotesOfARestartAreThoseOfTheList(t *testing.T) {
+	list, three := listed("a", "b", "c")
+	another := slices.Clone(three)
+	another[1].ID = 9
+	learner := slices.Clone(list)
+	learner[1].Learner = true
+	for name, c := range map[string]struct {
+		list    etcd.Membership
+		members []etcd.Member
+		says    string
+		warns   int
+	}{
+		"of three":                     {etcd.Membership{Members: list}, three, "", 0},
+		"a stranger is on the list":    {etcd.Membership{Members: append(slices.Clone(list), etcd.Listed{ID: 9, Name: "x"})}, three, "2 of 4 are well, a quorum is 3; not well besides: the stranger 9 x", 0},
+		"another calls itself another": {etcd.Membership{Members: list}, another, "1 of 3 are well, a quorum is 2; not well besides: b", 0},
+		"another is a learner":         {etcd.Membership{Members: learner}, three, "1 of 2 are well, a quorum is 2", 0},
+		"its own is on no list":        {etcd.Membership{Members: list[1:]}, three, "", 0},
+		"nobody gives the list":        {etcd.Membership{Error: "certificate has expired"}, nil, "", 1},
+	} {
+		v := projectVotes(c.list, c.members, map[string]bool{"a": true, "b": true, "c": true}, []string{"a", "b", "c"})
+		found := projectRestarts(v, map[string][]string{"a": {"etcd-server"}})
+		err := plan.Refusal("it", found)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) || err == nil && len(found) != c.warns {
+			t.Errorf("%s: %v; want %q", name, found, c.says)
 		}
 	}
 }

@@ -39,8 +39,9 @@ func sumWithout(list etcd.Membership, members []etcd.Member, machine string) str
 // votes is who votes by the list of members, and who of them is well. A learner has no vote; what answers under an id that is not its machine's on the list
 // has none either; a stranger has one, and nobody has asked it.
 type votes struct {
-	all  []string        // by machine, a stranger by its name and id
-	well map[string]bool // by the same
+	all    []string        // by machine, a stranger by its name and id
+	well   map[string]bool // by the same
+	unread string          // why nobody gives the list, and all is of the machines; empty: it is of the list
 }
 
 func votesOf(list []etcd.Listed, members []etcd.Member) votes {
