@@ -58,16 +58,18 @@ func Tools(r *Record) []plan.Table {
 	}
 	t := plan.Table{Title: "What the tool did", Columns: []string{"command", "exit code", "took", "members alive at least", "said"}}
 	for _, run := range r.Tools {
-		alive, members := r.fewest(run.Begun, run.Begun.Add(run.Took))
-		t.Rows = append(t.Rows, []string{run.Command, fmt.Sprint(run.Code), round(run.Took).String(), fmt.Sprintf("%d of %d", alive, members), run.Said})
+		alive := "not seen"
+		if n, seen := r.fewest(run.Begun, run.Begun.Add(run.Took)); seen {
+			alive = fmt.Sprintf("%d of %d", n, r.Topology.EtcdMembers)
+		}
+		t.Rows = append(t.Rows, []string{run.Command, fmt.Sprint(run.Code), round(run.Took).String(), alive, run.Said})
 	}
 	return []plan.Table{t}
 }
 
-// fewest is how few of the members of etcd answered at some moment from one time to another, as they were observed.
-func (r *Record) fewest(from, to time.Time) (alive, members int) {
-	members = r.Topology.EtcdMembers
-	alive = members
+// fewest is how few of the members of etcd answered at some moment from one time to another, and whether anybody looked at them then.
+func (r *Record) fewest(from, to time.Time) (alive int, seen bool) {
+	alive = r.Topology.EtcdMembers
 	for _, o := range r.looks() {
 		if o.Time.Before(from) || o.Time.After(to) || len(o.Members) == 0 {
 			continue
@@ -78,9 +80,9 @@ func (r *Record) fewest(from, to time.Time) (alive, members int) {
 				now++
 			}
 		}
-		alive = min(alive, now)
+		alive, seen = min(alive, now), true
 	}
-	return alive, members
+	return alive, seen
 }
 
 // replaced is the record in which a machine that came in the place of another is what that was before, as Renamed has it. What was observed meanwhile is as it was.

@@ -52,6 +52,12 @@ func TestToolsAreToldWithTheFewestMembers(t *testing.T) {
 	if rows[0][3] != "2 of 3" || rows[1][3] != "1 of 3" {
 		t.Errorf("%v", rows)
 	}
+	for what, looks := range map[string][]observe.Observation{"nothing": nil, "another time only": {seen(50)}, "no members": {{Time: begin.Add(time.Second)}}} {
+		r.Observations = looks
+		if got := Tools(r)[0].Rows[0][3]; got != "not seen" {
+			t.Errorf("%s was observed: %s", what, got)
+		}
+	}
 }
 
 // A tool that puts a machine of another name in the place of one has to hand on what that had, and leaves what is kubeadm's alone.
