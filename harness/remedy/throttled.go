@@ -1,6 +1,7 @@
 package remedy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,25 +214,37 @@ func (t throttled) projectEdits(planes []controlPlane) (stands []plan.Finding, s
 
 // projectQuorum is what stopping kubelets does to the quorum: to etcd itself nothing, as its containers go on; but nobody starts one again that ends.
 func (t throttled) projectQuorum(ctx context.Context) plan.Finding {
-	return spare(t.Target.Members.Members(ctx, looked))
+	return spare(t.Target.Members.Membership(ctx, looked), t.Target.Members.Members(ctx, looked))
 }
 
-// spare says whether one more member may be lost.
-func spare(members []etcd.Member) plan.Finding {
-	well := 0
-	var ill []string
-	for _, m := range members {
-		if m.Healthy() {
-			well++
-		} else {
-			ill = append(ill, m.Machine)
+// spare says whether one more member may be lost, by etcd's own list: who is on it counts in the quorum, whether a machine has it or not, and who answers by
+// another id than the list's is nobody's vote.
+func spare(list etcd.Membership, members []etcd.Member) plan.Finding {
+	const why = "without a quorum no API server writes, and nothing that was stopped can be started by it"
+	if len(list.Members) == 0 {
+		return plan.Finding{
+			Check: "quorum", Severity: plan.Unread, What: "nobody tells who is a member of etcd: " + cmp.Or(list.Error, "their list is given, and it is empty"),
+			Why: why, Fix: "bring a quorum back first",
 		}
 	}
-	need := cluster.Quorum(len(members))
+	voters, well := 0, 0
+	var ill []string
+	for _, l := range list.Members {
+		if l.Learner { // it has no vote
+			continue
+		}
+		voters++
+		if slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() }) {
+			well++
+		} else {
+			ill = append(ill, fmt.Sprintf("%s (member %x)", cmp.Or(l.Machine, l.Name, l.Peer), l.ID))
+		}
+	}
+	need := cluster.Quorum(voters)
 	f := plan.Finding{
 		Check: "quorum", Severity: plan.Blocker,
-		What: fmt.Sprintf("%d of %d members of etcd are well, a quorum is %d, and while the kubelets are stopped nobody starts one again that ends: one that does leaves %d", well, len(members), need, max(0, well-1)),
-		Why:  "without a quorum no API server writes, and nothing that was stopped can be started by it", Fix: "bring the others back first",
+		What: fmt.Sprintf("%d of %d members of etcd are well, a quorum is %d, and while the kubelets are stopped nobody starts one again that ends: one that does leaves %d", well, voters, need, max(0, well-1)),
+		Why:  why, Fix: "bring the others back first, and remove from the list who never comes back",
 	}
 	switch {
 	case len(ill) > 0 && well-1 < need:

@@ -19,25 +19,40 @@ func stacked(planes int) cluster.Topology {
 
 // While kubelets are stopped nobody starts a member of etcd again: one more must be spared, or the runbook waits.
 func TestKubeletsAreStoppedOnlyWhereEtcdCanSpareAMember(t *testing.T) {
-	_, three := listed("a", "b", "c")
-	_, five := listed("a", "b", "c", "d", "e")
-	_, one := listed("a")
-	_, two := listed("a", "b")
+	list3, three := listed("a", "b", "c")
+	list5, five := listed("a", "b", "c", "d", "e")
+	list1, one := listed("a")
+	list2, two := listed("a", "b")
+	list4, four := listed("a", "b", "c", "d")
+	stranger := append([]etcd.Listed{}, list4...)
+	stranger[3].Machine, stranger[3].Name = "", "elsewhere"
+	learner := append([]etcd.Listed{}, list3...)
+	learner[2].Learner = true
+	impostor := append([]etcd.Member{}, three...)
+	impostor[1].ID = 77
+	of := func(l []etcd.Listed) etcd.Membership { return etcd.Membership{Members: l} }
 	for name, c := range map[string]struct {
-		members []etcd.Member
-		blocks  bool
-		says    string
+		list     etcd.Membership
+		members  []etcd.Member
+		severity plan.Severity
+		says     string
 	}{
-		"three":              {three, false, "3 of 3 members of etcd are well, a quorum is 2, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 2"},
-		"three, one away":    {silent(append([]etcd.Member{}, three...), 1), true, "one that does leaves 1; not well: b"},
-		"five, one away":     {silent(append([]etcd.Member{}, five...), 1), false, "leaves 3"},
-		"the only one":       {one, false, "leaves 0"},
-		"two":                {two, false, "leaves 1"},
-		"two, one away":      {silent(append([]etcd.Member{}, two...), 0), true, "not well: a"},
-		"nobody is known of": {nil, false, "0 of 0"},
+		"three":                      {of(list3), three, plan.Warning, "3 of 3 members of etcd are well, a quorum is 2, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 2"},
+		"three, one away":            {of(list3), silent(append([]etcd.Member{}, three...), 1), plan.Blocker, "one that does leaves 1; not well: b"},
+		"five, one away":             {of(list5), silent(append([]etcd.Member{}, five...), 1), plan.Warning, "leaves 3"},
+		"the only one":               {of(list1), one, plan.Warning, "leaves 0"},
+		"two":                        {of(list2), two, plan.Warning, "leaves 1"},
+		"two, one away":              {of(list2), silent(append([]etcd.Member{}, two...), 0), plan.Blocker, "not well: a"},
+		"a stranger on the list":     {of(stranger), four[:3], plan.Blocker, "3 of 4 members of etcd are well, a quorum is 3, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 2; not well: elsewhere (member 4)"},
+		"lost, and on the list":      {of(list4), four[:3], plan.Blocker, "not well: d (member 4)"},
+		"by another id":              {of(list3), impostor, plan.Blocker, "2 of 3 members of etcd are well, a quorum is 2, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 1; not well: b (member 2)"},
+		"answers, and is not listed": {of(list2), three, plan.Warning, "2 of 2 members"},
+		"a learner has no vote":      {of(learner), three, plan.Warning, "2 of 2 members"},
+		"nobody is known of":         {etcd.Membership{}, nil, plan.Unread, "it is empty"},
+		"nobody tells the list":      {etcd.Membership{Error: "no quorum"}, three, plan.Unread, "no quorum"},
 	} {
-		f := spare(c.members)
-		if (f.Severity == plan.Blocker) != c.blocks || !strings.Contains(f.What, c.says) {
+		f := spare(c.list, c.members)
+		if f.Severity != c.severity || !strings.Contains(f.What, c.says) {
 			t.Errorf("%s: %s: %s", name, f.Severity, f.What)
 		}
 	}

@@ -64,7 +64,7 @@ func (t throttled) silence(ctx context.Context, p controlPlane) error {
 		return cmpErr(err, "%w: it is stopped", plan.ErrSkip)
 	}
 	err := cluster.Await(ctx, "etcd to be able to spare a member", cluster.Wait{For: t.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
-		if f := t.projectQuorum(ctx); f.Severity == plan.Blocker {
+		if f := t.projectQuorum(ctx); f.Blocks() {
 			return errors.New(f.What)
 		}
 		return nil
@@ -220,7 +220,7 @@ func (t throttled) keepStopped(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		if runs && t.projectQuorum(ctx).Severity != plan.Blocker {
+		if runs && !t.projectQuorum(ctx).Blocks() {
 			if err := t.silence(ctx, p); err == nil {
 				t.note(name, "the kubelet had come back, and is stopped again")
 			}
