@@ -149,23 +149,18 @@ func diagnoseThrottled(ctx context.Context, r *Remedy) (d Diagnosis, stands []pl
 	}
 	more, shows := t.projectEdits(planes)
 	stands, d.Shows = append(stands, more...), shows
-	tells := t.throttledLines(ctx, planes, time.Now().Add(-recently))
+	tells, unheard := t.throttledLines(ctx, planes, time.Now().Add(-recently))
 	ask, unread := t.asker(ctx, planes)
 	reading := quota.Reading{Error: unread}
 	if ask != nil {
 		reading = ask(ctx)
 	}
-	short := reading.String()
-	if reading.Error == "" {
-		if low, err := quota.Short(reading, quota.Reading{}); err == nil && reading.Status == http.StatusOK && low == "" {
-			short = ""
-		}
-	}
-	switch {
-	case !slices.ContainsFunc(planes, func(p controlPlane) bool { return len(p.components) > 0 }) && len(stands) == 0:
+	if !slices.ContainsFunc(planes, func(p controlPlane) bool { return len(p.components) > 0 }) && len(stands) == 0 {
 		d.Nothing = "no component of a control plane calls a cloud (none is told of one by --cloud-config or --cloud-provider)"
-	case len(tells) == 0 && (short == "" || reading.Error != "") && len(stands) == 0:
-		d.Nothing = fmt.Sprintf("no component tells of a call that did not pass, for %s, and the cloud says: %s", recently, reading)
+	} else if none, blind := judgeThrottled(tells, unheard, reading); blind != nil {
+		stands = append(stands, *blind)
+	} else if len(stands) == 0 {
+		d.Nothing = none
 	}
 	if d.Nothing != "" {
 		d.Says, d.Shows = d.Nothing, nil
@@ -174,8 +169,27 @@ func diagnoseThrottled(ctx context.Context, r *Remedy) (d Diagnosis, stands []pl
 	if len(tells) == 0 {
 		tells = []string{"no component tells of it"}
 	}
-	d.Says = strings.Join(tells, "; ") + "; the cloud says: " + reading.String()
+	d.Says = strings.Join(slices.Concat(tells, unheard), "; ") + "; the cloud says: " + reading.String()
 	return d, append(stands, t.projectQuorum(ctx), t.evictions(ctx)), nil
+}
+
+// judgeThrottled says why there is nothing to do, or that nobody knows. Either source shows the symptom. That there is none is told by the logs: that one call
+// of this host's passes says nothing of who waits, and a cloud that cannot be asked does not stand against logs that all could be heard.
+func judgeThrottled(tells, unheard []string, reading quota.Reading) (nothing string, blind *plan.Finding) {
+	short := reading.Error == ""
+	if low, err := quota.Short(reading, quota.Reading{}); err == nil && reading.Status == http.StatusOK && low == "" {
+		short = false
+	}
+	switch {
+	case len(tells) > 0 || short:
+		return "", nil
+	case len(unheard) > 0:
+		return "", &plan.Finding{
+			Check: "symptom", Severity: plan.Unread, What: fmt.Sprintf("whether calls do not pass is not known: %s; the cloud says: %s", strings.Join(unheard, "; "), reading),
+			Why: "no data is not that all is well", Fix: "see why the logs do not tell, and diagnose again",
+		}
+	}
+	return fmt.Sprintf("no component tells of a call that did not pass, for %s, and the cloud says: %s", recently, reading), nil
 }
 
 // projectEdits says what of the files cannot be changed, or would be left as it is, and shows what will be.
@@ -286,13 +300,21 @@ const recently = 10 * time.Minute
 // throttledPattern is how providers tell of it: go-autorest's and the Azure SDK's errors, and the provider's own.
 const throttledPattern = `TooManyRequests|StatusCode=429|HTTPStatusCode: 429|RESPONSE 429|HTTP response was 429|[Tt]hrottled`
 
-// throttledLines says of each component whose log tells of calls that did not pass, since when by this host's clock, how many lines and when last.
-func (t throttled) throttledLines(ctx context.Context, planes []controlPlane, since time.Time) (out []string) {
+// throttledLines says of each component whose log tells of calls that did not pass, since when by this host's clock, how many lines and when last; and of
+// which no log tells anything, so that nothing follows from its silence.
+func (t throttled) throttledLines(ctx context.Context, planes []controlPlane, since time.Time) (out, unheard []string) {
 	for _, p := range planes {
 		for _, c := range p.components {
 			lines, at, err := observe.LogLines(ctx, t.Target.Cluster, p.machine.Name(), c.Name, throttledPattern)
+			if err == nil && len(lines) == 0 { // where there is no log, none matches either
+				var written []string
+				if written, at, err = observe.LogLines(ctx, t.Target.Cluster, p.machine.Name(), c.Name, "."); err == nil && !dated(written, at) {
+					err = errors.New("it has no line with a time")
+				}
+			}
 			if err != nil {
-				continue // which is no symptom
+				unheard = append(unheard, fmt.Sprintf("the log of %s on %s cannot be read: %v", c.Name, p.machine.Name(), err))
+				continue
 			}
 			from := at.Add(-time.Since(since)) // by the machine's clock
 			n, last := 0, time.Time{}
@@ -306,7 +328,12 @@ func (t throttled) throttledLines(ctx context.Context, planes []controlPlane, si
 			}
 		}
 	}
-	return out
+	return out, unheard
+}
+
+// dated reports whether a line says when it was written.
+func dated(lines []string, at time.Time) bool {
+	return slices.ContainsFunc(lines, func(l string) bool { return !observe.LineTime(l, at).IsZero() })
 }
 
 // asker is who can ask the cloud as the components do; nil, with the reason, where nobody can from here.

@@ -1,12 +1,18 @@
 package remedy
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy/quota"
 )
@@ -146,3 +152,105 @@ type onlyCalled struct {
 func machineCalled(name string) cluster.Machine { return onlyCalled{name: name} }
 
 func (n onlyCalled) Name() string { return n.name }
+
+// logsOf is a cluster whose machines only have a log.
+type logsOf struct {
+	cluster.Cluster
+	lines map[string]string // by machine; one that is not there does not answer
+}
+
+func (c logsOf) Machine(name string) (cluster.Machine, error) {
+	return logOf{onlyCalled{name: name}, c.lines}, nil
+}
+
+type logOf struct {
+	onlyCalled
+	lines map[string]string
+}
+
+func (l logOf) Exec(_ context.Context, c cluster.Command) (cluster.Result, error) {
+	said, ok := l.lines[l.name]
+	if !ok {
+		return cluster.Result{}, errors.New("connection refused")
+	}
+	if !regexp.MustCompile(c.Args[len(c.Args)-1]).MatchString(said) {
+		said = ""
+	}
+	return cluster.Result{Stdout: time.Now().Format(time.RFC3339Nano) + "\n" + said}, nil
+}
+
+func planesCalling(names ...string) (out []controlPlane) {
+	for _, n := range names {
+		out = append(out, controlPlane{machine: machineCalled(n), components: []cloudComponent{{Name: "ccm"}}})
+	}
+	return out
+}
+
+// A log that cannot be read is not one that tells of nothing.
+func TestALogThatCannotBeReadIsSaidToBe(t *testing.T) {
+	now := time.Now().Format(time.RFC3339Nano)
+	c := logsOf{lines: map[string]string{"a": now + " stderr F well\n", "b": now + " stderr F StatusCode=429\n", "d": "-- No entries --\n"}}
+	tells, unheard := throttled{&Remedy{Target: &observe.Target{Cluster: c}}}.throttledLines(t.Context(), planesCalling("a", "b", "c", "d"), time.Now().Add(-time.Minute))
+	if len(tells) != 1 || !strings.HasPrefix(tells[0], "ccm on b tells of 1 calls") {
+		t.Errorf("%v", tells)
+	}
+	if strings.Join(unheard, "; ") != "the log of ccm on c cannot be read: connection refused; the log of ccm on d cannot be read: it has no line with a time" {
+		t.Errorf("%v", unheard)
+	}
+}
+
+func TestThereIsNothingToDoOnlyWhereTheLogsSaySo(t *testing.T) {
+	const budget = "Microsoft.Compute/HighCostGetVMScaleSet30Min" // 900
+	well := quota.Reading{Status: http.StatusOK, Left: map[string]int{budget: 900}}
+	low := quota.Reading{Status: http.StatusOK, Left: map[string]int{budget: 3}}
+	stopped := quota.Reading{Status: http.StatusTooManyRequests, RetryAfter: time.Minute}
+	none := quota.Reading{Error: "nobody can be asked"}
+	tells, unheard := []string{"ccm tells"}, []string{"the log of ccm cannot be read"}
+	for name, c := range map[string]struct {
+		tells, unheard []string
+		reading        quota.Reading
+		nothing, blind bool
+	}{
+		"all is well": {nil, nil, well, true, false},
+		"all logs are silent, nobody can be asked": {nil, nil, none, true, false},
+		"neither can be read":                      {nil, unheard, none, false, true},
+		"a log cannot be read, and a call passes":  {nil, unheard, well, false, true},
+		"a log cannot be read, and none passes":    {nil, unheard, stopped, false, false},
+		"a log tells, and another cannot be read":  {tells, unheard, none, false, false},
+		"a log tells":          {tells, nil, well, false, false},
+		"a budget is low":      {nil, nil, low, false, false},
+		"a call does not pass": {nil, nil, stopped, false, false},
+	} {
+		nothing, blind := judgeThrottled(c.tells, c.unheard, c.reading)
+		if (nothing != "") != c.nothing || (blind != nil) != c.blind {
+			t.Errorf("%s: %q, %v", name, nothing, blind)
+		}
+		if blind != nil && (blind.Severity != plan.Unread || !strings.Contains(blind.What, "the log of ccm cannot be read; the cloud says: ")) {
+			t.Errorf("%s: %v", name, blind)
+		}
+	}
+}
+
+func TestAWindowThatNobodySawIsNoPass(t *testing.T) {
+	blind := fmt.Errorf("%w: cut", quota.ErrBlind)
+	tells, unheard := []string{"ccm tells"}, []string{"the log of ccm cannot be read"}
+	for name, c := range map[string]struct {
+		err            error
+		tells, unheard []string
+		none           bool // of the components is left
+		says           string
+	}{
+		"both were seen":                 {nil, nil, nil, false, ""},
+		"the budgets were not":           {blind, nil, nil, false, ""},
+		"the logs were not":              {nil, nil, unheard, false, ""},
+		"neither was":                    {blind, nil, unheard, false, "is not known: nothing could be read: cut; the log of ccm cannot be read"},
+		"and there is no component":      {blind, nil, nil, true, "calls a cloud any more"},
+		"a log tells, the budgets don't": {blind, tells, nil, false, "throttled: ccm tells"},
+		"the budgets tell":               {fmt.Errorf("%w: 429", quota.ErrThrottled), nil, unheard, false, "throttled: 429"},
+	} {
+		err := watched(c.err, c.tells, c.unheard, !c.none)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}

@@ -315,12 +315,28 @@ func (t throttled) watchBudget(ctx context.Context) error {
 	begun := time.Now()
 	ask, why := t.asker(ctx, planes)
 	err := t.Spec.Budget.Watch(ctx, ask, func(r quota.Reading) { t.note("", "the cloud says: %s", r) })
-	if errors.Is(err, quota.ErrBlind) { // then there is what the components say themselves
+	tells, unheard := t.throttledLines(ctx, planes, begun)
+	if errors.Is(err, quota.ErrBlind) {
 		t.note("", "the budgets cannot be read: %s", cmpErr(err, "%s", why))
-		err = nil
 	}
-	if tells := t.throttledLines(ctx, planes, begun); len(tells) > 0 {
-		err = errors.Join(err, fmt.Errorf("%w: %s", quota.ErrThrottled, strings.Join(tells, "; ")))
+	return watched(err, tells, unheard, slices.ContainsFunc(planes, func(p controlPlane) bool { return len(p.components) > 0 }))
+}
+
+// watched judges a window by both who can tell of it: the budgets, and what the components say themselves. One that is silent is made up for by the other.
+func watched(err error, tells, unheard []string, components bool) error {
+	if !components {
+		unheard = append(unheard, "no component of a control plane calls a cloud any more")
+	}
+	switch {
+	case len(tells) > 0:
+		if errors.Is(err, quota.ErrBlind) {
+			err = nil
+		}
+		return errors.Join(err, fmt.Errorf("%w: %s", quota.ErrThrottled, strings.Join(tells, "; ")))
+	case errors.Is(err, quota.ErrBlind) && len(unheard) > 0:
+		return fmt.Errorf("whether calls pass is not known: %w; %s (see why the logs do not tell, and go on: it is watched anew)", err, strings.Join(unheard, "; "))
+	case errors.Is(err, quota.ErrBlind):
+		return nil
 	}
 	return err
 }
