@@ -52,9 +52,11 @@ type Diagnosis struct {
 	Log     etcd.Log  `json:"log,omitzero"`      // of the member that is begun from, and how far it goes
 	// Expired are the certificates of kubeadm's that have run out, or will soon, by machine.
 	Expired map[string][]string `json:"expired,omitempty"`
-	Ailing  []string            `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
-	Says    string              `json:"says"`             // the symptom, in words
-	Shows   []string            `json:"shows,omitempty"`  // what would be changed in files, as diff(1) shows it
+	// Calls are the components of control planes that call the cloud, by machine.
+	Calls  map[string][]string `json:"calls,omitempty"`
+	Ailing []string            `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
+	Says   string              `json:"says"`             // the symptom, in words
+	Shows  []string            `json:"shows,omitempty"`  // what would be changed in files, as diff(1) shows it
 }
 
 // Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.

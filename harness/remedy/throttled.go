@@ -170,6 +170,7 @@ func diagnoseThrottled(ctx context.Context, r *Remedy) (d Diagnosis, stands []pl
 		tells = []string{"no component tells of it"}
 	}
 	d.Says = strings.Join(slices.Concat(tells, unheard), "; ") + "; the cloud says: " + reading.String()
+	d.Calls = callsOf(planes)
 	return d, append(stands, t.projectQuorum(ctx), t.evictions(ctx)), nil
 }
 
@@ -190,6 +191,17 @@ func judgeThrottled(tells, unheard []string, reading quota.Reading) (nothing str
 		}
 	}
 	return fmt.Sprintf("no component tells of a call that did not pass, for %s, and the cloud says: %s", recently, reading), nil
+}
+
+// callsOf are the components that call the cloud, by machine.
+func callsOf(planes []controlPlane) map[string][]string {
+	out := map[string][]string{}
+	for _, p := range planes {
+		for _, c := range p.components {
+			out[p.machine.Name()] = append(out[p.machine.Name()], c.Name)
+		}
+	}
+	return out
 }
 
 // projectEdits says what of the files cannot be changed, or would be left as it is, and shows what will be.

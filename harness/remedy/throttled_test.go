@@ -254,3 +254,17 @@ func TestAWindowThatNobodySawIsNoPass(t *testing.T) {
 		}
 	}
 }
+
+// Where no component is found there is nobody to ask for a version, and that is no version.
+func TestAComponentThatIsGoneIsNotVerified(t *testing.T) {
+	r := throttled{&Remedy{found: &Diagnosis{Calls: callsOf(planesCalling("a", "b"))}}}
+	if err := r.missing(planesCalling("a")[0]); err != nil {
+		t.Error(err)
+	}
+	if err := r.missing(controlPlane{machine: machineCalled("a")}); err == nil || !strings.Contains(err.Error(), "a has no ccm among /etc/kubernetes/manifests") {
+		t.Errorf("%v", err)
+	}
+	if err := r.missing(controlPlane{machine: machineCalled("c")}); err != nil { // it had none
+		t.Error(err)
+	}
+}

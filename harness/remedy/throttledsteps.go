@@ -254,6 +254,9 @@ func (t throttled) verify(ctx context.Context, machine string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.missing(p); err != nil {
+		return err
+	}
 	for _, c := range p.components {
 		var by, said string
 		err := cluster.Await(ctx, fmt.Sprintf("%s on %s at %s", c.Name, machine, t.Spec.Images[imageName(c.Image)]), cluster.Wait{For: t.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
@@ -266,6 +269,17 @@ func (t throttled) verify(ctx context.Context, machine string) error {
 		t.note(machine, "%s runs %s: its metrics say %s, its log: %s", c.Name, t.Spec.Images[imageName(c.Image)], by, said)
 	}
 	return nil
+}
+
+// missing says what called the cloud from a control plane when that was diagnosed and is not among its manifests any more: of that nobody could be asked.
+func (t throttled) missing(p controlPlane) error {
+	now := callsOf([]controlPlane{p})[p.machine.Name()]
+	gone := slices.DeleteFunc(slices.Clone(t.found.Calls[p.machine.Name()]), func(name string) bool { return slices.Contains(now, name) })
+	if len(gone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has no %s among %s, which it had at %s: put the manifest back (as it was: %s), and go on", p.machine.Name(), strings.Join(gone, ", "), manifestFiles,
+		t.found.At.Format(time.DateTime), path.Join(keptDir, t.mark()))
 }
 
 // runningVersion is nil where metrics and log have the version that the image is to have.
