@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -156,21 +158,53 @@ func (m Member) IsLeader() bool { return m.Error == "" && m.ID == m.Leader && m.
 
 // Watcher observes members again and again over connections it keeps.
 type Watcher struct {
-	access  *Access
-	clients map[string]*clientv3.Client
+	access *Access
+
+	mu      sync.Mutex
+	clients map[string]*clientv3.Client // of the machines that are, or were, there
 }
 
 // Watch makes a watcher; the caller closes it.
 func (a *Access) Watch(ctx context.Context) (*Watcher, error) {
 	w := &Watcher{access: a, clients: map[string]*clientv3.Client{}}
 	for _, m := range a.machines {
-		c, err := a.Client(ctx, m)
-		if err != nil {
+		if _, err := a.cluster.Machine(m); err != nil { // it is being replaced, say: its member is seen as gone until there is a machine again
+			continue
+		}
+		if _, err := w.client(ctx, m); err != nil {
 			return nil, errors.Join(err, w.Close())
 		}
-		w.clients[m] = c
 	}
 	return w, nil
+}
+
+// client is the one of a machine's member, made when it is first asked for. It lives until Close.
+func (w *Watcher) client(ctx context.Context, machine string) (*clientv3.Client, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.clients[machine]; c != nil {
+		return c, nil
+	}
+	c, err := w.access.Client(context.WithoutCancel(ctx), machine)
+	if err == nil {
+		w.clients[machine] = c
+	}
+	return c, err
+}
+
+// to is a machine's member: a client and its URL.
+func (w *Watcher) to(ctx context.Context, machine string) (c *clientv3.Client, endpoint string, err error) {
+	if endpoint, err = w.access.Endpoint(machine); err == nil {
+		c, err = w.client(ctx, machine)
+	}
+	return c, endpoint, err
+}
+
+// known are the clients there are.
+func (w *Watcher) known() map[string]*clientv3.Client {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.clients)
 }
 
 // Watch prepares access to the cluster's etcd and makes a watcher; the caller closes it.
@@ -186,7 +220,7 @@ func Watch(ctx context.Context, c cluster.Cluster) (*Access, *Watcher, error) {
 // Close ends the watcher's connections.
 func (w *Watcher) Close() error {
 	var errs []error
-	for _, c := range w.clients {
+	for _, c := range w.known() {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
@@ -213,10 +247,10 @@ func (w *Watcher) Members(ctx context.Context, timeout time.Duration) []Member {
 
 func (w *Watcher) member(ctx context.Context, machine string) Member {
 	m := Member{Machine: machine}
-	endpoint, err := w.access.Endpoint(machine)
+	c, endpoint, err := w.to(ctx, machine)
 	if err == nil {
 		var st *clientv3.StatusResponse
-		if st, err = w.clients[machine].Status(ctx, endpoint); err == nil {
+		if st, err = c.Status(ctx, endpoint); err == nil {
 			m.ID, m.Leader, m.Learner, m.Term = st.Header.MemberId, st.Leader, st.IsLearner, st.RaftTerm
 			m.Revision, m.DBSize, m.Version, m.Alarms = st.Header.Revision, st.DbSize, st.Version, st.Errors
 		}
@@ -261,11 +295,11 @@ func (w *Watcher) Identity(ctx context.Context) (id uint64, revision int64, err 
 		}
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		endpoint, err := w.access.Endpoint(m.Machine)
+		c, endpoint, err := w.to(ctx, m.Machine)
 		if err != nil {
 			return 0, 0, err
 		}
-		st, err := w.clients[m.Machine].Status(ctx, endpoint)
+		st, err := c.Status(ctx, endpoint)
 		if err != nil {
 			return 0, 0, fmt.Errorf("etcd: member on %s: %w", m.Machine, err)
 		}

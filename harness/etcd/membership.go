@@ -33,8 +33,9 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 		list *clientv3.MemberListResponse
 		err  error
 	}
-	answers := make(chan answer, len(w.clients))
-	for machine, c := range w.clients {
+	clients := w.known()
+	answers := make(chan answer, len(clients))
+	for machine, c := range clients {
 		go func() {
 			list, err := c.MemberList(ctx)
 			if err != nil {
@@ -44,7 +45,7 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 		}()
 	}
 	var errs []error
-	for range w.clients {
+	for range clients {
 		a := <-answers
 		if a.err == nil {
 			return Membership{Members: w.access.listed(a.list)}
@@ -149,8 +150,8 @@ func (w *Watcher) sync(ctx context.Context, s *Synced, mark func(ctx context.Con
 	if s.Revision, err = mark(ctx, c); err != nil {
 		return err
 	}
-	for machine, c := range w.clients {
-		endpoint, err := w.access.Endpoint(machine)
+	for _, machine := range w.access.machines { // of one that is not there nobody knows what it holds
+		c, endpoint, err := w.to(ctx, machine)
 		if err != nil {
 			return err
 		}

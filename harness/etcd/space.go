@@ -30,9 +30,9 @@ const (
 // NoSpace names the members that have raised the alarm, by machine, as the member on another machine says; an alarm of a stranger is under his number. It
 // is asked through the log that all members share.
 func (w *Watcher) NoSpace(ctx context.Context, ask string) ([]string, error) {
-	c, ok := w.clients[ask]
-	if !ok {
-		return nil, fmt.Errorf("no member is on %s", ask)
+	c, _, err := w.to(ctx, ask)
+	if err != nil {
+		return nil, fmt.Errorf("no member is on %s: %w", ask, err)
 	}
 	list, err := c.AlarmList(ctx)
 	if err != nil {
@@ -72,7 +72,10 @@ func (w *Watcher) any(ctx context.Context, do func(ctx context.Context, c *clien
 	var errs []error
 	for _, m := range w.access.machines {
 		ctx, cancel := context.WithTimeout(ctx, compactWithin/3)
-		err := do(ctx, w.clients[m])
+		c, _, err := w.to(ctx, m)
+		if err == nil {
+			err = do(ctx, c)
+		}
 		cancel()
 		if err == nil {
 			return nil
@@ -163,16 +166,16 @@ func (w *Watcher) spares(ctx context.Context, machine string) error {
 }
 
 func (w *Watcher) defragment(ctx context.Context, machine string) error {
-	endpoint, err := w.access.Endpoint(machine)
+	c, endpoint, err := w.to(ctx, machine)
 	if err != nil {
 		return err
 	}
-	if _, err := w.clients[machine].Defragment(ctx, endpoint); err != nil {
+	if _, err := c.Defragment(ctx, endpoint); err != nil {
 		return err
 	}
 	var st *clientv3.StatusResponse
 	err = cluster.Await(ctx, "its answer", cluster.Wait{For: backWithin}, func(ctx context.Context) (err error) {
-		if st, err = w.clients[machine].Status(ctx, endpoint); err == nil && st.Leader == 0 {
+		if st, err = c.Status(ctx, endpoint); err == nil && st.Leader == 0 {
 			err = errors.New("it follows nobody")
 		}
 		return err
