@@ -93,7 +93,8 @@ func StartPods(ctx context.Context, c cluster.Cluster, machines []string, name s
 	return each(ctx, c, machines, func(ctx context.Context, m cluster.Machine) error { return startPod(ctx, m, name) })
 }
 
-// stopPod takes a static pod's manifest away and waits for its process to end.
+// stopPod takes a static pod's manifest away and waits for its process to end, which takes an API server half a minute. To kill it would be quicker, and a
+// kubelet that has not heard of the manifest's end yet would start it again behind our back.
 func stopPod(ctx context.Context, m cluster.Machine, name string) error {
 	file := name + ".yaml"
 	_, err := cluster.Shell(ctx, m, fmt.Sprintf("mkdir -p %[1]s; if test -e %[2]s/%[3]s; then mv -f %[2]s/%[3]s %[1]s/%[3]s; fi", etcd.StoppedDir, ManifestDir, file))

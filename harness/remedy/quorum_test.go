@@ -101,6 +101,15 @@ func TestRoomAndProgramsAreThereBeforeAnythingIsTouched(t *testing.T) {
 	}
 }
 
+func TestAMachineThatRunsNoStaticPodsIsNotBegunWith(t *testing.T) {
+	for says, lacks := range map[string][]string{"": {""}, "on m: no kubelet runs, etcd has no manifest": {"no kubelet runs", "etcd has no manifest"}} {
+		err := plan.Refusal("it", projectPods("m", lacks))
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", says, err)
+		}
+	}
+}
+
 // What goes on after an interrupt goes on with the snapshot it was begun with.
 func TestASnapshotIsOfTheRemedyItWasGivenTo(t *testing.T) {
 	three := cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}

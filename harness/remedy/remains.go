@@ -10,6 +10,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -34,10 +35,8 @@ func diagnoseQuorum(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.
 	for _, name := range r.Topology.EtcdMachines() {
 		left = append(left, r.lookAt(ctx, name))
 	}
-	for _, name := range r.Topology.ControlPlaneMachines() { // their API servers are to be stopped
-		if !slices.Contains(r.Topology.EtcdMachines(), name) {
-			stands = append(stands, answers(ctx, r.Target.Cluster, name)...)
-		}
+	for _, name := range r.Topology.ControlPlaneMachines() {
+		stands = append(stands, r.staticPods(ctx, name)...)
 	}
 	survivor, against := projectRestore(left, r.Spec.Snapshot != "")
 	stands = append(stands, against...)
@@ -76,6 +75,38 @@ func (r *Remedy) quorumThere(ctx context.Context, list []etcd.Listed) (d Diagnos
 		what = fmt.Sprintf("%s: %v", d.Says, err)
 	}
 	return d, []plan.Finding{{Check: "quorum", Severity: plan.Blocker, What: what, Why: "all that was acknowledged after the snapshot would be lost", Fix: "leave --snapshot away: there is nothing to restore"}}
+}
+
+// staticPods says why the API server and, where it is there, the member of a machine cannot be stopped and started: it does not answer, nobody runs its
+// static pods, or they have no manifest.
+func (r *Remedy) staticPods(ctx context.Context, machine string) []plan.Finding {
+	names := []string{observe.APIServer}
+	if r.Topology.Etcd == cluster.EtcdStacked {
+		names = append(names, etcd.Program)
+	}
+	m, err := r.Target.Cluster.Machine(machine)
+	var out string
+	if err == nil {
+		asked, cancel := context.WithTimeout(ctx, looked)
+		defer cancel()
+		out, err = cluster.Shell(asked, m, "systemctl is-active kubelet >/dev/null || echo 'no kubelet runs'; for n in "+strings.Join(names, " ")+`; do
+  ls /etc/kubernetes/*/$n.yaml >/dev/null 2>&1 || echo "$n has no manifest"; done`) // somebody may have put it aside
+	}
+	if err != nil {
+		return answers(ctx, r.Target.Cluster, machine)
+	}
+	return projectPods(machine, strings.Split(strings.TrimSpace(out), "\n"))
+}
+
+func projectPods(machine string, lacks []string) []plan.Finding {
+	lacks = slices.DeleteFunc(lacks, func(s string) bool { return s == "" })
+	if len(lacks) == 0 {
+		return nil
+	}
+	return []plan.Finding{{
+		Check: "pods", Severity: plan.Blocker, What: "on " + machine + ": " + strings.Join(lacks, ", "), Why: "its member and its API server are static pods, which are stopped and started by their manifests and its kubelet",
+		Fix: "start the kubelet; a machine whose /etc/kubernetes is lost has to get that back first, from a backup of it or by kubeadm",
+	}}
 }
 
 // unlisted are the machines without a member on the list.
