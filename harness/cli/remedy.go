@@ -76,6 +76,9 @@ func runbookCommand(o *options, b remedy.Runbook) *cobra.Command {
 		fl.DurationVar(&f.spec.Budget.Within, "within", 0, "the budgets must have refilled (default 2h)")
 		fl.DurationVar(&f.spec.Budget.Window, "window", 0, "that the budgets are watched for afterwards (default 30m)")
 	}
+	if b.Saves {
+		fl.StringVar(&f.spec.To, "to", "", "the directory on this host that it goes to: a new one, or an empty one")
+	}
 	fl.DurationVar(&f.spec.Timeout, "timeout", 0, "from the last change to a whole cluster (default 5m)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the diagnosis, what stands against it and the plan, and touch nothing")
 	fl.BoolVar(&f.anew, "anew", false, "forget one that was begun and not finished, and diagnose again")
@@ -94,12 +97,15 @@ func openRemedy(ctx context.Context, c cluster.Cluster, f *remedyFlags) (*remedy
 			return nil, err
 		}
 	}
-	if f.spec.Snapshot != "" { // it is asked for again after an interrupt, from wherever
-		abs, err := filepath.Abs(f.spec.Snapshot)
-		if err != nil {
-			return nil, cluster.Usagef("--snapshot: %w", err)
+	for _, path := range []*string{&f.spec.Snapshot, &f.spec.To} { // they are asked for again after an interrupt, from wherever
+		if *path == "" {
+			continue
 		}
-		f.spec.Snapshot = abs
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, cluster.Usagef("%s: %w", *path, err)
+		}
+		*path = abs
 	}
 	r, err := remedy.New(f.spec, c.Topology())
 	if err != nil {
@@ -141,6 +147,11 @@ func (o *options) remedy(cmd *cobra.Command, f remedyFlags) error {
 				begun.Found.At.Format(time.DateTime), begun.Found.Says)
 		}
 		return o.dryRemedy(cmd, r, p)
+	}
+	if b, err := remedy.Find(f.spec.Runbook); err != nil {
+		return err
+	} else if b.Saves && f.spec.To == "" && !f.ofRun && !plan.Unfinished(f.out, remedy.Ended) {
+		return cluster.Usagef("remedy %s: --to DIR says where it goes; what is kept with the cluster goes with it", f.spec.Runbook)
 	}
 	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: remedy.Ended, anew: f.anew, plan: p, again: "drydock remedy " + f.spec.Runbook + imageFlags(f.spec.Images) + " --name " + f.name}
 	if err := o.carryOut(ctx, w, func(claim *plan.Claim) error { return beginRemedy(r, claim) }); err != nil {

@@ -85,6 +85,22 @@ func CheckSnapshot(file string) error {
 	return nil
 }
 
+// Revision is the one that a quorum confirms.
+func (a *Access) Revision(ctx context.Context) (int64, error) {
+	c, err := a.Client(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
+	got, err := c.Get(ctx, lastKey)
+	if err != nil {
+		return 0, fmt.Errorf("the revision of etcd: %w", err)
+	}
+	return got.Header.Revision, nil
+}
+
 // Holds is what a snapshot says it holds.
 type Holds struct {
 	Revision int64    `json:"revision"`

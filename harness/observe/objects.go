@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -49,52 +50,78 @@ func ReadObjects(ctx context.Context, config *rest.Config) *Objects {
 }
 
 func (o *Objects) read(ctx context.Context, config *rest.Config) error {
+	found, err := discover(config)
+	if err != nil {
+		return err
+	}
+	o.Version = found.version
+	maps.Copy(o.Unread, found.unread)
+	found.each(ctx, func(r resource, items []unstructured.Unstructured, err error) {
+		if err != nil {
+			o.Unread[r.kind] = err.Error()
+			return
+		}
+		for i := range items {
+			o.add(r.kind, &items[i])
+		}
+	})
+	return o.kubelets(ctx, found.client)
+}
+
+// served are the resources an API server has, at their preferred versions.
+type served struct {
+	version   string
+	resources []resource
+	unread    map[string]string // .GROUP -> why an aggregated API server does not say what it has
+	client    rest.Interface
+	objects   dynamic.Interface
+}
+
+func discover(config *rest.Config) (s served, err error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = objectsFor // discovery takes no context
 	config.WarningHandler = rest.NoWarnings{}
 	found, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return fmt.Errorf("objects: %w", err)
+		return s, fmt.Errorf("objects: %w", err)
 	}
 	v, err := found.ServerVersion()
 	if err != nil {
-		return fmt.Errorf("objects: the API server's version: %w", err)
+		return s, fmt.Errorf("objects: the API server's version: %w", err)
 	}
-	o.Version = v.GitVersion
+	s.version, s.client, s.unread = v.GitVersion, found.RESTClient(), map[string]string{}
 	lists, err := found.ServerPreferredResources()
 	var groups *discovery.ErrGroupDiscoveryFailed
 	switch {
-	case errors.As(err, &groups): // of an aggregated API server that does not answer
+	case errors.As(err, &groups):
 		for gv, why := range groups.Groups {
-			o.Unread["."+gv.Group] = why.Error()
+			s.unread["."+gv.Group] = why.Error()
 		}
 	case err != nil:
-		return fmt.Errorf("objects: which resources there are: %w", err)
+		return s, fmt.Errorf("objects: which resources there are: %w", err)
 	}
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("objects: %w", err)
+	s.resources = listable(lists)
+	if s.objects, err = dynamic.NewForConfig(config); err != nil {
+		return s, fmt.Errorf("objects: %w", err)
 	}
+	return s, nil
+}
+
+// each lists all objects of every resource, several at a time, and gives one after another.
+func (s served) each(ctx context.Context, take func(r resource, items []unstructured.Unstructured, err error)) {
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(objectsLists)
-	for _, r := range listable(lists) {
+	for _, r := range s.resources {
 		g.Go(func() error {
-			items, err := listAll(ctx, client.Resource(r.gvr))
+			items, err := listAll(ctx, s.objects.Resource(r.gvr))
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				o.Unread[r.kind] = err.Error()
-				return nil
-			}
-			for i := range items {
-				o.add(r.kind, &items[i])
-			}
+			take(r, items, err)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function returns an error
-	return o.kubelets(ctx, found.RESTClient())
 }
 
 // kubelets adds every kubelet's configuration as it runs with it, which no object holds.

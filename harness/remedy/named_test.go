@@ -10,8 +10,10 @@ import (
 	"testing"
 )
 
-// named are the ways in which a runbook is named to somebody: in what a finding says to do, in documents and in scenarios. Every name has a dash.
+// named are the ways in which a runbook is named to somebody: in what a finding says to do, in documents and in scenarios. Every name has a dash, but where a scenario has it.
 var named = regexp.MustCompile(`(?:[Rr]unbooks? |runbook: |drydock remedy |remedy", ")"?` + "`?" + `([a-z]+(?:-[a-z]+)+)\b`)
+
+var inScenario = regexp.MustCompile(`remedy: \{runbook: ([a-z-]+)`)
 
 // Whoever is told to use a runbook must find it, and each has a scenario in which it is used.
 func TestEveryRunbookThatIsNamedExists(t *testing.T) {
@@ -35,8 +37,10 @@ func TestEveryRunbookThatIsNamedExists(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, m := range named.FindAllStringSubmatch(string(raw), -1) {
-			seen[m[1]] = append(seen[m[1]], path)
+		for _, way := range []*regexp.Regexp{named, inScenario} {
+			for _, m := range way.FindAllStringSubmatch(string(raw), -1) {
+				seen[m[1]] = append(seen[m[1]], path)
+			}
 		}
 		return nil
 	})

@@ -31,13 +31,17 @@ type Spec struct {
 	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
 	// Snapshot is a file on this host to restore from, in the place of what is left in the cluster.
 	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
+	// To is a directory on this host that a backup goes to; empty: in Dir, which goes with the cluster.
+	To string `yaml:"to" json:"to,omitempty"`
 	// Images are the versions that images of a name are to have: the last part of their repository, and the tag.
 	Images map[string]string `yaml:"images" json:"images,omitempty"`
 	Budget quota.Settings    `yaml:"budget" json:"budget,omitzero"` // how patiently the cloud's budgets are waited for
 }
 
 // Fields lists the names a file may use.
-func (Spec) Fields() string { return "runbook, machine, replace, timeout, snapshot, images, budget" }
+func (Spec) Fields() string {
+	return "runbook, machine, replace, timeout, snapshot, to, images, budget"
+}
 
 // defaultTimeout is that of an upgraded machine too.
 const defaultTimeout = 5 * time.Minute
@@ -53,10 +57,12 @@ type Diagnosis struct {
 	// Expired are the certificates of kubeadm's that have run out, or will soon, by machine.
 	Expired map[string][]string `json:"expired,omitempty"`
 	// Calls are the components of control planes that call the cloud, by machine.
-	Calls  map[string][]string `json:"calls,omitempty"`
-	Ailing []string            `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
-	Says   string              `json:"says"`             // the symptom, in words
-	Shows  []string            `json:"shows,omitempty"`  // what would be changed in files, as diff(1) shows it
+	Calls map[string][]string `json:"calls,omitempty"`
+	// Revision is one that a quorum has confirmed.
+	Revision int64    `json:"revision,omitempty"`
+	Ailing   []string `json:"ailing,omitempty"` // pods and workloads that were not well, and are not held against the remedy
+	Says     string   `json:"says"`             // the symptom, in words
+	Shows    []string `json:"shows,omitempty"`  // what would be changed in files, as diff(1) shows it
 }
 
 // Remedy carries a runbook out. Its plan is built before there is a cluster; Target and the rest are set before its steps run.
@@ -126,6 +132,9 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 	if book.Kubernetes && !t.Kubernetes() {
 		return nil, cluster.Usagef("remedy %s: the cluster is etcd: only, and the runbook is for Kubernetes", spec.Runbook)
 	}
+	if spec.To != "" && !book.Saves {
+		return nil, cluster.Usagef("remedy %s: to is %q, and the runbook saves nothing", spec.Runbook, spec.To)
+	}
 	return &Remedy{Spec: spec, Topology: t, book: book}, nil
 }
 
@@ -152,14 +161,20 @@ func (r *Remedy) GoOn(b Begun) error {
 	if !maps.Equal(r.Spec.Images, b.Spec.Images) {
 		return cluster.Usagef("remedy %s was begun for the images %v and is not finished: go on with them, or say --anew", r.Spec.Runbook, b.Spec.Images)
 	}
-	r.found, r.Spec.Snapshot, r.Spec.Replace = &b.Found, b.Spec.Snapshot, b.Spec.Replace
+	if r.Spec.To != "" && r.Spec.To != b.Spec.To {
+		return cluster.Usagef("remedy %s was begun with %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Spec.To)
+	}
+	r.found, r.Spec.Snapshot, r.Spec.Replace, r.Spec.To = &b.Found, b.Spec.Snapshot, b.Spec.Replace, b.Spec.To
 	return nil
 }
 
 // Outcome says, after the plan has run, what came of it.
 func (r *Remedy) Outcome() string {
-	if r.found.Nothing != "" {
+	switch {
+	case r.found.Nothing != "":
 		return "nothing to do: " + r.found.Nothing
+	case r.book.Saves:
+		return backup{r}.says()
 	}
 	return r.book.Name + " has mended it (" + r.found.Says + "), and the cluster is whole"
 }
@@ -182,7 +197,9 @@ func (r *Remedy) Describe() string {
 func (r *Remedy) Steps() []*plan.Step {
 	steps := []*plan.Step{{Name: "diagnose", About: r.book.Symptom + "; refuse what would cost a quorum", Run: r.diagnose}}
 	steps = append(steps, r.book.steps(r)...)
-	steps = append(steps, &plan.Step{Name: "gate", About: "the cluster is whole, and stays so", Run: r.gate})
+	if !r.book.Reads {
+		steps = append(steps, &plan.Step{Name: "gate", About: "the cluster is whole, and stays so", Run: r.gate})
+	}
 	for _, s := range steps {
 		s.Name = r.book.Name + "/" + s.Name
 		if act := s.Run; s.Run != nil && s != steps[0] {

@@ -20,6 +20,8 @@ type Runbook struct {
 	Restores   bool   // it can be given a snapshot
 	Replaces   bool   // the machine it is about can be given up for a new one
 	Images     bool   // it changes versions of images, which are to be named, and waits for the cloud's budgets
+	Reads      bool   // it changes nothing in the cluster: there is nothing to wait for at the end
+	Saves      bool   // into a directory on this host
 	Needs      []cluster.Capability
 
 	machines func(t cluster.Topology) []string // it may be about; nil: it is about the cluster
@@ -55,7 +57,7 @@ func (b Runbook) settings(s Spec) (_ Spec, err error) {
 // Runbooks lists them all.
 func Runbooks() []Runbook {
 	return []Runbook{
-		replaceMember(), restoreQuorum(), makeSpace(), recoverNode(), expiredCertificates(), throttledControlPlane(),
+		replaceMember(), restoreQuorum(), makeSpace(), saveAll(), recoverNode(), expiredCertificates(), throttledControlPlane(),
 	}
 }
 

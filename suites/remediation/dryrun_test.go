@@ -67,6 +67,7 @@ var _ = Describe("a dry run", Label("tier: full", "needs: etcd"), func() {
 			"replace-etcd-member": "etcd-2: its member does not answer",
 			"restore-quorum":      "nothing to do: a quorum confirms the list of members",
 			"etcd-nospace":        "no answer from the member on etcd-2",
+			"backup":              "a quorum confirms revision ",
 		}
 		before := traces(ctx, c, "etcd-1")
 		for _, b := range remedy.Runbooks() {

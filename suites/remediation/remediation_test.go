@@ -23,6 +23,7 @@ var _ = DescribeTable("a scenario ends GO",
 	Entry(nil, "replace-member", Label("tier: quick", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "restore-quorum", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "restore-quorum-kubernetes", Label("tier: full", "needs: kubernetes"), NodeTimeout(15*time.Minute)),
+	Entry(nil, "backup", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "etcd-nospace", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "replace-member-disturbed", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 )
