@@ -114,20 +114,23 @@ func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
 	return out
 }
 
-// touchedNext is when the next step that touches one of the machines began, or, where that was skipped, had found it done; zero when there is none.
-func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []string) time.Time {
+// touchedNext is when the next step that touches one of the machines began, or, where that was skipped, had found it done; zero when there is none. A step
+// that is found done and lingers has left the machine as it leaves it, so that only the last of several ends it.
+func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []string) (found time.Time) {
 	for _, d := range later {
 		touches := slices.ContainsFunc(known[d.Name].Disrupts, func(x plan.Disruption) bool {
 			return slices.ContainsFunc(x.Machines, func(m string) bool { return slices.Contains(machines, m) })
 		})
 		switch {
+		case touches && d.Status == "skipped" && known[d.Name].Lingers:
+			found = d.Ended()
 		case touches && d.Status == "skipped":
 			return d.Ended()
 		case touches:
 			return d.Started
 		}
 	}
-	return time.Time{}
+	return found
 }
 
 // upgradeSteps are the steps of the run's upgrades and remedies that have run, whichever process did them.

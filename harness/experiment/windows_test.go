@@ -78,6 +78,8 @@ func TestWindowsAreAsNarrowAsTheirSteps(t *testing.T) {
 		"killed, and done by the next":   {nil, []plan.StepDone{ran("control-plane/1/kubeadm", killed, 1, 2), ran("control-plane/1/kubeadm", "done", 8, 20)}, []string{cp + "1-8", cp + "8-20"}},
 		"ended, then killed, then later": {nil, []plan.StepDone{ran("control-plane/1/kubeadm", "done", 1, 9), ran("control-plane/1/kubeadm", "skipped", 30, 31), ran("worker/1/gate", "done", 40, 50)}, []string{cp + "1-9", "worker-1 kubelet 40-50"}},
 		"killed, and found done":         {nil, []plan.StepDone{ran("worker/1/gate", killed, 1, 2), ran("worker/1/kubelet", "skipped", 8, 9)}, []string{"worker-1 kubelet 1-9"}},
+		"ended, and gone on with later":  {nil, []plan.StepDone{ran("worker/1/kubelet", "done", 1, 2), ran("worker/1/kubelet", "skipped", 8, 9), ran("worker/1/gate", "done", 12, 15)}, []string{"worker-1 kubelet 1-12", "worker-1 kubelet 12-15"}},
+		"ended, and found well later":    {nil, []plan.StepDone{ran("worker/1/kubelet", "done", 1, 2), ran("worker/1/kubelet", "skipped", 8, 9), ran("worker/1/gate", "skipped", 10, 11), ran("worker/1/gate", "done", 30, 31)}, []string{"worker-1 kubelet 1-11", "worker-1 kubelet 30-31"}},
 		"killed, and nobody came":        {nil, []plan.StepDone{ran("worker/1/kubelet", killed, 1, 2), ran("worker/2/kubelet", "done", 5, 6), ran("worker/2/gate", "done", 6, 7)}, []string{"worker-1 kubelet 1-open", "worker-2 kubelet 5-6", "worker-2 kubelet 6-7"}},
 		"failed, and rolled back":        {nil, []plan.StepDone{ran("control-plane/1/kubeadm", "failed", 1, 5), ran("control-plane/1/rollback", "done", 7, 9)}, []string{cp + "1-7", "control-plane-1 kubelet 7-9", cp + "7-9"}},
 		"replaced by a new machine": {

@@ -97,4 +97,11 @@ var _ = Describe("throttled components of control planes", Label("tier: full", "
 		Expect(res.Reasons).To(BeEmpty())
 		Expect(res.Verdict).To(Equal(plan.Go))
 	}, NodeTimeout(20*time.Minute))
+
+	It("come out of it although the runbook's process is killed after each of its steps", func(ctx context.Context) {
+		res, err := suite.Run(ctx, disturbed("      killDriver: {after: \"throttled-control-plane/[^g]*\"}\n"), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Reasons).To(BeEmpty())
+		Expect(res.Verdict).To(Equal(plan.Go))
+	}, NodeTimeout(25*time.Minute))
 })
