@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -23,6 +24,12 @@ type Listed struct {
 	Name    string `json:"name,omitempty"`    // empty until the member has started
 	Peer    string `json:"peer,omitempty"`
 	Learner bool   `json:"learner,omitempty"`
+}
+
+// Well reports whether the entry is of a member that answers by that id on its machine, and is well: another id there is nobody's vote, and nobody has asked
+// a stranger.
+func (l Listed) Well(members []Member) bool {
+	return slices.ContainsFunc(members, func(m Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() })
 }
 
 // Membership asks every member for the list at the same time; the first answer counts, since a quorum stands behind it.

@@ -124,7 +124,7 @@ func projectReplacement(list []etcd.Listed, members []etcd.Member, machine strin
 			})
 		default:
 			voters++
-			if slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() }) {
+			if l.Well(members) {
 				well++
 			} else {
 				ill = append(ill, l.Machine)

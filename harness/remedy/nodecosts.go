@@ -55,7 +55,7 @@ func votesOf(list []etcd.Listed, members []etcd.Member) votes {
 			name = fmt.Sprintf("the stranger %x %s", l.ID, l.Name)
 		}
 		v.all = append(v.all, name)
-		if slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() }) {
+		if l.Well(members) {
 			v.well[name] = true
 		}
 	}

@@ -260,7 +260,7 @@ func spare(list etcd.Membership, members []etcd.Member) plan.Finding {
 			continue
 		}
 		voters++
-		if slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Machine == l.Machine && m.ID == l.ID && m.Healthy() }) {
+		if l.Well(members) {
 			well++
 		} else {
 			ill = append(ill, fmt.Sprintf("%s (member %x)", cmp.Or(l.Machine, l.Name, l.Peer), l.ID))

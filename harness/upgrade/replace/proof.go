@@ -188,10 +188,10 @@ func without(o observe.Observation, machine string) *plan.Finding {
 		i := slices.IndexFunc(o.Members, func(e etcd.Member) bool { return e.Machine == l.Machine && l.Machine != "" })
 		switch {
 		case l.Machine == machine:
+		case l.Well(o.Members):
+			well++
 		case i >= 0 && o.Members[i].Error == "" && o.Members[i].ID != l.ID:
 			ill = append(ill, fmt.Sprintf("%s (calls itself %x, and the list has %x)", l.Machine, o.Members[i].ID, l.ID))
-		case i >= 0 && o.Members[i].Healthy():
-			well++
 		case i >= 0 && o.Members[i].Error != "":
 			ill = append(ill, fmt.Sprintf("%s (%s)", l.Machine, o.Members[i].Error))
 		default:
