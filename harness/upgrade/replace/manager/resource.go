@@ -108,12 +108,6 @@ type Interface struct {
 	} `json:"properties"`
 }
 
-// Disk is a managed disk as far as a replacement asks.
-type Disk struct {
-	ID, Name  string
-	ManagedBy string
-}
-
 // VM reads a machine; nil: there is none.
 func (c *Client) VM(ctx context.Context, name string) (*VM, error) {
 	var v VM
@@ -124,12 +118,6 @@ func (c *Client) VM(ctx context.Context, name string) (*VM, error) {
 func (c *Client) Interface(ctx context.Context, id string) (*Interface, error) {
 	var n Interface
 	return read(ctx, c, id, &n)
-}
-
-// Disk reads a disk; nil: there is none.
-func (c *Client) Disk(ctx context.Context, id string) (*Disk, error) {
-	var d Disk
-	return read(ctx, c, id, &d)
 }
 
 func read[T any](ctx context.Context, c *Client, id string, into *T) (*T, error) {
