@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -130,22 +131,24 @@ func (u *Upgrade) GiveBack(ctx context.Context, machine string) error {
 	if err != nil {
 		return err
 	}
+	return u.HandOn(ctx, machine, k, u.Spec.MachineTimeout)
+}
+
+// HandOn puts what is kept on a machine's Node, as soon as there is one.
+func (u *Upgrade) HandOn(ctx context.Context, machine string, k Kept, within time.Duration) error {
 	nodes := u.Target.Client.CoreV1().Nodes()
-	return cluster.Await(ctx, "labels, annotations and taints of "+machine, cluster.Wait{For: u.Spec.MachineTimeout}, func(ctx context.Context) error {
+	return cluster.Await(ctx, "labels, annotations and taints of "+machine, cluster.Wait{For: within}, func(ctx context.Context) error {
 		n, err := nodes.Get(ctx, machine, metav1.GetOptions{})
-		if err != nil {
+		if err != nil || !k.onto(n) {
 			return err
-		}
-		if !k.Onto(n) {
-			return nil
 		}
 		_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
 		return err
 	})
 }
 
-// Onto adds to the node what it lacks, and reports whether that was anything.
-func (k Kept) Onto(n *corev1.Node) bool {
+// onto adds to the node what it lacks, and reports whether that was anything.
+func (k Kept) onto(n *corev1.Node) bool {
 	changed := false
 	for _, pair := range []struct {
 		now  *map[string]string

@@ -25,7 +25,7 @@ func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
 	}
 	k := Carried(old, "v1.35.4")
 	fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/hostname": "new"}}}
-	if !k.Onto(fresh) {
+	if !k.onto(fresh) {
 		t.Fatal("nothing was put on the new node")
 	}
 	if fresh.Labels["example.com/pool"] != "a" || fresh.Labels["kubernetes.io/hostname"] != "new" || fresh.Annotations["example.com/note"] != "kept" {
@@ -34,7 +34,7 @@ func TestWhatAReplacedNodeCarriedComesBack(t *testing.T) {
 	if len(fresh.Annotations) != 1 || len(fresh.Spec.Taints) != 1 || fresh.Spec.Taints[0].Key != "example.com/gpu" {
 		t.Errorf("the new node got what was not the owner's: %v %v", fresh.Annotations, fresh.Spec.Taints)
 	}
-	if k.Onto(fresh) {
+	if k.onto(fresh) {
 		t.Error("a second time something was put on it")
 	}
 }

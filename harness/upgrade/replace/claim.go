@@ -57,8 +57,16 @@ func (r *Replacement) lease(ctx context.Context) (l *coordinationv1.Lease, err e
 // held says who else has the claim; nil: nobody.
 func (r *Replacement) held(ctx context.Context) (*plan.Finding, error) {
 	l, err := r.lease(ctx)
-	if err != nil || l == nil {
+	if err != nil {
 		return nil, err
+	}
+	return r.other(l)
+}
+
+// other says who else has a claim that was read; nil: nobody.
+func (r *Replacement) other(l *coordinationv1.Lease) (*plan.Finding, error) {
+	if l == nil {
+		return nil, nil //nolint:nilnil // as the contract says: nobody
 	}
 	own, err := r.holder()
 	if err != nil || l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity == own {
@@ -127,7 +135,7 @@ func (r *Replacement) release(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	other, err := r.held(ctx)
+	other, err := r.other(l)
 	switch {
 	case err != nil:
 		return err

@@ -310,7 +310,7 @@ func (f *fleet) look(ctx context.Context) observe.Observation {
 		f.t.Error(err)
 	}
 	for _, n := range nodes.Items {
-		seen := observe.Node{Name: n.Name, BootID: n.Status.NodeInfo.BootID, Version: n.Status.NodeInfo.KubeletVersion, Ready: ready(&n), Renewed: now.Add(-time.Second), Expires: now.Add(3 * time.Second)}
+		seen := observe.Node{Name: n.Name, BootID: n.Status.NodeInfo.BootID, Version: n.Status.NodeInfo.KubeletVersion, Ready: kubeadm.NodeReady(&n) == nil, Renewed: now.Add(-time.Second), Expires: now.Add(3 * time.Second)}
 		if h := f.hosts[n.Name]; h != nil {
 			seen.Booted = h.bootID
 		}

@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/replace/manager"
 )
@@ -61,16 +61,10 @@ func (m *machine) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if node == nil || !ready(node) {
+	if node == nil || kubeadm.NodeReady(node) != nil {
 		return fmt.Errorf("%w: its kubelet is silent, and nobody would end its pods", plan.ErrSkip)
 	}
 	return m.Evict(ctx, m.name)
-}
-
-func ready(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // delete takes the old machine away, its interface and its system's disk, and of a worker the Node. The data disk stays; so does the new machine, where it

@@ -32,13 +32,9 @@ func (r *Replacement) missing(ctx context.Context, from, version string) error {
 	if len(gone) == 0 {
 		return fmt.Errorf("%w: every control plane has its virtual machine", plan.ErrSkip)
 	}
-	for _, do := range []func(*machine) func(context.Context) error{
-		func(m *machine) func(context.Context) error { return m.drain }, func(m *machine) func(context.Context) error { return m.delete },
-		func(m *machine) func(context.Context) error { return m.deploy }, func(m *machine) func(context.Context) error { return m.carry },
-		func(m *machine) func(context.Context) error { return m.gate },
-	} {
+	for _, do := range []func(*machine, context.Context) error{(*machine).drain, (*machine).delete, (*machine).deploy, (*machine).carry, (*machine).gate} {
 		for _, m := range gone {
-			if err := do(m)(ctx); err != nil && !errors.Is(err, plan.ErrSkip) {
+			if err := do(m, ctx); err != nil && !errors.Is(err, plan.ErrSkip) {
 				return err
 			}
 		}

@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/harness/upgrade/replace/manager"
@@ -215,7 +214,7 @@ func (s *set) replace(ctx context.Context, rec *setRecord, old manager.Instance,
 		return err
 	}
 	node, err := m.node(ctx)
-	if err == nil && node != nil && ready(node) {
+	if err == nil && node != nil && kubeadm.NodeReady(node) == nil {
 		err = m.Evict(ctx, m.name)
 	}
 	if err != nil {
@@ -246,19 +245,7 @@ func (s *set) handOn(ctx context.Context, rec *setRecord, computer string, fresh
 	if err != nil || node == nil {
 		return err
 	}
-	return s.carryTo(ctx, rec.Pairs[computer], upgrade.Carried(node, s.from))
-}
-
-func (s *set) carryTo(ctx context.Context, computer string, k upgrade.Kept) error {
-	nodes := s.Target.Client.CoreV1().Nodes()
-	return cluster.Await(ctx, "labels, annotations and taints of "+computer, cluster.Wait{For: apiFor}, func(ctx context.Context) error {
-		n, err := nodes.Get(ctx, computer, metav1.GetOptions{})
-		if err != nil || !k.Onto(n) {
-			return err
-		}
-		_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
-		return err
-	})
+	return s.HandOn(ctx, rec.Pairs[computer], upgrade.Carried(node, s.from), apiFor)
 }
 
 // forgetGone removes the Nodes of old instances that are gone: who died had no time to.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 )
@@ -72,7 +73,7 @@ func (s *surge) empty(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if node == nil || !ready(node) {
+	if node == nil || kubeadm.NodeReady(node) != nil {
 		return fmt.Errorf("%w: there is no %s that runs anything", plan.ErrSkip, s.name)
 	}
 	return s.Evict(ctx, s.name)
