@@ -210,7 +210,11 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 	if err != nil {
 		return nil, errors.Join(err, target.Members.Close())
 	}
-	u, err := upgrade.New(spec, from, c.Topology())
+	spec, from, err = upgrade.Resumed(f.out, spec, from)
+	var u *upgrade.Upgrade
+	if err == nil {
+		u, err = upgrade.New(spec, from, c.Topology())
+	}
 	if err == nil {
 		err = replace.Take(u)
 	}
@@ -248,7 +252,7 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) error {
 	}
 	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: upgrade.Ended, plan: p, again: "drydock upgrade --resume --name " + f.name}
 	err = o.carryOut(ctx, w, func(claim *plan.Claim) error {
-		u.Accepted = func() error { return claim.Keep(u.Spec) }
+		u.Accepted = func() error { return claim.Keep(u.Begun()) }
 		if claim.Resumed {
 			printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -65,6 +66,38 @@ func oldest(components []observe.Component, unfinished map[string]string) (strin
 
 // Ended is the journal's word that an upgrade has ended well.
 const Ended = "upgraded"
+
+// Begun is what is kept of an upgrade from before anything is touched until it has ended well.
+type Begun struct {
+	Spec
+	Before string // the version from which its last hop goes: when every machine is at the new one, none says any more which that was
+}
+
+// Begun is this upgrade's.
+func (u *Upgrade) Begun() Begun {
+	return Begun{Spec: u.Spec, Before: u.before(u.Path.Hops[len(u.Path.Hops)-1])}
+}
+
+// Resumed says what is left of what is asked for, of a cluster that is seen at a version, where dir has an upgrade to the same version that has not ended
+// well: the versions in between that it has reached are behind it, and of one whose machines are all at the new version the end is left, for which it comes
+// from where it came from. Of anything else that is asked for nothing has been done.
+func Resumed(dir string, s Spec, at string) (left Spec, from string, err error) {
+	if !plan.Unfinished(dir, Ended) {
+		return s, at, nil
+	}
+	var was Begun
+	if err := plan.ReadSpec(dir, &was); err != nil {
+		return s, "", err
+	}
+	if was.To != s.To {
+		return s, at, nil
+	}
+	s.Via = s.Via[slices.Index(s.Via, at)+1:]
+	if at == s.To && was.Before != "" {
+		s.Via, at = nil, was.Before
+	}
+	return s, at, nil
+}
 
 // ReadSpec reads what was asked for, of a directory or of a file.
 func ReadSpec(path string) (s Spec, err error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,47 @@ func TestKilledAgainAndAgain(t *testing.T) {
 					t.Fatal(a.err)
 				}
 				f.judge(t, nil)
+			})
+		})
+	}
+}
+
+// TestKilledBetweenTwoSteps: who comes after one that died when any step had ended ends well, also when no machine has the old version any more, and makes no
+// machine anew that is done.
+func TestKilledBetweenTwoSteps(t *testing.T) {
+	var steps []string
+	made := 0
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, azure.Options{}, 1)
+		a := f.upgrade(scratch(t), upgrade.Spec{}, 0, false)
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		made = f.made
+		for _, d := range a.steps {
+			steps = append(steps, d.Name)
+		}
+	})
+	if testing.Short() {
+		steps = steps[slices.Index(steps, "worker/1/deploy"):]
+	}
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, dir := newFleet(t, azure.Options{}, 1), scratch(t)
+				first := f.process(dir, upgrade.Spec{}, &mortal{Direct: f.twin, after: step})
+				if step != steps[len(steps)-1] && !errors.Is(first.err, errKilled) {
+					t.Fatalf("it was to die: %v", first.err)
+				}
+				second := f.upgrade(dir, upgrade.Spec{}, 0, false)
+				if second.err != nil {
+					t.Fatal(second.err)
+				}
+				f.judge(t, nil)
+				if f.made != made {
+					t.Errorf("%d machines were made instead of %d", f.made, made)
+				}
 			})
 		})
 	}

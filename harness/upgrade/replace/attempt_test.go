@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ type mortal struct {
 	at     int // which call, from 1; 0: none
 	unsent bool
 	before string // METHOD and the end of a path: it dies before it sends such a call; empty: it does not
+	after  string // a step: it dies when that has ended; empty: it does not
 	sent   int
 	die    context.CancelCauseFunc
 }
@@ -79,7 +81,7 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// upgrade runs the strategy's steps in a process of its own, which dies at a call.
+// upgrade runs the strategy's steps in a process of its own, which dies at a call. Nothing says that it has ended well: verify is not among them.
 func (f *fleet) upgrade(dir string, spec upgrade.Spec, at int, unsent bool) attempt {
 	return f.process(dir, spec, &mortal{Direct: f.twin, at: at, unsent: unsent})
 }
@@ -90,11 +92,15 @@ func (f *fleet) process(dir string, spec upgrade.Spec, wire *mortal) (out attemp
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	u, err := upgrade.New(spec, from, f.topology)
+	spec, came, err := upgrade.Resumed(dir, spec, f.oldest())
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	u.Target, u.Dir = &observe.Target{Client: f.client}, dir
+	u, err := upgrade.New(spec, came, f.topology)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	u.Target, u.Dir = &observe.Target{Client: f.client}, filepath.Join(dir, "snapshots")
 	r, err := New(u)
 	if err != nil {
 		f.t.Fatal(err)
@@ -103,19 +109,42 @@ func (f *fleet) process(dir string, spec upgrade.Spec, wire *mortal) (out attemp
 	defer die(nil)
 	wire.die = die
 	r.Manager, r.Look = f.manager("drydock", wire), f.look
-	journal, err := plan.CreateJournal(scratch(f.t), nil)
+	held, err := plan.TakeClaim(dir, upgrade.Ended)
+	if err == nil {
+		err = held.Keep(u.Begun())
+	}
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer func() { _ = journal.Close() }()
-	runner := &plan.Runner{Journal: journal}
-	p := &plan.Plan{Steps: slices.DeleteFunc(r.Hop(from, to), func(s *plan.Step) bool {
+	defer func() { _ = held.Close() }()
+	runner := &plan.Runner{Journal: held.Journal}
+	p := &plan.Plan{Steps: slices.DeleteFunc(r.Hop(came, to), func(s *plan.Step) bool {
 		return !strings.HasPrefix(s.Name, f.only) && s.Name != "claim" && s.Name != "release"
 	})}
 	p.Number()
+	p.Walk(func(s *plan.Step) {
+		if run := s.Run; run != nil && s.Name == wire.after {
+			s.Run = func(ctx context.Context) error {
+				defer die(errKilled)
+				return run(ctx)
+			}
+		}
+	})
 	out.err = runner.Run(ctx, p)
 	out.steps, out.sent, out.spent = runner.Done(), wire.sent, r.Manager.Spent()
 	return out
+}
+
+// oldest is the version that the command would see.
+func (f *fleet) oldest() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range f.hosts {
+		if h.version == from {
+			return from
+		}
+	}
+	return to
 }
 
 // judge says what is wrong at the end: what was not replaced, what was lost, and what was left behind.

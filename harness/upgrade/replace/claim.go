@@ -17,7 +17,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/upgrade"
 )
 
 // Two who replace machines of one cluster would each find the quorum that the other takes away. The claim is a Lease in the cluster, made and taken away by
@@ -86,15 +85,8 @@ func (r *Replacement) other(l *coordinationv1.Lease) (*plan.Finding, error) {
 	}, nil
 }
 
-// whole is under what name the version of the cluster is kept while the claim is held. When every machine is at the new version none says any more which one
-// the upgrade came from, and whoever goes on with one that died then would be told that there is nothing to do, and the claim would stay.
-const whole = "cluster"
-
 // claim takes the cluster, or goes on with what it has taken.
-func (r *Replacement) claim(ctx context.Context, from string) error {
-	if err := r.Keep(whole, upgrade.Kept{From: from}); err != nil {
-		return err
-	}
+func (r *Replacement) claim(ctx context.Context) error {
 	own, err := r.holder()
 	if err != nil {
 		return err
@@ -140,17 +132,13 @@ func (r *Replacement) release(ctx context.Context) error {
 	case err != nil:
 		return err
 	case l == nil || other != nil:
-		return errors.Join(r.Forget(whole), fmt.Errorf("%w: it is not this upgrade's any more", plan.ErrSkip))
+		return fmt.Errorf("%w: it is not this upgrade's any more", plan.ErrSkip)
 	}
-	err = cluster.Await(ctx, "give the cluster back", cluster.Wait{For: apiFor}, func(ctx context.Context) error {
+	return cluster.Await(ctx, "give the cluster back", cluster.Wait{For: apiFor}, func(ctx context.Context) error {
 		err := r.Target.Client.CoordinationV1().Leases(metav1.NamespaceSystem).Delete(ctx, Claim, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(l.UID))})
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 			return nil
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return r.Forget(whole)
 }
