@@ -23,8 +23,9 @@ import (
 // Principal is who Drydock is to a Resource Manager that takes any.
 const Principal = "drydock-replace"
 
-// open makes a client of the Resource Manager that a ready file describes, for a resource group.
-func open(readyFile, group string) (*manager.Client, error) {
+// open makes a client of the Resource Manager that a ready file describes, for a resource group. What is called before a step has a deadline for its calls, and
+// before anything is deleted, has that much time each.
+func open(readyFile, group string, within time.Duration) (*manager.Client, error) {
 	ready, err := azure.ReadReady(readyFile)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func open(readyFile, group string) (*manager.Client, error) {
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
 	return manager.New(manager.Options{
-		Endpoint: ready.Endpoint, Authority: ready.Authority, Subscription: ready.Subscription, Group: group, Transport: client, Every: 2 * time.Second,
+		Endpoint: ready.Endpoint, Authority: ready.Authority, Subscription: ready.Subscription, Group: group, Transport: client, Every: 2 * time.Second, Within: within,
 		Credential: &secret{client: client, url: ready.Authority + "/" + ready.Tenant + "/oauth2/v2.0/token", audience: ready.Endpoint},
 	})
 }

@@ -25,8 +25,9 @@ type machine struct {
 	done          error // why nothing is left to do, once that was seen
 }
 
-// deployment is the name of what makes the machine. It is the same whoever makes it: a second one of the name is refused while the first runs, so that two
-// never make one machine.
+// deployment is the name of what makes the machine. It is the same whoever makes it, and whenever: a second one of the name is refused while the first runs, so
+// that two never make one machine, also where the directory of the first is lost; and the 800 deployments that a resource group may have are not used up, since
+// one of a name that has ended is put in the place of the one before. What became of that is in the journal.
 func (m *machine) deployment() string {
 	return "drydock-replace-" + m.name + "-" + strings.ReplaceAll(strings.TrimPrefix(m.version, "v"), ".", "-")
 }
@@ -172,8 +173,10 @@ func (m *machine) begun(ctx context.Context) error {
 		return err
 	}
 	disk := m.name + "-os-" + uuid.NewString()[:8]
-	if err := m.tried(parts{OSDisk: m.Manager.ID(manager.Disks, disk)}); err != nil {
-		return err
+	if m.template.declared["osDisk"] { // otherwise it is named by whoever makes it, and known when its machine is there
+		if err := m.tried(parts{OSDisk: m.Manager.ID(manager.Disks, disk)}); err != nil {
+			return err
+		}
 	}
 	err = m.Manager.Deploy(ctx, m.deployment(), m.template.body, m.template.parameters(*rec, m.version, disk))
 	if manager.DeploymentFailed(err) {

@@ -162,7 +162,7 @@ func (r *Replacement) connect() (err error) {
 		if r.Cloud == "" {
 			return cluster.Usagef("strategy: %s needs an Azure Resource Manager whose virtual machines the cluster's machines are: --ready-file FILE of a twin, or spec.twin in a scenario", upgrade.Replace)
 		}
-		r.Manager, err = open(r.Cloud, r.Topology.Name)
+		r.Manager, err = open(r.Cloud, r.Topology.Name, r.Spec.MachineTimeout)
 	}
 	return err
 }

@@ -160,6 +160,7 @@ func TestItStopsSafely(t *testing.T) {
 		"told to wait longer than a step may take": {Kind: azure.FaultThrottle, Operations: []string{"DELETE " + manager.VirtualMachines}, RetryAfter: 7200},
 		"throttled for good":                       {Kind: azure.FaultThrottle, RetryAfter: 1},
 		"throttled for good, on polls":             {Kind: azure.FaultThrottle, Polls: true, RetryAfter: 1},
+		"told to wait for hours before anything":   {Kind: azure.FaultThrottle, RetryAfter: 7200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			within(t, azure.Options{Hostile: true}, func(t *testing.T, f *fleet) {
@@ -168,7 +169,11 @@ func TestItStopsSafely(t *testing.T) {
 					t.Fatal(err)
 				}
 				dir := scratch(t)
+				begun := time.Now()
 				a := f.upgrade(dir, upgrade.Spec{}, 0, false)
+				if took := time.Since(begun); took > time.Hour {
+					t.Errorf("it stopped after %s", took)
+				}
 				var stopped *manager.StoppedError
 				if !errors.As(a.err, &stopped) || !strings.Contains(a.err.Error(), "What to do: ") {
 					t.Fatalf("%v", a.err)
@@ -307,6 +312,7 @@ func TestTemplatesOfTheUsers(t *testing.T) {
 		"nobody gives secret":                   {tpl, ""},
 		`the template has no parameter "other"`: {tpl, file("other.json", `{"parameters":{"other":{"value":1}}}`)},
 		"no such file":                          {"none.json", ""},
+		`"name" is another for each machine`:    {tpl, file("name.json", `{"name":{"value":"all"},"secret":{"value":"s"}}`)},
 		"invalid character":                     {file("broken.json", "{"[:1]+"x"), ""},
 	} {
 		var usage *cluster.UsageError

@@ -80,8 +80,11 @@ func (t *template) readParameters(file string) error {
 		}
 	}
 	for name, v := range inner {
-		if !t.declared[name] {
+		switch {
+		case !t.declared[name]:
 			return cluster.Usagef("parameters %s: the template has no parameter %q", file, name)
+		case slices.Contains(known(), name) && !slices.Contains(shared(), name):
+			return cluster.Usagef("parameters %s: %q is another for each machine, and Drydock gives it; of what it gives, one value may be all machines' of %s", file, name, strings.Join(shared(), ", "))
 		}
 		t.own[name] = v.Value
 	}
@@ -104,6 +107,9 @@ func (t *template) complete(file string) error {
 
 // known are the parameters that are given for each machine, where the template declares them.
 func known() []string { return slices.Sorted(maps.Keys(record{}.values("", ""))) }
+
+// shared are those of them of which one value may be that of all machines.
+func shared() []string { return []string{"availabilitySet", "location", "size", "subnet"} }
 
 // parameters are those of a machine at a version.
 func (t *template) parameters(r record, version, osDisk string) map[string]any {

@@ -4,6 +4,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type Options struct {
 	Credential   azcore.TokenCredential
 	Transport    policy.Transporter // nil: the SDK's own
 	Every        time.Duration      // between two polls where no answer says how long to wait; 0: 10 s
+	Within       time.Duration      // of a call whose context has no deadline: how long it may take, with what it is told to wait; 0: 20 min
 }
 
 // Client calls a Resource Manager about one resource group. Virtual machines, interfaces and disks are called for as generic resources: the models of all
@@ -46,15 +48,14 @@ type Client struct {
 	operations  *armdeployments.DeploymentOperationsClient
 }
 
-// defaultEvery is how often a poll is sent where nobody says: machines take a minute or two.
-const defaultEvery = 10 * time.Second
+const (
+	defaultEvery  = 10 * time.Second // machines take a minute or two
+	defaultWithin = 20 * time.Minute // an upgrade that is told to wait for longer before a read had better say so
+)
 
 // New makes a client; nothing is called yet.
 func New(o Options) (*Client, error) {
-	c := &Client{Group: "/subscriptions/" + o.Subscription + "/resourceGroups/" + o.Group, name: o.Group, endpoint: o.Endpoint, every: o.Every, patience: &patience{}}
-	if c.every == 0 {
-		c.every = defaultEvery
-	}
+	c := &Client{Group: "/subscriptions/" + o.Subscription + "/resourceGroups/" + o.Group, name: o.Group, endpoint: o.Endpoint, every: cmp.Or(o.Every, defaultEvery), patience: &patience{within: cmp.Or(o.Within, defaultWithin)}}
 	if o.Audience == "" {
 		o.Audience = o.Endpoint
 	}

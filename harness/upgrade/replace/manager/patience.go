@@ -74,6 +74,8 @@ const (
 
 // patience is the retry policy of a client: a policy of azcore's that makes a call again. It is before the SDK's own, which is off.
 type patience struct {
+	within time.Duration // of a call without a deadline of its own
+
 	mu    sync.Mutex
 	spent Spent
 }
@@ -100,6 +102,12 @@ func may(req *policy.Request) error {
 // Do makes a call until it is answered by somebody who has looked at it.
 func (p *patience) Do(req *policy.Request) (*http.Response, error) {
 	ctx, call := req.Raw().Context(), req.Raw().Method+" "+Short(req.Raw().URL.Path)
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.within, fmt.Errorf("the call has taken %s", p.within))
+		defer cancel()
+		req = req.WithContext(ctx)
+	}
 	var wait time.Duration
 	for {
 		if err := req.RewindBody(); err != nil {
