@@ -94,8 +94,8 @@ type placement struct {
 }
 
 // place chooses the steps and the machines of an upgrade's faults, and refuses what would take more away than may be missing.
-// What the faults placed before take away at the same time counts as well.
-func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *rand.Rand) ([]placement, error) {
+// What the faults placed before take away at the same time counts as well, and what the fault does that the steps are to end: when they have, nobody knows yet.
+func place(p Placed, steps []*plan.Step, cell Cell, lasting []*choice, earlier []placement, rng *rand.Rand) ([]placement, error) {
 	t := cell.Topology
 	phase, pattern := selector(p.At)
 	var matched []*plan.Step
@@ -130,10 +130,11 @@ func place(p Placed, steps []*plan.Step, cell Cell, earlier []placement, rng *ra
 			continue
 		}
 		with := held(s, phase, append(slices.Clone(earlier), out...))
-		besides := done(with)
-		if err := fault.Together(append(besides, spec)...); err != nil {
+		if err := fault.Together(append(done(with), spec)...); err != nil {
 			return nil, fmt.Errorf("line %d: %w", p.line, err)
 		}
+		with = append(with, lasting...)
+		besides := done(with)
 		down := disrupted(s, phase, steps, t)
 		if taken, _, costs := fault.CostsQuorum(t, down, besides, spec); costs && p.Expect != ExpectQuorumLost {
 			return nil, cluster.Usagef("line %d: %s %s %s: %s takes %d of %d members away while the step and other faults have %s down; a quorum is %d; place it elsewhere, or say `expect: quorumLost`",

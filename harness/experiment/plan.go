@@ -149,8 +149,12 @@ func (o *outline) disturb(it *item, steps []*plan.Step, rng *rand.Rand) (err err
 		o.kills++
 		it.kills[i].number = o.kills
 	}
+	var lasting []*choice
+	if it.faults != nil {
+		lasting = it.faults.faults()
+	}
 	for _, p := range it.step.Faults {
-		placed, err := place(p, steps, o.cell, it.placed, rng)
+		placed, err := place(p, steps, o.cell, lasting, it.placed, rng)
 		if err != nil {
 			return err
 		}

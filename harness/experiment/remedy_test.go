@@ -82,16 +82,18 @@ spec:
       remedy: {runbook: replace-etcd-member}
 `
 	for name, c := range map[string]struct{ old, new, want string }{
-		"nothing wrong":        {"", "", ""},
-		"an unknown runbook":   {"replace-etcd-member", "magic", `unknown runbook "magic"; known: replace-etcd-member`},
-		"an unknown field":     {"{runbook:", "{node: a, runbook:", "known: runbook, machine, replace, timeout, snapshot, to"},
-		"an unknown machine":   {"{runbook:", "{machine: w, runbook:", "it may be one of etcd-1, etcd-2, etcd-3"},
-		"a fault nobody sees":  {"leader}", "leader, for: 5s}", ""},
-		"several times":        {"    - fault", "    - times: 2\n      fault", "a remedy mends one, once"},
-		"a refusal of nothing": {"      remedy", "      expect: refused\n      remedy", "expect: refused needs says"},
-		"another quorum":       {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member, machine: etcd-1}\n      faults: [{at: replace-etcd-member/during-add, etcdMemberCrash: {target: etcd-2, for: 5s}}]", "a quorum is 2"},
-		"no such step":         {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member}\n      faults: [{at: add, etcdMemberCrash: {target: etcd-2, for: 5s}}]", "known: replace-etcd-member/diagnose"},
-		"beside an upgrade":    {"      remedy", "      upgrade: {to: v1.36}\n      remedy", "want one of"},
+		"nothing wrong":               {"", "", ""},
+		"an unknown runbook":          {"replace-etcd-member", "magic", `unknown runbook "magic"; known: replace-etcd-member`},
+		"an unknown field":            {"{runbook:", "{node: a, runbook:", "known: runbook, machine, replace, timeout, snapshot, to"},
+		"an unknown machine":          {"{runbook:", "{machine: w, runbook:", "it may be one of etcd-1, etcd-2, etcd-3"},
+		"a fault nobody sees":         {"leader}", "leader, for: 5s}", ""},
+		"several times":               {"    - fault", "    - times: 2\n      fault", "a remedy mends one, once"},
+		"a refusal of nothing":        {"      remedy", "      expect: refused\n      remedy", "expect: refused needs says"},
+		"another quorum":              {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member, machine: etcd-1}\n      faults: [{at: replace-etcd-member/during-add, etcdMemberCrash: {target: etcd-2, for: 5s}}]", "a quorum is 2"},
+		"beside what is to be mended": {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member}\n      faults: [{at: replace-etcd-member/during-diagnose, etcdMemberCrash: {target: etcd-2, for: 5s}}]", "a quorum is 2"},
+		"and it is wanted":            {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member}\n      faults: [{at: replace-etcd-member/during-diagnose, expect: quorumLost, etcdMemberCrash: {target: etcd-2, for: 5s}}]", ""},
+		"no such step":                {"remedy: {runbook: replace-etcd-member}", "remedy: {runbook: replace-etcd-member}\n      faults: [{at: add, etcdMemberCrash: {target: etcd-2, for: 5s}}]", "known: replace-etcd-member/diagnose"},
+		"beside an upgrade":           {"      remedy", "      upgrade: {to: v1.36}\n      remedy", "want one of"},
 	} {
 		s, err := Parse("x.yaml", []byte(strings.Replace(good, c.old, c.new, 1)))
 		if err == nil {
