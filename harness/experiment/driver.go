@@ -66,7 +66,7 @@ func longest(step string) time.Duration {
 	switch {
 	case strings.Contains(step, "control-plane/") && strings.HasSuffix(step, "/kubeadm"):
 		return 80 * time.Second
-	case strings.HasSuffix(step, "/deploy"): // a machine boots
+	case strings.HasSuffix(step, "/deploy"), strings.HasSuffix(step, "/replace"): // a machine boots
 		return 20 * time.Second
 	case strings.HasSuffix(step, "/gate"):
 		return 4 * time.Second
@@ -100,8 +100,17 @@ func chooseKills(d KillDriver, steps []*plan.Step, rng *rand.Rand) ([]kill, erro
 		step := names[rng.IntN(len(names))]
 		out = append(out, kill{step: step, delay: time.Duration(rng.Int64N(int64(longest(step)))).Round(10 * time.Millisecond)})
 	}
-	slices.SortStableFunc(out, func(a, b kill) int { return slices.Index(order, a.step) - slices.Index(order, b.step) }) // each run goes further than the one before
+	slices.SortStableFunc(out, func(a, b kill) int { return a.place(order) - b.place(order) }) // each run goes further than the one before
 	return out, nil
+}
+
+// place is where a kill comes among others: in a step before at its end.
+func (k kill) place(order []string) int {
+	at := 2 * slices.Index(order, k.step)
+	if k.ended {
+		at++
+	}
+	return at
 }
 
 // driverDir is where the process keeps its journal and its snapshots.

@@ -1,7 +1,9 @@
 package experiment
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"drydock.dev/drydock/harness/plan"
@@ -34,5 +36,31 @@ func TestAPlannedKillWithoutAReceiptIsInconclusive(t *testing.T) {
 				t.Errorf("%s is %s, want %s without a receipt", r.ID, r.State, want)
 			}
 		}
+	}
+}
+
+// A process that is killed in a step after it was killed at the end of that one would find the step done: it is killed in it first.
+func TestAKillInAStepComesBeforeTheOneAtItsEnd(t *testing.T) {
+	var steps []*plan.Step
+	for _, n := range []string{"a", "b", "c", "d"} {
+		steps = append(steps, &plan.Step{Name: n, Run: func(context.Context) error { return nil }})
+	}
+	kills, err := chooseKills(KillDriver{After: "*", Random: 3}, steps, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := map[string]bool{}
+	in := 0
+	for _, k := range kills {
+		if ended[k.step] {
+			t.Errorf("%s comes when that has ended: %v", k, kills)
+		}
+		ended[k.step] = ended[k.step] || k.ended
+		if !k.ended {
+			in++
+		}
+	}
+	if len(kills) != 7 || in != 3 {
+		t.Errorf("%v", kills)
 	}
 }
