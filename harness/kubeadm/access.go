@@ -137,5 +137,30 @@ func NodeReady(n *corev1.Node) error {
 	return fmt.Errorf("node %s has no Ready condition", n.Name)
 }
 
+// Identity is which machine a Node is of: BootID is its kernel's since it started, MachineID its disk's.
+type Identity struct {
+	BootID    string `json:"bootID,omitempty"`
+	MachineID string `json:"machineID,omitempty"`
+}
+
+// IdentityOf is what a Node tells of its machine.
+func IdentityOf(n *corev1.Node) Identity {
+	return Identity{n.Status.NodeInfo.BootID, n.Status.NodeInfo.MachineID}
+}
+
+// Another says why a Node is not of another machine than the old one.
+func Another(n *corev1.Node, was Identity) error {
+	now := IdentityOf(n)
+	switch {
+	case now.BootID == "" || now.MachineID == "":
+		return fmt.Errorf("node %s does not say which machine it is of: boot %q, machine %q", n.Name, now.BootID, now.MachineID)
+	case now.BootID == was.BootID:
+		return fmt.Errorf("node %s reports boot %s, the old machine's", n.Name, now.BootID)
+	case now.MachineID == was.MachineID:
+		return fmt.Errorf("node %s has machine id %s, the old machine's", n.Name, now.MachineID)
+	}
+	return nil
+}
+
 // Leases names the leader-election leases in kube-system.
 func Leases() []string { return []string{"kube-controller-manager", "kube-scheduler"} }

@@ -308,11 +308,30 @@ func (r nodeRecovery) ready(ctx context.Context) error {
 		}
 		return untainted(o, r.found.Machine)
 	})
+	if err == nil && r.isRemoved() {
+		err = r.onNode(ctx, "see another machine as", r.another)
+	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	return fmt.Errorf("%w%s; it stays cordoned", err, lastWords(ctx, r.Target.Cluster, r.found.Machine))
 }
+
+// another proves, where the machine was given up or gone, that its Node is of a new one.
+func (r nodeRecovery) another(_ context.Context, n *corev1.Node) error {
+	if n == nil {
+		return errNoNode
+	}
+	if err := kubeadm.Another(n, r.found.Was); err != nil {
+		return err
+	}
+	now, was := kubeadm.IdentityOf(n), r.found.Was
+	r.note(n.Name, "another machine: boot %s, before %q; machine %s, before %q", now.BootID, was.BootID, now.MachineID, was.MachineID)
+	return nil
+}
+
+// errNoNode is that a machine has none where it should.
+var errNoNode = errors.New("it has no Node")
 
 // untainted says by what pods would still be evicted from a node.
 func untainted(o observe.Observation, machine string) error {
@@ -344,7 +363,7 @@ func (r nodeRecovery) uncordon(ctx context.Context) error {
 	err := r.onNode(ctx, "uncordon", func(ctx context.Context, n *corev1.Node) error {
 		switch {
 		case n == nil:
-			return errors.New("it has no Node")
+			return errNoNode
 		case n.Annotations[cordonedBy] != byRecovery:
 			skip = "this runbook has not cordoned it"
 			return nil

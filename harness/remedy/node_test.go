@@ -13,6 +13,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -229,5 +230,29 @@ func TestReplacingIsAskedForByNameOnly(t *testing.T) {
 	}
 	if err := r.GoOn(Begun{Spec: Spec{Machine: "worker-1", Replace: true}, Found: Diagnosis{Machine: "worker-1"}}); err != nil || !r.Spec.Replace {
 		t.Errorf("one that has given up goes on as one that has not: %v", err)
+	}
+}
+
+// A new machine is one by its Node's own word: a boot alone is a reboot, and a disk alone one that was moved.
+func TestANewMachineIsProvenByItsNode(t *testing.T) {
+	of := func(boot, machine string) *corev1.Node {
+		return aNode(func(n *corev1.Node) { n.Status.NodeInfo.BootID, n.Status.NodeInfo.MachineID = boot, machine })
+	}
+	for want, n := range map[string]*corev1.Node{
+		"":                                     of("b2", "m2"),
+		"reports boot b1, the old machine's":   of("b1", "m2"),
+		"has machine id m1, the old machine's": of("b2", "m1"),
+		"does not say which machine it is of":  of("b2", ""),
+		"it has no Node":                       nil,
+	} {
+		var told []Note
+		r := nodeRecovery{&Remedy{found: &Diagnosis{Was: kubeadm.Identity{BootID: "b1", MachineID: "m1"}}, Told: func(n Note) error { told = append(told, n); return nil }}}
+		err := r.another(t.Context(), n)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+		if (len(told) == 1) != (want == "") {
+			t.Errorf("%v: told %v", err, told)
+		}
 	}
 }

@@ -257,6 +257,9 @@ func diagnoseNode(ctx context.Context, r *Remedy) (Diagnosis, []plan.Finding, er
 		d.Machine, _, _ = strings.Cut(ill[0], ":")
 	}
 	l := looks[d.Machine]
+	if l.node != nil {
+		d.Was = kubeadm.IdentityOf(l.node)
+	}
 	d.Says = d.Machine + ": " + l.ill()
 	switch {
 	case l.ill() == "" && !r.Spec.Replace:

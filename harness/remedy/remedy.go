@@ -15,6 +15,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy/quota"
@@ -52,8 +53,10 @@ type Diagnosis struct {
 	At      time.Time `json:"at"`
 	Nothing string    `json:"nothing,omitempty"` // why there is nothing to do
 	Machine string    `json:"machine,omitempty"` // it is about
-	Member  uint64    `json:"member,omitempty"`  // of etcd, that was on it; 0: none was listed
-	Log     etcd.Log  `json:"log,omitzero"`      // of the member that is begun from, and how far it goes
+	// Was is which machine that was, as its Node told.
+	Was    kubeadm.Identity `json:"was,omitzero"`
+	Member uint64           `json:"member,omitempty"` // of etcd, that was on it; 0: none was listed
+	Log    etcd.Log         `json:"log,omitzero"`     // of the member that is begun from, and how far it goes
 	// Expired are the certificates of kubeadm's that have run out, or will soon, by machine.
 	Expired map[string][]string `json:"expired,omitempty"`
 	// Calls are the components of control planes that call the cloud, by machine.

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/harness/upgrade/replace/manager"
 )
@@ -20,8 +21,7 @@ import (
 // old is what the machine was, kept from before it was touched.
 type old struct {
 	parts
-	BootID    string `json:"bootID,omitempty"`
-	MachineID string `json:"machineID,omitempty"`
+	kubeadm.Identity
 	// Tried are the machines that were made in its place so far: what one that failed, or was lost, has left behind goes when another has passed the gate.
 	Tried []parts `json:"tried,omitempty"`
 }
@@ -73,7 +73,7 @@ func (m *machine) begin(ctx context.Context, vm *manager.VM) error {
 	}
 	if node != nil {
 		k = upgrade.Carried(node, m.from)
-		was.BootID, was.MachineID = node.Status.NodeInfo.BootID, node.Status.NodeInfo.MachineID
+		was.Identity = kubeadm.IdentityOf(node)
 	}
 	if k.Machine, err = json.Marshal(was); err != nil {
 		return fmt.Errorf("keep what %s is: %w", m.name, err)
@@ -100,18 +100,4 @@ func (m *machine) node(ctx context.Context) (n *corev1.Node, err error) {
 		return err
 	})
 	return n, err
-}
-
-// another says why a Node is not of another machine than the old one.
-func another(n *corev1.Node, was old) error {
-	now := n.Status.NodeInfo
-	switch {
-	case now.BootID == "" || now.MachineID == "":
-		return fmt.Errorf("node %s does not say which machine it is of: boot %q, machine %q", n.Name, now.BootID, now.MachineID)
-	case now.BootID == was.BootID:
-		return fmt.Errorf("node %s reports boot %s, the old machine's", n.Name, now.BootID)
-	case now.MachineID == was.MachineID:
-		return fmt.Errorf("node %s has machine id %s, the old machine's", n.Name, now.MachineID)
-	}
-	return nil
 }

@@ -231,7 +231,7 @@ func (m *machine) carry(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return another(n, was)
+		return kubeadm.Another(n, was.Identity)
 	})
 	if err != nil {
 		return err

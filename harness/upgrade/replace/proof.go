@@ -13,6 +13,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/replace/manager"
@@ -83,7 +84,7 @@ func (m *machine) proven(ctx context.Context, was old) (*manager.VM, error) {
 		if err != nil {
 			return err
 		}
-		return errors.Join(another(n, was), health.MachineWhole(o, m.name, wanted), health.Whole(o, wanted))
+		return errors.Join(kubeadm.Another(n, was.Identity), health.MachineWhole(o, m.name, wanted), health.Whole(o, wanted))
 	})
 	return vm, err
 }
