@@ -147,6 +147,7 @@ func diagnoseThrottled(ctx context.Context, r *Remedy) (d Diagnosis, stands []pl
 		}
 		planes = append(planes, p)
 	}
+	unseen := len(stands) > 0
 	more, shows := t.projectEdits(planes)
 	stands, d.Shows = append(stands, more...), shows
 	tells, unheard := t.throttledLines(ctx, planes, time.Now().Add(-recently))
@@ -155,7 +156,7 @@ func diagnoseThrottled(ctx context.Context, r *Remedy) (d Diagnosis, stands []pl
 	if ask != nil {
 		reading = ask(ctx)
 	}
-	if !slices.ContainsFunc(planes, func(p controlPlane) bool { return len(p.components) > 0 }) && len(stands) == 0 {
+	if !unseen && !slices.ContainsFunc(planes, func(p controlPlane) bool { return len(p.components) > 0 }) { // what image was named for nobody is no matter then
 		d.Nothing = "no component of a control plane calls a cloud (none is told of one by --cloud-config or --cloud-provider)"
 	} else if none, blind := judgeThrottled(tells, unheard, reading); blind != nil {
 		stands = append(stands, *blind)
