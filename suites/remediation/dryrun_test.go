@@ -44,9 +44,9 @@ func traces(ctx context.Context, c cluster.Cluster, ask string) string {
 }
 
 // dryRun is what a runbook says that is to touch nothing, refused or not.
-func dryRun(ctx context.Context, c cluster.Cluster, runbook string) string {
+func dryRun(ctx context.Context, c cluster.Cluster, runbook string, args ...string) string {
 	GinkgoHelper()
-	run := remedyOf(ctx, c, runbook, "--dry-run")
+	run := remedyOf(ctx, c, runbook, append(args, "--dry-run")...)
 	Eventually(ctx, run).WithTimeout(time.Minute).Should(gexec.Exit())
 	return string(run.Out.Contents())
 }
