@@ -108,7 +108,11 @@ func (w *Watcher) Compact(ctx context.Context) error {
 // Defragment has each member in turn rewrite its database, the leader last, so that leadership moves once at most. One that is defragmented answers nobody:
 // it is not begun where the others are no quorum without it, and the next waits until it is back.
 func (w *Watcher) Defragment(ctx context.Context) error {
-	order, err := w.leaderLast(ctx)
+	var order []string
+	err := cluster.Await(ctx, "an answer of every member", cluster.Wait{For: backWithin, Every: time.Second}, func(ctx context.Context) (err error) { // one may just be starting
+		order, err = w.leaderLast(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("defragment: %w", err)
 	}
