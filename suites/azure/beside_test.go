@@ -23,8 +23,8 @@ import (
 	"drydock.dev/drydock/harness/release"
 )
 
-// asking calls the twin of a run from when it is there to its end, as somebody would who reads a machine every so often and never waits.
-func asking(ctx context.Context, scenario string) {
+// asking has a client of a run's twin call it every so often, from when that is there to its end.
+func asking(ctx context.Context, scenario string, call func(ctx context.Context, c *azure.Client)) {
 	var client *azure.Client
 	for ctx.Err() == nil {
 		select {
@@ -49,8 +49,30 @@ func asking(ctx context.Context, scenario string) {
 				continue
 			}
 		}
-		_ = client.Do(ctx, http.MethodGet, "providers/Microsoft.Compute/virtualMachines", nil, nil)
+		call(ctx, client)
 	}
+}
+
+const virtualMachines = "providers/Microsoft.Compute/virtualMachines"
+
+// listing is somebody who lists machines and never waits.
+func listing(ctx context.Context, c *azure.Client) {
+	_ = c.Do(ctx, http.MethodGet, virtualMachines, nil, nil)
+}
+
+// asked runs a scenario with a twin beside its cluster while a client calls that.
+func asked(ctx context.Context, sc *experiment.Scenario, call func(ctx context.Context, c *azure.Client), o experiment.Options) *plan.Result {
+	GinkgoHelper()
+	calling, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		asking(calling, sc.Metadata.Label(), call)
+	}()
+	defer func() { stop(); <-ended }()
+	res, err := suite.Run(ctx, sc, o)
+	Expect(err).NotTo(HaveOccurred())
+	return res
 }
 
 // beside runs a scenario with a twin beside a member of etcd, whose calls of machines are throttled while somebody makes them.
@@ -70,16 +92,7 @@ spec:
   finally: [%s]
 `, name, finally))
 	Expect(err).NotTo(HaveOccurred())
-	calling, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		asking(calling, name)
-	}()
-	defer func() { stop(); <-ended }()
-	res, err := suite.Run(ctx, sc, o)
-	Expect(err).NotTo(HaveOccurred())
-	return res
+	return asked(ctx, sc, listing, o)
 }
 
 var _ = Describe("a twin beside a cluster", Label("needs: etcd"), func() {
