@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,12 +20,20 @@ import (
 	"drydock.dev/drydock/harness/upgrade"
 )
 
-// NamesAKSEngine are names of machines as AKS Engine gives them.
-const NamesAKSEngine = "aks-engine"
+// Names of machines as AKS Engine gives them: agents are an availability set, or the instances of a scale set.
+const (
+	NamesAKSEngine     = "aks-engine"
+	NamesAKSEngineVMSS = "aks-engine-vmss"
+)
+
+// pool is the kind of AKS Engine's pools whose machines are called so; empty: none.
+func pool(names string) string {
+	return map[string]string{NamesAKSEngine: aksengine.PoolAvailabilitySet, NamesAKSEngineVMSS: aksengine.PoolScaleSet}[names]
+}
 
 func called(names string) map[cluster.Role]string {
-	if names == NamesAKSEngine {
-		return aksengine.Names()
+	if kind := pool(names); kind != "" {
+		return aksengine.Names(kind)
 	}
 	return nil
 }
@@ -32,15 +41,15 @@ func called(names string) map[cluster.Role]string {
 // validateAKSEngine says what an upgrade by AKS Engine lacks.
 func (s *Scenario) validateAKSEngine() error {
 	c := s.Spec.Cluster
-	if c.Names != "" && c.Names != NamesAKSEngine {
-		return fmt.Errorf("spec.cluster: names is %q; known: %s", c.Names, NamesAKSEngine)
+	if c.Names != "" && pool(c.Names) == "" {
+		return fmt.Errorf("spec.cluster: names is %q; known: %s, %s", c.Names, NamesAKSEngine, NamesAKSEngineVMSS)
 	}
 	for i, st := range s.Spec.Steps {
 		if st.Upgrade == nil || st.Upgrade.Strategy != upgrade.AKSEngine {
 			continue
 		}
-		if s.Spec.Twin == nil || c.Names != NamesAKSEngine {
-			return fmt.Errorf("spec.steps[%d]: strategy: aks-engine needs `twin: {}` in spec, and in spec.cluster names: %s, by which it finds its machines", i, NamesAKSEngine)
+		if s.Spec.Twin == nil || c.Names == "" {
+			return fmt.Errorf("spec.steps[%d]: strategy: aks-engine needs `twin: {}` in spec, and in spec.cluster names: %s, or %s, by which it finds its machines", i, NamesAKSEngine, NamesAKSEngineVMSS)
 		}
 		if st.KillDriver != (KillDriver{}) {
 			return fmt.Errorf("spec.steps[%d]: killDriver is for Drydock's own upgrade: of AKS Engine's it would kill nothing", i)
@@ -61,8 +70,8 @@ func (c *cellRun) deployed(ctx context.Context) (*azure.State, error) {
 		return nil, err
 	}
 	t := c.topology()
-	c.tool = &aksengine.Engine{Path: program, Dir: filepath.Join(c.options.Out, "aks-engine", c.outline.cell.Label), Group: aksengine.Group}
-	model := aksengine.Model{Version: c.outline.upgrades[i].Spec.Tool.From, Masters: t.ControlPlanes, Agents: t.Workers, Pool: aksengine.PoolAvailabilitySet}
+	model := aksengine.Model{Version: c.outline.upgrades[i].Spec.Tool.From, Masters: t.ControlPlanes, Agents: t.Workers, Pool: pool(c.scenario.Spec.Cluster.Names)}
+	c.tool = &aksengine.Engine{Path: program, Dir: filepath.Join(c.options.Out, "aks-engine", c.outline.cell.Label), Group: aksengine.Group, Public: model.Pool == aksengine.PoolScaleSet}
 	state, err := c.tool.DeployDocuments(ctx, model)
 	if err != nil {
 		return nil, err
@@ -105,9 +114,33 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join("aks-engine", c.outline.cell.Label, last.Log),
 		})
 	}
+	if pool(c.scenario.Spec.Cluster.Names) == aksengine.PoolScaleSet {
+		if err := c.forgetInstances(ctx); err != nil {
+			return err
+		}
+	}
 	c.renamed(d.upgrade)
 	if last.Code != 0 {
 		return fmt.Errorf("%s ended %d: %s (its log: %s)", last.Command, last.Code, last.Said, filepath.Join(c.tool.Dir, last.Log))
+	}
+	return nil
+}
+
+// forgetInstances removes the Nodes of instances that are gone: the tool leaves that to the controller of the cloud, which a real cluster has and this one has not.
+func (c *cellRun) forgetInstances(ctx context.Context) error {
+	nodes := c.target.Client.CoreV1().Nodes()
+	all, err := nodes.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("nodes of instances that are gone: %w", err)
+	}
+	there := c.cluster.Machines()
+	for _, n := range all.Items {
+		if slices.ContainsFunc(there, func(m cluster.Machine) bool { return m.Name() == n.Name }) {
+			continue
+		}
+		if err := nodes.Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("node of the instance %s, which is gone: %w", n.Name, err)
+		}
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ type Cluster struct {
 	Version       string `yaml:"version"`
 	EtcdVersion   string `yaml:"etcdVersion"`
 	Timing        string `yaml:"timing"`
-	Names         string `yaml:"names"` // whose the machines' are: NamesAKSEngine; empty: the provider's
+	Names         string `yaml:"names"` // whose the machines' are: NamesAKSEngine, NamesAKSEngineVMSS; empty: the provider's
 	// EtcdQuota is the size at which the members' databases are full.
 	EtcdQuota cluster.Size `yaml:"etcdQuota"`
 	// EtcdDisk is the size of a disk that each member has of its own, which can be full.

@@ -120,7 +120,7 @@ func armResource(d map[string]any) health.ARMResource {
 		r.Machine = id.Name()
 	}
 	has := func(id string) {
-		if id != "" {
+		if id != "" && !strings.HasPrefix(strings.ToLower(id), strings.ToLower(r.ID)+"/") { // an instance's interface is part of it
 			r.Has = append(r.Has, id)
 		}
 	}

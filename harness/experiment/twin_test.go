@@ -92,6 +92,14 @@ func TestWhatChecksNeedOfADocument(t *testing.T) {
 	if got.Machine != "node-1" || got.State != "Succeeded" || strings.Join(got.Has, " ") != "/nic /os /data" {
 		t.Errorf("%+v", got)
 	}
+	const instance = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/set/virtualMachines/7"
+	got = armResource(map[string]any{"id": instance, "properties": map[string]any{
+		"osProfile": map[string]any{"computerName": "set000007"}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": instance + "/networkInterfaces/nic"}}},
+		"storageProfile": map[string]any{"dataDisks": []any{map[string]any{"managedDisk": map[string]any{"id": "/data"}}}},
+	}})
+	if got.Machine != "set000007" || strings.Join(got.Has, " ") != "/data" {
+		t.Errorf("%+v: an interface within an instance is no resource of its own", got)
+	}
 	disk := armResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/disks/d", "managedBy": vm})
 	nic := armResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces/n", "properties": map[string]any{"virtualMachine": map[string]any{"id": vm}}})
 	if disk.By != vm || nic.By != vm || disk.Machine+nic.Machine != "" {

@@ -47,9 +47,13 @@ const (
 	clusterID = "26658069"
 )
 
-// Names are what AKS Engine calls a cluster's machines by their role, for Topology.Called: masters, and agents of an availability set.
-func Names() map[cluster.Role]string {
-	return map[cluster.Role]string{cluster.ControlPlane: "k8s-master-" + clusterID + "-%d", cluster.Worker: "k8s-agents-" + clusterID + "-%d"}
+// Names are what AKS Engine calls a cluster's machines by their role, for Topology.Called: masters, and agents of a kind of pool.
+func Names(pool string) map[cluster.Role]string {
+	agents := "k8s-agents-" + clusterID + "-%d"
+	if pool == PoolScaleSet {
+		agents = "k8s-agents-" + clusterID + "-vmss%06d"
+	}
+	return map[cluster.Role]string{cluster.ControlPlane: "k8s-master-" + clusterID + "-%d", cluster.Worker: agents}
 }
 
 // Engine is the unmodified command line of AKS Engine, a process of this host that believes a twin to be its cloud.
