@@ -71,12 +71,7 @@ var errUnfinished = errors.New("it was begun here and is not finished")
 
 // Keep writes what was asked for, which is what goes on after an interrupt. An attempt that is refused must not come this far.
 func (c *Claim) Keep(spec any) error {
-	raw, err := json.Marshal(spec)
-	if err != nil {
-		return fmt.Errorf("keep the settings: %w", err)
-	}
-	file := filepath.Join(c.Dir, specFile)
-	if err := errors.Join(os.WriteFile(file+".new", raw, 0o600), os.Rename(file+".new", file)); err != nil {
+	if err := WriteFile(filepath.Join(c.Dir, specFile), spec); err != nil {
 		return fmt.Errorf("keep the settings: %w", err)
 	}
 	return nil

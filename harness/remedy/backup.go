@@ -172,7 +172,7 @@ func (r backup) export(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return keep(filepath.Join(dir, exportedFile), exported{all.Version, counts})
+	return plan.WriteFile(filepath.Join(dir, exportedFile), exported{all.Version, counts})
 }
 
 func (r backup) readExported() (e exported, err error) {
@@ -184,18 +184,6 @@ func (r backup) readExported() (e exported, err error) {
 		return e, fmt.Errorf("backup: %w", err)
 	}
 	return e, nil
-}
-
-// keep writes a file whole or not at all.
-func keep(file string, v any) error {
-	raw, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		err = errors.Join(os.WriteFile(file+".new", append(raw, '\n'), 0o600), os.Rename(file+".new", file))
-	}
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	return nil
 }
 
 // verify reads all of it from the disk again: what was counted must be there, and be what an API server takes.
@@ -232,7 +220,7 @@ func (r backup) verify(context.Context) error {
 			return err
 		}
 	}
-	if err := keep(filepath.Join(dir, backupContents), c); err != nil {
+	if err := plan.WriteFile(filepath.Join(dir, backupContents), c); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(dir, exportedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {

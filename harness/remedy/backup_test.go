@@ -124,7 +124,7 @@ func TestABackupIsWholeOrNone(t *testing.T) {
 	}
 	refused("1 files or directories, theirs among them")
 	sum, err := sumOf(filepath.Join(dir, "theirs"))
-	if err := errors.Join(err, keep(filepath.Join(dir, backupContents), Contents{Cluster: "c", SHA256: map[string]string{"theirs": sum}})); err != nil {
+	if err := errors.Join(err, plan.WriteFile(filepath.Join(dir, backupContents), Contents{Cluster: "c", SHA256: map[string]string{"theirs": sum}})); err != nil {
 		t.Fatal(err)
 	}
 	refused("has the backup of c")

@@ -2,7 +2,6 @@ package remedy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -197,12 +196,7 @@ func (t throttled) refill(ctx context.Context) error {
 	if err := t.Spec.Budget.Refilled(ctx, ask, t.keepStopped, told); err != nil {
 		return fmt.Errorf("%w (all is stopped as it was; going on waits anew)", err)
 	}
-	raw, err := json.Marshal(last)
-	if err != nil {
-		return fmt.Errorf("what is kept of the wait: %w", err)
-	}
-	file := t.refilledFile()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file+".new", raw, 0o644), os.Rename(file+".new", file)); err != nil {
+	if err := plan.WriteFile(t.refilledFile(), last); err != nil {
 		return fmt.Errorf("what is kept of the wait: %w", err)
 	}
 	return nil

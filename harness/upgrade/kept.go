@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // Kept is what outlives a replaced machine. Its file is there from before the machine is touched until its replacement has passed the gate.
@@ -67,18 +68,10 @@ func (u *Upgrade) Kept(machine string) (Kept, error) { return readKept(u.keptFil
 
 // Keep begins a machine's replacement.
 func (u *Upgrade) Keep(machine string, k Kept) error {
-	file := u.keptFile(machine)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := plan.WriteFile(u.keptFile(machine), k); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
-	raw, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
-		return fmt.Errorf("upgrade: %w", err)
-	}
-	return os.Rename(file+".new", file)
+	return nil
 }
 
 // Forget ends a machine's replacement; idempotent.

@@ -114,16 +114,7 @@ func (r *Replacement) recorded(machine string) (*record, error) {
 }
 
 func (r *Replacement) write(rec *record) error {
-	raw, err := json.MarshalIndent(rec, "", "  ")
-	if err != nil {
-		return fmt.Errorf("record of %s: %w", rec.Name, err)
-	}
-	file := r.recordFile(rec.Name)
-	err = os.MkdirAll(filepath.Dir(file), 0o755)
-	if err == nil {
-		err = errors.Join(os.WriteFile(file+".new", raw, 0o600), os.Rename(file+".new", file))
-	}
-	if err != nil {
+	if err := plan.WriteFile(r.recordFile(rec.Name), rec); err != nil {
 		return fmt.Errorf("record of %s: %w", rec.Name, err)
 	}
 	return nil

@@ -59,14 +59,7 @@ func (s *set) recorded() (*setRecord, error) {
 }
 
 func (s *set) write(rec *setRecord) error {
-	raw, err := json.MarshalIndent(rec, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(s.file()), 0o755)
-	}
-	if err == nil {
-		err = errors.Join(os.WriteFile(s.file()+".new", raw, 0o600), os.Rename(s.file()+".new", s.file()))
-	}
-	if err != nil {
+	if err := plan.WriteFile(s.file(), rec); err != nil {
 		return fmt.Errorf("record of the scale set %s: %w", s.name, err)
 	}
 	return nil
