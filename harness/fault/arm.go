@@ -71,7 +71,7 @@ type onTwin struct {
 	since time.Time   // when that was; zero: it is armed
 }
 
-// gone says that a run's twin has ended with it.
+// twinGone says that a run's twin has ended with it.
 const twinGone = "the twin has ended with the run that served it, and with it what was armed there"
 
 // Inject arms it.
@@ -140,10 +140,13 @@ func (f *onTwin) Effective(_ context.Context, e *Env, _ []string) ([]plan.Eviden
 	return nil, errors.New("nobody's call has met it")
 }
 
+// operation is what a call is about: what is done, and to what.
+func operation(c arm.Call) string { return strings.TrimSpace(c.Operation + " " + c.Thing()) }
+
 func operations(calls []arm.Call) []string {
 	seen := map[string]bool{}
 	for _, c := range calls {
-		seen[strings.TrimSpace(c.Operation+" "+c.Thing())] = true
+		seen[operation(c)] = true
 	}
 	return slices.Sorted(maps.Keys(seen))
 }
@@ -170,7 +173,7 @@ func (f *onTwin) Recovered(_ context.Context, e *Env, _ []string) ([]plan.Eviden
 		if f.armed.Kind != azure.FaultLoad && f.bitten(c) {
 			return nil, fmt.Errorf("%s met it after its end", c.Operation)
 		}
-		key := strings.TrimSpace(c.Operation + " " + c.Thing())
+		key := operation(c)
 		again[key] = true
 		passed[key] = passed[key] || c.Status != http.StatusTooManyRequests && c.Status > 0 && c.Status < http.StatusInternalServerError
 	}

@@ -34,14 +34,7 @@ const expiredFor = time.Hour
 
 func (*certificateExpired) Inject(ctx context.Context, e *Env, machines []string) error {
 	return capability(ctx, e, machines, func(ctx context.Context, m cluster.Machine, k cluster.Keeper) error {
-		var files [3][]byte
-		for i, path := range []string{servingCert, authority, authorKey} {
-			var err error
-			if files[i], err = m.ReadFile(ctx, path); err != nil {
-				return err
-			}
-		}
-		old, err := expired(files[0], files[1], files[2])
+		old, err := expiredManaged(ctx, m, kubeadm.Managed{File: servingCert, Authority: authority, Key: authorKey})
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", m.Name(), servingCert, err)
 		}
