@@ -5,15 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,7 +46,9 @@ func run(ctx context.Context, source debian.Source, dir string, again bool) erro
 		tell("it is there already: %s (--again gets it anew)", az)
 		return nil
 	}
-	if err := debian.Fresh(dir, func(fresh string) error { return fill(ctx, source, fresh) }); err != nil {
+	if err := debian.Fresh(dir, func(fresh string) error {
+		return source.Fill(ctx, fresh, debian.Program{Package: root, What: "az with its Python", Follow: follow, Keep: keep, Path: subject.AzProgram, Script: script})
+	}); err != nil {
 		return err
 	}
 	az, err := subject.Az(dir)
@@ -63,25 +62,6 @@ func run(ctx context.Context, source debian.Source, dir string, again bool) erro
 	}
 	tell("%s after %s", az, time.Since(begun).Round(time.Second))
 	return nil
-}
-
-func fill(ctx context.Context, source debian.Source, dir string) error {
-	x, err := source.Index(ctx)
-	if err != nil {
-		return err
-	}
-	packages, err := x.Closure(root, follow)
-	if err != nil {
-		return err
-	}
-	tell("getting az with its Python, %d packages", len(packages))
-	for _, p := range packages {
-		if err := x.Unpack(ctx, p, filepath.Join(dir, "root"), keep); err != nil {
-			return err
-		}
-	}
-	program := filepath.Join(dir, subject.AzProgram)
-	return errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, []byte(script), fs.FileMode(0o755)))
 }
 
 // follow lets Python, its packages and libraries through: nothing of what installs packages is needed to run them.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,6 +27,8 @@ const (
 	root     = "chromium-headless-shell"
 	program  = "usr/lib/chromium/chromium-headless-shell"
 	vendored = "reports/page/uplot"
+
+	shellPath = "bin/chromium"
 )
 
 func main() {
@@ -58,7 +59,7 @@ func run(ctx context.Context, source debian.Source, dir string, again, vendor bo
 	if err := held(filepath.Join(modules, "node_modules", "uplot"), vendor); err != nil {
 		return err
 	}
-	shell := filepath.Join(dir, "bin", "chromium")
+	shell := filepath.Join(dir, shellPath)
 	if _, err := os.Stat(shell); err == nil && !again {
 		tell("it is there already: %s (--again gets it anew)", shell)
 		return nil
@@ -127,22 +128,7 @@ func fill(ctx context.Context, source debian.Source, modules, dir string) error 
 			return fmt.Errorf("axe-core: %w", err)
 		}
 	}
-	x, err := source.Index(ctx)
-	if err != nil {
-		return err
-	}
-	packages, err := x.Closure(root, follow)
-	if err != nil {
-		return err
-	}
-	tell("getting Chromium with its libraries and fonts, %d packages", len(packages))
-	for _, p := range packages {
-		if err := x.Unpack(ctx, p, filepath.Join(dir, "root"), keep); err != nil {
-			return err
-		}
-	}
-	shell := filepath.Join(dir, "bin", "chromium")
-	return errors.Join(os.MkdirAll(filepath.Dir(shell), 0o755), os.WriteFile(shell, []byte(script), fs.FileMode(0o755)))
+	return source.Fill(ctx, dir, debian.Program{Package: root, What: "Chromium with its libraries and fonts", Follow: follow, Keep: keep, Path: shellPath, Script: script})
 }
 
 // follow lets libraries and fonts through, but for the C library: a program of several processes begins each by the host's own loader.
