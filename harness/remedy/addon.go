@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kubeyaml "sigs.k8s.io/yaml"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -32,10 +34,13 @@ func programsOf(manifest []byte, name string) (out []string) {
 	return out
 }
 
-// programOf is the process of a container: what it is told to run, else as its image is called.
+// programOf is the process of a container: what it is told to run, else as its image is called. A shell goes by the image too: what it runs is not said, and
+// others run shells.
 func programOf(c corev1.Container) string {
 	if len(c.Command) > 0 {
-		return path.Base(c.Command[0])
+		if program := path.Base(c.Command[0]); !slices.Contains([]string{"sh", "ash", "bash", "dash", "env"}, program) {
+			return program
+		}
 	}
 	return imageName(c.Image)
 }
@@ -94,7 +99,16 @@ func (t throttled) reloadAddons(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.scaleUp(ctx)
+	scaled, err := t.scaled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range scaled {
+		if err := t.scaleUp(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t throttled) reloadManagers(ctx context.Context, all []addon) (managed bool, err error) {
@@ -176,7 +190,7 @@ func (t throttled) reload(ctx context.Context, a addon, managed bool) error {
 			return err
 		}
 		t.note(a.on.Name(), "%s was applied: there is no addon manager", a.file)
-		if err := t.scaleUp(ctx); err != nil { // a file that does not say how many there are to be leaves it as it is
+		if err := t.scaleUp(ctx, types.NamespacedName{Namespace: a.Namespace, Name: a.Name}); err != nil { // a file that does not say how many there are to be leaves it as it is
 			return err
 		}
 	}

@@ -18,31 +18,65 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// scaleDown takes the cluster-autoscaler away, and writes on it how many there were. Those on control planes end by hand, as their kubelets are stopped.
+// scaled are the Deployments that are to be away while the budgets are waited for: the cluster-autoscaler, and the addons that have one of the images.
+func (t throttled) scaled(ctx context.Context) ([]types.NamespacedName, error) {
+	all, err := t.addons(ctx)
+	out := []types.NamespacedName{{Namespace: metav1.NamespaceSystem, Name: autoscaler}}
+	for _, a := range all {
+		if name := (types.NamespacedName{Namespace: a.Namespace, Name: a.Name}); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out, err
+}
+
+// scaleDown takes them away, and writes on each how many there were. An addon manager would put them back at once, and is ended first.
 func (t throttled) scaleDown(ctx context.Context) error {
-	client := t.Target.Client.AppsV1().Deployments(metav1.NamespaceSystem)
-	d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w: the cluster has none", plan.ErrSkip)
-	}
+	all, err := t.scaled(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", autoscaler, err)
+		return err
 	}
-	if n := replicasOf(d); n > 0 { // else it was scaled down before, and what is written stays
-		for _, name := range t.Topology.ControlPlaneMachines() { // or an addon manager would put it back at once
-			if p, err := t.look(ctx, name); err == nil {
-				if _, err := t.endManagers(ctx, p); err != nil {
-					return err
-				}
+	for _, name := range t.Topology.ControlPlaneMachines() {
+		if p, err := t.look(ctx, name); err == nil {
+			if _, err := t.endManagers(ctx, p); err != nil {
+				return err
 			}
 		}
-		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d"}},"spec":{"replicas":0}}`, replicasKept, n)
-		if d, err = client.Patch(ctx, autoscaler, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-			return fmt.Errorf("%s to 0: %w", autoscaler, err)
-		}
-		t.note("", "%s: %d to 0", autoscaler, n)
 	}
-	return cluster.Await(ctx, "no pod of "+autoscaler, cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+	there := 0
+	for _, name := range all {
+		found, err := t.toNone(ctx, name)
+		if err != nil {
+			return err
+		}
+		if found {
+			there++
+		}
+	}
+	if there == 0 {
+		return fmt.Errorf("%w: the cluster has no %s, and no addon with one of the images", plan.ErrSkip, autoscaler)
+	}
+	return nil
+}
+
+// toNone scales one to 0, and waits until its pods are away. Those on control planes end by hand, as their kubelets are stopped.
+func (t throttled) toNone(ctx context.Context, name types.NamespacedName) (found bool, _ error) {
+	client := t.Target.Client.AppsV1().Deployments(name.Namespace)
+	d, err := client.Get(ctx, name.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	if n := replicasOf(d); n > 0 { // else it was scaled down before, and what is written stays
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d"}},"spec":{"replicas":0}}`, replicasKept, n)
+		if d, err = client.Patch(ctx, name.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			return true, fmt.Errorf("%s to 0: %w", name, err)
+		}
+		t.note("", "%s: %d to 0", name, n)
+	}
+	return true, cluster.Await(ctx, fmt.Sprintf("no pod of %s", name), cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
 		pods, err := t.podsOf(ctx, d)
 		if err != nil {
 			return err
@@ -112,15 +146,15 @@ func rolledOut(d *appsv1.Deployment) error {
 	return nil
 }
 
-// scaleUp gives the cluster-autoscaler what it had; one that was made again has it already.
-func (t throttled) scaleUp(ctx context.Context) error {
-	client := t.Target.Client.AppsV1().Deployments(metav1.NamespaceSystem)
-	d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
+// scaleUp gives a Deployment what it had; one that was made again has it already.
+func (t throttled) scaleUp(ctx context.Context, name types.NamespacedName) error {
+	client := t.Target.Client.AppsV1().Deployments(name.Namespace)
+	d, err := client.Get(ctx, name.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", autoscaler, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	kept, scaled := d.Annotations[replicasKept]
 	if !scaled {
@@ -128,18 +162,20 @@ func (t throttled) scaleUp(ctx context.Context) error {
 	}
 	n, err := strconv.ParseInt(kept, 10, 32)
 	if err != nil {
-		return fmt.Errorf("%s: annotation %s: %w", autoscaler, replicasKept, err)
+		return fmt.Errorf("%s: annotation %s: %w", name, replicasKept, err)
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{replicasKept: nil}}, "spec": map[string]any{"replicas": max(n, int64(replicasOf(d)))}})
+	was := replicasOf(d)
+	now := max(int32(n), was) // somebody may have put it back since
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{replicasKept: nil}}, "spec": map[string]any{"replicas": now}})
 	if err != nil {
 		return err
 	}
-	if _, err := client.Patch(ctx, autoscaler, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("%s to %d: %w", autoscaler, n, err)
+	if _, err := client.Patch(ctx, name.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("%s to %d: %w", name, now, err)
 	}
-	t.note("", "%s: 0 to %d", autoscaler, n)
-	return cluster.Await(ctx, autoscaler+" again", cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
-		d, err := client.Get(ctx, autoscaler, metav1.GetOptions{})
+	t.note("", "%s: %d to %d", name, was, now)
+	return cluster.Await(ctx, name.String()+" again", cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
+		d, err := client.Get(ctx, name.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (t throttled) steps() []*plan.Step {
 		}
 	}
 	each("stop-kubelet", "so that nothing starts again what is stopped there, once etcd can spare a member", t.unlessRefilled(t.stopKubelet))
-	add("scale-down", "the cluster-autoscaler to 0, while there is who carries it out", true, func(ctx context.Context) error {
+	add("scale-down", "the cluster-autoscaler and the addons with one of the images to 0, while there is who carries it out", true, func(ctx context.Context) error {
 		return t.unlessRefilled(func(ctx context.Context, _ string) error { return t.scaleDown(ctx) })(ctx, "")
 	})
 	each("stop-components", "what calls the cloud", t.unlessRefilled(t.stopComponents))
@@ -64,7 +64,7 @@ func (t throttled) steps() []*plan.Step {
 		add("start-"+m, "the kubelet, and with it what was stopped", true, func(ctx context.Context) error { return t.start(ctx, m) })
 		add("verify-"+m, "the running version, by its own metrics and log", m != planes[len(planes)-1], func(ctx context.Context) error { return t.verify(ctx, m) })
 	}
-	add("reload-addons", "those whose images were changed, and the cluster-autoscaler as it was", false, t.reloadAddons)
+	add("reload-addons", "those whose images were changed, and what was scaled down as it was", false, t.reloadAddons)
 	add("verify-addons", "the running version, by their pods' own logs", false, t.verifyAddons)
 	add("watch-budget", fmt.Sprintf("no call is answered 429 for %s, and no component tells of one", t.Spec.Budget.Window), false, t.watchBudget)
 	for _, s := range steps[len(steps)-3:] {
