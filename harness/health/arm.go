@@ -46,7 +46,7 @@ type ARMResource struct {
 // defaultAmplification is how many calls may be sent for one that is needed: one in ten may be sent again.
 const defaultAmplification = 1.1
 
-// ofARM are the calls on resources of a principal, or of all; why there is nothing to judge.
+// ofARM are the calls on resources of the principals of a pattern, or of all; why there is nothing to judge.
 func ofARM(r *Record, principal string) (calls []arm.Call, none string) {
 	switch {
 	case r.ARM == nil:
@@ -55,7 +55,11 @@ func ofARM(r *Record, principal string) (calls []arm.Call, none string) {
 		return nil, fmt.Sprintf("the twin's log had no room for the first %d calls", r.ARM.Lost)
 	}
 	for _, c := range r.ARM.Calls {
-		if !c.Beside() && (principal == "" || c.Principal == principal) {
+		ours, err := path.Match(principal, c.Principal)
+		if err != nil {
+			return nil, fmt.Sprintf("principal %q is no pattern: %v", principal, err) // evidence is judged again without a scenario's checks
+		}
+		if !c.Beside() && (principal == "" || ours) {
 			calls = append(calls, c)
 		}
 	}
@@ -199,14 +203,37 @@ func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 }
 
 // armRemedied judges a runbook for throttled components by the twin's log: before it calls were answered 429, and from when it began to start things again
-// none was.
+// none was, of nobody who called before. Who has not called since may be waiting still for what he was told, and is not known to be out of it: so that each
+// component is judged, each is to be somebody of his own to the twin.
 func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	calls, none := ofARM(r, p.Principal)
 	if none != "" {
 		return plan.Unknown, none
 	}
-	var begun, started time.Time
-	for _, m := range r.Remedies {
+	begun, started := restarted(r.Remedies)
+	if started.IsZero() {
+		return plan.Unknown, "no runbook has started anything again"
+	}
+	before := slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return !c.Time.Before(begun) })
+	after := slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(started) })
+	stopped, again := refusedOf(before), refusedOf(after)
+	says := fmt.Sprintf("%d of %d calls before the runbook were answered 429, and %d of %d from %s on, when it began to start again", len(stopped), len(before), len(again), len(after), clock(started))
+	then, now := callers(before), callers(after)
+	silent := slices.DeleteFunc(slices.Clone(then), func(name string) bool { return slices.Contains(now, name) })
+	switch {
+	case len(stopped) == 0:
+		return plan.Unknown, says + ": there was nothing to mend"
+	case len(again) > 0:
+		return plan.Fail, says + fmt.Sprintf("; the first at %s, %s of %s by %s", clock(again[0].Time), again[0].Operation, clientOf(again[0].Principal), by429(again[0]))
+	case len(silent) > 0:
+		return plan.Unknown, says + "; who called before and has not since, and may be waiting still: " + strings.Join(silent, ", ")
+	}
+	return plan.Pass, says + "; each that called before has called since: " + strings.Join(then, ", ")
+}
+
+// restarted is when the first runbook began, and when one began to start again what it had stopped.
+func restarted(remedies []Remedy) (begun, started time.Time) {
+	for _, m := range remedies {
 		for _, s := range m.Steps {
 			switch {
 			case begun.IsZero():
@@ -216,25 +243,13 @@ func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 			}
 		}
 	}
-	if started.IsZero() {
-		return plan.Unknown, "no runbook has started anything again"
-	}
-	part := func(from, to time.Time) (n int, stopped []arm.Call) {
-		in := slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(from) || !c.Time.Before(to) })
-		return len(in), refusedOf(in)
-	}
-	n, before := part(r.ARM.Began, begun)
-	m, after := part(started, r.ARM.Ended.Add(time.Hour))
-	says := fmt.Sprintf("%d of %d calls before the runbook were answered 429, and %d of %d from %s on, when it began to start again", len(before), n, len(after), m, clock(started))
-	switch {
-	case len(before) == 0:
-		return plan.Unknown, says + ": there was nothing to mend"
-	case len(after) > 0:
-		return plan.Fail, says + fmt.Sprintf("; the first at %s, %s by %s", clock(after[0].Time), after[0].Operation, by429(after[0]))
-	case m == 0:
-		return plan.Unknown, says
-	}
-	return plan.Pass, says
+	return begun, started
+}
+
+// callers are who made calls, as a reader is told of them.
+func callers(calls []arm.Call) []string {
+	_, names := tallies(calls, func(c arm.Call) string { return clientOf(c.Principal) })
+	return names
 }
 
 // ARMResidue is the check that every run makes that has a twin beside its cluster.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ type Params struct {
 	Members   int           `yaml:"members"`
 	Version   string        `yaml:"version"`
 	Of        string        `yaml:"of"`        // versions: control-plane leaves the workers' kubelets out
-	Principal string        `yaml:"principal"` // of calls to Azure Resource Manager; empty: everybody
+	Principal string        `yaml:"principal"` // of calls to Azure Resource Manager, as a pattern of path.Match; empty: everybody
 	Max       float64       `yaml:"max"`       // calls sent for one that passed
 	Window    time.Duration `yaml:"window"`    // the last part of the run; 0: all of it
 }
@@ -37,6 +38,9 @@ func (p Params) Fits(check string) error {
 		return cluster.Usagef("%s: max is %g; one call is the least that can be sent for one that passes", check, p.Max)
 	case p.Window < 0:
 		return cluster.Usagef("%s: window is %s; it cannot be negative", check, p.Window)
+	}
+	if _, err := path.Match(p.Principal, ""); err != nil {
+		return cluster.Usagef("%s: principal is %q; want a name, or a pattern such as cloud-provider-*: %w", check, p.Principal, err)
 	}
 	gaps := []string{"etcdQuorum", "requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue", "leadersMove", "etcdLeaderMoves"}
 	errors := []string{"requests", "apiAvailable", "workloadAvailable", "etcdWritesContinue"}
@@ -108,7 +112,7 @@ func Checks() []CheckKind {
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
 		{"armAmplification", "finally", "no client of Azure Resource Manager sends more than max (1.1) calls for one that passes, those answered 429 or lost to a fault included", armAmplification, true},
 		{"armThrottled", "finally", "some of a client's calls were answered 429", armThrottled, true},
-		{"armRemedied", "finally", "calls were answered 429 before a runbook, and none was from when it began to start things again", armRemedied, true},
+		{"armRemedied", "finally", "calls were answered 429 before a runbook, and of all who called then each has called since it began to start things again, and none was answered 429", armRemedied, true},
 		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
 		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
 		{DriverReportedSuccess, "finally", "when a tool's last command has ended 0, the cluster is whole and of the version it says", driverReportedSuccess, false},

@@ -77,6 +77,9 @@ func ReadAccount(config, environment []byte) (Account, error) {
 	return a, nil
 }
 
+// atTwin is who asks a twin: it takes anybody, and these calls are to be told from those of the components, which may be waiting for what they were told.
+const atTwin = "drydock-remedy"
+
 // Via is the account at the same cloud by other addresses: a twin's ready file, where this host reaches it by others than the machines do.
 func (a Account) Via(readyFile string) (Account, error) {
 	raw, err := os.ReadFile(readyFile)
@@ -87,7 +90,7 @@ func (a Account) Via(readyFile string) (Account, error) {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return a, fmt.Errorf("ready file of the twin: %w", err)
 	}
-	a.Endpoint, a.Authority = r.Endpoint, r.Authority
+	a.Endpoint, a.Authority, a.Client = r.Endpoint, r.Authority, atTwin
 	if r.CA == "" {
 		return a, nil
 	}
