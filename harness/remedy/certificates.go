@@ -242,7 +242,7 @@ func projectRestarts(v votes, expired map[string][]string) (out []plan.Finding) 
 
 // keptCertificates is where a machine keeps what was renewed; it stays there.
 func (r certificateRenewal) keptCertificates() string {
-	return "/var/lib/drydock/certificates/" + r.found.At.Format("20060102-150405")
+	return "/var/lib/drydock/certificates/" + r.stamp()
 }
 
 func (r certificateRenewal) renew(ctx context.Context, m cluster.Machine) error {
@@ -369,12 +369,7 @@ func (r certificateRenewal) servers(ctx context.Context, m cluster.Machine) erro
 		if pod != observe.APIServer {
 			continue
 		}
-		err := cluster.Await(ctx, "the API server on "+m.Name()+" ready", cluster.Wait{For: r.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, looked)
-			defer cancel()
-			return kubeadm.Health(ctx, r.Target.Cluster, m.Name(), "/readyz")
-		})
-		if err != nil {
+		if err := r.serverReady(ctx, m.Name()); err != nil {
 			return err
 		}
 	}

@@ -200,7 +200,7 @@ func (r nodeRecovery) replace(ctx context.Context) error {
 
 // removed is the mark on this host that the machine which was given up is gone: one of its name that is there is the new one.
 func (r nodeRecovery) removed() string {
-	return filepath.Join(r.Dir, "removed-"+r.found.Machine+"-"+r.found.At.Format("20060102-150405.000"))
+	return filepath.Join(r.Dir, "removed-"+r.found.Machine+"-"+r.stamp())
 }
 
 func (r nodeRecovery) isRemoved() bool {

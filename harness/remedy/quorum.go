@@ -73,9 +73,7 @@ func (r quorumRestoration) only(words string) string {
 	return ""
 }
 
-// stamp is this remedy's own: the snapshot and the mark of an earlier one are of before.
-func (r quorumRestoration) stamp() string { return r.found.At.Format("20060102-150405.000") }
-
+// file is this remedy's own: an earlier one's is of before.
 func (r quorumRestoration) file() string {
 	return filepath.Join(r.Dir, "snapshots", "restore-quorum-"+r.stamp()+".db")
 }
@@ -287,12 +285,7 @@ func (r quorumRestoration) serve(ctx context.Context) error {
 		return err
 	}
 	for _, name := range machines {
-		err := cluster.Await(ctx, "the API server on "+name+" ready", cluster.Wait{For: r.Spec.Timeout}, func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, looked)
-			defer cancel()
-			return kubeadm.Health(ctx, r.Target.Cluster, name, "/readyz")
-		})
-		if err != nil {
+		if err := r.serverReady(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -300,7 +293,7 @@ func (r quorumRestoration) serve(ctx context.Context) error {
 }
 
 func (r quorumRestoration) prove(ctx context.Context) error {
-	return proof{client: r.Target.Client, nodes: r.Topology.KubernetesMachines(), namespace: "drydock-proof-" + r.found.At.Format("20060102-150405"), within: r.Spec.Timeout, every: time.Second}.see(ctx)
+	return proof{client: r.Target.Client, nodes: r.Topology.KubernetesMachines(), namespace: "drydock-proof-" + r.stamp(), within: r.Spec.Timeout, every: time.Second}.see(ctx)
 }
 
 // about is the remedy as one of a machine that has no member.

@@ -171,6 +171,20 @@ func (r *Remedy) GoOn(b Begun) error {
 	return nil
 }
 
+// stamp is this remedy's, in the names of what it keeps: of directories, files and namespaces, which have no dot.
+func (r *Remedy) stamp() string {
+	return strings.Replace(r.found.At.Format("20060102-150405.000"), ".", "-", 1)
+}
+
+// serverReady waits for the API server of a control plane.
+func (r *Remedy) serverReady(ctx context.Context, machine string) error {
+	return cluster.Await(ctx, "the API server on "+machine+" ready", cluster.Wait{For: r.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, looked)
+		defer cancel()
+		return kubeadm.Health(ctx, r.Target.Cluster, machine, "/readyz")
+	})
+}
+
 // Outcome says, after the plan has run, what came of it.
 func (r *Remedy) Outcome() string {
 	switch {

@@ -19,12 +19,9 @@ import (
 	"drydock.dev/drydock/harness/remedy/quota"
 )
 
-// mark is this remedy's, in the names of what it keeps.
-func (t throttled) mark() string { return t.found.At.Format("20060102-150405") }
-
 // refilledFile says that this remedy's wait has ended well.
 func (t throttled) refilledFile() string {
-	return filepath.Join(t.Dir, t.book.Name, "refilled-"+t.mark()+".json")
+	return filepath.Join(t.Dir, t.book.Name, "refilled-"+t.stamp()+".json")
 }
 
 // unlessRefilled skips what comes before the wait once that has ended: some control planes may have been started again by then.
@@ -151,7 +148,7 @@ func (t throttled) edit(ctx context.Context, machine string) error {
 			continue
 		}
 		const keep = `kept="$2"; mkdir -p -- "${kept%/*}"; if [ ! -e "$kept" ]; then cp -p -- "$1" "$kept.new"; mv -f -- "$kept.new" "$kept"; fi; stat -c %a -- "$1"`
-		kept := path.Join(keptDir, t.mark(), strings.TrimPrefix(f.path, "/etc/kubernetes/"))
+		kept := path.Join(keptDir, t.stamp(), strings.TrimPrefix(f.path, "/etc/kubernetes/"))
 		out, err := p.machine.Exec(ctx, cluster.Command{Args: []string{"/bin/sh", "-ec", keep, "sh", f.path, kept}})
 		if err != nil {
 			return err
@@ -273,7 +270,7 @@ func (t throttled) missing(p controlPlane) error {
 		return nil
 	}
 	return fmt.Errorf("%s has no %s among %s, which it had at %s: put the manifest back (as it was: %s), and go on", p.machine.Name(), strings.Join(gone, ", "), manifestFiles,
-		t.found.At.Format(time.DateTime), path.Join(keptDir, t.mark()))
+		t.found.At.Format(time.DateTime), path.Join(keptDir, t.stamp()))
 }
 
 // runningVersion is nil where metrics and log have the version that the image is to have.
