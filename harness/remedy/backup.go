@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,14 +57,23 @@ const (
 	backupContents = "backup.json"
 )
 
-// ReadBackup reads what the backup in a directory says of itself, and checks each of its files.
-func ReadBackup(dir string) (c Contents, err error) {
+// readContents reads what the backup in a directory says of itself.
+func readContents(dir string) (c Contents, err error) {
 	raw, err := os.ReadFile(filepath.Join(dir, backupContents))
 	if err == nil {
 		err = json.Unmarshal(raw, &c)
 	}
 	if err != nil {
 		return c, fmt.Errorf("backup: %w", err)
+	}
+	return c, nil
+}
+
+// ReadBackup reads what the backup in a directory says of itself, and checks each of its files.
+func ReadBackup(dir string) (Contents, error) {
+	c, err := readContents(dir)
+	if err != nil {
+		return c, err
 	}
 	for file, want := range c.SHA256 {
 		sum, err := sumOf(filepath.Join(dir, file))
@@ -77,13 +87,18 @@ func ReadBackup(dir string) (c Contents, err error) {
 	return c, nil
 }
 
-func sumOf(file string) (string, error) {
-	raw, err := os.ReadFile(file)
+// sumOf reads the file as it goes: a snapshot may have some gigabytes.
+func sumOf(file string) (_ string, err error) {
+	f, err := os.Open(file)
 	if err != nil {
 		return "", fmt.Errorf("backup: %w", err)
 	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:]), nil
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("backup: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func (r backup) dir() string {
@@ -229,9 +244,9 @@ func (r backup) verify(context.Context) error {
 	return nil
 }
 
-// says is what a person has to know of a backup.
+// says is what a person has to know of a backup. Its files were checked when they were verified.
 func (r backup) says() string {
-	c, err := ReadBackup(r.dir())
+	c, err := readContents(r.dir())
 	if err != nil {
 		return err.Error()
 	}
