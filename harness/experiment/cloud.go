@@ -21,6 +21,9 @@ func (s *Scenario) cloudSteps(a actions) (begin, end []*plan.Step) {
 		return nil, nil
 	}
 	about := fmt.Sprintf("%s, which asks after %s every %s, among %d scale sets", c.Subject, strings.Join(c.Nodes, ", "), c.Every, c.ScaleSets)
+	if c.Addons {
+		about += ", as an addon as well, beside a cluster-autoscaler"
+	}
 	return []*plan.Step{{Name: "run a cloud provider on every control plane", About: about, Run: a.cloud}},
 		[]*plan.Step{{Name: "take the cloud provider away", Run: a.endCloud, Cleanup: true}}
 }
