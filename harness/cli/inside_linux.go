@@ -93,7 +93,7 @@ func systemctlOne(ctx context.Context, verb, name string, sig int, quiet bool, o
 	return code, nil
 }
 
-// journalctl shows a service's log: journalctl -u UNIT [-f] [-n LINES].
+// journalctl shows a service's log: journalctl -u UNIT [-f] [-n LINES|all].
 func journalctl(ctx context.Context, args []string) error {
 	tail := []string{"-n", "+1"}
 	name := ""
@@ -106,7 +106,9 @@ func journalctl(ctx context.Context, args []string) error {
 			name = strings.TrimSuffix(strings.TrimPrefix(a, "--unit="), ".service")
 		case a == "-n" && i+1 < len(args):
 			i++
-			tail[1] = args[i]
+			if tail[1] = args[i]; tail[1] == "all" {
+				tail[1] = "+1"
+			}
 		case a == "-f":
 			tail = append(tail, "-f")
 		}

@@ -16,6 +16,8 @@ func TestNamesCannotLeaveTheStateDirectory(t *testing.T) {
 		"up":        func(n string) []string { return []string{"up", "--etcd", "only", "--name", n} },
 		"status":    func(n string) []string { return []string{"status", "--", n} },
 		"shell":     func(n string) []string { return []string{"shell", "etcd-1", "--name", n} },
+		"logs":      func(n string) []string { return []string{"logs", "etcd-1", "--name", n} },
+		"cp":        func(n string) []string { return []string{"cp", "etcd-1:/etc/hosts", "x", "--name", n} },
 		"kubectl":   func(n string) []string { return []string{"kubectl", "--name=" + n, "get", "nodes"} },
 		"upgrade":   func(n string) []string { return []string{"upgrade", "--to", "v1.36", "--name", n} },
 		"run on":    func(n string) []string { return []string{"run", "etcd-leader-crash", "--on=" + n} },

@@ -108,8 +108,9 @@ type Cluster interface {
 	Kubeconfig(ctx context.Context) ([]byte, error)
 	// Dir is this host's own directory of the cluster: it goes with the cluster, so that what is kept there never passes for another's by that name.
 	Dir() string
-	// CollectLogs copies the machines' logs to dir/MACHINE; also from a half-broken cluster.
-	CollectLogs(ctx context.Context, dir string) error
+	// CollectLogs copies the logs of these machines, or of all there are, to dir/MACHINE, of each so much as LogDir keeps; also from a half-broken cluster,
+	// and of a machine that is off what its disk has.
+	CollectLogs(ctx context.Context, dir string, machines ...string) error
 	// Claim makes a cluster that was attached to this process's own until Release or Down; a second claim, of whatever process, is a UsageError that
 	// says whose it is. A cluster that Up made is its maker's from the beginning.
 	Claim(ctx context.Context) error

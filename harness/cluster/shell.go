@@ -1,21 +1,80 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Shell runs a script on a machine and gives its standard output. The script ends at the first command that fails.
 func Shell(ctx context.Context, m Machine, script string) (string, error) {
 	r, err := m.Exec(ctx, Command{Args: []string{"/bin/sh", "-ec", script}})
 	return r.Stdout, err
+}
+
+// lastWords is how long a command that is killed with its context may still be heard.
+const lastWords = time.Second
+
+// Stream runs a command whose standard input and output are too long to be kept, or without an end. A command that fails is an *ExecError with what it said on
+// its standard error. Whoever gives it a standard input that does not end by itself ends that.
+func Stream(ctx context.Context, m Machine, cmd Command, stdout io.Writer) error {
+	t, err := As[Terminal](m)
+	if err != nil {
+		return err
+	}
+	var stderr bytes.Buffer
+	fail := func(code int, cause error) error {
+		return &ExecError{Machine: m.Name(), Args: cmd.Args, Code: code, Result: Result{Stderr: stderr.String()}, Cause: cause}
+	}
+	inRead, inWrite, err := os.Pipe()
+	if err != nil {
+		return fail(-1, err)
+	}
+	ends := []*os.File{inRead} // of the command
+	go func() {
+		if cmd.Stdin != nil {
+			_, _ = io.Copy(inWrite, cmd.Stdin) // a command that reads no further says so itself
+		}
+		_ = inWrite.Close()
+	}()
+	var copies errgroup.Group
+	for _, to := range []io.Writer{stdout, &stderr} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return fail(-1, err)
+		}
+		ends = append(ends, w)
+		stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, func() { _ = r.Close() }) })
+		copies.Go(func() error {
+			_, err := io.Copy(to, r)
+			stop()
+			return errors.Join(err, r.Close()) // where nobody reads on the command ends
+		})
+	}
+	code, err := t.Shell(ctx, cmd.Args, false, ends...)
+	for _, f := range ends {
+		_ = f.Close()
+	}
+	switch copied := copies.Wait(); {
+	case ctx.Err() != nil:
+		return fail(code, ctx.Err())
+	case err != nil || copied != nil:
+		return fail(code, errors.Join(err, copied))
+	case code != 0:
+		return fail(code, nil)
+	}
+	return nil
 }
 
 // Cat reads a file by a shell, where a machine gives no nearer way; fs.ErrNotExist when there is none.

@@ -126,9 +126,9 @@ func LogLines(ctx context.Context, c cluster.Cluster, machine, program, pattern 
 // clockFormat has date(1) write the time as RFC 3339 does.
 const clockFormat = "%Y-%m-%dT%H:%M:%S.%N%:z"
 
-// stamps are the frames in which programs write when they wrote a line: the container runtime's, etcd's (JSON), and Kubernetes' (klog), which leaves out year
-// and zone.
-var stamps = regexp.MustCompile(`^(\d{4}-\S+) (?:stdout|stderr) [FP] |^\{.*?"ts":"([^"]+)"|^[IWEF](\d{4} [0-9:.]+) `)
+// stamps are the frames in which programs write when they wrote a line: the container runtime's, the journal's (cluster.JournalFormat), etcd's (JSON), and
+// Kubernetes' (klog), which leaves out year and zone.
+var stamps = regexp.MustCompile(`^(\d{4}-\S+) (?:(?:stdout|stderr) [FP]|\S+ \S+?(?:\[\d+\])?:) |^\{.*?"ts":"([^"]+)"|^[IWEF](\d{4} [0-9:.]+) `)
 
 // LineTime is when a line of a log was written, by the clock of its machine, of which at is a time; zero where the line does not say.
 func LineTime(line string, at time.Time) time.Time {
@@ -148,11 +148,12 @@ func LineTime(line string, at time.Time) time.Time {
 		}
 		return t
 	}
-	t, err := time.Parse(time.RFC3339Nano, cmp.Or(m[1], m[2]))
-	if err != nil {
-		return time.Time{}
+	for _, zone := range []string{"Z07:00", "Z0700"} { // the journal of an older systemd
+		if t, err := time.Parse("2006-01-02T15:04:05"+zone, cmp.Or(m[1], m[2])); err == nil {
+			return t
+		}
 	}
-	return t
+	return time.Time{}
 }
 
 // allOfLog is a script that writes out the end of a program's log.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -26,11 +27,13 @@ func (p *Provider) saveFailure(ctx context.Context, c *Cluster) error {
 	return fmt.Errorf("its logs are kept in %s", dir)
 }
 
-// CollectLogs copies the pods' and containers' logs of every node, also of one that is off, and the journal of those that answer.
-func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
+// CollectLogs copies the pods' and containers' logs of the nodes, also of one that is off, and the journal of those that answer.
+func (c *Cluster) CollectLogs(ctx context.Context, dir string, machines ...string) error {
 	var errs []error
 	for _, m := range c.machines {
-		errs = append(errs, m.collectLogs(ctx, filepath.Join(dir, m.name)))
+		if len(machines) == 0 || slices.Contains(machines, m.name) {
+			errs = append(errs, m.collectLogs(ctx, filepath.Join(dir, m.name)))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("logs: %w", err)
@@ -38,29 +41,32 @@ func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (m *Machine) collectLogs(ctx context.Context, dir string) error {
+func (m *Machine) collectLogs(ctx context.Context, dir string) (err error) {
 	_, there, err := m.docker().inspect(ctx, m.name)
 	if err != nil || !there {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	to, err := cluster.OpenLogDir(dir)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	add := func(name, said string) error { return to.Add(name, int64(len(said)), strings.NewReader(said)) }
 	said, err := m.docker().out(ctx, "logs", m.name)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "container.log"), []byte(said), 0o644)
+		err = add("container.log", said)
 	}
 	for _, unit := range []string{"kubelet", "containerd"} {
-		r, jerr := m.Exec(ctx, cluster.Command{Args: []string{"journalctl", "--no-pager", "--unit", unit}})
+		r, jerr := m.Exec(ctx, cluster.Command{Args: []string{"journalctl", "--no-pager", "--output", cluster.JournalFormat, "--unit", unit}})
 		if jerr == nil { // one that is off has its journal in memory that is gone
-			err = errors.Join(err, os.WriteFile(filepath.Join(dir, unit+".log"), []byte(r.Stdout), 0o644))
+			err = errors.Join(err, add(unit+".log", r.Stdout))
 		}
 	}
-	return errors.Join(err, m.copyLogs(ctx, "/var/log/pods", dir))
+	return errors.Join(err, m.copyLogs(ctx, "/var/log/pods", to))
 }
 
-// copyLogs unpacks a directory of the node; a node without it has none. What a pod has put there in the way is followed in dir and not out of it.
-func (m *Machine) copyLogs(ctx context.Context, from, dir string) (err error) {
+// copyLogs unpacks a directory of the node; a node without it has none.
+func (m *Machine) copyLogs(ctx context.Context, from string, to *cluster.LogDir) (err error) {
 	read, write := io.Pipe()
 	go func() {
 		var complaints strings.Builder
@@ -71,5 +77,5 @@ func (m *Machine) copyLogs(ctx context.Context, from, dir string) (err error) {
 		write.CloseWithError(err)
 	}()
 	defer func() { err = errors.Join(err, read.Close()) }()
-	return cluster.Unpack(read, dir)
+	return to.Unpack(read)
 }

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // saveFailure keeps the logs of a lab that did not come up, next to where it was.
@@ -18,14 +23,19 @@ func (p *Provider) saveFailure(c *Lab) error {
 	return fmt.Errorf("its logs are kept in %s", dir)
 }
 
-// CollectLogs copies each machine's service and container logs and the lab's own.
-func (c *Lab) CollectLogs(_ context.Context, dir string) error { return c.collectLogs(dir) }
+// CollectLogs copies the machines' service and container logs and, with those of all, the lab's own.
+func (c *Lab) CollectLogs(_ context.Context, dir string, machines ...string) error {
+	return c.collectLogs(dir, machines...)
+}
 
-func (c *Lab) collectLogs(dir string) error {
-	errs := []error{copyLogs(filepath.Join(dir, "lab"), filepath.Join(c.dir, "logs"), ".")}
+func (c *Lab) collectLogs(dir string, machines ...string) error {
+	var errs []error
+	if len(machines) == 0 {
+		errs = append(errs, copyLogs(filepath.Join(dir, "lab"), filepath.Join(c.dir, "logs"), map[string]string{".": "."}))
+	}
 	for _, m := range c.all() {
-		for _, sub := range []string{"var/log/units", "var/log/pods"} {
-			errs = append(errs, copyLogs(filepath.Join(dir, m.Name(), filepath.Base(sub)), filepath.Join(c.dir, "disks", m.Name()), sub))
+		if len(machines) == 0 || slices.Contains(machines, m.name) {
+			errs = append(errs, copyLogs(filepath.Join(dir, m.name), filepath.Join(c.dir, "disks", m.name), map[string]string{"var/log/units": "units", "var/log/pods": "pods"}))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -34,31 +44,40 @@ func (c *Lab) collectLogs(dir string) error {
 	return nil
 }
 
-// copyLogs copies the regular files below sub, a directory of disk; a log that is rotated away meanwhile is left out. Programs of the
+// copyLogs copies the regular files below directories of a disk to others below dst; a log that is rotated away meanwhile is left out. Programs of the
 // machine write there as they like: a link of theirs is followed on the disk and not out of it.
-func copyLogs(dst, disk, sub string) error {
+func copyLogs(dst, disk string, dirs map[string]string) (err error) {
 	root, err := os.OpenRoot(disk)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	from, err := root.OpenRoot(sub)
+	to, err := cluster.OpenLogDir(dst)
 	if err != nil {
-		return nil // a machine without such logs
+		return err
 	}
-	defer func() { _ = from.Close() }()
-	return fs.WalkDir(from.FS(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		raw, err := from.ReadFile(path)
-		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		to := filepath.Join(dst, path)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		return os.WriteFile(to, raw, 0o644)
-	})
+	defer func() { err = errors.Join(err, to.Close()) }()
+	var errs []error
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		errs = append(errs, fs.WalkDir(root.FS(), dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return nil //nolint:nilerr // gone meanwhile, or a machine without such logs
+			}
+			return copyLog(to, filepath.Join(dirs[dir], strings.TrimPrefix(path, dir)), root, path)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+func copyLog(to *cluster.LogDir, name string, root *os.Root, path string) error {
+	f, err := root.Open(path)
+	if err != nil {
+		return nil //nolint:nilerr // gone meanwhile
+	}
+	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return err
+	}
+	return to.Add(name, st.Size(), f)
 }

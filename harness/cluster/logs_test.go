@@ -3,10 +3,14 @@ package cluster
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,7 +37,7 @@ func TestUnpackStaysInTheDirectory(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Unpack(&archive, dir); err != nil {
+	if err := unpack(t, &archive, dir); err != nil {
 		t.Fatal(err)
 	}
 	for from, want := range map[string][]string{above: {"logs/pods/a.log", "logs/pods/d.log"}, outside: nil} {
@@ -65,7 +69,7 @@ func TestUnpackFollowsNoLinkOutOfTheDirectory(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Unpack(&archive, dir); err == nil {
+	if err := unpack(t, &archive, dir); err == nil {
 		t.Error("it was written through the link")
 	}
 	if left, _ := os.ReadDir(outside); len(left) > 0 {
@@ -87,11 +91,56 @@ func TestOneFileThatCannotBeMadeCostsNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := t.TempDir()
-		if err := Unpack(&archive, dir); err == nil {
+		if err := unpack(t, &archive, dir); err == nil {
 			t.Errorf("%q: nothing was said of it", bad)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "kept.log")); err != nil {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+func unpack(t *testing.T, archive io.Reader, dir string) error {
+	t.Helper()
+	d, err := OpenLogDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return errors.Join(d.Unpack(archive), d.Close())
+}
+
+// TestALogIsKeptByItsEnd: of a file so much, of a machine so much, and of no file nothing.
+func TestALogIsKeptByItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	d, err := OpenLogDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.most, d.left = logAlways+10, logAlways+20
+	long := strings.Repeat("x", 2*logAlways) + "the end\n"
+	for _, c := range []struct {
+		name string
+		kept int64
+	}{{"a.log", d.most}, {"b.log", logAlways}, {"c.log", logAlways}} {
+		if err := d.Add(c.name, int64(len(long)), strings.NewReader(long+"written meanwhile")); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(filepath.Join(dir, c.name))
+		first, rest, _ := strings.Cut(string(raw), "\n")
+		if want := fmt.Sprintf("… %d of %d bytes are left out before this …", int64(len(long))-c.kept, len(long)); err != nil || first != want {
+			t.Errorf("%s begins %.80q, %v; want %q", c.name, first, err, want)
+		}
+		if int64(len(rest)) != c.kept || !strings.HasSuffix(rest, "the end\n") {
+			t.Errorf("%s has %d bytes, ending %q; want %d", c.name, len(rest), rest[max(0, len(rest)-20):], c.kept)
+		}
+	}
+	if err := d.Add("short.log", 6, strings.NewReader("short\n")); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(dir, "short.log")); err != nil || string(raw) != "short\n" {
+		t.Errorf("the short one is %q, %v", raw, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
