@@ -1,12 +1,18 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/lock"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // TestPruneRemovesWhatNobodyNeedsAndNothingElse: a dry run removes nothing at all.
@@ -43,19 +49,85 @@ func TestPruneRemovesWhatNobodyNeedsAndNothingElse(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = l.Release() })
 	}
-	there := func(paths []string) (n int) {
-		for _, p := range paths {
-			if _, err := os.Stat(p); err == nil {
-				n++
-			}
-		}
-		return n
-	}
 	args := []string{"prune", "--state-dir", state, "--cache-dir", cache}
-	if code, said := command(t, append(args, "--dry-run")...); code != exitGo || there(goes) != len(goes) {
-		t.Fatalf("the dry run: exit code %d, %q, %d of %d there", code, said, there(goes), len(goes))
+	if code, said := command(t, append(args, "--dry-run")...); code != exitGo || present(goes) != len(goes) {
+		t.Fatalf("the dry run: exit code %d, %q, %d of %d there", code, said, present(goes), len(goes))
 	}
-	if code, said := command(t, args...); code != exitGo || there(goes) != 0 || there(stays) != len(stays) {
-		t.Fatalf("exit code %d, %q; left %d, kept %d of %d", code, said, there(goes), there(stays), len(stays))
+	if code, said := command(t, args...); code != exitGo || present(goes) != 0 || present(stays) != len(stays) {
+		t.Fatalf("exit code %d, %q; left %d, kept %d of %d", code, said, present(goes), present(stays), len(stays))
+	}
+}
+
+// present counts those that are.
+func present(paths []string) (n int) {
+	for _, p := range paths {
+		if _, err := os.Stat(p); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestPruneOfRuns: only those that are named as a kind, are old, have ended or died, and have left nothing to heal.
+func TestPruneOfRuns(t *testing.T) {
+	state := t.TempDir()
+	long := time.Now().Add(-31 * 24 * time.Hour)
+	armed := fault.Journalled{Spec: fault.Spec{Kind: "etcdMemberCrash"}, State: fault.Armed, Receipt: plan.Receipt{ID: "3.1", Machines: []string{"etcd-1"}}}
+	run := func(name string, old bool, write func(j *plan.Journal) error) string {
+		dir := filepath.Join(state, "runs", name)
+		j, err := plan.CreateJournal(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(j.Write("run", experiment.Opening{Cluster: "gone"}), write(j)); err != nil {
+			t.Fatal(err)
+		}
+		if name != "lives" {
+			err = j.Close()
+		} else {
+			t.Cleanup(func() { _ = j.Close() })
+		}
+		if old {
+			err = errors.Join(err, os.Chtimes(filepath.Join(dir, plan.JournalFile), long, long))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	over := func(j *plan.Journal) error { return j.Write("result", plan.Result{}) }
+	none := func(*plan.Journal) error { return nil }
+	goes := []string{run("old", true, over), run("died", true, none)}
+	broken := run("broken", true, func(j *plan.Journal) error { return j.Write("receipt", armed) })
+	stays := []string{broken, run("new", false, over), run("lives", true, none)}
+	args := []string{"prune", "--state-dir", state, "--cache-dir", t.TempDir()}
+	for _, dry := range [][]string{args, append(slices.Clone(args), "runs", "--dry-run")} {
+		if code, said := command(t, dry...); code != exitGo || present(goes) != len(goes) {
+			t.Fatalf("%q: exit code %d, %q, %d of %d there", dry, code, said, present(goes), len(goes))
+		}
+	}
+	code, said := command(t, append(args, "runs")...)
+	if code != exitGo || present(goes) != 0 || present(stays) != len(stays) || !strings.Contains(said, "drydock heal "+broken) || strings.Contains(said, "lives") {
+		t.Fatalf("exit code %d, %q; left %d, kept %d of %d", code, said, present(goes), present(stays), len(stays))
+	}
+	if code, said := command(t, append(args, "everything")...); code != exitUsage || !strings.Contains(said, "everything") {
+		t.Fatalf("exit code %d, %q", code, said)
+	}
+}
+
+func TestPruneOfTemporaries(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh, other := filepath.Join(dir, "drydock-logs-1"), filepath.Join(dir, "drydock-logs-2"), filepath.Join(dir, "mine-1")
+	for _, d := range []string{old, fresh, other} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-25 * time.Hour)
+	if err := errors.Join(os.Chtimes(old, long, long), os.Chtimes(other, long, long)); err != nil {
+		t.Fatal(err)
+	}
+	if err := pruneTemp(dir, func(_, _ string, remove func() error) error { return remove() }); err != nil || present([]string{old}) != 0 || present([]string{fresh, other}) != 2 {
+		t.Errorf("%v; left %d, kept %d of 2", err, present([]string{old}), present([]string{fresh, other}))
 	}
 }

@@ -19,7 +19,7 @@ func collected(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"cp-1/units/kubelet.log": "no time\nE1122 10:00:02.000000    1 a.go:1] second\n  its stack\nI1122 10:00:05.000000    1 a.go:1] fifth\n",
+		"cp-1/units/kubelet.log":                               "no time\nE1122 10:00:02.000000    1 a.go:1] second\n  its stack\nI1122 10:00:05.000000    1 a.go:1] fifth\n",
 		"cp-1/pods/kube-system_etcd-cp-1_u1/etcd/0.log":        "2026-11-22T10:00:01Z stdout F {\"ts\":\"2026-11-22T09:59:59Z\",\"msg\":\"first\"}\n",
 		"cp-1/pods/kube-system_etcd-cp-1_u0/etcd/1.log":        "2026-11-22T10:00:03Z stderr F third\n",
 		"worker-1/pods/default_web-1_u2/app/0.log":             "2026-11-22T10:00:04Z stdout P fourth\n",

@@ -11,10 +11,9 @@ import (
 	"drydock.dev/drydock/harness/lock"
 )
 
-// Prune finds what labs have left that nobody needs: directories of dead labs, logs of failed bring-ups and saved clusters that nobody has
-// used for so long, images that no longer can be used, and what killed writers left of images. It calls each, which may remove it, while
-// nobody else can take it.
-func Prune(ctx context.Context, stateDir, images string, unusedFor time.Duration, each func(what, path string, remove func() error) error) error {
+// PruneLabs finds what labs have left that nobody needs: directories of dead labs, and logs of bring-ups that failed so long ago. It calls each, which may
+// remove it, while nobody else can take it.
+func PruneLabs(stateDir string, unusedFor time.Duration, each func(what, path string, remove func() error) error) error {
 	var errs []error
 	for _, name := range registry(stateDir).Names() {
 		errs = append(errs, pruneLab(stateDir, name, each))
@@ -25,7 +24,7 @@ func Prune(ctx context.Context, stateDir, images string, unusedFor time.Duration
 			errs = append(errs, each("logs of a bring-up that failed", dir, func() error { return os.RemoveAll(dir) }))
 		}
 	}
-	return errors.Join(append(errs, pruneImages(ctx, images, unusedFor, each))...)
+	return errors.Join(errs...)
 }
 
 func pruneLab(stateDir, name string, each func(what, path string, remove func() error) error) error {
@@ -44,7 +43,9 @@ func pruneLab(stateDir, name string, each func(what, path string, remove func() 
 	return errors.Join(each("directory of a dead cluster", dir, func() error { return discard(dir, name) }), owner.Release())
 }
 
-func pruneImages(ctx context.Context, images string, unusedFor time.Duration, each func(what, path string, remove func() error) error) (err error) {
+// PruneImages finds saved clusters that nobody has used for so long or that no longer can be used, and what killed writers left of some. It calls each,
+// which may remove it, while nobody else can take it.
+func PruneImages(ctx context.Context, images string, unusedFor time.Duration, each func(what, path string, remove func() error) error) (err error) {
 	if _, err := os.Stat(images); err != nil {
 		return nil // none was ever saved
 	}
