@@ -20,7 +20,7 @@ func disturbed(name, members, fault string) *experiment.Scenario {
 	raw, err := scenarios.Read(name)
 	Expect(err).NotTo(HaveOccurred())
 	text := regexp.MustCompile(`(?m)^ +killDriver: .*\n`).ReplaceAllString(string(raw), "")
-	text = strings.Replace(text, "etcdMembers: 3", "etcdMembers: "+members, 1)
+	text = strings.NewReplacer("etcdMembers: 3", "etcdMembers: "+members, "{members: 3}", "{members: "+members+"}").Replace(text)
 	begin := regexp.MustCompile(`(?m)^( +(?:- )?)remedy: \{.*\n`).FindStringSubmatchIndex(text)
 	Expect(begin).NotTo(BeNil(), "a runbook to disturb")
 	field := strings.Repeat(" ", begin[3]-begin[2]) + "faults: [" + fault + "]\n"
@@ -38,6 +38,6 @@ var _ = DescribeTable("a runbook in whose middle another fault falls ends GO", L
 		Expect(res.Receipts).To(ContainElement(And(HaveField("Fault", "etcdMemberCrash"), HaveField("State", plan.Confirmed))))
 	},
 	Entry("a backup, and the leader is gone that may be giving it", "backup", "3", "{at: backup/during-save, etcdMemberCrash: {target: leader, for: 5s}}", NodeTimeout(5*time.Minute)),
-	Entry("space is made, and a member is away whose file is to shrink", "etcd-nospace", "5", "{at: etcd-nospace/during-defragment, etcdMemberCrash: {target: follower, for: 5s}}", NodeTimeout(5*time.Minute)),
+	Entry("space is made, and a member is away when the alarm is taken back", "etcd-nospace", "5", "{at: etcd-nospace/during-disarm, etcdMemberCrash: {target: follower, for: 5s}}", NodeTimeout(5*time.Minute)),
 	Entry("a quorum is begun anew, and the only member there is ends", "restore-quorum", "3", "{at: restore-quorum/during-rejoin-etcd-2, expect: quorumLost, etcdMemberCrash: {target: leader, for: 5s}}", NodeTimeout(5*time.Minute)),
 )
