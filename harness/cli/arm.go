@@ -12,6 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
@@ -71,7 +72,7 @@ clock, whatever the twin's is.`,
 	fl.BoolVar(&f.options.Hostile, "hostile", false, "rejected calls count, and early retries lengthen the block")
 	fl.StringVar(&f.clock, "clock", "wall", "wall, virtual, or how many times as fast as the wall's")
 	fl.StringVar(&f.state, "state", "", "file with resources to start with, as drydock arm state export writes it")
-	fl.StringToStringVar(&f.stands, "kubernetes-versions", nil, "with --lab, what versions in the tag "+workers.VersionTag+" of machines stand for (1.23.17=v1.35.4,1.24.17=v1.36.3); another stands for itself")
+	fl.StringToStringVar(&f.stands, "kubernetes-versions", nil, "with --lab, what versions in the tag "+provider.VersionTag+" of machines stand for (1.23.17=v1.35.4,1.24.17=v1.36.3); another stands for itself")
 	fl.StringVar(&f.lab, "lab", "", "running cluster whose machines the virtual machines are: PUT boots one and joins it, DELETE removes it but for a control plane's disk of etcd, power actions act; each has an interface in network "+workers.Network+", subnet "+workers.Subnet)
 	fl.StringVar(&f.options.Region, "region", azure.DefaultRegion, "region of the gateway")
 	fl.StringVar(&f.options.Tenant, "tenant", azure.DefaultTenant, "id of the tenant")

@@ -13,6 +13,7 @@ import (
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/throttle"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
@@ -44,7 +45,7 @@ var _ = Describe("virtual machines that are machines of a lab", Label("tier: ful
 		const vm = "resourceGroups/g/providers/Microsoft.Compute/virtualMachines/worker-2"
 		Expect(client.Do(ctx, http.MethodPut, "resourceGroups/g", map[string]any{"location": "westeurope"}, nil)).To(Succeed())
 
-		Expect(client.Do(ctx, http.MethodPut, vm, map[string]any{"location": "westeurope", "tags": map[string]any{workers.VersionTag: "Kubernetes:1.35.4"}, "properties": map[string]any{}}, nil)).To(Succeed())
+		Expect(client.Do(ctx, http.MethodPut, vm, map[string]any{"location": "westeurope", "tags": map[string]any{provider.VersionTag: "Kubernetes:1.35.4"}, "properties": map[string]any{}}, nil)).To(Succeed())
 		Expect(client.Do(ctx, http.MethodPut, vm+"/extensions/cse", map[string]any{"location": "westeurope", "properties": map[string]any{}}, nil)).To(Succeed())
 		state := func(path string) func(ctx context.Context) (string, error) {
 			return func(ctx context.Context) (string, error) {
@@ -141,7 +142,7 @@ var _ = Describe("control planes that are machines of a twin", Label("tier: full
 		type m = map[string]any
 		Expect(client.Do(ctx, http.MethodPut, nic, m{"location": "westeurope", "properties": m{"ipConfigurations": []any{m{"name": "ipconfig", "properties": m{"subnet": m{"id": subnet}}}}}}, nil)).To(Succeed())
 		become(nic, "Succeeded", time.Minute)
-		Expect(client.Do(ctx, http.MethodPut, group+vms+name, m{"location": "westeurope", "tags": m{workers.VersionTag: "Kubernetes:1.24.17", workers.PoolTag: "master"}, "properties": m{
+		Expect(client.Do(ctx, http.MethodPut, group+vms+name, m{"location": "westeurope", "tags": m{provider.VersionTag: "Kubernetes:1.24.17", provider.PoolTag: "master"}, "properties": m{
 			"osProfile": m{"computerName": name}, "networkProfile": m{"networkInterfaces": []any{m{"id": "/subscriptions/" + azure.DefaultSubscription + "/" + nic}}},
 			"storageProfile": m{"osDisk": m{"createOption": "FromImage", "osType": "Linux"}, "dataDisks": []any{m{"lun": 0, "name": name + workers.EtcdSuffix, "createOption": "Attach", "managedDisk": m{"id": disk}}}},
 		}}, nil)).To(Succeed())
@@ -181,7 +182,7 @@ var _ = Describe("control planes that are machines of a twin", Label("tier: full
 		// Its disk is lost: an empty one under the member's name would answer for what it has forgotten.
 		Expect(client.Do(ctx, http.MethodDelete, group+vms+name, nil, nil)).To(Succeed())
 		become(group+vms+name, "gone", time.Minute)
-		Expect(client.Do(ctx, http.MethodPut, group+vms+name, m{"location": "westeurope", "tags": m{workers.VersionTag: "Kubernetes:1.24.17", workers.PoolTag: "master"}, "properties": m{
+		Expect(client.Do(ctx, http.MethodPut, group+vms+name, m{"location": "westeurope", "tags": m{provider.VersionTag: "Kubernetes:1.24.17", provider.PoolTag: "master"}, "properties": m{
 			"osProfile": m{"computerName": name}, "storageProfile": m{"osDisk": m{"createOption": "FromImage", "osType": "Linux"}, "dataDisks": []any{m{"lun": 0, "name": "new" + workers.EtcdSuffix, "createOption": "Empty", "diskSizeGB": 8}}},
 		}}, nil)).To(Succeed())
 		become(group+vms+name, "Failed", 2*time.Minute)

@@ -21,6 +21,26 @@ type Machine struct {
 	Disks []Disk            // of data, in the order of the document
 }
 
+// VersionTag is the tag that names the version a machine is to run, as cluster tools write it: VersionTagged. PoolTag is that of what the machine is for,
+// MasterPool of a control plane as AKS Engine writes it. They say what was asked for, and prove nothing.
+const (
+	VersionTag = "orchestrator"
+	PoolTag    = "poolName"
+	MasterPool = "master"
+)
+
+// kubernetes is before the version in such a tag.
+const kubernetes = "Kubernetes:"
+
+// VersionTagged is the tag's value of a version, with or without its v: Kubernetes:1.24.17.
+func VersionTagged(version string) string { return kubernetes + strings.TrimPrefix(version, "v") }
+
+// TaggedVersion is the version that tags ask for, without a v; empty: none.
+func TaggedVersion(tags map[string]string) string {
+	_, version, _ := strings.Cut(tags[VersionTag], ":")
+	return version
+}
+
 // Disk is a disk of data.
 type Disk struct {
 	Name  string

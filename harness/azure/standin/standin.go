@@ -57,6 +57,9 @@ type Cluster struct {
 	members map[string]bool // masters that ever were: nobody removes one
 	changes []Change
 	dying   map[string]bool // whose kubelet ends when its machine is provisioned
+
+	leases map[string]map[string]any
+	claims int // leases that were ever made
 }
 
 type node struct {
@@ -64,20 +67,14 @@ type node struct {
 	object  map[string]any // metadata and spec of the Node; nil: there is none
 	beat    time.Time      // the kubelet's last word to the API
 	seen    string         // the version that the kubelet told
+	of      int            // and which of the machines of that name told it
 	removed int            // the boot whose Node somebody has deleted: a kubelet registers when it starts, and not again
 }
 
 // New makes a cluster without machines.
 func New(o Options) *Cluster {
-	return &Cluster{options: o, nodes: map[string]*node{}, members: map[string]bool{}, dying: map[string]bool{}}
+	return &Cluster{options: o, nodes: map[string]*node{}, members: map[string]bool{}, dying: map[string]bool{}, leases: map[string]map[string]any{}}
 }
-
-// versionTag is where AKS Engine writes what a machine is to run: Kubernetes:1.24.17.
-const (
-	versionTag = "orchestrator"
-	poolTag    = "poolName"
-	masterPool = "master"
-)
 
 // Create is a machine that has booted: its kubelet runs the version of its tag, and the data of etcd is what it was, on a disk of its own.
 func (c *Cluster) Create(_ context.Context, vm provider.Machine) error {
@@ -86,14 +83,13 @@ func (c *Cluster) Create(_ context.Context, vm provider.Machine) error {
 	defer c.mu.Unlock()
 	n := c.nodes[name]
 	if n == nil {
-		n = &node{Node: Node{Name: name, Master: tags[poolTag] == masterPool}}
+		n = &node{Node: Node{Name: name, Master: tags[provider.PoolTag] == provider.MasterPool}}
 		c.nodes[name] = n
 	}
 	if n.Up {
 		return fmt.Errorf("there is a machine %s already", name)
 	}
-	_, version, _ := strings.Cut(tags[versionTag], ":")
-	n.Up, n.Kubelet, n.Version, n.Boot = true, true, version, n.Boot+1
+	n.Up, n.Kubelet, n.Version, n.Boot = true, true, provider.TaggedVersion(tags), n.Boot+1
 	if n.Master {
 		c.members[name] = true
 	}
@@ -217,9 +213,12 @@ func (c *Cluster) settle() {
 		if n.object == nil && n.removed != n.Boot {
 			n.object = n.register()
 		}
-		n.beat, n.seen = time.Now(), n.Version
+		n.beat, n.seen, n.of = time.Now(), n.Version, n.Boot
 	}
 }
+
+// BootID is what the kernel of a machine calls the boot of it that is the first, the second and so on of its name.
+func BootID(machine string, boot int) string { return fmt.Sprintf("boot-%s-%d", machine, boot) }
 
 // ready is what is told of a node.
 func (c *Cluster) ready(n *node) bool { return time.Since(n.beat) < c.options.Grace }

@@ -35,9 +35,9 @@ func create(t *testing.T, c *Cluster, name, version string) {
 	t.Helper()
 	pool := "agents"
 	if strings.Contains(name, "master") {
-		pool = masterPool
+		pool = provider.MasterPool
 	}
-	if err := c.Create(t.Context(), provider.Machine{Name: name, Tags: map[string]string{versionTag: "Kubernetes:" + version, poolTag: pool}}); err != nil {
+	if err := c.Create(t.Context(), provider.Machine{Name: name, Tags: map[string]string{provider.VersionTag: provider.VersionTagged(version), provider.PoolTag: pool}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -30,7 +30,7 @@ func (m *Pool) roleOf(vm provider.Machine) cluster.Role {
 		}
 	}
 	for _, word := range []string{"control-plane", "master"} {
-		if pool := vm.Tags[PoolTag]; strings.Contains(pool, word) || pool == "" && strings.Contains(vm.Name, word) {
+		if pool := vm.Tags[provider.PoolTag]; strings.Contains(pool, word) || pool == "" && strings.Contains(vm.Name, word) {
 			return cluster.ControlPlane
 		}
 	}

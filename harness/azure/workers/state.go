@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -79,7 +79,7 @@ func virtual(group string, t cluster.Topology, machine cluster.Machine) []docume
 		},
 	}, document{
 		"id": vm, "name": name, "type": "Microsoft.Compute/virtualMachines", "location": azure.DefaultRegion,
-		"tags": document{VersionTag: "Kubernetes:" + strings.TrimPrefix(t.Version, "v"), PoolTag: string(machine.Role())},
+		"tags": document{provider.VersionTag: provider.VersionTagged(t.Version), provider.PoolTag: string(machine.Role())},
 		"properties": document{
 			"provisioningState": arm.Succeeded, "vmId": arm.Derived("vm", name), "osProfile": document{"computerName": name},
 			"hardwareProfile": document{"vmSize": "Standard_D2s_v3"}, "networkProfile": document{"networkInterfaces": []any{document{"id": nic}}},

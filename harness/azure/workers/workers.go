@@ -18,12 +18,6 @@ import (
 	"drydock.dev/drydock/harness/kubeadm"
 )
 
-// VersionTag is the tag that names a machine's version, as cluster tools write it: "Kubernetes:1.35.4". PoolTag is that of what it is for.
-const (
-	VersionTag = "orchestrator"
-	PoolTag    = "poolName"
-)
-
 // Pool makes the virtual machines of a twin machines of a cluster: a new one boots and joins at the version of its tag, a deleted one loses its power and its
 // disk, and power actions act. A control plane's disk of etcd outlives it: the next machine of that name and disk has its data. An extension that provisions
 // has the verdict of what a real one asks.
@@ -92,8 +86,8 @@ func (m *Pool) isHalf(name string) bool {
 
 // version is what a machine is to run: what its tag stands for, or the cluster's.
 func (m *Pool) version(tags map[string]string) string {
-	_, tagged, ok := strings.Cut(tags[VersionTag], ":")
-	if !ok || tagged == "" {
+	tagged := provider.TaggedVersion(tags)
+	if tagged == "" {
 		return m.Cluster.Topology().Version
 	}
 	plain := strings.TrimPrefix(tagged, "v")

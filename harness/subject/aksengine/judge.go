@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/standin"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -130,7 +131,7 @@ const rounds = 3
 func (c judged) wrong(a After) (out []string) {
 	masters, agents := 0, 0
 	for _, m := range a.Machines {
-		if m.Pool == "master" {
+		if m.Pool == provider.MasterPool {
 			masters++
 		} else {
 			agents++

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/azure/arm"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/standin"
 )
 
@@ -40,8 +41,7 @@ func (w *world) look() After {
 		if !is {
 			continue
 		}
-		_, version, _ := strings.Cut(tags["orchestrator"], ":")
-		a.Machines = append(a.Machines, Machine{Name: name, Pool: tags["poolName"], Version: version, State: arm.Text(doc, "properties", "provisioningState")})
+		a.Machines = append(a.Machines, Machine{Name: name, Pool: tags[provider.PoolTag], Version: provider.TaggedVersion(tags), State: arm.Text(doc, "properties", "provisioningState")})
 	}
 	slices.SortFunc(a.Machines, func(x, y Machine) int { return strings.Compare(x.Name, y.Name) })
 	return a

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -122,7 +121,7 @@ func (f *fleet) state() azure.State {
 				},
 			}},
 		}}, map[string]any{
-			"id": vm, "name": m, "location": "westeurope", "tags": map[string]any{versionTag: tagOf(from), "example.com/team": "blue"},
+			"id": vm, "name": m, "location": "westeurope", "tags": map[string]any{provider.VersionTag: provider.VersionTagged(from), "example.com/team": "blue"},
 			"properties": map[string]any{
 				"provisioningState": "Succeeded", "vmId": "vm-" + m, "timeCreated": "1999-01-01T00:00:00Z", "hardwareProfile": map[string]any{"vmSize": "Standard_D4s_v3"},
 				"osProfile": map[string]any{"computerName": m}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": nic}}},
@@ -177,7 +176,7 @@ func (f *fleet) Create(_ context.Context, m provider.Machine) error {
 		f.wrong = append(f.wrong, "two machines "+name+" at once")
 	}
 	f.made++
-	h := &host{version: "v" + strings.TrimPrefix(m.Tags[versionTag], "Kubernetes:"), bootID: fmt.Sprintf("boot-%d", f.made), machineID: fmt.Sprintf("machine-%d", f.made), data: data, up: time.Now().Add(boots)}
+	h := &host{version: "v" + provider.TaggedVersion(m.Tags), bootID: fmt.Sprintf("boot-%d", f.made), machineID: fmt.Sprintf("machine-%d", f.made), data: data, up: time.Now().Add(boots)}
 	if f.breaks[name] > 0 {
 		f.breaks[name]--
 		h.broken = errors.New("the script ended with 50")

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
@@ -208,7 +209,7 @@ func (m *machine) deployed(ctx context.Context) error {
 	if err := m.note(vm); err != nil {
 		return err
 	}
-	if failed == nil && vm.Properties.State == manager.Succeeded && vm.Tags[versionTag] == tagOf(m.version) {
+	if failed == nil && vm.Properties.State == manager.Succeeded && vm.Tags[provider.VersionTag] == provider.VersionTagged(m.version) {
 		return fmt.Errorf("%w: it is deployed already", plan.ErrSkip)
 	}
 	if m.wellWithin(ctx, lookAgain) == nil {

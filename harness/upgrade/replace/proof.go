@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
@@ -37,7 +38,7 @@ func (m *machine) skipIfDone(ctx context.Context) error {
 		return err
 	}
 	own := rec.Done == m.version && rec.Made == vm.Made()
-	if m.Spec.Force && !own || vm.Tags[versionTag] != tagOf(m.version) || vm.Properties.State != manager.Succeeded {
+	if m.Spec.Force && !own || vm.Tags[provider.VersionTag] != provider.VersionTagged(m.version) || vm.Properties.State != manager.Succeeded {
 		return nil
 	}
 	sick := m.wellWithin(ctx, lookAgain)
@@ -49,7 +50,7 @@ func (m *machine) skipIfDone(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return plan.Refusal("to take "+m.name+" for done", []plan.Finding{{
-		Check: "done", Severity: plan.Blocker, What: fmt.Sprintf("its virtual machine is tagged %s, and its kubelet runs, but %v", tagOf(m.version), sick),
+		Check: "done", Severity: plan.Blocker, What: fmt.Sprintf("its virtual machine is tagged %s, and its kubelet runs, but %v", provider.VersionTagged(m.version), sick),
 		Why: "nobody goes on beside a machine that is not well, and one that lives is not deleted unasked",
 		Fix: "mend it, or delete its virtual machine, and run the same again: what is gone is made anew first",
 	}})
@@ -99,8 +100,8 @@ func (m *machine) made(vm *manager.VM, was old) error {
 		return fmt.Errorf("there is no virtual machine %s", m.name)
 	case vm.Made() == was.Made:
 		return fmt.Errorf("the virtual machine %s is still the old one", m.name)
-	case vm.Properties.State != manager.Succeeded || vm.Tags[versionTag] != tagOf(m.version):
-		return fmt.Errorf("the virtual machine %s is %s and tagged %q", m.name, vm.Properties.State, vm.Tags[versionTag])
+	case vm.Properties.State != manager.Succeeded || vm.Tags[provider.VersionTag] != provider.VersionTagged(m.version):
+		return fmt.Errorf("the virtual machine %s is %s and tagged %q", m.name, vm.Properties.State, vm.Tags[provider.VersionTag])
 	}
 	for _, d := range rec.DataDisks {
 		attached := func(a manager.DataDisk) bool { return strings.EqualFold(a.ManagedDisk.ID, d.ManagedDisk.ID) }

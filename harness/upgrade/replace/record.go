@@ -12,13 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/harness/upgrade/replace/manager"
 )
-
-// versionTag is the tag that names a machine's version, as AKS Engine writes it: "Kubernetes:1.35.4". It is what a machine is asked for, and proves nothing.
-const versionTag = "orchestrator"
 
 // record is how a machine is made. It is written before anything is touched, for all machines: one that is lost in the middle can be made anew.
 type record struct {
@@ -58,15 +56,12 @@ func (r record) values(version, osDisk string) map[string]any {
 	for k, v := range r.Tags {
 		tags[k] = v
 	}
-	tags[versionTag] = tagOf(version)
+	tags[provider.VersionTag] = provider.VersionTagged(version)
 	return map[string]any{
 		"name": r.Name, "role": r.Role, "version": strings.TrimPrefix(version, "v"), "location": r.Location, "size": r.Size, "interface": r.Interface, "subnet": r.Subnet,
 		"osDisk": osDisk, "address": r.Address, "availabilitySet": r.AvailabilitySet, "dataDisks": disks, "tags": tags,
 	}
 }
-
-// tagOf is the tag of a machine of a version.
-func tagOf(version string) string { return "Kubernetes:" + strings.TrimPrefix(version, "v") }
 
 // read looks how a machine is made.
 func (r *Replacement) read(ctx context.Context, name, role string) (*record, error) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/plan"
@@ -87,7 +88,7 @@ func (s *set) model(ctx context.Context) error {
 		}
 		rec = &setRecord{Capacity: now.SKU.Capacity, Pairs: map[string]string{}, Before: []string{}}
 		for _, i := range all {
-			if s.Spec.Force || i.Tags[versionTag] != tagOf(s.version) {
+			if s.Spec.Force || i.Tags[provider.VersionTag] != provider.VersionTagged(s.version) {
 				rec.Before, rec.Were = append(rec.Before, i.InstanceID), append(rec.Were, i.Computer())
 			}
 		}
@@ -95,14 +96,14 @@ func (s *set) model(ctx context.Context) error {
 			return err
 		}
 	}
-	if now.Tags[versionTag] == tagOf(s.version) {
+	if now.Tags[provider.VersionTag] == provider.VersionTagged(s.version) {
 		return fmt.Errorf("%w: the model is at %s already", plan.ErrSkip, s.version)
 	}
 	tags := maps.Clone(now.Tags)
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	tags[versionTag] = tagOf(s.version)
+	tags[provider.VersionTag] = provider.VersionTagged(s.version)
 	return s.Manager.ChangeSet(ctx, now, tags, now.SKU.Capacity)
 }
 
@@ -170,7 +171,7 @@ func (s *set) nobody(rec *setRecord) error {
 
 // old reports whether an instance is to go: it was there before, or was made since by the old model.
 func (s *set) old(rec *setRecord, i manager.Instance) bool {
-	return slices.Contains(rec.Before, i.InstanceID) || i.Tags[versionTag] != tagOf(s.version)
+	return slices.Contains(rec.Before, i.InstanceID) || i.Tags[provider.VersionTag] != provider.VersionTagged(s.version)
 }
 
 // size has the set make instances until there are so many.

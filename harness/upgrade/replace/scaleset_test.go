@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/upgrade"
 )
 
@@ -52,7 +53,7 @@ func (f *fleet) judgePool(t *testing.T) {
 	slots := map[string]bool{}
 	for _, i := range all {
 		n, err := f.client.CoreV1().Nodes().Get(t.Context(), i.Computer(), metav1.GetOptions{})
-		if err != nil || i.Tags[versionTag] != tagOf(to) || n.Status.NodeInfo.KubeletVersion != to || n.Spec.Unschedulable {
+		if err != nil || i.Tags[provider.VersionTag] != provider.VersionTagged(to) || n.Status.NodeInfo.KubeletVersion != to || n.Spec.Unschedulable {
 			t.Errorf("%+v: %+v %v", i, n, err)
 			continue
 		}
