@@ -32,7 +32,7 @@ func TestAStoryOfAKSEngineIsJudgedFromItsEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := verdictOf(r, "driverReportedSuccess"); got != plan.Fail || r.Verdict != plan.NoGo || len(r.Tables) != 1 {
+	if got := verdictOf(r, "driverReportedSuccess"); got != plan.Fail || r.Verdict != plan.NoGo || len(r.Tables) != 2 {
 		t.Errorf("a cluster without its master: %s, %s: %+v", got, r.Verdict, r.Checks)
 	}
 }
@@ -45,7 +45,7 @@ func TestAStoryOfAKSEngineIsReadStrictly(t *testing.T) {
 	}
 	for name, x := range map[string]struct{ text, says string }{
 		"an unknown field":       {strings.Replace(story, "masters:", "master:", 1), "field master is unknown; known: from, to, masters"},
-		"an unknown field below": {strings.Replace(story, "name: c", "names: c", 1), "known: name, fault, lost, deadKubelet"},
+		"an unknown field below": {strings.Replace(story, "name: c", "names: c", 1), "known: name, strategy, fault, lost, deadKubelet"},
 		"a cluster beside it":    {story + "  cluster: {controlPlanes: 1}\n", "spec.aksEngine takes no cluster"},
 		"what is impossible":     {strings.Replace(story, "masters: 3", "masters: 2", 1), "spec.aksEngine: masters is 2"},
 	} {

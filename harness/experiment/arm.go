@@ -30,7 +30,7 @@ func (s *Scenario) story(o Options) (story, func(done []plan.StepDone) any) {
 			return subjectEvidence{Schema: subjectSchema, Steps: done, Evidence: *run.Evidence()}
 		}
 	case s.Spec.AKSEngine != nil:
-		run := &aksengine.Run{Story: s.Spec.AKSEngine, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
+		run := &aksengine.Run{Story: s.Spec.AKSEngine, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults, Replace: byReplacement{}}
 		return run, func(done []plan.StepDone) any {
 			return aksEngineEvidence{Schema: aksEngineSchema, Steps: done, Evidence: *run.Evidence()}
 		}

@@ -73,33 +73,14 @@ func ofARM(r *Record, principal string) (calls []arm.Call, none string) {
 	return calls, ""
 }
 
-// armTally is what became of a client's calls.
-type armTally struct{ passed, throttled, struck, failed int }
-
-func (t *armTally) add(c arm.Call) {
-	switch {
-	case c.Status == http.StatusTooManyRequests:
-		t.throttled++
-	case c.Status > 0 && c.Status < http.StatusBadRequest:
-		t.passed++
-	case c.Fault != "":
-		t.struck++
-	default:
-		t.failed++
-	}
-}
-
-// sent are the calls that were made for what was needed. One that was answered that it is wrong is neither: it was not sent again for want of an answer.
-func (t armTally) sent() int { return t.passed + t.throttled + t.struck }
-
-func tallies(calls []arm.Call, key func(c arm.Call) string) (out map[string]*armTally, names []string) {
-	out = map[string]*armTally{}
+func tallies(calls []arm.Call, key func(c arm.Call) string) (out map[string]*arm.Tally, names []string) {
+	out = map[string]*arm.Tally{}
 	for _, c := range calls {
 		k := key(c)
 		if out[k] == nil {
-			out[k] = &armTally{}
+			out[k] = &arm.Tally{}
 		}
-		out[k].add(c)
+		out[k].Add(c)
 	}
 	return out, slices.Sorted(maps.Keys(out))
 }
@@ -118,14 +99,14 @@ func armAmplification(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	var bad, good []string
 	for _, name := range names {
 		t := by[name]
-		if t.passed == 0 {
-			if t.sent() > 0 {
-				bad = append(bad, fmt.Sprintf("%s sent %d calls and none passed", clientOf(name), t.sent()))
+		if t.Passed == 0 {
+			if t.Sent() > 0 {
+				bad = append(bad, fmt.Sprintf("%s sent %d calls and none passed", clientOf(name), t.Sent()))
 			}
 			continue
 		}
-		says := fmt.Sprintf("%s sent %d calls for %d that passed, %.2f for one (%d answered 429, %d lost to faults)", clientOf(name), t.sent(), t.passed, float64(t.sent())/float64(t.passed), t.throttled, t.struck)
-		if float64(t.sent()) > most*float64(t.passed) {
+		says := fmt.Sprintf("%s sent %d calls for %d that passed, %.2f for one (%d answered 429, %d lost to faults)", clientOf(name), t.Sent(), t.Passed, t.Amplification(), t.Throttled, t.Struck)
+		if t.Amplification() > most {
 			bad = append(bad, says)
 			continue
 		}
@@ -350,10 +331,10 @@ func ARMTables(r *Record) []plan.Table {
 		n := by[k]
 		who, operation, _ := strings.Cut(k, "\x00")
 		ratio := "–"
-		if n.passed > 0 {
-			ratio = fmt.Sprintf("%.2f", float64(n.sent())/float64(n.passed))
+		if n.Passed > 0 {
+			ratio = fmt.Sprintf("%.2f", n.Amplification())
 		}
-		t.Rows = append(t.Rows, []string{who, operation, fmt.Sprint(n.sent() + n.failed), fmt.Sprint(n.passed), fmt.Sprint(n.throttled), fmt.Sprint(n.struck), fmt.Sprint(n.failed), ratio})
+		t.Rows = append(t.Rows, []string{who, operation, fmt.Sprint(n.Sent() + n.Failed), fmt.Sprint(n.Passed), fmt.Sprint(n.Throttled), fmt.Sprint(n.Struck), fmt.Sprint(n.Failed), ratio})
 	}
 	tables := []plan.Table{t}
 	if len(r.ARM.Budgets) > 0 {

@@ -41,6 +41,16 @@ func TaggedVersion(tags map[string]string) string {
 	return version
 }
 
+// ForControlPlane reports whether a machine is for a control plane: by the pool of its tag, or where it has none by its name.
+func (m Machine) ForControlPlane() bool {
+	for _, word := range []string{"control-plane", MasterPool} {
+		if pool := m.Tags[PoolTag]; strings.Contains(pool, word) || pool == "" && strings.Contains(m.Name, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // Disk is a disk of data.
 type Disk struct {
 	Name  string

@@ -2,7 +2,10 @@ package standin
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,7 +27,7 @@ func resources() map[string]any {
 	}
 }
 
-// ServeHTTP answers as an API server does that has nodes and no pods. Without a quorum of etcd nothing is answered.
+// ServeHTTP answers as an API server does that has nodes, leases and no pods. Without a quorum of etcd nothing is answered.
 func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if found, ok := resources()[strings.TrimSuffix(r.URL.Path, "/")]; ok && c.answers() {
 		reply(w, http.StatusOK, found)
@@ -45,6 +48,8 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusOK, c.list(r.URL.Query().Get("labelSelector")))
 	case r.URL.Path == "/api/v1/pods" && r.Method == http.MethodGet:
 		reply(w, http.StatusOK, map[string]any{"kind": "PodList", "apiVersion": "v1", "metadata": map[string]any{}, "items": []any{}})
+	case strings.HasPrefix(r.URL.Path, leases):
+		c.lease(w, r)
 	default:
 		refuse(w, http.StatusNotFound, "NotFound", "the server could not find the requested resource")
 	}
@@ -66,16 +71,83 @@ func (c *Cluster) node(w http.ResponseWriter, r *http.Request, name string) {
 	switch r.Method {
 	case http.MethodGet:
 		reply(w, http.StatusOK, c.document(n))
-	case http.MethodPut:
+	case http.MethodPut, http.MethodPatch:
 		var sent map[string]any
 		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
 			refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
 			return
 		}
-		n.object["metadata"], n.object["spec"] = sent["metadata"], sent["spec"]
+		if r.Method == http.MethodPatch {
+			n.object = merged(n.object, sent)
+		} else {
+			n.object["metadata"], n.object["spec"] = sent["metadata"], sent["spec"]
+		}
 		reply(w, http.StatusOK, c.document(n))
 	case http.MethodDelete:
 		n.object, n.beat, n.removed = nil, time.Time{}, n.Boot
+		reply(w, http.StatusOK, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Success"})
+	default:
+		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", r.Method)
+	}
+}
+
+// merged is an object with a patch put on it: what that says null of is gone. A strategic patch that names no list is the same.
+func merged(object, patch map[string]any) map[string]any {
+	out := maps.Clone(object)
+	for k, v := range patch {
+		if of, is := v.(map[string]any); is {
+			was, _ := out[k].(map[string]any)
+			v = merged(was, of)
+		}
+		if v == nil {
+			delete(out, k)
+			continue
+		}
+		if out == nil {
+			out = map[string]any{}
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// leases are what clients claim things by.
+const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+// lease answers a call about one: made by whoever comes first, and deleted only as what it was when it was read.
+func (c *Cluster) lease(w http.ResponseWriter, r *http.Request) {
+	var sent struct {
+		Metadata      map[string]any    `json:"metadata"`
+		Spec          any               `json:"spec"`
+		Preconditions map[string]string `json:"preconditions"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil && !errors.Is(err, io.EOF) {
+		refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
+		return
+	}
+	name := strings.TrimPrefix(r.URL.Path[len(leases):], "/")
+	if r.Method == http.MethodPost {
+		name, _ = sent.Metadata["name"].(string)
+	}
+	there := c.leases[name]
+	switch {
+	case r.Method == http.MethodPost && there != nil:
+		refuse(w, http.StatusConflict, "AlreadyExists", fmt.Sprintf("leases %q already exists", name))
+	case r.Method == http.MethodPost:
+		c.claims++
+		sent.Metadata["uid"] = fmt.Sprintf("lease-%d", c.claims)
+		c.leases[name] = map[string]any{"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": sent.Metadata, "spec": sent.Spec}
+		reply(w, http.StatusCreated, c.leases[name])
+	case there == nil:
+		refuse(w, http.StatusNotFound, "NotFound", fmt.Sprintf("leases %q not found", name))
+	case r.Method == http.MethodGet:
+		reply(w, http.StatusOK, there)
+	case r.Method == http.MethodDelete:
+		if uid := there["metadata"].(map[string]any)["uid"]; sent.Preconditions["uid"] != "" && sent.Preconditions["uid"] != uid {
+			refuse(w, http.StatusConflict, "Conflict", fmt.Sprintf("lease %q is another one by now: %s", name, uid))
+			return
+		}
+		delete(c.leases, name)
 		reply(w, http.StatusOK, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Success"})
 	default:
 		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", r.Method)
@@ -122,7 +194,7 @@ func (c *Cluster) document(n *node) map[string]any {
 		"kind": "Node", "apiVersion": "v1", "metadata": n.object["metadata"], "spec": n.object["spec"],
 		"status": map[string]any{
 			"conditions": []any{map[string]any{"type": "Ready", "status": state, "reason": reason, "lastHeartbeatTime": n.beat.UTC().Format(time.RFC3339)}},
-			"nodeInfo":   map[string]any{"kubeletVersion": "v" + n.seen},
+			"nodeInfo":   map[string]any{"kubeletVersion": "v" + n.seen, "bootID": BootID(n.Name, n.of), "machineID": fmt.Sprintf("machine-%s-%d", n.Name, n.of)},
 		},
 	}
 }

@@ -35,6 +35,7 @@ type Change struct {
 const (
 	KubeletEnded = "its kubelet has ended"
 	PoweredOff   = "powerOff"
+	Gone         = " is gone" // it was deleted
 )
 
 // Node is what is true of a machine, whatever is told of it.
@@ -83,7 +84,7 @@ func (c *Cluster) Create(_ context.Context, vm provider.Machine) error {
 	defer c.mu.Unlock()
 	n := c.nodes[name]
 	if n == nil {
-		n = &node{Node: Node{Name: name, Master: tags[provider.PoolTag] == provider.MasterPool}}
+		n = &node{Node: Node{Name: name, Master: vm.ForControlPlane()}}
 		c.nodes[name] = n
 	}
 	if n.Up {
@@ -105,7 +106,7 @@ func (c *Cluster) Delete(_ context.Context, vm provider.Machine) error {
 	c.settle()
 	if n := c.nodes[name]; n != nil {
 		n.Up, n.Kubelet = false, false
-		c.changed(name + " is gone")
+		c.changed(name + Gone)
 	}
 	return nil
 }
@@ -219,6 +220,9 @@ func (c *Cluster) settle() {
 
 // BootID is what the kernel of a machine calls the boot of it that is the first, the second and so on of its name.
 func BootID(machine string, boot int) string { return fmt.Sprintf("boot-%s-%d", machine, boot) }
+
+// Grace is how long a node is told to be Ready after its kubelet's last word.
+func (c *Cluster) Grace() time.Duration { return c.options.Grace }
 
 // ready is what is told of a node.
 func (c *Cluster) ready(n *node) bool { return time.Since(n.beat) < c.options.Grace }

@@ -51,8 +51,13 @@ func remove(t *testing.T, c *Cluster, name string) {
 
 func ask(t *testing.T, c *Cluster, method, path string) (int, map[string]any) {
 	t.Helper()
+	return send(t, c, method, path, "")
+}
+
+func send(t *testing.T, c *Cluster, method, path, sent string) (int, map[string]any) {
+	t.Helper()
 	w := httptest.NewRecorder()
-	c.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	c.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(sent)))
 	var body map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatal(err)
@@ -159,4 +164,73 @@ func TestTheProvisioningScriptOfAMasterNeedsAQuorum(t *testing.T) {
 			t.Error("a machine that is not there was provisioned")
 		}
 	})
+}
+
+// A Node tells of the machine whose kubelet spoke last, and not of the one that is there.
+func TestANodeTellsWhichMachineSpokeLast(t *testing.T) {
+	c := of(t, 3)
+	boot := func() string {
+		_, body := ask(t, c, http.MethodGet, "/api/v1/nodes/"+master(0))
+		return fmt.Sprint(body["status"].(map[string]any)["nodeInfo"].(map[string]any)["bootID"])
+	}
+	if got := boot(); got != BootID(master(0), 1) {
+		t.Fatal(got)
+	}
+	remove(t, c, master(0))
+	if got := boot(); got != BootID(master(0), 1) {
+		t.Errorf("of a machine that is gone it tells %s", got)
+	}
+	create(t, c, master(0), "1.24.17")
+	if got := boot(); got != BootID(master(0), 2) {
+		t.Errorf("of the new machine it tells %s", got)
+	}
+}
+
+func TestANodeIsPatched(t *testing.T) {
+	c := of(t, 1)
+	const node = "/api/v1/nodes/k8s-agents-0"
+	for _, x := range []struct{ patch, cordoned, by string }{
+		{`{"metadata":{"annotations":{"by":"us"}},"spec":{"unschedulable":true}}`, "true", "us"},
+		{`{"metadata":{"annotations":{"by":null}},"spec":{"unschedulable":null}}`, "<nil>", "<nil>"},
+	} {
+		if code, _ := send(t, c, http.MethodPatch, node, x.patch); code != http.StatusOK {
+			t.Fatal(code)
+		}
+		_, body := ask(t, c, http.MethodGet, node)
+		meta := body["metadata"].(map[string]any)
+		annotations, _ := meta["annotations"].(map[string]any)
+		if got := fmt.Sprint(body["spec"].(map[string]any)["unschedulable"], " ", annotations["by"], " ", meta["name"]); got != x.cordoned+" "+x.by+" k8s-agents-0" {
+			t.Errorf("after %s it is %s", x.patch, got)
+		}
+	}
+}
+
+func TestALeaseIsItsMakersUntilItIsDeleted(t *testing.T) {
+	c := of(t, 1)
+	const one = leases + "/claim"
+	claim := func(holder string) int {
+		code, _ := send(t, c, http.MethodPost, leases, `{"metadata":{"name":"claim"},"spec":{"holderIdentity":"`+holder+`"}}`)
+		return code
+	}
+	if code := claim("a"); code != http.StatusCreated {
+		t.Fatal(code)
+	}
+	if code := claim("b"); code != http.StatusConflict {
+		t.Errorf("a second one was made: %d", code)
+	}
+	_, body := ask(t, c, http.MethodGet, one)
+	uid := fmt.Sprint(body["metadata"].(map[string]any)["uid"])
+	if code, _ := send(t, c, http.MethodDelete, one, `{"preconditions":{"uid":"another"}}`); code != http.StatusConflict {
+		t.Errorf("it was deleted as another: %d", code)
+	}
+	if code, _ := send(t, c, http.MethodDelete, one, `{"preconditions":{"uid":"`+uid+`"}}`); code != http.StatusOK {
+		t.Errorf("it was not deleted: %d", code)
+	}
+	if code, _ := ask(t, c, http.MethodGet, one); code != http.StatusNotFound {
+		t.Errorf("it is still there: %d", code)
+	}
+	remove(t, c, master(0))
+	if code := claim("c"); code != http.StatusInternalServerError {
+		t.Errorf("without a quorum one was made: %d", code)
+	}
 }

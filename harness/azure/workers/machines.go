@@ -29,10 +29,8 @@ func (m *Pool) roleOf(vm provider.Machine) cluster.Role {
 			return s.Role
 		}
 	}
-	for _, word := range []string{"control-plane", "master"} {
-		if pool := vm.Tags[provider.PoolTag]; strings.Contains(pool, word) || pool == "" && strings.Contains(vm.Name, word) {
-			return cluster.ControlPlane
-		}
+	if vm.ForControlPlane() {
+		return cluster.ControlPlane
 	}
 	return cluster.Worker
 }

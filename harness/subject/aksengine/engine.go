@@ -47,11 +47,14 @@ const (
 	clusterID = "26658069"
 )
 
+// ScaleSet is what it calls the one that has a cluster's agents.
+const ScaleSet = "k8s-agents-" + clusterID + "-vmss"
+
 // Names are what AKS Engine calls a cluster's machines by their role, for Topology.Called: masters, and agents of a kind of pool.
 func Names(pool string) map[cluster.Role]string {
 	agents := "k8s-agents-" + clusterID + "-%d"
 	if pool == PoolScaleSet {
-		agents = "k8s-agents-" + clusterID + "-vmss%06d"
+		agents = ScaleSet + "%06d"
 	}
 	return map[cluster.Role]string{cluster.ControlPlane: "k8s-master-" + clusterID + "-%d", cluster.Worker: agents}
 }

@@ -2,7 +2,6 @@ package aksengine
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -42,32 +41,6 @@ type judged struct {
 	story *Story
 }
 
-// Report judges every cell and lays side by side what the tool did in it.
-func (e *Evidence) Report(res *plan.Result) {
-	table := plan.Table{Title: fmt.Sprintf("What aks-engine upgrade %s to %s did to %d masters and %d agents (%s)", e.Story.From, e.Story.To, e.Story.Masters, e.Story.Agents, e.Story.Pool), Columns: columns()}
-	told := map[string]bool{}
-	for i := range e.Cells {
-		c := judged{&e.Cells[i], e.Story}
-		told[c.Cell.Name] = true
-		checks := c.checks()
-		table.Rows = append(table.Rows, c.row(checks))
-		res.Checks = append(res.Checks, checks...)
-		if c.Cell.Fault != nil {
-			res.Receipts = append(res.Receipts, c.receipt(i))
-		}
-	}
-	for _, c := range e.Story.All() {
-		if !told[c.Name] {
-			res.Checks = append(res.Checks, plan.Check{Name: "upgraded", When: c.Name, Verdict: plan.Unknown, Message: "the cell did not run"})
-		}
-	}
-	res.Tables = append(res.Tables, table)
-}
-
-func columns() []string {
-	return []string{"cell", "verdict", "upgrade", "again", "with --force", "masters alive at least", "no quorum for", "residue at the end", "calls", "answered 429", "why"}
-}
-
 // lowest is how few masters were alive at some moment from one time to another, and for how long there was no quorum.
 func (c judged) lowest(from, to time.Time) (alive int, without time.Duration) {
 	alive, last := c.story.Masters, standin.Change{Alive: c.story.Masters, Quorum: true, Time: from}
@@ -105,50 +78,9 @@ func (c judged) span() (from, to time.Time) {
 	return c.Commands[0].Begun, last.Begun.Add(last.Took)
 }
 
-// told is a command in a word.
-func (e Ended) told() string {
-	if e.Code < 0 {
-		return e.Said
-	}
-	return fmt.Sprintf("exit %d, %s", e.Code, e.Took.Round(time.Second))
-}
-
-func (c judged) row(checks []plan.Check) []string {
-	runs := []string{"–", "–", "–"}
-	for i := range min(len(runs), len(c.Commands)) {
-		runs[i] = c.Commands[i].told()
-	}
-	from, to := c.span()
-	alive, without := c.lowest(from, to)
-	left, throttled := "–", 0
-	if n := len(c.Commands); n > 0 {
-		left = fmt.Sprint(len(c.Commands[n-1].After.Residue))
-	}
-	calls := 0
-	for _, call := range c.Calls {
-		if !call.Beside() {
-			calls++
-		}
-		if call.Status == http.StatusTooManyRequests {
-			throttled++
-		}
-	}
-	verdict, why := plan.Go, []string{}
-	for _, k := range checks {
-		switch {
-		case k.Verdict == plan.Fail:
-			verdict, why = plan.NoGo, append(why, k.Name)
-		case k.Verdict == plan.Unknown && verdict == plan.Go:
-			verdict, why = plan.Inconclusive, append(why, k.Name)
-		}
-	}
-	return append(append([]string{c.Cell.Name, strings.ToUpper(string(verdict))}, runs...),
-		fmt.Sprintf("%d of %d", alive, c.story.Masters), without.Round(time.Second).String(), left, fmt.Sprint(calls), fmt.Sprint(throttled), strings.Join(why, ", "))
-}
-
 // receipt is the fault as the twin's call log has it.
 func (c judged) receipt(n int) plan.Receipt {
-	r := plan.Receipt{ID: fmt.Sprintf("cell-%02d", n+1), Fault: "arm " + c.Cell.Fault.fault().Describe(), Target: c.Cell.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+	r := plan.Receipt{ID: fmt.Sprintf("cell-%02d", n+1), Fault: "arm " + c.Cell.Fault.fault().Describe(), Target: c.Cell.label(), Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
 	if len(c.Faults) == 0 {
 		r.Error = "never injected: it was not armed"
 		return r

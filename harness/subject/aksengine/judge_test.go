@@ -52,7 +52,7 @@ func cell() (Told, time.Time) {
 }
 
 func (t *Told) change(at time.Time, alive int, quorum bool) {
-	t.Changes = append(t.Changes, standin.Change{Time: at, Members: 3, Alive: alive, Quorum: quorum})
+	t.Changes = append(t.Changes, standin.Change{Time: at, What: "k8s-master-1" + standin.Gone, Members: 3, Alive: alive, Quorum: quorum})
 }
 
 // Each row breaks one thing of a cell in which all went well; the check that is named has to see it, and no other.
@@ -61,20 +61,54 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 		breaks  func(c *Told, at time.Time)
 		red     string // the checks that are not a pass
 		says    string
-		verdict plan.Verdict
+		verdict plan.Verdict // or stoppedSafely
 	}{
 		"nothing": {func(*Told, time.Time) {}, "", "", plan.Go},
 		"two masters down": {func(c *Told, at time.Time) {
 			c.change(at.Add(30*time.Second), 1, false)
 			c.change(at.Add(45*time.Second), 3, true)
-		}, "etcdQuorum", "1 of 3 masters alive, no quorum for 15s", plan.NoGo},
+		}, "etcdQuorum", "upgrade: k8s-master-1 is gone, 1 of 3 masters alive, no quorum for 15s", plan.NoGo},
+		"a master is lost by the cell's own doing while another is down": {func(c *Told, at time.Time) {
+			c.change(at.Add(30*time.Second), 1, false)
+			c.Changes[len(c.Changes)-1].What = "k8s-master-2: powerOff"
+			c.change(at.Add(45*time.Second), 3, true)
+		}, "", "", plan.Go},
+		"and the tool takes another away then": {func(c *Told, at time.Time) {
+			c.change(at.Add(30*time.Second), 1, false)
+			c.Changes[len(c.Changes)-1].What = "k8s-master-2: powerOff"
+			c.change(at.Add(40*time.Second), 0, false)
+			c.change(at.Add(45*time.Second), 3, true)
+		}, "etcdQuorum", "0 of 3 masters alive", plan.NoGo},
+		"ours stops and says what to do": {func(c *Told, _ time.Time) {
+			c.Cell.Strategy = ByReplace
+			for i := range c.Commands {
+				c.Commands[i].Code, c.Commands[i].Said, c.Commands[i].After = 1, "boom. What to do: mend it", after(older)
+			}
+			c.Commands[2].After.Residue = []string{"disks d is no machine's"} // which it comes back to
+		}, "", "", stoppedSafely},
+		"ours stops and takes a quorum away": {func(c *Told, at time.Time) {
+			c.Cell.Strategy, c.Commands[2].Code, c.Commands[2].Said = ByReplace, 1, "boom. What to do: mend it"
+			c.Commands[1].Said = c.Commands[2].Said
+			c.change(at.Add(30*time.Second), 1, false)
+		}, "etcdQuorum", "", plan.NoGo},
+		"ours stops once and does not say what to do": {func(c *Told, _ time.Time) {
+			c.Cell.Strategy, c.Commands[1].Said = ByReplace, "boom"
+		}, "saysWhatToDo", "command 2, upgrade, ended 1 and does not say what to do: boom", plan.NoGo},
+		"ours stopped, and said success before": {func(c *Told, _ time.Time) {
+			c.Cell.Strategy, c.Commands[2].Code, c.Commands[2].Said = ByReplace, 1, "boom. What to do: mend it"
+			c.Commands[1].Said, c.Commands[0].After = c.Commands[2].Said, after(older)
+		}, "driverReportedSuccess", "command 1, upgrade, ended 0", plan.NoGo},
+		"a Node whose machine is gone": {func(c *Told, _ time.Time) {
+			a := &c.Commands[2].After
+			a.Nodes = append(a.Nodes, standin.Node{Name: "k8s-agents-9"})
+		}, "driverReportedSuccess upgradedOrStopped", "node k8s-agents-9 is of a machine that is gone", plan.NoGo},
 		"two masters down before": {func(c *Told, at time.Time) {
 			c.Changes = append([]standin.Change{{Time: at.Add(-time.Hour), Members: 3, Alive: 1}, {Time: at.Add(-time.Minute), Members: 3, Alive: 3, Quorum: true}}, c.Changes[3:]...)
 		}, "", "", plan.Go},
 		"a master is missing at the end": {func(c *Told, _ time.Time) {
 			a := &c.Commands[2].After
 			a.Machines, a.Nodes = a.Machines[1:], a.Nodes[1:]
-		}, "driverReportedSuccess upgraded", "2 of 3 masters are there", plan.NoGo},
+		}, "driverReportedSuccess upgradedOrStopped", "2 of 3 masters are there", plan.NoGo},
 		"a master was missing, and the tool said all was well": {func(c *Told, _ time.Time) {
 			a := &c.Commands[0].After
 			a.Machines, a.Nodes = a.Machines[1:], a.Nodes[1:]
@@ -83,30 +117,30 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 			a := &c.Commands[0].After
 			a.Machines, a.Nodes, c.Commands[0].Code = a.Machines[1:], a.Nodes[1:], 1
 		}, "", "", plan.Go},
-		"a tag that is not what runs":  {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[1].Version = older }, "driverReportedSuccess upgraded", "k8s-master-1 runs 1.23.17, and its tag says 1.24.17", plan.NoGo},
-		"a kubelet that does not run":  {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[0].Kubelet = false }, "driverReportedSuccess upgraded", "k8s-master-0's kubelet does not run", plan.NoGo},
-		"a node that is not Ready now": {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[3].Told = false }, "driverReportedSuccess upgraded", "k8s-agents-0 is not Ready", plan.NoGo},
-		"a machine that is down":       {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[3].Up = false }, "driverReportedSuccess upgraded", "k8s-agents-0 is down", plan.NoGo},
+		"a tag that is not what runs":  {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[1].Version = older }, "driverReportedSuccess upgradedOrStopped", "k8s-master-1 runs 1.23.17, and its tag says 1.24.17", plan.NoGo},
+		"a kubelet that does not run":  {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[0].Kubelet = false }, "driverReportedSuccess upgradedOrStopped", "k8s-master-0's kubelet does not run", plan.NoGo},
+		"a node that is not Ready now": {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[3].Told = false }, "driverReportedSuccess upgradedOrStopped", "k8s-agents-0 is not Ready", plan.NoGo},
+		"a machine that is down":       {func(c *Told, _ time.Time) { c.Commands[2].After.Nodes[3].Up = false }, "driverReportedSuccess upgradedOrStopped", "k8s-agents-0 is down", plan.NoGo},
 		"an agent too many": {func(c *Told, _ time.Time) {
 			a := &c.Commands[2].After
 			a.Machines = append(a.Machines, Machine{Name: "k8s-agents-1", Pool: "agents", Version: newer, State: arm.Succeeded})
 			a.Nodes = append(a.Nodes, standin.Node{Name: "k8s-agents-1", Up: true, Kubelet: true, Version: newer, Told: true})
-		}, "driverReportedSuccess upgraded", "2 agents instead of 1", plan.NoGo},
+		}, "driverReportedSuccess upgradedOrStopped", "2 agents instead of 1", plan.NoGo},
 		"a machine that the cloud has not": {func(c *Told, _ time.Time) {
 			a := &c.Commands[2].After
 			a.Nodes = append(a.Nodes, standin.Node{Name: "k8s-agents-1", Up: true, Kubelet: true, Version: newer, Told: true})
-		}, "driverReportedSuccess upgraded", "machine k8s-agents-1 is up, and the cloud has none of that name", plan.NoGo},
+		}, "driverReportedSuccess upgradedOrStopped", "machine k8s-agents-1 is up, and the cloud has none of that name", plan.NoGo},
 		"an instance without a tag": {func(c *Told, _ time.Time) { c.Commands[2].After.Machines[3].Version = "" }, "", "", plan.Go},
 		"one of the old version": {func(c *Told, _ time.Time) {
 			a := &c.Commands[2].After
 			a.Machines[3].Version, a.Nodes[3].Version = "", older
-		}, "driverReportedSuccess upgraded", "k8s-agents-0 runs 1.23.17", plan.NoGo},
-		"it gave up":                 {func(c *Told, _ time.Time) { c.Commands[2].Code, c.Commands[2].Said = 1, "boom" }, "upgraded", "upgrade --force, the last, ended 1: boom", plan.NoGo},
+		}, "driverReportedSuccess upgradedOrStopped", "k8s-agents-0 runs 1.23.17", plan.NoGo},
+		"it gave up":                 {func(c *Told, _ time.Time) { c.Commands[2].Code, c.Commands[2].Said = 1, "boom" }, "upgradedOrStopped", "upgrade --force, the last, ended 1: boom", plan.NoGo},
 		"something is left":          {func(c *Told, _ time.Time) { c.Commands[2].After.Residue = []string{"disks d is no machine's"} }, "armResidue", "disks d is no machine's", plan.NoGo},
 		"throttled by itself":        {func(c *Told, _ time.Time) { c.Calls[1].Throttled = "Microsoft.Compute/HighCostGet" }, "budgets", "1 calls were throttled by the policy", plan.NoGo},
 		"the fault struck nothing":   {func(c *Told, _ time.Time) { c.Faults[0].Struck = 0 }, "faultBit", "the tool made no such call", plan.Inconclusive},
 		"the fault was never armed":  {func(c *Told, _ time.Time) { c.Faults = nil }, "faultBit", "", plan.Inconclusive},
-		"a command is not there":     {func(c *Told, _ time.Time) { c.Commands = c.Commands[:2] }, "upgraded", "2 of 3 commands ended", plan.Inconclusive},
+		"a command is not there":     {func(c *Told, _ time.Time) { c.Commands = c.Commands[:2] }, "upgradedOrStopped", "2 of 3 commands ended", plan.Inconclusive},
 		"nobody told of the masters": {func(c *Told, _ time.Time) { c.Changes = nil }, "etcdQuorum", "nobody has told", plan.Inconclusive},
 		"no calls":                   {func(c *Told, _ time.Time) { c.Calls = nil }, "budgets", "0 calls", plan.Inconclusive},
 		"calls were lost":            {func(c *Told, _ time.Time) { c.Lost = 40 }, "budgets", "no room for 40", plan.Inconclusive},
@@ -119,13 +153,15 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 			c.Cell.Lost = new(int)
 			c.Changes = append(c.Changes, standin.Change{Time: at.Add(25 * time.Second), What: "k8s-master-1: powerOff", Members: 3, Alive: 2, Quorum: true})
 		}, "faultBit", "it never came to master 0: powerOff", plan.Inconclusive},
-		"there is nothing of a cell": {func(c *Told, _ time.Time) { *c = Told{Cell: c.Cell} }, "upgraded", "no command ended", plan.Inconclusive},
+		"there is nothing of a cell": {func(c *Told, _ time.Time) { *c = Told{Cell: c.Cell} }, "upgradedOrStopped", "no command ended", plan.Inconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told, at := cell()
 			x.breaks(&told, at)
 			var res plan.Result
-			(&Evidence{Story: story(), Cells: []Told{told}}).Report(&res)
+			story := story()
+			story.Cells[0].Strategy = told.Cell.Strategy
+			(&Evidence{Story: story, Cells: []Told{told}}).Report(&res)
 			var red []string
 			text := ""
 			for _, k := range res.Checks {
@@ -136,7 +172,7 @@ func TestACellIsJudgedByWhatIsTrue(t *testing.T) {
 			if got := strings.Join(red, " "); got != x.red || !strings.Contains(text, x.says) {
 				t.Errorf("red are %q, want %q: %s", got, x.red, text)
 			}
-			if got := res.Tables[0].Rows[0][1]; got != strings.ToUpper(string(x.verdict)) {
+			if got := res.Tables[1].Rows[0][2]; got != strings.ToUpper(string(x.verdict)) {
 				t.Errorf("the table says %s", got)
 			}
 		})
@@ -190,8 +226,21 @@ func TestAStoryIsMultipliedOut(t *testing.T) {
 	if f := s.All()[0].Fault; f.Resource != "disks/k8s-master-*-0_OsDisk*" || f.Operations[0] != "DELETE Microsoft.Compute/disks" || f.For != time.Second {
 		t.Errorf("%+v", f)
 	}
+	s.Strategies = []string{ByAKSEngine, ByReplace}
+	s.Cells[0].Strategy = ByAKSEngine
+	all := s.All()
+	if got, want := len(all), 2*(2*3*2+3)+1+2; got != want {
+		t.Errorf("%d cells of two strategies, want %d", got, want)
+	}
+	for i, want := range []string{"deployments/k8s-upgrade-master-0-*", "deployments/drydock-replace-k8s-master-26658069-0-*"} { // each by what it calls its deployments
+		if c := all[2*3*2+i]; c.Strategy != s.Strategies[i] || c.Fault.Resource != want {
+			t.Errorf("%s: %+v, want %s", c.Strategy, c.Fault, want)
+		}
+	}
 	for what, breaks := range map[string]func(s *Story){
 		"no versions":       func(s *Story) { s.To = "" },
+		"another strategy":  func(s *Story) { s.Strategies = []string{"x"} },
+		"a cell of another": func(s *Story) { s.Cells[0].Strategy = "x" },
 		"two masters":       func(s *Story) { s.Masters = 2 },
 		"another pool":      func(s *Story) { s.Pool = "x" },
 		"no patience":       func(s *Story) { s.Patience = 0 },

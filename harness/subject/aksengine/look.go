@@ -27,15 +27,15 @@ type Machine struct {
 }
 
 // look reads the cloud and the cluster.
-func (w *world) look() After {
+func (s Scene) look() After {
 	var docs []map[string]any
-	for _, raw := range w.twin.State().Resources {
+	for _, raw := range s.Twin.State().Resources {
 		var doc map[string]any
 		if json.Unmarshal(raw, &doc) == nil {
 			docs = append(docs, doc)
 		}
 	}
-	a := After{Machines: []Machine{}, Nodes: w.cluster.Nodes(), Residue: residue(docs)}
+	a := After{Machines: []Machine{}, Nodes: s.Cluster.Nodes(), Residue: residue(docs)}
 	for _, doc := range docs {
 		name, tags, is := machineOf(doc)
 		if !is {

@@ -23,7 +23,8 @@ type Run struct {
 	Builder    subject.Builder
 	Out        string // the run's directory
 	Seed       int64
-	NullFaults bool // nothing goes wrong
+	NullFaults bool     // nothing goes wrong
+	Replace    Strategy // that of the same name; nil: the story has no cell of it
 
 	program  string
 	deployed base
@@ -44,9 +45,9 @@ func (r *Run) Evidence() *Evidence {
 	e.Story, e.Cells = r.Story, slices.Clone(r.told.Cells)
 	order := map[string]int{}
 	for i, c := range r.Story.All() {
-		order[c.Name] = i
+		order[c.label()] = i
 	}
-	slices.SortFunc(e.Cells, func(a, b Told) int { return order[a.Cell.Name] - order[b.Cell.Name] })
+	slices.SortFunc(e.Cells, func(a, b Told) int { return order[a.Cell.label()] - order[b.Cell.label()] })
 	return &e
 }
 
@@ -67,13 +68,13 @@ func (r *Run) deploy(ctx context.Context) (err error) {
 	s := r.Story
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
-	ended, err := w.tool.Deploy(ctx, Model{Version: s.From, Masters: s.Masters, Agents: s.Agents, Pool: s.Pool})
+	ended, err := w.tool.Deploy(ctx, s.model())
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told.Deployed = Command{Ended: ended, After: w.look()}
+	r.told.Deployed = Command{Ended: ended, After: w.scene().look()}
 	if ended.Code != 0 {
 		return fmt.Errorf("%s ended %d: %s (its log: %s)", ended.Command, ended.Code, ended.Said, filepath.Join(dir, ended.Log))
 	}
@@ -97,75 +98,93 @@ func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
 	if err := w.enter(ctx, r.deployed); err != nil {
 		return err
 	}
-	told := Told{Cell: c, Dir: filepath.Join("cells", fmt.Sprintf("%02d", n+1))}
-	err = r.upgrades(ctx, w, &told)
-	told.Changes, told.Faults = w.cluster.Changes(), w.twin.Faults()
-	calls, next := w.twin.Calls().Since(0)
-	told.Calls, told.Lost = calls, next-len(calls)
+	by, err := r.by(w, c)
+	if err != nil {
+		return err
+	}
+	told, err := r.Cell(ctx, w.scene(), by, c)
+	told.Dir = filepath.Join("cells", fmt.Sprintf("%02d", n+1))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told.Cells = append(r.told.Cells, told)
 	return err
 }
 
+// Scene is what a cell happens in: a twin, and the cluster that its machines are.
+type Scene struct {
+	Twin       *azure.Twin
+	Cluster    *standin.Cluster
+	Kubeconfig string // file that leads to it
+}
+
+// Cell has somebody upgrade while something goes wrong, do what a user does then, and says what there was.
+func (r *Run) Cell(ctx context.Context, in Scene, by Upgrader, c Cell) (told Told, err error) {
+	told.Cell = c
+	err = r.upgrades(ctx, in, by, &told)
+	told.Changes, told.Faults = in.Cluster.Changes(), in.Twin.Faults()
+	calls, next := in.Twin.Calls().Since(0)
+	told.Calls, told.Lost = calls, next-len(calls)
+	return told, err
+}
+
 // upgrades are the three that a user does.
-func (r *Run) upgrades(ctx context.Context, w *world, told *Told) error {
+func (r *Run) upgrades(ctx context.Context, in Scene, by Upgrader, told *Told) error {
 	c := told.Cell
 	if c.DeadKubelet != nil && !r.NullFaults {
-		w.cluster.KubeletDies(w.master(*c.DeadKubelet))
+		in.Cluster.KubeletDies(in.master(*c.DeadKubelet))
 	}
 	stop := func() {}
 	if c.Fault != nil && !r.NullFaults {
-		f, err := w.twin.Arm(c.Fault.fault())
+		f, err := in.Twin.Arm(c.Fault.fault())
 		if err != nil {
 			return err
 		}
-		stop = w.window(ctx, f.ID, c.Fault.For)
+		stop = in.window(ctx, f.ID, c.Fault.For)
 	}
-	err := r.upgrade(ctx, w, told)
+	err := r.upgrade(ctx, in, by, told)
 	stop()
 	if err != nil {
 		return err
 	}
 	if c.Lost != nil && !r.NullFaults {
-		if err := w.cluster.Power(ctx, provider.Machine{Name: w.master(*c.Lost)}, standin.PoweredOff); err != nil {
+		if err := in.Cluster.Power(ctx, provider.Machine{Name: in.master(*c.Lost)}, standin.PoweredOff); err != nil {
 			return err
 		}
 	}
-	if err := r.upgrade(ctx, w, told); err != nil {
+	if err := r.upgrade(ctx, in, by, told); err != nil {
 		return err
 	}
-	return r.upgrade(ctx, w, told, "--force")
+	return r.upgrade(ctx, in, by, told, "--force")
 }
 
 // upgrade is one of them.
-func (r *Run) upgrade(ctx context.Context, w *world, told *Told, flags ...string) error {
+func (r *Run) upgrade(ctx context.Context, in Scene, by Upgrader, told *Told, flags ...string) error {
 	if r.Story.VMTimeout > 0 {
 		flags = append(flags, "--vm-timeout", strconv.Itoa(r.Story.VMTimeout))
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, r.Story.Patience, errPatience)
 	defer cancel()
-	ended, err := w.tool.Upgrade(limited, w.config, r.Story.To, flags...)
+	ended, err := by.Upgrade(limited, in.Kubeconfig, r.Story.To, flags...)
 	if errors.Is(err, errPatience) { // what a user would interrupt: an end of its own kind
 		ended.Code, ended.Said, err = -1, fmt.Sprintf("not ended after %s", r.Story.Patience), nil
 	}
 	if err != nil {
 		return err
 	}
-	told.Commands = append(told.Commands, Command{Ended: ended, After: w.look()})
+	told.Commands = append(told.Commands, Command{Ended: ended, After: in.look()})
 	return nil
 }
 
 var errPatience = errors.New("the tool took longer than anybody waits")
 
 // window ends a fault so long after the first call that it strikes, or when the function that it gives is called. One that lasts 0 is ended by that alone.
-func (w *world) window(ctx context.Context, id string, lasts time.Duration) (stop func()) {
+func (s Scene) window(ctx context.Context, id string, lasts time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer w.twin.Disarm(id)
-		if lasts == 0 || !w.struck(ctx, id) {
+		defer s.Twin.Disarm(id)
+		if lasts == 0 || !s.struck(ctx, id) {
 			<-ctx.Done()
 			return
 		}
@@ -183,10 +202,10 @@ func (w *world) window(ctx context.Context, id string, lasts time.Duration) (sto
 }
 
 // struck waits for the first call that a fault strikes; false: there was none before ctx ended.
-func (w *world) struck(ctx context.Context, id string) bool {
+func (s Scene) struck(ctx context.Context, id string) bool {
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
-	for !slices.ContainsFunc(w.twin.Faults(), func(f azure.Fault) bool { return f.ID == id && f.Struck > 0 }) {
+	for !slices.ContainsFunc(s.Twin.Faults(), func(f azure.Fault) bool { return f.ID == id && f.Struck > 0 }) {
 		select {
 		case <-ctx.Done():
 			return false
@@ -197,9 +216,9 @@ func (w *world) struck(ctx context.Context, id string) bool {
 }
 
 // master is the name of one by its number.
-func (w *world) master(number int) string {
+func (s Scene) master(number int) string {
 	end := "-" + strconv.Itoa(number)
-	all := w.cluster.Nodes()
+	all := s.Cluster.Nodes()
 	i := slices.IndexFunc(all, func(n standin.Node) bool { return n.Master && strings.HasSuffix(n.Name, end) })
 	if i < 0 {
 		return ""

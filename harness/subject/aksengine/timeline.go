@@ -9,7 +9,7 @@ import (
 func (e *Evidence) Timelines() []*plan.Timeline {
 	var out []*plan.Timeline
 	for _, c := range e.Cells {
-		if t := subject.CallTimeline(c.Cell.Name, "the twin's of this cell", c.Calls, c.Faults); t != nil {
+		if t := subject.CallTimeline(c.Cell.label(), "the twin's of this cell", c.Calls, c.Faults); t != nil {
 			out = append(out, t)
 		}
 	}

@@ -60,7 +60,7 @@ func (r *Run) open(ctx context.Context, dir string) (_ *world, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("aks-engine: %w", err)
 	}
-	if w.server, err = w.twin.Serve(ctx, azure.Listen{Address: "127.0.0.1:0"}); err != nil {
+	if w.server, err = w.twin.Serve(ctx, azure.Listen{Address: "127.0.0.1:0", CAOut: filepath.Join(dir, "ca.pem"), ReadyFile: filepath.Join(dir, readyFile)}); err != nil {
 		return nil, err
 	}
 	w.tool = &Engine{Path: r.program, Twin: w.server.Ready, CA: w.server.CA, Dir: dir, Group: Group, Public: r.Story.Pool == PoolScaleSet}
@@ -90,6 +90,8 @@ func (w *world) serveAPI(ctx context.Context, dir string) error {
 	}
 	return os.WriteFile(w.config, raw, 0o600)
 }
+
+func (w *world) scene() Scene { return Scene{Twin: w.twin, Cluster: w.cluster, Kubeconfig: w.config} }
 
 // close ends it; idempotent.
 func (w *world) close() error {

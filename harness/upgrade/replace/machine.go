@@ -181,7 +181,7 @@ func (m *machine) begun(ctx context.Context) error {
 	}
 	err = m.Manager.Deploy(ctx, m.deployment(), m.template.body, m.template.parameters(*rec, m.version, disk))
 	if manager.DeploymentFailed(err) {
-		return fmt.Errorf("%w. Nothing else was touched. What to do: mend what it names and run the same again: what the deployment has left of %s is taken away and made anew", err, m.name)
+		return fmt.Errorf("%w. Nothing else was touched. %smend what it names and run the same again: what the deployment has left of %s is taken away and made anew", err, toDo, m.name)
 	}
 	if err != nil {
 		return err
@@ -209,7 +209,8 @@ func (m *machine) deployed(ctx context.Context) error {
 	if err := m.note(vm); err != nil {
 		return err
 	}
-	if failed == nil && vm.Properties.State == manager.Succeeded && vm.Tags[provider.VersionTag] == provider.VersionTagged(m.version) {
+	made := failed == nil && vm.Properties.State == manager.Succeeded && vm.Tags[provider.VersionTag] == provider.VersionTagged(m.version)
+	if made && !m.Spec.Force { // one that is not well is not deleted unasked
 		return fmt.Errorf("%w: it is deployed already", plan.ErrSkip)
 	}
 	if m.wellWithin(ctx, lookAgain) == nil {
@@ -257,7 +258,7 @@ func (m *machine) gate(ctx context.Context) error {
 	}
 	vm, err := m.proven(ctx, was)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w. %smend what was seen last, and run the same again: it goes on where it is; a new %s that nobody can mend is deleted and made anew with --force", err, toDo, m.name)
 	}
 	if err := m.clear(ctx, vm, was); err != nil {
 		return err

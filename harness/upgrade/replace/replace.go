@@ -6,7 +6,9 @@ package replace
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
@@ -144,14 +146,25 @@ func (r *Replacement) surgeEnd(from, version string) *plan.Step {
 	}}
 }
 
-// connected opens what a step needs, which is there only when the plan is carried out.
+// connected opens what a step needs, which is there only when the plan is carried out. Whatever stops it says what to do.
 func (r *Replacement) connected(run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := r.connect(); err != nil {
 			return err
 		}
-		return run(ctx)
+		return advised(run(ctx))
 	}
+}
+
+// toDo is before what an error says that its reader is to do.
+const toDo = "What to do: "
+
+// advised is an error that says what to do: what it says itself, or what holds for all.
+func advised(err error) error {
+	if err == nil || errors.Is(err, plan.ErrSkip) || strings.Contains(err.Error(), toDo) {
+		return err
+	}
+	return fmt.Errorf("%w. %smend what it names, and run the same again: it goes on where it is", err, toDo)
 }
 
 func (r *Replacement) connect() (err error) {
