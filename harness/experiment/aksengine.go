@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
@@ -94,7 +96,8 @@ type aksEngineDriver struct {
 // masterLabel is what AKS Engine finds masters by, whose nodes its own scripts label so.
 const masterLabel = "node-role.kubernetes.io/master"
 
-// Upgrade carries out the commands that are wanted, one after another. Only the last has to end well.
+// Upgrade carries out the commands that are wanted, one after another. Only the last has to end well; of one that says it did what it says is looked at before
+// the next.
 func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 	c, spec := d.run, d.upgrade.Spec
 	c.tool.Twin, c.tool.CA = c.beside.Server.Ready, c.beside.Server.CA
@@ -102,7 +105,8 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 		return err
 	}
 	var last aksengine.Ended
-	for _, flags := range spec.Tool.Runs() {
+	runs := spec.Tool.Runs()
+	for i, flags := range runs {
 		if spec.ControlPlaneOnly {
 			flags = append(flags, "--control-plane-only")
 		}
@@ -110,9 +114,13 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 		if last, err = c.tool.Upgrade(ctx, d.kubeconfig, spec.Tool.To, flags...); err != nil {
 			return err
 		}
-		c.record.Tools = append(c.record.Tools, health.ToolRun{
+		run := health.ToolRun{
 			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join("aks-engine", c.outline.cell.Label, last.Log),
-		})
+		}
+		if run.Code == 0 && i < len(runs)-1 {
+			run.Looked, run.Unwhole = c.looked(ctx, spec.To)
+		}
+		c.record.Tools = append(c.record.Tools, run)
 	}
 	if pool(c.scenario.Spec.Cluster.Names) == aksengine.PoolScaleSet {
 		if err := c.forgetInstances(ctx); err != nil {
@@ -145,11 +153,23 @@ func (c *cellRun) forgetInstances(ctx context.Context) error {
 	return nil
 }
 
-// renamed tells the run what its workers are called now: AKS Engine makes one more, puts new ones in the place of the others, and never one in that of the last.
-func (c *cellRun) renamed(u *upgrade.Upgrade) {
-	t := c.topology()
+// looked is why the cluster is not whole and of a version, once it has had the time to be, and when that was seen; empty: it is.
+func (c *cellRun) looked(ctx context.Context, version string) (time.Time, string) {
+	t, _, _ := c.calledNow()
+	wanted, steady := health.Wanted{Topology: t, Ailing: c.record.Ailing, Versions: map[string]string{}}, health.Steady(t)
+	for _, m := range t.KubernetesMachines() {
+		wanted.Versions[m] = version
+	}
+	o, err := c.observer.AwaitSteady(ctx, "the cluster whole", t.RecoversWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })
+	return o.Time, describe(err)
+}
+
+// calledNow is the cluster by what its workers are called now: AKS Engine makes one more, puts new ones in the place of the others, and never one in that of
+// the last. Renamed has what the new ones were called.
+func (c *cellRun) calledNow() (t cluster.Topology, there map[string]bool, renamed map[string]string) {
+	t = c.topology()
 	var more []string
-	there, renamed := map[string]bool{}, map[string]string{}
+	there, renamed = map[string]bool{}, map[string]string{}
 	for _, m := range c.cluster.Machines() {
 		if there[m.Name()] = true; m.Role() == cluster.Worker && !slices.Contains(t.WorkerMachines(), m.Name()) {
 			more = append(more, m.Name())
@@ -161,6 +181,12 @@ func (c *cellRun) renamed(u *upgrade.Upgrade) {
 			t.Named[i].Name, renamed[more[0]], more = more[0], m.Name, more[1:]
 		}
 	}
+	return t, there, renamed
+}
+
+// renamed tells the run what its workers are called now.
+func (c *cellRun) renamed(u *upgrade.Upgrade) {
+	t, there, renamed := c.calledNow()
 	c.record.Renamed, c.outline.cell.Topology, c.record.Topology, u.Topology = renamed, t, t, t
 	for i := range c.outline.items { // the step may have down what was not there when it was planned
 		(&plan.Plan{Steps: c.outline.items[i].steps}).Walk(func(s *plan.Step) {

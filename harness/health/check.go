@@ -115,7 +115,7 @@ func Checks() []CheckKind {
 		{"armRemedied", "finally", "calls were answered 429 before a runbook, and of all who called then each has called since it began to start things again, and none was answered 429", armRemedied, true},
 		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
 		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
-		{DriverReportedSuccess, "finally", "when a tool's last command has ended 0, the cluster is whole and of the version it says", driverReportedSuccess, false},
+		{DriverReportedSuccess, "finally", "when a command of a tool's has ended 0, the cluster is whole then and of the version it says", driverReportedSuccess, false},
 		{"versions", "finally", "all components run the version; with of: control-plane, those of the control plane", versionsAre, true},
 	}
 }

@@ -21,34 +21,55 @@ type ToolRun struct {
 	Begun   time.Time     `json:"begun"`
 	Took    time.Duration `json:"took"`
 	Said    string        `json:"said,omitempty"`
+	Looked  time.Time     `json:"looked,omitzero"`   // the last look at the cluster between it and the next command; zero: there was none
+	Unwhole string        `json:"unwhole,omitempty"` // why the cluster was not whole and of the version then
 	Log     string        `json:"log,omitempty"` // file, below the run's directory
 }
 
 // DriverReportedSuccess is the check that every run makes in which such a tool has upgraded the cluster.
 const DriverReportedSuccess = "driverReportedSuccess"
 
-// driverReportedSuccess judges what the tool's last command said of a cluster by what the cluster is.
+// driverReportedSuccess judges what each command of a tool said of a cluster by what the cluster was then: that another has mended it since makes no success of
+// it.
 func driverReportedSuccess(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if len(r.Tools) == 0 {
 		return plan.Unknown, "no tool has told of any success"
 	}
-	last := r.Tools[len(r.Tools)-1]
-	if last.Code != 0 {
-		return plan.Pass, fmt.Sprintf("it reported none: %s ended %d", last.Command, last.Code)
+	verdict, says := plan.Pass, []string{}
+	for i, run := range r.Tools {
+		v, why := r.wasSuccess(run, i == len(r.Tools)-1, p)
+		if v == plan.Fail || v == plan.Unknown && verdict == plan.Pass {
+			verdict = v
+		}
+		if len(r.Tools) > 1 {
+			why = fmt.Sprintf("command %d: %s", i+1, why)
+		}
+		says = append(says, why)
 	}
-	if r.Final.Time.Before(last.Begun.Add(last.Took)) {
-		return plan.Unknown, last.Command + " ended 0, and nobody looked at the cluster afterwards"
+	return verdict, strings.Join(says, "; ")
+}
+
+// wasSuccess judges one command: the last by how the cluster ended, the others by how it was before the next.
+func (r *Record) wasSuccess(run ToolRun, last bool, p Params) (plan.Verdict, string) {
+	looked, unwhole := run.Looked, run.Unwhole
+	if last {
+		looked, unwhole = r.Final.Time, r.Unwhole
 	}
-	what := fmt.Sprintf("the driver reported success, %s ended 0, and ", last.Command)
-	if r.Unwhole != "" {
-		return plan.Fail, what + "the cluster is not whole: " + r.Unwhole
+	what := fmt.Sprintf("the driver reported success, %s ended 0, and ", run.Command)
+	switch {
+	case run.Code != 0:
+		return plan.Pass, fmt.Sprintf("it reported none: %s ended %d", run.Command, run.Code)
+	case looked.Before(run.Begun.Add(run.Took)):
+		return plan.Unknown, run.Command + " ended 0, and nobody looked at the cluster afterwards"
+	case unwhole != "":
+		return plan.Fail, what + "the cluster is not whole: " + unwhole
+	case last:
+		p.Version = run.To
+		if verdict, why := versionsAre(r, nil, p); verdict != plan.Pass {
+			return verdict, what + why
+		}
 	}
-	p.Version = last.To
-	verdict, why := versionsAre(r, nil, p)
-	if verdict != plan.Pass {
-		return verdict, what + why
-	}
-	return verdict, fmt.Sprintf("%s ended 0, and the cluster is whole and of %s", last.Command, last.To)
+	return plan.Pass, fmt.Sprintf("%s ended 0, and the cluster was whole and of %s", run.Command, run.To)
 }
 
 // Tools is a table of such commands.
@@ -56,13 +77,22 @@ func Tools(r *Record) []plan.Table {
 	if len(r.Tools) == 0 {
 		return nil
 	}
-	t := plan.Table{Title: "What the tool did", Columns: []string{"command", "exit code", "took", "members alive at least", "said"}}
-	for _, run := range r.Tools {
+	t := plan.Table{Title: "What the tool did", Columns: []string{"command", "exit code", "took", "members alive at least", "the cluster then", "said"}}
+	for i, run := range r.Tools {
 		alive := "not seen"
 		if n, seen := r.fewest(run.Begun, run.Begun.Add(run.Took)); seen {
 			alive = fmt.Sprintf("%d of %d", n, r.Topology.EtcdMembers)
 		}
-		t.Rows = append(t.Rows, []string{run.Command, fmt.Sprint(run.Code), round(run.Took).String(), alive, run.Said})
+		then := "whole"
+		switch last := i == len(r.Tools)-1; {
+		case last && r.Final.Time.IsZero() || !last && run.Looked.IsZero():
+			then = "not seen"
+		case last && r.Unwhole != "":
+			then = r.Unwhole
+		case run.Unwhole != "":
+			then = run.Unwhole
+		}
+		t.Rows = append(t.Rows, []string{run.Command, fmt.Sprint(run.Code), round(run.Took).String(), alive, then, run.Said})
 	}
 	return []plan.Table{t}
 }
