@@ -23,7 +23,7 @@ type ToolRun struct {
 	Said    string        `json:"said,omitempty"`
 	Looked  time.Time     `json:"looked,omitzero"`   // the last look at the cluster between it and the next command; zero: there was none
 	Unwhole string        `json:"unwhole,omitempty"` // why the cluster was not whole and of the version then
-	Log     string        `json:"log,omitempty"` // file, below the run's directory
+	Log     string        `json:"log,omitempty"`     // file, below the run's directory
 }
 
 // DriverReportedSuccess is the check that every run makes in which such a tool has upgraded the cluster.

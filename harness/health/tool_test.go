@@ -24,17 +24,17 @@ func TestAToolThatReportsSuccessIsHeldToIt(t *testing.T) {
 		want   plan.Verdict
 		says   string
 	}{
-		"it is so":                     {func(*Record) {}, plan.Pass, "the cluster was whole and of v1.36.3"},
-		"the cluster is not whole":     {func(r *Record) { r.Unwhole = "etcd: a member is missing" }, plan.Fail, "the driver reported success, tool upgrade ended 0, and the cluster is not whole: etcd: a member is missing"},
-		"a kubelet is of the old one":  {func(r *Record) { r.Final.Nodes[0].Version = "v1.35.4" }, plan.Fail, "node w reports a kubelet v1.35.4 instead of v1.36.3"},
-		"a component was not seen":     {func(r *Record) { r.Final.Components = nil }, plan.Unknown, "no component of"},
-		"it said that it failed":       {func(r *Record) { r.Tools[0].Code, r.Unwhole = 1, "etcd" }, plan.Pass, "it reported none"},
+		"it is so":                       {func(*Record) {}, plan.Pass, "the cluster was whole and of v1.36.3"},
+		"the cluster is not whole":       {func(r *Record) { r.Unwhole = "etcd: a member is missing" }, plan.Fail, "the driver reported success, tool upgrade ended 0, and the cluster is not whole: etcd: a member is missing"},
+		"a kubelet is of the old one":    {func(r *Record) { r.Final.Nodes[0].Version = "v1.35.4" }, plan.Fail, "node w reports a kubelet v1.35.4 instead of v1.36.3"},
+		"a component was not seen":       {func(r *Record) { r.Final.Components = nil }, plan.Unknown, "no component of"},
+		"it said that it failed":         {func(r *Record) { r.Tools[0].Code, r.Unwhole = 1, "etcd" }, plan.Pass, "it reported none"},
 		"one before said that it failed": {before(1, "a member is missing"), plan.Pass, "command 1: it reported none"},
 		"one before was a success":       {before(0, ""), plan.Pass, "command 1: first ended 0, and the cluster was whole"},
 		"one before was none":            {before(0, "a member is missing"), plan.Fail, "command 1: the driver reported success, first ended 0, and the cluster is not whole: a member is missing; command 2: tool upgrade ended 0"},
 		"nobody looked after one before": {func(r *Record) { before(0, "")(r); r.Tools[0].Looked = time.Time{} }, plan.Unknown, "command 1: first ended 0, and nobody looked"},
-		"nobody looked afterwards":     {func(r *Record) { r.Final.Time = r.Tools[0].Begun }, plan.Unknown, "nobody looked"},
-		"no tool":                      {func(r *Record) { r.Tools = nil }, plan.Unknown, ""},
+		"nobody looked afterwards":       {func(r *Record) { r.Final.Time = r.Tools[0].Begun }, plan.Unknown, "nobody looked"},
+		"no tool":                        {func(r *Record) { r.Tools = nil }, plan.Unknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := three()
