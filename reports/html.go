@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/reports/certificate"
 )
 
 //go:embed page
@@ -24,7 +25,8 @@ func scripts() []string {
 func styles() []string { return []string{"uplot/uPlot.min.css", "page.css"} }
 
 // HTML writes the one-file page. It needs no network and no other file, and it runs no script but its own: whatever a machine has said is text.
-func HTML(w io.Writer, r *plan.Result) error {
+// The certificate is that of its evidence, which cannot have the page in it yet.
+func HTML(w io.Writer, r *plan.Result, c *certificate.Certificate) error {
 	script, err := joined(scripts())
 	if err != nil {
 		return err
@@ -34,6 +36,7 @@ func HTML(w io.Writer, r *plan.Result) error {
 		return err
 	}
 	v := newView(r)
+	v.Certificate = c
 	data, err := json.Marshal(v.pack()) // escapes <, > and &, so that nothing in it ends the element it is in
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

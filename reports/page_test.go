@@ -77,7 +77,7 @@ func TestGoldenData(t *testing.T) {
 func written(t *testing.T, r *plan.Result) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, r); err != nil {
+	if err := HTML(&b, r, nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

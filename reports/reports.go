@@ -11,10 +11,8 @@ package reports
 import (
 	"encoding/json"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,30 +20,6 @@ import (
 
 	"drydock.dev/drydock/harness/plan"
 )
-
-// Write writes all report files into the run's directory, and nowhere else: it may be one that somebody has sent us, with links in their places.
-func Write(dir string, r *plan.Result) (err error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	writers := []struct {
-		name string
-		do   func(io.Writer, *plan.Result) error
-	}{
-		{"report.json", JSON}, {"junit.xml", JUnit}, {"report.md", Markdown}, {"report.html", HTML},
-	}
-	var errs []error
-	for _, w := range writers {
-		f, err := root.Create(w.name)
-		if err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-		errs = append(errs, w.do(f, r), f.Close())
-	}
-	return errors.Join(errs...)
-}
 
 // JSON writes report.json.
 func JSON(w io.Writer, r *plan.Result) error {

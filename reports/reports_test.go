@@ -92,7 +92,7 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 
 func TestHTMLEscapes(t *testing.T) {
 	var b bytes.Buffer
-	if err := HTML(&b, result()); err != nil {
+	if err := HTML(&b, result(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "<b>)") || !strings.Contains(b.String(), "etcdMemberCrash") {
@@ -142,8 +142,14 @@ func TestReportsStayInTheirDirectory(t *testing.T) {
 	if err := os.Symlink(mine, filepath.Join(dir, "report.html")); err != nil {
 		t.Fatal(err)
 	}
-	err := Write(dir, result())
+	err := Write(dir, result(), nil)
 	if raw, _ := os.ReadFile(mine); string(raw) != "mine" || err == nil {
 		t.Errorf("%d bytes written through a link: %v", len(raw), err)
+	}
+	r := result() // whose cells' labels somebody has written
+	r.Pictures = []plan.Picture{{File: "../mine", Page: []byte("a picture")}}
+	err = Write(dir, r, nil)
+	if raw, _ := os.ReadFile(mine); string(raw) != "mine" || err == nil {
+		t.Errorf("%d bytes written beside the directory: %v", len(raw), err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/reports/certificate"
 )
 
 // view is what the page is made of, beside the result itself.
@@ -29,6 +30,8 @@ type view struct {
 	Made       []madeFault
 	Recoveries []recovery
 	Versions   []version
+
+	Certificate *certificate.Certificate
 }
 
 // card is one figure that a reader wants at once.

@@ -36,6 +36,7 @@ type runFlags struct {
 	noImage    bool
 	parallel   int
 	fixed      bool
+	signKey    string
 }
 
 func runCommand(o *options) *cobra.Command {
@@ -60,6 +61,9 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 				if err := cluster.CheckName("cluster", f.on); err != nil {
 					return err
 				}
+			}
+			if _, err := signer(f.signKey); err != nil {
+				return err
 			}
 			var all []*experiment.Scenario
 			for _, a := range args { // every mistake is found before anything is touched
@@ -99,6 +103,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of seve
 	fl.BoolVar(&f.json, "json", false, "print report.json on standard output")
 	fl.BoolVar(&f.noImage, "no-image", false, "run kubeadm even where a saved cluster could be booted")
 	fl.IntVar(&f.parallel, "parallel", 3, "clusters of a matrix at a time")
+	fl.StringVar(&f.signKey, "sign-key", "", signKeyHelp)
 	fl.BoolVar(&f.fixed, "fixed", false, fixedHelp)
 	fl.BoolVar(&f.nullFaults, "null-faults", false, "inject nothing: the verdict must then be inconclusive")
 	_ = fl.MarkHidden("null-faults")
@@ -162,7 +167,11 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.Metadata.Name, err)
 	}
-	if err := reports.Write(out, res); err != nil {
+	key, err := signer(f.signKey)
+	if err != nil {
+		return 0, err
+	}
+	if err := reports.Write(out, res, key); err != nil {
 		return 0, err
 	}
 	if f.json {

@@ -41,6 +41,12 @@ type Lasting interface {
 	Lasts() bool
 }
 
+// Summed is a provider that knows, byte by byte, the programs that it gives to machines.
+type Summed interface {
+	// Sums are the SHA-256 of the programs of a product's version ("kubernetes", "v1.35.4") that there are on this host, by their names.
+	Sums(product, version string) (map[string]string, error)
+}
+
 // Progress is told of the phases of something slow; the returned function ends the phase.
 type Progress interface {
 	Phase(format string, args ...any) (done func(err error))

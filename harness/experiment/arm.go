@@ -122,6 +122,13 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
 		return nil, err
 	}
+	f, err := s.fingerprint("")
+	if err != nil {
+		return nil, err
+	}
+	if err := journal.Write(fingerprinted, f); err != nil {
+		return nil, err
+	}
 	run, evidence := s.story(o)
 	p := &plan.Plan{Steps: run.Steps()}
 	p.Number()

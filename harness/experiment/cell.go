@@ -81,7 +81,7 @@ func (c *cellRun) up(ctx context.Context) error {
 	if made, offered := up.Topology().Machines(), c.topology().Machines(); !slices.Equal(made, offered) {
 		return fmt.Errorf("provider %s has made the machines %v and had offered %v", provider.Name(), made, offered)
 	}
-	return nil
+	return c.identify()
 }
 
 func (c *cellRun) load(ctx context.Context) error {

@@ -162,7 +162,7 @@ func schemaIs(schema, want string) error {
 func (e *Evidence) Judge() *plan.Result {
 	r := &e.Record
 	res := &plan.Result{
-		Cluster:  []plan.Cluster{{Topology: r.Topology.String(), Versions: r.Final.Versions}},
+		Cluster:  []plan.Cluster{{Topology: r.Topology.String(), Versions: r.Final.Versions, From: e.from(r.Final.Versions)}},
 		Receipts: e.receipts(), Steps: e.Steps, Probes: health.Probes(r), Host: health.HostOf(r),
 	}
 	if len(r.Observations) == 0 {
@@ -210,6 +210,7 @@ func (e *Evidence) Judge() *plan.Result {
 	for _, ch := range e.Finally {
 		res.Checks = append(res.Checks, e.check(ch, "finally", nil))
 	}
+	e.notTested(res)
 	return res
 }
 

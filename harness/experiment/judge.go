@@ -27,6 +27,8 @@ func Judge(dir string) (*plan.Result, error) {
 	for _, c := range j.cells {
 		cell := j.cell(dir, c)
 		cell.Plan = j.planOf(c.Label)
+		cell.NotTested = append(cell.NotTested, unreached(cell.Plan, cell.Steps)...)
+		j.identified(c.Label, cell)
 		res.Merge(c.Label, cell)
 	}
 	for _, line := range damaged {
@@ -139,7 +141,7 @@ func judgeCluster(dir, label string) (*plan.Result, error) {
 		return nil, err
 	}
 	res := e.Judge()
-	e.draw(dir, res)
+	e.draw(res)
 	if t := e.timeline(); t != nil {
 		res.Timelines = []*plan.Timeline{t}
 	}

@@ -2,49 +2,31 @@ package experiment
 
 import (
 	"bytes"
-	"fmt"
-	"os"
 	"strings"
 
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
 )
 
-// draw writes a picture of each history that no order explains beside the evidence, and names it in the check. Without one the verdict is the same.
-func (e *Evidence) draw(dir string, res *plan.Result) {
+// draw makes a picture of each history that no order explains, to be put beside the evidence, and names it in the check. Without one the verdict is the same.
+func (e *Evidence) draw(res *plan.Result) {
 	for i := range res.Checks {
 		c := &res.Checks[i]
 		if c.Name != "linearizable" || c.Verdict != plan.Fail {
 			continue
 		}
 		for _, h := range e.Record.Histories {
-			file, err := picture(dir, e.Label, h)
-			switch {
+			var page bytes.Buffer
+			switch err := load.Visualise(h.Ops, &page); {
 			case err != nil:
 				c.Message += "; not drawn: " + err.Error()
-			case file != "":
+			case page.Len() > 0:
+				file := strings.TrimSuffix(evidenceName(e.Label), ".json.gz") + "-" + strings.Map(inFileName, strings.ToLower(h.Name)) + ".html"
 				c.Message += "; drawn in " + file
+				res.Pictures = append(res.Pictures, plan.Picture{File: file, Page: page.Bytes()})
 			}
 		}
 	}
-}
-
-// picture writes one history's; no name: there is nothing to be shown.
-func picture(dir, label string, h load.History) (string, error) {
-	var page bytes.Buffer
-	if err := load.Visualise(h.Ops, &page); err != nil || page.Len() == 0 {
-		return "", err
-	}
-	file := strings.TrimSuffix(evidenceName(label), ".json.gz") + "-" + strings.Map(inFileName, strings.ToLower(h.Name)) + ".html"
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", fmt.Errorf("picture: %w", err)
-	}
-	defer func() { _ = root.Close() }()
-	if err := root.WriteFile(file, page.Bytes(), 0o600); err != nil {
-		return "", fmt.Errorf("picture: %w", err)
-	}
-	return file, nil
 }
 
 // inFileName is a letter of a name that evidence gives, where that is part of a file's.

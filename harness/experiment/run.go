@@ -94,7 +94,7 @@ func (s *Scenario) notTested() []plan.NotTested {
 	out := []plan.NotTested{}
 	for _, n := range s.Spec.Not {
 		what, why, _ := strings.Cut(n, ": ")
-		out = append(out, plan.NotTested{What: what, Why: why})
+		out = append(out, plan.NotTested{What: what, Why: why, Said: plan.SaidByScenario})
 	}
 	return out
 }

@@ -34,6 +34,8 @@ type Scenario struct {
 	Kind       string   `yaml:"kind"`
 	Metadata   Metadata `yaml:"metadata"`
 	Spec       Spec     `yaml:"spec"`
+
+	sum string // of its file
 }
 
 // Metadata names a scenario and says when to run it.
@@ -218,6 +220,7 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 	if err := s.validate(); err != nil {
 		return nil, cluster.Usagef("%s: %w", name, err)
 	}
+	s.sum = sumOf(raw)
 	return &s, nil
 }
 

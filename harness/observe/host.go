@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // HostReading is the state of the host the harness runs on. What the host does not tell is zero.
@@ -196,4 +198,21 @@ func number(s string) float64 {
 		return 0
 	}
 	return v
+}
+
+// Host is the host itself; what it does not tell is empty.
+func Host() cluster.Computer {
+	c := cluster.Computer{Kernel: field("/proc/sys/kernel/osrelease", "", 0), Processor: runtime.GOARCH, Processors: runtime.NumCPU()}
+	const kibibyte = 1024
+	c.Memory = uint64(number(field("/proc/meminfo", "MemTotal:", 1))) * kibibyte
+	raw, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return c
+	}
+	for line := range strings.Lines(string(raw)) {
+		if name, is := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); is {
+			c.System = strings.Trim(name, `"`)
+		}
+	}
+	return c
 }

@@ -49,11 +49,15 @@ type Result struct {
 	Plots           []Plot      `json:"plots,omitempty"`
 	ARMCalls        []ARMCall   `json:"armCalls,omitempty"` // all that were made of the twin beside the cluster, in the order of time
 
+	Fingerprints []Fingerprint `json:"fingerprints,omitempty"` // one a cell whose cluster was made; a run of before has not told
+	Coverage     []Coverage    `json:"coverage,omitempty"`     // of steps by faults
+
 	Command   string      `json:"-"` // by which the run can be made again
 	Causes    []Cause     `json:"-"` // the reasons once more, each with whose it is
 	Plan      []Planned   `json:"-"` // what was to be done; empty: the run's journal does not tell
 	Timelines []*Timeline `json:"-"` // one a cell that was looked at
 	Logs      []Excerpt   `json:"-"` // of what went wrong
+	Pictures  []Picture   `json:"-"` // files of the run's directory that are made of its evidence, for people
 }
 
 // ARMCall is one call of Azure Resource Manager.
@@ -102,7 +106,8 @@ type Line struct {
 // Cluster is what was tested.
 type Cluster struct {
 	Topology string            `json:"topology"`
-	Versions map[string]string `json:"versions"` // component -> version as the component itself says
+	Versions map[string]string `json:"versions"`       // component -> version as the component itself says
+	From     map[string]string `json:"from,omitempty"` // those that were others when it was looked at first
 }
 
 // StepDone is a step after the run.
@@ -207,11 +212,24 @@ func (t Tolerance) String() string {
 	return out
 }
 
+// Picture is a file that shows some of the evidence.
+type Picture struct {
+	File string // relative to the run's directory
+	Page []byte
+}
+
 // NotTested is something a reader might take for tested.
 type NotTested struct {
 	What string `json:"what"`
 	Why  string `json:"why"`
+	Said string `json:"said,omitempty"` // by whom, where it does not follow from the evidence: SaidByScenario
 }
+
+// WhileStalled is what the harness did not see because it had no processor or no disk: its host's doing, and not the run's.
+const WhileStalled = "what went on while the harness was stalled"
+
+// SaidByScenario is whoever wrote the scenario.
+const SaidByScenario = "scenario"
 
 // Judge makes the run's verdict of its parts: a failed check is no-go, and anything unconfirmed is inconclusive. A run
 // without checks has shown nothing.
@@ -323,7 +341,8 @@ func (r *Result) Merge(label string, cell *Result) {
 		t.Label = strings.Trim(label+"/"+t.Label, "/")
 		r.Timelines = append(r.Timelines, t)
 	}
-	r.Kept, r.Logs = append(r.Kept, cell.Kept...), append(r.Logs, cell.Logs...)
+	r.Kept, r.Logs, r.Pictures = append(r.Kept, cell.Kept...), append(r.Logs, cell.Logs...), append(r.Pictures, cell.Pictures...)
+	r.Fingerprints, r.Coverage = append(r.Fingerprints, cell.Fingerprints...), append(r.Coverage, cell.Coverage...)
 	r.Tables, r.Plots, r.ARMCalls = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...), append(r.ARMCalls, cell.ARMCalls...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {
 		r.Tolerance.Minimum = cell.Tolerance.Minimum

@@ -72,7 +72,7 @@ func (s *Store) remember(v Version, from string, names ...string) error {
 		return err
 	}
 	for _, n := range names {
-		r, err := s.measure(v, n)
+		r, err := measure(s.cached(v, n))
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (s *Store) verify(ctx context.Context, v Version, names []string) error {
 		return err
 	}
 	for _, n := range unsure {
-		r, err := s.measure(v, n)
+		r, err := measure(s.cached(v, n))
 		if err != nil {
 			return err
 		}
@@ -125,9 +125,36 @@ func (s *Store) verify(ctx context.Context, v Version, names []string) error {
 	return s.writeSums(v, known)
 }
 
-// measure takes the sum of a program in the cache.
-func (s *Store) measure(v Version, name string) (r record, err error) {
-	path := s.cached(v, name)
+// Sums are the SHA-256 of a version's programs that there are below Root, by their names. Of those whose file was summed before that is known.
+func (s *Store) Sums(product, version string) (map[string]string, error) {
+	v, err := Resolve(product, version)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.readSums(v)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, name := range v.Programs {
+		path := s.Path(product, v.Version, name)
+		id, err := identity(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		r := known[name]
+		if err != nil || id != r.Seen {
+			if r, err = measure(path); err != nil {
+				return nil, err
+			}
+		}
+		out[name] = r.SHA256
+	}
+	return out, nil
+}
+
+// measure takes the sum of a program.
+func measure(path string) (r record, err error) {
 	if r.Seen, err = identity(path); err != nil {
 		return r, fmt.Errorf("release cache: %w", err)
 	}

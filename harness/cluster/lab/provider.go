@@ -42,6 +42,7 @@ type Provider struct {
 var (
 	_ cluster.Provider = (*Provider)(nil)
 	_ cluster.Sweeper  = (*Provider)(nil)
+	_ cluster.Summed   = (*Provider)(nil)
 )
 
 // Bootstrapper turns bare machines into a working cluster.
@@ -105,6 +106,11 @@ func (p *Provider) try(ctx context.Context) (cluster.Lacks, error) {
 	}
 	p.lacks = lacks
 	return lacks, nil
+}
+
+// Sums are those of the cache, or of the user's own programs.
+func (p *Provider) Sums(product, version string) (map[string]string, error) {
+	return p.Store.Sums(product, version)
 }
 
 // Attach finds a running lab.

@@ -1,0 +1,136 @@
+package experiment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// notTested is what a reader might take for tested and the evidence does not show, beside what receipts and checks say themselves.
+func (e *Evidence) notTested(res *plan.Result) {
+	not := func(what, format string, args ...any) {
+		res.NotTested = append(res.NotTested, plan.NotTested{What: what, Why: fmt.Sprintf(format, args...)})
+	}
+	res.Coverage = e.coverage()
+	for _, c := range res.Coverage {
+		if len(c.Never) > 0 {
+			not(c.Fault+" in other steps", "of %d that ran it was seen to hold in %d: %s", len(c.Never)+len(c.Reached), len(c.Reached), few(c.Reached, "none"))
+		}
+	}
+	var others []string
+	for _, k := range fault.List() {
+		if !slices.ContainsFunc(res.Receipts, func(r plan.Receipt) bool { return kindOf(r) == k.Name }) {
+			others = append(others, k.Name)
+		}
+	}
+	if len(others) > 0 {
+		not("other kinds of faults", "the run planned none of these %d: %s", len(others), strings.Join(others, ", "))
+	}
+	var unasked []string
+	for _, k := range AllChecks() {
+		if !slices.ContainsFunc(res.Checks, func(c plan.Check) bool { return c.Name == k.Name }) {
+			unasked = append(unasked, k.Name)
+		}
+	}
+	if len(unasked) > 0 {
+		not("what other checks judge", "the scenario asks for none of these %d: %s", len(unasked), strings.Join(unasked, ", "))
+	}
+	e.unseen(res, not)
+}
+
+// unseen is what nobody used or looked at.
+func (e *Evidence) unseen(res *plan.Result, not func(what, format string, args ...any)) {
+	r := &e.Record
+	if r.ReadOnly {
+		not("writes, and anything broken", "the cluster was looked at only")
+	}
+	worked := false
+	for _, o := range r.Observations {
+		worked = worked || o.Workload != nil
+	}
+	if r.Topology.Kubernetes() && !worked {
+		not("applications", "no workload was watched in the cluster")
+	}
+	if h := res.Host; h != nil && h.BlindSeconds > 0 {
+		not(plan.WhileStalled, "%.1f s of which it saw nothing", h.BlindSeconds)
+	}
+	if res.Host == nil {
+		not("whether the host kept up", "it was not watched")
+	}
+}
+
+// coverage is in which steps of upgrades and remedies each kind of fault was seen to hold. Without such steps there is none: a fault is a step of its own.
+func (e *Evidence) coverage() []plan.Coverage {
+	var ran []plan.StepDone
+	for _, d := range e.Upgrade {
+		if !d.Started.IsZero() && d.Status != "skipped" {
+			ran = append(ran, d)
+		}
+	}
+	if len(ran) == 0 {
+		return nil
+	}
+	var out []plan.Coverage
+	for _, rc := range e.receipts() {
+		kind := kindOf(rc)
+		if slices.ContainsFunc(out, func(c plan.Coverage) bool { return c.Fault == kind }) {
+			continue
+		}
+		c := plan.Coverage{Cell: e.Label, Fault: kind, Reached: []string{}, Never: []string{}}
+		for _, d := range ran {
+			list := &c.Never
+			if e.held(kind, d) {
+				list = &c.Reached
+			}
+			if !slices.Contains(*list, d.Name) { // a step that was killed and done again is one
+				*list = append(*list, d.Name)
+			}
+		}
+		c.Never = slices.DeleteFunc(c.Never, func(name string) bool { return slices.Contains(c.Reached, name) })
+		out = append(out, c)
+	}
+	return out
+}
+
+// kindOf is the kind of a receipt's fault. Of one that never began there is the plan's word alone, which tells more.
+func kindOf(r plan.Receipt) string {
+	kind, _, _ := strings.Cut(r.Fault, " ")
+	return strings.TrimSuffix(kind, ":")
+}
+
+// held reports whether a fault of the kind was seen, by a receipt that is confirmed, to hold while the step ran.
+func (e *Evidence) held(kind string, d plan.StepDone) bool {
+	return slices.ContainsFunc(e.receipts(), func(r plan.Receipt) bool {
+		return kindOf(r) == kind && r.State == plan.Confirmed && !r.EffectiveAt.After(d.Ended()) && !r.ClearedAt.Before(d.Started)
+	})
+}
+
+// unreached are the steps of the plan that the run is not seen to have come to the end of.
+func unreached(planned []plan.Planned, done []plan.StepDone) []plan.NotTested {
+	var left []string
+	for _, p := range planned {
+		if p.Group || slices.ContainsFunc(done, func(d plan.StepDone) bool { return d.ID == p.ID && d.Status != "unfinished" }) {
+			continue
+		}
+		left = append(left, p.ID+" "+p.Name)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return []plan.NotTested{{What: "steps of the plan", Why: fmt.Sprintf("nothing shows that the run came to the end of %d: %s", len(left), few(left, ""))}}
+}
+
+// few lists the first of many names.
+func few(names []string, none string) string {
+	const most = 8
+	switch n := len(names); {
+	case n == 0:
+		return none
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
+	}
+	return strings.Join(names, ", ")
+}
