@@ -71,7 +71,10 @@ func (c *cellRun) up(ctx context.Context) error {
 		}
 	}
 	if on := c.outline.cell.On; on != nil {
-		return c.attach(ctx, on)
+		if err := c.attach(ctx, on); err != nil {
+			return err
+		}
+		return c.identify()
 	}
 	up, err := provider.Up(ctx, c.topology())
 	if err != nil {
