@@ -148,6 +148,30 @@ func TestEveryByteCounts(t *testing.T) {
 	}
 }
 
+// TestEveryByteOfACertificateCounts where no signature is over it.
+func TestEveryByteOfACertificateCounts(t *testing.T) {
+	by, dir := self(t), run(t, "one", nil)
+	file := filepath.Join(dir, certificate.Name)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	every := 1
+	if testing.Short() {
+		every = 7
+	}
+	for at := 0; at < len(raw); at += every {
+		changed := bytes.Clone(raw)
+		changed[at] ^= 1
+		if err := os.WriteFile(file, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if v := verified(t, dir, by); v.Outcome != plan.Fail {
+			t.Errorf("byte %d of %d, %q: %+v", at, len(raw), raw[max(0, at-20):min(len(raw), at+20)], v)
+		}
+	}
+}
+
 // TestEveryFileCounts: gone, added, in another's place, or of another run.
 func TestEveryFileCounts(t *testing.T) {
 	k, by := key(t), self(t)
@@ -168,6 +192,10 @@ func TestEveryFileCounts(t *testing.T) {
 		"a link leads elsewhere": func(dir string) error {
 			link := filepath.Join(dir, "logs", "link")
 			return errors.Join(os.Remove(link), os.Symlink("etcd-1/etcd.loh", link))
+		},
+		"a file in a link's place": func(dir string) error {
+			link := filepath.Join(dir, "logs", "link")
+			return errors.Join(os.Remove(link), os.WriteFile(link, []byte("etcd-1/etcd.log"), 0o600))
 		},
 		"a link in a file's place": func(dir string) error {
 			file := filepath.Join(dir, "logs", "etcd-1", "etcd.log")
