@@ -63,7 +63,7 @@ func TestWhatIsWorse(t *testing.T) {
 		"a fault is not made":    {func(r *plan.Result) { r.Receipts = nil }, []string{"worse receipt etcdMemberCrash of leader there not there any more"}},
 		"a fault is emulated":    {func(r *plan.Result) { r.Receipts[0].Emulated = []string{"x"} }, []string{"worse receipt etcdMemberCrash of leader for real emulated", "worse not tested etcdMemberCrash for real – emulated on x"}},
 		"a cell is not reached":  {func(r *plan.Result) { r.Coverage[0].Reached = []string{"b"} }, []string{"worse cell etcdMemberCrash in a held in it never in it"}},
-		"a version":              {func(r *plan.Result) { r.Cluster[0].Versions = map[string]string{"etcd/control-plane-1": "v3.7.0"} }, []string{"other version etcd/control-plane-1 v3.6.16 v3.7.0"}},
+		"a version":              {func(r *plan.Result) { r.Cluster[0].Versions["etcd/control-plane-1"] = "v3.7.0" }, []string{"other version etcd/control-plane-1 v3.6.16 v3.7.0"}},
 		"a seed":                 {func(r *plan.Result) { r.Seed = 7 }, []string{"other run seed 1 7"}},
 		"the harness was stalled": {func(r *plan.Result) {
 			r.NotTested = append(r.NotTested, plan.NotTested{What: plan.WhileStalled, Why: "3 s"})

@@ -49,7 +49,10 @@ func (p Program) String() string {
 	if p.Modified {
 		out += " with changes"
 	}
-	return fmt.Sprintf("%s, %s, sha256 %s", out, p.Go, p.Sum[:min(short, len(p.Sum))])
+	if p.Go != "" {
+		out += ", " + p.Go
+	}
+	return fmt.Sprintf("%s, sha256 %s", out, p.Sum[:min(short, len(p.Sum))])
 }
 
 // ThisProgram is the build that runs.
