@@ -223,7 +223,7 @@ func numbered(names []string) []string {
 	var out []string
 	for _, n := range names {
 		if seen[n]++; seen[n] > 1 {
-			n = fmt.Sprintf("%s, the %dth", n, seen[n])
+			n = fmt.Sprintf("%s #%d", n, seen[n])
 		}
 		out = append(out, n)
 	}

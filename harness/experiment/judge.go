@@ -157,6 +157,7 @@ func (j *chronicle) partial(why string) *plan.Result {
 	}
 	e := j.remains()
 	res.Steps, res.Receipts = e.Steps, e.Receipts
+	e.notTested(res)
 	if t := e.timeline(); t != nil {
 		res.Timelines = []*plan.Timeline{t}
 	}

@@ -27,7 +27,7 @@ func (e *Evidence) notTested(res *plan.Result) {
 		}
 	}
 	if len(others) > 0 {
-		not("other kinds of faults", "the run planned none of these %d: %s", len(others), strings.Join(others, ", "))
+		not("other kinds of faults", "there is no receipt of these %d: %s", len(others), strings.Join(others, ", "))
 	}
 	var unasked []string
 	for _, k := range AllChecks() {
@@ -36,7 +36,7 @@ func (e *Evidence) notTested(res *plan.Result) {
 		}
 	}
 	if len(unasked) > 0 {
-		not("what other checks judge", "the scenario asks for none of these %d: %s", len(unasked), strings.Join(unasked, ", "))
+		not("what other checks judge", "none of these %d was judged: %s", len(unasked), strings.Join(unasked, ", "))
 	}
 	e.unseen(res, not)
 }
