@@ -251,7 +251,7 @@ func (c *Comparison) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Before  %s\nAfter   %s\n%s\n\n", c.Before, c.After, c.Noise)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	const wide = 60
+	const wide = 96
 	if len(c.Differences) > 0 {
 		_, _ = fmt.Fprintln(t, "\tOF\tWHAT\tBEFORE\tAFTER")
 	}

@@ -116,6 +116,10 @@ func TestEveryByteCounts(t *testing.T) {
 	if len(files) != 4+4+2 {
 		t.Fatalf("%q", files)
 	}
+	most := 300 // places of a file
+	if testing.Short() {
+		most = 25
+	}
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
@@ -129,7 +133,6 @@ func TestEveryByteCounts(t *testing.T) {
 				t.Errorf("%s, %s byte %d of %d: %s", filepath.Base(file), what, at, len(raw), v.Outcome)
 			}
 		}
-		const most = 150 // places of a file
 		for at := 0; at < len(raw); at += len(raw)/most + 1 {
 			for _, at := range []int{at, len(raw) - 1 - at} {
 				changed := bytes.Clone(raw)
@@ -158,7 +161,7 @@ func TestEveryByteOfACertificateCounts(t *testing.T) {
 	}
 	every := 1
 	if testing.Short() {
-		every = 7
+		every = 29
 	}
 	for at := 0; at < len(raw); at += every {
 		changed := bytes.Clone(raw)

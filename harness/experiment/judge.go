@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
@@ -156,7 +157,14 @@ func (j *chronicle) partial(why string) *plan.Result {
 		return res // the journal's steps and receipts are of all cells
 	}
 	e := j.remains()
+	if f := j.fingerprint(""); f != nil && f.Topology != nil {
+		e.Record.Topology = *f.Topology
+		res.Cluster = []plan.Cluster{{Topology: f.Topology.String(), Versions: map[string]string{}}}
+	}
 	res.Steps, res.Receipts = e.Steps, e.Receipts
+	if len(e.Record.Observations) > 0 {
+		res.Tolerance = health.Tolerance(&e.Record, nil)
+	}
 	e.notTested(res)
 	if t := e.timeline(); t != nil {
 		res.Timelines = []*plan.Timeline{t}

@@ -205,6 +205,9 @@ type StepTolerance struct {
 
 // String is the tolerance in a sentence.
 func (t Tolerance) String() string {
+	if t.Observations == 0 {
+		return "nobody looked at etcd"
+	}
 	out := fmt.Sprintf("at the least %d more members could have been lost; for %.1f s none", t.Minimum, t.SecondsAtZero)
 	if t.SecondsUnknown > 0 {
 		out += fmt.Sprintf("; for %.1f s nobody can say, answers came late", t.SecondsUnknown)
