@@ -119,19 +119,10 @@ func limits(f *plan.Fingerprint) []plan.NotTested {
 	if t == nil {
 		return nil
 	}
-	if len(f.Programs) == 0 {
-		not("which programs these were, byte by byte", "the cluster's provider does not tell their checksums")
-	}
-	for _, c := range slices.Sorted(maps.Keys(f.Lacks)) {
-		not("what needs "+string(c), "%s", f.Lacks[c])
-	}
-	if !t.Kubernetes() {
-		return out
-	}
-	if t.Timing == cluster.TimingFast {
+	if t.Kubernetes() && t.Timing == cluster.TimingFast {
 		not("the times of production", "timing: fast has shortened leases, grace periods and tolerations together")
 	}
-	if p := f.Profile; p != nil {
+	if p := f.Profile; p != nil && t.Kubernetes() {
 		for _, phase := range p.SkipPhases {
 			if addon, is := strings.CutPrefix(phase, "addon/"); is {
 				not(addon, "it is left out of clusters here")
@@ -148,6 +139,12 @@ func limits(f *plan.Fingerprint) []plan.NotTested {
 		if gates := slices.Sorted(maps.Keys(p.KubeletGates)); len(gates) > 0 {
 			not("kubelets without feature gates", "these are set for the machines here: %s", strings.Join(gates, ", "))
 		}
+	}
+	if len(f.Programs) == 0 {
+		not("which programs these were, byte by byte", "the cluster's provider does not tell their checksums")
+	}
+	for _, c := range slices.Sorted(maps.Keys(f.Lacks)) {
+		not("what needs the capability "+string(c), "%s", f.Lacks[c])
 	}
 	return out
 }

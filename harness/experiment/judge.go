@@ -28,8 +28,11 @@ func Judge(dir string) (*plan.Result, error) {
 	for _, c := range j.cells {
 		cell := j.cell(dir, c)
 		cell.Plan = j.planOf(c.Label)
-		cell.NotTested = append(cell.NotTested, unreached(cell.Plan, cell.Steps)...)
+		cell.NotTested = append(unreached(cell.Plan, cell.Steps), cell.NotTested...)
 		j.identified(c.Label, cell)
+		if c.Provider != armProvider && len(cell.Steps)+len(cell.Receipts) > 0 { // a cell without any shows nothing at all, which its gaps tell
+			cell.NotTested = append(cell.NotTested, unasked(cell)...)
+		}
 		res.Merge(c.Label, cell)
 	}
 	for _, line := range damaged {

@@ -20,6 +20,15 @@ func (e *Evidence) notTested(res *plan.Result) {
 			not(c.Fault+" in other steps", "of %d that ran it was seen to hold in %d: %s", len(c.Never)+len(c.Reached), len(c.Reached), few(c.Reached, "none"))
 		}
 	}
+	e.unseen(res, not)
+}
+
+// unasked are the kinds of faults that a cell has no receipt of, and the checks that were not made of it.
+func unasked(res *plan.Result) []plan.NotTested {
+	var out []plan.NotTested
+	not := func(what, format string, args ...any) {
+		out = append(out, plan.NotTested{What: what, Why: fmt.Sprintf(format, args...)})
+	}
 	var others []string
 	for _, k := range fault.List() {
 		if !slices.ContainsFunc(res.Receipts, func(r plan.Receipt) bool { return kindOf(r) == k.Name }) {
@@ -29,16 +38,16 @@ func (e *Evidence) notTested(res *plan.Result) {
 	if len(others) > 0 {
 		not("other kinds of faults", "there is no receipt of these %d: %s", len(others), strings.Join(others, ", "))
 	}
-	var unasked []string
+	var checks []string
 	for _, k := range AllChecks() {
 		if !slices.ContainsFunc(res.Checks, func(c plan.Check) bool { return c.Name == k.Name }) {
-			unasked = append(unasked, k.Name)
+			checks = append(checks, k.Name)
 		}
 	}
-	if len(unasked) > 0 {
-		not("what other checks judge", "none of these %d was judged: %s", len(unasked), strings.Join(unasked, ", "))
+	if len(checks) > 0 {
+		not("what other checks judge", "none of these %d was judged: %s", len(checks), strings.Join(checks, ", "))
 	}
-	e.unseen(res, not)
+	return out
 }
 
 // unseen is what nobody used or looked at.

@@ -88,7 +88,7 @@ func TestAClusterSaysWhatItIsNot(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for what, why := range map[string]string{
-		"kube-proxy": "left out", "the times of production": "timing: fast", "what needs kernel": "no QEMU here", "kubeadm's own preflight checks": "all", "kubelets with their defaults": "failSwapOn",
+		"kube-proxy": "left out", "the times of production": "timing: fast", "what needs the capability kernel": "no QEMU here", "kubeadm's own preflight checks": "all", "kubelets with their defaults": "failSwapOn",
 		"kubelets without feature gates": "KubeletInUserNamespace", "which programs these were, byte by byte": "does not tell",
 	} {
 		if got := said(r, what); !strings.Contains(got, why) {
