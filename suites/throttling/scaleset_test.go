@@ -137,10 +137,9 @@ var _ = Describe("an upgrade by replacement", Label("tier: full", "needs: kubern
 				continue
 			}
 			sent++
-			switch {
-			case call.Status == http.StatusTooManyRequests:
+			if call.Status == http.StatusTooManyRequests {
 				throttled++
-			default:
+			} else {
 				passed++
 			}
 			if call.Operation == "DELETE "+instances && !call.Poll && call.Status < http.StatusBadRequest {
