@@ -1,4 +1,5 @@
-// Package throttling runs the scenario in which a runbook takes throttled components of control planes out of it, disturbs it, and proves that it waits for what it must.
+// Package throttling runs the scenario in which a runbook takes throttled components of control planes out of it, disturbs it, and proves that it waits for what it must;
+// and an upgrade that replaces the instances of a throttled scale set.
 package throttling
 
 import (

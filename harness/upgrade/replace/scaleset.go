@@ -110,61 +110,76 @@ func (s *set) model(ctx context.Context) error {
 // instances replaces one after another, as the set is when it looks: who comes after one that died finds the same.
 func (s *set) instances(ctx context.Context) error {
 	rec, err := s.recorded()
-	if err != nil || rec == nil {
-		return errors.Join(err, s.nobody(rec))
+	if err == nil && rec == nil {
+		err = fmt.Errorf("nobody has written down how the scale set %s was", s.name)
 	}
-	for {
-		all, err := s.Manager.Instances(ctx, s.name)
-		if err != nil {
-			return err
+	for err == nil {
+		var now seen
+		if now, err = s.look(ctx, rec); err != nil {
+			break
 		}
-		if err := s.forgetGone(ctx, rec, all); err != nil {
-			return err
-		}
-		lost := slices.DeleteFunc(slices.Clone(rec.Were), func(name string) bool {
-			return rec.Pairs[name] != "" || slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == name })
-		})
-		old := slices.DeleteFunc(slices.Clone(all), func(i manager.Instance) bool { return !s.old(rec, i) })
-		fresh := slices.DeleteFunc(all, func(i manager.Instance) bool { return s.old(rec, i) })
-		switch {
-		case len(old) > 0 && len(old)+len(fresh) <= rec.Capacity:
-			if err := s.size(ctx, rec.Capacity+1); err != nil {
-				return err
-			}
+		if capacity, more := now.lacks(rec); more {
+			err = s.size(ctx, capacity)
 			continue
-		case len(old) == 0 && len(fresh) < rec.Capacity: // the others are lost
-			if err := s.size(ctx, rec.Capacity); err != nil {
-				return err
-			}
-			continue
-		case len(old) > 0 && len(fresh) == 0:
-			return fmt.Errorf("the scale set %s has %d instances, of %d before, and none at %s: somebody else changes it", s.name, len(old), rec.Capacity, s.version)
 		}
-		for _, i := range fresh {
-			if err := s.well(ctx, i); err != nil {
-				return err
-			}
+		if len(now.old) > 0 && len(now.fresh) == 0 {
+			return fmt.Errorf("the scale set %s has %d instances, of %d before, and none at %s: somebody else changes it", s.name, len(now.old), rec.Capacity, s.version)
 		}
-		for _, name := range lost { // before its turn
-			if err := s.handOn(ctx, rec, name, fresh); err != nil {
-				return err
-			}
-			if err := s.as(name).deleteNode(ctx); err != nil {
-				return err
-			}
+		if err = s.settle(ctx, rec, now); err != nil || len(now.old) == 0 {
+			break
 		}
-		if len(old) == 0 {
-			return nil
-		}
-		if err := s.replace(ctx, rec, old[0], fresh); err != nil {
-			return err
-		}
+		err = s.replace(ctx, rec, now.old[0], now.fresh)
 	}
+	return err
 }
 
-func (s *set) nobody(rec *setRecord) error {
-	if rec == nil {
-		return fmt.Errorf("nobody has written down how the scale set %s was", s.name)
+// seen are a scale set's instances at one time.
+type seen struct {
+	old, fresh []manager.Instance
+	lost       []string // computers of old ones that are gone before their turn
+}
+
+// look reads them, and removes what an upgrade that died had no time to.
+func (s *set) look(ctx context.Context, rec *setRecord) (now seen, err error) {
+	all, err := s.Manager.Instances(ctx, s.name)
+	if err == nil {
+		err = s.forgetGone(ctx, rec, all)
+	}
+	for _, i := range all {
+		if s.old(rec, i) {
+			now.old = append(now.old, i)
+		} else {
+			now.fresh = append(now.fresh, i)
+		}
+	}
+	now.lost = slices.DeleteFunc(slices.Clone(rec.Were), func(name string) bool {
+		return rec.Pairs[name] != "" || slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == name })
+	})
+	return now, err
+}
+
+// lacks says how many there should be, when there are fewer: one more than before while old ones are left, and in the end as many.
+func (now seen) lacks(rec *setRecord) (capacity int, more bool) {
+	if len(now.old) > 0 {
+		return rec.Capacity + 1, len(now.old)+len(now.fresh) <= rec.Capacity
+	}
+	return rec.Capacity, len(now.fresh) < rec.Capacity // the others are lost
+}
+
+// settle waits until the new ones are well, and lets them take the place of those that are lost.
+func (s *set) settle(ctx context.Context, rec *setRecord, now seen) error {
+	for _, i := range now.fresh {
+		if err := s.well(ctx, i); err != nil {
+			return err
+		}
+	}
+	for _, name := range now.lost {
+		if err := s.handOn(ctx, rec, name, now.fresh); err != nil {
+			return err
+		}
+		if err := s.as(name).deleteNode(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
