@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/policy"
@@ -191,12 +192,14 @@ func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	}
 }
 
+// nodesNow goes by the list that was read until an API server answered: that a single look had none says nothing.
 func nodesNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	var out []plan.Finding
 	seen := map[string]bool{}
-	for _, n := range in.Observation.Nodes {
+	for i := range in.nodes {
+		n := &in.nodes[i]
 		seen[n.Name] = true
-		if !n.Ready && in.Unfinished[n.Name] == "" {
+		if kubeadm.NodeReady(n) != nil && in.Unfinished[n.Name] == "" {
 			out = append(out, plan.Finding{
 				Check: "nodes", Severity: plan.Blocker, What: "node " + n.Name + " is not Ready",
 				Why: "its pods have nowhere to go back to, and an upgrade would take one more node away", Fix: "repair it or remove it from the cluster first",

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -15,6 +16,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	certutil "k8s.io/client-go/util/cert"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -59,6 +61,39 @@ func TestAnAlarmOfEtcdBlocks(t *testing.T) {
 	in := &reading{Input: Input{Observation: observe.Observation{Members: members}}}
 	found, err := etcdNow(context.Background(), in)
 	if err != nil || len(found) != 1 || !found[0].Blocks() || !strings.Contains(found[0].What, "NOSPACE") {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// machines are a cluster of which only that is asked which there are.
+type machines struct {
+	cluster.Cluster
+	names []string
+}
+
+type machine struct {
+	cluster.Machine
+	name string
+}
+
+func (m machine) Name() string       { return m.name }
+func (m machine) Role() cluster.Role { return cluster.Worker }
+
+func (c machines) Machines() (out []cluster.Machine) {
+	for _, n := range c.names {
+		out = append(out, machine{name: n})
+	}
+	return out
+}
+
+// A look at a busy host that had no answer of an API server says nothing of nodes: those that were read do.
+func TestNodesAreThoseThatWereRead(t *testing.T) {
+	ready := func(name string, is corev1.ConditionStatus) corev1.Node {
+		return corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: is}}}}
+	}
+	in := &reading{Input: Input{Target: &observe.Target{Cluster: machines{names: []string{"a", "b", "c", "d"}}}, Unfinished: map[string]string{"d": "v1.35.4"}}, nodes: []corev1.Node{ready("a", corev1.ConditionTrue), ready("b", corev1.ConditionUnknown)}}
+	found, err := nodesNow(context.Background(), in)
+	if err != nil || len(found) != 2 || found[0].What != "node b is not Ready" || found[1].What != "c is no node of the cluster" {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
