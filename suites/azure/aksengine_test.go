@@ -12,8 +12,14 @@ import (
 	"drydock.dev/drydock/harness/subject/aksengine"
 )
 
-// upgradeOf is the scenario aks-engine-upgrade-faulted with the cells that are chosen of it.
+// upgradeOf is the scenario aks-engine-upgrade-faulted with the cells of AKS Engine that are chosen of it.
 func upgradeOf(choose func(c aksengine.Cell) bool) *experiment.Scenario {
+	GinkgoHelper()
+	return cellsOf(func(c aksengine.Cell) bool { return c.Strategy == aksengine.ByAKSEngine && choose(c) })
+}
+
+// cellsOf is the same of whoever upgrades.
+func cellsOf(choose func(c aksengine.Cell) bool) *experiment.Scenario {
 	GinkgoHelper()
 	sc, err := experiment.Load("aks-engine-upgrade-faulted")
 	Expect(err).NotTo(HaveOccurred())
@@ -59,4 +65,27 @@ var _ = Describe("AKS Engine, unmodified", Label("tier: full", "needs: subjects"
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.Inconclusive))
 	}, NodeTimeout(30*time.Minute))
+
+	It("stands beside our own strategy, which stops, says what to do, and goes on by the same again", func(ctx context.Context) {
+		sc := cellsOf(func(c aksengine.Cell) bool {
+			return c.Strategy == aksengine.ByReplace && c.Name == "no room for master 1"
+		})
+		res, err := suite.Run(ctx, sc, experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Go), "%v", res.Reasons)
+		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "saysWhatToDo"), HaveField("Verdict", plan.Pass), HaveField("Message", ContainSubstring("1 of 3 commands stopped")))))
+	}, NodeTimeout(30*time.Minute))
 })
+
+var _ = DescribeTable("AKS Engine, on lab machines, is found out", Label("tier: full", "needs: subjects", "needs: kubernetes"),
+	func(ctx context.Context, scenario, check, says string) {
+		sc, err := experiment.Load(scenario)
+		Expect(err).NotTo(HaveOccurred())
+		res, err := suite.Run(ctx, sc, experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.NoGo), "%v", res.Reasons)
+		Expect(res.Checks).To(ContainElement(And(HaveField("Name", check), HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring(says)))))
+	},
+	Entry("where polls are throttled for longer than it waits: the rerun takes the quorum away", "aks-engine-upgrade-throttled", "etcdQuorum", "", NodeTimeout(60*time.Minute)),
+	Entry("where a master is back with a dead kubelet: it ends 0", "aks-engine-upgrade-dead-kubelet", "driverReportedSuccess", "the driver reported success", NodeTimeout(60*time.Minute)),
+)
