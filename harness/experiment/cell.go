@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"drydock.dev/drydock/harness/azure/arm"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
@@ -42,9 +43,9 @@ type cellRun struct {
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
-	beside   *workers.Beside      // the twin beside the cluster; nil: none
-	arming   []health.ARMResource // its documents when it began
-	tool     *aksengine.Engine    // with the model of the cluster that it has deployed there; nil: it has none
+	beside   *workers.Beside   // the twin beside the cluster; nil: none
+	arming   []arm.Resource    // its documents when it began
+	tool     *aksengine.Engine // with the model of the cluster that it has deployed there; nil: it has none
 }
 
 var _ actions = (*cellRun)(nil)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
@@ -95,43 +94,16 @@ func (c *cellRun) twinEnv() []string {
 }
 
 // besideResources are the twin's documents, as far as checks need them.
-func (c *cellRun) besideResources() []health.ARMResource {
-	out := []health.ARMResource{}
+func (c *cellRun) besideResources() []arm.Resource {
+	out := []arm.Resource{}
 	for _, raw := range c.beside.Twin.State().Resources {
 		var d map[string]any
 		if json.Unmarshal(raw, &d) != nil {
 			continue // a document of the twin's own making
 		}
-		out = append(out, armResource(d))
+		out = append(out, arm.ReadResource(d))
 	}
 	return out
-}
-
-func armResource(d map[string]any) health.ARMResource {
-	r := health.ARMResource{ID: arm.Text(d, "id"), State: arm.Text(d, "properties", "provisioningState"), By: arm.Text(d, "managedBy")}
-	if by := arm.Text(d, "properties", "virtualMachine", "id"); by != "" {
-		r.By = by
-	}
-	id, ok := arm.ParseID(r.ID)
-	if !ok || !strings.EqualFold(id.Type(), "Microsoft.Compute/virtualMachines") && !strings.EqualFold(id.Type(), "Microsoft.Compute/virtualMachineScaleSets/virtualMachines") {
-		return r
-	}
-	if r.Machine = arm.Text(d, "properties", "osProfile", "computerName"); r.Machine == "" {
-		r.Machine = id.Name()
-	}
-	has := func(id string) {
-		if id != "" && !strings.HasPrefix(strings.ToLower(id), strings.ToLower(r.ID)+"/") { // an instance's interface is part of it
-			r.Has = append(r.Has, id)
-		}
-	}
-	for _, n := range arm.Objects(d, "properties", "networkProfile", "networkInterfaces") {
-		has(arm.Text(n, "id"))
-	}
-	has(arm.Text(d, "properties", "storageProfile", "osDisk", "managedDisk", "id"))
-	for _, n := range arm.Objects(d, "properties", "storageProfile", "dataDisks") {
-		has(arm.Text(n, "managedDisk", "id"))
-	}
-	return r
 }
 
 // validateTwin refuses a twin that cannot be, and what is asked of one that there is not.

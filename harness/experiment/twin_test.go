@@ -3,6 +3,8 @@ package experiment
 import (
 	"strings"
 	"testing"
+
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 // besides is a scenario with a twin beside its cluster, or what is said instead of that.
@@ -84,7 +86,7 @@ func TestAScenarioWithATwinBesideItsCluster(t *testing.T) {
 
 func TestWhatChecksNeedOfADocument(t *testing.T) {
 	const vm = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/k8s-1"
-	got := armResource(map[string]any{"id": vm, "tags": map[string]any{"secret": "x"}, "properties": map[string]any{
+	got := arm.ReadResource(map[string]any{"id": vm, "tags": map[string]any{"secret": "x"}, "properties": map[string]any{
 		"provisioningState": "Succeeded", "osProfile": map[string]any{"computerName": "node-1", "adminPassword": "x"},
 		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": "/nic"}}},
 		"storageProfile": map[string]any{"osDisk": map[string]any{"managedDisk": map[string]any{"id": "/os"}}, "dataDisks": []any{map[string]any{"managedDisk": map[string]any{"id": "/data"}}}},
@@ -93,15 +95,15 @@ func TestWhatChecksNeedOfADocument(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	const instance = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/set/virtualMachines/7"
-	got = armResource(map[string]any{"id": instance, "properties": map[string]any{
+	got = arm.ReadResource(map[string]any{"id": instance, "properties": map[string]any{
 		"osProfile": map[string]any{"computerName": "set000007"}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": instance + "/networkInterfaces/nic"}}},
 		"storageProfile": map[string]any{"dataDisks": []any{map[string]any{"managedDisk": map[string]any{"id": "/data"}}}},
 	}})
 	if got.Machine != "set000007" || strings.Join(got.Has, " ") != "/data" {
 		t.Errorf("%+v: an interface within an instance is no resource of its own", got)
 	}
-	disk := armResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/disks/d", "managedBy": vm})
-	nic := armResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces/n", "properties": map[string]any{"virtualMachine": map[string]any{"id": vm}}})
+	disk := arm.ReadResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/disks/d", "managedBy": vm})
+	nic := arm.ReadResource(map[string]any{"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces/n", "properties": map[string]any{"virtualMachine": map[string]any{"id": vm}}})
 	if disk.By != vm || nic.By != vm || disk.Machine+nic.Machine != "" {
 		t.Errorf("%+v, %+v", disk, nic)
 	}

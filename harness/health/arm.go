@@ -15,15 +15,15 @@ import (
 
 // ARM is what the twin of Azure Resource Manager beside the cluster has seen. All times are the wall's, those of calls too.
 type ARM struct {
-	Policy   string        `json:"policy"`
-	Began    time.Time     `json:"began"`
-	Ended    time.Time     `json:"ended"`
-	Calls    []arm.Call    `json:"calls"`
-	Lost     int           `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
-	Budgets  []ARMBudget   `json:"budgets,omitempty"`
-	Before   []ARMResource `json:"before"`
-	After    []ARMResource `json:"after"`
-	Machines []string      `json:"machines"` // of the cluster, at the end
+	Policy   string         `json:"policy"`
+	Began    time.Time      `json:"began"`
+	Ended    time.Time      `json:"ended"`
+	Calls    []arm.Call     `json:"calls"`
+	Lost     int            `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
+	Budgets  []ARMBudget    `json:"budgets,omitempty"`
+	Before   []arm.Resource `json:"before"`
+	After    []arm.Resource `json:"after"`
+	Machines []string       `json:"machines"` // of the cluster, at the end
 }
 
 // ARMBudget is how little was ever left of a budget that somebody drew on.
@@ -32,15 +32,6 @@ type ARMBudget struct {
 	Principal string `json:"principal,omitempty"` // empty: it is of all together
 	Left      int    `json:"left"`
 	Of        int    `json:"of"`
-}
-
-// ARMResource is what the checks need of a document: the rest of it may hold secrets.
-type ARMResource struct {
-	ID      string   `json:"id"`
-	State   string   `json:"state,omitempty"`   // provisioningState
-	Machine string   `json:"machine,omitempty"` // of a virtual machine: what its computer is called
-	By      string   `json:"by,omitempty"`      // of a disk or an interface: id of the machine that has it
-	Has     []string `json:"has,omitempty"`     // of a machine: ids of its interfaces and disks
 }
 
 // defaultAmplification is how many calls may be sent for one that is needed: one in ten may be sent again.
@@ -245,10 +236,10 @@ func armResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		return plan.Unknown, "the twin's resources were not read before and at the end"
 	}
 	before := map[string]bool{}
-	for _, s := range astray(r.ARM.Before, nil) {
+	for _, s := range arm.Astray(r.ARM.Before, nil) {
 		before[s] = true
 	}
-	found := slices.DeleteFunc(append(astray(r.ARM.After, r.ARM.Machines), swapped(r.ARM.Before, r.ARM.After)...), func(s string) bool { return before[s] })
+	found := slices.DeleteFunc(append(arm.Astray(r.ARM.After, r.ARM.Machines), swapped(r.ARM.Before, r.ARM.After)...), func(s string) bool { return before[s] })
 	if len(found) > 0 {
 		return plan.Fail, strings.Join(found, "; ")
 	}
@@ -259,64 +250,6 @@ func armResidue(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		}
 	}
 	return plan.Pass, fmt.Sprintf("%d resources, %d virtual machines: each has its machine, and each disk and interface belongs to one", len(r.ARM.After), machines)
-}
-
-// astray lists what is wrong with resources; machines nil: nobody knows which there are.
-func astray(docs []ARMResource, machines []string) (out []string) {
-	there, virtual := map[string]ARMResource{}, map[string]bool{}
-	for _, d := range docs {
-		there[strings.ToLower(d.ID)] = d
-	}
-	for _, d := range docs {
-		name := thing(d.ID)
-		ended := strings.EqualFold(path.Base(path.Dir(d.ID)), "deployments") && (d.State == arm.Failed || d.State == arm.Canceled) // which is history
-		if d.State != "" && d.State != arm.Succeeded && !ended {
-			out = append(out, fmt.Sprintf("%s is %s", name, d.State))
-		}
-		switch kind := strings.ToLower(path.Base(path.Dir(d.ID))); {
-		case d.Machine != "":
-			host := strings.ToLower(d.Machine)
-			if virtual[host] {
-				out = append(out, "machine "+host+" has another virtual machine, "+name)
-			}
-			virtual[host] = true
-			if machines != nil && !slices.Contains(machines, host) {
-				out = append(out, name+" has no machine "+d.Machine)
-			}
-			for _, h := range d.Has {
-				if other, ok := there[strings.ToLower(h)]; !ok {
-					out = append(out, name+" has "+thing(h)+", which is not there")
-				} else if !strings.EqualFold(other.By, d.ID) {
-					out = append(out, name+" has "+thing(h)+", which belongs to "+nobody(other.By))
-				}
-			}
-		case kind == "disks" || kind == "networkinterfaces":
-			if _, ok := there[strings.ToLower(d.By)]; !ok {
-				out = append(out, name+" belongs to "+nobody(d.By))
-			}
-		}
-	}
-	for _, m := range machines {
-		if !virtual[m] {
-			out = append(out, "machine "+m+" has no virtual machine")
-		}
-	}
-	return out
-}
-
-func thing(id string) string {
-	parsed, ok := arm.ParseID(id)
-	if !ok {
-		return id
-	}
-	return parsed.Thing()
-}
-
-func nobody(id string) string {
-	if id == "" {
-		return "nobody"
-	}
-	return thing(id) + ", which is not its owner any more"
 }
 
 // ARMTables are the twin's calls, by client and operation.

@@ -88,12 +88,12 @@ func judgedARM(t *testing.T, check string, r *Record, p Params, want plan.Verdic
 }
 
 // armDocs are a machine with its interface and its disks.
-func armDocs(name string) []ARMResource {
+func armDocs(name string) []arm.Resource {
 	const group = "/subscriptions/s/resourceGroups/g"
 	compute, network := group+"/providers/Microsoft.Compute/", group+"/providers/Microsoft.Network/"
 	vm := compute + "virtualMachines/" + name
 	nic, system, data := network+"networkInterfaces/"+name+"-nic", compute+"disks/"+name+"-os", compute+"disks/"+name+"-etcddisk"
-	return []ARMResource{
+	return []arm.Resource{
 		{ID: group, State: "Succeeded"},
 		{ID: vm, State: "Succeeded", Machine: name, Has: []string{nic, system, data}},
 		{ID: nic, State: "Succeeded", By: vm}, {ID: system, State: "Succeeded", By: vm}, {ID: data, State: "Succeeded", By: strings.ToUpper(vm)},
@@ -101,21 +101,21 @@ func armDocs(name string) []ARMResource {
 }
 
 func TestResidueOfAzureResourceManager(t *testing.T) {
-	change := func(do func(docs []ARMResource) []ARMResource) *Record {
+	change := func(do func(docs []arm.Resource) []arm.Resource) *Record {
 		r := armRecord()
 		r.ARM.Before, r.ARM.After = armDocs("control-plane-1"), do(armDocs("control-plane-1"))
 		return r
 	}
-	same := func(d []ARMResource) []ARMResource { return d }
-	second := change(func(d []ARMResource) []ARMResource { return append(d, armDocs("control-plane-2")...) })
+	same := func(d []arm.Resource) []arm.Resource { return d }
+	second := change(func(d []arm.Resource) []arm.Resource { return append(d, armDocs("control-plane-2")...) })
 	lacking := change(same)
 	lacking.ARM.Machines = append(lacking.ARM.Machines, "worker-1")
-	orphan := change(func(d []ARMResource) []ARMResource {
-		return append(d, ARMResource{ID: d[3].ID + "2", State: "Succeeded"})
+	orphan := change(func(d []arm.Resource) []arm.Resource {
+		return append(d, arm.Resource{ID: d[3].ID + "2", State: "Succeeded"})
 	})
 	old := change(same)
 	old.ARM.Before, old.ARM.After = orphan.ARM.After, orphan.ARM.After
-	swap := change(func(d []ARMResource) []ARMResource {
+	swap := change(func(d []arm.Resource) []arm.Resource {
 		d = append(d, armDocs("control-plane-2")...)
 		d[4].By, d[9].By = d[9].By, d[4].By
 		d[1].Has[2], d[6].Has[2] = d[6].Has[2], d[1].Has[2]
@@ -128,7 +128,7 @@ func TestResidueOfAzureResourceManager(t *testing.T) {
 		says string
 	}{
 		"disks are another's": {swap, plan.Fail, "disks/control-plane-1-etcddisk was of VIRTUALMACHINES/CONTROL-PLANE-1 and is of VIRTUALMACHINES/CONTROL-PLANE-2"},
-		"two of one machine": {change(func(d []ARMResource) []ARMResource {
+		"two of one machine": {change(func(d []arm.Resource) []arm.Resource {
 			more := armDocs("control-plane-2")
 			more[1].Machine = "control-plane-1"
 			return append(d, more...)
@@ -140,17 +140,17 @@ func TestResidueOfAzureResourceManager(t *testing.T) {
 		"one without a machine":  {second, plan.Fail, "virtualMachines/control-plane-2 has no machine"},
 		"an orphan":              {orphan, plan.Fail, "disks/control-plane-1-os2 belongs to nobody"},
 		"an orphan of before":    {old, plan.Pass, ""},
-		"the machine is gone":    {change(func(d []ARMResource) []ARMResource { return append(d[:1:1], d[2:]...) }), plan.Fail, "networkInterfaces/control-plane-1-nic belongs to virtualMachines/control-plane-1, which"},
-		"the etcd disk is loose": {change(func(d []ARMResource) []ARMResource { d[4].By = ""; return d }), plan.Fail, "disks/control-plane-1-etcddisk, which belongs to nobody"},
-		"the etcd disk is gone":  {change(func(d []ARMResource) []ARMResource { return d[:4] }), plan.Fail, "disks/control-plane-1-etcddisk, which is not there"},
-		"a deployment that failed": {change(func(d []ARMResource) []ARMResource {
-			return append(d, ARMResource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Failed"})
+		"the machine is gone":    {change(func(d []arm.Resource) []arm.Resource { return append(d[:1:1], d[2:]...) }), plan.Fail, "networkInterfaces/control-plane-1-nic belongs to virtualMachines/control-plane-1, which"},
+		"the etcd disk is loose": {change(func(d []arm.Resource) []arm.Resource { d[4].By = ""; return d }), plan.Fail, "disks/control-plane-1-etcddisk, which belongs to nobody"},
+		"the etcd disk is gone":  {change(func(d []arm.Resource) []arm.Resource { return d[:4] }), plan.Fail, "disks/control-plane-1-etcddisk, which is not there"},
+		"a deployment that failed": {change(func(d []arm.Resource) []arm.Resource {
+			return append(d, arm.Resource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Failed"})
 		}), plan.Pass, ""},
-		"a deployment that runs": {change(func(d []ARMResource) []ARMResource {
-			return append(d, ARMResource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Running"})
+		"a deployment that runs": {change(func(d []arm.Resource) []arm.Resource {
+			return append(d, arm.Resource{ID: d[0].ID + "/providers/Microsoft.Resources/deployments/d", State: "Running"})
 		}), plan.Fail, "deployments/d is Running"},
-		"a name in capitals":      {change(func(d []ARMResource) []ARMResource { d[1].Machine = "Control-Plane-1"; return d }), plan.Pass, ""},
-		"an operation has failed": {change(func(d []ARMResource) []ARMResource { d[1].State = "Failed"; return d }), plan.Fail, "virtualMachines/control-plane-1 is Failed"},
+		"a name in capitals":      {change(func(d []arm.Resource) []arm.Resource { d[1].Machine = "Control-Plane-1"; return d }), plan.Pass, ""},
+		"an operation has failed": {change(func(d []arm.Resource) []arm.Resource { d[1].State = "Failed"; return d }), plan.Fail, "virtualMachines/control-plane-1 is Failed"},
 	} {
 		t.Run(name, func(t *testing.T) { judgedARM(t, ARMResidue, x.r, Params{}, x.want, x.says) })
 	}

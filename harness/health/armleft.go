@@ -27,7 +27,7 @@ func stillWaiting(calls []arm.Call, before time.Time) (out []string) {
 }
 
 // swapped lists the disks that are another machine's than before: what is on one belongs to its machine.
-func swapped(before, after []ARMResource) (out []string) {
+func swapped(before, after []arm.Resource) (out []string) {
 	was := map[string]string{}
 	for _, d := range before {
 		if strings.EqualFold(path.Base(path.Dir(d.ID)), "disks") {
@@ -36,7 +36,7 @@ func swapped(before, after []ARMResource) (out []string) {
 	}
 	for _, d := range after {
 		if of := was[strings.ToLower(d.ID)]; of != "" && d.By != "" && !strings.EqualFold(of, d.By) {
-			out = append(out, fmt.Sprintf("%s was of %s and is of %s", thing(d.ID), thing(of), thing(d.By)))
+			out = append(out, fmt.Sprintf("%s was of %s and is of %s", arm.ThingOf(d.ID), arm.ThingOf(of), arm.ThingOf(d.By)))
 		}
 	}
 	return out

@@ -187,29 +187,6 @@ func TestACellThatDidNotRunIsNoPass(t *testing.T) {
 	}
 }
 
-func TestResidueIsWhatBelongsToNothing(t *testing.T) {
-	vm := map[string]any{"type": vmType, "name": "vm", "id": "/vm", "identity": map[string]any{"principalId": "p"}}
-	of := func(typ, name string, more map[string]any) map[string]any {
-		doc := map[string]any{"type": typ, "name": name, "id": "/" + name}
-		for k, v := range more {
-			doc[k] = v
-		}
-		return doc
-	}
-	docs := []map[string]any{
-		vm,
-		of("Microsoft.Compute/disks", "kept", map[string]any{"managedBy": "/VM"}), of("Microsoft.Compute/disks", "free", nil), of("Microsoft.Compute/disks", "gone", map[string]any{"managedBy": "/other"}),
-		of("Microsoft.Network/networkInterfaces", "nic", map[string]any{"properties": map[string]any{"virtualMachine": map[string]any{"id": "/vm"}}}), of("Microsoft.Network/networkInterfaces", "loose", nil),
-		of("Microsoft.Authorization/roleAssignments", "good", map[string]any{"properties": map[string]any{"principalId": "p"}}),
-		of("Microsoft.Authorization/roleAssignments", "stale", map[string]any{"properties": map[string]any{"principalId": "q"}}),
-		of(vmType+"/extensions", "cse", map[string]any{"properties": map[string]any{"provisioningState": "Failed"}}),
-	}
-	want := "disks free is no machine's; disks gone is no machine's; extensions cse has failed; networkInterfaces loose is no machine's; roleAssignments stale is of principal q, which is gone"
-	if got := strings.Join(residue(docs), "; "); got != want {
-		t.Errorf("%s\nwant %s", got, want)
-	}
-}
-
 func TestAStoryIsMultipliedOut(t *testing.T) {
 	s := story()
 	s.Cells = append(s.Cells, Cell{Name: "d", Lost: &[]int{2}[0]})

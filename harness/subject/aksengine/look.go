@@ -2,7 +2,6 @@ package aksengine
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -28,57 +27,19 @@ type Machine struct {
 
 // look reads the cloud and the cluster.
 func (s Scene) look() After {
-	var docs []map[string]any
+	a := After{Machines: []Machine{}, Nodes: s.Cluster.Nodes()}
+	var resources []arm.Resource
 	for _, raw := range s.Twin.State().Resources {
 		var doc map[string]any
-		if json.Unmarshal(raw, &doc) == nil {
-			docs = append(docs, doc)
+		if json.Unmarshal(raw, &doc) != nil {
+			continue // a document of the twin's own making
+		}
+		resources = append(resources, arm.ReadResource(doc))
+		if name, tags, is := machineOf(doc); is {
+			a.Machines = append(a.Machines, Machine{Name: name, Pool: tags[provider.PoolTag], Version: provider.TaggedVersion(tags), State: arm.Text(doc, "properties", "provisioningState")})
 		}
 	}
-	a := After{Machines: []Machine{}, Nodes: s.Cluster.Nodes(), Residue: residue(docs)}
-	for _, doc := range docs {
-		name, tags, is := machineOf(doc)
-		if !is {
-			continue
-		}
-		a.Machines = append(a.Machines, Machine{Name: name, Pool: tags[provider.PoolTag], Version: provider.TaggedVersion(tags), State: arm.Text(doc, "properties", "provisioningState")})
-	}
+	a.Residue = append([]string{}, arm.Astray(resources, nil)...)
 	slices.SortFunc(a.Machines, func(x, y Machine) int { return strings.Compare(x.Name, y.Name) })
 	return a
-}
-
-// residue is what a replacement leaves behind that is not ended: interfaces and disks of no machine, extensions that failed, and permissions of identities
-// that are gone.
-func residue(docs []map[string]any) []string {
-	there, principals := map[string]bool{}, map[string]bool{}
-	for _, d := range docs {
-		there[strings.ToLower(arm.Text(d, "id"))] = true
-		if p := arm.Text(d, "identity", "principalId"); p != "" {
-			principals[p] = true
-		}
-	}
-	out := []string{}
-	for _, d := range docs {
-		typ, name := arm.Text(d, "type"), arm.Text(d, "name")
-		short := typ[strings.LastIndexByte(typ, '/')+1:]
-		belongs := func(to string) {
-			if to == "" || !there[strings.ToLower(to)] {
-				out = append(out, fmt.Sprintf("%s %s is no machine's", short, name))
-			}
-		}
-		switch {
-		case strings.EqualFold(typ, "Microsoft.Network/networkInterfaces"):
-			belongs(arm.Text(d, "properties", "virtualMachine", "id"))
-		case strings.EqualFold(typ, "Microsoft.Compute/disks"):
-			belongs(arm.Text(d, "managedBy"))
-		case strings.EqualFold(typ, "Microsoft.Authorization/roleAssignments"):
-			if p := arm.Text(d, "properties", "principalId"); !principals[p] {
-				out = append(out, fmt.Sprintf("%s %s is of principal %s, which is gone", short, name, p))
-			}
-		case strings.EqualFold(typ, vmType+"/extensions") && arm.Text(d, "properties", "provisioningState") == arm.Failed:
-			out = append(out, fmt.Sprintf("%s %s has failed", short, name))
-		}
-	}
-	slices.Sort(out)
-	return out
 }
