@@ -35,6 +35,9 @@ const (
 	FaultQuota      = "quotaExceeded"    // the subscription may have no more cores
 )
 
+// FaultFields are what a file may say of a fault.
+const FaultFields = "kind, operations, operationGroup, principal, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, count, for"
+
 // FaultKinds are all of them, with what they do.
 func FaultKinds() map[string]string {
 	return map[string]string{
@@ -58,36 +61,36 @@ const NoRetryAfter = -1
 // defaultRetryAfter is what a fault that throttles tells, in seconds, unless it is told what to.
 const defaultRetryAfter = 10
 
-// Fault is something wrong with the twin, for the calls it selects.
+// Fault is something wrong with the twin, for the calls it selects. What it did is not asked for, and no file says it.
 type Fault struct {
-	ID         string   `json:"id"`
-	Kind       string   `json:"kind"`
-	Operations []string `json:"operations,omitempty"` // as in policies; none: every operation on resources. Calls for none are selected by name only: POST identity/token, GET imds/*
+	ID         string   `json:"id" yaml:"-"`
+	Kind       string   `json:"kind" yaml:"kind"`
+	Operations []string `json:"operations,omitempty" yaml:"operations"` // as in policies; none: every operation on resources. Calls for none are selected by name only: POST identity/token, GET imds/*
 	// OperationGroup selects what one of the twin's policies counts: Microsoft.Compute/HighCostGet, or HighCostGet; or the gateway: gateway/reads, gateway/writes, gateway/deletes.
-	OperationGroup string        `json:"operationGroup,omitempty"`
-	Principal      string        `json:"principal,omitempty"`  // empty: everybody's
-	Polls          bool          `json:"polls,omitempty"`      // only polls of operations; Operations are then those that are polled, or the polls' own
-	Resource       string        `json:"resource,omitempty"`   // only of such resources: TYPE/NAME below the namespace, TYPE/NAME/TYPE/NAME of what is in one, or a name; * and ? as in files
-	Status         int           `json:"status,omitempty"`     // of an error; 503
-	RetryAfter     int           `json:"retryAfter,omitempty"` // seconds, as they are told; 0: 10; -1: no header
-	Delay          time.Duration `json:"delay,omitempty"`      // of a slow one, by the wall's clock
-	Model          string        `json:"model,omitempty"`      // of a load: L0 to L3, instead of operations
-	Clusters       int           `json:"clusters,omitempty"`   // that load so, with ScaleSets and Disks each; of operations 1
-	ScaleSets      int           `json:"scaleSets,omitempty"`
-	Disks          int           `json:"disks,omitempty"`
-	PerMinute      float64       `json:"perMinute,omitempty"` // of a load: calls of each operation
-	Code           string        `json:"code,omitempty"`      // of the error that is answered, or that an operation ends with, instead of the kind's own
-	Message        string        `json:"message,omitempty"`
-	Location       string        `json:"location,omitempty"` // of what fails or has no room, or of a load
-	Zone           string        `json:"zone,omitempty"`
-	Size           string        `json:"size,omitempty"`   // Standard_D2s_v3, say
-	Answer         string        `json:"answer,omitempty"` // of capacity: sync refuses the call, async has its operation end Failed
-	Count          int           `json:"count,omitempty"`  // it ends after so many calls; 0: never
-	For            time.Duration `json:"for,omitempty"`    // it ends after so long, by the twin's clock; 0: never
+	OperationGroup string        `json:"operationGroup,omitempty" yaml:"operationGroup"`
+	Principal      string        `json:"principal,omitempty" yaml:"principal"`   // empty: everybody's
+	Polls          bool          `json:"polls,omitempty" yaml:"polls"`           // only polls of operations; Operations are then those that are polled, or the polls' own
+	Resource       string        `json:"resource,omitempty" yaml:"resource"`     // only of such resources: TYPE/NAME below the namespace, TYPE/NAME/TYPE/NAME of what is in one, or a name; * and ? as in files
+	Status         int           `json:"status,omitempty" yaml:"status"`         // of an error; 503
+	RetryAfter     int           `json:"retryAfter,omitempty" yaml:"retryAfter"` // seconds, as they are told; 0: 10; -1: no header
+	Delay          time.Duration `json:"delay,omitempty" yaml:"delay"`           // of a slow one, by the wall's clock
+	Model          string        `json:"model,omitempty" yaml:"model"`           // of a load: L0 to L3, instead of operations
+	Clusters       int           `json:"clusters,omitempty" yaml:"clusters"`     // that load so, with ScaleSets and Disks each; of operations 1
+	ScaleSets      int           `json:"scaleSets,omitempty" yaml:"scaleSets"`
+	Disks          int           `json:"disks,omitempty" yaml:"disks"`
+	PerMinute      float64       `json:"perMinute,omitempty" yaml:"perMinute"` // of a load: calls of each operation
+	Code           string        `json:"code,omitempty" yaml:"code"`           // of the error that is answered, or that an operation ends with, instead of the kind's own
+	Message        string        `json:"message,omitempty" yaml:"message"`
+	Location       string        `json:"location,omitempty" yaml:"location"` // of what fails or has no room, or of a load
+	Zone           string        `json:"zone,omitempty" yaml:"zone"`
+	Size           string        `json:"size,omitempty" yaml:"size"`     // Standard_D2s_v3, say
+	Answer         string        `json:"answer,omitempty" yaml:"answer"` // of capacity: sync refuses the call, async has its operation end Failed
+	Count          int           `json:"count,omitempty" yaml:"count"`   // it ends after so many calls; 0: never
+	For            time.Duration `json:"for,omitempty" yaml:"for"`       // it ends after so long, by the twin's clock; 0: never
 
-	Struck int            `json:"struck"` // calls so far; of a load, calls it made
-	Began  time.Time      `json:"began"`
-	Ended  time.Time      `json:"ended,omitzero"` // none: it is armed
+	Struck int            `json:"struck" yaml:"-"` // calls so far; of a load, calls it made
+	Began  time.Time      `json:"began" yaml:"-"`
+	Ended  time.Time      `json:"ended,omitzero" yaml:"-"` // none: it is armed
 	seen   time.Time      // of a load: until when its calls are made
 	then   state.Snapshot // of a stale one: what there was
 }

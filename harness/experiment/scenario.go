@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
@@ -166,13 +167,13 @@ func explain(err error) string {
 		{"experiment.Scenario", "apiVersion, kind, metadata, spec"},
 		{"experiment.Metadata", "name, about, labels"},
 		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
-		{"subject.ARMFault", "atNode, kind, operations, operationGroup, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, for"},
+		{"subject.ARMFault", "atNode, " + azure.FaultFields},
 		{"subject.ARM", subject.Fields},
 		{"subject.Component", subject.ComponentFields},
 		{"aksengine.Story", aksengine.StoryFields},
 		{"aksengine.Throttled", aksengine.ThrottledFields},
 		{"aksengine.Cell", aksengine.CellFields},
-		{"aksengine.Fault", aksengine.FaultFields},
+		{"azure.Fault", azure.FaultFields},
 		{"experiment.Exhibit", "bug, bad, fixed"},
 		{"experiment.Releases", "version, etcdVersion"},
 		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, cloudProvider, workload, matrix, steps, always, finally, notTested"},

@@ -29,36 +29,10 @@ type ARM struct {
 	Subjects  []ARMSubject `yaml:"subjects"`
 }
 
-// ARMFault is something wrong with every twin from one of the replaced nodes on. It clears by itself.
+// ARMFault is something wrong with every twin from one of the replaced nodes on. It clears by itself, by the twin's clock.
 type ARMFault struct {
-	AtNode     int      `yaml:"atNode"` // the first is 1
-	Kind       string   `yaml:"kind"`
-	Operations []string `yaml:"operations"`
-	Group      string   `yaml:"operationGroup"` // what a policy counts, instead of operations
-	Polls      bool     `yaml:"polls"`
-	Resource   string   `yaml:"resource"` // TYPE/NAME, or a name, with * and ?
-	Status     int      `yaml:"status"`
-	RetryAfter int      `yaml:"retryAfter"`
-	Delay      Span     `yaml:"delay"`
-	PerMinute  float64  `yaml:"perMinute"`
-	Model      string   `yaml:"model"` // of a load: L0 to L3, with clusters, scaleSets and disks
-	Clusters   int      `yaml:"clusters"`
-	ScaleSets  int      `yaml:"scaleSets"`
-	Disks      int      `yaml:"disks"`
-	Code       string   `yaml:"code"` // and message, instead of the kind's own
-	Message    string   `yaml:"message"`
-	Location   string   `yaml:"location"` // of what fails or has no room, with zone and size
-	Zone       string   `yaml:"zone"`
-	Size       string   `yaml:"size"`
-	Answer     string   `yaml:"answer"` // of capacity: sync or async
-	For        Span     `yaml:"for"`    // by the twin's clock
-}
-
-func (f ARMFault) fault() azure.Fault {
-	return azure.Fault{
-		Kind: f.Kind, Operations: f.Operations, OperationGroup: f.Group, Polls: f.Polls, Resource: f.Resource, Status: f.Status, RetryAfter: f.RetryAfter, Delay: f.Delay, PerMinute: f.PerMinute, For: f.For,
-		Model: f.Model, Clusters: f.Clusters, ScaleSets: f.ScaleSets, Disks: f.Disks, Code: f.Code, Message: f.Message, Location: f.Location, Zone: f.Zone, Size: f.Size, Answer: f.Answer,
-	}
+	AtNode      int `yaml:"atNode"` // the first is 1
+	azure.Fault `yaml:",inline"`
 }
 
 // Span is a duration as YAML has it.
@@ -88,7 +62,7 @@ func (a *ARM) Validate() error {
 		if f.AtNode < 1 || f.AtNode > a.Nodes || f.For <= 0 {
 			return fmt.Errorf("faults[%d]: atNode is %d of %d nodes, for is %s: it must begin at one of them, and end", i, f.AtNode, a.Nodes, f.For)
 		}
-		if err := f.fault().Check(); err != nil {
+		if err := f.Check(); err != nil {
 			return fmt.Errorf("faults[%d]: %w", i, err)
 		}
 	}
@@ -136,7 +110,7 @@ func (r *Run) Steps() []*plan.Step {
 func (a *ARM) faultsAbout() string {
 	var out strings.Builder
 	for _, f := range a.Faults {
-		fmt.Fprintf(&out, "; from node %d on for %s: %s", f.AtNode, f.For, f.fault().Describe())
+		fmt.Fprintf(&out, "; from node %d on for %s: %s", f.AtNode, f.For, f.Describe())
 	}
 	return out.String()
 }

@@ -212,7 +212,7 @@ func (s judged) checks() []plan.Check {
 func (s judged) faultReceipts() []plan.Receipt {
 	var out []plan.Receipt
 	for i, want := range s.spec.Faults {
-		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.Subject.Name, i+1), Fault: "arm " + want.fault().Describe(), Target: s.Subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+		r := plan.Receipt{ID: fmt.Sprintf("arm-%s-%d", s.Subject.Name, i+1), Fault: "arm " + want.Describe(), Target: s.Subject.Name, Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
 		if i >= len(s.Faults) {
 			r.Error = "never injected: it was not armed"
 		} else {

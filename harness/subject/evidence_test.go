@@ -95,7 +95,7 @@ func TestTokensAreNoCallsOnResources(t *testing.T) {
 	if mine := told.mine(0, 0); len(mine) != 1 || mine[0].Operation != list {
 		t.Errorf("its calls on resources: %+v", mine)
 	}
-	s := judged{&told, &ARM{Faults: []ARMFault{{Kind: azure.FaultError, Operations: []string{token}}}}}
+	s := judged{&told, &ARM{Faults: []ARMFault{{Fault: azure.Fault{Kind: azure.FaultError, Operations: []string{token}}}}}}
 	if r := s.faultReceipts(); len(r) != 1 || r[0].State != plan.Confirmed {
 		t.Errorf("the fault: %+v", r)
 	}

@@ -257,7 +257,7 @@ func (s *story) arm(node int) error {
 		if f.AtNode != node || s.run.NullFaults {
 			continue
 		}
-		armed, err := s.twin.Arm(f.fault())
+		armed, err := s.twin.Arm(f.Fault)
 		if err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func (c judged) span() (from, to time.Time) {
 
 // receipt is the fault as the twin's call log has it.
 func (c judged) receipt(n int) plan.Receipt {
-	r := plan.Receipt{ID: fmt.Sprintf("cell-%02d", n+1), Fault: "arm " + c.Cell.Fault.fault().Describe(), Target: c.Cell.label(), Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
+	r := plan.Receipt{ID: fmt.Sprintf("cell-%02d", n+1), Fault: "arm " + c.Cell.armed().Describe(), Target: c.Cell.label(), Machines: []string{}, Evidence: []plan.Evidence{}, State: plan.NotInjected}
 	if len(c.Faults) == 0 {
 		r.Error = "never injected: it was not armed"
 		return r

@@ -34,7 +34,7 @@ func after(version string) After {
 // cell is one in which all went well: the upgrade, a rerun that had nothing to do, and one with --force.
 func cell() (Told, time.Time) {
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	t := Told{Cell: Cell{Name: "c", Fault: &Fault{Kind: azure.FaultThrottle}}, Faults: []azure.Fault{{ID: "f", Struck: 3, Began: at, Ended: at.Add(time.Minute)}},
+	t := Told{Cell: Cell{Name: "c", Fault: &azure.Fault{Kind: azure.FaultThrottle}}, Faults: []azure.Fault{{ID: "f", Struck: 3, Began: at, Ended: at.Add(time.Minute)}},
 		Calls: []arm.Call{{Time: at, Operation: "DELETE Microsoft.Compute/virtualMachines", Status: 429, Fault: "f", Throttled: ""}, {Time: at, Operation: "GET x", Status: 200}}}
 	for i, code := range []int{0, 1, 0} {
 		cmd := Command{Ended: Ended{Command: "aks-engine upgrade", Code: code, Begun: at.Add(time.Duration(i) * time.Minute), Took: time.Minute}, After: after(newer)}
@@ -227,7 +227,7 @@ func TestAStoryIsMultipliedOut(t *testing.T) {
 		"no window":         func(s *Story) { s.Throttled[0].Windows[0] = 0 },
 		"one name twice":    func(s *Story) { s.Cells[1].Name = "c" },
 		"no such master":    func(s *Story) { s.Cells[1].Lost = &[]int{3}[0] },
-		"no such fault":     func(s *Story) { s.Cells[0].Fault = &Fault{Kind: "x"} },
+		"no such fault":     func(s *Story) { s.Cells[0].Fault = &azure.Fault{Kind: "x"} },
 		"nothing to test":   func(s *Story) { s.Cells, s.Throttled = nil, nil },
 	} {
 		bad := story()

@@ -135,7 +135,7 @@ func (r *Run) upgrades(ctx context.Context, in Scene, by Upgrader, told *Told) e
 	}
 	stop := func() {}
 	if c.Fault != nil && !r.NullFaults {
-		f, err := in.Twin.Arm(c.Fault.fault())
+		f, err := in.Twin.Arm(c.armed())
 		if err != nil {
 			return err
 		}

@@ -50,29 +50,12 @@ type Cell struct {
 	Name string `yaml:"name" json:"name"`
 	// Strategy is who upgrades in it; empty: each of the story's in turn.
 	Strategy string `yaml:"strategy" json:"strategy,omitempty"`
-	Fault    *Fault `yaml:"fault" json:"fault,omitempty"` // while the first upgrade runs
+	// Fault is the twin's while the first upgrade runs; its for is by the wall's clock, from the first call that it strikes.
+	Fault *azure.Fault `yaml:"fault" json:"fault,omitempty"`
 	// Lost is a master, by its number, that loses its power for good when the first upgrade has ended.
 	Lost *int `yaml:"lost" json:"lost,omitempty"`
 	// DeadKubelet is a master whose kubelet ends as soon as its new machine is provisioned.
 	DeadKubelet *int `yaml:"deadKubelet" json:"deadKubelet,omitempty"`
-}
-
-// Fault is something wrong with the twin: a fault of its own kinds.
-type Fault struct {
-	Kind       string   `yaml:"kind" json:"kind"`
-	Operations []string `yaml:"operations" json:"operations,omitempty"`
-	Resource   string   `yaml:"resource" json:"resource,omitempty"`
-	Polls      bool     `yaml:"polls" json:"polls,omitempty"`
-	Status     int      `yaml:"status" json:"status,omitempty"`
-	RetryAfter int      `yaml:"retryAfter" json:"retryAfter,omitempty"`
-	Code       string   `yaml:"code" json:"code,omitempty"`
-	Message    string   `yaml:"message" json:"message,omitempty"`
-	Count      int      `yaml:"count" json:"count,omitempty"` // it ends after so many calls
-	For        Span     `yaml:"for" json:"for,omitempty"`     // and so long after the first call that it struck, by the wall's clock
-}
-
-func (f Fault) fault() azure.Fault {
-	return azure.Fault{Kind: f.Kind, Operations: f.Operations, Resource: f.Resource, Polls: f.Polls, Status: f.Status, RetryAfter: f.RetryAfter, Code: f.Code, Message: f.Message, Count: f.Count}
 }
 
 // The fields that a file may use.
@@ -80,7 +63,6 @@ const (
 	StoryFields     = "from, to, masters, agents, pool, policy, clock, strategies, atOnce, patience, vmTimeout, throttled, cells"
 	ThrottledFields = "operations, polls, retryAfter, windows"
 	CellFields      = "name, strategy, fault, lost, deadKubelet"
-	FaultFields     = "kind, operations, resource, polls, status, retryAfter, code, message, count, for"
 )
 
 // replaces are the operations by which a master is replaced, each with what it is on: by the master's number.
@@ -175,7 +157,7 @@ func (s *Story) checkCells() error {
 		}
 		seen[c.label()] = true
 		if c.Fault != nil {
-			if err := c.Fault.fault().Check(); err != nil {
+			if err := c.Fault.Check(); err != nil {
 				return fmt.Errorf("cell %q: %w", c.Name, err)
 			}
 		}
@@ -228,7 +210,7 @@ func (t Throttled) cell(by, short string, master int, window Span) Cell {
 	return Cell{
 		Strategy: by,
 		Name:     fmt.Sprintf("%s of %s of master %d throttled for %s", what, short, master, window),
-		Fault:    &Fault{Kind: azure.FaultThrottle, Operations: []string{o.operation}, Resource: fmt.Sprintf(o.resource, master), Polls: t.Polls, RetryAfter: t.RetryAfter, For: window},
+		Fault:    &azure.Fault{Kind: azure.FaultThrottle, Operations: []string{o.operation}, Resource: fmt.Sprintf(o.resource, master), Polls: t.Polls, RetryAfter: t.RetryAfter, For: window},
 	}
 }
 
@@ -240,11 +222,18 @@ func (c Cell) label() string {
 	return c.Strategy + ": " + c.Name
 }
 
+// armed is the fault as the twin has it, which is told when it is over.
+func (c Cell) armed() azure.Fault {
+	f := *c.Fault
+	f.For = 0
+	return f
+}
+
 // about says what goes wrong in a cell.
 func (c Cell) about() string {
 	var out []string
 	if f := c.Fault; f != nil {
-		what := f.fault().Describe()
+		what := c.armed().Describe()
 		if f.For > 0 {
 			what += ", " + f.For.String() + " from the first call that it strikes"
 		}
