@@ -145,8 +145,9 @@ func (s shown) until(ctx context.Context, e *Env, machine string) (time.Time, er
 	return kubeadm.ServedUntil(ctx, e.Cluster, m, s.port, ca)
 }
 
-// Effective: who shakes hands with the machine's member is shown a certificate that has run out; its API server shows one too, or has not come up, as it
-// reaches no member; and no other API server knows the machine's components. All that is not affected shows good ones.
+// Effective: who shakes hands with the machine's member is shown a certificate that has run out, by peers at least: clients are not answered by a member that
+// none of its peers lets in. Its API server shows one too, or has not come up, as it reaches no member; and no other API server knows the machine's components.
+// All that is not affected shows good ones.
 func (*controlPlaneExpired) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
 	t := e.Cluster.Topology()
 	var out []plan.Evidence
@@ -162,8 +163,8 @@ func (*controlPlaneExpired) Effective(ctx context.Context, e *Env, machines []st
 			case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 				expired++
 				out = append(out, saw("TLS handshake", "%s on %s: it ran out at %s", s.whose, m, invalid.Cert.NotAfter.Format(time.DateTime)))
-			case s.whose == observe.APIServer && t.Etcd == cluster.EtcdStacked && slices.Contains(silences(), cluster.FailureOf(err)): // it starts, waits for a member, and ends
-				out = append(out, saw("network", "the API server on %s does not come up: %v", m, err))
+			case s.port != etcd.PeerPort && t.Etcd == cluster.EtcdStacked && slices.Contains(silences(), cluster.FailureOf(err)): // it starts, and waits for who does not let it in
+				out = append(out, saw("network", "%s on %s does not come up: %v", s.whose, m, err))
 			default:
 				return nil, fmt.Errorf("whether the certificate of %s on %s has run out is not known: %w", s.whose, m, err)
 			}

@@ -240,6 +240,19 @@ func (r certificateRenewal) renewed(m cluster.Machine) error {
 	return nil
 }
 
+// spared waits until a member can be started anew: one that has taken its new certificates up by itself serves again, and another may be away by now.
+func (r certificateRenewal) spared(ctx context.Context, machine string) (v votes, err error) {
+	awaited := cluster.Await(ctx, "the others to be a quorum without "+machine, cluster.Wait{For: r.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
+		v = r.votesBeside(ctx)
+		err = plan.Refusal("to go on with the runbook "+r.book.Name, projectRestarts(v, map[string][]string{machine: r.found.Expired[machine]}))
+		return err
+	})
+	if err == nil {
+		err = awaited
+	}
+	return v, err
+}
+
 // member starts a member anew. It is waited for until it is well, as soon as enough of them have good certificates.
 func (r certificateRenewal) member(ctx context.Context, m cluster.Machine) error {
 	if err := r.renewed(m); err != nil {
@@ -251,8 +264,8 @@ func (r certificateRenewal) member(ctx context.Context, m cluster.Machine) error
 		}
 		return err
 	}
-	v := r.votesBeside(ctx)
-	if err := plan.Refusal("to go on with the runbook "+r.book.Name, projectRestarts(v, map[string][]string{m.Name(): r.found.Expired[m.Name()]})); err != nil {
+	v, err := r.spared(ctx, m.Name())
+	if err != nil {
 		return err
 	}
 	if err := r.startAnew(ctx, m, etcd.Program); err != nil {
