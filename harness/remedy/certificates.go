@@ -241,9 +241,9 @@ func (r certificateRenewal) renewed(m cluster.Machine) error {
 }
 
 // spared waits until a member can be started anew: one that has taken its new certificates up by itself serves again, and another may be away by now.
-func (r certificateRenewal) spared(ctx context.Context, machine string) (v votes, err error) {
+func (r certificateRenewal) spared(ctx context.Context, machine string, look func(ctx context.Context) votes) (v votes, err error) {
 	awaited := cluster.Await(ctx, "the others to be a quorum without "+machine, cluster.Wait{For: r.Spec.Timeout, Every: time.Second}, func(ctx context.Context) error {
-		v = r.votesBeside(ctx)
+		v = look(ctx)
 		err = plan.Refusal("to go on with the runbook "+r.book.Name, projectRestarts(v, map[string][]string{machine: r.found.Expired[machine]}))
 		return err
 	})
@@ -264,7 +264,7 @@ func (r certificateRenewal) member(ctx context.Context, m cluster.Machine) error
 		}
 		return err
 	}
-	v, err := r.spared(ctx, m.Name())
+	v, err := r.spared(ctx, m.Name(), r.votesBeside)
 	if err != nil {
 		return err
 	}

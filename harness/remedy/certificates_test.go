@@ -1,6 +1,7 @@
 package remedy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,41 @@ func TestTheVotesOfARestartAreThoseOfTheList(t *testing.T) {
 		err := plan.Refusal("it", found)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) || err == nil && len(found) != c.warns {
 			t.Errorf("%s: %v; want %q", name, found, c.says)
+		}
+	}
+}
+
+// A member that has taken its new certificates up by itself is waited with while another is away, and not for ever.
+func TestAMemberIsStartedAnewWhenItCanBeSpared(t *testing.T) {
+	r := certificateRenewal{&Remedy{Spec: Spec{Timeout: 3 * time.Second}, found: &Diagnosis{Expired: map[string][]string{"b": {"etcd-peer"}}}}}
+	of := func(well ...string) votes {
+		v := votes{all: []string{"a", "b", "c"}, well: map[string]bool{}}
+		for _, m := range well {
+			v.well[m] = true
+		}
+		return v
+	}
+	for name, c := range map[string]struct {
+		looks []votes // the last one stays
+		asked int     // at the least
+		says  string
+	}{
+		"all are there":          {[]votes{of("a", "b", "c")}, 1, ""},
+		"it serves nobody":       {[]votes{of("a")}, 1, ""},
+		"another comes back":     {[]votes{of("a", "b"), of("a", "b", "c")}, 2, ""},
+		"another stays away":     {[]votes{of("a", "b")}, 2, "while the member on b starts anew 1 of 3 are well, a quorum is 2; not well besides: c"},
+		"it ends in the waiting": {[]votes{of("a", "b"), of("a")}, 2, ""},
+	} {
+		asked := 0
+		v, err := r.spared(t.Context(), "b", func(context.Context) votes {
+			asked++
+			return c.looks[min(asked, len(c.looks))-1]
+		})
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+		if asked < c.asked || len(v.all) != 3 {
+			t.Errorf("%s: asked %d times, %v", name, asked, v)
 		}
 	}
 }
