@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
@@ -37,7 +38,7 @@ func pooled(ctx context.Context, kube kubernetes.Interface, twin *workers.Beside
 	subnet := "/subscriptions/" + azure.DefaultSubscription + "/resourceGroups/" + group + "/providers/Microsoft.Network/virtualNetworks/" + workers.Network + "/subnets/" + workers.Subnet
 	ip := m{"name": "ipconfig", "properties": m{"subnet": m{"id": subnet}}}
 	Expect(admin.Do(ctx, http.MethodPut, "resourceGroups/"+group+"/providers/Microsoft.Compute/virtualMachineScaleSets/pool", m{
-		"location": azure.DefaultRegion, "tags": m{workers.VersionTag: "Kubernetes:1.35.4", workers.PoolTag: "pool"}, "sku": m{"name": "Standard_D2s_v3", "tier": "Standard", "capacity": len(nodes)},
+		"location": azure.DefaultRegion, "tags": m{provider.VersionTag: provider.VersionTagged("v1.35.4"), provider.PoolTag: "pool"}, "sku": m{"name": "Standard_D2s_v3", "tier": "Standard", "capacity": len(nodes)},
 		"properties": m{"upgradePolicy": m{"mode": "Manual"}, "virtualMachineProfile": m{
 			"osProfile": m{"computerNamePrefix": "pool"}, "storageProfile": m{"osDisk": m{"createOption": "FromImage"}},
 			"networkProfile": m{"networkInterfaceConfigurations": []any{m{"name": "nic", "properties": m{"primary": true, "ipConfigurations": []any{ip}}}}},
