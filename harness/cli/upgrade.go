@@ -39,7 +39,7 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.spec.Workers, "workers", "", "how workers are upgraded: rolling, all-at-once or surge (default rolling, of replace surge)")
 	fl.IntVar(&f.spec.MaxUnavailable, "max-unavailable", 1, "workers at a time when rolling")
 	fl.BoolVar(&f.spec.ControlPlaneOnly, "control-plane-only", false, "leave the workers at their version")
-	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings")
+	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings; of replace, also make a new machine anew that is not well")
 	fl.BoolVar(&f.spec.RestoreSnapshot, "restore-snapshot", false, "when a control plane's rollback does not make it well, take etcd back to the snapshot: writes since are lost")
 	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine, also --cordon-drain-timeout (default 2m, of replace 20m)")
 	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one, also --vm-timeout (default 5m; of replace each of deleting, deploying and that, 20m)")
