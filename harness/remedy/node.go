@@ -221,11 +221,11 @@ func (r nodeRecovery) markRemoved() error {
 	return nil
 }
 
-// noLonger waits until the Node of a machine that is gone is not Ready any more: kubeadm joins none to a node that lives.
+// noLonger waits until the Node of a machine that is gone is not Ready any more: kubeadm joins none to a node that lives. Whoever is to miss it may just be starting
+// anew himself.
 func (r nodeRecovery) noLonger(ctx context.Context) error {
 	t := kubeadm.NodeLoss(r.Topology.Timing)
-	const margin = 30 * time.Second
-	return cluster.Await(ctx, "the node life cycle controller to miss "+r.found.Machine, cluster.Wait{For: t.Grace + 2*t.Monitor + margin}, func(ctx context.Context) error {
+	return cluster.Await(ctx, "the node life cycle controller to miss "+r.found.Machine, cluster.Wait{For: t.Grace + 2*t.Monitor + r.Spec.Timeout}, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, looked)
 		defer cancel()
 		n, err := r.Target.Client.CoreV1().Nodes().Get(ctx, r.found.Machine, metav1.GetOptions{})
