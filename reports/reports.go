@@ -10,13 +10,11 @@ package reports
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"drydock.dev/drydock/harness/plan"
 )
@@ -26,151 +24,6 @@ func JSON(w io.Writer, r *plan.Result) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
-}
-
-type junitCase struct {
-	Name    string        `xml:"name,attr"`
-	Class   string        `xml:"classname,attr"`
-	Failure *junitMessage `xml:"failure,omitempty"`
-	Error   *junitMessage `xml:"error,omitempty"`
-	Skipped *junitMessage `xml:"skipped,omitempty"`
-	Output  string        `xml:"system-out,omitempty"`
-}
-
-type junitMessage struct {
-	Message string `xml:"message,attr"`
-}
-
-// JUnit writes one test case a check and a receipt, and one for each thing that is missing. What is inconclusive is an error: CI must not take it for
-// a pass.
-func JUnit(w io.Writer, r *plan.Result) error {
-	suite := struct {
-		XMLName  xml.Name    `xml:"testsuite"`
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Errors   int         `xml:"errors,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Time     float64     `xml:"time,attr"`
-		Stamp    string      `xml:"timestamp,attr"`
-		Cases    []junitCase `xml:"testcase"`
-	}{Name: r.Scenario, Time: r.DurationSeconds, Stamp: r.Started.UTC().Format(time.RFC3339)}
-	add := func(c junitCase, v plan.Verdict, message string) {
-		suite.Tests++
-		switch v {
-		case plan.Fail:
-			suite.Failures++
-			c.Failure = &junitMessage{message}
-		case plan.Pass:
-			c.Output = message
-		case plan.Skipped:
-			suite.Skipped++
-			c.Skipped = &junitMessage{message}
-		default:
-			suite.Errors++
-			c.Error = &junitMessage{"inconclusive: " + message}
-		}
-		suite.Cases = append(suite.Cases, c)
-	}
-	for _, c := range r.Checks {
-		add(junitCase{Name: c.Name + " (" + c.When + ")", Class: r.Scenario + ".checks"}, c.Verdict, c.Message)
-	}
-	for _, rc := range r.Receipts {
-		v := plan.Unknown
-		if rc.State == plan.Confirmed {
-			v = plan.Pass
-		}
-		add(junitCase{Name: rc.ID + " " + rc.Fault, Class: r.Scenario + ".receipts"}, v, rc.Says())
-	}
-	for _, s := range r.Steps {
-		if s.Status == "failed" {
-			add(junitCase{Name: s.ID + " " + s.Name, Class: r.Scenario + ".steps"}, plan.Unknown, s.Error)
-		}
-	}
-	for _, p := range r.Probes {
-		if p.Samples == 0 {
-			add(junitCase{Name: p.Name, Class: r.Scenario + ".probes"}, plan.Unknown, "it took no sample")
-		}
-	}
-	for i, g := range r.Gaps {
-		add(junitCase{Name: fmt.Sprintf("evidence, gap %d", i+1), Class: r.Scenario + ".evidence"}, plan.Unknown, g)
-	}
-	if r.Verdict != plan.Go && suite.Failures+suite.Errors == 0 {
-		add(junitCase{Name: "verdict", Class: r.Scenario}, plan.Unknown, strings.Join(r.Reasons, "; "))
-	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	return e.Encode(suite)
-}
-
-// Markdown writes report.md.
-func Markdown(w io.Writer, r *plan.Result) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s: %s\n\nProvider %s, seed %d, started %s, took %.0f s.\n", strings.ToUpper(string(r.Verdict)), r.Scenario, r.Provider, r.Seed,
-		r.Started.Format(time.DateTime), r.DurationSeconds)
-	for _, c := range r.Cluster {
-		fmt.Fprintf(&b, "Cluster: %s.\n", c.Topology)
-	}
-	if len(r.Reasons) > 0 {
-		b.WriteString("\n## Why\n\n")
-		for _, why := range r.Reasons {
-			fmt.Fprintf(&b, "- %s\n", oneLine(why))
-		}
-	}
-	for _, t := range r.Tables {
-		fmt.Fprintf(&b, "\n## %s\n\n| %s |\n%s|\n", t.Title, strings.Join(t.Columns, " | "), strings.Repeat("|---", len(t.Columns)))
-		for _, row := range t.Rows {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-		}
-	}
-	b.WriteString("\n## Receipts\n\n| step | fault | machines | state | evidence |\n|---|---|---|---|---|\n")
-	for _, rc := range r.Receipts {
-		var saw []string
-		if rc.Event != nil {
-			saw = append(saw, "upon "+rc.Event.Observer+": "+rc.Event.Saw)
-		}
-		for _, e := range rc.Evidence {
-			saw = append(saw, e.Observer+": "+e.Saw)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", rc.ID, rc.Fault, strings.Join(rc.Machines, ", "), oneLine(rc.Says()), oneLine(strings.Join(saw, "; ")))
-	}
-	b.WriteString("\n## Checks\n\n| check | when | verdict | message |\n|---|---|---|---|\n")
-	for _, c := range r.Checks {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, c.When, c.Verdict, oneLine(c.Message))
-	}
-	b.WriteString("\n## Probes\n\n| probe | samples | failures | longest gap | p50 | p99 |\n|---|---|---|---|---|---|\n")
-	for _, p := range r.Probes {
-		fmt.Fprintf(&b, "| %s | %d | %d | %.1f s | %.3f s | %.3f s |\n", p.Name, p.Samples, p.Failures, p.LongestGapSeconds, p.P50Seconds, p.P99Seconds)
-	}
-	fmt.Fprintf(&b, "\nTolerance: %s.\n", r.Tolerance)
-	if r.Host != nil {
-		fmt.Fprintf(&b, "\nHost: %s.\n", r.Host)
-	}
-	if len(r.Tolerance.Steps) > 0 {
-		b.WriteString("\n## What more could have been lost, by step\n\n| step | what | members | API servers | replicas | seconds with nothing to spare |\n|---|---|---|---|---|---|\n")
-		for _, s := range r.Tolerance.Steps {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.1f |\n", s.ID, s.Name, count(s.Members), count(s.APIServers), count(s.Replicas), s.SecondsAtZero)
-		}
-	}
-	b.WriteString("\n## Steps\n\n| step | what | status | seconds |\n|---|---|---|---|\n")
-	for _, s := range r.Steps {
-		fmt.Fprintf(&b, "| %s | %s | %s | %.1f |\n", s.ID, s.Name, strings.TrimSpace(s.Status+" "+oneLine(s.Error)), s.DurationSeconds)
-	}
-	for _, k := range r.Kept {
-		fmt.Fprintf(&b, "\nEvidence: %s, %s. `drydock report DIR` judges from it again.\n", k.File, size(k.Bytes))
-	}
-	for _, n := range r.NotTested {
-		fmt.Fprintf(&b, "\nNot tested: %s: %s.\n", n.What, n.Why)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func oneLine(s string) string {
-	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "\\|")
 }
 
 // Summary writes what a person wants to know at the end of a run.
