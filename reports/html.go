@@ -22,7 +22,7 @@ func scripts() []string {
 	return []string{"uplot/uPlot.iife.min.js", "data.js", "draw.js", "timeline.js", "hands.js", "events.js", "curves.js", "start.js"}
 }
 
-func styles() []string { return []string{"uplot/uPlot.min.css", "page.css"} }
+func styles() []string { return []string{"uplot/uPlot.min.css", "ink.css", "page.css"} }
 
 // HTML writes the one-file page. It needs no network and no other file, and it runs no script but its own: whatever a machine has said is text.
 // The certificate is that of its evidence, which cannot have the page in it yet.

@@ -11,9 +11,20 @@ import (
 
 // packed is the data of the page. Times are milliseconds from the begin of the cell's scenario on; texts are numbers in Strings.
 type packed struct {
+	Tones   []packedTone `json:"tones"` // spans and samples have their numbers
 	Strings []string     `json:"strings"`
 	Cells   []packedCell `json:"cells"`
 	Plots   []plan.Plot  `json:"plots,omitempty"`
+}
+
+// packedTone is a tone, and how bad it is: where there is room for one alone, the worst is shown.
+type packedTone struct {
+	Name plan.Tone `json:"name"` // its colour is --NAME of the style sheet, and that of words on it --on-NAME
+	Rank int       `json:"rank"`
+}
+
+func tones() []packedTone {
+	return []packedTone{{plan.ToneOK, 1}, {plan.ToneLead, 2}, {plan.ToneWarn, 4}, {plan.ToneBad, 6}, {plan.ToneSilent, 5}, {plan.ToneUnseen, 0}, {plan.ToneFault, 3}, {plan.ToneQuiet, 0}}
 }
 
 type packedCell struct {
@@ -108,7 +119,7 @@ func (v *view) pack() packed {
 		}
 	}
 	p.share = 1 + total/samplesKept
-	out := packed{Cells: []packedCell{}, Plots: v.Plots}
+	out := packed{Tones: tones(), Cells: []packedCell{}, Plots: v.Plots}
 	for _, t := range v.Timelines {
 		out.Cells = append(out.Cells, p.cell(v, t))
 	}
@@ -183,7 +194,7 @@ func maybe(t *plan.Timeline, at time.Time) *float64 {
 }
 
 func tone(t plan.Tone) int {
-	return max(0, slices.Index([]plan.Tone{plan.ToneOK, plan.ToneLead, plan.ToneWarn, plan.ToneBad, plan.ToneSilent, plan.ToneUnseen, plan.ToneFault, plan.ToneQuiet}, t))
+	return max(0, slices.IndexFunc(tones(), func(known packedTone) bool { return known.Name == t }))
 }
 
 func (p *packer) lane(t *plan.Timeline, l plan.Lane) packedLane {

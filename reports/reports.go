@@ -1,4 +1,4 @@
-// Package reports turns the result of a run into files: report.json for machines, junit.xml for CI, report.md and
+// Package reports turns the result of a run into files: report.json for machines, junit.xml for CI, report.md with timeline.svg for the summary of a CI job,
 // report.html for people, and the summary on the console.
 //
 // The page is one file with everything in it. Its lanes are drawn on canvases by scripts of ours (page/): spans with words in them, faults shaded over all of
@@ -91,3 +91,5 @@ func count(n *int) string {
 	}
 	return strconv.Itoa(*n)
 }
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

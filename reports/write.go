@@ -22,7 +22,7 @@ type reportFile struct {
 // reportFiles are the reports of a run, over whose evidence there is a certificate.
 func reportFiles(c *certificate.Certificate) []reportFile {
 	return []reportFile{
-		{"report.json", JSON}, {"junit.xml", JUnit}, {"report.md", Markdown},
+		{"report.json", JSON}, {"junit.xml", JUnit}, {"report.md", Markdown}, {"timeline.svg", SVG},
 		{"report.html", func(w io.Writer, r *plan.Result) error { return HTML(w, r, c) }},
 	}
 }

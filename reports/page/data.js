@@ -1,7 +1,6 @@
-// What the page is drawn from: the evidence, as reports/pagedata.go packs it. Times are milliseconds from the begin of the scenario.
+// What the page is drawn from: the evidence, as reports/pack.go packs it. Times are milliseconds from the begin of the scenario.
 const DATA = JSON.parse(document.getElementById('data').textContent);
-const TONES = ['ok', 'lead', 'warn', 'bad', 'silent', 'unseen', 'fault', 'quiet'];
-const RANK = [1, 2, 4, 6, 5, 0, 3, 0]; // of a tone: what is worse is not hidden by what is better
+const TONES = DATA.tones.map(t => t.name), RANK = DATA.tones.map(t => t.rank); // what is worse is not hidden by what is better
 const text = i => DATA.strings[i] || '';
 
 function unpackSpans(rows) {
