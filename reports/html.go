@@ -24,6 +24,9 @@ func scripts() []string {
 
 func styles() []string { return []string{"uplot/uPlot.min.css", "ink.css", "page.css"} }
 
+// Style is the style sheet of the page, for others that are to look like it.
+func Style() (string, error) { return joined([]string{"ink.css", "page.css"}) }
+
 // HTML writes the one-file page. It needs no network and no other file, and it runs no script but its own: whatever a machine has said is text.
 // The certificate is that of its evidence, which cannot have the page in it yet.
 func HTML(w io.Writer, r *plan.Result, c *certificate.Certificate) error {
@@ -45,13 +48,18 @@ func HTML(w io.Writer, r *plan.Result, c *certificate.Certificate) error {
 	if len(r.Timelines)+len(r.Plots) > 0 {
 		v.Script = template.JS("'use strict';(() => {\n" + script + "\n})();") //nolint:gosec // embedded here
 	}
-	sum := sha256.Sum256([]byte(v.Script))
-	v.Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	v.Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src " + ScriptHash(string(v.Script))
 	t, err := template.New("page.html.tmpl").Funcs(template.FuncMap{"count": count, "size": size, "place": v.link, "seconds": seconds, "number": func(i int) int { return i + 1 }, "more": func(all []why, listed int) int { return len(all) - listed }}).ParseFS(files, "page/*.tmpl")
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return t.Execute(w, v)
+}
+
+// ScriptHash names a script to the policy of a page, which then runs no other.
+func ScriptHash(script string) string {
+	sum := sha256.Sum256([]byte(script))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 func joined(names []string) (string, error) {

@@ -13,6 +13,12 @@ import (
 	"drydock.dev/drydock/reports/certificate"
 )
 
+// The names of the files that others look for.
+const (
+	ResultFile = "report.json"
+	PageFile   = "report.html"
+)
+
 // reportFile is a report and how it is made.
 type reportFile struct {
 	name string
@@ -22,8 +28,8 @@ type reportFile struct {
 // reportFiles are the reports of a run, over whose evidence there is a certificate.
 func reportFiles(c *certificate.Certificate) []reportFile {
 	return []reportFile{
-		{"report.json", JSON}, {"junit.xml", JUnit}, {"report.md", Markdown}, {"timeline.svg", SVG},
-		{"report.html", func(w io.Writer, r *plan.Result) error { return HTML(w, r, c) }},
+		{ResultFile, JSON}, {"junit.xml", JUnit}, {"report.md", Markdown}, {"timeline.svg", SVG},
+		{PageFile, func(w io.Writer, r *plan.Result) error { return HTML(w, r, c) }},
 	}
 }
 

@@ -16,9 +16,9 @@ func reportCommand(o *options) *cobra.Command {
 	var learn, signKey string
 	c := &cobra.Command{
 		Use: "report DIR", Short: "Judge a run again from its evidence, by today's checks, and write its reports anew", Args: cobra.ExactArgs(1),
-		Example: "  drydock report runs/upgrade-leader-crash\n  drydock report runs/upgrade-leader-crash --sign-key ~/.ssh/id_ed25519\n  drydock report verify runs/upgrade-leader-crash --key trusted.pub",
-		Long: `Report judges a run again from its journal and its evidence, by today's checks, and writes report.json, junit.xml, report.md, report.html and certificate.json
-anew. A run that was cut off is reported as well, as far as its journal goes, and is INCONCLUSIVE.
+		Example: "  drydock report runs/upgrade-leader-crash\n  drydock report runs/upgrade-leader-crash --sign-key ~/.ssh/id_ed25519\n  drydock report verify runs/upgrade-leader-crash --key trusted.pub\n  drydock report serve",
+		Long: `Report judges a run again from its journal and its evidence, by today's checks, and writes report.json, junit.xml, report.md, timeline.svg, report.html and
+certificate.json anew. A run that was cut off is reported as well, as far as its journal goes, and is INCONCLUSIVE.
 
 A signature that the certificate had is gone then: it was of another one. --sign-key signs anew.
 
@@ -49,8 +49,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`,
 	}
 	c.Flags().StringVar(&learn, "learn-objects", "", "write what the clean upgrade of this run has changed in the cluster's objects, for fixtures/objects/FROM-TO.yaml, and judge nothing")
 	c.Flags().StringVar(&signKey, "sign-key", "", signKeyHelp)
-	c.AddCommand(reportVerifyCommand())
-	c.AddCommand(reportDiffCommand())
+	c.AddCommand(reportVerifyCommand(), reportDiffCommand(), reportTrend(o), reportServe(o))
 	return c
 }
 

@@ -20,6 +20,7 @@ func Judge(dir string) (*plan.Result, error) {
 		return nil, err
 	}
 	j := readRun(entries)
+	j.owner = plan.Owner(dir)
 	if len(j.cells) == 0 {
 		return nil, cluster.Usagef("%s: its journal tells of no run%s", dir, strings.Join(append([]string{""}, j.damaged...), "; "))
 	}
@@ -44,7 +45,10 @@ func Judge(dir string) (*plan.Result, error) {
 	if j.ended && j.planned != len(j.cells) {
 		res.Gaps = append(res.Gaps, fmt.Sprintf("the run had %d cells, its journal tells of %d", j.planned, len(j.cells)))
 	}
-	if !j.ended {
+	switch {
+	case j.goesOn():
+		res.Gaps = append(res.Gaps, "the run has not ended: it belongs to "+j.owner)
+	case !j.ended:
 		res.Gaps = append(res.Gaps, fmt.Sprintf("the run did not end: its journal stops at %s with %q", j.last.Time.Format(time.DateTime), j.last.Kind))
 	}
 	res.Judge()
@@ -57,7 +61,8 @@ type chronicle struct {
 	started  time.Time
 	seconds  float64
 	ended    bool
-	planned  int // cells
+	owner    string // the process whose run it is still
+	planned  int    // cells
 	last     plan.Entry
 	kept     map[string]plan.Kept // by label
 	untested map[string]string
@@ -106,6 +111,9 @@ func readRun(entries []plan.Entry) *chronicle {
 	return j
 }
 
+// goesOn reports whether there is more to come: a run that has ended is its process's as long as that judges it.
+func (j *chronicle) goesOn() bool { return !j.ended && j.owner != "" }
+
 func (j *chronicle) head() *plan.Result {
 	first := j.cells[0]
 	return &plan.Result{
@@ -121,7 +129,10 @@ func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 		return &plan.Result{Gaps: []string{"nothing was tested, the cluster could not be made: " + why}}
 	}
 	k, there := j.kept[c.Label]
-	if !there {
+	switch {
+	case !there && j.goesOn():
+		return j.partial("the run goes on, and its evidence is kept when it ends")
+	case !there:
 		return j.partial("the run was cut off before its evidence was kept")
 	}
 	judge := judgeCluster

@@ -102,6 +102,15 @@ func current(f *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
+// Holder is who has the lock of a file, as the file says, for those who only look; empty: nobody who lives.
+func Holder(path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil || len(raw) == 0 || ended(string(raw)) {
+		return ""
+	}
+	return string(raw)
+}
+
 // signature begins what a holder writes into the file.
 const signature = "process %d"
 

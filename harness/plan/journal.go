@@ -22,6 +22,9 @@ const JournalFile = "journal.jsonl"
 // lockFile is held by the process whose run the directory is. It is hidden: a run leaves none.
 const lockFile = ".lock"
 
+// Owner is the process whose run a directory is; empty: it is nobody's who lives.
+func Owner(dir string) string { return lock.Holder(filepath.Join(dir, lockFile)) }
+
 // Entry is one line of a journal.
 type Entry struct {
 	Time time.Time       `json:"time"`
