@@ -3,6 +3,7 @@ package reports
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"io"
 	"regexp"
 	"slices"
@@ -42,7 +43,7 @@ func ciReads(t *testing.T, raw []byte) (cases []ciCase, suite map[string]string,
 	d := xml.NewDecoder(bytes.NewReader(raw))
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -75,12 +75,37 @@ type packedSamples struct {
 	Err  [][3]int `json:"err,omitempty"`
 }
 
-// What a page holds at most, so that it opens: of samples that succeeded (of the others all), and of texts in bytes and each in runes.
+// What a page holds at most, so that it opens: of samples that succeeded (of the others all), of points, and of texts in bytes and each in runes.
 const (
 	samplesKept = 90_000
 	textsKept   = 700_000
 	textLength  = 300
+	pointsKept  = 20_000
 )
+
+// thinned are the points of a line, or, where there are more than a page can show, the lowest and the highest of each few.
+func thinned(all []plan.Point, few int) []plan.Point {
+	if few < 3 {
+		return all
+	}
+	var out []plan.Point
+	for some := range slices.Chunk(all, few) {
+		low, high := 0, 0
+		for i, p := range some {
+			if p.V < some[low].V {
+				low = i
+			}
+			if p.V > some[high].V {
+				high = i
+			}
+		}
+		out = append(out, some[min(low, high)])
+		if low != high {
+			out = append(out, some[max(low, high)])
+		}
+	}
+	return out
+}
 
 // packer collects the texts.
 type packer struct {
@@ -88,6 +113,7 @@ type packer struct {
 	at      map[string]int
 	bytes   int
 	share   int // of how many successful samples one is kept
+	few     int // of how many points two are kept
 }
 
 func (p *packer) text(s string) int {
@@ -110,15 +136,15 @@ const tooMuch = "… (the page is full of texts; the evidence has this one)"
 func (v *view) pack() packed {
 	p := &packer{at: map[string]int{}}
 	p.text("") // is 0
-	total := 0
+	total, points := 0, 0
 	for _, t := range v.Timelines {
 		for _, g := range t.Groups {
 			for _, l := range g.Lanes {
-				total += len(l.Samples)
+				total, points = total+len(l.Samples), points+len(l.Points)
 			}
 		}
 	}
-	p.share = 1 + total/samplesKept
+	p.share, p.few = 1+total/samplesKept, 2*points/pointsKept
 	out := packed{Tones: tones(), Cells: []packedCell{}, Plots: v.Plots}
 	for _, t := range v.Timelines {
 		out.Cells = append(out.Cells, p.cell(v, t))
@@ -209,7 +235,7 @@ func (p *packer) lane(t *plan.Timeline, l plan.Lane) packedLane {
 	for _, m := range l.Marks {
 		out.Marks = append(out.Marks, [3]float64{since(t, m.At), float64(tone(m.Tone)), float64(p.text(m.Label))})
 	}
-	for _, x := range l.Points {
+	for _, x := range thinned(l.Points, p.few) {
 		out.Points = append(out.Points, [2]float64{math.Round(since(t, x.At)), thousandths(x.V)})
 	}
 	if len(l.Samples) > 0 {

@@ -173,7 +173,11 @@ func long(changes, samples int) *plan.Result {
 			}
 			l.Samples = append(l.Samples, s)
 		}
-		probes.Lanes = append(probes.Lanes, l)
+		budget := plan.Lane{Name: fmt.Sprintf("left of budget %d", i)}
+		for k := range n {
+			budget.Points = append(budget.Points, plan.Point{At: lasted(3600 * float64(k) / float64(n)), V: float64(k % 90)})
+		}
+		probes.Lanes = append(probes.Lanes, l, budget)
 	}
 	t.Groups = append([]plan.Lanes{g}, append(t.Groups, probes)...)
 	return r

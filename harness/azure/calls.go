@@ -42,20 +42,22 @@ type Least struct {
 	Of        int    `json:"of"`
 }
 
-// leaves notes what a call has left of budgets.
-func (l *CallLog) leaves(principal string, left []throttle.Remaining) {
+// leaves notes what a call has left of budgets: with the call, and the least there ever was. What a fault played is neither.
+func (l *CallLog) leaves(c *arm.Call, left []throttle.Remaining) {
 	if len(left) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range left {
-		key := leastKey{b.Header, principal}
-		if strings.Contains(b.Header, "-global-") { // all principals of a subscription have it together
-			key.principal = ""
+		if b.Played {
+			continue
 		}
+		told := arm.Left{Budget: b.Header, Left: b.Left, Of: b.Of}
+		c.Left = append(c.Left, told)
+		key := leastKey{b.Header, told.Whose(c.Principal)}
 		was, known := l.least[key]
-		if b.Played || known && was.Left <= b.Left || !known && len(l.least) >= maxCounts {
+		if known && was.Left <= b.Left || !known && len(l.least) >= maxCounts {
 			continue
 		}
 		l.least[key] = Least{Budget: b.Header, Principal: key.principal, Left: b.Left, Of: b.Of}

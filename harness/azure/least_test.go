@@ -3,6 +3,8 @@ package azure
 import (
 	"net/http"
 	"testing"
+
+	"drydock.dev/drydock/harness/azure/arm"
 )
 
 func TestTheLogTellsHowLittleWasLeft(t *testing.T) {
@@ -23,6 +25,10 @@ func TestTheLogTellsHowLittleWasLeft(t *testing.T) {
 	first, ok := least(reads)
 	if !ok || first.Of == 0 || first.Left >= first.Of || first.Principal == "" {
 		t.Fatalf("%+v, %v", first, ok)
+	}
+	calls, _ := c.twin.Calls().Since(0)
+	if told := calls[len(calls)-1].Left; len(told) == 0 || told[0] != (arm.Left{Budget: reads, Left: first.Left, Of: first.Of}) {
+		t.Errorf("the last call is told to have left %+v", told)
 	}
 	c.clock.Advance(3600e9) // full again: the lowest stays
 	c.do(http.MethodGet, "resourceGroups/g", "")

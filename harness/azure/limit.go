@@ -86,7 +86,7 @@ func (t *Twin) draw(r *request, f *Fault) *throttle.Rejection {
 	for _, b := range left {
 		r.tell(b.Header, strconv.Itoa(b.Left))
 	}
-	t.calls.leaves(r.Call.Principal, left)
+	t.calls.leaves(r.Call, left)
 	if rejected != nil || len(t.options.Policy.Of(r.Call.Operation)) == 0 {
 		return rejected
 	}
@@ -95,7 +95,7 @@ func (t *Twin) draw(r *request, f *Fault) *throttle.Rejection {
 	r.Call.Location = r.subject.Location
 	left, rejected = t.throttle.Provider(r.subject, r.Call.Operation, resource)
 	t.remaining(r, left)
-	t.calls.leaves("", left)
+	t.calls.leaves(r.Call, left)
 	return rejected
 }
 

@@ -293,7 +293,11 @@ func ARMCalls(r *Record) (out []plan.ARMCall) {
 		if c.Beside() {
 			continue
 		}
-		out = append(out, plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Path: c.Path, Status: c.Status, Polled: c.Polled, Target: c.Target, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds})
+		x := plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Path: c.Path, Status: c.Status, Polled: c.Polled, Target: c.Target, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds}
+		for _, l := range c.Left {
+			x.Left = append(x.Left, plan.Left{Budget: l.Named(c.Principal), Left: l.Left, Of: l.Of})
+		}
+		out = append(out, x)
 	}
 	return out
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// CallLanes are calls of Azure Resource Manager as lanes: of each principal what it asked, how it asked after operations, and how much of both.
+// CallLanes are calls of Azure Resource Manager as lanes: of each principal what it asked, how it asked after operations, and how much of both; and
+// what the budgets had left that came the nearest to their ends.
 func CallLanes(calls []ARMCall) Lanes {
 	g := Lanes{Name: LanesCalls, About: "Every call of the twin's log, and how long it took by the wall's clock. Red: throttled, and by which policy. Amber: struck by a fault, or answered with another error. A bar is a time in which nothing but throttled calls went on."}
 	at := map[string]int{}
@@ -33,7 +34,44 @@ func CallLanes(calls []ARMCall) Lanes {
 	for _, l := range g.Lanes {
 		g.Lanes = append(g.Lanes, Lane{Name: l.Name + ", a minute", Of: l.Of, Unit: "calls a minute", Points: rate(l.Samples)})
 	}
+	g.Lanes = append(g.Lanes, budgetLanes(calls)...)
 	return g
+}
+
+// budgetsShown is how many budgets have a lane at most. One that was never half empty has none, but where all are so: then the lowest.
+const budgetsShown = 6
+
+// budgetLanes are what answers said is left of budgets, the emptiest first, with a mark where one had nothing left.
+func budgetLanes(calls []ARMCall) []Lane {
+	type budget struct {
+		lane  Lane
+		least float64 // share
+		empty bool    // at the last call
+	}
+	by, order := map[string]*budget{}, []*budget{}
+	for _, c := range calls {
+		for _, l := range c.Left {
+			b := by[l.Budget]
+			if b == nil {
+				b = &budget{lane: Lane{Name: "left of " + l.Budget, Of: []string{c.Principal, "budget"}, Unit: fmt.Sprintf("calls of %d", l.Of)}, least: 1}
+				by[l.Budget], order = b, append(order, b)
+				b.lane.Points = append(b.lane.Points, Point{At: c.Time, V: float64(l.Of)}) // nobody had drawn on it
+			}
+			b.lane.Points = append(b.lane.Points, Point{At: c.Time, V: float64(l.Left)})
+			if b.least = min(b.least, float64(l.Left)/float64(max(1, l.Of))); l.Left == 0 && !b.empty {
+				b.lane.Marks = append(b.lane.Marks, Mark{At: c.Time, Tone: ToneBad, Label: "nothing left of " + l.Budget})
+			}
+			b.empty = l.Left == 0
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *budget) int { return cmp.Compare(a.least, b.least) })
+	var out []Lane
+	for i, b := range order[:min(budgetsShown, len(order))] {
+		if i == 0 || b.least <= 0.5 {
+			out = append(out, b.lane)
+		}
+	}
+	return out
 }
 
 func (c ARMCall) sample() Sample {

@@ -72,6 +72,14 @@ type ARMCall struct {
 	Throttled string    `json:"throttled,omitempty"` // the budget that had nothing left
 	Fault     string    `json:"fault,omitempty"`     // the fault that struck it
 	Seconds   float64   `json:"seconds"`
+	Left      []Left    `json:"-"` // of the budgets that it drew on
+}
+
+// Left is what a budget had left after a call.
+type Left struct {
+	Budget string // and whose it is, where not everybody's
+	Left   int
+	Of     int // when it is full
 }
 
 // Kept is a file of evidence.

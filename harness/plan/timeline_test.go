@@ -57,3 +57,25 @@ func TestCallsAreLanesOfTheirPrincipals(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestBudgetsAreLinesBesideTheCalls: the emptiest first, with a mark where one had nothing left; one that was never half empty has no lane beside them.
+func TestBudgetsAreLinesBesideTheCalls(t *testing.T) {
+	var calls []ARMCall
+	for i, left := range []int{3, 0, 0, 4, 0} {
+		calls = append(calls, ARMCall{Time: sec(float64(i)), Principal: "a", Operation: "LIST x", Status: http.StatusOK, Left: []Left{{"plenty", 900 + left, 1000}, {"half", 5 + left, 10}, {"scarce", left, 5}}})
+	}
+	lanes := CallLanes(calls).Lanes[2:]
+	if len(lanes) != 2 || lanes[0].Name != "left of scarce" || lanes[1].Name != "left of half" || lanes[0].Unit != "calls of 5" {
+		t.Fatalf("%+v", lanes)
+	}
+	var got []float64
+	for _, p := range lanes[0].Points {
+		got = append(got, p.V)
+	}
+	if fmt.Sprint(got) != "[5 3 0 0 4 0]" || len(lanes[0].Marks) != 2 || !lanes[0].Marks[1].At.Equal(sec(4)) {
+		t.Errorf("%v, marks %v", got, lanes[0].Marks)
+	}
+	if only := CallLanes([]ARMCall{{Time: sec(0), Left: []Left{{"plenty", 999, 1000}}}}).Lanes[2:]; len(only) != 1 || only[0].Name != "left of plenty" {
+		t.Errorf("%+v", only)
+	}
+}

@@ -53,6 +53,9 @@ func CallTimeline(label, clock string, calls []arm.Call, faults []azure.Fault) *
 		if c.Poll {
 			x.Polled = cmp.Or(c.Polled, c.Operation)
 		}
+		for _, l := range c.Left {
+			x.Left = append(x.Left, plan.Left{Budget: l.Named(c.Principal), Left: l.Left, Of: l.Of})
+		}
 		all = append(all, x)
 	}
 	t.Groups = []plan.Lanes{plan.CallLanes(all)}

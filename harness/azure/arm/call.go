@@ -27,6 +27,31 @@ type Call struct {
 	Fault        string    `json:"fault,omitempty"`      // the fault that struck it
 	Seconds      float64   `json:"seconds"`              // of the wall's clock
 	Unanswered   string    `json:"unanswered,omitempty"` // what of Azure it wanted that the twin does not have: VERB and the path without names
+	Left         []Left    `json:"left,omitempty"`       // of the budgets that it has drawn on, or would have
+}
+
+// Left is what a budget has left, as the answer to a call tells.
+type Left struct {
+	Budget string `json:"budget"` // x-ms-ratelimit-remaining-… of the gateway, or a provider's policy
+	Left   int    `json:"left"`
+	Of     int    `json:"of"` // when it is full
+}
+
+// Named is the budget in few words, with whose it is.
+func (l Left) Named(principal string) string {
+	out := strings.TrimPrefix(l.Budget, "x-ms-ratelimit-remaining-")
+	if whose := l.Whose(principal); whose != "" {
+		out += " of " + whose
+	}
+	return out
+}
+
+// Whose is what tells the budgets of a name apart: the principal, where it has one of its own.
+func (l Left) Whose(principal string) string {
+	if strings.Contains(l.Budget, "-global-") || strings.Contains(l.Budget, "/") { // all principals of a subscription have it together
+		return ""
+	}
+	return principal
 }
 
 // Beside reports whether the call is for no resource: for a token, the description of a cloud, a machine's metadata, or what a service holds. It draws on no
