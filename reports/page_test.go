@@ -47,7 +47,7 @@ func seen() *plan.Result {
 	}}
 	r.Plots = []plan.Plot{{Title: "Calls", X: "minutes", Y: "calls", Lines: []plan.Line{{Name: "a", Points: [][2]float64{{0, 0}, {1, 3}}, Marks: [][2]float64{{1, 3}}}}}}
 	r.Tables = []plan.Table{{Title: "Figures", Columns: []string{"what", "how much"}, Rows: [][]string{{"calls", "3"}}}}
-	r.Logs = []plan.Excerpt{{File: "logs/etcd-1/units/etcd.log", About: "around check etcdHealthy", Lines: []string{"<b>panic</b>"}}}
+	r.Logs = []plan.Excerpt{{File: "etcd on etcd-2", About: "what it wrote", Lines: []string{"slow"}}, {Of: "step 4.2", File: "logs/etcd-1/units/etcd.log", About: "around check etcdHealthy", Lines: []string{"<b>panic</b>"}}}
 	r.Cluster[0].Versions["etcd/etcd-1"], r.Cluster[0].From = "v3.6.0", map[string]string{"etcd/etcd-1": "v3.5.0"}
 	r.Fingerprints = []plan.Fingerprint{{Scenario: plan.Source{Name: "etcd-leader-crash", Sum: "c0ffee"}, Drydock: plan.Program{Version: "v1.2.3", Sum: "ab"}, Programs: map[string]string{"etcd v3.6.0 etcd": "feed"}}}
 	r.Coverage = []plan.Coverage{{Fault: "etcdMemberCrash", Reached: []string{"control-plane/1/kubeadm"}, Never: []string{"control-plane/2/kubeadm"}}}
@@ -90,11 +90,15 @@ func written(t *testing.T, r *plan.Result) string {
 // TestThePageAnswersAtOnce: go or no-go, why, on whom and since when, where the margin was thinnest, what was not tested, and how to do it again.
 func TestThePageAnswersAtOnce(t *testing.T) {
 	page := written(t, seen())
+	step, rest, _ := strings.Cut(page[strings.Index(page, `<td>4.2</td>`):], "</tr>")
+	if logs := rest[strings.Index(rest, `id="logs"`):]; !strings.Contains(step, "logs/etcd-1/units/etcd.log") || strings.Contains(logs, "etcd-1/units") || !strings.Contains(logs, "etcd on etcd-2") {
+		t.Errorf("the logs of the step that failed do not stand with it:\n%s", step)
+	}
 	for _, want := range []string{
 		`<span class="verdict">NO-GO</span>`, "etcdHealthy (finally): member on etcd-1: refused", "etcd, etcd-1: refuses since 03:04:35 (&#43;10.0 s)",
 		"no members to spare", "for 50.0 s in all, first at 03:04:35", "in step 4.1 inject", "for 20.0 s of it fewer than are needed", "page cache", "13.0 s", "etcd write, from",
 		"drydock run etcd-leader-crash --provider lab --seed 1", "etcdMemberCrash of leader for 5s", "not reached", "v3.5.0", "<strong>v3.6.0</strong>", "until seen 2.0 s, held 5.0 s",
-		"look once more", "logs/etcd-1/units/etcd.log", "v1.2.3, sha256 abababababab", "etcd/etcd-1: v3.5.0 → v3.6.0", "sha256 <code>c0ffee</code>", "never in</th>", "control-plane/2/kubeadm",
+		"look once more", `<summary>logs/etcd-1/units/etcd.log`, `<a href="#logs">`, "v1.2.3, sha256 abababababab", "etcd/etcd-1: v3.5.0 → v3.6.0", "sha256 <code>c0ffee</code>", "never in</th>", "control-plane/2/kubeadm",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)

@@ -86,6 +86,16 @@ func newView(r *plan.Result) *view {
 	return v
 }
 
+// LogsOf are the lines of logs around a failure: they stand where it does.
+func (v *view) LogsOf(kind string, id any) []plan.Excerpt {
+	return slices.DeleteFunc(slices.Clone(v.Logs), func(x plan.Excerpt) bool { return x.Of != fmt.Sprint(kind, " ", id) })
+}
+
+// OtherLogs are those that stand nowhere else.
+func (v *view) OtherLogs() []plan.Excerpt {
+	return slices.DeleteFunc(slices.Clone(v.Logs), func(x plan.Excerpt) bool { return x.Of != "" })
+}
+
 // link is a place as the page's script takes it; empty: there is no timeline to show it on.
 func (v *view) link(p *plan.Place) string {
 	if p == nil || !slices.ContainsFunc(v.Timelines, func(t *plan.Timeline) bool { return t.Label == p.Cell }) {

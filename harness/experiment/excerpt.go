@@ -55,29 +55,29 @@ func (e *Evidence) excerpts(dir string, res *plan.Result) []plan.Excerpt {
 
 // wrongdoing is a failure on a machine, and when.
 type wrongdoing struct {
-	what, machine string
+	of, what, machine string
 	stretch
 }
 
-// wrong lists the failures that name a machine, each machine's first.
+// wrong lists the failures that name a machine, each machine's first: a step that failed, or else a check.
 func (e *Evidence) wrong(res *plan.Result) []wrongdoing {
 	var out []wrongdoing
-	add := func(what, text string, from, to time.Time) {
+	add := func(of, what, text string, from, to time.Time) {
 		for _, m := range e.Record.Topology.Machines() {
 			known := slices.ContainsFunc(out, func(w wrongdoing) bool { return w.machine == m.Name })
 			if strings.Contains(text, m.Name) && !known {
-				out = append(out, wrongdoing{what, m.Name, stretch{from.Add(-excerptBefore), to.Add(excerptAfter)}})
+				out = append(out, wrongdoing{of, what, m.Name, stretch{from.Add(-excerptBefore), to.Add(excerptAfter)}})
 			}
-		}
-	}
-	for _, c := range res.Checks {
-		if c.Verdict == plan.Fail && c.Place != nil {
-			add("check "+c.Name, strings.Join(c.Place.Of, " "), c.Place.From, c.Place.To)
 		}
 	}
 	for _, s := range res.Steps {
 		if s.Status == "failed" && !s.Started.IsZero() {
-			add("step "+s.ID+" "+s.Name, s.Error, s.Ended().Add(-excerptBefore), s.Ended())
+			add(plan.CauseStep+s.ID, "step "+s.ID+" "+s.Name, s.Name+" "+s.Error, s.Ended().Add(-excerptBefore), s.Ended())
+		}
+	}
+	for i, c := range res.Checks {
+		if c.Verdict == plan.Fail && c.Place != nil {
+			add(fmt.Sprint(plan.CauseCheck, i+1), "check "+c.Name, strings.Join(c.Place.Of, " "), c.Place.From, c.Place.To)
 		}
 	}
 	return out
@@ -91,7 +91,7 @@ func (e *Evidence) around(files fs.FS, w wrongdoing) []plan.Excerpt {
 			return nil //nolint:nilerr // what is not there is not shown
 		}
 		if lines := linesOf(files, name, w.stretch); len(lines) > 0 {
-			out = append(out, plan.Excerpt{File: name, About: fmt.Sprintf("%s to %s, around %s", w.from.Format(time.TimeOnly), w.to.Format(time.TimeOnly), w.what), Lines: lines})
+			out = append(out, plan.Excerpt{Of: w.of, File: name, About: fmt.Sprintf("%s to %s, around %s", w.from.Format(time.TimeOnly), w.to.Format(time.TimeOnly), w.what), Lines: lines})
 		}
 		return nil
 	}

@@ -150,6 +150,8 @@ func machineAt(o observe.Observation, name string) (plan.Span, bool) {
 	}
 	s := plan.Span{Tone: plan.ToneOK, Label: "answers"}
 	switch {
+	case node == nil && !known: // one that is made later, or is gone
+		return plan.Span{}, false
 	case node == nil && len(o.Nodes) > 0:
 		s.Label = "answers, no node"
 	case node == nil && len(o.Components) > 0:

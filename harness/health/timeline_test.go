@@ -116,3 +116,24 @@ func TestPlaceIsWhatTheMessageNames(t *testing.T) {
 		t.Errorf("nothing is named: %+v", p)
 	}
 }
+
+// TestAMachineThatIsMadeLaterIsNotSeenBefore: nothing of it answers until it is there.
+func TestAMachineThatIsMadeLaterIsNotSeenBefore(t *testing.T) {
+	r := three()
+	for i := range 6 {
+		o := seen(float64(i))
+		o.Nodes = []observe.Node{{Name: "etcd-1", Ready: true, Version: "v1"}}
+		switch {
+		case i >= 4:
+			o.Nodes = append(o.Nodes, observe.Node{Name: "worker-9", Ready: true, Version: "v2"})
+			fallthrough
+		case i >= 2:
+			o.Components = append(o.Components, observe.Component{Name: "kubelet", Machine: "worker-9", Version: "v2"})
+		}
+		r.Observations = append(r.Observations, o)
+	}
+	want := "0-2 unseen not seen; 2-4 ok answers, no node; 4-5 ok Ready v2"
+	if got := spansOf(t, Timeline(r), "Machines", "worker-9"); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}

@@ -325,6 +325,16 @@ func (r *Result) Merge(label string, cell *Result) {
 		r.Steps = append(r.Steps, s)
 	}
 	r.Receipts = append(r.Receipts, cell.Receipts...) // their ids have the label already: the journal is shared
+	for _, x := range cell.Logs {
+		switch kind, id, _ := strings.Cut(x.Of, " "); kind + " " {
+		case CauseStep:
+			x.Of = CauseStep + in(id)
+		case CauseCheck:
+			n, _ := strconv.Atoi(id)
+			x.Of = CauseCheck + strconv.Itoa(len(r.Checks)+n)
+		}
+		r.Logs = append(r.Logs, x)
+	}
 	for _, c := range cell.Checks {
 		c.When = in(c.When)
 		if c.Place != nil {
@@ -352,7 +362,7 @@ func (r *Result) Merge(label string, cell *Result) {
 		t.Label = strings.Trim(label+"/"+t.Label, "/")
 		r.Timelines = append(r.Timelines, t)
 	}
-	r.Kept, r.Logs, r.Pictures = append(r.Kept, cell.Kept...), append(r.Logs, cell.Logs...), append(r.Pictures, cell.Pictures...)
+	r.Kept, r.Pictures = append(r.Kept, cell.Kept...), append(r.Pictures, cell.Pictures...)
 	r.Fingerprints, r.Coverage = append(r.Fingerprints, cell.Fingerprints...), append(r.Coverage, cell.Coverage...)
 	r.Tables, r.Plots, r.ARMCalls = append(r.Tables, cell.Tables...), append(r.Plots, cell.Plots...), append(r.ARMCalls, cell.ARMCalls...)
 	if seen := cell.Tolerance.Observations; seen > 0 && (r.Tolerance.Observations == 0 || cell.Tolerance.Minimum < r.Tolerance.Minimum) {

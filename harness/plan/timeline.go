@@ -136,6 +136,7 @@ func (p *Plan) Outline() []Planned {
 
 // Excerpt is what is kept of a log that has to do with what went wrong.
 type Excerpt struct {
+	Of    string // CauseStep, CauseCheck and an id; empty: nothing in particular
 	File  string // below the run's directory, or the program and its machine
 	About string // which lines these are
 	Lines []string

@@ -29,6 +29,7 @@ type Change struct {
 	Members int       `json:"members"` // of etcd, whether they are up or not
 	Alive   int       `json:"alive"`   // of these
 	Quorum  bool      `json:"quorum"`
+	Node    *Node     `json:"node,omitempty"` // the machine, as it is from then on
 }
 
 // What a Change says of what was done to a master, behind its name.
@@ -94,7 +95,7 @@ func (c *Cluster) Create(_ context.Context, vm provider.Machine) error {
 	if n.Master {
 		c.members[name] = true
 	}
-	c.changed(name + " is up")
+	c.changed(n, " is up")
 	return nil
 }
 
@@ -106,7 +107,7 @@ func (c *Cluster) Delete(_ context.Context, vm provider.Machine) error {
 	c.settle()
 	if n := c.nodes[name]; n != nil {
 		n.Up, n.Kubelet = false, false
-		c.changed(name + Gone)
+		c.changed(n, Gone)
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func (c *Cluster) Power(_ context.Context, vm provider.Machine, action string) e
 	default:
 		n.Up, n.Kubelet = true, true
 	}
-	c.changed(name + ": " + action)
+	c.changed(n, ": "+action)
 	return nil
 }
 
@@ -181,7 +182,7 @@ func (c *Cluster) provisioned(machine string) string {
 	if c.dying[machine] {
 		delete(c.dying, machine)
 		n.Kubelet = false
-		c.changed(machine + ": " + KubeletEnded)
+		c.changed(n, ": "+KubeletEnded)
 	}
 	return ""
 }
@@ -198,8 +199,9 @@ func (c *Cluster) alive() (n int) {
 	return n
 }
 
-func (c *Cluster) changed(what string) {
-	c.changes = append(c.changes, Change{Time: time.Now(), What: what, Members: len(c.members), Alive: c.alive(), Quorum: c.quorum()})
+func (c *Cluster) changed(n *node, what string) {
+	is := n.Node
+	c.changes = append(c.changes, Change{Time: time.Now(), What: n.Name + what, Node: &is, Members: len(c.members), Alive: c.alive(), Quorum: c.quorum()})
 }
 
 // settle lets every running kubelet tell of itself, if there is anybody to tell.

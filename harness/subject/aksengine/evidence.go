@@ -33,6 +33,23 @@ type Told struct {
 	Faults   []azure.Fault    `json:"faults"`         // as they ended
 	Calls    []arm.Call       `json:"calls"`          // the twin's log
 	Lost     int              `json:"lost,omitempty"` // calls before the first of them, which the log had no room for
+	Clock    *Reading         `json:"clock,omitempty"`
+}
+
+// Reading is what the clocks of the wall and of a twin said at a moment, and how many times as fast the twin's goes: commands and masters are told of by the
+// one, calls by the other.
+type Reading struct {
+	Wall   time.Time `json:"wall"`
+	Twin   time.Time `json:"twin"`
+	Factor float64   `json:"factor"`
+}
+
+// wall is a time of the twin's by the wall's clock; none stays none.
+func (r Reading) wall(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return r.Wall.Add(time.Duration(float64(t.Sub(r.Twin)) / r.Factor))
 }
 
 // judged is a cell with what was asked of all.

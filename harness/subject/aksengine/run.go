@@ -104,6 +104,7 @@ func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
 	}
 	told, err := r.Cell(ctx, w.scene(), by, c)
 	told.Dir = filepath.Join("cells", fmt.Sprintf("%02d", n+1))
+	told.Clock = &Reading{Wall: time.Now(), Twin: w.clock.Now(), Factor: float64(time.Hour) / float64(w.clock.Wall(time.Hour))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told.Cells = append(r.told.Cells, told)
