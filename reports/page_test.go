@@ -106,6 +106,28 @@ func TestThePageAnswersAtOnce(t *testing.T) {
 	}
 }
 
+// TestThePageSaysWhen its reason was to be seen, of whatever kind that is.
+func TestThePageSaysWhen(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(r *plan.Result)
+		want   string
+	}{
+		"a step":               {func(r *plan.Result) { r.Checks = r.Checks[:1] }, "From 03:04:36 (&#43;11.0 s) to 03:04:41 (&#43;16.0 s)."},
+		"a check with a time":  {func(r *plan.Result) { r.Checks[3].Place.From, r.Checks[3].Place.To = lasted(20), lasted(20) }, "At 03:04:45 (&#43;20.0 s)."},
+		"a check of all of it": {func(r *plan.Result) { r.Checks[3].Place.From = lasted(0) }, ""},
+	} {
+		r := seen()
+		r.Reasons = []string{}
+		c.change(r)
+		r.Judge()
+		page := written(t, r)
+		banner := page[strings.Index(page, "<header"):strings.Index(page, "</header>")]
+		if !strings.Contains(banner, c.want) || c.want == "" && strings.Contains(banner, "From 0") {
+			t.Errorf("%s: %s", name, banner)
+		}
+	}
+}
+
 // TestThePageNeedsNothingAndRunsNothingElse: whatever a machine said is text, and no file is fetched.
 func TestThePageNeedsNothingAndRunsNothingElse(t *testing.T) {
 	page := written(t, seen())

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func (v *view) whys() {
 	for _, w := range v.Whys {
 		if w.Verdict == v.Verdict && (len(v.Checks) > 0 || w.Of == plan.CauseEvidence) { // of a run that was cut off that is the reason
 			v.Why, v.Said = inASentence(w.Why)
-			v.Since, v.WhyAt = v.ailing(w.At), w.At
+			v.Since, v.WhyAt = cmp.Or(v.ailing(w.At), v.when(w.At)), w.At
 			return
 		}
 	}
@@ -141,6 +142,21 @@ func (v *view) ailing(p *plan.Place) string {
 		}
 	}
 	return said
+}
+
+// when is the time of a place, where it is not all of the scenario.
+func (v *view) when(p *plan.Place) string {
+	if p == nil {
+		return ""
+	}
+	t := v.timeline(p.Cell)
+	switch {
+	case t == nil || !p.From.After(t.Began) && !p.To.Before(t.Ended):
+		return ""
+	case p.From.Equal(p.To):
+		return "At " + inScenario(t, p.From) + "."
+	}
+	return fmt.Sprintf("From %s to %s.", inScenario(t, p.From), inScenario(t, p.To))
 }
 
 // unwell is since when a lane has been bad or silent until its end, and what it was first; zero: it was well at its end.
