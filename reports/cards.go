@@ -224,19 +224,19 @@ func (v *view) faultCard() card {
 	if len(v.Gaps) > 0 {
 		c.Text = "Nothing was broken on purpose in what is left of the evidence."
 	}
-	confirmed := 0
-	var names []string
+	var names, not []string // those that are not confirmed come first
 	for _, rc := range v.Receipts {
+		name := strings.TrimSuffix(strings.TrimSpace(rc.Fault+" on "+strings.Join(rc.Machines, ", ")), " on")
 		if rc.State == plan.Confirmed {
-			confirmed++
-		}
-		if name := strings.TrimSpace(rc.Fault + " on " + strings.Join(rc.Machines, ", ")); len(names) < 3 {
-			names = append(names, strings.TrimSuffix(name, " on"))
+			names = append(names, name)
+		} else {
+			not = append(not, name+" ("+rc.State+")")
 		}
 	}
 	if n := len(v.Receipts); n > 0 {
-		c.Big, c.Text, c.Bad = fmt.Sprintf("%d of %d confirmed", confirmed, n), strings.Join(names, "; "), confirmed < n
-		if n > 3 {
+		c.Big, c.Bad = fmt.Sprintf("%d of %d confirmed", n-len(not), n), len(not) > 0
+		all := append(not, names...)
+		if c.Text = strings.Join(all[:min(3, n)], "; "); n > 3 {
 			c.Text += "; …"
 		}
 	}

@@ -3,6 +3,7 @@ package reports
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,6 +104,19 @@ func TestThePageAnswersAtOnce(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
+	}
+}
+
+// TestTheSameIsSaidEachTime: making one report of a result leaves it as it was for the next.
+func TestTheSameIsSaidEachTime(t *testing.T) {
+	r := seen()
+	before := written(t, r)
+	var b bytes.Buffer
+	if err := errors.Join(Markdown(&b, r), SVG(&b, r)); err != nil {
+		t.Fatal(err)
+	}
+	if written(t, r) != before || !strings.Contains(b.String(), "refuses since 03:04:35") {
+		t.Errorf("the page is another after the summary was made")
 	}
 }
 

@@ -45,8 +45,21 @@ func (v *view) whys() {
 		default:
 			w.Anchor = "evidence"
 		}
+		if w.At != nil { // it is widened to when the thing began, and is others' as well
+			at := *w.At
+			w.At = &at
+		}
 		v.Whys = append(v.Whys, w)
 	}
+	slices.SortStableFunc(v.Whys, func(a, b why) int { // what made the verdict comes first
+		switch mine, theirs := a.Verdict == v.Verdict, b.Verdict == v.Verdict; {
+		case mine == theirs:
+			return 0
+		case mine:
+			return -1
+		}
+		return 1
+	})
 	made, skipped, confirmed := 0, "", 0
 	for _, c := range v.Checks {
 		if c.Verdict == plan.Pass {

@@ -135,8 +135,12 @@ function show(place) {
   const from = place.from - cell.t0, to = place.to - cell.t0, room = Math.max((to - from) * 0.4, Math.min(15000, (cell.end - cell.from) * 0.12));
   view.wanted = { from, to };
   see(from - room, to + room, true);
-  const ill = l => { for (let i = first(l.spans.to, from); i < l.spans.n && l.spans.from[i] <= to; i++) if (RANK[l.spans.tone[i]] > 3) return true; return false; };
-  const found = lanes.find(l => l.found && ill(l)) || lanes.find(l => l.found);
+  const ill = l => { // for how much of that time it was bad or silent
+    let sum = 0;
+    for (let i = first(l.spans.to, from); i < l.spans.n && l.spans.from[i] <= to; i++) if (RANK[l.spans.tone[i]] > 4) sum += Math.min(l.spans.to[i], to) - Math.max(l.spans.from[i], from) + 1;
+    return sum;
+  };
+  const found = lanes.filter(l => l.found).sort((a, b) => ill(b) - ill(a))[0];
   document.getElementById('timeline').scrollIntoView({ block: 'start' });
   root.focus({ preventScroll: true });
   if (found) choose(openLanes().indexOf(found), (from + to) / 2);
