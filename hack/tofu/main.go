@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/provider"
 	"drydock.dev/drydock/harness/subject"
@@ -41,7 +42,7 @@ func run(ctx context.Context, cache string) error {
 		return err
 	}
 	dir := subject.TofuDir(cache)
-	builder := subject.Builder{Source: ".", Dir: filepath.Join(cache, "subjects"), Progress: phases{}}
+	builder := subject.Builder{Source: fixtures.Modules(), Dir: filepath.Join(cache, "subjects"), Progress: phases{}}
 	if err := builder.MakeTofu(ctx, dir); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/kind"
 	"drydock.dev/drydock/harness/cluster/lab"
@@ -108,21 +109,14 @@ func (h Host) Kind() *kind.Provider {
 // Images is where saved clusters of the lab are kept.
 func (h Host) Images() string { return filepath.Join(h.CacheDir, "images") }
 
-// Store is the cache of releases. Sources are looked for above the program and the working directory.
+// Store is the cache of releases.
 func (h Host) Store() *release.Store {
-	wd, err := os.Getwd()
-	if err != nil {
-		wd = ""
-	}
-	return &release.Store{
-		Dir: filepath.Join(h.CacheDir, "releases"), BinDir: h.BinDir, Progress: h.Progress,
-		Source: release.FindSource(filepath.Dir(h.Program), wd),
-	}
+	return &release.Store{Dir: filepath.Join(h.CacheDir, "releases"), BinDir: h.BinDir, Progress: h.Progress, Source: fixtures.Modules()}
 }
 
 // Subjects builds the programs of hack/subjects into the cache.
 func (h Host) Subjects() subject.Builder {
-	return subject.Builder{Source: h.Store().Source, Dir: filepath.Join(h.CacheDir, "subjects"), Progress: h.Progress}
+	return subject.Builder{Source: fixtures.Modules(), Dir: filepath.Join(h.CacheDir, "subjects"), Progress: h.Progress}
 }
 
 // Drydock makes commands that run drydock on the same directories and the same provider.

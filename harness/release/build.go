@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -49,9 +50,12 @@ func (s *Store) borrow(ctx context.Context, v Version, name, from string) error 
 
 // buildOwn compiles the programs from their nested module in one go, so that what they share is compiled once.
 func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label string) error {
-	module := filepath.Join(s.Source, v.Module)
-	if _, err := os.Stat(filepath.Join(module, "go.mod")); err != nil {
-		return fmt.Errorf("%s: the source tree has no module to build it: %w", label, err)
+	source, err := fs.Sub(s.Source, v.Module)
+	if err == nil {
+		_, err = fs.Stat(source, "go.mod")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: there is no module to build it: %w", label, err)
 	}
 	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
 	out, err := os.MkdirTemp(dir, ".build-*")
@@ -59,6 +63,10 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		return fmt.Errorf("%s: %w", label, err)
 	}
 	defer func() { _ = os.RemoveAll(out) }()
+	module := filepath.Join(out, "module")
+	if err := os.CopyFS(module, source); err != nil {
+		return fmt.Errorf("%s: %w", label, err)
+	}
 	logPath := filepath.Join(s.Dir, fmt.Sprintf("build-%s-%s.log", v.Product.Name, v.Version))
 	log, err := os.Create(logPath)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/lock"
 )
 
@@ -155,8 +156,8 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 		return downloadErr
 	}
 	missing = s.Missing(v, missing...) // some may have come before the server went away
-	if s.Source == "" {
-		return fmt.Errorf("%s: no download (%w) and no source tree to build from: run drydock from its checkout, or give --bin-dir", label, downloadErr)
+	if _, err := exec.LookPath("go"); err != nil {
+		return cluster.Usagef("%s: no download (%w) and no Go to build it: install Go 1.26, give --bin-dir, or drydock fetch --import what another machine has exported", label, downloadErr)
 	}
 	err = s.build(ctx, v, missing, label)
 	s.Progress.Finish(label, err)

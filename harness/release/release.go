@@ -4,6 +4,7 @@ package release
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -97,7 +98,7 @@ func minorOf(v string) string {
 type Store struct {
 	Dir      string // releases are kept in Dir/PRODUCT/VERSION/NAME
 	BinDir   string // the user's own programs, preferred to everything; may be empty
-	Source   string // the source tree with the nested modules; may be empty
+	Source   fs.FS  // has the nested modules that programs are built of, by their paths in the source tree
 	Progress Progress
 }
 
@@ -130,19 +131,6 @@ func (s *Store) Missing(v Version, names ...string) []string {
 		}
 	}
 	return out
-}
-
-// FindSource looks for Drydock's source tree above the given places.
-func FindSource(places ...string) string {
-	for _, dir := range places {
-		for ; dir != "" && dir != "/" && dir != "."; dir = filepath.Dir(dir) {
-			raw, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && strings.HasPrefix(string(raw), "module drydock.dev/drydock\n") {
-				return dir
-			}
-		}
-	}
-	return ""
 }
 
 func (v Version) fill(template, name, arch string) string {

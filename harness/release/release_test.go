@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"drydock.dev/drydock/fixtures"
 )
@@ -84,7 +86,8 @@ func TestWrongChecksumIsNotInstalled(t *testing.T) {
 	}
 }
 
-func TestWithoutServerAndSourceTheErrorSaysWhatToDo(t *testing.T) {
+func TestWithoutServerAndGoTheErrorSaysWhatToDo(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
 	v, _ := server(t, "", "")
 	v.Product.Checksum = "http://127.0.0.1:1/none"
 	s := &Store{Dir: t.TempDir(), Progress: mute{}}
@@ -148,7 +151,7 @@ func TestToolsOfANeighbour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}} // no module can be built here
+	s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}} // no module can be built here
 	v.Product.Checksum = "http://127.0.0.1:1/none"
 	lent := s.Path(Etcd, "v3.6.16", "etcdutl")
 	if err := os.MkdirAll(filepath.Dir(lent), 0o755); err != nil {
@@ -182,14 +185,14 @@ func TestResolve(t *testing.T) {
 
 // TestEveryModuleIsThere: a version in the table without a module to build it would fail on a machine without the release server.
 func TestEveryModuleIsThere(t *testing.T) {
-	source := FindSource(mustWd(t))
+	source := fixtures.Modules()
 	for _, product := range []string{Kubernetes, Etcd} {
 		all, err := Known(product)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, v := range all {
-			raw, err := os.ReadFile(filepath.Join(source, v.Module, "go.mod"))
+			raw, err := fs.ReadFile(source, v.Module+"/go.mod")
 			if err != nil || !strings.Contains(string(raw), v.Version) {
 				t.Errorf("%s %s: %s does not require it: %v", product, v.Version, v.Module, err)
 			}
@@ -204,15 +207,6 @@ func TestEveryModuleIsThere(t *testing.T) {
 			}
 		}
 	}
-}
-
-func mustWd(t *testing.T) string {
-	t.Helper()
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wd
 }
 
 func TestStampsAreFilledIn(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
@@ -27,7 +28,7 @@ func TestAMismatchIsAnErrorAndNoBuild(t *testing.T) {
 		pinned.SHA256[arch+"/prog"] = hex64("0")
 	}
 	for name, v := range map[string]Version{"published": published, "pinned": pinned} {
-		s := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}} // a build would fail with other words
+		s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}} // a build would fail with other words
 		err := s.Ensure(t.Context(), v, "prog")
 		if !errors.Is(err, errMismatch) || !strings.Contains(err.Error(), "was not used") {
 			t.Errorf("%s: error %v", name, err)
@@ -40,7 +41,7 @@ func TestAMismatchIsAnErrorAndNoBuild(t *testing.T) {
 
 // TestAServersOwnWordIsGoodOnce: what it publishes must stay what it was when it was first believed.
 func TestAServersOwnWordIsGoodOnce(t *testing.T) {
-	s := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}}
+	s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}}
 	first, _ := server(t, "the program", "")
 	if err := s.Ensure(t.Context(), first, "prog"); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestAServersOwnWordIsGoodOnce(t *testing.T) {
 // TestALoginPageIsNoChecksum: then there is no release server, and what is missing is built.
 func TestALoginPageIsNoChecksum(t *testing.T) {
 	v, downloads := server(t, "the program", "<html>")
-	s := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}}
+	s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}}
 	if err := s.Ensure(t.Context(), v, "prog"); err == nil || errors.Is(err, errMismatch) || !strings.Contains(err.Error(), "no module to build it") {
 		t.Fatalf("error %v", err)
 	}
@@ -180,7 +181,7 @@ func TestAServerThatGoesAwayLeavesTheRestToTheBuild(t *testing.T) {
 	t.Cleanup(s.Close)
 	v := Version{Version: "v1.2.3", Module: "none", Product: fixtures.Product{Name: "thing", URL: s.URL + "/{name}", Checksum: s.URL + "/{name}.sha256",
 		Programs: map[string]string{"a": "x/a", "b": "x/b"}}}
-	store := &Store{Dir: t.TempDir(), Source: t.TempDir(), Progress: mute{}}
+	store := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}}
 	if err := store.Ensure(t.Context(), v, "a", "b"); err == nil || !strings.Contains(err.Error(), "no module to build it") {
 		t.Fatalf("error %v", err)
 	}

@@ -16,7 +16,7 @@ func (silent) Phase(string, ...any) func(error) { return func(error) {} }
 func TestAModuleWithoutAMainIsBuiltAsItsTool(t *testing.T) {
 	source := t.TempDir()
 	for path, content := range map[string]string{
-		"hack/subjects/theirs/go.mod": "module example.com/pin\n\ngo 1.26.0\n\ntool example.com/theirs\n\nrequire example.com/theirs v0.0.0\n\nreplace example.com/theirs => ../../../theirs\n",
+		"hack/subjects/theirs/go.mod": "module example.com/pin\n\ngo 1.26.0\n\ntool example.com/theirs\n\nrequire example.com/theirs v0.0.0\n\nreplace example.com/theirs => " + source + "/theirs\n",
 		"hack/subjects/driver/go.mod": "module example.com/driver\n",
 		"theirs/go.mod":               "module example.com/theirs\n\ngo 1.26.0\n",
 		"theirs/main.go":              "package main\n\nfunc main() { print(\"theirs\") }\n",
@@ -29,7 +29,7 @@ func TestAModuleWithoutAMainIsBuiltAsItsTool(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := Builder{Source: source, Dir: t.TempDir(), Progress: silent{}}
+	b := Builder{Source: os.DirFS(source), Dir: t.TempDir(), Progress: silent{}}
 	program, err := b.Build(t.Context(), "theirs")
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -54,7 +55,7 @@ var providerModule = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(?:k8s\.io/legac
 
 // Version is that of the provider a subject is built of, as its go.mod says.
 func (b Builder) Version(name string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(b.Source, "hack", "subjects", name, "go.mod"))
+	raw, err := fs.ReadFile(b.Source, path.Join(subjects, name, "go.mod"))
 	if err != nil {
 		return "", cluster.Usagef("no subject %q: %w; known: %s", name, err, strings.Join(b.known(), ", "))
 	}

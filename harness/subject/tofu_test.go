@@ -11,9 +11,9 @@ import (
 // TestTofuIsWholeOrSaysHowToGetIt with modules of the names of the real ones, which are built as those are.
 func TestTofuIsWholeOrSaysHowToGetIt(t *testing.T) {
 	source, dir := t.TempDir(), filepath.Join(t.TempDir(), "to fu") // OpenTofu splits the arguments it is told at spaces
-	files := map[string]string{"theirs/go.mod": "module example.com/theirs\n\ngo 1.26.0\n", "theirs/main.go": "package main\n\nimport \"os\"\n\nfunc main() { print(os.Getenv(\"TF_CLI_ARGS_init\"), os.Args[1]) }\n"}
+	files := map[string]string{"hack/subjects/driver/go.mod": "module example.com/driver\n", "theirs/go.mod": "module example.com/theirs\n\ngo 1.26.0\n", "theirs/main.go": "package main\n\nimport \"os\"\n\nfunc main() { print(os.Getenv(\"TF_CLI_ARGS_init\"), os.Args[1]) }\n"}
 	for _, name := range []string{"opentofu", "terraform-provider-azapi"} {
-		files["hack/subjects/"+name+"/go.mod"] = "module example.com/" + name + "\n\ngo 1.26.0\n\ntool example.com/theirs\n\nrequire example.com/theirs v0.0.0\n\nreplace example.com/theirs => ../../../theirs\n"
+		files["hack/subjects/"+name+"/go.mod"] = "module example.com/" + name + "\n\ngo 1.26.0\n\ntool example.com/theirs\n\nrequire example.com/theirs v0.0.0\n\nreplace example.com/theirs => " + source + "/theirs\n"
 	}
 	for path, content := range files {
 		path = filepath.Join(source, path)
@@ -27,7 +27,7 @@ func TestTofuIsWholeOrSaysHowToGetIt(t *testing.T) {
 	if _, err := Tofu(dir); err == nil || !strings.Contains(err.Error(), "make tofu") {
 		t.Errorf("of a directory without it it says %v", err)
 	}
-	b := Builder{Source: source, Dir: t.TempDir(), Progress: silent{}}
+	b := Builder{Source: os.DirFS(source), Dir: t.TempDir(), Progress: silent{}}
 	for range 2 { // the second time over the first
 		if err := b.MakeTofu(t.Context(), dir); err != nil {
 			t.Fatal(err)
