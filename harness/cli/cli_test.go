@@ -126,7 +126,11 @@ func TestBadInput(t *testing.T) {
 		"nothing to resume":        {[]string{"upgrade", "--resume", "--name", "nope"}, []string{"nope", "running: none"}},
 		"workers sideways":         {[]string{"upgrade", "--to", "v1.36", "--workers", "sideways"}, []string{"rolling, all-at-once"}},
 		"targets of nonsense":      {[]string{"versions", "--from", "latest"}, []string{"want vX.Y.Z"}},
-		"fetch of the unknown":     {[]string{"versions", "--fetch", "v1.35,v9.9"}, []string{"v9.9", "known: v1.34.4"}},
+		"fetch of the unknown":     {[]string{"fetch", "v1.35", "v9.9"}, []string{"v9.9", "known: v1.34.4"}},
+		"fetch from nowhere":       {[]string{"fetch", "--from", "v9.9"}, []string{"v9.9", "known: v1.34.4"}},
+		"import of nothing":        {[]string{"fetch", "--import", file + "-none"}, []string{"no such file"}},
+		"import of no archive":     {[]string{"fetch", "--import", bad}, []string{"bad.yaml", "fetch --export"}},
+		"import and fetch":         {[]string{"fetch", "--import", bad, "v1.35"}, []string{"--import"}},
 		"fixed, and no exhibit":    {[]string{"run", "etcd-leader-crash", "--fixed"}, []string{"no exhibit", "museum/etcd-20340"}},
 		"quorum loss nobody asked": {[]string{"plan", quorumLoss(t)}, []string{"expect: quorumLost"}},
 	} {

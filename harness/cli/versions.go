@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,10 +12,9 @@ import (
 
 func versionsCommand(o *options) *cobra.Command {
 	var from string
-	var fetch []string
 	c := &cobra.Command{
 		Use: "versions", Short: "List the Kubernetes and etcd versions known and what of them is cached, or what a version can be upgraded to", Args: cobra.NoArgs,
-		Example: "  drydock versions\n  drydock versions --from v1.35\n  drydock versions --fetch v1.35,v1.36",
+		Example: "  drydock versions\n  drydock versions --from v1.35",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from != "" {
 				return showTargets(cmd, from)
@@ -26,12 +24,9 @@ func versionsCommand(o *options) *cobra.Command {
 				return err
 			}
 			store := at.Store()
-			if len(fetch) > 0 {
-				return fetchVersions(cmd, store, fetch)
-			}
 			printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", "PRODUCT", "VERSION", "CACHED")
 			for _, product := range []string{release.Kubernetes, release.Etcd} {
-				all, err := release.Known(product)
+				all, err := store.Known(product)
 				if err != nil {
 					return err
 				}
@@ -45,32 +40,7 @@ func versionsCommand(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "list what this Kubernetes version can be upgraded to, and by which path")
-	c.Flags().StringSliceVar(&fetch, "fetch", nil, "make all programs of these Kubernetes versions and of the newest etcd available, and say where they are")
-	c.MarkFlagsMutuallyExclusive("from", "fetch")
 	return c
-}
-
-// fetchVersions gets all programs of the versions, not only those a cluster has asked for. All names are looked up before anything is fetched.
-func fetchVersions(cmd *cobra.Command, store *release.Store, wanted []string) error {
-	etcd, err := release.Resolve(release.Etcd, "")
-	if err != nil {
-		return err
-	}
-	all := []release.Version{etcd}
-	for _, want := range wanted {
-		v, err := release.Resolve(release.Kubernetes, want)
-		if err != nil {
-			return err
-		}
-		all = append(all, v)
-	}
-	for _, v := range all {
-		if err := store.Ensure(cmd.Context(), v, v.Programs...); err != nil {
-			return err
-		}
-		printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", v.Product.Name, v.Version, filepath.Join(store.Root(), v.Product.Name, v.Version))
-	}
-	return nil
 }
 
 // showTargets lists the paths the policy allows. The version itself need not be known: any release can be asked about.

@@ -64,7 +64,11 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 	}
 	defer func() { _ = os.RemoveAll(out) }()
 	module := filepath.Join(out, "module")
-	if err := os.CopyFS(module, source); err != nil {
+	err = os.CopyFS(module, source)
+	if err == nil && v.Like != "" {
+		err = v.retarget(module)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", label, err)
 	}
 	logPath := filepath.Join(s.Dir, fmt.Sprintf("build-%s-%s.log", v.Product.Name, v.Version))
@@ -80,6 +84,9 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		packages = append(packages, v.Product.Programs[n])
 	}
 	s.Progress.Advance(label+": building from Go modules", 0, 0)
+	if v.Like != "" {
+		flags = append(flags, "-mod=mod") // the go command adds what its other dependencies are, after asking its checksum database of each
+	}
 	total := countStale(ctx, module, cache, flags, packages)
 	if err := s.compile(ctx, module, cache, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log); err != nil {
 		return fmt.Errorf("%s: go build: %w; the log is %s", label, err, logPath)
@@ -92,6 +99,27 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		}
 	}
 	return errors.Join(s.remember(v, "built of "+v.Module, names...), os.RemoveAll(cache))
+}
+
+// retarget makes the module of another patch release this one's. Those of a minor have nearly all their dependencies in common, and the go command finds the rest.
+func (v Version) retarget(module string) error {
+	file := filepath.Join(module, "go.mod")
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var pairs []string
+	for _, number := range []string{"v1.", "v0."} { // Kubernetes, and its libraries: k8s.io/api and others
+		was, is := strings.Replace(v.Like, "v1.", number, 1), strings.Replace(v.Version, "v1.", number, 1)
+		pairs = append(pairs, " "+was+"\n", " "+is+"\n", " "+was+" //", " "+is+" //")
+	}
+	lines := strings.SplitAfter(string(raw), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "k8s.io/") {
+			lines[i] = strings.NewReplacer(pairs...).Replace(line)
+		}
+	}
+	return os.WriteFile(file, []byte(strings.Join(lines, "")), 0o644)
 }
 
 // buildCache is the Go build cache of one version's build. Gigabytes of it are of use to nothing else, so it does not go into the user's own

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,17 +30,20 @@ type Version struct {
 	Version  string // vX.Y.Z
 	Module   string
 	Borrows  map[string]string // program the module does not build -> release it is taken from
+	Like     string            // release of the same minor that the module is for, where there is none for this one
 	Programs []string          // sorted
 	SHA256   map[string]string // ARCH/FILE of a download -> its checksum
 }
 
-// Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known.
+// Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known. Of Kubernetes any patch release of a
+// known minor is one: whether there is such a release is seen when it is fetched.
 func Resolve(product, want string) (Version, error) {
 	products, err := fixtures.Versions()
 	if err != nil {
 		return Version{}, err
 	}
 	var known []string
+	var like fixtures.Release
 	for _, p := range products {
 		if p.Name != product {
 			continue
@@ -48,14 +52,23 @@ func Resolve(product, want string) (Version, error) {
 			if want == "" || want == r.Version || minorOf(r.Version) == want {
 				return Version{Product: p, Version: r.Version, Module: r.Module, Borrows: r.Borrows, SHA256: r.SHA256, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
 			}
+			if product == Kubernetes && patchRelease.MatchString(want) && minorOf(r.Version) == minorOf(want) {
+				like = r
+			}
 			known = append([]string{r.Version}, known...)
+		}
+		if like.Version != "" {
+			return Version{Product: p, Version: want, Module: like.Module, Like: like.Version, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
 		}
 		return Version{}, cluster.Usagef("%s version %q is unknown; known: %s", product, want, strings.Join(known, ", "))
 	}
 	return Version{}, cluster.Usagef("product %q is unknown", product)
 }
 
-// Known lists all versions of a product, oldest first.
+// patchRelease is a release, and no pre-release, in the one way to write it.
+var patchRelease = regexp.MustCompile(`^v(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$`)
+
+// Known lists all versions of a product in the version table, oldest first.
 func Known(product string) ([]Version, error) {
 	products, err := fixtures.Versions()
 	if err != nil {
@@ -74,17 +87,36 @@ func Known(product string) ([]Version, error) {
 			out = append(out, v)
 		}
 	}
-	slices.SortFunc(out, func(a, b Version) int {
-		switch x, y := version.MustParseGeneric(a.Version), version.MustParseGeneric(b.Version); {
-		case x.LessThan(y):
-			return -1
-		case y.LessThan(x):
-			return 1
-		default:
-			return 0
-		}
-	})
+	slices.SortFunc(out, byVersion)
 	return out, nil
+}
+
+// Known lists the versions of the version table and the others that the cache has, oldest first.
+func (s *Store) Known(product string) ([]Version, error) {
+	out, err := Known(product)
+	if err != nil {
+		return nil, err
+	}
+	cached, _ := filepath.Glob(filepath.Join(s.Dir, product, "v*")) // the pattern is a good one
+	for _, dir := range cached {
+		v, err := Resolve(product, filepath.Base(dir))
+		if err == nil && v.Like != "" && v.Version == filepath.Base(dir) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, byVersion)
+	return out, nil
+}
+
+func byVersion(a, b Version) int {
+	switch x, y := version.MustParseGeneric(a.Version), version.MustParseGeneric(b.Version); {
+	case x.LessThan(y):
+		return -1
+	case y.LessThan(x):
+		return 1
+	default:
+		return 0
+	}
 }
 
 func minorOf(v string) string {

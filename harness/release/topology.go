@@ -4,8 +4,8 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 )
 
-// defaultVersion is the Kubernetes minor a cluster has unless it says otherwise: the one upgrades start from.
-const defaultVersion = "v1.35"
+// DefaultVersion is the Kubernetes minor a cluster has unless it says otherwise: the one upgrades start from.
+const DefaultVersion = "v1.35"
 
 // CompleteTopology fills in what was left out, resolves the versions and says what is wrong or unwise.
 func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
@@ -27,7 +27,7 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 		return t, warnings, nil
 	}
 	if t.Version == "" {
-		t.Version = defaultVersion
+		t.Version = DefaultVersion
 	}
 	v, err := Resolve(Kubernetes, t.Version)
 	if err != nil {

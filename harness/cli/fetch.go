@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/release"
+	"drydock.dev/drydock/harness/upgrade/policy"
+)
+
+func fetchCommand(o *options) *cobra.Command {
+	var from, exported, imported string
+	c := &cobra.Command{
+		Use: "fetch [VERSION…]", Short: "Get all programs of Kubernetes versions and of the newest etcd into the cache, now; keep them in a file, or take them from one",
+		Long: `Fetch downloads the programs of versions, or builds them where the release servers do not answer, as run and up do when they need them. A version is v1.35, the
+newest known of a minor, or any patch release of one, v1.35.2. Without any it gets what an upgrade begins with and goes to by default.
+
+With --export all of that is put into one file, with checksums: the same programs make the same file, which a CI can keep. --import compares the programs of
+such a file with its checksums and puts them into the cache; of a version of which anything is wrong, nothing. What the cache has already stays.`,
+		Example: `  drydock fetch v1.35 v1.36
+  drydock fetch --from v1.35.2                       of v1.35.2 and of each version on the way to the newest
+  drydock fetch v1.36 --export drydock-cache.tar.gz
+  drydock fetch --import drydock-cache.tar.gz`,
+		ValidArgsFunction: completeVersions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := o.host()
+			if err != nil {
+				return err
+			}
+			if imported != "" {
+				if len(args) > 0 {
+					return cluster.Usagef("--import takes what is in the file; %q is to be fetched: say them one after the other", args)
+				}
+				return importFile(cmd, at.Store(), imported)
+			}
+			versions, err := wanted(args, from)
+			if err != nil {
+				return err
+			}
+			for _, v := range versions {
+				if err := at.Store().Ensure(cmd.Context(), v, v.Programs...); err != nil {
+					return err
+				}
+				printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", v.Product.Name, v.Version, filepath.Join(at.Store().Root(), v.Product.Name, v.Version))
+			}
+			if exported == "" {
+				return nil
+			}
+			if err := exportFile(cmd.Context(), at.Store(), exported, versions); err != nil {
+				return err
+			}
+			printf(cmd.OutOrStdout(), "%d MiB in %s\n", diskUse(exported)>>20, exported)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&from, "from", "", "of this version, and of each that an upgrade of it to the newest known one goes by")
+	f.StringVar(&exported, "export", "", "put them into this file as well, with checksums")
+	f.StringVar(&imported, "import", "", "take them from this file, which --export has made, and fetch nothing")
+	c.MarkFlagsMutuallyExclusive("from", "import")
+	c.MarkFlagsMutuallyExclusive("export", "import")
+	_ = c.RegisterFlagCompletionFunc("from", completeVersions)
+	return c
+}
+
+func completeVersions(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	known, _ := policy.KnownVersions() // none are offered where the table cannot be read
+	return known, cobra.ShellCompDirectiveNoFileComp
+}
+
+// wanted looks all names up before anything is fetched; the newest etcd is always among them.
+func wanted(names []string, from string) ([]release.Version, error) {
+	etcd, err := release.Resolve(release.Etcd, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case from != "":
+		way, err := wayFrom(from)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, way...)
+	case len(names) == 0:
+		names = []string{release.DefaultVersion, ""}
+	}
+	out := []release.Version{etcd}
+	for _, name := range names {
+		v, err := release.Resolve(release.Kubernetes, name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(out, func(o release.Version) bool { return o.Version == v.Version }) {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+// wayFrom is a version and those by which an upgrade of it reaches the newest it can.
+func wayFrom(from string) ([]string, error) {
+	v, err := release.Resolve(release.Kubernetes, from)
+	if err != nil {
+		return nil, err
+	}
+	known, err := policy.KnownVersions()
+	if err != nil {
+		return nil, err
+	}
+	paths, err := policy.Targets(v.Version, known)
+	if err != nil || len(paths) == 0 {
+		return []string{v.Version}, err
+	}
+	return append([]string{v.Version}, paths[len(paths)-1].Hops...), nil
+}
+
+// exportFile writes beside the file and renames: what is cut off is never taken for one.
+func exportFile(ctx context.Context, store *release.Store, file string, versions []release.Version) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-*")
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	if err := errors.Join(store.Export(ctx, tmp, versions...), tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}
+
+func importFile(cmd *cobra.Command, store *release.Store, file string) (err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return cluster.Usagef("import: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return store.Import(cmd.Context(), io.Reader(f), file, func(p release.Program, kept bool) {
+		word := "imported"
+		if kept {
+			word = "the cache has it already"
+		}
+		printf(cmd.OutOrStdout(), "%-12s %-10s %-24s %s\n", p.Product, p.Version, p.Name, word)
+	})
+}
