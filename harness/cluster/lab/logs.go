@@ -72,7 +72,7 @@ func copyLogs(dst, disk string, dirs map[string]string) (err error) {
 func copyLog(to *cluster.LogDir, name string, root *os.Root, path string) error {
 	f, err := root.Open(path)
 	if err != nil {
-		return nil //nolint:nilerr // gone meanwhile
+		return nil // gone meanwhile
 	}
 	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
