@@ -1,5 +1,5 @@
 # Every target is one line into hack/, which says what it does.
-.PHONY: build run test vm az tofu page lint verify bench clean help
+.PHONY: build run test vm az tofu page lint verify release bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,6 +21,8 @@ lint: ## golangci-lint with the version of hack/tools
 	@hack/lint.sh
 verify: ## every check of the tree, all of them before failing
 	@hack/verify.sh
+release: ## reproducible archives with checksums and bills of materials, and a container image, of the commit into dist
+	@hack/release.sh
 bench: ## time to ready, memory, time of down, and an upgrade against kubeadm's bare commands, and the twin, in one run
 	@hack/bench.sh
 clean: ## remove what build made; caches stay

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -121,7 +122,7 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
   drydock up --control-planes 3          make a cluster to play with
   drydock kubectl get nodes              look at it
   drydock down                           remove it`,
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, Version: builtAs(),
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&o.stateDir, "state-dir", envOr("DRYDOCK_STATE_DIR", provider.DefaultDir("XDG_STATE_HOME", ".local/state")), "where labs and runs are kept, or $DRYDOCK_STATE_DIR")
@@ -141,6 +142,15 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	root.AddCommand(insideCommands()...)
 	onlyGroups(root)
 	return root
+}
+
+// builtAs is the release that go install or hack/release.sh has built; of any other build, that it is none.
+func builtAs() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }
 
 // onlyGroups has commands that only group others refuse what is none of them: cobra would show its help for one that is not there, and end well.
