@@ -3,25 +3,19 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . hack/env.sh
-failed=0 unknown=""
-check() {
-  echo "== $1"
-  local name=$1 code=0
-  shift
-  "$@" || code=$?
-  case $code in
-    0) ;;
-    3) unknown="$unknown $name;" ;;
-    *) failed=1 ;;
-  esac
-}
+failed=0
+check() { echo "== $1"; shift; "$@" || failed=1; }
 formatted() { out=$(gofmt -l main.go fixtures harness reports scenarios suites); [ -z "$out" ] || { echo "gofmt: $out"; return 1; }; }
 tidy() { go mod tidy -diff; }
 check "format" formatted
 check "go.mod" tidy
 check "vet" go vet ./...
 check "lint" hack/lint.sh
-check "licences and known vulnerabilities" hack/audit.sh
-[ -z "$unknown" ] || echo "NOT CHECKED, see above:$unknown" >&2
-[ $failed != 0 ] || [ -z "$unknown" ] || exit 3
+echo "== licences and known vulnerabilities"
+hack/audit.sh
+case $? in
+  0) ;;
+  3) [ $failed != 0 ] || failed=3 ;; # not green: one of them was not looked at
+  *) failed=1 ;;
+esac
 exit $failed
