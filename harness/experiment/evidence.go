@@ -112,14 +112,14 @@ func loadEvidence(dir, label string, into any) error {
 	defer func() { _ = f.Close() }()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
+		return fmt.Errorf("evidence: %s: %w", evidenceName(label), err) // a run is judged the same wherever it lies
 	}
 	err = json.NewDecoder(z).Decode(into)
 	if err == nil {
 		_, err = io.Copy(io.Discard, z) // its checksum is at its end, behind the document
 	}
 	if err != nil {
-		return fmt.Errorf("evidence: %s: %w", f.Name(), err)
+		return fmt.Errorf("evidence: %s: %w", evidenceName(label), err)
 	}
 	return nil
 }

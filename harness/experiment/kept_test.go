@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,13 @@ func TestEvidenceThatIsNotWhatWasKept(t *testing.T) {
 		}
 		if r.Verdict == plan.Go || !strings.Contains(fmt.Sprint(r.Gaps), c.says) {
 			t.Errorf("%s: %s, gaps %q", name, r.Verdict, r.Gaps)
+		}
+		moved := filepath.Join(t.TempDir(), "moved")
+		if err := os.Rename(dir, moved); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Judge(moved); err != nil || !slices.Equal(again.Reasons, r.Reasons) { // or its certificate would be none there
+			t.Errorf("%s: %q, and moved away %q, %v", name, r.Reasons, again.Reasons, err)
 		}
 	}
 }
