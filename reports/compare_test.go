@@ -23,7 +23,7 @@ func compared(t *testing.T, change func(r *plan.Result)) *Comparison {
 		one := 1
 		r.Checks, r.Tolerance = r.Checks[:1], plan.Tolerance{Observations: 9, Minimum: 1, SecondsAtZero: 4, Steps: []plan.StepTolerance{{ID: "4", Name: "kubeadm", Members: &one}}}
 		r.Timelines[0].Faults[0].Cleared = lasted(19)
-		r.Coverage = []plan.Coverage{{Fault: "etcdMemberCrash", Reached: []string{"a", "b"}, Never: []string{"c"}}}
+		r.Coverage = []plan.Coverage{{Fault: "etcdMemberCrash", Reached: []string{"in a", "in b"}, Never: []string{"c"}}}
 		r.Steps[2].Status, r.Steps[2].Error = "done", ""
 		r.NotTested = r.NotTested[:1]
 		r.Reasons = []string{}
@@ -62,7 +62,7 @@ func TestWhatIsWorse(t *testing.T) {
 		"a check is not made":    {func(r *plan.Result) { r.Checks[0].Name = "another" }, []string{"worse check etcdQuorum (always) there not there any more", "better check another (always) not there there"}},
 		"a fault is not made":    {func(r *plan.Result) { r.Receipts = nil }, []string{"worse receipt etcdMemberCrash of leader there not there any more"}},
 		"a fault is emulated":    {func(r *plan.Result) { r.Receipts[0].Emulated = []string{"x"} }, []string{"worse receipt etcdMemberCrash of leader for real emulated", "worse not tested etcdMemberCrash for real – emulated on x"}},
-		"a cell is not reached":  {func(r *plan.Result) { r.Coverage[0].Reached = []string{"b"} }, []string{"worse cell etcdMemberCrash in a held in it never in it"}},
+		"a cell is not reached":  {func(r *plan.Result) { r.Coverage[0].Reached = []string{"in b"} }, []string{"worse cell etcdMemberCrash in a held there never"}},
 		"a version":              {func(r *plan.Result) { r.Cluster[0].Versions["etcd/control-plane-1"] = "v3.7.0" }, []string{"other version etcd/control-plane-1 v3.6.16 v3.7.0"}},
 		"a seed":                 {func(r *plan.Result) { r.Seed = 7 }, []string{"other run seed 1 7"}},
 		"the harness was stalled": {func(r *plan.Result) {

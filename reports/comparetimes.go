@@ -130,7 +130,7 @@ func (c *comparer) cells() {
 		}
 		for _, step := range x.Reached {
 			if !slices.Contains(reached, step) {
-				c.add(Worse, "cell", x.Fault+" in "+step, "held in it", "never in it")
+				c.add(Worse, "cell", x.Fault+" "+step, "held there", "never")
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func (c *comparer) cells() {
 		i := slices.IndexFunc(c.a.Coverage, func(x plan.Coverage) bool { return y.Cell == x.Cell && y.Fault == x.Fault })
 		for _, step := range y.Reached {
 			if i < 0 || !slices.Contains(c.a.Coverage[i].Reached, step) {
-				c.add(Better, "cell", y.Fault+" in "+step, "never in it", "held in it")
+				c.add(Better, "cell", y.Fault+" "+step, "never", "held there")
 			}
 		}
 	}

@@ -17,7 +17,7 @@ func (e *Evidence) notTested(res *plan.Result) {
 	res.Coverage = e.coverage()
 	for _, c := range res.Coverage {
 		if len(c.Never) > 0 {
-			not(c.Fault+" in other steps", "of %d that ran it was seen to hold in %d: %s", len(c.Never)+len(c.Reached), len(c.Reached), few(c.Reached, "none"))
+			not(c.Fault+" in other steps", "it was seen to hold %s, and in none of %d others that ran", few(c.Reached, "nowhere"), len(c.Never))
 		}
 	}
 	e.unseen(res, not)
@@ -71,14 +71,10 @@ func (e *Evidence) unseen(res *plan.Result, not func(what, format string, args .
 	}
 }
 
-// coverage is in which steps of upgrades and remedies each kind of fault was seen to hold. Without such steps there is none: a fault is a step of its own.
+// coverage is in which steps of upgrades and remedies each kind of fault was seen to hold, or before which. Without such steps there is none: a fault is a
+// step of its own.
 func (e *Evidence) coverage() []plan.Coverage {
-	var ran []plan.StepDone
-	for _, d := range e.Upgrade {
-		if !d.Started.IsZero() && d.Status != "skipped" {
-			ran = append(ran, d)
-		}
-	}
+	ran := e.acts()
 	if len(ran) == 0 {
 		return nil
 	}
@@ -89,16 +85,18 @@ func (e *Evidence) coverage() []plan.Coverage {
 			continue
 		}
 		c := plan.Coverage{Cell: e.Label, Fault: kind, Reached: []string{}, Never: []string{}}
-		for _, d := range ran {
-			list := &c.Never
-			if e.held(kind, d) {
-				list = &c.Reached
-			}
-			if !slices.Contains(*list, d.Name) { // a step that was killed and done again is one
-				*list = append(*list, d.Name)
+		for _, r := range e.receipts() {
+			if kindOf(r) == kind && r.State == plan.Confirmed {
+				c.Reached = append(c.Reached, places(r, ran)...)
 			}
 		}
-		c.Never = slices.DeleteFunc(c.Never, func(name string) bool { return slices.Contains(c.Reached, name) })
+		for _, d := range ran { // a step that was killed and done again is one
+			if !slices.Contains(c.Reached, "in "+d.Name) && !slices.Contains(c.Never, d.Name) {
+				c.Never = append(c.Never, d.Name)
+			}
+		}
+		slices.Sort(c.Reached)
+		c.Reached = slices.Compact(c.Reached)
 		out = append(out, c)
 	}
 	return out
@@ -110,11 +108,34 @@ func kindOf(r plan.Receipt) string {
 	return strings.TrimSuffix(kind, ":")
 }
 
-// held reports whether a fault of the kind was seen, by a receipt that is confirmed, to hold while the step ran.
-func (e *Evidence) held(kind string, d plan.StepDone) bool {
-	return slices.ContainsFunc(e.receipts(), func(r plan.Receipt) bool {
-		return kindOf(r) == kind && r.State == plan.Confirmed && !r.EffectiveAt.After(d.Ended()) && !r.ClearedAt.Before(d.Started)
-	})
+// acts are the steps of upgrades and remedies that ran, in the order of time, without those that faults placed at them are made of.
+func (e *Evidence) acts() []plan.StepDone {
+	var ran []plan.StepDone
+	for _, d := range e.Upgrade {
+		if d.Started.IsZero() || d.Status == "skipped" || slices.ContainsFunc(e.Planned, func(p PlannedFault) bool { return strings.HasPrefix(d.ID, p.Step+".") }) {
+			continue
+		}
+		ran = append(ran, d)
+	}
+	slices.SortStableFunc(ran, func(a, b plan.StepDone) int { return a.Started.Compare(b.Started) })
+	return ran
+}
+
+// places are the steps that a fault was seen to hold in; where it held between two, the one that it held before.
+func places(r plan.Receipt, ran []plan.StepDone) []string {
+	var in []string
+	for _, d := range ran {
+		if !r.EffectiveAt.After(d.Ended()) && !r.ClearedAt.Before(d.Started) {
+			in = append(in, "in "+d.Name)
+		}
+	}
+	if len(in) > 0 {
+		return in
+	}
+	if i := slices.IndexFunc(ran, func(d plan.StepDone) bool { return d.Started.After(r.EffectiveAt) }); i >= 0 {
+		return []string{"before " + ran[i].Name}
+	}
+	return []string{"after " + ran[len(ran)-1].Name}
 }
 
 // unreached are the steps of the plan that the run is not seen to have come to the end of.

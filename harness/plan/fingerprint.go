@@ -90,6 +90,6 @@ func ThisProgram() (Program, error) {
 type Coverage struct {
 	Cell    string   `json:"cell,omitempty"`
 	Fault   string   `json:"fault"`
-	Reached []string `json:"reached"`
-	Never   []string `json:"never"`
+	Reached []string `json:"reached"` // "in STEP", or "before STEP" where it held between two
+	Never   []string `json:"never"`   // names of steps that it did not hold in
 }
