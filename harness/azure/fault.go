@@ -35,9 +35,6 @@ const (
 	FaultQuota      = "quotaExceeded"    // the subscription may have no more cores
 )
 
-// FaultFields are what a file may say of a fault.
-const FaultFields = "kind, operations, operationGroup, principal, polls, resource, status, retryAfter, delay, perMinute, model, clusters, scaleSets, disks, code, message, location, zone, size, answer, count, for"
-
 // FaultKinds are all of them, with what they do.
 func FaultKinds() map[string]string {
 	return map[string]string{

@@ -31,11 +31,7 @@ func (f *Fault) UnmarshalYAML(n *yaml.Node) error {
 	if err != nil {
 		return fmt.Errorf("line %d: %w", n.Line, err)
 	}
-	var p struct {
-		Target       string        `yaml:"target"`
-		For          time.Duration `yaml:"for"`
-		fault.Params `yaml:",inline"`
-	}
+	var p faultBody
 	if err := strict(body, &p); err != nil {
 		return err
 	}

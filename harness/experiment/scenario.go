@@ -8,21 +8,19 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
-	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
-	"drydock.dev/drydock/harness/remedy/quota"
 	"drydock.dev/drydock/harness/subject"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
@@ -155,50 +153,10 @@ func strict(n *yaml.Node, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("line %d: %s", n.Line, explain(err))
+		said := regexp.MustCompile(`(^|\n\s*)line \d+: `).ReplaceAllString(explain(err), "$1") // the lines are those of what was written here
+		return fmt.Errorf("line %d: %s", n.Line, said)
 	}
 	return nil
-}
-
-// explain takes the Go types out of a decoder's message.
-func explain(err error) string {
-	s := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
-	for _, t := range []struct{ name, known string }{
-		{"experiment.Scenario", "apiVersion, kind, metadata, spec"},
-		{"experiment.Metadata", "name, about, labels"},
-		{"subject.ARMSubject", "name, listsPerMiss, throttled"},
-		{"subject.ARMFault", "atNode, " + azure.FaultFields},
-		{"subject.ARM", subject.Fields},
-		{"subject.Component", subject.ComponentFields},
-		{"aksengine.Story", aksengine.StoryFields},
-		{"aksengine.Throttled", aksengine.ThrottledFields},
-		{"aksengine.Cell", aksengine.CellFields},
-		{"azure.Fault", azure.FaultFields},
-		{"experiment.Exhibit", "bug, bad, fixed"},
-		{"experiment.Releases", "version, etcdVersion"},
-		{"experiment.Spec", "cluster, exhibit, arm, aksEngine, twin, cloudProvider, workload, matrix, steps, always, finally, notTested"},
-		{"workers.Spec", workers.Fields},
-		{"workers.CoTenant", workers.CoTenantFields},
-		{"experiment.Cluster", "controlPlanes, workers, vmWorkers, etcd, etcdMembers, version, etcdVersion, timing, names, etcdQuota, etcdDisk, excludeDisruption"},
-		{"experiment.Matrix", "etcdMembers"},
-		{"experiment.Step", "observe, fault, faults, during, when, times, calm, storm, upgrade, remedy, killDriver, workload, expect, says"},
-		{"experiment.Event", "log, ack, metric, above, of, on, within"},
-		{"experiment.Storm", "for, faults, hold, calm"},
-		{"experiment.KillDriver", "after, random"},
-		{"upgrade.Spec", upgrade.Spec{}.Fields()},
-		{"upgrade.Tool", upgrade.ToolFields},
-		{"remedy.Spec", remedy.Spec{}.Fields()},
-		{"quota.Settings", quota.Settings{}.Fields()},
-		{"load.WorkloadSpec", "existing, replicas, minAvailable, kinds"},
-		{"load.Existing", "namespace, service, path"},
-		{"health.Params", "maxGap, maxErrors, members, version, of, principal, max, window"},
-	} {
-		s = strings.ReplaceAll(s, "not found in type "+t.name, "is unknown; known: "+t.known)
-	}
-	if i := strings.Index(s, "not found in type struct"); i >= 0 {
-		s = s[:i] + "is unknown; known: target, for, " + strings.Join(fault.Params{}.Fields(), ", ")
-	}
-	return s
 }
 
 // Parse reads a scenario; every mistake is a UsageError with the file's name and the line.
@@ -382,15 +340,24 @@ func (s *Scenario) Cells() ([]Cell, error) {
 
 // Load reads an embedded scenario by name, or a file by its path.
 func Load(nameOrFile string) (*Scenario, error) {
-	if raw, err := scenarios.Read(nameOrFile); err == nil {
-		return Parse(nameOrFile+".yaml", raw)
+	name, raw, err := source(nameOrFile)
+	if err != nil {
+		return nil, err
 	}
-	raw, err := os.ReadFile(nameOrFile)
+	return Parse(name, raw)
+}
+
+// source is the text of an embedded scenario or of a file, and what that is called in messages.
+func source(nameOrFile string) (name string, raw []byte, err error) {
+	if raw, err := scenarios.Read(nameOrFile); err == nil {
+		return nameOrFile + ".yaml", raw, nil
+	}
+	raw, err = os.ReadFile(nameOrFile)
 	if err != nil {
 		if filepath.Ext(nameOrFile) == "" {
-			return nil, cluster.Usagef("unknown scenario %q; known: %s; or give a file", nameOrFile, strings.Join(scenarios.Names(), ", "))
+			return "", nil, cluster.Usagef("unknown scenario %q; known: %s; or give a file", nameOrFile, strings.Join(scenarios.Names(), ", "))
 		}
-		return nil, &cluster.UsageError{Err: err}
+		return "", nil, &cluster.UsageError{Err: err}
 	}
-	return Parse(nameOrFile, raw)
+	return nameOrFile, raw, nil
 }

@@ -245,8 +245,8 @@ func TestSpecTargets(t *testing.T) {
 	}
 }
 
-// TestFieldsAreAll: what a scenario is told is known is what there is, and every kind takes of these.
-func TestFieldsAreAll(t *testing.T) {
+// TestKindsTakeFields: what a kind takes is a field that a scenario can give.
+func TestKindsTakeFields(t *testing.T) {
 	var tags []string
 	var read func(of reflect.Type)
 	read = func(of reflect.Type) {
@@ -259,9 +259,6 @@ func TestFieldsAreAll(t *testing.T) {
 		}
 	}
 	read(reflect.TypeFor[Params]())
-	if !slices.Equal(slices.Sorted(slices.Values(tags)), slices.Sorted(slices.Values(Params{}.Fields()))) {
-		t.Errorf("fields %v, tags %v", Params{}.Fields(), tags)
-	}
 	for _, k := range List() {
 		for _, name := range k.Takes {
 			if !slices.Contains(tags, name) {

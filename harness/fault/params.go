@@ -28,12 +28,6 @@ type Params struct {
 	ARM     ARM           `json:"arm,omitzero"      yaml:",inline"` // of a fault of the twin
 }
 
-// Fields lists them as a scenario names them.
-func (Params) Fields() []string {
-	own := []string{"apart", "from", "way", "delay", "version", "service", "loss", "jitter", "rate", "ring", "stays", "by"}
-	return append(own, slices.DeleteFunc(armFields(), func(f string) bool { return slices.Contains(own, f) })...)
-}
-
 // given are the names of those that are not zero.
 func (p Params) given() []string {
 	var set map[string]any

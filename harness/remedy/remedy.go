@@ -39,11 +39,6 @@ type Spec struct {
 	Budget quota.Settings    `yaml:"budget" json:"budget,omitzero"` // how patiently the cloud's budgets are waited for
 }
 
-// Fields lists the names a file may use.
-func (Spec) Fields() string {
-	return "runbook, machine, replace, timeout, snapshot, to, images, budget"
-}
-
 // defaultTimeout is that of an upgraded machine too.
 const defaultTimeout = 5 * time.Minute
 

@@ -45,9 +45,6 @@ type ARMSubject struct {
 	Throttled    bool   `yaml:"throttled"`    // whether the policy stops it
 }
 
-// Fields lists the names a file may use.
-const Fields = "policy, timings, hostile, clock, scaleSets, nodes, every, patience, faults, subjects"
-
 // Validate says what is wrong with it.
 func (a *ARM) Validate() error {
 	switch {

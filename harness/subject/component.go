@@ -29,9 +29,6 @@ type Component struct {
 	Addons    bool     `yaml:"addons"`    // the subject is an addon as well, kept by addon managers, and the first of Images a cluster-autoscaler
 }
 
-// ComponentFields lists the names a file may use.
-const ComponentFields = "subject, images, nodes, every, scaleSets, addons"
-
 // ComponentImage is what images of subjects are called; their versions are those of the providers.
 const ComponentImage = "cloud-provider"
 

@@ -51,9 +51,6 @@ type Tool struct {
 	Commands []string `yaml:"commands"` // flags of its commands, one after another, as a user would: "", "", --force; without any one without flags
 }
 
-// ToolFields lists the names that a file may use of it.
-const ToolFields = "from, to, commands"
-
 // Runs are the flags of each of its commands.
 func (t Tool) Runs() (runs [][]string) {
 	for _, flags := range t.Commands {
@@ -75,11 +72,6 @@ func (t Tool) about() string {
 
 // Foreign reports whether somebody else's program does the upgrade, so that nobody knows when it is where.
 func (s Spec) Foreign() bool { return s.Strategy == Command || s.Strategy == AKSEngine }
-
-// Fields lists the names a file may use.
-func (Spec) Fields() string {
-	return "to, via, strategy, command, tool, workers, maxUnavailable, controlPlaneOnly, force, restoreSnapshot, drainTimeout, machineTimeout, template, scaleSets, parameters"
-}
 
 // Needs are the capabilities that the machines of such an upgrade must have.
 func (s Spec) Needs() []cluster.Capability {

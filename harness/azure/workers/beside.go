@@ -41,12 +41,6 @@ type CoTenant struct {
 	Location   string   `yaml:"location"`
 }
 
-// Fields lists the names a file may use.
-const (
-	Fields         = "policy, timings, hostile, clock, subscription, coTenants, versions"
-	CoTenantFields = "operations, perMinute, model, clusters, scaleSets, disks, location"
-)
-
 func (c CoTenant) fault() azure.Fault {
 	return azure.Fault{Kind: azure.FaultLoad, Operations: c.Operations, PerMinute: c.PerMinute, Model: c.Model, Clusters: c.Clusters, ScaleSets: c.ScaleSets, Disks: c.Disks, Location: c.Location}
 }

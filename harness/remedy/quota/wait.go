@@ -19,9 +19,6 @@ type Settings struct {
 	Window time.Duration `yaml:"window" json:"window,omitempty"` // that they are watched for afterwards; default 30 min
 }
 
-// Fields lists the names a file may use.
-func (Settings) Fields() string { return "every, unread, within, window" }
-
 // Complete checks the settings and fills in what is not said.
 func (s Settings) Complete() (Settings, error) {
 	for _, d := range []struct {

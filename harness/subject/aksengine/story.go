@@ -58,13 +58,6 @@ type Cell struct {
 	DeadKubelet *int `yaml:"deadKubelet" json:"deadKubelet,omitempty"`
 }
 
-// The fields that a file may use.
-const (
-	StoryFields     = "from, to, masters, agents, pool, policy, clock, strategies, atOnce, patience, vmTimeout, throttled, cells"
-	ThrottledFields = "operations, polls, retryAfter, windows"
-	CellFields      = "name, strategy, fault, lost, deadKubelet"
-)
-
 // replaces are the operations by which a master is replaced, each with what it is on: by the master's number.
 type replaces struct{ short, operation, resource string }
 
