@@ -2,13 +2,27 @@
 package scenarios
 
 import (
+	"bytes"
 	"embed"
+	"encoding/json"
 	"io/fs"
 	"strings"
 )
 
 //go:embed *.yaml museum/*.yaml
 var files embed.FS
+
+//go:embed schema.json
+var schema []byte
+
+//go:embed measured.json
+var measured []byte
+
+//go:embed new.tmpl
+var begin string
+
+// Schema is the JSON schema of scenarios, for editors. It is made of the types that harness/experiment decodes them into.
+func Schema() []byte { return bytes.Clone(schema) }
 
 // Names lists the embedded scenarios, the exhibits of the museum last.
 func Names() []string { return append(named("*.yaml"), Exhibits()...) }
@@ -30,3 +44,21 @@ func named(pattern string) []string {
 
 // Read returns the file of an embedded scenario.
 func Read(name string) ([]byte, error) { return files.ReadFile(name + ".yaml") }
+
+// Measured is what a run of a scenario took.
+type Measured struct {
+	Seconds int `json:"seconds"` // from its beginning to the verdict, with a cluster that was booted from a saved one where there was one
+	Cores   int `json:"cores"`   // of the host
+}
+
+// Takes is what the embedded scenarios took when they were measured last, by name without directory (hack/measured.sh); others were not.
+func Takes() (map[string]Measured, error) {
+	var all map[string]Measured
+	err := json.Unmarshal(measured, &all)
+	return all, err
+}
+
+// New is a scenario to begin with, with comments. Its schema is the file that its first line leads editors to.
+func New(name, schema string) string {
+	return strings.NewReplacer("{{name}}", name, "{{schema}}", schema).Replace(begin)
+}

@@ -137,7 +137,7 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		o.progress = newProgress(os.Stderr, o.quiet)
 		return nil
 	}
-	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(o), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
+root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), logsCommand(o), cpCommand(o), kubectlCommand(o), faultCommand(o), machineCommand(o), versionsCommand(o), fetchCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
 	onlyGroups(root)

@@ -6,23 +6,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
-	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/reports"
-	"drydock.dev/drydock/scenarios"
 )
 
 type runFlags struct {
@@ -235,6 +229,7 @@ func planCommand(o *options) *cobra.Command {
 	var fixed bool
 	c := &cobra.Command{
 		Use: "plan NAME|FILE", Short: "Print what a scenario would do, and touch nothing", Args: cobra.ExactArgs(1), ValidArgsFunction: completeScenarios,
+		Example: "  drydock plan etcd-leader-crash\n  drydock plan ./mine.yaml --seed 7 --provider kind      # with its machines' names, without what they cannot do",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := loadScenario(args[0], fixed)
 			if err != nil {
@@ -263,44 +258,6 @@ func (o *options) plan(cmd *cobra.Command, s *experiment.Scenario, seed int64) (
 	}
 	opts.Suffix = "" // a run's is another each time
 	return s.PlanFor(cmd.Context(), opts)
-}
-
-func completeScenarios(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return scenarios.Names(), cobra.ShellCompDirectiveDefault
-}
-
-func scenariosCommand(_ *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "scenarios", Short: "List the scenarios, and the faults and checks they are made of", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			printf(out, "SCENARIO\tTIER\tABOUT\n")
-			for _, n := range scenarios.Names() {
-				s, err := experiment.Load(n)
-				if err != nil {
-					return err
-				}
-				printf(out, "%s\t%s\t%s\n", n, s.Metadata.Labels["tier"], s.Metadata.About)
-			}
-			printf(out, "\nFAULT\tABOUT\n")
-			for _, k := range fault.List() {
-				printf(out, "%s\t%s\n", k.Name, k.About)
-			}
-			printf(out, "\nTARGET OF A FAULT\tABOUT (or a machine's name)\n")
-			for _, r := range fault.Roles() {
-				printf(out, "%s\t%s\n", r, r.About)
-			}
-			printf(out, "\nFAULT OF THE TWIN\tABOUT (arm: {kind: …} beside a cluster, spec.arm.faults, or drydock arm fault inject)\n")
-			for _, k := range slices.Sorted(maps.Keys(azure.FaultKinds())) {
-				printf(out, "%s\t%s\n", k, azure.FaultKinds()[k])
-			}
-			printf(out, "\nCHECK\tWHEN\tABOUT\n")
-			for _, k := range experiment.AllChecks() {
-				printf(out, "%s\t%s\t%s\n", k.Name, k.When, k.About)
-			}
-			return out.Flush()
-		},
-	}
 }
 
 // healCommand undoes what an interrupted run has left.

@@ -240,9 +240,18 @@ type Terminal interface {
 
 // Means are what machines of a provider have, wherever it runs. What a host, a kernel or an inventory takes away besides is told by Offer.
 type Means struct {
+	Layouts  []EtcdLayout          // of etcd in the clusters it gives
 	Never    Lacks                 // what no machine can, and why
 	Only     Lacks                 // what only some machines can, and why the others cannot
 	Emulated map[Capability]string // what machines do in another way than its name says (Emulator)
+}
+
+// Why says what of a cluster with etcd in such a place, whose machines must have the capabilities, there never is; empty: nothing.
+func (m Means) Why(etcd EtcdLayout, needs ...Capability) string {
+	if !slices.Contains(m.Layouts, etcd) {
+		return fmt.Sprintf("etcd is %s", etcd)
+	}
+	return m.Never.Why(needs...)
 }
 
 // Limited is a machine, or a cluster, that has the methods of more capabilities than it can use.

@@ -340,15 +340,15 @@ func (s *Scenario) Cells() ([]Cell, error) {
 
 // Load reads an embedded scenario by name, or a file by its path.
 func Load(nameOrFile string) (*Scenario, error) {
-	name, raw, err := source(nameOrFile)
+	name, raw, err := Source(nameOrFile)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(name, raw)
 }
 
-// source is the text of an embedded scenario or of a file, and what that is called in messages.
-func source(nameOrFile string) (name string, raw []byte, err error) {
+// Source is the text of an embedded scenario or of a file, and what that is called in messages.
+func Source(nameOrFile string) (name string, raw []byte, err error) {
 	if raw, err := scenarios.Read(nameOrFile); err == nil {
 		return nameOrFile + ".yaml", raw, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -115,7 +116,7 @@ func (p *Provider) nodes(t cluster.Topology) ([]cluster.MachineSpec, error) {
 	if _, err := t.Validate(); err != nil {
 		return nil, &cluster.UsageError{Err: err}
 	}
-	if t.Etcd != cluster.EtcdStacked {
+	if !slices.Contains(Means().Layouts, t.Etcd) {
 		return nil, cluster.Usagef("provider kind has etcd on its control planes only, not %q: use --provider lab", t.Etcd)
 	}
 	t.Named = nil
@@ -174,7 +175,7 @@ func profile(d daemon) cluster.Profile {
 
 // Means are what no node of kind has: its kernel and its disk are the host's, and its kubelet starts what it starts.
 func Means() cluster.Means {
-	return cluster.Means{Never: cluster.Lacks{
+	return cluster.Means{Layouts: []cluster.EtcdLayout{cluster.EtcdStacked}, Never: cluster.Lacks{
 		cluster.CanHoldStarts:   "a container's starts are its kubelet's; what is held has its manifest taken away",
 		cluster.CanKernel:       "a node of kind is a container, on the host's kernel",
 		cluster.CanScale:        "kind adds no nodes to a cluster that is up",

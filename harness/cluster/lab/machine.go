@@ -84,7 +84,7 @@ func (m *Machine) Emulates() map[cluster.Capability]string {
 
 // Means are what every lab's machines have: all there is, some of it in the place of what only a host of their own could.
 func Means() cluster.Means {
-	return cluster.Means{Never: cluster.Lacks{
+	return cluster.Means{Layouts: []cluster.EtcdLayout{cluster.EtcdStacked, cluster.EtcdExternal, cluster.EtcdOnly}, Never: cluster.Lacks{
 		cluster.CanLoseNames: "a lab has no cluster DNS and no kube-proxy: kubeadm leaves both addons out there",
 	}, Only: cluster.Lacks{
 		cluster.CanSetClock: "its clock is the host's, as time namespaces do not cover CLOCK_REALTIME: give workers a kernel of their own (vmWorkers: 1)",

@@ -99,7 +99,7 @@ func lack(l cluster.Lacks, why string, all ...cluster.Capability) {
 
 // Means are what machines that are somebody else's never have.
 func Means() cluster.Means {
-	return cluster.Means{Never: cluster.Lacks{
+	return cluster.Means{Layouts: []cluster.EtcdLayout{cluster.EtcdStacked, cluster.EtcdOnly}, Never: cluster.Lacks{
 		cluster.CanKernel:       "the machines are what they are: none is made",
 		cluster.CanScale:        "Drydock makes and removes no machines of a cluster that is not its own",
 		cluster.CanInstall:      "Drydock installs nothing on machines that are not its own: upgrade with a program of yours (strategy: command)",
