@@ -30,7 +30,7 @@ func kubectlCommand(o *options) *cobra.Command {
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
-			o.progress = newProgress(os.Stderr, o.quiet)
+			o.progress = o.newProgress(os.Stderr)
 			name, args, err := o.ownFlags(cmd, args)
 			if err != nil {
 				return err

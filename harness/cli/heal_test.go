@@ -62,7 +62,8 @@ func TestHealLooksAfterEveryProvider(t *testing.T) {
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
 	cmd.SetOut(&out)
-	o := &options{stateDir: state, cacheDir: t.TempDir(), provider: "lab", progress: newProgress(os.Stderr, true)}
+	o := &options{stateDir: state, cacheDir: t.TempDir(), provider: "lab", quiet: true}
+	o.progress = o.newProgress(os.Stderr)
 	err := o.heal(cmd, nil)
 	if err == nil || !strings.Contains(err.Error(), "provider kind needs Docker") {
 		t.Errorf("what may be left of kind and cannot be looked for is no error: %v, %s", err, &out)

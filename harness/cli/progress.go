@@ -14,19 +14,22 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"drydock.dev/drydock/harness/experiment/live"
 	"drydock.dev/drydock/harness/plan"
 )
 
 // progress shows what is being done and for how long: a live line on a terminal, plain lines elsewhere.
 type progress struct {
-	out  io.Writer
-	live bool
+	out   io.Writer
+	live  bool // on a terminal that lines can be drawn anew on
+	color bool
 
-	mu     sync.Mutex
-	phases []*phase
-	bars   map[string]*progressbar.ProgressBar
-	shown  map[string]time.Time // when a bar's plain line was last printed
-	begun  map[string]time.Time
+	mu      sync.Mutex
+	picture *watcher // of a run, which shows all this in the place of lines; nil: there is none
+	phases  []*phase
+	bars    map[string]*progressbar.ProgressBar
+	shown   map[string]time.Time // when a bar's plain line was last printed
+	begun   map[string]time.Time
 }
 
 // phase is something that takes a while and is shown meanwhile.
@@ -43,12 +46,20 @@ const (
 	plainEvery  = 15 * time.Second
 )
 
-func newProgress(f *os.File, quiet bool) *progress {
-	p := &progress{out: f, live: term.IsTerminal(int(f.Fd())), bars: map[string]*progressbar.ProgressBar{}, shown: map[string]time.Time{}, begun: map[string]time.Time{}}
-	if quiet {
+func (o *options) newProgress(f *os.File) *progress {
+	p := &progress{out: f, live: drawable(f), color: o.colors(f), bars: map[string]*progressbar.ProgressBar{}, shown: map[string]time.Time{}, begun: map[string]time.Time{}}
+	if o.quiet {
 		p.out, p.live = io.Discard, false
 	}
 	return p
+}
+
+// drawable reports whether lines of it can be drawn anew. A dumb terminal is one that only prints.
+func drawable(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" }
+
+// colors reports whether it shows colours, and they are wanted (https://no-color.org).
+func (o *options) colors(f *os.File) bool {
+	return drawable(f) && os.Getenv("NO_COLOR") == "" && !o.noColor
 }
 
 // Phase begins something that takes a while; done ends it.
@@ -56,13 +67,32 @@ func (p *progress) Phase(format string, args ...any) func(error) {
 	return p.begin(fmt.Sprintf(format, args...)).Done
 }
 
-func (p *progress) begin(label string) *phase {
+func (p *progress) begin(label string) plan.Teller {
+	if w := p.shownIn(); w != nil {
+		w.doing(live.Doing{What: label})
+		return within{w, label}
+	}
 	ph := &phase{progress: p, label: label, begun: time.Now(), stop: make(chan struct{})}
 	p.mu.Lock()
 	p.phases = append(p.phases, ph)
 	p.mu.Unlock()
 	go p.animate(ph, ph.stop)
 	return ph
+}
+
+// shownIn is the picture of a run that shows it all; nil: there is none.
+func (p *progress) shownIn() *watcher {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.picture
+}
+
+// say prints a line between the others.
+func (p *progress) say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	printf(p.out, "%s\n", line)
 }
 
 // Seen is shown beside the phase from now on; of several lines the first.
@@ -138,15 +168,15 @@ func (p *progress) clear() {
 }
 
 func (p *progress) paint(color, s string) string {
-	if !p.live || os.Getenv("NO_COLOR") != "" {
+	if !p.color {
 		return s
 	}
 	return "\033[" + color + "m" + s + "\033[0m"
 }
 
 // paintFor colours for another stream than the progress.
-func (p *progress) paintFor(f *os.File) func(color, s string) string {
-	if !term.IsTerminal(int(f.Fd())) || os.Getenv("NO_COLOR") != "" {
+func (o *options) paintFor(f *os.File) func(color, s string) string {
+	if !o.colors(f) {
 		return func(_, s string) string { return s }
 	}
 	return func(color, s string) string { return "\033[" + color + "m" + s + "\033[0m" }
@@ -154,6 +184,10 @@ func (p *progress) paintFor(f *os.File) func(color, s string) string {
 
 // Advance draws a bar of done out of total; total 0 means that the end is not known.
 func (p *progress) Advance(label string, done, total int) {
+	if w := p.shownIn(); w != nil {
+		w.advance(label, done, total)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.begun[label].IsZero() {
@@ -189,6 +223,10 @@ func (p *progress) Advance(label string, done, total int) {
 
 // Finish says how something with bars ended.
 func (p *progress) Finish(label string, err error) {
+	if w := p.shownIn(); w != nil {
+		w.finish()
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, bar := range p.bars {

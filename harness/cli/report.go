@@ -38,7 +38,7 @@ Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`,
 			if err := reports.Write(args[0], res, key); err != nil {
 				return err
 			}
-			if err := reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout)); err != nil {
+			if err := reports.Summary(cmd.OutOrStdout(), res, o.paintFor(os.Stdout)); err != nil {
 				return err
 			}
 			if code := exitOf(res.Verdict); code != exitGo {

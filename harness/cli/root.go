@@ -37,6 +37,7 @@ type options struct {
 	binDir   string
 	provider string
 	quiet    bool
+	noColor  bool
 	progress *progress
 
 	inventory string // of staging
@@ -133,8 +134,9 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 	f.StringVar(&o.inventory, "inventory", os.Getenv("DRYDOCK_INVENTORY"), "of staging: file that says how the cluster is reached and what may be done to it, or $DRYDOCK_INVENTORY")
 	f.StringVar(&o.typed, "i-know-this-is-staging", "", "of staging: the cluster's own name, typed by whoever may have it broken")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
+	f.BoolVar(&o.noColor, "no-color", false, "no colours on a terminal, as with $NO_COLOR")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		o.progress = newProgress(os.Stderr, o.quiet)
+		o.progress = o.newProgress(os.Stderr)
 		return nil
 	}
 root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,6 +47,10 @@ refused (exit code 2). It is not taken down, and what the run has put into it is
 
 The scenarios below museum/ are published bugs of real releases. They run on the release that has the bug and are for ending NO-GO; --fixed runs
 them on the release that has the fix.
+
+On a terminal it shows how far it is, what is broken, who is served, how many members could still be lost and how the host is; elsewhere, and where TERM
+is dumb, it prints a line for each step. Ctrl-C ends the run early: what is broken is healed and what was seen is judged. A second one stops at once, and
+drydock heal undoes what is left.
 
 Exit codes: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE. Of several scenarios the worst counts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -157,7 +160,10 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 			printf(os.Stderr, "warning: %s\n", w)
 		}
 	}
+	shown := o.progress.watch(cmd.Context(), out)
+	opts.Watch = shown.see
 	res, err := s.Run(cmd.Context(), opts)
+	shown.end()
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.Metadata.Name, err)
 	}
@@ -171,7 +177,7 @@ func (o *options) run(cmd *cobra.Command, s *experiment.Scenario, f runFlags, se
 	if f.json {
 		err = reports.JSON(cmd.OutOrStdout(), res)
 	} else {
-		err = reports.Summary(cmd.OutOrStdout(), res, o.progress.paintFor(os.Stdout))
+		err = reports.Summary(cmd.OutOrStdout(), res, o.paintFor(os.Stdout))
 		printf(cmd.OutOrStdout(), "Reports: %s\n\n", out)
 	}
 	close(kept)
@@ -209,9 +215,6 @@ func (o *options) runOptions(f runFlags, out string) (experiment.Options, error)
 	return experiment.Options{
 		Provider: p, On: f.on, KeepOnFailure: f.keep, ReadOnly: f.readOnly, Drydock: h.Drydock(o.provider), Env: h.Env(o.provider), Subjects: h.Subjects(),
 		Seed: f.seed, Out: out, NullFaults: f.nullFaults, Parallel: f.parallel, Suffix: suffix(),
-		Tell: func(label, id, name string) plan.Teller {
-			return o.progress.begin(strings.TrimSpace(label + " " + id + " " + name))
-		},
 	}, nil
 }
 

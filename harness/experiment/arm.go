@@ -118,6 +118,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
+	journal.Watch(o.Watch)
 	begun := time.Now()
 	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
 		return nil, err
@@ -132,13 +133,10 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	run, evidence := s.story(o)
 	p := &plan.Plan{Steps: run.Steps()}
 	p.Number()
-	if err := journal.Write("plan", outlined{Steps: p.Outline()}); err != nil {
+	if err := journal.Write("plan", Outlined{Steps: p.Outline()}); err != nil {
 		return nil, err
 	}
 	r := &plan.Runner{Journal: journal}
-	if o.Tell != nil {
-		r.Tell = func(id, name string) plan.Teller { return o.Tell("", id, name) }
-	}
 	runErr := r.Run(ctx, p)
 	if !run.Tested() {
 		return nil, runErr // nothing was tested: the environment is to blame

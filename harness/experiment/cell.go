@@ -161,12 +161,13 @@ func (c *cellRun) look(long context.Context) (err error) {
 
 // watch sets observer and load going; the settle step ends them.
 func (c *cellRun) watch(long context.Context) {
-	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", o) }
+	c.observer.Keep = func(o observe.Observation) { _ = c.journal.Sample("observation", Observed{c.outline.cell.Label, o}) }
 	watch, stop := context.WithCancel(long)
 	c.stop = stop
 	c.watching.Go(func() { c.host.Run(watch) })
 	c.watching.Go(func() { c.observer.Run(watch) })
 	c.watched.Start(long)
+	c.watching.Go(func() { c.pulse(watch) })
 }
 
 func (c *cellRun) observe(ctx context.Context, d time.Duration) error {

@@ -42,7 +42,7 @@ type Options struct {
 	// besides KUBECONFIG.
 	Drydock func(ctx context.Context, args ...string) *exec.Cmd
 	Env     []string
-	Tell    func(label, id, name string) plan.Teller
+	Watch   func(plan.Entry) // told every entry of the journal; may be nil, and must not take long
 }
 
 // Run carries the scenario out and judges it. The error is one of the environment, such as a cluster that could not be made; what the
@@ -66,6 +66,7 @@ func (s *Scenario) Run(ctx context.Context, o Options) (_ *plan.Result, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
+	journal.Watch(o.Watch)
 	begun := time.Now()
 	errs := make([]error, len(cells))
 	g := errgroup.Group{}
@@ -110,17 +111,14 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	}); err != nil {
 		return err
 	}
-	if err := journal.Write("plan", outlined{Label: ol.cell.Label, Steps: p.Outline()}); err != nil {
+	if err := journal.Write("plan", Outlined{Label: ol.cell.Label, Steps: p.Outline()}); err != nil {
 		return err
 	}
 	if why := ol.cell.lacking(); why != "" { // nothing is begun
 		return journal.Write("untested", untested{Label: ol.cell.Label, Why: why})
 	}
-	r := &plan.Runner{Journal: journal}
+	r := &plan.Runner{Journal: journal, Label: ol.cell.Label}
 	c.runner = r
-	if o.Tell != nil {
-		r.Tell = func(id, name string) plan.Teller { return o.Tell(ol.cell.Label, id, name) }
-	}
 	err := r.Run(ctx, p)
 	if c.cluster == nil { // nothing was tested: the environment is to blame
 		return errors.Join(err, journal.Write("untested", untested{Label: ol.cell.Label, Why: describe(err)}))

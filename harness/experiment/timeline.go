@@ -13,8 +13,8 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// outlined is the journal's word of what a cell was going to do.
-type outlined struct {
+// Outlined is the journal's word of what a cell was going to do.
+type Outlined struct {
 	Label string         `json:"label,omitempty"`
 	Steps []plan.Planned `json:"steps"`
 }
@@ -145,7 +145,7 @@ func (j *chronicle) remains() *Evidence {
 // planOf is what the journal says that a cell was going to do; a run of before that has not said it.
 func (j *chronicle) planOf(label string) []plan.Planned {
 	for _, x := range j.entries {
-		var o outlined
+		var o Outlined
 		if x.Kind == "plan" && json.Unmarshal(x.Data, &o) == nil && o.Label == label {
 			return o.Steps
 		}

@@ -28,7 +28,7 @@ func TestWhatIsLeftOfARunHasATimeline(t *testing.T) {
 	later.Time = now.Add(time.Second)
 	for _, err := range []error{
 		j.Write("run", Opening{Scenario: "etcd-leader-crash", Provider: "lab", Seed: 3}),
-		j.Write("plan", outlined{Steps: []plan.Planned{{ID: "1", Name: "bring up"}, {ID: "2", Name: "crash it", Group: true}, {ID: "2.1", Name: "hold"}, {ID: "3", Name: "settle"}}}),
+		j.Write("plan", Outlined{Steps: []plan.Planned{{ID: "1", Name: "bring up"}, {ID: "2", Name: "crash it", Group: true}, {ID: "2.1", Name: "hold"}, {ID: "3", Name: "settle"}}}),
 		j.Write("step", plan.StepDone{ID: "1", Name: "bring up", Status: "done", Started: now.Add(-5 * time.Second), DurationSeconds: 4}),
 		j.Sample("observation", look),
 		j.Write("receipt", fault.Journalled{Receipt: plan.Receipt{ID: "2", Fault: "etcdMemberCrash", Target: "leader", Armed: now}}),

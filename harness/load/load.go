@@ -126,6 +126,15 @@ func (l *Load) Start(ctx context.Context) {
 	}
 }
 
+// States are what the probes have come to so far.
+func (l *Load) States() []State {
+	out := make([]State, 0, len(l.Probes))
+	for _, p := range l.Probes {
+		out = append(out, p.State())
+	}
+	return out
+}
+
 // Stop ends the load and waits for it; idempotent.
 func (l *Load) Stop() error {
 	if l.cancel != nil {

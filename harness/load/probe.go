@@ -28,8 +28,10 @@ type Prober struct {
 	Name string
 	try  func(ctx context.Context, n int) error
 
-	mu      sync.Mutex
-	samples []Sample
+	mu       sync.Mutex
+	samples  []Sample
+	failures int
+	good     time.Time // the end of the last success; before it the start of the first try
 }
 
 // How often a probe tries and how long a try may take.
@@ -65,13 +67,26 @@ func (p *Prober) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.mu.Lock()
-		p.samples = append(p.samples, s)
-		p.mu.Unlock()
+		p.keep(s)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		}
+	}
+}
+
+func (p *Prober) keep(s Sample) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.samples = append(p.samples, s)
+	switch {
+	case s.Good():
+		p.good = s.End
+	case len(p.samples) == 1:
+		p.good = s.Start
+		fallthrough
+	default:
+		p.failures++
 	}
 }
 
@@ -95,6 +110,26 @@ func Sum(name string, samples []Sample) plan.Probe {
 	}
 	out.P50Seconds, out.P99Seconds = Quantile(took, 0.5).Seconds(), Quantile(took, 0.99).Seconds()
 	return out
+}
+
+// State is what a probe has come to.
+type State struct {
+	Name     string        `json:"name"`
+	Tries    int           `json:"tries"`
+	Failures int           `json:"failures"`
+	Silent   time.Duration `json:"silent,omitempty"` // from its last success, or its first try, to its last try, of one whose last try has failed
+	Err      string        `json:"err,omitempty"`    // of that
+}
+
+// State tells what the probe has come to.
+func (p *Prober) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := State{Name: p.Name, Tries: len(p.samples), Failures: p.failures}
+	if n := len(p.samples); n > 0 && !p.samples[n-1].Good() {
+		s.Silent, s.Err = p.samples[n-1].End.Sub(p.good), p.samples[n-1].Err
+	}
+	return s
 }
 
 func etcdProbes(c *clientv3.Client, each map[string]*clientv3.Client, acked *acknowledged) []*Prober {

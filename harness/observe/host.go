@@ -92,6 +92,16 @@ func (w *HostWatch) Run(ctx context.Context) {
 	}
 }
 
+// Last is the newest reading; zero: there is none.
+func (w *HostWatch) Last() HostReading {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.readings) == 0 {
+		return HostReading{}
+	}
+	return w.readings[len(w.readings)-1]
+}
+
 // Readings returns what was read so far.
 func (w *HostWatch) Readings() []HostReading {
 	w.mu.Lock()

@@ -28,7 +28,7 @@ func Owner(dir string) string { return lock.Holder(filepath.Join(dir, lockFile))
 // Entry is one line of a journal.
 type Entry struct {
 	Time time.Time       `json:"time"`
-	Kind string          `json:"kind"` // run, plan, step-started, waiting, step, receipt, observation, evidence, result
+	Kind string          `json:"kind"` // run, plan, step-started, waiting, step, receipt, observation, pulse, evidence, result
 	Data json.RawMessage `json:"data"`
 }
 
@@ -39,6 +39,14 @@ type Journal struct {
 	file  *os.File
 	owner *lock.Lock
 	torn  bool // the last write was cut off: the next one begins a new line
+	watch func(Entry)
+}
+
+// Watch has every entry told from now on, in the order they are written in, once it is. It is called while others wait to write.
+func (j *Journal) Watch(told func(Entry)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watch = told
 }
 
 // CreateJournal starts a journal in the directory, making it. What an earlier run has left there is moved to DIR/TIME, the time of that
@@ -140,7 +148,8 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	line, err := json.Marshal(Entry{Time: time.Now(), Kind: kind, Data: raw}) // told in the order they are written in
+	entry := Entry{Time: time.Now(), Kind: kind, Data: raw} // told in the order they are written in
+	line, err := json.Marshal(entry)
 	if err != nil {
 		return fmt.Errorf("journal: %s: %w", kind, err)
 	}
@@ -152,6 +161,9 @@ func (j *Journal) write(kind string, data any, sync bool) error {
 	j.torn = n > 0 && line[n-1] != '\n' || n == 0 && j.torn
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
+	}
+	if j.watch != nil {
+		j.watch(entry)
 	}
 	if !sync {
 		return nil

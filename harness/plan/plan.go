@@ -97,6 +97,7 @@ func walk(steps []*Step, visit func(s *Step)) {
 // Runner carries a plan out.
 type Runner struct {
 	Journal *Journal
+	Label   string                       // of the plan, where several have one journal
 	Tell    func(id, name string) Teller // progress; may be nil
 
 	mu   sync.Mutex
@@ -118,9 +119,28 @@ func (untold) Done(error)  {}
 
 // Waiting is why a step has not ended yet: what it waits for and what was seen of that last.
 type Waiting struct {
-	ID   string `json:"id"`
-	For  string `json:"for"`
-	Seen string `json:"seen"`
+	Label string `json:"label,omitempty"`
+	ID    string `json:"id"`
+	For   string `json:"for"`
+	Seen  string `json:"seen"`
+}
+
+// StepTold is a step in a journal, which more than one plan may have.
+type StepTold struct {
+	Label string `json:"label,omitempty"`
+	StepDone
+}
+
+// Err is how the step ended, as its Teller is told.
+func (d StepDone) Err() error {
+	switch d.Status {
+	case "failed":
+		return errors.New(d.Error)
+	case "skipped":
+		return fmt.Errorf("%w: %s", ErrSkip, strings.TrimPrefix(d.Error, ErrSkip.Error()+": "))
+	default:
+		return nil
+	}
 }
 
 // Run does the steps in order. After a failure only cleanup steps run; the first error is returned with what cleanup added.
@@ -218,10 +238,10 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 	}
 	ctx = cluster.Watched(ctx, func(what string, last error) {
 		tell.Seen(last.Error())
-		_ = r.Journal.Sample("waiting", Waiting{ID: s.ID, For: what, Seen: last.Error()}) // as with record
+		_ = r.Journal.Sample("waiting", Waiting{Label: r.Label, ID: s.ID, For: what, Seen: last.Error()}) // as with record
 	})
 	d := StepDone{ID: s.ID, Name: s.Name, Status: "done", Started: time.Now()}
-	err := r.Journal.Write("step-started", d)
+	err := r.Journal.Write("step-started", StepTold{r.Label, d})
 	if err == nil || s.Cleanup || s.Rollback { // what cannot be journalled is not done, but it is undone
 		err = errors.Join(err, s.Run(ctx))
 	}
@@ -263,7 +283,7 @@ func (r *Runner) record(d StepDone) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done = append(r.done, d)
-	_ = r.Journal.Write("step", d) // the next write that matters will fail as well, and says so
+	_ = r.Journal.Write("step", StepTold{r.Label, d}) // the next write that matters will fail as well, and says so
 }
 
 // Done lists the steps that have ended.
