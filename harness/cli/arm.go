@@ -205,6 +205,7 @@ func loadState(twin *azure.Twin, file string) error {
 func armPolicies() *cobra.Command {
 	return &cobra.Command{
 		Use: "policies", Short: "List the throttling policies", Args: cobra.NoArgs,
+		Example: "  drydock arm policies",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range throttle.Policies() {
 				p, err := throttle.LoadPolicy(name)

@@ -29,6 +29,7 @@ func doctorCommand(o *options) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use: "doctor", Short: "Try what each provider could do on this host", Args: cobra.NoArgs,
+		Example: "  drydock doctor\n  drydock doctor --json | jq '.[] | select(.can | not)'",
 		Long: `Doctor tries what each provider could do on this host: whether it gives clusters, and what their machines could not do. It makes none, changes nothing
 and fetches nothing. Of a provider that attaches to clusters it asks those that it finds (staging: --inventory).
 

@@ -226,6 +226,7 @@ func faultList(o *options) *cobra.Command {
 	var f faultFlags
 	c := &cobra.Command{
 		Use: "list", Short: "List the faults that were injected by hand and are not undone", Args: cobra.NoArgs,
+		Example: "  drydock fault list\n  drydock fault list --name mine",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.attach(cmd.Context(), f.name)
 			if err != nil {

@@ -20,7 +20,7 @@ func machineCommand(o *options) *cobra.Command {
 		{"off", "machinePowerOff", "Cut a machine's power"}, {"freeze", "machineFreeze", "Stop all that runs on a machine; its kernel goes on"},
 	} {
 		var f faultFlags
-		sub := &cobra.Command{Use: v.word + " MACHINE", Short: v.about, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		sub := &cobra.Command{Use: v.word + " MACHINE", Short: v.about, Args: cobra.ExactArgs(1), Example: "  drydock machine " + v.word + " worker-1", RunE: func(cmd *cobra.Command, args []string) error {
 			return o.inject(cmd, &f, v.kind, []string{"target=" + args[0]})
 		}}
 		f.add(o, sub)
@@ -31,7 +31,8 @@ func machineCommand(o *options) *cobra.Command {
 	var f faultFlags
 	on := &cobra.Command{
 		Use: "on MACHINE", Short: "Switch a machine on that is off, and let one go on that is frozen", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.machineOn(cmd, f.name, args[0]) },
+		Example: "  drydock machine on worker-1",
+		RunE:    func(cmd *cobra.Command, args []string) error { return o.machineOn(cmd, f.name, args[0]) },
 	}
 	f.add(o, on)
 	on.ValidArgsFunction = o.completeMachines(&f.name)

@@ -45,9 +45,9 @@ func pruneCommand(o *options) *cobra.Command {
   runs         runs below --state-dir that are that old, with their evidence and reports: only when named
 
 It leaves alone what runs, what belongs to a living process, runs that have left something for drydock heal, and the programs of Kubernetes and etcd.`,
-		Example: `  drydock prune --dry-run                     what would go, and what that frees
-  drydock prune                               all but runs
-  drydock prune runs --unused-for 168h        runs older than a week`,
+		Example: `  drydock prune --dry-run                     # what would go, and what that frees
+  drydock prune                               # all but runs
+  drydock prune runs --unused-for 168h        # runs older than a week`,
 		RunE: func(cmd *cobra.Command, kinds []string) error {
 			if len(kinds) == 0 {
 				kinds = []string{pruneClusters, pruneImages, pruneTemporaries}

@@ -30,7 +30,7 @@ type remedyFlags struct {
 func remedyCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "remedy", Short: "Mend a running cluster by a runbook: diagnose, refuse what would cost a quorum, act, and prove it",
-		Example: "  drydock remedy                                       what there is\n  drydock remedy replace-etcd-member --dry-run         what it would do, and what stands against it\n  drydock remedy replace-etcd-member --machine etcd-2",
+		Example: "  drydock remedy                                       # what there is\n  drydock remedy replace-etcd-member --dry-run         # what it would do, and what stands against it\n  drydock remedy replace-etcd-member --machine etcd-2",
 		Long: `A runbook turns a symptom into a plan. It diagnoses first and refuses what would cost a quorum, with the numbers, before it touches anything
 (exit code 2). Then every step looks before it acts, so after an interrupt of any kind the same command again goes on where the cluster is.
 It ends when the cluster is whole and stays so. A step that fails stops it (exit code 1).`,

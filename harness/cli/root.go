@@ -118,11 +118,11 @@ func newRoot() *cobra.Command {
 write and read, and answers GO, NO-GO or INCONCLUSIVE with evidence.
 
 Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`,
-		Example: `  drydock scenarios                      what there is to run
-  drydock run etcd-leader-crash          run one and judge it
-  drydock up --control-planes 3          make a cluster to play with
-  drydock kubectl get nodes              look at it
-  drydock down                           remove it`,
+		Example: `  drydock scenarios                      # what there is to run
+  drydock run etcd-leader-crash          # run one and judge it
+  drydock up --control-planes 3          # make a cluster to play with
+  drydock kubectl get nodes              # look at it
+  drydock down                           # remove it`,
 		SilenceErrors: true, SilenceUsage: true, Version: builtAs(),
 	}
 	f := root.PersistentFlags()
@@ -139,9 +139,11 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		o.progress = o.newProgress(os.Stderr)
 		return nil
 	}
-root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
+	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), logsCommand(o), cpCommand(o), kubectlCommand(o), faultCommand(o), machineCommand(o), versionsCommand(o), fetchCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
+	root.AddCommand(manCommand())
+	addShells(root)
 	onlyGroups(root)
 	return root
 }

@@ -267,6 +267,7 @@ func (o *options) plan(cmd *cobra.Command, s *experiment.Scenario, seed int64) (
 func healCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "heal [DIR…]", Short: "Undo what interrupted runs have left, from their journals", ValidArgsFunction: cobra.NoFileCompletions,
+		Example: "  drydock heal\n  drydock heal /tmp/run",
 		Long: "Heal reads the journals of the given runs, or of all below --state-dir, and recovers every fault that was armed and not cleared, those injected by\n" +
 			"hand as well.\n" +
 			"What belongs to a run or an up that lives is left alone, and named; a directory that was asked for by name and belongs to one is an error.\n" +

@@ -96,6 +96,7 @@ func describeUp(ctx context.Context, out io.Writer, up cluster.Cluster) error {
 func downCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "down [NAME]", Short: "Remove a cluster", Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeClusters,
+		Example: "  drydock down\n  drydock down mine --provider kind",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := defaultName
 			if len(args) > 0 {

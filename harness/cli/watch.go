@@ -194,7 +194,8 @@ func (m picture) View() tea.View {
 	if m.width == 0 {
 		return tea.NewView("")
 	}
-	v := tea.NewView(m.run.Text(time.Now(), live.Screen{Width: m.width, Height: m.height, Color: m.progress.color}))
+	text := m.run.Text(time.Now(), live.Screen{Width: m.width, Height: m.height - 1, Color: m.progress.color})
+	v := tea.NewView(text + "\n")      // the line that is left at the end is cleared
 	v.DisableBracketedPasteMode = true // nothing is typed
 	return v
 }
