@@ -91,7 +91,9 @@ func TestADamagedArchiveIsNotUsed(t *testing.T) {
 		change change
 		want   string
 	}{
-		"a changed program":  {func(_ *Manifest, f map[string][]byte, _ *[]string) { f["etcd/v3.6.16/etcd"] = []byte("evil of v3.6.16") }, "etcd/v3.6.16/etcd: its checksum is wrong"},
+		"a changed program": {func(_ *Manifest, f map[string][]byte, _ *[]string) {
+			f["etcd/v3.6.16/etcd"] = []byte("evil of v3.6.16")
+		}, "etcd/v3.6.16/etcd: its checksum is wrong"},
 		"a missing program":  {func(_ *Manifest, _ map[string][]byte, o *[]string) { *o = (*o)[:len(*o)-1] }, "EOF"},
 		"one too many":       {func(_ *Manifest, f map[string][]byte, o *[]string) { f["x"] = nil; *o = append(*o, "x") }, "x is not in its manifest"},
 		"another machine's":  {func(m *Manifest, _ map[string][]byte, _ *[]string) { m.Arch = "vax" }, "for vax"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestEachCallerOfTheCloudIsSomebodyOfItsOwn(t *testing.T) {
 		Component: Component{Subject: "legacy-v0.17.4", Images: []string{"cloud-provider-azure"}, Nodes: []string{"n"}, Every: time.Second, Addons: true},
 		twin:      azure.Ready{Endpoint: "https://192.0.2.1"}, group: "few", ca: "/etc/twin/ca.pem", version: "v0.17.4",
 	}
-	if err := p.deployAddons(t.Context(), Builder{Source: "../.."}, on); err != nil {
+	if err := p.deployAddons(t.Context(), Builder{Source: os.DirFS("../..")}, on); err != nil {
 		t.Fatal(err)
 	}
 	if err := onControlPlanes(on, func(m cluster.Machine) error { return p.place(t.Context(), m) }); err != nil {
