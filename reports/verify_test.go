@@ -113,7 +113,7 @@ func TestEveryByteCounts(t *testing.T) {
 		t.Fatalf("%+v", v)
 	}
 	files := filesOf(t, dir)
-	if len(files) != 4+4+2 {
+	if len(files) != 4+5+2 {
 		t.Fatalf("%q", files)
 	}
 	most := 300 // places of a file
