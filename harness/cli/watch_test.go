@@ -137,10 +137,11 @@ func (term *terminal) sees(after int, all ...string) {
 	}
 }
 
-func (term *terminal) types(keys string) int {
+// interrupt types Ctrl-C, and says how much was on the terminal before.
+func (term *terminal) interrupt() int {
 	term.t.Helper()
 	before := len(term.text())
-	if _, err := term.tty.WriteString(keys); err != nil {
+	if _, err := term.tty.WriteString(ctrlC); err != nil {
 		term.t.Fatal(err)
 	}
 	return before
@@ -171,7 +172,7 @@ func TestInterruptedOnce(t *testing.T) {
 	if err := pty.Setsize(term.tty, &pty.Winsize{Rows: 30, Cols: 120}); err != nil {
 		t.Fatal(err)
 	}
-	before = term.types(ctrlC)
+	before = term.interrupt()
 	term.sees(before, "interrupted: what is broken is healed, what was seen is judged. Ctrl-C again: stop at once")
 	err := term.ends()
 	var code *exec.ExitError
@@ -192,9 +193,9 @@ func TestInterruptedTwice(t *testing.T) {
 			if env == "TERM=xterm" {
 				term.sees(0, "has its effect")
 			}
-			before := term.types(ctrlC)
+			before := term.interrupt()
 			term.sees(before, "interrupted: ")
-			before = term.types(ctrlC)
+			before = term.interrupt()
 			err := term.ends()
 			var code *exec.ExitError
 			if !errors.As(err, &code) || code.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
@@ -223,7 +224,7 @@ func TestPlainWhereAsked(t *testing.T) {
 			if c.escapes {
 				term.sees(0, "Ctrl-C: heal")
 			}
-			term.types(ctrlC)
+			term.interrupt()
 			_ = term.ends() // as it does
 			text := term.text()
 			for _, color := range []string{"\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m"} {

@@ -349,7 +349,7 @@ func Load(nameOrFile string) (*Scenario, error) {
 
 // Source is the text of an embedded scenario or of a file, and what that is called in messages.
 func Source(nameOrFile string) (name string, raw []byte, err error) {
-	if raw, err := scenarios.Read(nameOrFile); err == nil {
+	if raw, err = scenarios.Read(nameOrFile); err == nil {
 		return nameOrFile + ".yaml", raw, nil
 	}
 	raw, err = os.ReadFile(nameOrFile)

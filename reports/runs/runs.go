@@ -86,7 +86,7 @@ func (s *Shelf) List() ([]*Run, error) {
 			return nil
 		case err != nil:
 			out = append(out, &Run{Name: s.name(dir), Dir: dir, Why: err.Error()})
-			return nil
+			return nil //nolint:nilerr // it is among the runs, with why it cannot be read
 		case !d.IsDir():
 			return nil
 		case slices.Contains(inside(), d.Name()):
