@@ -207,10 +207,7 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 		return nil, err
 	}
 	from, err := upgrade.Observed(ctx, target, observer, f.snapshots())
-	if err != nil {
-		return nil, errors.Join(err, target.Members.Close())
-	}
-	spec, from, err = upgrade.Resumed(f.out, spec, from)
+	spec, from, err = upgrade.Resumed(f.out, spec, from, err)
 	var u *upgrade.Upgrade
 	if err == nil {
 		u, err = upgrade.New(spec, from, c.Topology())

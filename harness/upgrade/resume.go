@@ -80,17 +80,22 @@ func (u *Upgrade) Begun() Begun {
 
 // Resumed says what is left of what is asked for, of a cluster that is seen at a version, where dir has an upgrade to the same version that has not ended
 // well: the versions in between that it has reached are behind it, and of one whose machines are all at the new version the end is left, for which it comes
-// from where it came from. Of anything else that is asked for nothing has been done.
-func Resumed(dir string, s Spec, at string) (left Spec, from string, err error) {
+// from where it came from. Of anything else that is asked for nothing has been done. Silent is why it is not seen at any: of an upgrade in its last hop it
+// is known all the same, and preflight says whether who is silent stands against it.
+func Resumed(dir string, s Spec, at string, silent error) (left Spec, from string, err error) {
 	if !plan.Unfinished(dir, Ended) {
-		return s, at, nil
+		return s, at, silent
 	}
 	var was Begun
 	if err := plan.ReadSpec(dir, &was); err != nil {
-		return s, "", err
+		return s, "", errors.Join(silent, err)
 	}
-	if was.To != s.To {
-		return s, at, nil
+	switch lastHop := len(was.Via) == 0 && was.Before != ""; {
+	case was.To != s.To, silent != nil && !lastHop:
+		return s, at, silent
+	case silent != nil:
+		s.Via = nil
+		return s, was.Before, nil
 	}
 	s.Via = s.Via[slices.Index(s.Via, at)+1:]
 	if at == s.To && was.Before != "" {

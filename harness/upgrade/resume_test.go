@@ -18,7 +18,7 @@ func begun(t *testing.T, path policy.Path, to string, ended bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &Upgrade{Spec: Spec{To: to}, Path: path}
+	u := &Upgrade{Spec: Spec{To: to, Via: path.Hops[:len(path.Hops)-1]}, Path: path}
 	if err := c.Keep(u.Begun()); err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +54,24 @@ func TestWhatIsLeftOfAnUpgrade(t *testing.T) {
 		"nobody asked to begin in the middle":        {t.TempDir(), Spec{To: last, Via: []string{mid}}, mid, "", nil},
 		"the end of the same version again":          {begun(t, policy.Path{From: last, Hops: []string{last}}, last, false), Spec{To: last, Force: true}, last, last, []string{last}},
 		"half a downgrade is seen as all of it":      {begun(t, policy.Path{From: last, Hops: []string{mid}}, mid, false), Spec{To: mid, Force: true}, mid, last, []string{mid}},
+		"somebody is silent":                         {begun(t, one, last, false), Spec{To: last}, "", mid, []string{last}},
+		"silent, and nothing was begun":              {t.TempDir(), Spec{To: last}, "", "", nil},
+		"silent, and two hops may be left":           {begun(t, two, last, false), Spec{To: last, Via: []string{mid}}, "", "", nil},
+		"silent, and another version was asked for":  {begun(t, one, mid, false), Spec{To: last}, "", "", nil},
 		"kept by a Drydock that kept the spec alone": {begun(t, policy.Path{Hops: []string{last}}, last, false), Spec{To: last}, last, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spec, from, err := Resumed(c.dir, c.spec, c.at)
+			var silent error
+			if c.at == "" {
+				silent = errors.New("somebody is silent")
+			}
+			spec, from, err := Resumed(c.dir, c.spec, c.at, silent)
+			if silent != nil && c.from == "" {
+				if !errors.Is(err, silent) {
+					t.Errorf("from %s: %v", from, err)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -92,7 +92,7 @@ func (f *fleet) process(dir string, spec upgrade.Spec, wire *mortal) (out attemp
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	spec, came, err := upgrade.Resumed(dir, spec, f.oldest())
+	spec, came, err := upgrade.Resumed(dir, spec, f.oldest(), nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
