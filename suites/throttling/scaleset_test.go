@@ -104,7 +104,7 @@ var _ = Describe("an upgrade by replacement", Label("tier: full", "needs: kubern
 			return -1
 		})
 
-		cmd := exec.CommandContext(ctx, suite.Host.Program, "upgrade", "--to", "v1.36", "--strategy", "replace", "--scale-sets", "pool", "--drain-timeout", "2m", "--machine-timeout", "5m",
+		cmd := exec.CommandContext(ctx, suite.Host.Program, "upgrade", "--to", "v1.36", "--strategy", "replace", "--scale-sets", "pool", "--drain-timeout", "2m", "--machine-timeout", "5m", "--of-run",
 			"--name", t.Name, "--quiet", "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir)
 		cmd.Env = append(os.Environ(), experiment.TwinReadyEnv+"="+twin.Ready)
 		run, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
