@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type Lab struct {
 
 	mu       sync.Mutex
 	machines []*Machine
-	written  time.Time  // when the lab.json was written that machines are from
+	read     []byte     // the lab.json that machines are from
 	owner    *lock.Lock // of its name; nil for a lab that is not this process's
 }
 
@@ -66,17 +67,18 @@ func (c *Lab) know(machines []labinit.Machine) {
 	}
 }
 
-// all lists the machines there are now: another process may have added or removed some.
+// all lists the machines there are now: another process may have added or removed some. What is in lab.json tells, and not when it was written: two changes
+// may fall within one tick of a file system's clock.
 func (c *Lab) all() []*Machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st, err := os.Stat(filepath.Join(c.dir, labinit.ConfigFile))
-	if err != nil || st.ModTime().Equal(c.written) {
+	raw, err := os.ReadFile(filepath.Join(c.dir, labinit.ConfigFile))
+	if err != nil || bytes.Equal(raw, c.read) {
 		return c.machines
 	}
-	if cfg, err := labinit.ReadConfig(c.dir); err == nil {
+	if cfg, err := labinit.ParseConfig(raw); err == nil {
 		c.know(cfg.Machines)
-		c.written = st.ModTime()
+		c.read = raw
 	}
 	return c.machines
 }

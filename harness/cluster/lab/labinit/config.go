@@ -65,11 +65,16 @@ type Machine struct {
 }
 
 // ReadConfig reads the lab.json of a lab's state directory.
-func ReadConfig(dir string) (cfg Config, err error) {
+func ReadConfig(dir string) (Config, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, ConfigFile))
 	if err != nil {
-		return cfg, fmt.Errorf("lab: %w", err)
+		return Config{}, fmt.Errorf("lab: %w", err)
 	}
+	return ParseConfig(raw)
+}
+
+// ParseConfig reads the bytes of a lab.json.
+func ParseConfig(raw []byte) (cfg Config, err error) {
 	if err := json.Unmarshal(raw, &cfg); err != nil {
 		return cfg, fmt.Errorf("lab: %s: %w", ConfigFile, err)
 	}
