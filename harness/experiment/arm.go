@@ -120,7 +120,7 @@ func (s *Scenario) runARM(ctx context.Context, o Options) (_ *plan.Result, err e
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	journal.Watch(o.Watch)
 	begun := time.Now()
-	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NotTested: s.notTested()}); err != nil {
+	if err := journal.Write("run", Opening{Scenario: s.Metadata.Name, Provider: armProvider, Seed: o.Seed, NullFaults: o.NullFaults, NotTested: s.notTested()}); err != nil {
 		return nil, err
 	}
 	f, err := s.fingerprint("")

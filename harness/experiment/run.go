@@ -107,7 +107,7 @@ func (s *Scenario) runCell(ctx context.Context, ol *outline, o Options, journal 
 	p.Number()
 	c.plan = p
 	if err := journal.Write("run", Opening{
-		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed, NotTested: s.notTested(),
+		Scenario: s.Metadata.Name, Provider: o.Provider.Name(), Cluster: c.topology().Name, Label: ol.cell.Label, Seed: o.Seed, NullFaults: o.NullFaults, NotTested: s.notTested(),
 	}); err != nil {
 		return err
 	}
@@ -138,7 +138,8 @@ type Opening struct {
 	Seed     int64  `json:"seed"`
 	ByHand   bool   `json:"byHand,omitempty"` // it is no run: what it has broken stays so until somebody mends it
 
-	NotTested []plan.NotTested `json:"notTested"`
+	NullFaults bool             `json:"nullFaults,omitempty"` // nothing was injected, as asked for
+	NotTested  []plan.NotTested `json:"notTested"`
 }
 
 // command is how the run can be made again. Of a scenario that is none of the embedded ones its file is whoever ran it knows where.
@@ -156,7 +157,11 @@ func (o Opening) command() string {
 	if o.Provider != armProvider {
 		args = append(args, "--provider", o.Provider)
 	}
-	return strings.Join(append(args, "--seed", fmt.Sprint(o.Seed)), " ")
+	args = append(args, "--seed", fmt.Sprint(o.Seed))
+	if o.NullFaults {
+		args = append(args, "--null-faults")
+	}
+	return strings.Join(args, " ")
 }
 
 // untested is the journal's word that a cell's cluster could not be made.

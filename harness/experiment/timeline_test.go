@@ -56,14 +56,18 @@ func TestWhatIsLeftOfARunHasATimeline(t *testing.T) {
 	}
 }
 
-// TestTheCommandIsThatOfTheScenario: exhibits are below museum/, and the fixed release has an option; a file of one's own is nobody's to name.
+// TestTheCommandIsThatOfTheScenario: exhibits are below museum/, the fixed release has an option, and so has a run that injects nothing; a file of one's own is
+// nobody's to name.
 func TestTheCommandIsThatOfTheScenario(t *testing.T) {
-	for scenario, want := range map[string]string{
-		"etcd-20340": "drydock run museum/etcd-20340 --provider lab --seed 1", "etcd-20340-fixed": "drydock run museum/etcd-20340 --fixed --provider lab --seed 1",
-		"mine": "drydock run FILE-OF-mine --provider lab --seed 1",
+	for want, o := range map[string]Opening{
+		"drydock run museum/etcd-20340 --provider lab --seed 1":                {Scenario: "etcd-20340", Provider: "lab", Seed: 1},
+		"drydock run museum/etcd-20340 --fixed --provider lab --seed 1":        {Scenario: "etcd-20340-fixed", Provider: "lab", Seed: 1},
+		"drydock run FILE-OF-mine --provider lab --seed 1":                     {Scenario: "mine", Provider: "lab", Seed: 1},
+		"drydock run etcd-leader-crash --provider kind --seed 7 --null-faults": {Scenario: "etcd-leader-crash", Provider: "kind", Seed: 7, NullFaults: true},
+		"drydock run arm-throttled-provider --seed 7 --null-faults":            {Scenario: "arm-throttled-provider", Provider: armProvider, Seed: 7, NullFaults: true},
 	} {
-		if got := (Opening{Scenario: scenario, Provider: "lab", Seed: 1}).command(); got != want {
-			t.Errorf("%s: %q", scenario, got)
+		if got := o.command(); got != want {
+			t.Errorf("%q; want %q", got, want)
 		}
 	}
 }
