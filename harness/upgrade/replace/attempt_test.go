@@ -211,6 +211,13 @@ func (f *fleet) residue(t *testing.T) {
 			if count["nic"]++; d.Properties["virtualMachine"] == nil {
 				t.Errorf("the interface %s belongs to nothing", d.Name)
 			}
+			if machine := strings.TrimSuffix(d.Name, "-nic"); slices.Contains(f.topology.ControlPlaneMachines(), machine) {
+				for _, in := range []string{"/backendAddressPools/masters", "/inboundNatRules/ssh-" + machine} {
+					if !strings.Contains(string(raw), in+`"`) {
+						t.Errorf("the interface of %s is not in %s, as that of the old one was: %s", machine, in, raw)
+					}
+				}
+			}
 		case strings.Contains(d.ID, manager.Disks+"/"):
 			if count["disk"]++; d.ManagedBy == "" {
 				t.Errorf("the disk %s belongs to nothing", d.Name)

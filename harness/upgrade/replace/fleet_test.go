@@ -101,7 +101,17 @@ func (f *fleet) state() azure.State {
 		{"id": group, "name": "c", "location": "westeurope", "properties": map[string]any{"provisioningState": "Succeeded"}},
 		{"id": net, "name": "net", "location": "westeurope", "properties": map[string]any{"provisioningState": "Succeeded", "addressSpace": map[string]any{"addressPrefixes": []any{"10.1.0.0/16"}}, "subnets": []any{subnet}}},
 	}
+	balancer := group + "/providers/Microsoft.Network/loadBalancers/api"
+	pool, rules := balancer+"/backendAddressPools/masters", []any{}
 	for i, m := range f.topology.KubernetesMachines() {
+		balanced := map[string]any{
+			"provisioningState": "Succeeded", "primary": true, "privateIPAllocationMethod": "Static", "privateIPAddress": fmt.Sprintf("10.1.0.%d", 10+i), "subnet": map[string]any{"id": subnet["id"]},
+		}
+		if slices.Contains(f.topology.ControlPlaneMachines(), m) {
+			rule := map[string]any{"id": balancer + "/inboundNatRules/ssh-" + m, "name": "ssh-" + m, "properties": map[string]any{"provisioningState": "Succeeded", "protocol": "Tcp", "frontendPort": 50000 + i, "backendPort": 22}}
+			rules = append(rules, rule)
+			balanced["loadBalancerBackendAddressPools"], balanced["loadBalancerInboundNatRules"] = []any{map[string]any{"id": pool}}, []any{map[string]any{"id": rule["id"]}}
+		}
 		vm, nic := group+"/providers/"+manager.VirtualMachines+"/"+m, group+"/providers/"+manager.NetworkInterfaces+"/"+m+"-nic"
 		disk := func(name string) map[string]any {
 			id := group + "/providers/" + manager.Disks + "/" + name
@@ -116,9 +126,7 @@ func (f *fleet) state() azure.State {
 		}
 		docs = append(docs, map[string]any{"id": nic, "name": m + "-nic", "location": "westeurope", "properties": map[string]any{
 			"provisioningState": "Succeeded", "virtualMachine": map[string]any{"id": vm}, "ipConfigurations": []any{map[string]any{
-				"id": nic + "/ipConfigurations/a", "name": "a", "properties": map[string]any{
-					"provisioningState": "Succeeded", "primary": true, "privateIPAllocationMethod": "Static", "privateIPAddress": fmt.Sprintf("10.1.0.%d", 10+i), "subnet": map[string]any{"id": subnet["id"]},
-				},
+				"id": nic + "/ipConfigurations/a", "name": "a", "properties": balanced,
 			}},
 		}}, map[string]any{
 			"id": vm, "name": m, "location": "westeurope", "tags": map[string]any{provider.VersionTag: provider.VersionTagged(from), "example.com/team": "blue"},
@@ -129,6 +137,9 @@ func (f *fleet) state() azure.State {
 			},
 		})
 	}
+	docs = append(docs, map[string]any{"id": balancer, "name": "api", "location": "westeurope", "properties": map[string]any{
+		"provisioningState": "Succeeded", "inboundNatRules": rules, "backendAddressPools": []any{map[string]any{"id": pool, "name": "masters", "properties": map[string]any{"provisioningState": "Succeeded"}}},
+	}})
 	var s azure.State
 	for _, d := range docs {
 		raw, err := json.Marshal(d)

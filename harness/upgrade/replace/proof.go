@@ -77,6 +77,9 @@ func (m *machine) proven(ctx context.Context, was old) (*manager.VM, error) {
 	if err := m.made(vm, was); err != nil {
 		return nil, err
 	}
+	if err := m.balanced(ctx, vm); err != nil {
+		return nil, err
+	}
 	wanted := m.Wanted(m.version, m.name)
 	_, err = observe.AwaitSteady(ctx, m.Look, fmt.Sprintf("the new %s well at %s", m.name, m.version), m.Spec.MachineTimeout, health.Steady(m.Topology), func(o observe.Observation) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -107,6 +110,41 @@ func (m *machine) made(vm *manager.VM, was old) error {
 		attached := func(a manager.DataDisk) bool { return strings.EqualFold(a.ManagedDisk.ID, d.ManagedDisk.ID) }
 		if !slices.ContainsFunc(vm.Properties.StorageProfile.DataDisks, attached) {
 			return fmt.Errorf("the data disk %s is not attached to the new virtual machine %s: its template must take dataDisks", d.Name, m.name)
+		}
+	}
+	return nil
+}
+
+// balanced says why the interfaces of the new machine are not where load balancers had that of the old one: it would be whole, and nobody would be sent to it.
+func (m *machine) balanced(ctx context.Context, vm *manager.VM) error {
+	rec, err := m.must()
+	if err != nil || len(rec.Pools)+len(rec.NATRules) == 0 {
+		return err
+	}
+	var pools, rules []manager.Reference
+	for _, id := range vm.Interfaces() {
+		nic, err := m.Manager.Interface(ctx, id)
+		if err != nil {
+			return err
+		}
+		if nic == nil {
+			return fmt.Errorf("the interface %s of the new virtual machine %s is not there", manager.Short(id), m.name)
+		}
+		for _, c := range nic.Properties.IPConfigurations {
+			pools, rules = append(pools, c.Properties.Pools...), append(rules, c.Properties.NATRules...)
+		}
+	}
+	return errors.Join(
+		lacking("the new virtual machine "+m.name+" is not in the backend pool %s that the old one was in: its template must take pools", rec.Pools, pools),
+		lacking("the inbound NAT rule %s does not lead to the new virtual machine "+m.name+" as it did to the old one: its template must take natRules", rec.NATRules, rules),
+	)
+}
+
+// lacking says in such words which of the references are no more.
+func lacking(says string, were, are []manager.Reference) error {
+	for _, w := range were {
+		if !slices.ContainsFunc(are, func(r manager.Reference) bool { return strings.EqualFold(r.ID, w.ID) }) {
+			return fmt.Errorf(says, manager.Short(w.ID))
 		}
 	}
 	return nil

@@ -20,16 +20,18 @@ import (
 
 // record is how a machine is made. It is written before anything is touched, for all machines: one that is lost in the middle can be made anew.
 type record struct {
-	Name            string             `json:"name"`
-	Role            string             `json:"role"`
-	Location        string             `json:"location"`
-	Size            string             `json:"size"`
-	Interface       string             `json:"interface"` // its name
-	Subnet          string             `json:"subnet"`
-	Address         string             `json:"address,omitempty"` // empty: any
-	AvailabilitySet string             `json:"availabilitySet,omitempty"`
-	DataDisks       []manager.DataDisk `json:"dataDisks,omitempty"`
-	Tags            map[string]string  `json:"tags"`
+	Name            string              `json:"name"`
+	Role            string              `json:"role"`
+	Location        string              `json:"location"`
+	Size            string              `json:"size"`
+	Interface       string              `json:"interface"` // its name
+	Subnet          string              `json:"subnet"`
+	Address         string              `json:"address,omitempty"`  // empty: any
+	Pools           []manager.Reference `json:"pools,omitempty"`    // of load balancers, that it is in
+	NATRules        []manager.Reference `json:"natRules,omitempty"` // of load balancers, that lead to it
+	AvailabilitySet string              `json:"availabilitySet,omitempty"`
+	DataDisks       []manager.DataDisk  `json:"dataDisks,omitempty"`
+	Tags            map[string]string   `json:"tags"`
 	parts
 	Done string `json:"done,omitempty"` // the version at which the machine that Made tells has passed its gate
 }
@@ -52,6 +54,13 @@ func (r record) values(version, osDisk string) map[string]any {
 	for _, d := range r.DataDisks {
 		disks = append(disks, map[string]any{"lun": d.LUN, "name": d.Name, "createOption": "Attach", "managedDisk": map[string]any{"id": d.ManagedDisk.ID}})
 	}
+	references := func(of []manager.Reference) []any {
+		out := []any{}
+		for _, r := range of {
+			out = append(out, map[string]any{"id": r.ID})
+		}
+		return out
+	}
 	tags := map[string]any{}
 	for k, v := range r.Tags {
 		tags[k] = v
@@ -60,6 +69,7 @@ func (r record) values(version, osDisk string) map[string]any {
 	return map[string]any{
 		"name": r.Name, "role": r.Role, "version": strings.TrimPrefix(version, "v"), "location": r.Location, "size": r.Size, "interface": r.Interface, "subnet": r.Subnet,
 		"osDisk": osDisk, "address": r.Address, "availabilitySet": r.AvailabilitySet, "dataDisks": disks, "tags": tags,
+		"pools": references(r.Pools), "natRules": references(r.NATRules),
 	}
 }
 
@@ -84,7 +94,7 @@ func (r *Replacement) read(ctx context.Context, name, role string) (*record, err
 		return nil, fmt.Errorf("the interface %s of the virtual machine %s is not there or has no address", manager.Short(out.Interfaces[0]), name)
 	}
 	ip := nic.Properties.IPConfigurations[0].Properties
-	out.Interface, out.Subnet, out.Address = path.Base(nic.ID), ip.Subnet.ID, ip.PrivateIPAddress
+	out.Interface, out.Subnet, out.Address, out.Pools, out.NATRules = path.Base(nic.ID), ip.Subnet.ID, ip.PrivateIPAddress, ip.Pools, ip.NATRules
 	return out, nil
 }
 
@@ -153,7 +163,8 @@ func unknown(machine string) plan.Finding {
 	}
 }
 
-// surgeRecord is that of the machine that is there for the time of the upgrade: as the first worker, with a name, an interface and an address of its own.
+// surgeRecord is that of the machine that is there for the time of the upgrade: as the first worker, with a name, an interface and an address of its own. A rule
+// of a load balancer that leads to one machine goes on leading to the first worker.
 func (r *Replacement) surgeRecord() (*record, error) {
 	first, err := r.recorded(r.Topology.WorkerMachines()[0])
 	if err != nil || first == nil {
@@ -161,6 +172,6 @@ func (r *Replacement) surgeRecord() (*record, error) {
 	}
 	out := *first
 	out.Tags = maps.Clone(first.Tags)
-	out.Name, out.Interface, out.Address, out.DataDisks, out.parts, out.Done = upgrade.SurgeMachine, upgrade.SurgeMachine+"-nic", "", nil, parts{}, ""
+	out.Name, out.Interface, out.Address, out.NATRules, out.DataDisks, out.parts, out.Done = upgrade.SurgeMachine, upgrade.SurgeMachine+"-nic", "", nil, nil, parts{}, ""
 	return &out, nil
 }

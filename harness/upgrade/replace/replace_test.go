@@ -329,3 +329,24 @@ func TestTemplatesOfTheUsers(t *testing.T) {
 		t.Errorf("%v", p)
 	}
 }
+
+// TestAMachineThatNobodyIsSentTo: a template that leaves a machine out of its pools makes one that is whole, and the upgrade goes no further.
+func TestAMachineThatNobodyIsSentTo(t *testing.T) {
+	for parameter, says := range map[string]string{"pools": "not in the backend pool backendAddressPools/masters", "natRules": "rule inboundNatRules/ssh-control-plane-1 does not lead to"} {
+		within(t, azure.Options{}, func(t *testing.T, f *fleet) {
+			t.Helper()
+			dir := scratch(t)
+			without := strings.ReplaceAll(strings.ReplaceAll(string(machineTemplate), `"[parameters('`+parameter+`')]"`, "[]"), `    "`+parameter+`": {"type": "array"},`, "")
+			if err := os.WriteFile(dir+"/t.json", []byte(without), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a := f.upgrade(dir, upgrade.Spec{Template: dir + "/t.json"}, 0, false)
+			if a.err == nil || !strings.Contains(a.said("control-plane/1/gate"), says) || !strings.Contains(a.err.Error(), "must take "+parameter) {
+				t.Errorf("%s: %v", parameter, a.err)
+			}
+			if h := f.hosts["control-plane-2"]; h == nil || h.version != from {
+				t.Errorf("%s: it went on: %+v", parameter, h)
+			}
+		})
+	}
+}

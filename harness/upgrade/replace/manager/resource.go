@@ -101,8 +101,10 @@ type Interface struct {
 	Properties struct {
 		IPConfigurations []struct {
 			Properties struct {
-				PrivateIPAddress string    `json:"privateIPAddress"`
-				Subnet           Reference `json:"subnet"`
+				PrivateIPAddress string      `json:"privateIPAddress"`
+				Subnet           Reference   `json:"subnet"`
+				Pools            []Reference `json:"loadBalancerBackendAddressPools"`
+				NATRules         []Reference `json:"loadBalancerInboundNatRules"`
 			} `json:"properties"`
 		} `json:"ipConfigurations"`
 	} `json:"properties"`
