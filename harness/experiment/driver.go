@@ -304,7 +304,7 @@ func driverSteps(dir string) []plan.StepDone {
 		e.step.Status = killed
 		own := func(o driverEntry) bool { return o.step.ID == e.step.ID }
 		if at := slices.IndexFunc(later, own); at >= 0 && later[at].Kind == "step" { // steps that run at the same time end in any order
-			e.step.Status, end = later[at].step.Status, later[at].Time
+			e.step.Status, e.step.Late, end = later[at].step.Status, later[at].step.Late, later[at].Time
 		}
 		e.step.DurationSeconds = end.Sub(e.step.Started).Seconds()
 		out = append(out, e.step)

@@ -256,5 +256,25 @@ func (e *Evidence) check(ch Check, when string, w *health.Window) plan.Check {
 	if e.Broken && when == "finally" && c.Verdict == plan.Fail { // what was half done was not put back: rollback does not run after an interrupt
 		c.Verdict, c.Message = plan.Unknown, "the run was interrupted: "+c.Message
 	}
+	if why := e.refusedLate(); why != "" && ch.Name == "versions" && c.Verdict == plan.Fail {
+		c.Verdict, c.Message = plan.Unknown, why+": "+c.Message
+	}
 	return c
+}
+
+// refusedLate says that upgrades ended with one that was refused for lateness alone, by when the host could not keep up: that no version was reached says nothing
+// of the upgrade then. Empty: it does.
+func (e *Evidence) refusedLate() string {
+	if len(e.Upgrade) == 0 {
+		return ""
+	}
+	last := slices.MaxFunc(e.Upgrade, func(a, b plan.StepDone) int { return a.Started.Compare(b.Started) })
+	if last.Status != "failed" || !last.Late {
+		return ""
+	}
+	why := e.Record.Overloaded(last.Ended())
+	if why != "" {
+		why += "; the upgrade was refused for it"
+	}
+	return why
 }

@@ -169,3 +169,36 @@ func TestAFaultThatHadNothingToDoWasNotTested(t *testing.T) {
 		t.Errorf("%+v, %v", r.NotTested, err)
 	}
 }
+
+// TestAnUpgradeThatLatenessRefused: a preflight that had no answers of a host that could not keep up has shown nothing of the upgrade; one that was refused for
+// anything else, on a host that was well until then, or that went on, has.
+func TestAnUpgradeThatLatenessRefused(t *testing.T) {
+	begun := time.Now()
+	step := func(name, status string, after time.Duration, late bool) plan.StepDone {
+		return plan.StepDone{Name: name, Status: status, Started: begun.Add(after), DurationSeconds: 10, Late: late}
+	}
+	for name, c := range map[string]struct {
+		load    float64
+		at      time.Duration
+		upgrade []plan.StepDone
+		want    plan.Verdict
+	}{
+		"late, on a host that could not keep up":   {44, 0, []plan.StepDone{step("preflight", "failed", 0, true)}, plan.Unknown},
+		"late, and begun anew after a kill":        {44, 0, []plan.StepDone{step("preflight", "failed", time.Minute, true), step("preflight", "done", 0, false)}, plan.Unknown},
+		"late, on a host that was well":            {4, 0, []plan.StepDone{step("preflight", "failed", 0, true)}, plan.Fail},
+		"late, and the host was busy later":        {44, time.Minute, []plan.StepDone{step("preflight", "failed", 0, true)}, plan.Fail},
+		"refused for something else":               {44, 0, []plan.StepDone{step("preflight", "failed", 0, false)}, plan.Fail},
+		"refused as the plan wanted":               {44, 0, []plan.StepDone{step("preflight", "expected", 0, true)}, plan.Fail},
+		"it came to its end, and the host was not": {44, 0, []plan.StepDone{step("preflight", "failed", 0, true), step("verify", "done", time.Minute, false)}, plan.Fail},
+		"there was none":                           {44, 0, nil, plan.Fail},
+	} {
+		e := &Evidence{Upgrade: c.upgrade, Record: health.Record{
+			Topology: cluster.Topology{ControlPlanes: 1},
+			Host:     []observe.HostReading{{Time: begun, Load: 1, Cores: 2}, {Time: begun.Add(c.at + time.Second), Load: c.load, Cores: 2}},
+			Final:    observe.Observation{Time: begun.Add(time.Hour), Components: []observe.Component{{Name: observe.Kubelet, Machine: "control-plane-1", Version: "v1.35.4"}}},
+		}}
+		if got := e.check(Check{Name: "versions", Params: health.Params{Version: "v1.36"}}, "finally", nil); got.Verdict != c.want {
+			t.Errorf("%s: %s: %s", name, got.Verdict, got.Message)
+		}
+	}
+}

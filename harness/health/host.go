@@ -99,8 +99,14 @@ func (b Blind) Lost(m etcd.Member, t time.Time) bool {
 const overloadedFrom = 20
 
 // overloaded says that the host could not keep up, and how much was asked of it; empty: it could.
-func (r *Record) overloaded() string {
+func (r *Record) overloaded() string { return r.Overloaded(time.Time{}) }
+
+// Overloaded says the same of the time until then; zero: of all of it.
+func (r *Record) Overloaded(until time.Time) string {
 	for _, h := range r.Host {
+		if !until.IsZero() && h.Time.After(until) {
+			break
+		}
 		if h.Cores > 0 && h.Load/float64(h.Cores) >= overloadedFrom {
 			return fmt.Sprintf("the host could not keep up (load %.0f on %d processors at %s), and whatever came late may be its doing", h.Load, h.Cores, clock(h.Time))
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,6 +136,13 @@ func NodeReady(n *corev1.Node) error {
 		}
 	}
 	return fmt.Errorf("node %s has no Ready condition", n.Name)
+}
+
+// NodeSilent reports whether a node's kubelet has not told of it in time, which is all that is known of it then.
+func NodeSilent(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown
+	})
 }
 
 // Identity is which machine a Node is of: BootID is its kernel's since it started, MachineID its disk's.

@@ -25,6 +25,7 @@ type Finding struct {
 	What     string   `json:"what"`
 	Why      string   `json:"why"` // why it matters
 	Fix      string   `json:"fix"`
+	Late     bool     `json:"late,omitempty"` // it says that somebody did not answer in time; where the host cannot keep up, that is nothing against the cluster
 }
 
 // Blocks reports whether the finding stops the plan.
@@ -33,16 +34,31 @@ func (f Finding) Blocks() bool { return f.Severity != Warning }
 // ErrRefused is wrapped by the error of a plan that was not begun.
 var ErrRefused = errors.New("refused")
 
-// Refusal is the error of a plan that findings stop, with all of them in words; nil when none does. It wraps ErrRefused and is a UsageError.
+// LateError is an error that lateness alone explains: nothing but answers that did not come in time.
+type LateError struct{ Err error }
+
+func (e *LateError) Error() string { return e.Err.Error() }
+
+// Unwrap gives what did not come.
+func (e *LateError) Unwrap() error { return e.Err }
+
+// Refusal is the error of a plan that findings stop, with all of them in words; nil when none does. It wraps ErrRefused and is a UsageError,
+// and a LateError where all of them are late.
 func Refusal(what string, found []Finding) error {
 	var blocking []string
+	late := true
 	for _, f := range found {
 		if f.Blocks() {
+			late = late && f.Late
 			blocking = append(blocking, fmt.Sprintf("%s: %s (%s). Why: %s. What to do: %s", f.Check, f.What, f.Severity, f.Why, f.Fix))
 		}
 	}
 	if len(blocking) == 0 {
 		return nil
 	}
-	return &cluster.UsageError{Err: fmt.Errorf("%w: preflight refuses %s:\n  %s", ErrRefused, what, strings.Join(blocking, "\n  "))}
+	err := fmt.Errorf("%w: preflight refuses %s:\n  %s", ErrRefused, what, strings.Join(blocking, "\n  "))
+	if late {
+		err = &LateError{err}
+	}
+	return &cluster.UsageError{Err: err}
 }

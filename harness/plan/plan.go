@@ -252,7 +252,8 @@ func (r *Runner) step(ctx context.Context, s *Step, failed error) error {
 		d.Status, d.Error = "skipped", err.Error()
 		err = nil
 	case err != nil:
-		d.Status, d.Error = "failed", err.Error()
+		var late *LateError
+		d.Status, d.Error, d.Late = "failed", err.Error(), errors.As(err, &late)
 	}
 	r.record(d)
 	if err == nil {

@@ -388,3 +388,37 @@ func TestWhatAStepWaitsForIsToldAndKept(t *testing.T) {
 		t.Errorf("kept %q, want %q", kept, want)
 	}
 }
+
+// TestWhatLatenessAloneExplainsIsTold: of a refusal when all that stands against the plan is late, and in the journal, which others judge from.
+func TestWhatLatenessAloneExplainsIsTold(t *testing.T) {
+	late, blocks := Finding{Check: "etcd", Severity: Unread, Late: true}, Finding{Check: "data", Severity: Blocker}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"late":              {Refusal("x", []Finding{late, {Severity: Warning}}), true},
+		"late and a fact":   {Refusal("x", []Finding{late, blocks}), false},
+		"a fact":            {Refusal("x", []Finding{blocks}), false},
+		"nothing of either": {errors.New("boom"), false},
+	} {
+		dir := t.TempDir()
+		j, err := CreateJournal(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Plan{Steps: []*Step{{Name: "preflight", Run: func(context.Context) error { return c.err }}}}
+		p.Number()
+		r := &Runner{Journal: j}
+		if err := r.Run(context.Background(), p); err == nil {
+			t.Errorf("%s: it did not fail", name)
+		}
+		entries, _, err := ReadJournal(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told StepTold
+		if err := json.Unmarshal(entries[len(entries)-1].Data, &told); err != nil || told.Late != c.want || r.Done()[0].Late != c.want {
+			t.Errorf("%s: %+v, %v", name, told, err)
+		}
+	}
+}

@@ -126,6 +126,7 @@ type StepDone struct {
 	Started         time.Time `json:"started,omitzero"`
 	DurationSeconds float64   `json:"durationSeconds"`
 	Error           string    `json:"error,omitempty"` // or, of a skipped step, the reason
+	Late            bool      `json:"late,omitempty"`  // of a failed step: lateness alone explains the error (LateError)
 }
 
 // Ended is when the step ended.

@@ -82,6 +82,9 @@ func late(ob observe.Observation) error {
 // preflight is the step: blockers refuse the upgrade before anything is touched.
 func (u *Upgrade) preflight(ctx context.Context) error {
 	found, err := u.Preflight(ctx)
+	if cluster.FailureOf(err) == cluster.Deadline {
+		return &plan.LateError{Err: err}
+	}
 	if err != nil {
 		return err
 	}

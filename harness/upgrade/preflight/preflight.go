@@ -75,7 +75,7 @@ func Look(ctx context.Context, input Input) ([]plan.Finding, error) {
 		found, err := c.look(ctx, in)
 		if err != nil {
 			found = []plan.Finding{{
-				Check: c.name, Severity: plan.Unread, What: "could not be looked at: " + err.Error(),
+				Check: c.name, Severity: plan.Unread, What: "could not be looked at: " + err.Error(), Late: cluster.FailureOf(err) == cluster.Deadline,
 				Why: "what is not known is not safe", Fix: "make the cluster answer, or --force to go without this check",
 			}}
 		}
@@ -115,10 +115,14 @@ func (in *reading) read(ctx context.Context) error {
 		in.nodes, in.pods = nodes.Items, pods.Items
 		return nil
 	})
-	if err != nil {
-		return &cluster.UsageError{Err: fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", plan.ErrRefused, err)}
+	if err == nil {
+		return nil
 	}
-	return nil
+	late := cluster.FailureOf(err) == cluster.Deadline
+	if err = fmt.Errorf("%w: the cluster is unhealthy before the upgrade: %w", plan.ErrRefused, err); late {
+		err = &plan.LateError{Err: err}
+	}
+	return &cluster.UsageError{Err: err}
 }
 
 func (in *reading) cloud() string {
@@ -164,6 +168,7 @@ func skewNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 
 func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	var lost []string
+	late := true
 	for _, m := range in.Observation.Members {
 		if len(m.Alarms) > 0 {
 			return []plan.Finding{{
@@ -173,6 +178,7 @@ func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 		}
 		if !m.Healthy() && in.Unfinished[m.Machine] == "" { // a member of a half-upgraded machine is what the upgrade will put right
 			lost = append(lost, fmt.Sprintf("%s (%s)", m.Machine, m.Error))
+			late = late && m.Failure == cluster.Deadline
 		}
 	}
 	total := len(in.Observation.Members)
@@ -180,7 +186,7 @@ func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	case len(lost) > 0:
 		return []plan.Finding{{
 			Check: "etcd", Severity: plan.Blocker, What: "unhealthy members: " + strings.Join(lost, ", "),
-			Why: "each control plane's member restarts during its upgrade, and then two would be missing", Fix: "repair or replace the member first",
+			Why: "each control plane's member restarts during its upgrade, and then two would be missing", Fix: "repair or replace the member first", Late: late,
 		}}, nil
 	case cluster.Tolerance(total) < 1:
 		return []plan.Finding{{
@@ -202,7 +208,7 @@ func nodesNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 		if kubeadm.NodeReady(n) != nil && in.Unfinished[n.Name] == "" {
 			out = append(out, plan.Finding{
 				Check: "nodes", Severity: plan.Blocker, What: "node " + n.Name + " is not Ready",
-				Why: "its pods have nowhere to go back to, and an upgrade would take one more node away", Fix: "repair it or remove it from the cluster first",
+				Why: "its pods have nowhere to go back to, and an upgrade would take one more node away", Fix: "repair it or remove it from the cluster first", Late: kubeadm.NodeSilent(n),
 			})
 		}
 	}

@@ -144,3 +144,33 @@ apiserver_request_total{verb="a\"b"} 5
 		t.Error("a torn page is read")
 	}
 }
+
+// TestWhatIsLateIsToldFromWhatIsSo: that somebody did not answer in time may be the host's doing; that he said no, or is not there, is not.
+func TestWhatIsLateIsToldFromWhatIsSo(t *testing.T) {
+	node := func(is corev1.ConditionStatus) corev1.Node {
+		return corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: is}}}}
+	}
+	silent := func(f ...cluster.Failure) (out []etcd.Member) {
+		for i, failure := range f {
+			out = append(out, etcd.Member{Machine: string(rune('a' + i)), Error: "no", Failure: failure})
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		in   reading
+		look func(context.Context, *reading) ([]plan.Finding, error)
+		want bool
+	}{
+		"a kubelet that has not told of itself":    {reading{nodes: []corev1.Node{node(corev1.ConditionUnknown)}}, nodesNow, true},
+		"a kubelet that says that it is not Ready": {reading{nodes: []corev1.Node{node(corev1.ConditionFalse)}}, nodesNow, false},
+		"members that do not answer":               {reading{Input: Input{Observation: observe.Observation{Members: silent(cluster.Deadline, cluster.Deadline)}}}, etcdNow, true},
+		"one of them refuses":                      {reading{Input: Input{Observation: observe.Observation{Members: silent(cluster.Deadline, cluster.Refused)}}}, etcdNow, false},
+		"one of them follows nobody":               {reading{Input: Input{Observation: observe.Observation{Members: []etcd.Member{{Machine: "a", ID: 1}}}}}, etcdNow, false},
+	} {
+		c.in.Target = &observe.Target{Cluster: machines{names: []string{"a"}}}
+		found, err := c.look(context.Background(), &c.in)
+		if err != nil || len(found) != 1 || !found[0].Blocks() || found[0].Late != c.want {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}
