@@ -63,7 +63,7 @@ const (
 // readInventory decodes the file strictly; every mistake is a UsageError.
 func readInventory(path string) (*Inventory, error) {
 	if path == "" {
-		return nil, cluster.Usagef("the staging provider needs --inventory FILE: how the machines are reached and what may be done to them (README, \"On a cluster that exists\")")
+		return nil, cluster.Usagef("the staging provider needs --inventory FILE: how the machines are reached and what may be done to them (docs/staging.md)")
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {

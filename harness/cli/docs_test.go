@@ -1,0 +1,379 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"drydock.dev/drydock/docs"
+	"drydock.dev/drydock/harness/azure"
+	"drydock.dev/drydock/harness/experiment"
+	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/provider"
+	"drydock.dev/drydock/scenarios"
+)
+
+const tree = "../.."
+
+// TestTheDocsAreTrue: whatever a page shows to be typed is accepted as it stands, whatever it names is there, and every block is one that a test knows
+// what to do with. What is not typed by suites/docs is counted here: who leaves more to the reader has to say so.
+func TestTheDocsAreTrue(t *testing.T) {
+	pages, err := docs.Read(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, typed := map[string]int{}, 0
+	for _, p := range pages {
+		for _, wrong := range mistakes(p) {
+			t.Error(wrong)
+		}
+		for _, b := range p.Blocks {
+			switch {
+			case b.NotRun != "":
+				left[b.NotRun]++
+			case b.Language == "console":
+				typed++
+			}
+		}
+	}
+	want := map[string]int{"builds": 2, "ci": 2, "cloud": 2, "kind": 2, "kubernetes": 7, "staging": 1, "waits": 2}
+	if !maps.Equal(left, want) {
+		t.Errorf("blocks that no test types, by reason: %v; want %v", left, want)
+	}
+	t.Logf("%d pages, %d blocks that are typed, %v that are not", len(pages), typed, left)
+}
+
+// TestMistakesInDocsAreSeen: each of them, and nothing else.
+func TestMistakesInDocsAreSeen(t *testing.T) {
+	console := func(s string) string { return "# Page\n\n```console\n" + s + "\n```\n" }
+	for page, want := range map[string]string{
+		console("$ drydock run etcd-leader-crash --out r"):     "",
+		console("$ drydock run etcd-leader-crash --outt r"):    "unknown flag: --outt",
+		console("$ drydock run etcd-leader-crush"):             "etcd-leader-crush is no scenario",
+		console("$ drydock run scenarios/nothing.yaml"):        "scenarios/nothing.yaml is not there",
+		console("$ drydock rum etcd-leader-crash"):             `unknown command "rum"`,
+		console("$ drydock plan"):                              "accepts 1 arg(s)",
+		console("$ A=1 drydock fault inject etcdMemberCrush"):  "etcdMemberCrush is no fault",
+		console("$ drydock arm fault inject throtle"):          "throtle is no fault of the twin",
+		console("$ drydock up --provider cloud"):               "cloud is no provider",
+		console("$ cat x | drydock report --jason x"):          "unknown flag: --jason",
+		console("$ echo $(drydock report trend --jason)"):      "unknown flag: --jason",
+		console("$ drydock report 'x"):                         "reached EOF",
+		console("$ make rum"):                                  "make rum",
+		console("GO"):                                          "is no command, and none is before it",
+		"    drydock run etcd-leader-crash\n":                  "say what it is",
+		"```\ndrydock\n```\n":                                  "say what it is",
+		"```sh\ndrydock rum\n```\n":                            `unknown command "rum"`,
+		"```yaml\n- run: bin/drydock rum && true\n```\n":       `unknown command "rum"`,
+		"```yaml\nkind: Scenario\nspec: {stops: []}\n```\n":    "stops",
+		"Type `drydock rum NAME|FILE`.":                        `unknown command "rum"`,
+		"Type `drydock run NAME|FILE --out DIR`.":              "",
+		"See `harness/fault/guard.go` and `harness/*/root.go`": "",
+		"See `harness/fault/guart.go`":                         "harness/fault/guart.go is not there",
+		"See [it](nothing.md)":                                 "nothing.md is not there",
+		"See [it](README.md#nothing-of-the-kind)":              "no heading nothing-of-the-kind",
+		"# Here it is\n\n[it](#here-it-is)":                    "",
+	} {
+		p, err := docs.Parse("page.md", []byte(page))
+		if err != nil {
+			t.Errorf("%s: %v", page, err)
+			continue
+		}
+		got := mistakes(p)
+		if want == "" && len(got) != 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0], want)) {
+			t.Errorf("%s\nsays %q; want %q", page, got, want)
+		}
+	}
+	for _, mark := range []string{"<!-- not run: because -->", "<!-- notrun: kind -->", "<!-- not run: kind"} {
+		if _, err := docs.Parse("page.md", []byte(mark+"\n\n```console\n$ true\n```\n")); err == nil {
+			t.Errorf("%s is heeded", mark)
+		}
+	}
+}
+
+// mistakes are what is not so on a page.
+func mistakes(p docs.Page) []string {
+	var out []string
+	say := func(line int, format string, args ...any) {
+		out = append(out, fmt.Sprintf("%s:%d: %s", p.Path, line, fmt.Sprintf(format, args...)))
+	}
+	for _, b := range p.Blocks {
+		for line, script := range scripts(b, say) {
+			typed, err := commands(script)
+			if err != nil {
+				say(line, "%v", err)
+			}
+			for _, words := range typed {
+				if err := one(words); err != nil {
+					say(line, "%q: %v", script, err)
+				}
+			}
+		}
+	}
+	for _, s := range p.Spans {
+		words := strings.Fields(s.Text)
+		if len(words) > 1 && slices.Contains([]string{"drydock", "bin/drydock", "make"}, words[0]) {
+			typed, err := commands(s.Text)
+			if err == nil && !isCommand(words[1:]) { // which is only called by its name here
+				err = one(typed[0])
+			}
+			if err != nil {
+				say(s.Line, "%q: %v", s.Text, err)
+			}
+		}
+		if err := exists(s.Text); err != nil {
+			say(s.Line, "%v", err)
+		}
+	}
+	for _, l := range p.Links {
+		if err := leads(p, l.Text); err != nil {
+			say(l.Line, "%v", err)
+		}
+	}
+	return out
+}
+
+// isCommand reports whether the words are a command's name and nothing else.
+func isCommand(words []string) bool {
+	c, rest, err := newRoot().Find(words)
+	return err == nil && c.HasParent() && len(rest) == 0
+}
+
+// scripts are the pieces of shell of a block, by their lines.
+func scripts(b docs.Block, say func(line int, format string, args ...any)) map[int]string {
+	out := map[int]string{}
+	switch b.Language {
+	case "console":
+		cmds, err := b.Commands()
+		if err != nil {
+			say(b.Line, "%v", err)
+		}
+		for _, c := range cmds {
+			out[c.Line] = c.Text
+		}
+	case "sh", "bash":
+		out[b.Line] = b.Text
+	case "yaml":
+		for i, line := range strings.Split(b.Text, "\n") {
+			if at := regexp.MustCompile(`bin/drydock .*`).FindString(line); at != "" {
+				out[b.Line+i] = at
+			}
+		}
+		if strings.Contains(b.Text, "kind: Scenario") {
+			if _, err := experiment.Parse("block.yaml", []byte(b.Text)); err != nil {
+				say(b.Line, "%v", err)
+			}
+		}
+	case "":
+		say(b.Line, "a block of code with no word beside its fence: say what it is, console, sh, yaml, go or text")
+	}
+	return out
+}
+
+// one holds a command to what there is.
+func one(words []string) error {
+	switch words[0] {
+	case "make":
+		raw, err := os.ReadFile(filepath.Join(tree, "Makefile"))
+		if err != nil {
+			return err
+		}
+		for _, target := range words[1:] {
+			if !strings.Contains(string(raw), "\n"+target+":") {
+				return fmt.Errorf("make %s: there is no such target", target)
+			}
+		}
+		return nil
+	case "drydock", "bin/drydock":
+		c, err := accepts(words[1:])
+		if err != nil {
+			return err
+		}
+		return named(c)
+	}
+	return exists(words[0])
+}
+
+// named says what of its arguments there is not. What is written in capitals stands for something.
+func named(c *cobra.Command) error {
+	there := func(what string, args []string, known []string) error {
+		for _, a := range args {
+			if a != strings.ToUpper(a) && !slices.Contains(known, a) {
+				return fmt.Errorf("%s is no %s; known: %s", a, what, strings.Join(known, ", "))
+			}
+		}
+		return nil
+	}
+	if p := c.Flags().Lookup("provider"); p != nil && p.Changed {
+		if err := there("provider", []string{p.Value.String()}, provider.Names()); err != nil {
+			return err
+		}
+	}
+	args := c.Flags().Args()
+	switch path := strings.TrimPrefix(c.CommandPath(), "drydock "); path {
+	case "run", "plan", "scenarios show", "scenarios lint":
+		for _, a := range args {
+			if err := exists(a); err != nil {
+				return err
+			}
+		}
+		args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.ContainsAny(a, ".$") })
+		return there("scenario", args, scenarios.Names())
+	case "fault inject":
+		var known []string
+		for _, k := range fault.List() {
+			known = append(known, k.Name)
+		}
+		return there("fault", args[:1], known)
+	case "arm fault inject":
+		return there("fault of the twin", args[:1], slices.Sorted(maps.Keys(azure.FaultKinds())))
+	}
+	return nil
+}
+
+// ours are paths of the tree, as pages name them.
+var ours = regexp.MustCompile(`^(docs|fixtures|hack|harness|reports|scenarios|suites)/[^ ]*$`)
+
+// exists says that a path of the tree is not there. One with capitals stands for many; any other that begins otherwise is the reader's.
+func exists(path string) error {
+	if !ours.MatchString(path) || regexp.MustCompile(`[A-Z]{2}|…|[()|]`).MatchString(path) {
+		return nil
+	}
+	if found, err := filepath.Glob(filepath.Join(tree, path)); err != nil || len(found) == 0 {
+		return fmt.Errorf("%s is not there (%w)", path, err)
+	}
+	return nil
+}
+
+// leads says that a link leads nowhere. Those to other hosts are not followed.
+func leads(p docs.Page, link string) error {
+	if strings.Contains(link, "://") {
+		return nil
+	}
+	path, anchor, _ := strings.Cut(link, "#")
+	to := filepath.Join(tree, filepath.Dir(p.Path), path)
+	if path != "" {
+		if _, err := os.Stat(to); err != nil {
+			return fmt.Errorf("%s is not there", link)
+		}
+		if anchor == "" {
+			return nil
+		}
+		raw, err := os.ReadFile(to)
+		if err != nil {
+			return err
+		}
+		if p, err = docs.Parse(path, raw); err != nil {
+			return err
+		}
+	}
+	for _, h := range p.Headings {
+		h = regexp.MustCompile(`[^\p{L}\p{N}\- _]`).ReplaceAllString(strings.ToLower(h), "") // as GitHub makes them
+		if strings.ReplaceAll(h, " ", "-") == anchor {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no heading %s there", link, anchor)
+}
+
+// TestTroubleshootingHasRealMessages: each message of its tables is in a string of the code, with … where that has a verb, or ends or begins.
+func TestTroubleshootingHasRealMessages(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(tree, "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := docs.Parse("docs/troubleshooting.md", raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := strs(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := 0
+	for _, table := range p.Tables {
+		for _, row := range table[1:] {
+			messages++
+			if !inCode(row[0], said) {
+				t.Errorf("%q is no message of the code", row[0])
+			}
+		}
+	}
+	if messages < 30 {
+		t.Errorf("%d messages: are the tables read?", messages)
+	}
+	for message, want := range map[string]bool{
+		"unknown fault …; known: …": true, "unknown fault …": true, "unknown fault": true, "unknown fault …; known": true,
+		"unknown faults …; known: …": false, "unknown … fault; known: …": false, "unknown fault …; known: … and more": false, "…": false, "": false, "known: …": false,
+		"TestTroubleshootingHasRealMessages": false, "Troubleshooting, by error message": false,
+	} {
+		if got := inCode(message, said); got != want {
+			t.Errorf("%q: %v", message, got)
+		}
+	}
+}
+
+// inCode reports whether a message, of twelve letters and more, is a string of the code or a part of one. That which ends with … may be cut off there.
+func inCode(message string, said []string) bool {
+	message = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(message, "`", ""), "…"), "…"))
+	return len(strings.ReplaceAll(message, "…", "")) >= 12 && slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, message) })
+}
+
+// strs are the strings of the code that may be said to a user, with … for each verb; those that are put together by + as one.
+func strs(root string) ([]string, error) {
+	verb := regexp.MustCompile(`[\x60"]?%(\[\d\])?[+#]?[\d.]*[sqvdwfxT][\x60"]?`)
+	var out []string
+	for _, dir := range []string{"harness", "reports", "scenarios", "fixtures"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				e, is := n.(ast.Expr)
+				if s := literal(e); is && s != "" {
+					out = append(out, verb.ReplaceAllString(strings.ReplaceAll(s, "`", ""), "…"))
+					return false
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// literal is the text of a string, or of several that + joins; … stands for what is none.
+func literal(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		if err == nil && e.Kind == token.STRING {
+			return s
+		}
+	case *ast.BinaryExpr:
+		if x, y := literal(e.X), literal(e.Y); e.Op == token.ADD && x+y != "" {
+			return cmp.Or(x, "…") + cmp.Or(y, "…")
+		}
+	}
+	return ""
+}
