@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/lock"
 )
 
@@ -47,16 +48,18 @@ type record struct {
 	Link string      `json:"link,omitempty"`
 }
 
-// image names the image of a topology; nil when none is wanted.
+// image names the image of all that a topology asks for but its name: its members' quota and version and its machines' names are on the disks as well, and
+// its short description, which the directory is called by, leaves them out. nil when none is wanted.
 func (p *Provider) image(c *Lab, key string) *image {
-	shape := c.topology
-	shape.Name, shape.Named = "", nil
 	if p.Images == "" || key == "" {
 		return nil
 	}
-	raw := fmt.Sprintf("%d %+v %s %s", imageFormat, shape, key, p.Store.Root())
+	type fields cluster.Topology
+	asked := fields(c.topology)
+	asked.Name = ""
+	raw := fmt.Sprintf("%d %#v %s %s", imageFormat, asked, key, p.Store.Root())
 	sum := sha256.Sum256([]byte(raw))
-	name := strings.NewReplacer(" ", "-", "(", "", ")", "", ",", "").Replace(shape.String())
+	name := strings.NewReplacer(" ", "-", "(", "", ")", "", ",", "").Replace(c.topology.String())
 	return &image{dir: filepath.Join(p.Images, name+"-"+hex.EncodeToString(sum[:6])), key: raw}
 }
 

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab/labinit"
 	"drydock.dev/drydock/harness/lock"
+	"drydock.dev/drydock/harness/release"
 )
 
 // savedImage is an image of one machine with a file that has a hole, a link and a directory.
@@ -194,5 +196,29 @@ func TestStaleImageIsRefused(t *testing.T) {
 	}
 	if imageAge > 365*24*time.Hour {
 		t.Fatal("an image may not outlive kubeadm's certificates, which last a year")
+	}
+}
+
+// TestImageIsOfAllThatIsAsked: another cluster of the same short description may have other machines, or members that are full at another size.
+func TestImageIsOfAllThatIsAsked(t *testing.T) {
+	p := &Provider{Images: t.TempDir(), Store: &release.Store{}}
+	dir := func(change func(*cluster.Topology)) string {
+		topology := cluster.Topology{Name: "a", ControlPlanes: 1, Workers: 1}
+		topology.Named = topology.Machines()
+		change(&topology)
+		return p.image(newLab(p, "", labinit.Config{Topology: topology}, nil), "k").dir
+	}
+	plain := dir(func(*cluster.Topology) {})
+	if named := dir(func(t *cluster.Topology) { t.Name = "b" }); named != plain {
+		t.Errorf("the cluster's own name makes another image: %s, %s", plain, named)
+	}
+	for what, change := range map[string]func(*cluster.Topology){
+		"machines of other names": func(t *cluster.Topology) { t.Named[0].Name = "k8s-master-0" },
+		"another quota":           func(t *cluster.Topology) { t.EtcdQuota = 8 << 20 },
+		"another etcd":            func(t *cluster.Topology) { t.EtcdVersion = "v3.6.3" },
+	} {
+		if dir(change) == plain {
+			t.Errorf("%s is the image of %s as well", plain, what)
+		}
 	}
 }
