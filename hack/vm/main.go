@@ -105,5 +105,6 @@ func (w want) fill(ctx context.Context, dir string) (kit vm.Kit, err error) {
 		}
 		return kit, nil
 	}
-	return kit, w.debianQEMU(ctx, idx, dir, &kit)
+	err = w.debianQEMU(ctx, idx, dir, &kit)
+	return kit, err
 }

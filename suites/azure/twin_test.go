@@ -134,5 +134,6 @@ func (t *twin) drive(ctx context.Context, args ...string) (outcome, error) {
 	if err != nil {
 		return out, fmt.Errorf("azcore: %w", err)
 	}
-	return out, json.Unmarshal(raw, &out)
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }

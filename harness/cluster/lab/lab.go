@@ -111,7 +111,8 @@ func (c *Lab) RemoveMachineKeeping(ctx context.Context, name string, disks map[s
 
 // Disks lists the disks of data that no machine has.
 func (c *Lab) Disks(ctx context.Context) (names []string, err error) {
-	return names, c.call(ctx, "data", struct{}{}, &names)
+	err = c.call(ctx, "data", struct{}{}, &names)
+	return names, err
 }
 
 // DropDisk drops a disk of data that no machine has.
@@ -222,9 +223,9 @@ func (c *Lab) Listen(ctx context.Context) (net.Listener, error) {
 }
 
 // Usage is what the lab's processes take.
-func (c *Lab) Usage(ctx context.Context) (cluster.Usage, error) {
-	var u cluster.Usage
-	return u, c.call(ctx, "usage", struct{}{}, &u)
+func (c *Lab) Usage(ctx context.Context) (u cluster.Usage, err error) {
+	err = c.call(ctx, "usage", struct{}{}, &u)
+	return u, err
 }
 
 // shutdown ends PID 1 of the lab and waits until all that it began has ended: its socket closes before the kernel kills the others, and

@@ -106,9 +106,9 @@ func (m *Machine) call(ctx context.Context, op string, body, into any) error {
 }
 
 // ReadFile reads a file as the machine's programs see it.
-func (m *Machine) ReadFile(ctx context.Context, path string) ([]byte, error) {
-	var data []byte
-	return data, m.call(ctx, "read", machineinit.FileParams{Path: path}, &data)
+func (m *Machine) ReadFile(ctx context.Context, path string) (data []byte, err error) {
+	err = m.call(ctx, "read", machineinit.FileParams{Path: path}, &data)
+	return data, err
 }
 
 // WriteFile replaces a file atomically.
@@ -136,7 +136,8 @@ func (m *Machine) Reboot(ctx context.Context) error {
 
 // Powered asks the lab, not the machine.
 func (m *Machine) Powered(ctx context.Context) (on bool, err error) {
-	return on, m.lab.call(ctx, "powered", labinit.MachineParams{Name: m.name}, &on)
+	err = m.lab.call(ctx, "powered", labinit.MachineParams{Name: m.name}, &on)
+	return on, err
 }
 
 // LoseUnsynced has the lab follow what is fsynced below the directories.
@@ -205,7 +206,8 @@ func (m *Machine) HealLinks(ctx context.Context) error {
 
 // Dropped counts the packets the cuts have dropped.
 func (m *Machine) Dropped(ctx context.Context) (n uint64, err error) {
-	return n, m.lab.call(ctx, "dropped", labinit.MachineParams{Name: m.name}, &n)
+	err = m.lab.call(ctx, "dropped", labinit.MachineParams{Name: m.name}, &n)
+	return n, err
 }
 
 // Shape makes the machine's links worse at the lab's end of its cable: for what pods send and IPv6 too. It stays so while the machine is off.
@@ -220,11 +222,13 @@ func (m *Machine) Unshape(ctx context.Context, what cluster.Shaping) error {
 
 // Shaped counts the packets of a shaped link.
 func (m *Machine) Shaped(ctx context.Context, what cluster.Shaping) (n cluster.Shaped, err error) {
-	return n, m.lab.call(ctx, "shaped", labinit.UnshapeParams{Name: m.name, What: what}, &n)
+	err = m.lab.call(ctx, "shaped", labinit.UnshapeParams{Name: m.name, What: what}, &n)
+	return n, err
 }
 
 func (m *Machine) signal(ctx context.Context, process string, sig syscall.Signal) (n int, err error) {
-	return n, m.call(ctx, "signal", machineinit.SignalParams{Process: process, Signal: int(sig)}, &n)
+	err = m.call(ctx, "signal", machineinit.SignalParams{Process: process, Signal: int(sig)}, &n)
+	return n, err
 }
 
 // Freeze stops the processes of that name.
@@ -244,7 +248,8 @@ func (m *Machine) Thaw(ctx context.Context, process string) error {
 
 // State is the state letter of the first process of that name.
 func (m *Machine) State(ctx context.Context, process string) (s string, err error) {
-	return s, m.call(ctx, "state", machineinit.SignalParams{Process: process}, &s)
+	err = m.call(ctx, "state", machineinit.SignalParams{Process: process}, &s)
+	return s, err
 }
 
 // Pause stops all that runs there.
@@ -255,7 +260,8 @@ func (m *Machine) Resume(ctx context.Context) error { return m.call(ctx, "resume
 
 // Paused reports whether all of it is stopped.
 func (m *Machine) Paused(ctx context.Context) (is bool, err error) {
-	return is, m.call(ctx, "paused", nil, &is)
+	err = m.call(ctx, "paused", nil, &is)
+	return is, err
 }
 
 // Kill kills the processes of that name.

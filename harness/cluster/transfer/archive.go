@@ -28,8 +28,10 @@ func unpack(from io.Reader, target string, isDir bool, o Options) error {
 			return err
 		}
 		u := unpacker{root: root, options: o}
-		u.options.Warn = func(format string, args ...any) { err = cluster.Usagef(format, args...) } // there is nothing else
-		return errors.Join(u.one(filepath.Base(target), h, files), err, root.Close())
+		var refused error // there is nothing else
+		u.options.Warn = func(format string, args ...any) { refused = cluster.Usagef(format, args...) }
+		err = u.one(filepath.Base(target), h, files)
+		return errors.Join(err, refused, root.Close())
 	}
 	_, before := os.Stat(target)
 	if err := os.MkdirAll(target, 0o755); err != nil {

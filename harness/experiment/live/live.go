@@ -127,7 +127,10 @@ func (r *Run) See(e plan.Entry) {
 	}
 }
 
-func read[T any](e plan.Entry) (v T, ok bool) { return v, json.Unmarshal(e.Data, &v) == nil }
+func read[T any](e plan.Entry) (v T, ok bool) {
+	err := json.Unmarshal(e.Data, &v)
+	return v, err == nil
+}
 
 func (r *Run) cell(label string) *cell {
 	for _, c := range r.cells {
