@@ -120,49 +120,33 @@ func spent(r *plan.Result) []lasting {
 	return out
 }
 
-// cells are what of the first run's steps, faults and checks the second has not tested.
+// cells are what of steps, faults and checks one run has tested and the other has not.
 func (c *comparer) cells() {
-	for _, x := range c.a.Coverage {
-		i := slices.IndexFunc(c.b.Coverage, func(y plan.Coverage) bool { return y.Cell == x.Cell && y.Fault == x.Fault })
+	c.untested(c.a, c.b, c.add, Worse)
+	c.untested(c.b, c.a, func(w Way, of, what, had, has string) { c.add(w, of, what, has, had) }, Better)
+}
+
+// untested adds what one run has tested and the other has not, which is that way. A stall of the harness and what a scenario says of itself go neither way.
+func (c *comparer) untested(by, not *plan.Result, add func(w Way, of, what, had, has string), way Way) {
+	for _, x := range by.Coverage {
 		var reached []string
-		if i >= 0 {
-			reached = c.b.Coverage[i].Reached
+		if i := slices.IndexFunc(not.Coverage, func(y plan.Coverage) bool { return y.Cell == x.Cell && y.Fault == x.Fault }); i >= 0 {
+			reached = not.Coverage[i].Reached
 		}
 		for _, step := range x.Reached {
 			if !slices.Contains(reached, step) {
-				c.add(Worse, "cell", x.Fault+" "+step, "held there", "never")
+				add(way, "cell", x.Fault+" "+step, "held there", "never")
 			}
 		}
 	}
-	for _, y := range c.b.Coverage {
-		i := slices.IndexFunc(c.a.Coverage, func(x plan.Coverage) bool { return y.Cell == x.Cell && y.Fault == x.Fault })
-		for _, step := range y.Reached {
-			if i < 0 || !slices.Contains(c.a.Coverage[i].Reached, step) {
-				c.add(Better, "cell", y.Fault+" "+step, "never", "held there")
-			}
+	for _, n := range not.NotTested {
+		if slices.ContainsFunc(by.NotTested, func(o plan.NotTested) bool { return o.What == n.What }) {
+			continue // whatever it says of it
 		}
-	}
-	for _, n := range c.b.NotTested {
-		if !has(c.a.NotTested, n) {
-			way := Worse
-			if n.What == plan.WhileStalled || n.Said != "" {
-				way = Other
-			}
-			c.add(way, "not tested", n.What, "–", n.Why)
+		w := way
+		if n.What == plan.WhileStalled || n.Said != "" {
+			w = Other
 		}
+		add(w, "not tested", n.What, "–", n.Why)
 	}
-	for _, n := range c.a.NotTested {
-		if !has(c.b.NotTested, n) {
-			way := Better
-			if n.What == plan.WhileStalled || n.Said != "" {
-				way = Other
-			}
-			c.add(way, "not tested", n.What, n.Why, "–")
-		}
-	}
-}
-
-// has reports whether the list has an entry of the same thing, whatever it says of it.
-func has(list []plan.NotTested, n plan.NotTested) bool {
-	return slices.ContainsFunc(list, func(o plan.NotTested) bool { return o.What == n.What })
 }
