@@ -20,7 +20,6 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 )
 
 // asking has a client of a run's twin call it every so often, from when that is there to its end.
@@ -125,12 +124,7 @@ var _ = Describe("a twin beside a cluster", Label("needs: etcd"), func() {
 	}, NodeTimeout(8*time.Minute))
 
 	It("is reached from within the machines, which it leaves as they were", Label("tier: quick"), func(ctx context.Context) {
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("twin-%x", time.Now().UnixNano()&0xffffff), Etcd: cluster.EtcdOnly, EtcdMembers: 1})
-		Expect(err).NotTo(HaveOccurred())
-		p := suite.Host.Lab()
-		c, err := p.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+		c := suite.Up(ctx, cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 1})
 		b, err := workers.Begin(ctx, c, workers.Spec{}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		m := c.Machines()[0]

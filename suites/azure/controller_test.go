@@ -3,7 +3,6 @@ package azure
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path"
@@ -26,7 +25,6 @@ import (
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/subject"
 )
 
@@ -103,13 +101,7 @@ func raise(ctx context.Context) *cloud {
 	GinkgoHelper()
 	program, err := suite.Host.Subjects().Build(ctx, subject.CloudController)
 	Expect(err).NotTo(HaveOccurred())
-	t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("ccm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 2, Version: "v1.36"})
-	Expect(err).NotTo(HaveOccurred())
-	c := &cloud{}
-	p := suite.Host.Lab()
-	c.cluster, err = p.Up(ctx, t)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+	c := &cloud{cluster: suite.Up(ctx, cluster.Topology{ControlPlanes: 1, Workers: 2, Version: "v1.36"})}
 	c.kube, err = kubeadm.AdminClient(ctx, c.cluster)
 	Expect(err).NotTo(HaveOccurred())
 	machines, err := workers.New(ctx, c.cluster)
@@ -138,7 +130,7 @@ func raise(ctx context.Context) *cloud {
 	c.controller = &subject.Controller{
 		Program: program, Kubeconfig: kubeconfig, Twin: server.Ready, CA: server.CA, Principal: principal, Cluster: "kubernetes", Dir: filepath.Join(GinkgoT().TempDir(), "controller"),
 		Settings: map[string]any{
-			"resourceGroup": t.Name, "location": "westeurope", "vmType": "standard", "loadBalancerSku": "standard", "vnetName": workers.Network, "subnetName": workers.Subnet, "securityGroupName": workers.SecurityGroup,
+			"resourceGroup": c.cluster.Topology().Name, "location": "westeurope", "vmType": "standard", "loadBalancerSku": "standard", "vnetName": workers.Network, "subnetName": workers.Subnet, "securityGroupName": workers.SecurityGroup,
 			// It remembers what it has read for up to two minutes: what the administrator does meanwhile would come late.
 			"vmCacheTTLInSeconds": 1, "loadBalancerCacheTTLInSeconds": 1, "nsgCacheTTLInSeconds": 1, "publicIPCacheTTLInSeconds": 1, "availabilitySetsCacheTTLInSeconds": 1,
 		},

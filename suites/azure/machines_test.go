@@ -18,17 +18,11 @@ import (
 	"drydock.dev/drydock/harness/azure/workers"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/release"
 )
 
 var _ = Describe("virtual machines that are machines of a lab", Label("tier: full", "needs: kubernetes"), func() {
 	It("boot and join by a PUT, act on power, and go by a DELETE", func(ctx context.Context) {
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("arm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 1, Version: "v1.35"})
-		Expect(err).NotTo(HaveOccurred())
-		p := suite.Host.Lab()
-		c, err := p.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+		c := suite.Up(ctx, cluster.Topology{ControlPlanes: 1, Workers: 1, Version: "v1.35"})
 		machines, err := workers.New(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
 		policy, err := throttle.LoadPolicy("current")
@@ -88,13 +82,7 @@ var _ = Describe("virtual machines that are machines of a lab", Label("tier: ful
 
 var _ = Describe("control planes that are machines of a twin", Label("tier: full", "needs: kubernetes"), func() {
 	It("are replaced with their disk of etcd, which keeps name, address and place in the quorum", func(ctx context.Context) {
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("arm-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 3, Version: "v1.35"})
-		Expect(err).NotTo(HaveOccurred())
-		p := suite.Host.Lab()
-		Expect(p.Provide(ctx, "v1.36.3")).To(Succeed())
-		c, err := p.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+		c := suite.Up(ctx, cluster.Topology{ControlPlanes: 3, Version: "v1.35"}, "v1.36.3")
 		b, err := workers.Begin(context.WithoutCancel(ctx), c, workers.Spec{Clock: "20", Versions: map[string]string{"1.24.17": "v1.36.3"}}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(b.End)
@@ -104,7 +92,7 @@ var _ = Describe("control planes that are machines of a twin", Label("tier: full
 			name = "control-plane-2"
 			vms  = "/providers/Microsoft.Compute/virtualMachines/"
 		)
-		group := "resourceGroups/" + t.Name
+		group := "resourceGroups/" + c.Topology().Name
 		machine, err := c.Machine(name)
 		Expect(err).NotTo(HaveOccurred())
 		boot, err := cluster.KernelBootID(ctx, machine)

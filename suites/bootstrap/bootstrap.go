@@ -21,6 +21,7 @@ import (
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/provider"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/reports"
 )
 
@@ -41,6 +42,7 @@ func Run(t *testing.T, name string, s *Suite) {
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
 		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}, Inventory: os.Getenv("DRYDOCK_INVENTORY"), Typed: os.Getenv("DRYDOCK_STAGING")}
+		s.lab = s.Host.Lab()
 	})
 	ginkgo.RunSpecs(t, name)
 }
@@ -61,7 +63,34 @@ func Provider() string {
 }
 
 // Suite is what the specs of a suite share.
-type Suite struct{ Host provider.Host }
+type Suite struct {
+	Host provider.Host
+	lab  cluster.Provider // it has what Up made until Down
+}
+
+// Up brings a lab up for the spec that asks, and has the binaries of further versions there. Without a name it gets one of its own.
+func (s *Suite) Up(ctx context.Context, t cluster.Topology, also ...string) cluster.Cluster {
+	ginkgo.GinkgoHelper()
+	t.Name = cmp.Or(t.Name, "spec-"+suffix())
+	t, _, err := release.CompleteTopology(t)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	for _, version := range also {
+		gomega.Expect(s.lab.Provide(ctx, version)).To(gomega.Succeed())
+	}
+	c, err := s.lab.Up(ctx, t)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	ginkgo.DeferCleanup(func(ctx context.Context) { s.Down(ctx, c) }, ginkgo.NodeTimeout(2*time.Minute))
+	return c
+}
+
+// Down takes it down before the end of the spec.
+func (s *Suite) Down(ctx context.Context, c cluster.Cluster) {
+	ginkgo.GinkgoHelper()
+	gomega.Expect(s.lab.Down(ctx, c.Topology().Name)).To(gomega.Succeed())
+}
+
+// suffix tells clusters apart that are made by one name.
+func suffix() string { return fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff) }
 
 // Run runs a scenario and attaches its report to the spec. Of the options null faults, parallel, provider and seed are the caller's; without a provider it
 // is the suites', without a seed Ginkgo's.
@@ -75,7 +104,7 @@ func (s *Suite) Run(ctx context.Context, sc *experiment.Scenario, o experiment.O
 	}
 	o.Provider, o.Drydock, o.Env, o.Subjects = p, s.Host.Drydock(p.Name()), s.Host.Env(p.Name()), s.Host.Subjects()
 	o.Out = filepath.Join(s.Host.StateDir, "runs", fmt.Sprintf("%s-%d", sc.Metadata.Label(), time.Now().UnixNano()))
-	o.Suffix = fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff)
+	o.Suffix = suffix()
 	if o.Seed == 0 {
 		o.Seed = ginkgo.GinkgoRandomSeed()
 	}

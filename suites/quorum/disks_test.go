@@ -10,7 +10,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/release"
 )
 
 var _ = Describe("a disk that etcd has of its own", Label("tier: full", "needs: etcd"), func() {
@@ -19,12 +18,7 @@ var _ = Describe("a disk that etcd has of its own", Label("tier: full", "needs: 
 	}, NodeTimeout(5*time.Minute))
 
 	It("keeps what is on it through power cuts, is as full after a boot, and has its room again", func(ctx context.Context) {
-		provider := suite.Host.Lab()
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: "disks", Etcd: cluster.EtcdOnly, EtcdMembers: 1, EtcdDisk: cluster.MinEtcdDisk})
-		Expect(err).NotTo(HaveOccurred())
-		c, err := provider.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
+		c := suite.Up(ctx, cluster.Topology{Name: "disks", Etcd: cluster.EtcdOnly, EtcdMembers: 1, EtcdDisk: cluster.MinEtcdDisk})
 		m := c.Machines()[0]
 		power, err := cluster.As[cluster.Power](m)
 		Expect(err).NotTo(HaveOccurred())

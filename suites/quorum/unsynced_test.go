@@ -13,7 +13,6 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 )
 
 // noFsync is an etcd that acknowledges what it has not fsynced (ETCD_UNSAFE_NO_FSYNC is --unsafe-no-fsync), made so before anybody looks.
@@ -65,11 +64,7 @@ var _ = Describe("a power cut that loses what was not fsynced", Label("tier: ful
 	// fsynced knows by itself what it fsynced.
 	It("leaves just that, and nothing is lost that was fsynced or nobody asked to be lost", func(ctx context.Context) {
 		const dir, program = "/var/lib/drydock/walk", "/root/fsynced"
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: "fsynced", Etcd: cluster.EtcdOnly, EtcdMembers: 1})
-		Expect(err).NotTo(HaveOccurred())
-		c, err := provider.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
+		c := suite.Up(ctx, cluster.Topology{Name: "fsynced", Etcd: cluster.EtcdOnly, EtcdMembers: 1})
 		m := c.Machines()[0]
 		power, err := cluster.As[cluster.Power](m)
 		Expect(err).NotTo(HaveOccurred())

@@ -117,7 +117,7 @@ func pairs(ctx context.Context, access *etcd.Access, prefix string) map[string]s
 var _ = Describe("backup", Label("tier: full"), func() {
 	It("of etcd alone is whole or none, and gives a second etcd what the first had", Label("needs: etcd"), func(ctx context.Context) {
 		dir := filepath.Join(GinkgoT().TempDir(), "backup")
-		first, access, down := raised(ctx, cluster.Topology{Name: "first", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
+		first, access := raised(ctx, cluster.Topology{Name: "first", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 		put(ctx, access, 0, 50)
 		want := pairs(ctx, access, "key-")
 		killedAfterEach(ctx, 1, first, "backup", "--to", dir)
@@ -128,9 +128,9 @@ var _ = Describe("backup", Label("tier: full"), func() {
 		lose(ctx, first, []string{"etcd-1", "etcd-2"})
 		Expect(endsWith(ctx, 2, first, "backup", "--to", dir+"-2")).To(ContainSubstring("what a single member has may lack what was acknowledged"))
 		Expect(dir + "-2").NotTo(BeAnExistingFile())
-		Expect(down(ctx)).To(Succeed())
+		suite.Down(ctx, first)
 
-		second, other, _ := raised(ctx, cluster.Topology{Name: "second", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
+		second, other := raised(ctx, cluster.Topology{Name: "second", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 		put(ctx, other, 40, 90)
 		lose(ctx, second, second.Topology().EtcdMachines())
 		Expect(endsWith(ctx, 0, second, "restore-quorum", "--snapshot", filepath.Join(dir, "snapshot.db"))).To(ContainSubstring("has mended it"))
@@ -141,7 +141,7 @@ var _ = Describe("backup", Label("tier: full"), func() {
 		dir := filepath.Join(GinkgoT().TempDir(), "backup")
 		shape := cluster.Topology{ControlPlanes: 1, Workers: 1, Version: "v1.35"}
 		shape.Name = "saved"
-		first, _, down := raised(ctx, shape)
+		first, _ := raised(ctx, shape)
 		kubectl(ctx, first, shop, "create", "-f", "-") // kubectl apply would note all of it in an annotation of its own
 		kubectl(ctx, first, "", "wait", "--for=condition=Established", "crd/lamps.example.com", "--timeout=30s")
 		kubectl(ctx, first, lamp, "create", "-f", "-")
@@ -157,10 +157,10 @@ var _ = Describe("backup", Label("tier: full"), func() {
 			return nil
 		})).To(Succeed())
 		Expect(endsWith(ctx, 2, first, "backup", "--to", dir)).To(ContainSubstring("has the backup of saved"))
-		Expect(down(ctx)).To(Succeed())
+		suite.Down(ctx, first)
 
 		shape.Name = "second"
-		second, access, _ := raised(ctx, shape)
+		second, access := raised(ctx, shape)
 		_, empty := held(ctx, second)
 		Expect(empty).To(BeEmpty())
 		kubectl(ctx, second, "", "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(dir, "objects/1"))

@@ -14,16 +14,10 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/release"
 )
 
 var _ = It("is not gone on with where somebody has healed by hand meanwhile: it says so, says what to do, and takes nothing away", Label("tier: full", "needs: etcd"), func(ctx context.Context) {
-	provider := suite.Host.Lab()
-	t, _, err := release.CompleteTopology(cluster.Topology{Name: "by-hand", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
-	Expect(err).NotTo(HaveOccurred())
-	c, err := provider.Up(ctx, t)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
+	c := suite.Up(ctx, cluster.Topology{Name: "by-hand", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 	sick, err := c.Machine("etcd-2")
 	Expect(err).NotTo(HaveOccurred())
 	freezer, err := cluster.As[cluster.Freezer](sick)

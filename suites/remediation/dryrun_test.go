@@ -13,7 +13,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 )
 
@@ -53,12 +52,7 @@ func dryRun(ctx context.Context, c cluster.Cluster, runbook string, args ...stri
 
 var _ = Describe("a dry run", Label("tier: full", "needs: etcd"), func() {
 	It("of each runbook touches nothing, and says what it found", func(ctx context.Context) {
-		provider := suite.Host.Lab()
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: "dry", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
-		Expect(err).NotTo(HaveOccurred())
-		c, err := provider.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
+		c := suite.Up(ctx, cluster.Topology{Name: "dry", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 		sick, err := c.Machine("etcd-2")
 		Expect(err).NotTo(HaveOccurred())
 		_, err = cluster.Shell(ctx, sick, "systemctl stop etcd")

@@ -17,7 +17,6 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/kubeadm"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 )
 
@@ -74,13 +73,8 @@ var _ = Describe("runbooks of a cluster with Kubernetes", Ordered, Label("tier: 
 		client kubernetes.Interface
 	)
 	BeforeAll(func(ctx context.Context) {
-		provider := suite.Host.Lab()
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: "mend", ControlPlanes: 1, Workers: 1, Timing: cluster.TimingFast})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(provider.Provide(ctx, t.Version)).To(Succeed())
-		c, err = provider.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return provider.Down(ctx, t.Name) }, NodeTimeout(time.Minute))
+		c = suite.Up(ctx, cluster.Topology{Name: "mend", ControlPlanes: 1, Workers: 1, Timing: cluster.TimingFast})
+		var err error
 		client, err = kubeadm.AdminClient(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
 	}, NodeTimeout(10*time.Minute))

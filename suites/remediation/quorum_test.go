@@ -19,23 +19,16 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 )
 
 // raised is a lab that stands until it is taken down or its spec ends.
-func raised(ctx context.Context, t cluster.Topology) (c cluster.Cluster, access *etcd.Access, down func(context.Context) error) {
+func raised(ctx context.Context, t cluster.Topology) (cluster.Cluster, *etcd.Access) {
 	GinkgoHelper()
-	provider := suite.Host.Lab()
-	t, _, err := release.CompleteTopology(t)
+	c := suite.Up(ctx, t)
+	access, err := etcd.Open(context.WithoutCancel(ctx), c)
 	Expect(err).NotTo(HaveOccurred())
-	c, err = provider.Up(ctx, t)
-	Expect(err).NotTo(HaveOccurred())
-	down = func(ctx context.Context) error { return provider.Down(ctx, t.Name) }
-	DeferCleanup(down, NodeTimeout(2*time.Minute))
-	access, err = etcd.Open(context.WithoutCancel(ctx), c)
-	Expect(err).NotTo(HaveOccurred())
-	return c, access, down
+	return c, access
 }
 
 // remedyOf begins a runbook's process.
@@ -192,7 +185,7 @@ func bereaved(ctx context.Context, c cluster.Cluster, access *etcd.Access, from,
 
 var _ = Describe("restore-quorum", Label("needs: etcd"), func() {
 	It("loses no acknowledged write of a survivor that was killed with the others, and is killed itself after each step", Label("tier: full"), func(ctx context.Context) {
-		c, access, _ := raised(ctx, cluster.Topology{Name: "killed", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
+		c, access := raised(ctx, cluster.Topology{Name: "killed", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 		put(ctx, access, 0, 50)
 		bereaved(ctx, c, access, 50, 120)
 		before := disks(ctx, c)
@@ -210,7 +203,7 @@ var _ = Describe("restore-quorum", Label("needs: etcd"), func() {
 	}, NodeTimeout(4*time.Minute))
 
 	It("begins from a survivor that was started again and serves nobody, and from a snapshot only where nothing better is left", Label("tier: full"), func(ctx context.Context) {
-		c, access, _ := raised(ctx, cluster.Topology{Name: "given", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
+		c, access := raised(ctx, cluster.Topology{Name: "given", Etcd: cluster.EtcdOnly, EtcdMembers: 3})
 		put(ctx, access, 0, 50)
 		saved := filepath.Join(GinkgoT().TempDir(), "saved.db")
 		Expect(access.SnapshotOf(ctx, "etcd-1", saved)).To(Succeed())

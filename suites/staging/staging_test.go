@@ -17,7 +17,6 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/suites/bootstrap"
 )
 
@@ -49,13 +48,7 @@ func strange(ctx context.Context, t cluster.Topology) *strangers {
 		Expect(err).NotTo(HaveOccurred())
 		launcher = program
 	}
-	full, _, err := release.CompleteTopology(t)
-	Expect(err).NotTo(HaveOccurred())
-	p := suite.Host.Lab()
-	c, err := p.Up(ctx, full)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, full.Name) })
-	return estrange(ctx, c)
+	return estrange(ctx, suite.Up(ctx, t))
 }
 
 var _ = Describe("three machines with etcd that somebody else has", Label("tier: quick", "needs: etcd"), Ordered, func() {

@@ -23,7 +23,6 @@ import (
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/load"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade/replace"
 )
 
@@ -80,19 +79,13 @@ func watched(ctx context.Context, ready func(ctx context.Context) int) func() (f
 
 var _ = Describe("an upgrade by replacement", Label("tier: full", "needs: kubernetes"), func() {
 	It("puts new instances of a scale set in the place of the old, also where the polls of their deletion are throttled, and the workload keeps its budget", func(ctx context.Context) {
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("set-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 3, Version: "v1.35"})
-		Expect(err).NotTo(HaveOccurred())
-		p := suite.Host.Lab()
-		Expect(p.Provide(ctx, "v1.36.3")).To(Succeed())
-		c, err := p.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+		c := suite.Up(ctx, cluster.Topology{ControlPlanes: 3, Version: "v1.35"}, "v1.36.3")
 		twin, err := workers.Begin(context.WithoutCancel(ctx), c, workers.Spec{Clock: "20"}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(twin.End, NodeTimeout(time.Minute))
 		kube, err := kubeadm.AdminClient(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
-		pooled(ctx, kube, twin, t.Name, "pool000000", "pool000001")
+		pooled(ctx, kube, twin, c.Topology().Name, "pool000000", "pool000001")
 		workload, err := load.StartWorkload(ctx, kube, load.WorkloadSpec{Replicas: 3, MinAvailable: 2}, nil)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = twin.Twin.Arm(azure.Fault{Kind: azure.FaultThrottle, Operations: []string{"DELETE " + instances}, Polls: true, RetryAfter: 20, Count: 2})
@@ -105,7 +98,7 @@ var _ = Describe("an upgrade by replacement", Label("tier: full", "needs: kubern
 		})
 
 		cmd := exec.CommandContext(ctx, suite.Host.Program, "upgrade", "--to", "v1.36", "--strategy", "replace", "--scale-sets", "pool", "--drain-timeout", "2m", "--machine-timeout", "5m", "--of-run",
-			"--name", t.Name, "--quiet", "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir)
+			"--name", c.Topology().Name, "--quiet", "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir)
 		cmd.Env = append(os.Environ(), experiment.TwinReadyEnv+"="+twin.Ready)
 		run, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())

@@ -16,23 +16,16 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade"
 )
 
 // opened is a fresh lab with an upgrade prepared for it and none begun.
 func opened(ctx context.Context, shape cluster.Topology, spec upgrade.Spec) *upgrade.Upgrade {
 	GinkgoHelper()
-	shape.Name = fmt.Sprintf("upgrade-%x", time.Now().UnixNano()&0xffffff)
-	t, _, err := release.CompleteTopology(shape)
+	c := suite.Up(ctx, shape)
+	spec, err := spec.Complete()
 	Expect(err).NotTo(HaveOccurred())
-	p := suite.Host.Lab()
-	c, err := p.Up(ctx, t)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
-	spec, err = spec.Complete()
-	Expect(err).NotTo(HaveOccurred())
-	u, err := upgrade.New(spec, t.Version, t)
+	u, err := upgrade.New(spec, c.Topology().Version, c.Topology())
 	Expect(err).NotTo(HaveOccurred())
 	u.Target, err = observe.Open(context.WithoutCancel(ctx), c)
 	Expect(err).NotTo(HaveOccurred())
