@@ -13,12 +13,12 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // authority is the twin's own certificate authority. It signs for whatever name a client asks for, when it asks: a proxy is asked for every name.
@@ -145,18 +145,10 @@ func (a *authority) leaf(name string) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// WriteFile puts a file in place at once: whoever sees it sees all of it, and nobody but its owner before it has its mode.
+// WriteFile writes a file that somebody has asked for.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
-	if err != nil {
+	if err := wholefile.WriteBytes(path, mode, data); err != nil {
 		return cluster.Usagef("%s cannot be written: %w", path, err)
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Chmod(mode), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return cluster.Usagef("%s cannot be written: %w", path, errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

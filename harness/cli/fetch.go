@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade/policy"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 func fetchCommand(o *options) *cobra.Command {
@@ -54,8 +54,9 @@ such a file with its checksums and puts them into the cache; of a version of whi
 			if exported == "" {
 				return nil
 			}
-			if err := exportFile(cmd.Context(), at.Store(), exported, versions); err != nil {
-				return err
+			pack := func(w io.Writer) error { return at.Store().Export(cmd.Context(), w, versions...) }
+			if err := wholefile.Write(exported, 0o644, pack); err != nil { // what is cut off is never taken for one
+				return fmt.Errorf("export to %s: %w", exported, err)
 			}
 			printf(cmd.OutOrStdout(), "%d MiB in %s\n", diskUse(exported)>>20, exported)
 			return nil
@@ -120,23 +121,6 @@ func wayFrom(from string) ([]string, error) {
 		return []string{v.Version}, err
 	}
 	return append([]string{v.Version}, paths[len(paths)-1].Hops...), nil
-}
-
-// exportFile writes beside the file and renames: what is cut off is never taken for one.
-func exportFile(ctx context.Context, store *release.Store, file string, versions []release.Version) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-*")
-	if err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	if err := errors.Join(store.Export(ctx, tmp, versions...), tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
 }
 
 func importFile(cmd *cobra.Command, store *release.Store, file string) (err error) {

@@ -1,14 +1,12 @@
 package plan
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // Fingerprint is what exactly one cell of a run has tested, by what and where. It is told before anything is broken.
@@ -73,16 +71,9 @@ func ThisProgram() (Program, error) {
 	if err != nil {
 		return p, fmt.Errorf("where is this program? %w", err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if p.Sum, err = wholefile.Sum(path); err != nil {
 		return p, fmt.Errorf("the checksum of this program: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return p, fmt.Errorf("the checksum of this program: %w", err)
-	}
-	p.Sum = hex.EncodeToString(sum.Sum(nil))
 	return p, nil
 }
 

@@ -56,18 +56,18 @@ func (s *Store) Export(ctx context.Context, to io.Writer, versions ...Version) e
 		for _, n := range v.Programs {
 			st, err := os.Stat(s.cached(v, n))
 			if err != nil {
-				return fmt.Errorf("export: %w", err)
+				return err
 			}
 			m.Programs = append(m.Programs, Program{Product: v.Product.Name, Version: v.Version, Name: n, SHA256: known[n].SHA256, From: known[n].From, Size: st.Size()})
 		}
 	}
 	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return err
 	}
 	zw, err := gzip.NewWriterLevel(to, gzip.BestSpeed) // a gigabyte of programs
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return err
 	}
 	tw := tar.NewWriter(zw)
 	err = tw.WriteHeader(&tar.Header{Name: manifestFile, Mode: 0o644, Size: int64(len(raw))})
@@ -77,10 +77,7 @@ func (s *Store) Export(ctx context.Context, to io.Writer, versions ...Version) e
 	for i := 0; err == nil && i < len(m.Programs); i++ {
 		err = s.pack(ctx, tw, m.Programs[i])
 	}
-	if err := errors.Join(err, tw.Close(), zw.Close()); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	return nil
+	return errors.Join(err, tw.Close(), zw.Close())
 }
 
 func (s *Store) pack(ctx context.Context, tw *tar.Writer, p Program) (err error) {
@@ -149,16 +146,12 @@ func (s *Store) importVersion(ctx context.Context, tr *tar.Reader, programs []Pr
 	if err != nil {
 		return fmt.Errorf("import %s: %w", name, err)
 	}
-	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
 	unlock, err := s.lock(ctx, v)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	fresh, err := os.MkdirTemp(dir, ".download-*")
+	fresh, err := os.MkdirTemp(s.dir(v), ".download-*")
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/lock"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // Ensure makes the named programs of a version available below Root. Two processes that want the same wait for each other;
@@ -90,7 +91,7 @@ func askVersion(ctx context.Context, path string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// install copies a program by way of a temporary name, so that nobody ever sees half of one.
+// install copies a program.
 func install(src, dst string) error {
 	if same(src, dst) {
 		return nil
@@ -106,19 +107,14 @@ func install(src, dst string) error {
 	return place(in, dst)
 }
 
-// place writes a program under a temporary name and renames it.
+// place writes a program where nobody ever sees half of it.
 func place(r io.Reader, dst string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(dst), ".new-*")
+	err := wholefile.Write(dst, 0o755, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("install: %w", err)
-	}
-	_, err = io.Copy(tmp, r)
-	err = errors.Join(err, tmp.Chmod(0o755), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), dst)
-	}
-	if err != nil {
-		return fmt.Errorf("install %s: %w", dst, errors.Join(err, os.Remove(tmp.Name())))
+		return fmt.Errorf("install %s: %w", dst, err)
 	}
 	return nil
 }
@@ -134,10 +130,6 @@ func same(src, dst string) bool {
 
 // fetch gets what is missing into the cache, holding the version's lock.
 func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
-	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("release cache: %w", err)
-	}
 	unlock, err := s.lock(ctx, v)
 	if err != nil {
 		return err
@@ -147,7 +139,7 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := removeAll(abandoned(dir)); err != nil {
+	if err := removeAll(abandoned(s.dir(v))); err != nil {
 		return err
 	}
 	label := fmt.Sprintf("%s %s", v.Product.Name, v.Version)
@@ -164,10 +156,10 @@ func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
 	return err
 }
 
-// abandoned lists what somebody who was killed while he filled the directory has left in it. Its lock says that nobody fills it now.
+// abandoned lists what somebody who was killed while he filled the directory, or one of a pattern, has left in it. Its lock says whether somebody fills it now.
 func abandoned(dir string) []string {
 	var out []string
-	for _, pattern := range []string{".build-*", ".download-*", ".new-*"} {
+	for _, pattern := range []string{".build-*", ".download-*", wholefile.Unfinished} {
 		found, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is a good one
 		out = append(out, found...)
 	}
@@ -183,9 +175,15 @@ func removeAll(paths []string) error {
 	return nil
 }
 
-// lock takes the version for this process.
+// dir is where the cache has the programs of a version.
+func (s *Store) dir(v Version) string { return filepath.Join(s.Dir, v.Product.Name, v.Version) }
+
+// lock takes that directory for this process, and makes it where there is none.
 func (s *Store) lock(ctx context.Context, v Version) (unlock func(), err error) {
-	l, err := lock.Wait(ctx, filepath.Join(s.Dir, v.Product.Name, v.Version)+".lock", lock.Try, func(by string) {
+	if err := os.MkdirAll(s.dir(v), 0o755); err != nil {
+		return nil, fmt.Errorf("release cache: %w", err)
+	}
+	l, err := lock.Wait(ctx, s.dir(v)+".lock", lock.Try, func(by string) {
 		s.Progress.Advance(fmt.Sprintf("%s %s: %s is getting it", v.Product.Name, v.Version, by), 0, 0)
 	})
 	if err != nil {

@@ -13,10 +13,7 @@ import (
 // take it. Programs stay.
 func (s *Store) Prune(each func(what, path string, remove func() error) error) error {
 	left, _ := filepath.Glob(filepath.Join(s.Dir, "*", "*"+buildCacheSuffix)) // the pattern is a good one
-	for _, pattern := range []string{".build-*", ".download-*", ".new-*"} {
-		found, _ := filepath.Glob(filepath.Join(s.Dir, "*", "*", pattern))
-		left = append(left, found...)
-	}
+	left = append(left, abandoned(filepath.Join(s.Dir, "*", "*"))...)
 	var errs []error
 	for _, path := range left {
 		version, ok := strings.CutSuffix(path, buildCacheSuffix)

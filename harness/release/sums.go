@@ -2,18 +2,16 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // What is in the cache is known by its SHA-256, recorded beside it (VERSION.sums.json) when it was put there. A download is compared with
@@ -34,7 +32,7 @@ type sums map[string]record
 func downloadKey(file string) string { return "download/" + file }
 
 func (s *Store) sumsFile(v Version) string {
-	return filepath.Join(s.Dir, v.Product.Name, v.Version+".sums.json")
+	return s.dir(v) + ".sums.json"
 }
 
 func (s *Store) readSums(v Version) (sums, error) {
@@ -54,15 +52,10 @@ func (s *Store) readSums(v Version) (sums, error) {
 
 // writeSums replaces the records; by the holder of the version's lock.
 func (s *Store) writeSums(v Version, known sums) error {
-	raw, err := json.MarshalIndent(known, "", "  ")
-	if err != nil {
+	if err := wholefile.WriteJSON(s.sumsFile(v), 0o644, known); err != nil {
 		return fmt.Errorf("release cache: %w", err)
 	}
-	file := s.sumsFile(v)
-	if err := os.WriteFile(file+".new", raw, 0o644); err != nil {
-		return fmt.Errorf("release cache: %w", err)
-	}
-	return os.Rename(file+".new", file)
+	return nil
 }
 
 // remember records programs that were just put into the cache; by the holder of the version's lock.
@@ -158,16 +151,9 @@ func measure(path string) (r record, err error) {
 	if r.Seen, err = identity(path); err != nil {
 		return r, fmt.Errorf("release cache: %w", err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if r.SHA256, err = wholefile.Sum(path); err != nil {
 		return r, fmt.Errorf("release cache: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return r, fmt.Errorf("release cache: %w", err)
-	}
-	r.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return r, nil
 }
 
@@ -186,5 +172,5 @@ func identity(path string) (string, error) {
 
 // cached is where the cache has a program.
 func (s *Store) cached(v Version, name string) string {
-	return filepath.Join(s.Dir, v.Product.Name, v.Version, name)
+	return filepath.Join(s.dir(v), name)
 }

@@ -2,12 +2,9 @@ package remedy
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // saveAll is what to have before anything is done: etcd's snapshot, which takes the whole cluster back (restore-quorum), and the objects one by one, of
@@ -76,29 +74,15 @@ func ReadBackup(dir string) (Contents, error) {
 		return c, err
 	}
 	for file, want := range c.SHA256 {
-		sum, err := sumOf(filepath.Join(dir, file))
+		sum, err := wholefile.Sum(filepath.Join(dir, file))
 		if err != nil {
-			return c, err
+			return c, fmt.Errorf("backup: %w", err)
 		}
 		if sum != want {
 			return c, fmt.Errorf("backup: %s is not the file that was saved", filepath.Join(dir, file))
 		}
 	}
 	return c, nil
-}
-
-// sumOf reads the file as it goes: a snapshot may have some gigabytes.
-func sumOf(file string) (_ string, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("backup: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("backup: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func (r backup) dir() string {
@@ -231,8 +215,8 @@ func (r backup) verify(context.Context) error {
 		}
 	}
 	for _, file := range files {
-		if c.SHA256[file], err = sumOf(filepath.Join(dir, file)); err != nil {
-			return err
+		if c.SHA256[file], err = wholefile.Sum(filepath.Join(dir, file)); err != nil {
+			return fmt.Errorf("backup: %w", err)
 		}
 	}
 	if err := plan.WriteFile(filepath.Join(dir, backupContents), c); err != nil {

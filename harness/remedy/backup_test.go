@@ -12,6 +12,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 func object(kind, name string, fields map[string]any) unstructured.Unstructured {
@@ -123,7 +124,7 @@ func TestABackupIsWholeOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("1 files or directories, theirs among them")
-	sum, err := sumOf(filepath.Join(dir, "theirs"))
+	sum, err := wholefile.Sum(filepath.Join(dir, "theirs"))
 	if err := errors.Join(err, plan.WriteFile(filepath.Join(dir, backupContents), Contents{Cluster: "c", SHA256: map[string]string{"theirs": sum}})); err != nil {
 		t.Fatal(err)
 	}

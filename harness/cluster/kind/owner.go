@@ -14,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/cluster/owner"
 	"drydock.dev/drydock/harness/lock"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // A cluster has a directory of this host, StateDir/kind/clusters/NAME, from before its first container until after its last. What Docker has and no
@@ -56,15 +57,7 @@ func readRecord(dir string) (record, error) {
 }
 
 func (r record) write(dir string) error {
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", recordFile, err)
-	}
-	tmp := filepath.Join(dir, "."+recordFile)
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, recordFile))
+	return wholefile.WriteJSON(filepath.Join(dir, recordFile), 0o600, r)
 }
 
 // List names the clusters that have containers.

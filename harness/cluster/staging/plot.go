@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // plot is what was found of a cluster: its shape, and where its machines are. It is kept, so that a cluster whose API server is down can be
@@ -52,15 +53,10 @@ func (p *plot) keep(stateDir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return cluster.Usagef("the state directory %s cannot be written (choose another with --state-dir): %w", stateDir, err)
 	}
-	raw, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
+	if err := wholefile.WriteJSON(filepath.Join(dir, plotFile), 0o600, p); err != nil {
 		return fmt.Errorf("staging: %w", err)
 	}
-	tmp := filepath.Join(dir, "."+plotFile)
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return fmt.Errorf("staging: %w", err)
-	}
-	return os.Rename(tmp, filepath.Join(dir, plotFile))
+	return nil
 }
 
 // remembered is what was found, another time, behind the API server that does not answer now.

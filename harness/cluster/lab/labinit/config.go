@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // Addresses of a lab. Every lab has a network namespace of its own, so all labs use the same.
@@ -83,15 +84,10 @@ func ParseConfig(raw []byte) (cfg Config, err error) {
 
 // Write replaces it at once: other processes read the machines from it.
 func (c Config) Write(dir string) error {
-	raw, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("lab: %s: %w", ConfigFile, err)
-	}
-	file := filepath.Join(dir, ConfigFile)
-	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
+	if err := wholefile.WriteJSON(filepath.Join(dir, ConfigFile), 0o600, c); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	return os.Rename(file+".new", file)
+	return nil
 }
 
 // Place gives a machine its address and its cable: one of the topology always the same, another the first that is free behind those.

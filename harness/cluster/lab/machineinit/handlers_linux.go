@@ -16,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/cluster/lab/process"
 	"drydock.dev/drydock/harness/cluster/lab/runtime"
 	"drydock.dev/drydock/harness/cluster/lab/unit"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // machine answers the control socket.
@@ -93,12 +94,7 @@ func writeFile(p FileParams) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
 		return err
 	}
-	// Not in /tmp: a rename is atomic only within a file system. And hidden: the kubelet takes any other file among its manifests for one.
-	tmp := filepath.Join(filepath.Dir(p.Path), "."+filepath.Base(p.Path)+".drydock-new")
-	if err := os.WriteFile(tmp, p.Data, fs.FileMode(p.Mode)); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return os.Rename(tmp, p.Path)
+	return wholefile.WriteBytes(p.Path, fs.FileMode(p.Mode), p.Data)
 }
 
 // signalNamed signals every process of that name and answers how many there were.

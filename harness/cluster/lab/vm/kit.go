@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/wholefile"
 )
 
 // Kit is what a VM machine is made of, besides Drydock itself: a kernel with its modules, and QEMU. hack/vm fetches one into a directory. Paths that
@@ -77,13 +78,5 @@ func (k Kit) below(dir string) Kit {
 
 // Write writes the description, at once.
 func (k Kit) Write(dir string) error {
-	raw, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", KitFile, err)
-	}
-	file := filepath.Join(dir, KitFile)
-	if err := os.WriteFile(file+".new", raw, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return wholefile.WriteJSON(filepath.Join(dir, KitFile), 0o644, k)
 }
