@@ -104,7 +104,7 @@ func TestAWorkerIsLostWheneverTheProcessDies(t *testing.T) {
 	if testing.Short() {
 		every = 31
 	}
-	for k := 11; k <= 131; k += every {
+	for k := 15; k <= 156; k += every {
 		t.Run(fmt.Sprint("at call ", k), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

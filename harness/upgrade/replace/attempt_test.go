@@ -229,6 +229,7 @@ func (f *fleet) residue(t *testing.T) {
 			}
 		}
 	}
+	f.permitted(t)
 	n := len(f.topology.KubernetesMachines())
 	if count["vm"] != n || count["nic"] != n || count["disk"] != n+f.topology.EtcdMembers || etcdDisks != f.topology.EtcdMembers {
 		t.Errorf("there are %v and %d data disks, of %d machines", count, etcdDisks, n)

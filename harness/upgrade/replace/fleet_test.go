@@ -129,12 +129,14 @@ func (f *fleet) state() azure.State {
 				"id": nic + "/ipConfigurations/a", "name": "a", "properties": balanced,
 			}},
 		}}, map[string]any{
-			"id": vm, "name": m, "location": "westeurope", "tags": map[string]any{provider.VersionTag: provider.VersionTagged(from), "example.com/team": "blue"},
+			"id": vm, "name": m, "location": "westeurope", "identity": map[string]any{"type": "SystemAssigned", "principalId": "principal-of-" + m}, "tags": map[string]any{provider.VersionTag: provider.VersionTagged(from), "example.com/team": "blue"},
 			"properties": map[string]any{
 				"provisioningState": "Succeeded", "vmId": "vm-" + m, "timeCreated": "1999-01-01T00:00:00Z", "hardwareProfile": map[string]any{"vmSize": "Standard_D4s_v3"},
 				"osProfile": map[string]any{"computerName": m}, "networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": nic}}},
 				"storageProfile": map[string]any{"osDisk": map[string]any{"name": m + "-os", "osType": "Linux", "createOption": "FromImage", "managedDisk": disk(m + "-os")}, "dataDisks": data},
 			},
+		}, map[string]any{
+			"id": group + "/providers/" + roleAssignments + "/role-of-" + m, "name": "role-of-" + m, "properties": map[string]any{"roleDefinitionId": contributor, "principalId": "principal-of-" + m, "scope": group},
 		})
 	}
 	docs = append(docs, map[string]any{"id": balancer, "name": "api", "location": "westeurope", "properties": map[string]any{

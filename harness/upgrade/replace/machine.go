@@ -128,7 +128,7 @@ func (m *machine) takeAway(ctx context.Context, vm *manager.VM, p parts) error {
 			return err
 		}
 	}
-	return nil
+	return m.revoke(ctx, p.Principal)
 }
 
 func (m *machine) deleteNode(ctx context.Context) error {
@@ -190,7 +190,10 @@ func (m *machine) begun(ctx context.Context) error {
 	if err != nil || vm == nil {
 		return errors.Join(err, m.made(vm, old{}))
 	}
-	return m.note(vm)
+	if err := m.note(vm); err != nil {
+		return err
+	}
+	return m.permit(ctx, vm)
 }
 
 // deployed looks at a new machine that is there already: a skip when nothing is left to deploy; nil when it was taken away, to be made anew.
@@ -206,7 +209,7 @@ func (m *machine) deployed(ctx context.Context) error {
 	if !there {
 		return fmt.Errorf("the virtual machine %s is neither the old one nor made by this upgrade (there is no deployment %s), and is left alone. What to do: find out whose it is, delete it, and run the same again", m.name, m.deployment())
 	}
-	if err := m.note(vm); err != nil {
+	if err := errors.Join(m.note(vm), m.permit(ctx, vm)); err != nil {
 		return err
 	}
 	made := failed == nil && vm.Properties.State == manager.Succeeded && vm.Tags[provider.VersionTag] == provider.VersionTagged(m.version)
@@ -277,6 +280,11 @@ func (m *machine) clear(ctx context.Context, vm *manager.VM, was old) error {
 	defer cancel()
 	now := append(vm.Interfaces(), vm.OSDisk())
 	for _, p := range was.Tried {
+		if p.Principal != vm.Identity.Principal {
+			if err := m.revoke(ctx, p.Principal); err != nil {
+				return err
+			}
+		}
 		for _, id := range append(slices.Clone(p.Interfaces), p.OSDisk) {
 			if id == "" || slices.ContainsFunc(now, func(used string) bool { return strings.EqualFold(used, id) }) {
 				continue

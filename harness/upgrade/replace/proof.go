@@ -77,7 +77,7 @@ func (m *machine) proven(ctx context.Context, was old) (*manager.VM, error) {
 	if err := m.made(vm, was); err != nil {
 		return nil, err
 	}
-	if err := m.balanced(ctx, vm); err != nil {
+	if err := errors.Join(m.balanced(ctx, vm), m.permitted(ctx, vm)); err != nil {
 		return nil, err
 	}
 	wanted := m.Wanted(m.version, m.name)

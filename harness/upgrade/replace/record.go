@@ -31,6 +31,8 @@ type record struct {
 	NATRules        []manager.Reference `json:"natRules,omitempty"` // of load balancers, that lead to it
 	AvailabilitySet string              `json:"availabilitySet,omitempty"`
 	DataDisks       []manager.DataDisk  `json:"dataDisks,omitempty"`
+	Identity        manager.Identity    `json:"identity,omitzero"`
+	Roles           []manager.Role      `json:"roles,omitempty"` // of the identity that it has to itself
 	Tags            map[string]string   `json:"tags"`
 	parts
 	Done string `json:"done,omitempty"` // the version at which the machine that Made tells has passed its gate
@@ -41,10 +43,11 @@ type parts struct {
 	Made       string   `json:"made,omitempty"`
 	Interfaces []string `json:"interfaces,omitempty"`
 	OSDisk     string   `json:"osDisk,omitempty"`
+	Principal  string   `json:"principal,omitempty"` // of an identity that it has to itself
 }
 
 func partsOf(v *manager.VM) parts {
-	return parts{Made: v.Made(), Interfaces: v.Interfaces(), OSDisk: v.OSDisk()}
+	return parts{Made: v.Made(), Interfaces: v.Interfaces(), OSDisk: v.OSDisk(), Principal: v.Identity.Principal}
 }
 
 // values are the parameters of a template. The disk of the system gets a name of its own: what is left of an attempt can then be found, whoever deletes its
@@ -69,7 +72,7 @@ func (r record) values(version, osDisk string) map[string]any {
 	return map[string]any{
 		"name": r.Name, "role": r.Role, "version": strings.TrimPrefix(version, "v"), "location": r.Location, "size": r.Size, "interface": r.Interface, "subnet": r.Subnet,
 		"osDisk": osDisk, "address": r.Address, "availabilitySet": r.AvailabilitySet, "dataDisks": disks, "tags": tags,
-		"pools": references(r.Pools), "natRules": references(r.NATRules),
+		"pools": references(r.Pools), "natRules": references(r.NATRules), "identity": r.Identity.Asked(),
 	}
 }
 
@@ -81,10 +84,15 @@ func (r *Replacement) read(ctx context.Context, name, role string) (*record, err
 	}
 	out := &record{
 		Name: name, Role: role, Location: vm.Location, Size: vm.Properties.HardwareProfile.VMSize, AvailabilitySet: vm.Properties.AvailabilitySet.ID,
-		DataDisks: vm.Properties.StorageProfile.DataDisks, Tags: vm.Tags, parts: partsOf(vm),
+		DataDisks: vm.Properties.StorageProfile.DataDisks, Tags: vm.Tags, Identity: vm.Identity, parts: partsOf(vm),
 	}
 	if len(out.Interfaces) == 0 {
 		return nil, fmt.Errorf("the virtual machine %s has no network interface", name)
+	}
+	if out.Principal != "" {
+		if out.Roles, err = r.Manager.Roles(ctx, out.Principal); err != nil {
+			return nil, err
+		}
 	}
 	nic, err := r.Manager.Interface(ctx, out.Interfaces[0])
 	if err != nil {

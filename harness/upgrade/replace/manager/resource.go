@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -18,6 +19,7 @@ const (
 	versionVM      = "2024-07-01"
 	versionDisk    = "2024-03-02"
 	versionNetwork = "2024-05-01"
+	versionRole    = "2022-04-01"
 )
 
 func versionOf(id string) string {
@@ -26,6 +28,8 @@ func versionOf(id string) string {
 		return versionDisk
 	case strings.Contains(low, "/microsoft.network/"):
 		return versionNetwork
+	case strings.Contains(low, "/microsoft.authorization/"):
+		return versionRole
 	default:
 		return versionVM
 	}
@@ -59,6 +63,7 @@ func (d DataDisk) GoesAlong() bool { return strings.EqualFold(d.DeleteOption, "D
 type VM struct {
 	ID, Name, Location string
 	Tags               map[string]string
+	Identity           Identity
 	Properties         struct {
 		State           string `json:"provisioningState"`
 		VMID            string `json:"vmId"`
@@ -108,6 +113,32 @@ type Interface struct {
 			} `json:"properties"`
 		} `json:"ipConfigurations"`
 	} `json:"properties"`
+}
+
+// list reads all pages of a list: the SDK has no generic one of what is within a resource, or at a scope. Its pipeline is asked for them.
+func list[T any](ctx context.Context, c *Client, what, path string) (out []T, err error) {
+	for next := c.endpoint + path; next != ""; {
+		req, err := runtime.NewRequest(ctx, http.MethodGet, next)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		resp, err := c.raw.Pipeline().Do(req)
+		if err == nil && !runtime.HasStatusCode(resp, http.StatusOK) {
+			err = runtime.NewResponseError(resp)
+		}
+		if err != nil {
+			return nil, wrong(what, err)
+		}
+		var page struct {
+			Value    []T
+			NextLink string
+		}
+		if err := runtime.UnmarshalAsJSON(resp, &page); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		out, next = append(out, page.Value...), page.NextLink
+	}
+	return out, nil
 }
 
 // VM reads a machine; nil: there is none.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -47,35 +46,13 @@ func (c *Client) Set(ctx context.Context, name string) (*Set, error) {
 	return read(ctx, c, c.ID(ScaleSets, name), &s)
 }
 
-// Instances lists the machines of a scale set, oldest first. The SDK has no generic list of what is within a resource: its pipeline is asked for the pages.
+// Instances lists the machines of a scale set, oldest first.
 func (c *Client) Instances(ctx context.Context, set string) ([]Instance, error) {
-	var out []Instance
-	next := c.endpoint + c.ID(ScaleSets, set) + "/virtualMachines?api-version=" + versionVM
-	for next != "" {
-		req, err := runtime.NewRequest(ctx, http.MethodGet, next)
-		if err != nil {
-			return nil, fmt.Errorf("instances of %s: %w", set, err)
-		}
-		resp, err := c.raw.Pipeline().Do(req)
-		if err == nil && !runtime.HasStatusCode(resp, http.StatusOK) {
-			err = runtime.NewResponseError(resp)
-		}
-		if err != nil {
-			return nil, wrong("instances of "+set, err)
-		}
-		var page struct {
-			Value    []Instance
-			NextLink string
-		}
-		if err := runtime.UnmarshalAsJSON(resp, &page); err != nil {
-			return nil, fmt.Errorf("instances of %s: %w", set, err)
-		}
-		out, next = append(out, page.Value...), page.NextLink
-	}
+	out, err := list[Instance](ctx, c, "instances of "+set, c.ID(ScaleSets, set)+"/virtualMachines?api-version="+versionVM)
 	slices.SortStableFunc(out, func(a, b Instance) int {
 		return cmp.Or(cmp.Compare(len(a.InstanceID), len(b.InstanceID)), cmp.Compare(a.InstanceID, b.InstanceID))
 	})
-	return out, nil
+	return out, err
 }
 
 // ChangeSet gives a scale set's model tags and a number of instances, and returns when they are there.
