@@ -23,6 +23,12 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
+// What is between these two is written by a test of what the code says.
+const (
+	MadeOfTheCode = "<!-- made of the code: go test ./harness/cli -update -->"
+	MadeSoFar     = "<!-- made so far -->"
+)
+
 // Page is what tests know of one.
 type Page struct {
 	Path     string // from the root of the tree
@@ -119,7 +125,9 @@ type reader struct {
 func (r *reader) node(n ast.Node) error {
 	switch n := n.(type) {
 	case *ast.HTMLBlock:
-		r.mark = strings.TrimSpace(string(n.Lines().Value(r.raw)))
+		if mark := strings.TrimSpace(string(n.Lines().Value(r.raw))); mark != MadeOfTheCode && mark != MadeSoFar {
+			r.mark = mark
+		}
 	case *ast.FencedCodeBlock:
 		b := Block{Line: r.line(n.Lines()), Language: string(n.Language(r.raw)), Text: string(n.Lines().Value(r.raw))}
 		if err := r.heed(&b); err != nil {
@@ -150,7 +158,7 @@ func (r *reader) heed(b *Block) error {
 	what, ends := strings.CutSuffix(what, " -->")
 	key, value, _ := strings.Cut(what, ": ")
 	switch {
-	case mark == "" || strings.HasPrefix(what, "made of the code"):
+	case mark == "":
 		return nil
 	case is && ends && key == "file" && value != "":
 		b.File = value

@@ -1,18 +1,12 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -49,7 +43,7 @@ func TestTheDocsAreTrue(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]int{"builds": 2, "ci": 2, "cloud": 2, "kind": 2, "kubernetes": 7, "staging": 1, "waits": 2}
+	want := map[string]int{"builds": 2, "ci": 2, "cloud": 2, "kind": 3, "kubernetes": 7, "staging": 2, "waits": 2}
 	if !maps.Equal(left, want) {
 		t.Errorf("blocks that no test types, by reason: %v; want %v", left, want)
 	}
@@ -60,32 +54,34 @@ func TestTheDocsAreTrue(t *testing.T) {
 func TestMistakesInDocsAreSeen(t *testing.T) {
 	console := func(s string) string { return "# Page\n\n```console\n" + s + "\n```\n" }
 	for page, want := range map[string]string{
-		console("$ drydock run etcd-leader-crash --out r"):     "",
-		console("$ drydock run etcd-leader-crash --outt r"):    "unknown flag: --outt",
-		console("$ drydock run etcd-leader-crush"):             "etcd-leader-crush is no scenario",
-		console("$ drydock run scenarios/nothing.yaml"):        "scenarios/nothing.yaml is not there",
-		console("$ drydock rum etcd-leader-crash"):             `unknown command "rum"`,
-		console("$ drydock plan"):                              "accepts 1 arg(s)",
-		console("$ A=1 drydock fault inject etcdMemberCrush"):  "etcdMemberCrush is no fault",
-		console("$ drydock arm fault inject throtle"):          "throtle is no fault of the twin",
-		console("$ drydock up --provider cloud"):               "cloud is no provider",
-		console("$ cat x | drydock report --jason x"):          "unknown flag: --jason",
-		console("$ echo $(drydock report trend --jason)"):      "unknown flag: --jason",
-		console("$ drydock report 'x"):                         "reached EOF",
-		console("$ make rum"):                                  "make rum",
-		console("GO"):                                          "is no command, and none is before it",
-		"    drydock run etcd-leader-crash\n":                  "say what it is",
-		"```\ndrydock\n```\n":                                  "say what it is",
-		"```sh\ndrydock rum\n```\n":                            `unknown command "rum"`,
-		"```yaml\n- run: bin/drydock rum && true\n```\n":       `unknown command "rum"`,
-		"```yaml\nkind: Scenario\nspec: {stops: []}\n```\n":    "stops",
-		"Type `drydock rum NAME|FILE`.":                        `unknown command "rum"`,
-		"Type `drydock run NAME|FILE --out DIR`.":              "",
-		"See `harness/fault/guard.go` and `harness/*/root.go`": "",
-		"See `harness/fault/guart.go`":                         "harness/fault/guart.go is not there",
-		"See [it](nothing.md)":                                 "nothing.md is not there",
-		"See [it](README.md#nothing-of-the-kind)":              "no heading nothing-of-the-kind",
-		"# Here it is\n\n[it](#here-it-is)":                    "",
+		console("$ drydock run etcd-leader-crash --out r"):                      "",
+		console("$ drydock run etcd-leader-crash --outt r"):                     "unknown flag: --outt",
+		console("$ drydock run etcd-leader-crush"):                              "etcd-leader-crush is no scenario",
+		console("$ drydock run scenarios/nothing.yaml"):                         "scenarios/nothing.yaml is not there",
+		console("$ drydock rum etcd-leader-crash"):                              `unknown command "rum"`,
+		console("$ drydock plan"):                                               "accepts 1 arg(s)",
+		console("$ A=1 drydock fault inject etcdMemberCrush"):                   "etcdMemberCrush is no fault",
+		console("$ drydock arm fault inject throtle"):                           "throtle is no fault of the twin",
+		console("$ drydock up --provider cloud"):                                "cloud is no provider",
+		console("$ cat x | drydock report --jason x"):                           "unknown flag: --jason",
+		console("$ echo $(drydock report trend --jason)"):                       "unknown flag: --jason",
+		console("$ drydock report 'x"):                                          "reached EOF",
+		console("$ make rum"):                                                   "make rum",
+		console("GO"):                                                           "is no command, and none is before it",
+		"    drydock run etcd-leader-crash\n":                                   "say what it is",
+		"```\ndrydock\n```\n":                                                   "say what it is",
+		"```sh\ndrydock rum\n```\n":                                             `unknown command "rum"`,
+		"```yaml\n- run: bin/drydock rum && true\n```\n":                        `unknown command "rum"`,
+		"```yaml\nkind: Scenario\nspec: {stops: []}\n```\n":                     "stops",
+		"```go\n// harness/fault/fault.go\n	Inject(ctx context.Context)\n```\n": "harness/fault/fault.go has no",
+		"```go\nvar x int\n```\n":                                               "is not there",
+		"Type `drydock rum NAME|FILE`.":                                         `unknown command "rum"`,
+		"Type `drydock run NAME|FILE --out DIR`.":                               "",
+		"See `harness/fault/guard.go` and `harness/*/root.go`":                  "",
+		"See `harness/fault/guart.go`":                                          "harness/fault/guart.go is not there",
+		"See [it](nothing.md)":                                                  "nothing.md is not there",
+		"See [it](README.md#nothing-of-the-kind)":                               "no heading nothing-of-the-kind",
+		"# Here it is\n\n[it](#here-it-is)":                                     "",
 	} {
 		p, err := docs.Parse("page.md", []byte(page))
 		if err != nil {
@@ -177,10 +173,30 @@ func scripts(b docs.Block, say func(line int, format string, args ...any)) map[i
 				say(b.Line, "%v", err)
 			}
 		}
+	case "go":
+		if err := excerpt(b.Text); err != nil {
+			say(b.Line, "%v", err)
+		}
 	case "":
 		say(b.Line, "a block of code with no word beside its fence: say what it is, console, sh, yaml, go or text")
 	}
 	return out
+}
+
+// excerpt says which line of a piece of Go is not in the file that its first line names.
+func excerpt(text string) error {
+	first, rest, _ := strings.Cut(text, "\n")
+	path := strings.TrimPrefix(first, "// ")
+	raw, err := os.ReadFile(filepath.Join(tree, path))
+	if err != nil {
+		return fmt.Errorf("%s is not there: the first line of a piece of Go is its file", path)
+	}
+	for line := range strings.Lines(rest) {
+		if line = strings.TrimSpace(line); !strings.Contains(string(raw), line) {
+			return fmt.Errorf("%s has no %q", path, line)
+		}
+	}
+	return nil
 }
 
 // one holds a command to what there is.
@@ -287,93 +303,4 @@ func leads(p docs.Page, link string) error {
 		}
 	}
 	return fmt.Errorf("%s: no heading %s there", link, anchor)
-}
-
-// TestTroubleshootingHasRealMessages: each message of its tables is in a string of the code, with … where that has a verb, or ends or begins.
-func TestTroubleshootingHasRealMessages(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(tree, "docs", "troubleshooting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := docs.Parse("docs/troubleshooting.md", raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	said, err := strs(tree)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages := 0
-	for _, table := range p.Tables {
-		for _, row := range table[1:] {
-			messages++
-			if !inCode(row[0], said) {
-				t.Errorf("%q is no message of the code", row[0])
-			}
-		}
-	}
-	if messages < 30 {
-		t.Errorf("%d messages: are the tables read?", messages)
-	}
-	for message, want := range map[string]bool{
-		"unknown fault …; known: …": true, "unknown fault …": true, "unknown fault": true, "unknown fault …; known": true,
-		"unknown faults …; known: …": false, "unknown … fault; known: …": false, "unknown fault …; known: … and more": false, "…": false, "": false, "known: …": false,
-		"TestTroubleshootingHasRealMessages": false, "Troubleshooting, by error message": false,
-	} {
-		if got := inCode(message, said); got != want {
-			t.Errorf("%q: %v", message, got)
-		}
-	}
-}
-
-// inCode reports whether a message, of twelve letters and more, is a string of the code or a part of one. That which ends with … may be cut off there.
-func inCode(message string, said []string) bool {
-	message = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(message, "`", ""), "…"), "…"))
-	return len(strings.ReplaceAll(message, "…", "")) >= 12 && slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, message) })
-}
-
-// strs are the strings of the code that may be said to a user, with … for each verb; those that are put together by + as one.
-func strs(root string) ([]string, error) {
-	verb := regexp.MustCompile(`[\x60"]?%(\[\d\])?[+#]?[\d.]*[sqvdwfxT][\x60"]?`)
-	var out []string
-	for _, dir := range []string{"harness", "reports", "scenarios", "fixtures"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				e, is := n.(ast.Expr)
-				if s := literal(e); is && s != "" {
-					out = append(out, verb.ReplaceAllString(strings.ReplaceAll(s, "`", ""), "…"))
-					return false
-				}
-				return true
-			})
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// literal is the text of a string, or of several that + joins; … stands for what is none.
-func literal(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		s, err := strconv.Unquote(e.Value)
-		if err == nil && e.Kind == token.STRING {
-			return s
-		}
-	case *ast.BinaryExpr:
-		if x, y := literal(e.X), literal(e.Y); e.Op == token.ADD && x+y != "" {
-			return cmp.Or(x, "…") + cmp.Or(y, "…")
-		}
-	}
-	return ""
 }

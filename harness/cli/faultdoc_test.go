@@ -3,17 +3,20 @@ package cli
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"drydock.dev/drydock/docs"
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/cluster/lab"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/provider"
 )
 
-var update = flag.Bool("update", false, "write docs/faults.md anew")
+var update = flag.Bool("update", false, "write docs/faults.md, and what is made of the code in docs/lab.md, anew")
 
 const faultDoc = "../../docs/faults.md"
 
@@ -29,6 +32,56 @@ func TestFaultsAreDocumented(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("docs/faults.md is not what the code says (%v): go test ./harness/cli -run TestFaultsAreDocumented -update", err)
 	}
+}
+
+const labDoc = "../../docs/lab.md"
+
+// TestTheLabIsDocumented: what of a lab is real, emulated and missing is made of the code as well.
+func TestTheLabIsDocumented(t *testing.T) {
+	got, err := os.ReadFile(labDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(got), docs.MadeOfTheCode)
+	_, after, ends := strings.Cut(rest, docs.MadeSoFar)
+	if !begins || !ends {
+		t.Fatalf("%s has no place for what is made of the code", labDoc)
+	}
+	want := before + docs.MadeOfTheCode + "\n\n" + labTable() + "\n" + docs.MadeSoFar + after
+	if *update {
+		if err := os.WriteFile(labDoc, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(got) != want {
+		t.Errorf("docs/lab.md is not what the code says: go test ./harness/cli -run TestTheLabIsDocumented -update")
+	}
+}
+
+// labTable is what the machines of a lab can do and how, by the capabilities that doctor tries, and what kubeadm and kubelets are told there.
+func labTable() string {
+	var b strings.Builder
+	means := provider.Means("lab")
+	b.WriteString("| `drydock doctor` calls it | in a lab | faults that need it |\n|---|---|---|\n")
+	for _, c := range cluster.Capabilities() {
+		how := state(fault.Kind{Needs: []cluster.Capability{c}}, means, func(word, why string) string { return word + ": " + strings.TrimPrefix(why, string(c)+": ") })
+		var faults []string
+		for _, k := range fault.List() {
+			if slices.Contains(k.Needs, c) {
+				faults = append(faults, "`"+k.Name+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", c, how, strings.Join(faults, ", "))
+	}
+	p := (*lab.Lab)(nil).Profile()
+	fmt.Fprintf(&b, "\nkubeadm leaves out %s, and asks of the machines none of its preflight checks (%s). Kubelets are told:\n\n| setting | value |\n|---|---|\n",
+		strings.Join(p.SkipPhases, " and "), strings.Join(p.IgnorePreflight, ", "))
+	for _, gate := range slices.Sorted(maps.Keys(p.KubeletGates)) {
+		fmt.Fprintf(&b, "| feature gate %s | %v |\n", gate, p.KubeletGates[gate])
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Kubelet)) {
+		fmt.Fprintf(&b, "| %s | %v |\n", k, p.Kubelet[k])
+	}
+	return b.String()
 }
 
 func faultTable() string {
