@@ -52,16 +52,16 @@ var _ = Describe("a reader types", Label("needs: etcd"), func() {
 
 	It("and a page that is not true fails", Label("tier: quick"), func(ctx context.Context) {
 		for page, want := range map[string]string{
-			"$ drydock versions\n$ true":                                    "",
-			"$ false\n$ true":                                               "page.md:4: \"false\" ended with exit code 1, and nothing after it says so",
-			"$ drydock plan nothing":                                        "ended with exit code 2",
-			"$ drydock plan nothing\n$ echo $?\n2":                          "",
-			"$ drydock plan nothing\n$ echo $?\n3":                          "printed:\n2\n",
-			"$ drydock scenarios lint " + "missing.yaml\n$ echo $?\n2":      "",
-			"$ cd /\n$ pwd\n/":                                              "",
-			"$ drydock versions > v\n$ grep -c etcd v\nno number":           "printed:",
-			"$ exit 0\n$ echo never":                                        "\"exit 0\" was not reached",
-			"$ drydock arm policies --json >/dev/null\n$ sleep 1000 &\n$ :": "",
+			"$ drydock versions\n$ true":                               "",
+			"$ false\n$ true":                                          "page.md:4: \"false\" ended with exit code 1, and nothing after it says so",
+			"$ drydock plan nothing":                                   "ended with exit code 2",
+			"$ drydock plan nothing\n$ echo $?\n2":                     "",
+			"$ drydock plan nothing\n$ echo $?\n3":                     "printed:\n2\n",
+			"$ drydock scenarios lint " + "missing.yaml\n$ echo $?\n2": "",
+			"$ cd /\n$ pwd\n/":                                         "",
+			"$ drydock versions > v\n$ grep -c etcd v\nno number":      "printed:",
+			"$ exit 0\n$ echo never":                                   "\"exit 0\" was not reached",
+			"$ sleep 1000 &\n$ drydock arm policies >/dev/null":        "",
 		} {
 			p, err := docs.Parse("page.md", []byte("# Page\n\n```console\n"+page+"\n```\n"))
 			Expect(err).NotTo(HaveOccurred())
