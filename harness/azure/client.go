@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/azure/arm"
 )
@@ -24,25 +26,46 @@ type Client struct {
 
 // NewClient asks for a token.
 func NewClient(ctx context.Context, r Ready, ca []byte, principal string) (*Client, error) {
+	trusting, err := Trusting(ca)
+	if err != nil {
+		return nil, err
+	}
+	token, _, err := r.Token(ctx, trusting, principal, "https://management.azure.com")
+	if err != nil {
+		return nil, err
+	}
+	return &Client{ready: r, http: trusting, token: token}, nil
+}
+
+// Trusting is a client that trusts one certificate authority, PEM, and sends no token by itself.
+func Trusting(ca []byte) (*http.Client, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("client of the twin: no certificate authority")
+		return nil, errors.New("there is no certificate in it")
 	}
-	c := &Client{ready: r, http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}}
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {principal}, "client_secret": {"-"}, "scope": {"https://management.azure.com/.default"}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}, nil
+}
+
+// Token gets a token as a service principal does, for one audience, and says when it expires.
+func (r Ready) Token(ctx context.Context, c *http.Client, principal, audience string) (token string, expires time.Time, err error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {principal}, "client_secret": {"-"}, "scope": {audience + "/.default"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Authority+"/"+r.Tenant+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("client of the twin: %w", err)
+		return "", expires, fmt.Errorf("token: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	var body struct {
-		Token string `json:"access_token"`
+		Token   string `json:"access_token"`
+		Expires int    `json:"expires_in"`
 	}
-	if err := c.do(req, &body); err != nil {
-		return nil, err
+	asked := time.Now()
+	if err := do(c, req, &body); err != nil {
+		return "", expires, fmt.Errorf("token: %w", err)
 	}
-	c.token = body.Token
-	return c, nil
+	if body.Token == "" {
+		return "", expires, fmt.Errorf("token: %s answers without one", req.URL)
+	}
+	return body.Token, asked.Add(time.Duration(body.Expires) * time.Second), nil
 }
 
 // Do calls a path below the subscription. An answer from 400 on is an *Error.
@@ -61,11 +84,11 @@ func (c *Client) Do(ctx context.Context, method, path string, body, into any) er
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Content-Type", "application/json")
-	return c.do(req, into)
+	return do(c.http, req, into)
 }
 
-func (c *Client) do(req *http.Request, into any) error {
-	resp, err := c.http.Do(req)
+func do(c *http.Client, req *http.Request, into any) error {
+	resp, err := c.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
 	}

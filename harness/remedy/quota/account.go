@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"drydock.dev/drydock/harness/azure"
 )
 
 // Account is who a component is to the cloud and where that is, as its own configuration says.
@@ -82,13 +84,9 @@ const atTwin = "drydock-remedy"
 
 // Via is the account at the same cloud by other addresses: a twin's ready file, where this host reaches it by others than the machines do.
 func (a Account) Via(readyFile string) (Account, error) {
-	raw, err := os.ReadFile(readyFile)
+	r, err := azure.ReadReady(readyFile)
 	if err != nil {
-		return a, fmt.Errorf("ready file of the twin: %w", err)
-	}
-	var r struct{ Endpoint, Authority, CA string }
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return a, fmt.Errorf("ready file of the twin: %w", err)
+		return a, err
 	}
 	a.Endpoint, a.Authority, a.Client = r.Endpoint, r.Authority, atTwin
 	if r.CA == "" {

@@ -2,14 +2,8 @@ package replace
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -30,43 +24,28 @@ func open(readyFile, group string, within time.Duration) (*manager.Client, error
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
+	var client *http.Client
 	pem, err := os.ReadFile(ready.CA)
-	if err != nil || !pool.AppendCertsFromPEM(pem) {
+	if err == nil {
+		client, err = azure.Trusting(pem)
+	}
+	if err != nil {
 		return nil, cluster.Usagef("the Resource Manager's certificate authority %q, which %s names: %w", ready.CA, readyFile, err)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
 	return manager.New(manager.Options{
 		Endpoint: ready.Endpoint, Authority: ready.Authority, Subscription: ready.Subscription, Group: group, Transport: client, Every: 2 * time.Second, Within: within,
-		Credential: &secret{client: client, url: ready.Authority + "/" + ready.Tenant + "/oauth2/v2.0/token", audience: ready.Endpoint},
+		Credential: &secret{client: client, ready: ready},
 	})
 }
 
 // secret gets tokens as a service principal does. The SDK's own credential would do, and brings two libraries for logging people in.
 type secret struct {
-	client        *http.Client
-	url, audience string
+	client *http.Client
+	ready  azure.Ready
 }
 
 // GetToken is azcore's; it keeps the token itself.
-func (s *secret) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (out azcore.AccessToken, err error) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {Principal}, "client_secret": {"-"}, "scope": {s.audience + "/.default"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
-	if err != nil {
-		return out, fmt.Errorf("token: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return out, fmt.Errorf("token: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var body struct {
-		Token   string `json:"access_token"`
-		Expires int    `json:"expires_in"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || body.Token == "" {
-		return out, fmt.Errorf("token: the answer is %s and has none: %w", resp.Status, err)
-	}
-	return azcore.AccessToken{Token: body.Token, ExpiresOn: time.Now().Add(time.Duration(body.Expires) * time.Second)}, nil
+func (s *secret) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, expires, err := s.ready.Token(ctx, s.client, Principal, s.ready.Endpoint)
+	return azcore.AccessToken{Token: token, ExpiresOn: expires}, err
 }
