@@ -30,7 +30,7 @@ type Run struct {
 	Why    string       // why not
 	Owner  string       // the process that it belongs to, which lives: the run goes on, and its result is of what there is so far
 	Page   bool         // it has a page
-	stamp  string       // of the files that were read: as long as it is the same, so is all else
+	stamp  string       // of the files that were read: as long as it is the same, so is all else; empty: it may change and stay the same
 }
 
 // Started is when the run began; zero: nobody knows.
@@ -89,17 +89,18 @@ func (s *Shelf) List() ([]*Run, error) {
 			return nil //nolint:nilerr // it is among the runs, with why it cannot be read
 		case !d.IsDir():
 			return nil
-		case slices.Contains(inside(), d.Name()):
+		case slices.Contains(inside(), d.Name()) && found[filepath.Dir(dir)] != nil:
 			return fs.SkipDir
 		}
-		stamp := stampOf(dir)
+		stamp, settled := stampOf(dir)
 		if stamp == "" {
 			return nil
 		}
 		r := s.known[dir]
 		if r == nil || r.stamp != stamp {
-			r = s.read(dir)
-			r.stamp = stamp
+			if r = s.read(dir); settled {
+				r.stamp = stamp
+			}
 		}
 		found[dir] = r
 		out = append(out, r)
@@ -128,18 +129,26 @@ func (s *Shelf) name(dir string) string {
 	return filepath.ToSlash(rel)
 }
 
-// stampOf changes when the run does; empty: there is none in this directory.
-func stampOf(dir string) string {
+// tick is longer than the steps in which a file system counts: what was written that lately may be written again and have the same time.
+const tick = 100 * time.Millisecond
+
+// stampOf changes when the run does; empty: there is none in this directory. Of one that was written just now it need not: it has not settled.
+func stampOf(dir string) (stamp string, settled bool) {
 	var b strings.Builder
-	for _, name := range []string{reports.ResultFile, plan.JournalFile} {
+	look := func(name string) {
 		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			fmt.Fprintf(&b, "%s %d %d ", name, st.Size(), st.ModTime().UnixNano())
+			settled = settled && time.Since(st.ModTime()) > tick
 		}
 	}
+	settled = true
+	look(reports.ResultFile)
+	look(plan.JournalFile)
 	if b.Len() > 0 {
+		look(reports.PageFile) // comes later
 		b.WriteString(plan.Owner(dir))
 	}
-	return b.String()
+	return b.String(), settled
 }
 
 // read reads a run's report; one that has none, because it goes on or was cut off, is judged from its journal.

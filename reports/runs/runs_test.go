@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,9 +122,20 @@ func TestAllRunsAreListed(t *testing.T) {
 	}
 }
 
+// aged has all files below a directory be of one time, long ago.
+func aged(t *testing.T, root string) {
+	t.Helper()
+	if err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, time.Time{}, begun(0)))
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestAChangedRunIsReadAgain, and no other.
 func TestAChangedRunIsReadAgain(t *testing.T) {
 	root, s := shelf(t)
+	aged(t, root)
 	before := map[string]*Run{}
 	for _, r := range list(t, s) {
 		before[r.Name] = r
@@ -131,6 +145,58 @@ func TestAChangedRunIsReadAgain(t *testing.T) {
 		if changed := before[r.Name] != r; changed != (r.Name == "a") || r.Name == "a" && r.State() != "no-go" {
 			t.Errorf("%s: read again: %v, %s", r.Name, changed, r.State())
 		}
+	}
+}
+
+// TestWhatIsWrittenTwiceInATickIsSeen: size and time are the same then.
+func TestWhatIsWrittenTwiceInATickIsSeen(t *testing.T) {
+	root, s := shelf(t)
+	file, seed := filepath.Join(root, "a", reports.ResultFile), `"seed": %d`
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{7, 8} {
+		write(t, file, strings.Replace(string(raw), fmt.Sprintf(seed, 1), fmt.Sprintf(seed, n), 1))
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour).Truncate(24*time.Hour).Add(24*time.Hour)); err != nil { // the same tick, whatever the clock says
+			t.Fatal(err)
+		}
+		all := list(t, s)
+		if at := slices.IndexFunc(all, func(r *Run) bool { return r.Name == "a" }); all[at].Result.Seed != int64(n) {
+			t.Errorf("seed %d, and %d was written", all[at].Result.Seed, n)
+		}
+	}
+}
+
+// TestAPageThatComesLaterIsSeen: the report is written before it.
+func TestAPageThatComesLaterIsSeen(t *testing.T) {
+	root, s := shelf(t)
+	page := filepath.Join(root, "a", reports.PageFile)
+	if err := os.Remove(page); err != nil {
+		t.Fatal(err)
+	}
+	for _, there := range []bool{false, true} {
+		if there {
+			write(t, page, "x")
+		}
+		aged(t, root)
+		all := list(t, s)
+		if at := slices.IndexFunc(all, func(r *Run) bool { return r.Name == "a" }); all[at].Page != there {
+			t.Errorf("there is a page: %v, and it says %v", there, all[at].Page)
+		}
+	}
+}
+
+// TestRunsInADirectoryOfAnyName: only within a run are some of no interest.
+func TestRunsInADirectoryOfAnyName(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "logs")
+	put(t, root, "evidence/a", ended(0, 1, plan.Pass))
+	s, err := Open(root, judged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := list(t, s); len(all) != 1 || all[0].Name != "evidence/a" {
+		t.Errorf("%d runs", len(all))
 	}
 }
 
@@ -149,7 +215,7 @@ func TestTrend(t *testing.T) {
 	if p := lab.Runs[1]; *p.LeastToSpare != 1 || *p.SecondsAtZero != 1 || *p.LongestGapSeconds != 1.5 || lab.Runs[5].LeastToSpare != nil || lab.Runs[5].LongestGapSeconds != nil {
 		t.Errorf("margins: %+v, and of the one that was cut off %+v", p, lab.Runs[5])
 	}
-	if len(lab.Checks) != 1 {
+	if len(lab.Checks) != 1 || lab.Green != 1 {
 		t.Fatalf("%+v", lab.Checks)
 	}
 	c := lab.Checks[0]
@@ -193,6 +259,10 @@ func TestNothingIsNoTrend(t *testing.T) {
 	s, err := Open(t.TempDir(), judged)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var page bytes.Buffer
+	if err := TrendOf([]*Run{{Name: "a", Result: &plan.Result{Scenario: "s", Verdict: plan.Inconclusive}}}).HTML(&page, ""); err != nil || !strings.Contains(page.String(), "No check has said anything") {
+		t.Errorf("%v: of a run without a check it says: %s", err, page.String())
 	}
 	if trend := TrendOf(list(t, s)); len(trend.Scenarios)+len(trend.Unreadable) > 0 {
 		t.Errorf("%+v", trend)

@@ -32,6 +32,7 @@ type Scenario struct {
 	Inconclusive int    `json:"inconclusive"`
 	Runs         []Past `json:"runs"`   // oldest first
 	Checks       []Rate `json:"checks"` // that were ever red, the most often red first
+	Green        int    `json:"green"`  // checks that passed in every run that made them, and there was one
 }
 
 // Past is what a run has come to. A number that nobody has measured is missing.
@@ -109,7 +110,7 @@ func scenarioOf(of [2]string, list []*Run) Scenario {
 		}
 		s.Runs = append(s.Runs, pastOf(r))
 	}
-	s.Checks = ratesOf(list)
+	s.Checks, s.Green = ratesOf(list)
 	return s
 }
 
@@ -133,8 +134,8 @@ func pastOf(run *Run) Past {
 	return p
 }
 
-// ratesOf counts the checks that were ever red or said nothing.
-func ratesOf(list []*Run) []Rate {
+// ratesOf tells of the checks that were ever red or said nothing, and counts those that passed and were neither.
+func ratesOf(list []*Run) (out []Rate, green int) {
 	rates, passed := map[string]*Rate{}, map[string][]int64{}
 	for _, run := range list {
 		for _, c := range run.Result.Checks {
@@ -159,9 +160,10 @@ func ratesOf(list []*Run) []Rate {
 			r.Red = append(r.Red, Red{run.Name, run.Result.Seed, c.Verdict, c.Message})
 		}
 	}
-	out := []Rate{}
+	out = []Rate{}
 	for name, r := range rates {
 		if len(r.Red) == 0 {
+			green += min(1, r.Passed) // one that was always skipped has not
 			continue
 		}
 		if said := r.Passed + r.Failed; said > 0 {
@@ -178,7 +180,7 @@ func ratesOf(list []*Run) []Rate {
 	slices.SortFunc(out, func(a, b Rate) int {
 		return cmp.Or(cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Inconclusive, a.Inconclusive), strings.Compare(a.Check, b.Check))
 	})
-	return out
+	return out, green
 }
 
 // Seeds are those with which it failed.
