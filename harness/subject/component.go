@@ -46,7 +46,7 @@ func (c Component) Validate() error {
 	return nil
 }
 
-// providerModules are those whose version is a subject's.
+// providerModule is a line of a go.mod with one whose version is a subject's.
 var providerModule = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(?:k8s\.io/legacy-cloud-providers|sigs\.k8s\.io/cloud-provider-azure) (v\S+)$`)
 
 // Version is that of the provider a subject is built of, as its go.mod says.
@@ -65,57 +65,54 @@ func (b Builder) Version(name string) (string, error) {
 // Deploy builds the images, makes the scale sets, and starts the pods: those of addons it sees running. ready is the twin's file as the machines have it, and
 // ca that of its authority.
 func (c Component) Deploy(ctx context.Context, b Builder, on cluster.Cluster, twin *azure.Twin, ready azure.Ready, ca string) error {
-	if err := c.load(ctx, b, on); err != nil {
+	versions, err := c.load(ctx, b, on)
+	if err != nil {
 		return err
 	}
 	if err := c.makeSets(ready.Subscription, on.Topology().Name, twin); err != nil {
 		return err
 	}
-	version, err := b.Version(c.Subject)
-	if err != nil {
-		return err
-	}
-	p := pods{Component: c, twin: ready, group: on.Topology().Name, ca: ca, version: version}
+	p := pods{Component: c, twin: ready, group: on.Topology().Name, ca: ca, versions: versions}
 	if c.Addons {
-		if err := p.deployAddons(ctx, b, on); err != nil {
+		if err := p.deployAddons(ctx, on); err != nil {
 			return err
 		}
 	}
 	return onControlPlanes(on, func(m cluster.Machine) error { return p.place(ctx, m) })
 }
 
-// load gives the machines the images.
-func (c Component) load(ctx context.Context, b Builder, on cluster.Cluster) error {
+// load gives the machines the images, and says which version each subject's has.
+func (c Component) load(ctx context.Context, b Builder, on cluster.Cluster) (versions map[string]string, err error) {
 	loader, ok := on.(cluster.Loader)
 	if !ok {
-		return cluster.Usagef("cloudProvider: the machines of cluster %s can be given no image", on.Topology().Name)
+		return nil, cluster.Usagef("cloudProvider: the machines of cluster %s can be given no image", on.Topology().Name)
 	}
+	versions = map[string]string{}
 	for i, s := range slices.Concat(c.Images, []string{c.Subject}) {
-		version, err := b.Version(s)
-		if err != nil {
-			return err
+		if versions[s], err = b.Version(s); err != nil {
+			return nil, err
 		}
 		program, err := b.Build(ctx, s)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := loader.LoadImage(ctx, ComponentImage, version, program); err != nil {
-			return err
+		if err := loader.LoadImage(ctx, ComponentImage, versions[s], program); err != nil {
+			return nil, err
 		}
 		if c.Addons && i == 0 {
-			if err := loader.LoadImage(ctx, autoscaler, version, program); err != nil {
-				return err
+			if err := loader.LoadImage(ctx, autoscaler, versions[s], program); err != nil {
+				return nil, err
 			}
 		}
 	}
 	if !c.Addons {
-		return nil
+		return versions, nil
 	}
 	program, err := b.Build(ctx, addonManager)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return loader.LoadImage(ctx, addonManager, addonManagerVersion, program)
+	return versions, loader.LoadImage(ctx, addonManager, addonManagerVersion, program)
 }
 
 // Remove takes the pods and their files away; idempotent.

@@ -45,7 +45,7 @@ type pods struct {
 	Component
 	twin      azure.Ready
 	group, ca string
-	version   string // of the subject that runs at first
+	versions  map[string]string // of the subjects
 }
 
 // caller is a process that calls the cloud.
@@ -65,7 +65,7 @@ func (c caller) config() string { return configDir + "/" + c.name + ".json" }
 
 // place gives a control plane what its component reads, and last the manifest by which it runs.
 func (p pods) place(ctx context.Context, m cluster.Machine) error {
-	c := caller{name: componentName, image: ComponentImage + ":" + p.version, principal: m.Name()}
+	c := caller{name: componentName, image: ComponentImage + ":" + p.versions[p.Subject], principal: m.Name()}
 	if err := p.configure(ctx, m, c); err != nil {
 		return err
 	}
@@ -136,13 +136,9 @@ func (p pods) deployment(c caller, labels map[string]string, change func(*corev1
 
 // deployAddons starts an addon of the subject's on a worker, which addon managers make again when it is missing, and on a control plane a cluster-autoscaler,
 // which is nobody's but the API's.
-func (p pods) deployAddons(ctx context.Context, b Builder, on cluster.Cluster) error {
-	newer, err := b.Version(p.Images[0])
-	if err != nil {
-		return err
-	}
-	disks := caller{name: addon, image: ComponentImage + ":" + p.version, principal: addon, port: addonPort}
-	scaler := caller{name: autoscaler, image: autoscaler + ":" + newer, principal: autoscaler, port: autoscalerPort}
+func (p pods) deployAddons(ctx context.Context, on cluster.Cluster) error {
+	disks := caller{name: addon, image: ComponentImage + ":" + p.versions[p.Subject], principal: addon, port: addonPort}
+	scaler := caller{name: autoscaler, image: autoscaler + ":" + p.versions[p.Images[0]], principal: autoscaler, port: autoscalerPort}
 	for _, m := range on.Machines() {
 		if err := errors.Join(p.configure(ctx, m, disks), p.configure(ctx, m, scaler)); err != nil {
 			return err

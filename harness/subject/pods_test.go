@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +66,9 @@ func TestEachCallerOfTheCloudIsSomebodyOfItsOwn(t *testing.T) {
 	}
 	p := pods{
 		Component: Component{Subject: "legacy-v0.17.4", Images: []string{"cloud-provider-azure"}, Nodes: []string{"n"}, Every: time.Second, Addons: true},
-		twin:      azure.Ready{Endpoint: "https://192.0.2.1"}, group: "few", ca: "/etc/twin/ca.pem", version: "v0.17.4",
+		twin:      azure.Ready{Endpoint: "https://192.0.2.1"}, group: "few", ca: "/etc/twin/ca.pem", versions: map[string]string{"legacy-v0.17.4": "v0.17.4", "cloud-provider-azure": "v1.36.5"},
 	}
-	if err := p.deployAddons(t.Context(), Builder{Source: os.DirFS("../..")}, on); err != nil {
+	if err := p.deployAddons(t.Context(), on); err != nil {
 		t.Fatal(err)
 	}
 	if err := onControlPlanes(on, func(m cluster.Machine) error { return p.place(t.Context(), m) }); err != nil {
