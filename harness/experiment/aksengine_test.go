@@ -19,7 +19,7 @@ func TestAStoryOfAKSEngineIsJudgedFromItsEvidence(t *testing.T) {
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	story := &aksengine.Story{From: "1.23.17", To: "1.24.17", Masters: 1, Pool: aksengine.PoolAvailabilitySet, Cells: []aksengine.Cell{{Name: "c"}}}
 	done := aksengine.Command{Ended: aksengine.Ended{Command: "aks-engine upgrade", Begun: at, Took: time.Minute}}
-	e := aksEngineEvidence{Schema: aksEngineSchema, Evidence: aksengine.Evidence{Story: story, Cells: []aksengine.Told{{Cell: story.Cells[0], Commands: []aksengine.Command{done, done, done}}}}}
+	e := aksEngineEvidence{storyEvidence{Schema: aksEngineSchema}, aksengine.Evidence{Story: story, Cells: []aksengine.Told{{Cell: story.Cells[0], Commands: []aksengine.Command{done, done, done}}}}}
 	lie := plan.Result{Verdict: plan.Go, Checks: []plan.Check{{Name: "x", Verdict: plan.Pass}}}
 	for _, err := range []error{
 		j.Write("run", Opening{Scenario: "aks", Provider: armProvider}), keepEvidence(dir, "", e, j), j.Write("ended", ended{Seconds: 10, Cells: 1}), j.Write("result", lie), j.Close(),

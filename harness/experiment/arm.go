@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -27,12 +28,12 @@ func (s *Scenario) story(o Options) (story, func(done []plan.StepDone) any) {
 	case s.Spec.ARM != nil:
 		run := &subject.Run{Spec: s.Spec.ARM, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults}
 		return run, func(done []plan.StepDone) any {
-			return subjectEvidence{Schema: subjectSchema, Steps: done, Evidence: *run.Evidence()}
+			return subjectEvidence{storyEvidence{subjectSchema, done}, *run.Evidence()}
 		}
 	case s.Spec.AKSEngine != nil:
 		run := &aksengine.Run{Story: s.Spec.AKSEngine, Builder: o.Subjects, Out: o.Out, Seed: o.Seed, NullFaults: o.NullFaults, Replace: byReplacement{}}
 		return run, func(done []plan.StepDone) any {
-			return aksEngineEvidence{Schema: aksEngineSchema, Steps: done, Evidence: *run.Evidence()}
+			return aksEngineEvidence{storyEvidence{aksEngineSchema, done}, *run.Evidence()}
 		}
 	}
 	return nil, nil
@@ -64,17 +65,21 @@ func (s *Scenario) armPlan(seed int64) *plan.Plan {
 	return p
 }
 
-// subjectEvidence is all that the verdict on a story of subjects is made of.
-type subjectEvidence struct {
+// storyEvidence is what the evidence of every story has.
+type storyEvidence struct {
 	Schema string          `json:"schema"`
 	Steps  []plan.StepDone `json:"steps"`
+}
+
+// subjectEvidence is all that the verdict on a story of subjects is made of.
+type subjectEvidence struct {
+	storyEvidence
 	subject.Evidence
 }
 
 // aksEngineEvidence is that of a story of AKS Engine.
 type aksEngineEvidence struct {
-	Schema string          `json:"schema"`
-	Steps  []plan.StepDone `json:"steps"`
+	storyEvidence
 	aksengine.Evidence
 }
 
@@ -84,30 +89,30 @@ const (
 	aksEngineSchema = "drydock.dev/aks-engine/v1alpha1"
 )
 
-func judgeSubjects(dir, label string) (*plan.Result, error) {
-	var kept struct {
-		Schema string `json:"schema"`
-	}
-	if err := loadEvidence(dir, label, &kept); err != nil {
+func judgeStory(dir, label string) (*plan.Result, error) {
+	var raw json.RawMessage
+	if err := loadEvidence(dir, label, &raw); err != nil {
 		return nil, err
 	}
+	var kept storyEvidence
+	if err := json.Unmarshal(raw, &kept); err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	var told interface {
+		Report(res *plan.Result)
+		Timelines() []*plan.Timeline
+	} = &subject.Evidence{}
 	if kept.Schema == aksEngineSchema {
-		var e aksEngineEvidence
-		if err := loadEvidence(dir, label, &e); err != nil {
-			return nil, err
-		}
-		res := &plan.Result{Steps: e.Steps}
-		e.Report(res)
-		res.Timelines = e.Timelines()
-		return res, nil
-	}
-	var e subjectEvidence
-	if err := errors.Join(loadEvidence(dir, label, &e), schemaIs(e.Schema, subjectSchema)); err != nil {
+		told = &aksengine.Evidence{}
+	} else if err := schemaIs(kept.Schema, subjectSchema); err != nil {
 		return nil, err
 	}
-	res := &plan.Result{Steps: e.Steps}
-	e.Report(res)
-	res.Timelines = e.Timelines()
+	if err := json.Unmarshal(raw, told); err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	res := &plan.Result{Steps: kept.Steps}
+	told.Report(res)
+	res.Timelines = told.Timelines()
 	return res, nil
 }
 

@@ -39,7 +39,7 @@ func TestAStoryOfSubjectsIsJudgedFromItsEvidence(t *testing.T) {
 				Subject: subject.ARMSubject{Name: "s", ListsPerMiss: 2}, Calls: []arm.Call{call(0, ""), call(1, ""), call(2, "")}, Begun: at, Last: at, Warm: 1, First: 3, Served: true, Factor: 60,
 			}
 			c.change(&told)
-			e := subjectEvidence{Schema: subjectSchema, Steps: []plan.StepDone{{ID: "1", Status: "done"}}, Evidence: subject.Evidence{Spec: &subject.ARM{Policy: "current"}, Subjects: []subject.Told{told}}}
+			e := subjectEvidence{storyEvidence{subjectSchema, []plan.StepDone{{ID: "1", Status: "done"}}}, subject.Evidence{Spec: &subject.ARM{Policy: "current"}, Subjects: []subject.Told{told}}}
 			lie := plan.Result{Verdict: plan.Go, Checks: []plan.Check{{Name: "x", Verdict: plan.Pass}}}
 			for _, err := range []error{
 				j.Write("run", Opening{Scenario: "arm", Provider: armProvider, Seed: 3}), keepEvidence(dir, "", e, j), j.Write("ended", ended{Seconds: 10, Cells: 1}), j.Write("result", lie), j.Close(),

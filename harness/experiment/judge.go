@@ -137,7 +137,7 @@ func (j *chronicle) cell(dir string, c Opening) *plan.Result {
 	}
 	judge := judgeCluster
 	if c.Provider == armProvider {
-		judge = judgeSubjects
+		judge = judgeStory
 	}
 	res, err := judge(dir, c.Label)
 	if err != nil {
