@@ -253,3 +253,23 @@ func TestWhatTheToolSaidLast(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestARowSaysAllThatIsNoPass: whichever of them was found first.
+func TestARowSaysAllThatIsNoPass(t *testing.T) {
+	told, _ := cell()
+	c := judged{&told, story()}
+	for name, x := range map[string]struct {
+		checks  []plan.Check
+		verdict string
+		why     string
+	}{
+		"passes":                 {[]plan.Check{{Name: "a", Verdict: plan.Pass}}, "GO", ""},
+		"two say nothing":        {[]plan.Check{{Name: "a", Verdict: plan.Unknown}, {Name: "b", Verdict: plan.Pass}, {Name: "c", Verdict: plan.Unknown}}, "INCONCLUSIVE", "a, c"},
+		"one fails, then not":    {[]plan.Check{{Name: "a", Verdict: plan.Fail}, {Name: "b", Verdict: plan.Unknown}}, "NO-GO", "a, b"},
+		"one says nothing first": {[]plan.Check{{Name: "a", Verdict: plan.Unknown}, {Name: "b", Verdict: plan.Fail}}, "NO-GO", "a, b"},
+	} {
+		if verdict, why := c.verdict(x.checks); verdict != x.verdict || strings.Join(why, ", ") != x.why {
+			t.Errorf("%s: %s, %v", name, verdict, why)
+		}
+	}
+}

@@ -51,11 +51,14 @@ func (c judged) verdict(checks []plan.Check) (verdict string, why []string) {
 	v := plan.Go
 	for _, k := range checks {
 		switch {
+		case k.Verdict == plan.Pass:
+			continue
 		case k.Verdict == plan.Fail:
-			v, why = plan.NoGo, append(why, k.Name)
-		case k.Verdict == plan.Unknown && v == plan.Go:
-			v, why = plan.Inconclusive, append(why, k.Name)
+			v = plan.NoGo
+		case v == plan.Go:
+			v = plan.Inconclusive
 		}
+		why = append(why, k.Name)
 	}
 	if v == plan.Go && c.stopped() {
 		return stoppedSafely, nil
@@ -77,14 +80,13 @@ func (e Ended) told() string {
 	return fmt.Sprintf("exit %d, %s", e.Code, e.Took.Round(time.Second))
 }
 
-// calls are those on resources, counted.
-func (c judged) calls() (t arm.Tally) {
+// count adds the calls on resources.
+func (c judged) count(t *arm.Tally) {
 	for _, call := range c.Calls {
 		if !call.Beside() {
 			t.Add(call)
 		}
 	}
-	return t
 }
 
 func (c judged) row(verdict string, why []string) []string {
@@ -98,14 +100,20 @@ func (c judged) row(verdict string, why []string) []string {
 	if n := len(c.Commands); n > 0 {
 		left = fmt.Sprint(len(c.Commands[n-1].After.Residue))
 	}
-	calls, ratio := c.calls(), "–"
-	if calls.Passed > 0 {
-		ratio = fmt.Sprintf("%.2f", calls.Amplification())
-	}
+	var calls arm.Tally
+	c.count(&calls)
 	return []string{
 		c.Cell.Name, cmp.Or(c.Cell.Strategy, ByAKSEngine), verdict, runs[0], runs[1], runs[2], fmt.Sprintf("%d of %d", alive, c.story.Masters), without.Round(time.Second).String(), left,
-		fmt.Sprint(calls.Sent() + calls.Failed), fmt.Sprint(calls.Throttled), ratio, strings.Join(why, ", "), c.said(),
+		fmt.Sprint(calls.Sent() + calls.Failed), fmt.Sprint(calls.Throttled), sent(calls), strings.Join(why, ", "), c.said(),
 	}
+}
+
+// sent is how many calls were sent for one that passed, where one did.
+func sent(t arm.Tally) string {
+	if t.Passed == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", t.Amplification())
 }
 
 // saidInRow is as much of it as a row has room for; the rest is in the checks and the logs.
@@ -152,8 +160,7 @@ func (t *tally) add(c judged, verdict string, checks []plan.Check) {
 			t.lie++
 		}
 	}
-	calls := c.calls()
-	t.sent.Passed, t.sent.Throttled, t.sent.Struck, t.sent.Failed = t.sent.Passed+calls.Passed, t.sent.Throttled+calls.Throttled, t.sent.Struck+calls.Struck, t.sent.Failed+calls.Failed
+	c.count(&t.sent)
 }
 
 // summary is a row for each strategy.
@@ -170,7 +177,7 @@ func summary(of map[string]*tally, masters int) plan.Table {
 			row, cells = append(row, fmt.Sprint(x.verdicts[w])), cells+x.verdicts[w]
 		}
 		t.Rows = append(t.Rows, slices.Concat([]string{by, fmt.Sprint(cells)}, row, []string{
-			fmt.Sprint(x.took), fmt.Sprint(x.lie), fmt.Sprintf("%d of %d", x.alive, masters), fmt.Sprintf("%.2f", x.sent.Amplification()), x.longest.Round(time.Second).String(),
+			fmt.Sprint(x.took), fmt.Sprint(x.lie), fmt.Sprintf("%d of %d", x.alive, masters), sent(x.sent), x.longest.Round(time.Second).String(),
 		}))
 	}
 	return t
