@@ -73,6 +73,9 @@ func ReadBackup(dir string) (Contents, error) {
 	if err != nil {
 		return c, err
 	}
+	if c.SHA256[backupSnapshot] == "" {
+		return c, fmt.Errorf("backup: %s tells of no snapshot", filepath.Join(dir, backupContents))
+	}
 	for file, want := range c.SHA256 {
 		sum, err := wholefile.Sum(filepath.Join(dir, file))
 		if err != nil {
@@ -170,6 +173,9 @@ func (r backup) export(ctx context.Context) error {
 	counts, err := writeObjects(dir, all.Kinds)
 	if err != nil {
 		return err
+	}
+	if len(counts) == 0 {
+		return errors.New("backup: the API server tells of no object at all")
 	}
 	return plan.WriteFile(filepath.Join(dir, exportedFile), exported{all.Version, counts})
 }

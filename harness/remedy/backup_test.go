@@ -2,7 +2,6 @@ package remedy
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,9 +124,21 @@ func TestABackupIsWholeOrNone(t *testing.T) {
 	}
 	refused("1 files or directories, theirs among them")
 	sum, err := wholefile.Sum(filepath.Join(dir, "theirs"))
-	if err := errors.Join(err, plan.WriteFile(filepath.Join(dir, backupContents), Contents{Cluster: "c", SHA256: map[string]string{"theirs": sum}})); err != nil {
+	keep := func(sums map[string]string) {
+		t.Helper()
+		if err := plan.WriteFile(filepath.Join(dir, backupContents), Contents{Cluster: "c", SHA256: sums}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep(map[string]string{"theirs": sum})
+	if _, noSnapshot := ReadBackup(dir); err != nil || noSnapshot == nil || !strings.Contains(noSnapshot.Error(), "tells of no snapshot") {
+		t.Errorf("a backup of nothing: %v, %v", noSnapshot, err)
+	}
+	refused("2 files or directories, ")
+	if err := os.WriteFile(filepath.Join(dir, backupSnapshot), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	keep(map[string]string{"theirs": sum, backupSnapshot: sum})
 	refused("has the backup of c")
 	if err := os.WriteFile(filepath.Join(dir, "theirs"), []byte("y"), 0o600); err != nil {
 		t.Fatal(err)
