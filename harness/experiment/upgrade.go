@@ -115,14 +115,18 @@ func upgradeWindows(steps []*plan.Step, done []plan.StepDone) []health.Window {
 }
 
 // touchedNext is when the next step that touches one of the machines began, or, where that was skipped, had found it done; zero when there is none. A step
-// that is found done and lingers has left the machine as it leaves it, so that only the last of several ends it.
+// that is found done and lingers has left the machine as it leaves it, so that only the last of several ends it; and one that takes any of several machines, and
+// had none to take, has not said of each that it is well.
 func touchedNext(known map[string]*plan.Step, later []plan.StepDone, machines []string) (found time.Time) {
 	for _, d := range later {
-		touches := slices.ContainsFunc(known[d.Name].Disrupts, func(x plan.Disruption) bool {
-			return slices.ContainsFunc(x.Machines, func(m string) bool { return slices.Contains(machines, m) })
-		})
+		touches, some := false, false
+		for _, x := range known[d.Name].Disrupts {
+			if slices.ContainsFunc(x.Machines, func(m string) bool { return slices.Contains(machines, m) }) {
+				touches, some = true, some || x.AtMost > 0
+			}
+		}
 		switch {
-		case touches && d.Status == "skipped" && known[d.Name].Lingers:
+		case touches && d.Status == "skipped" && (known[d.Name].Lingers || some):
 			found = d.Ended()
 		case touches && d.Status == "skipped":
 			return d.Ended()

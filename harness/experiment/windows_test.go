@@ -11,6 +11,7 @@ import (
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade"
+	"drydock.dev/drydock/harness/upgrade/replace"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -29,6 +30,9 @@ func stepsOf(t *testing.T, change func(s *upgrade.Spec)) []*plan.Step {
 		t.Fatal(err)
 	}
 	u, err := upgrade.New(spec, "v1.35.4", cluster.Topology{ControlPlanes: 1, Workers: 2, Etcd: cluster.EtcdStacked, EtcdMembers: 1})
+	if err == nil {
+		err = replace.Take(u)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +63,7 @@ func TestWindowsAreAsNarrowAsTheirSteps(t *testing.T) {
 	ran := func(name, status string, begin, end float64) plan.StepDone {
 		return plan.StepDone{Name: name, Status: status, Started: second(begin), DurationSeconds: end - begin}
 	}
+	replaced := func(s *upgrade.Spec) { s.Strategy = upgrade.Replace }
 	for name, c := range map[string]struct {
 		spec func(s *upgrade.Spec)
 		done []plan.StepDone
@@ -81,6 +86,7 @@ func TestWindowsAreAsNarrowAsTheirSteps(t *testing.T) {
 		"ended, and gone on with later":  {nil, []plan.StepDone{ran("worker/1/kubelet", "done", 1, 2), ran("worker/1/kubelet", "skipped", 8, 9), ran("worker/1/gate", "done", 12, 15)}, []string{"worker-1 kubelet 1-12", "worker-1 kubelet 12-15"}},
 		"ended, and found well later":    {nil, []plan.StepDone{ran("worker/1/kubelet", "done", 1, 2), ran("worker/1/kubelet", "skipped", 8, 9), ran("worker/1/gate", "skipped", 10, 11), ran("worker/1/gate", "done", 30, 31)}, []string{"worker-1 kubelet 1-11", "worker-1 kubelet 30-31"}},
 		"killed, and nobody came":        {nil, []plan.StepDone{ran("worker/1/kubelet", killed, 1, 2), ran("worker/2/kubelet", "done", 5, 6), ran("worker/2/gate", "done", 6, 7)}, []string{"worker-1 kubelet 1-open", "worker-2 kubelet 5-6", "worker-2 kubelet 6-7"}},
+		"killed, and none was missing":   {replaced, []plan.StepDone{ran("control-plane/1/deploy", killed, 1, 2), ran("missing", "skipped", 5, 6), ran("control-plane/1/delete", "skipped", 7, 8), ran("control-plane/1/deploy", "skipped", 8, 20), ran("control-plane/1/carry", "done", 20, 21), ran("control-plane/1/gate", "done", 21, 30)}, []string{"control-plane-1 all 1-20", "control-plane-1 all 20-21", "control-plane-1 all 21-30"}},
 		"failed, and rolled back":        {nil, []plan.StepDone{ran("control-plane/1/kubeadm", "failed", 1, 5), ran("control-plane/1/rollback", "done", 7, 9)}, []string{cp + "1-7", "control-plane-1 kubelet 7-9", cp + "7-9"}},
 		"replaced by a new machine": {
 			func(s *upgrade.Spec) { s.Workers = upgrade.Surge },
