@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"drydock.dev/drydock/docs"
 	"drydock.dev/drydock/harness/azure"
@@ -43,7 +44,7 @@ func TestTheDocsAreTrue(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]int{"builds": 2, "ci": 2, "cloud": 2, "kind": 3, "kubernetes": 7, "staging": 2, "waits": 2}
+	want := map[string]int{"builds": 2, "ci": 1, "cloud": 2, "kind": 3, "kubernetes": 8, "staging": 2, "waits": 3}
 	if !maps.Equal(left, want) {
 		t.Errorf("blocks that no test types, by reason: %v; want %v", left, want)
 	}
@@ -72,6 +73,7 @@ func TestMistakesInDocsAreSeen(t *testing.T) {
 		"```\ndrydock\n```\n":                                                   "say what it is",
 		"```sh\ndrydock rum\n```\n":                                             `unknown command "rum"`,
 		"```yaml\n- run: bin/drydock rum && true\n```\n":                        `unknown command "rum"`,
+		"```yaml\na: [1\n```\n":                                                 "did not find expected",
 		"```yaml\nkind: Scenario\nspec: {stops: []}\n```\n":                     "stops",
 		"```go\n// harness/fault/fault.go\n	Inject(ctx context.Context)\n```\n": "harness/fault/fault.go has no",
 		"```go\nvar x int\n```\n":                                               "is not there",
@@ -167,6 +169,9 @@ func scripts(b docs.Block, say func(line int, format string, args ...any)) map[i
 			if at := regexp.MustCompile(`bin/drydock .*`).FindString(line); at != "" {
 				out[b.Line+i] = at
 			}
+		}
+		if err := yaml.Unmarshal([]byte(b.Text), new(any)); err != nil {
+			say(b.Line, "%v", err)
 		}
 		if strings.Contains(b.Text, "kind: Scenario") {
 			if _, err := experiment.Parse("block.yaml", []byte(b.Text)); err != nil {

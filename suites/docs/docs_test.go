@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ var _ = Describe("a reader types", Label("needs: etcd"), func() {
 			continue
 		}
 		tier := "tier: quick"
-		if p.Path == "docs/certificate.md" { // two runs more than there is time for
+		if slices.Contains([]string{"docs/certificate.md", "docs/ci.md", "docs/remedy.md"}, p.Path) { // more labs than there is time for
 			tier = "tier: full"
 		}
 		It(p.Path, Label(tier), func(ctx context.Context) {
