@@ -73,7 +73,7 @@ var _ = Describe("the runbook for throttled components", Label("tier: full", "ne
 		Expect(said).To(ContainSubstring("1 of 1 members of etcd are well, a quorum is 1, and while the kubelets are stopped nobody starts one again that ends: one that does leaves 0"))
 		Expect(traces(ctx, c)).To(Equal(before))
 
-		Expect(remedy("--out", out, "--every", "2s", "--unread", "45s", "--within", "5m", "--window", "5s")).To(ContainSubstring("throttled-control-plane has mended it"))
+		Expect(remedy("--of-run", "--out", out, "--every", "2s", "--unread", "45s", "--within", "5m", "--window", "5s")).To(ContainSubstring("throttled-control-plane has mended it"))
 		Expect(traces(ctx, c)).NotTo(Equal(before), "a file that was changed is a trace")
 		cfg, err := kubeadm.RESTConfig(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
