@@ -348,6 +348,7 @@ func (c *cellRun) gather(ctx context.Context) {
 		}
 		c.record.Windows = append(c.record.Windows, upgradeWindows(it.steps, c.runner.Done())...)
 	}
+	c.record.Remedies = c.remedied(false) // else what a runbook was to change is waited for to be as it was; the run's end has the last word
 	if c.target.Client != nil && !c.options.ReadOnly {
 		c.lookForResidue(ctx)
 	}

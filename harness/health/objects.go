@@ -59,6 +59,9 @@ func objectsPreserved(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if before.Version != after.Version {
 		said = fmt.Sprintf("%d objects are as an upgrade from %s to %s makes them", len(after.Items), before.Version, after.Version)
 	}
+	if reimaged, _ := splitBy(compare(before.Items, after.Items), func(d difference) bool { return !r.reimaged(d) }); len(reimaged) > 0 {
+		said += fmt.Sprintf(", but for the images that a runbook was to change: %d", len(reimaged))
+	}
 	return plan.Pass, said
 }
 

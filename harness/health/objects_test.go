@@ -119,6 +119,16 @@ func TestObjectsPreserved(t *testing.T) {
 	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Pass {
 		t.Errorf("a budget the scenario itself has lowered: %s: %s", v, said)
 	}
+	const image = "spec.template.spec.containers[a].image"
+	r = objectsRecord(false, set(deployment, image, `"x/ccm:v2"`))
+	r.Before.Objects.Items[deployment][image] = `"x/ccm:v1"`
+	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Fail {
+		t.Errorf("an image that nobody was to change: %s: %s", v, said)
+	}
+	r.Remedies = []Remedy{{Images: map[string]string{"ccm": "v2"}}}
+	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Pass || !strings.HasSuffix(said, "as they were, but for the images that a runbook was to change: 1") {
+		t.Errorf("an image that a runbook was to change: %s: %s", v, said)
+	}
 	r = objectsRecord(false, nil)
 	r.Before.Objects = nil
 	if v, said := objectsPreserved(r, nil, Params{}); v != plan.Unknown {
