@@ -70,7 +70,7 @@ func (c judged) begun() time.Time {
 }
 
 func (c judged) commands() plan.Lanes {
-	l := plan.Lane{Name: "aks-engine", Of: []string{"upgrade", "driver"}}
+	l := plan.Lane{Name: cmp.Or(c.Cell.Strategy, ByAKSEngine), Of: []string{"upgrade", "driver"}}
 	for _, cmd := range c.Commands {
 		s := plan.Span{From: cmd.Begun, To: cmd.Begun.Add(cmd.Took), Tone: plan.ToneOK, Label: fmt.Sprintf("%s: %s", cmd.short(), cmd.told()), More: cmd.Said}
 		if cmd.Code != 0 {

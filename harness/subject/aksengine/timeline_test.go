@@ -57,6 +57,10 @@ func TestACellIsDrawnByOneClock(t *testing.T) {
 	if len(calls) != 2 || !calls[1].At.Equal(at.Add(time.Minute)) {
 		t.Errorf("calls at %+v", calls)
 	}
+	told.Cell.Strategy = ByReplace
+	if by := (&Evidence{Story: story(), Cells: []Told{told}}).Timelines()[0].Groups[0].Lanes[0].Name; by != ByReplace {
+		t.Errorf("the commands are said to be of %s", by)
+	}
 	told.Clock = nil // of before
 	if old := (&Evidence{Story: story(), Cells: []Told{told}}).Timelines()[0]; old.Clock == "" || len(old.Groups) != 1 {
 		t.Errorf("%+v", old)
