@@ -119,7 +119,11 @@ func (t throttled) reloadManagers(ctx context.Context, all []addon) (managed boo
 	}
 	behind := false
 	for _, a := range all {
-		behind = behind || t.behind(ctx, a) != nil
+		lacks, err := t.behind(ctx, a)
+		if err != nil {
+			return false, err
+		}
+		behind = behind || lacks != nil
 	}
 	for i := range pods.Items {
 		old := &pods.Items[i]
@@ -149,19 +153,22 @@ func (t throttled) reloadManagers(ctx context.Context, all []addon) (managed boo
 	return len(pods.Items) > 0, nil
 }
 
-// behind says what a Deployment lacks of the version its file has; nil: nothing.
-func (t throttled) behind(ctx context.Context, a addon) error {
+// behind says what a Deployment lacks of what its file has; nil: nothing. That nobody can tell is an error, and no reason to delete one.
+func (t throttled) behind(ctx context.Context, a addon) (lacks, _ error) {
 	d, err := t.Target.Client.AppsV1().Deployments(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
-	if err != nil {
-		return err
+	switch {
+	case apierrors.IsNotFound(err):
+		return err, nil
+	case err != nil:
+		return nil, fmt.Errorf("addon %s: %w", a.Name, err)
 	}
-	if err := t.atVersion(d.Spec.Template.Spec); err != nil {
-		return err
+	if lacks := t.atVersion(d.Spec.Template.Spec); lacks != nil {
+		return lacks, nil
 	}
 	if want := replicasOf(&a.Deployment); replicasOf(d) != want {
-		return fmt.Errorf("it is to have %d replicas, and not the %d of its file", replicasOf(d), want)
+		return fmt.Errorf("it is to have %d replicas, and not the %d of its file", replicasOf(d), want), nil
 	}
-	return nil
+	return nil, nil
 }
 
 func (t throttled) atVersion(pod corev1.PodSpec) error {
@@ -176,8 +183,11 @@ func (t throttled) atVersion(pod corev1.PodSpec) error {
 
 func (t throttled) reload(ctx context.Context, a addon, managed bool) error {
 	client := t.Target.Client.AppsV1().Deployments(a.Namespace)
+	lacks, err := t.behind(ctx, a)
 	switch {
-	case t.behind(ctx, a) == nil:
+	case err != nil:
+		return err
+	case lacks == nil:
 	case managed:
 		foreground := metav1.DeletePropagationForeground
 		if err := client.Delete(ctx, a.Name, metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil && !apierrors.IsNotFound(err) {
@@ -195,8 +205,8 @@ func (t throttled) reload(ctx context.Context, a addon, managed bool) error {
 		}
 	}
 	return cluster.Await(ctx, fmt.Sprintf("deployment %s/%s as its file has it", a.Namespace, a.Name), cluster.Wait{For: addonWithin, Every: time.Second}, func(ctx context.Context) error {
-		if err := t.behind(ctx, a); err != nil {
-			return err
+		if lacks, err := t.behind(ctx, a); err != nil || lacks != nil {
+			return errors.Join(err, lacks)
 		}
 		d, err := client.Get(ctx, a.Name, metav1.GetOptions{})
 		if err != nil {

@@ -1,14 +1,19 @@
 package remedy
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"drydock.dev/drydock/harness/observe"
 )
@@ -52,6 +57,31 @@ func TestADeploymentThatIsScaledDownHasWhatItHadAgain(t *testing.T) {
 	found, err := (throttled{r}).toNone(t.Context(), name)
 	if err := errors.Join(err, (throttled{r}).scaleUp(t.Context(), name)); found || err != nil {
 		t.Errorf("one that is not there: %v, %v", found, err)
+	}
+}
+
+// A Deployment that has its version is not deleted because nobody could read it just then: it would be away for nothing.
+func TestAnAddonThatNobodyCanReadIsNotDeleted(t *testing.T) {
+	one := int32(1)
+	d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "csi"}, Spec: appsv1.DeploymentSpec{Replicas: &one}}
+	client := fake.NewClientset(&d)
+	client.PrependReactor("get", "deployments", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewServiceUnavailable("it starts")
+	})
+	r, err := New(Spec{Runbook: "throttled-control-plane", Images: map[string]string{"ccm": "v2"}}, stacked(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Target = &observe.Target{Client: client}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := (throttled{r}).reload(ctx, addon{Deployment: d}, true); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("%v", err)
+	}
+	for _, a := range client.Actions() {
+		if a.GetVerb() == "delete" {
+			t.Error("it was deleted")
+		}
 	}
 }
 
