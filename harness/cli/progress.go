@@ -176,10 +176,7 @@ func (p *progress) paint(color, s string) string {
 
 // paintFor colours for another stream than the progress.
 func (o *options) paintFor(f *os.File) func(color, s string) string {
-	if !o.colors(f) {
-		return func(_, s string) string { return s }
-	}
-	return func(color, s string) string { return "\033[" + color + "m" + s + "\033[0m" }
+	return (&progress{color: o.colors(f)}).paint
 }
 
 // Advance draws a bar of done out of total; total 0 means that the end is not known.
