@@ -2,12 +2,12 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,7 +97,7 @@ type aksEngineDriver struct {
 const masterLabel = "node-role.kubernetes.io/master"
 
 // Upgrade carries out the commands that are wanted, one after another. Only the last has to end well; of one that says it did what it says is looked at before
-// the next.
+// anything else is done: what is broken meanwhile is so still.
 func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 	c, spec := d.run, d.upgrade.Spec
 	c.tool.Twin, c.tool.CA = c.beside.Server.Ready, c.beside.Server.CA
@@ -105,8 +105,7 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 		return err
 	}
 	var last aksengine.Ended
-	runs := spec.Tool.Runs()
-	for i, flags := range runs {
+	for _, flags := range spec.Tool.Runs() {
 		if spec.ControlPlaneOnly {
 			flags = append(flags, "--control-plane-only")
 		}
@@ -117,15 +116,15 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 		run := health.ToolRun{
 			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join("aks-engine", c.outline.cell.Label, last.Log),
 		}
-		if run.Code == 0 && i < len(runs)-1 {
-			run.Looked, run.Unwhole = c.looked(ctx, spec.To)
+		if pool(c.scenario.Spec.Cluster.Names) == aksengine.PoolScaleSet {
+			if err := c.forgetInstances(ctx); err != nil {
+				return err
+			}
+		}
+		if run.Code == 0 {
+			c.looked(ctx, spec, &run)
 		}
 		c.record.Tools = append(c.record.Tools, run)
-	}
-	if pool(c.scenario.Spec.Cluster.Names) == aksengine.PoolScaleSet {
-		if err := c.forgetInstances(ctx); err != nil {
-			return err
-		}
 	}
 	c.renamed(d.upgrade)
 	if last.Code != 0 {
@@ -153,15 +152,20 @@ func (c *cellRun) forgetInstances(ctx context.Context) error {
 	return nil
 }
 
-// looked is why the cluster is not whole and of a version, once it has had the time to be, and when that was seen; empty: it is.
-func (c *cellRun) looked(ctx context.Context, version string) (time.Time, string) {
+// looked writes down why the cluster is not whole, and what a command was to upgrade not of the version, once it has had the time to be.
+func (c *cellRun) looked(ctx context.Context, spec upgrade.Spec, run *health.ToolRun) {
 	t, _, _ := c.calledNow()
 	wanted, steady := health.Wanted{Topology: t, Ailing: c.record.Ailing, Versions: map[string]string{}}, health.Steady(t)
-	for _, m := range t.KubernetesMachines() {
-		wanted.Versions[m] = version
+	upgraded := t.KubernetesMachines()
+	if spec.ControlPlaneOnly {
+		upgraded = t.ControlPlaneMachines()
+	}
+	for _, m := range upgraded {
+		wanted.Versions[m] = spec.To
 	}
 	o, err := c.observer.AwaitSteady(ctx, "the cluster whole", t.RecoversWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })
-	return o.Time, describe(err)
+	var late *health.UnreadError
+	run.Looked, run.Unwhole, run.Unread = o.Time, describe(err), err != nil && errors.As(health.Whole(o, wanted), &late)
 }
 
 // calledNow is the cluster by what its workers are called now: AKS Engine makes one more, puts new ones in the place of the others, and never one in that of

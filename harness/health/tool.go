@@ -21,8 +21,9 @@ type ToolRun struct {
 	Begun   time.Time     `json:"begun"`
 	Took    time.Duration `json:"took"`
 	Said    string        `json:"said,omitempty"`
-	Looked  time.Time     `json:"looked,omitzero"`   // the last look at the cluster between it and the next command; zero: there was none
-	Unwhole string        `json:"unwhole,omitempty"` // why the cluster was not whole and of the version then
+	Looked  time.Time     `json:"looked,omitzero"`   // the last look at the cluster before anything else was done to it; zero: there was none
+	Unwhole string        `json:"unwhole,omitempty"` // why the cluster was not whole then, and what it was to upgrade of the version
+	Unread  bool          `json:"unread,omitempty"`  // and what was read was well: not all was
 	Log     string        `json:"log,omitempty"`     // file, below the run's directory
 }
 
@@ -31,13 +32,13 @@ const DriverReportedSuccess = "driverReportedSuccess"
 
 // driverReportedSuccess judges what each command of a tool said of a cluster by what the cluster was then: that another has mended it since makes no success of
 // it.
-func driverReportedSuccess(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+func driverReportedSuccess(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	if len(r.Tools) == 0 {
 		return plan.Unknown, "no tool has told of any success"
 	}
 	verdict, says := plan.Pass, []string{}
 	for i, run := range r.Tools {
-		v, why := r.wasSuccess(run, i == len(r.Tools)-1, p)
+		v, why := run.wasSuccess()
 		if v == plan.Fail || v == plan.Unknown && verdict == plan.Pass {
 			verdict = v
 		}
@@ -49,27 +50,19 @@ func driverReportedSuccess(r *Record, _ *Window, p Params) (plan.Verdict, string
 	return verdict, strings.Join(says, "; ")
 }
 
-// wasSuccess judges one command: the last by how the cluster ended, the others by how it was before the next.
-func (r *Record) wasSuccess(run ToolRun, last bool, p Params) (plan.Verdict, string) {
-	looked, unwhole := run.Looked, run.Unwhole
-	if last {
-		looked, unwhole = r.Final.Time, r.Unwhole
-	}
-	what := fmt.Sprintf("the driver reported success, %s ended 0, and ", run.Command)
+// wasSuccess judges one command by how the cluster was when it had ended: what is mended later, and be it by the end of a fault, was none of its doing.
+func (run ToolRun) wasSuccess() (plan.Verdict, string) {
 	switch {
 	case run.Code != 0:
 		return plan.Pass, fmt.Sprintf("it reported none: %s ended %d", run.Command, run.Code)
-	case looked.Before(run.Begun.Add(run.Took)):
+	case run.Looked.Before(run.Begun.Add(run.Took)):
 		return plan.Unknown, run.Command + " ended 0, and nobody looked at the cluster afterwards"
-	case unwhole != "":
-		return plan.Fail, what + "the cluster is not whole: " + unwhole
-	case last:
-		p.Version = run.To
-		if verdict, why := versionsAre(r, nil, p); verdict != plan.Pass {
-			return verdict, what + why
-		}
+	case run.Unread:
+		return plan.Unknown, fmt.Sprintf("%s ended 0, and of the cluster what was read is well, and not all was: %s", run.Command, run.Unwhole)
+	case run.Unwhole != "":
+		return plan.Fail, fmt.Sprintf("the driver reported success, %s ended 0, and the cluster was not whole: %s", run.Command, run.Unwhole)
 	}
-	return plan.Pass, fmt.Sprintf("%s ended 0, and the cluster was whole and of %s", run.Command, run.To)
+	return plan.Pass, fmt.Sprintf("%s ended 0, and the cluster was whole, and what it was to upgrade of %s", run.Command, run.To)
 }
 
 // Tools is a table of such commands.
@@ -78,17 +71,15 @@ func Tools(r *Record) []plan.Table {
 		return nil
 	}
 	t := plan.Table{Title: "What the tool did", Columns: []string{"command", "exit code", "took", "members alive at least", "the cluster then", "said"}}
-	for i, run := range r.Tools {
+	for _, run := range r.Tools {
 		alive := "not seen"
 		if n, seen := r.fewest(run.Begun, run.Begun.Add(run.Took)); seen {
 			alive = fmt.Sprintf("%d of %d", n, r.Topology.EtcdMembers)
 		}
 		then := "whole"
-		switch last := i == len(r.Tools)-1; {
-		case last && r.Final.Time.IsZero() || !last && run.Looked.IsZero():
+		switch {
+		case run.Looked.IsZero():
 			then = "not seen"
-		case last && r.Unwhole != "":
-			then = r.Unwhole
 		case run.Unwhole != "":
 			then = run.Unwhole
 		}

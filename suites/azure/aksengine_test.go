@@ -12,21 +12,27 @@ import (
 	"drydock.dev/drydock/harness/subject/aksengine"
 )
 
+// Scenarios of cells: of an availability set, and of a scale set.
+const (
+	ofSet      = "aks-engine-upgrade-faulted"
+	ofScaleSet = "aks-engine-upgrade-vmss-faulted"
+)
+
 // upgradeOf is the scenario aks-engine-upgrade-faulted with the cells of AKS Engine that are chosen of it.
 func upgradeOf(choose func(c aksengine.Cell) bool) *experiment.Scenario {
 	GinkgoHelper()
-	return cellsOf(func(c aksengine.Cell) bool { return c.Strategy == aksengine.ByAKSEngine && choose(c) })
+	return cellsOf(ofSet, aksengine.ByAKSEngine, choose)
 }
 
-// cellsOf is the same of whoever upgrades.
-func cellsOf(choose func(c aksengine.Cell) bool) *experiment.Scenario {
+// cellsOf is such a scenario with the cells that are chosen of those in which somebody upgrades.
+func cellsOf(scenario, by string, choose func(c aksengine.Cell) bool) *experiment.Scenario {
 	GinkgoHelper()
-	sc, err := experiment.Load("aks-engine-upgrade-faulted")
+	sc, err := experiment.Load(scenario)
 	Expect(err).NotTo(HaveOccurred())
 	story := sc.Spec.AKSEngine
 	var cells []aksengine.Cell
 	for _, c := range story.All() {
-		if choose(c) {
+		if c.Strategy == by && choose(c) {
 			cells = append(cells, c)
 		}
 	}
@@ -67,13 +73,25 @@ var _ = Describe("AKS Engine, unmodified", Label("tier: full", "needs: subjects"
 	}, NodeTimeout(30*time.Minute))
 
 	It("stands beside our own strategy, which stops, says what to do, and goes on by the same again", func(ctx context.Context) {
-		sc := cellsOf(func(c aksengine.Cell) bool {
-			return c.Strategy == aksengine.ByReplace && c.Name == "no room for master 1"
-		})
+		sc := cellsOf(ofSet, aksengine.ByReplace, func(c aksengine.Cell) bool { return c.Name == "no room for master 1" })
 		res, err := suite.Run(ctx, sc, experiment.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.Go), "%v", res.Reasons)
 		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "saysWhatToDo"), HaveField("Verdict", plan.Pass), HaveField("Message", ContainSubstring("1 of 3 commands stopped")))))
+	}, NodeTimeout(30*time.Minute))
+
+	It("is found out where the scale set cannot be read: it ends 0, and its agents are as they were", func(ctx context.Context) {
+		sc := cellsOf(ofScaleSet, aksengine.ByAKSEngine, func(c aksengine.Cell) bool { return c.Name == "reads of scale sets answered 503" })
+		res, err := suite.Run(ctx, sc, experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.NoGo))
+		Expect(res.Checks).To(ContainElement(And(HaveField("Name", "driverReportedSuccess"), HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring("is of 1.23.17")))))
+	}, NodeTimeout(30*time.Minute))
+
+	It("stands beside our own strategy where machines have identities of their own: no role is left of those that are gone", func(ctx context.Context) {
+		res, err := suite.Run(ctx, cellsOf(ofScaleSet, aksengine.ByReplace, calm), experiment.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res.Verdict).To(Equal(plan.Go), "%v", res.Reasons)
 	}, NodeTimeout(30*time.Minute))
 })
 
@@ -87,5 +105,5 @@ var _ = DescribeTable("AKS Engine, on lab machines, is found out", Label("tier: 
 		Expect(res.Checks).To(ContainElement(And(HaveField("Name", check), HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring(says)))))
 	},
 	Entry("where polls are throttled for longer than it waits: the rerun takes the quorum away", "aks-engine-upgrade-throttled", "etcdQuorum", "", NodeTimeout(60*time.Minute)),
-	Entry("where a master is back with a dead kubelet: it ends 0", "aks-engine-upgrade-dead-kubelet", "driverReportedSuccess", "the driver reported success", NodeTimeout(60*time.Minute)),
+	Entry("where a master is back with a dead kubelet: it ends 0", "aks-engine-upgrade-dead-kubelet", "driverReportedSuccess", "k8s-master-26658069-0", NodeTimeout(60*time.Minute)),
 )
