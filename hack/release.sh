@@ -31,9 +31,10 @@ archive() {
   local name="drydock-$version-linux-$2"
   local root="$work/root/$name"
   rm -rf "$work/root"
-  mkdir -p "$root"
+  mkdir -p "$root/docs"
   (cd "$1" && GOOS=linux GOARCH=$2 go build -buildvcs=true -ldflags "-s -w" -o "$root/drydock" .)
-  cp -r LICENSE README.md docs "$root/"
+  cp LICENSE README.md "$root/"
+  cp docs/*.md "$root/docs/"
   chmod -R u=rwX,go=rX "$root"
   tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --format=ustar -C "$work/root" -cf - "$name" | gzip -9n >"$3/$name.tar.gz"
 }

@@ -31,7 +31,13 @@ func TestTheDocsAreTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, typed := map[string]int{}, 0
-	for _, p := range pages {
+	linked := func(page string) bool {
+		return slices.ContainsFunc(pages[0].Links, func(l docs.Text) bool { return l.Text == page })
+	}
+	for i, p := range pages {
+		if i > 0 && !linked(p.Path) {
+			t.Errorf("%s: the README does not lead there", p.Path)
+		}
 		for _, wrong := range mistakes(p) {
 			t.Error(wrong)
 		}

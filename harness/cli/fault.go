@@ -53,7 +53,7 @@ func faultInject(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "inject KIND [PARAM=VALUE…]", Short: "Inject a fault and await its effect", Args: cobra.MinimumNArgs(1),
 		Example: "  drydock fault inject machinePowerOff target=worker-1\n  drydock fault inject etcdMemberFreeze target=follower for=20s",
-		Long: "Inject does one fault (`drydock scenarios` lists the kinds) to a cluster that is up. PARAM is as in a scenario: target, for, and what the kind takes. With\n" +
+		Long: "Inject does one fault (`drydock scenarios parts` lists the kinds) to a cluster that is up. PARAM is as in a scenario: target, for, and what the kind takes. With\n" +
 			"for=DURATION it is undone after that; without, it stays until `drydock fault clear`. A fault that would cost etcd its quorum, with all that is in place,\n" +
 			"is refused unless it is expected.\n\nExit codes: 0 it was effective, 1 no effect was seen, or it was interrupted, and it was undone, or its end was not seen, 2 usage or environment error.",
 		RunE: func(cmd *cobra.Command, args []string) error { return o.inject(cmd, &f, args[0], args[1:]) },
