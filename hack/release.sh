@@ -26,6 +26,12 @@ dist=$(cd "$dist" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# sources DIR: clones the commit, for what is released is what is committed; and go build stamps the commit of a clone, but not that of a worktree.
+sources() {
+  git clone -q --no-checkout . "$1"
+  git -C "$1" checkout -q "$(git rev-parse HEAD)"
+}
+
 # archive SOURCES ARCH TO: builds the program in SOURCES and packs it.
 archive() {
   local name="drydock-$version-linux-$2"
@@ -33,16 +39,17 @@ archive() {
   rm -rf "$work/root"
   mkdir -p "$root/docs"
   (cd "$1" && GOOS=linux GOARCH=$2 go build -buildvcs=true -ldflags "-s -w" -o "$root/drydock" .)
-  cp LICENSE README.md "$root/"
-  cp docs/*.md "$root/docs/"
+  cp "$1"/{LICENSE,README.md} "$root/"
+  cp "$1"/docs/*.md "$root/docs/"
   chmod -R u=rwX,go=rX "$root"
   tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --format=ustar -C "$work/root" -cf - "$name" | gzip -9n >"$3/$name.tar.gz"
 }
 
 (cd hack/audit && go build -o "$work/audit" .)
+sources "$work/sources"
 for arch in $archs; do
   echo "== linux/$arch"
-  archive "$PWD" "$arch" "$dist"
+  archive "$work/sources" "$arch" "$dist"
   "$work/audit" sbom "$work/root/drydock-$version-linux-$arch/drydock" >"$dist/drydock-$version-linux-$arch.cdx.json"
   if [ "$arch" = amd64 ] && [ "$image" = yes ]; then
     go run ./hack/image -program "$work/root/drydock-$version-linux-$arch/drydock" -ref "drydock:$version" -o "$dist/drydock-$version-image-$arch.tar"
@@ -51,10 +58,9 @@ done
 if [ "$check" = yes ]; then
   echo "== once more, elsewhere"
   mkdir "$work/again"
-  git clone -q . "$work/sources"
-  git -C "$work/sources" checkout -q "$(git rev-parse HEAD)"
+  sources "$work/elsewhere/sources"
   for arch in $archs; do
-    archive "$work/sources" "$arch" "$work/again"
+    archive "$work/elsewhere/sources" "$arch" "$work/again"
     cmp "$dist/drydock-$version-linux-$arch.tar.gz" "$work/again/drydock-$version-linux-$arch.tar.gz" || { echo "linux/$arch: another archive of the same commit" >&2; exit 1; }
   done
 fi
