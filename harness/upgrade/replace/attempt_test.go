@@ -135,6 +135,20 @@ func (f *fleet) process(dir string, spec upgrade.Spec, wire *mortal) (out attemp
 	return out
 }
 
+// logged is what the twin says that somebody called, and how much of it in vain.
+func (f *fleet) logged(principal string) (sent, refused int) {
+	all, _ := f.twin.Calls().Since(0)
+	for _, c := range all {
+		if c.Principal != principal || c.Beside() {
+			continue
+		}
+		if sent++; c.Status == 0 || c.Status == http.StatusTooManyRequests || c.Status >= http.StatusInternalServerError {
+			refused++
+		}
+	}
+	return sent, refused
+}
+
 // oldest is the version that the command would see.
 func (f *fleet) oldest() string {
 	f.mu.Lock()

@@ -148,6 +148,9 @@ func TestThrottledUpgradesEndWell(t *testing.T) {
 					if a.spent.Refused == 0 || a.spent.Amplification() > 1.1 {
 						t.Errorf("%s", a.spent)
 					}
+					if sent, refused := f.logged("drydock"); sent != a.spent.Sent || refused != a.spent.Refused {
+						t.Errorf("the twin's log has %d calls and %d refused of them, the client counted %s", sent, refused, a.spent)
+					}
 				})
 			})
 		}
