@@ -391,3 +391,12 @@ func TestKeysThatWillNotDo(t *testing.T) {
 		}
 	}
 }
+
+// TestReportsGoAsideWithTheirRun: one that stayed would be told of the next.
+func TestReportsGoAsideWithTheirRun(t *testing.T) {
+	for _, name := range append(Names(), certificate.Name, certificate.SignatureName) {
+		if !slices.Contains(plan.OwnFiles(), name) {
+			t.Errorf("%s is not among the files of a run", name)
+		}
+	}
+}

@@ -81,7 +81,7 @@ func (f *upgradeFlags) attach(ctx context.Context, o *options) (cluster.Cluster,
 	return c, err
 }
 
-func (f *upgradeFlags) snapshots() string { return filepath.Join(f.out, "snapshots") }
+func (f *upgradeFlags) snapshots() string { return filepath.Join(f.out, plan.SnapshotsDir) }
 
 func upgradeCommand(o *options) *cobra.Command {
 	var f upgradeFlags

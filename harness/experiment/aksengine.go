@@ -73,7 +73,7 @@ func (c *cellRun) deployed(ctx context.Context) (*azure.State, error) {
 	}
 	t := c.topology()
 	model := aksengine.Model{Version: c.outline.upgrades[i].Spec.Tool.From, Masters: t.ControlPlanes, Agents: t.Workers, Pool: pool(c.scenario.Spec.Cluster.Names)}
-	c.tool = &aksengine.Engine{Path: program, Dir: filepath.Join(c.options.Out, "aks-engine", c.outline.cell.Label), Group: aksengine.Group, Public: model.Pool == aksengine.PoolScaleSet}
+	c.tool = &aksengine.Engine{Path: program, Dir: filepath.Join(c.options.Out, plan.ToolDir, c.outline.cell.Label), Group: aksengine.Group, Public: model.Pool == aksengine.PoolScaleSet}
 	state, err := c.tool.DeployDocuments(ctx, model)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (d *aksEngineDriver) Upgrade(ctx context.Context) error {
 			return err
 		}
 		run := health.ToolRun{
-			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join("aks-engine", c.outline.cell.Label, last.Log),
+			Command: last.Command, To: spec.To, Code: last.Code, Begun: last.Begun, Took: last.Took, Said: last.Said, Log: filepath.Join(plan.ToolDir, c.outline.cell.Label, last.Log),
 		}
 		if pool(c.scenario.Spec.Cluster.Names) == aksengine.PoolScaleSet {
 			if err := c.forgetInstances(ctx); err != nil {

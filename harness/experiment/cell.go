@@ -53,7 +53,9 @@ var _ actions = (*cellRun)(nil)
 func (c *cellRun) topology() cluster.Topology { return c.outline.cell.Topology }
 
 // logs is where the machines' logs go.
-func (c *cellRun) logs() string { return filepath.Join(c.options.Out, "logs", c.outline.cell.Label) }
+func (c *cellRun) logs() string {
+	return filepath.Join(c.options.Out, plan.LogsDir, c.outline.cell.Label)
+}
 
 func (c *cellRun) up(ctx context.Context) error {
 	c.record.Topology = c.topology()

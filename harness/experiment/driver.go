@@ -115,7 +115,7 @@ func (k kill) place(order []string) int {
 
 // driverDir is where the process keeps its journal and its snapshots.
 func (c *cellRun) driverDir(it *item) string {
-	dir := filepath.Join(c.options.Out, "driver", c.outline.cell.Label)
+	dir := filepath.Join(c.options.Out, plan.DriverDir, c.outline.cell.Label)
 	if it.remedy != nil {
 		dir = filepath.Join(dir, fmt.Sprintf("%s-%d", it.remedy.Spec.Runbook, it.number))
 	}

@@ -45,9 +45,6 @@ type PlannedFault struct {
 // evidenceSchema names the shape; evidence of another one is not judged.
 const evidenceSchema = "drydock.dev/evidence/v1alpha1"
 
-// evidenceDir is below the run's directory.
-const evidenceDir = "evidence"
-
 // kept is the journal's word that a cell's evidence is whole and on the disk.
 type kept struct {
 	Label string `json:"label,omitempty"`
@@ -59,7 +56,7 @@ func evidenceName(label string) string {
 	if label == "" {
 		label = "run"
 	}
-	return filepath.Join(evidenceDir, label+".json.gz")
+	return filepath.Join(plan.EvidenceDir, label+".json.gz")
 }
 
 // keep writes the evidence, and then says so in the journal.

@@ -95,7 +95,7 @@ func (e *Evidence) around(files fs.FS, w wrongdoing) []plan.Excerpt {
 		}
 		return nil
 	}
-	_ = fs.WalkDir(files, path.Join("logs", e.Label, w.machine), read)
+	_ = fs.WalkDir(files, path.Join(plan.LogsDir, e.Label, w.machine), read)
 	return out
 }
 

@@ -64,7 +64,7 @@ func TestEvidenceThatIsNotWhatWasKept(t *testing.T) {
 func TestARunStaysInItsDirectory(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "run")
-	if err := os.MkdirAll(filepath.Join(dir, evidenceDir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, plan.EvidenceDir), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	outside := filepath.Join(parent, "run.json.gz")

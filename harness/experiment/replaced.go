@@ -93,7 +93,7 @@ func (r *replacer) Upgrade(ctx context.Context, _, version string, flags ...stri
 	t := r.topology()
 	u := &upgrade.Upgrade{
 		Spec: spec, Path: policy.Path{From: t.Version, Hops: []string{spec.To}}, Topology: t, Cloud: r.place.Ready,
-		Target: &observe.Target{Client: r.client}, Dir: filepath.Join(r.place.Dir, "upgrade", "snapshots"),
+		Target: &observe.Target{Client: r.client}, Dir: filepath.Join(r.place.Dir, "upgrade", plan.SnapshotsDir),
 	}
 	by, err := replace.New(u)
 	if err != nil {

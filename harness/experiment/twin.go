@@ -52,7 +52,7 @@ func (s *Scenario) twinVersions() []string {
 
 // twin starts it. It serves until endTwin, after an interrupt as well.
 func (c *cellRun) twin(ctx context.Context) (err error) {
-	dir := filepath.Join(c.options.Out, "twin", c.outline.cell.Label)
+	dir := filepath.Join(c.options.Out, plan.TwinDir, c.outline.cell.Label)
 	begin, err := c.deployed(ctx)
 	if err != nil {
 		return err

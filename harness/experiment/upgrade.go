@@ -70,7 +70,7 @@ func (c *cellRun) arm(ctx context.Context) error {
 		return err
 	}
 	for _, u := range c.outline.upgrades {
-		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, "snapshots", c.outline.cell.Label)
+		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, plan.SnapshotsDir, c.outline.cell.Label)
 		u.Env = slices.Concat([]string{"KUBECONFIG=" + kubeconfig}, c.twinEnv(), c.options.Env)
 		if u.Spec.Strategy == upgrade.AKSEngine {
 			d := &aksEngineDriver{run: c, upgrade: u, kubeconfig: kubeconfig}

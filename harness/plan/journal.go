@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,7 +127,7 @@ func setAside(dir string) error {
 		return fmt.Errorf("journal: set the earlier run aside: %w", err)
 	}
 	// The journal is last: interrupted before, this is done again and the rest follows.
-	for _, name := range []string{"report.json", "junit.xml", "report.md", "timeline.svg", "report.html", "certificate.json", "certificate.json.sig", "spec.json", "evidence", "logs", "driver", "subjects", "snapshots", "twin", JournalFile} {
+	for _, name := range slices.Concat(OwnDirs(), OwnFiles()) {
 		err := os.Rename(filepath.Join(dir, name), filepath.Join(old, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("journal: set the earlier run aside: %w", err)

@@ -134,6 +134,12 @@ func TestAJournalIsNobodyElses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	own := []string{"evidence", "cells/05/upgrade", "deployed", "aks-engine/a"}
+	for _, d := range own {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	second, err := CreateJournal(dir, func(old []Entry) error {
 		if len(old) != 1 {
 			t.Errorf("%d entries", len(old))
@@ -155,6 +161,12 @@ func TestAJournalIsNobodyElses(t *testing.T) {
 	}
 	if entries, _, err := ReadJournal(aside[0]); err != nil || len(entries) != 1 {
 		t.Errorf("the first run is lost: %v, %v", entries, err)
+	}
+	for _, d := range own {
+		_, there := os.Stat(filepath.Join(aside[0], d))
+		if _, err := os.Stat(filepath.Join(dir, d)); err == nil || there != nil {
+			t.Errorf("%s of the first run passes for the second's: %v", d, there)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {
 		t.Errorf("what is not the run's was moved: %v", err)

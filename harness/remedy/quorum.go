@@ -75,7 +75,7 @@ func (r quorumRestoration) only(words string) string {
 
 // file is this remedy's own: an earlier one's is of before.
 func (r quorumRestoration) file() string {
-	return filepath.Join(r.Dir, "snapshots", "restore-quorum-"+r.stamp()+".db")
+	return filepath.Join(r.Dir, plan.SnapshotsDir, "restore-quorum-"+r.stamp()+".db")
 }
 
 func (r quorumRestoration) survivor() (cluster.Machine, error) {

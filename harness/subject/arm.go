@@ -156,5 +156,5 @@ func (r *Run) Evidence() *Evidence {
 
 // dir is where a subject's twin writes its files.
 func (s *story) dir() string {
-	return filepath.Join(s.run.Out, "subjects", strings.ReplaceAll(s.told.Subject.Name, "/", "-"))
+	return filepath.Join(s.run.Out, plan.SubjectsDir, strings.ReplaceAll(s.told.Subject.Name, "/", "-"))
 }

@@ -89,7 +89,7 @@ func (s *Shelf) List() ([]*Run, error) {
 			return nil //nolint:nilerr // it is among the runs, with why it cannot be read
 		case !d.IsDir():
 			return nil
-		case slices.Contains(inside(), d.Name()) && found[filepath.Dir(dir)] != nil:
+		case slices.Contains(plan.OwnDirs(), d.Name()) && found[filepath.Dir(dir)] != nil:
 			return fs.SkipDir
 		}
 		stamp, settled := stampOf(dir)
@@ -114,11 +114,6 @@ func (s *Shelf) List() ([]*Run, error) {
 		return cmp.Or(b.Started().Compare(a.Started()), strings.Compare(a.Name, b.Name))
 	})
 	return out, nil
-}
-
-// inside are directories of a run in which there are no others.
-func inside() []string {
-	return []string{"evidence", "logs", "driver", "subjects", "snapshots"}
 }
 
 func (s *Shelf) name(dir string) string {

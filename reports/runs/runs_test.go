@@ -69,6 +69,7 @@ func shelf(t *testing.T) (root string, s *Shelf) {
 	write(t, filepath.Join(root, "nothing", plan.JournalFile), "")
 	write(t, filepath.Join(root, "cut", plan.JournalFile), "cut")
 	write(t, filepath.Join(root, "a", "evidence", plan.JournalFile), "no run: it is in one")
+	write(t, filepath.Join(root, "a", "cells", "05", "upgrade", plan.JournalFile), "no run: somebody's upgrade of its cluster")
 	journal, err := plan.CreateJournal(filepath.Join(root, "live"), nil)
 	if err != nil {
 		t.Fatal(err)

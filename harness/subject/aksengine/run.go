@@ -14,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/azure"
 	"drydock.dev/drydock/harness/azure/provider"
 	"drydock.dev/drydock/harness/azure/standin"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
 )
 
@@ -59,7 +60,7 @@ func (r *Run) build(ctx context.Context) (err error) {
 
 // deploy makes the cluster that every cell begins with.
 func (r *Run) deploy(ctx context.Context) (err error) {
-	dir := filepath.Join(r.Out, "deployed")
+	dir := filepath.Join(r.Out, plan.DeployedDir)
 	w, err := r.open(ctx, dir)
 	if err != nil {
 		return err
@@ -90,7 +91,8 @@ func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	w, err := r.open(ctx, filepath.Join(r.Out, "cells", fmt.Sprintf("%02d", n+1)))
+	dir := filepath.Join(plan.CellsDir, fmt.Sprintf("%02d", n+1))
+	w, err := r.open(ctx, filepath.Join(r.Out, dir))
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (r *Run) cell(ctx context.Context, n int, c Cell) (err error) {
 		return err
 	}
 	told, err := r.Cell(ctx, w.scene(), by, c)
-	told.Dir = filepath.Join("cells", fmt.Sprintf("%02d", n+1))
+	told.Dir = dir
 	told.Clock = &Reading{Wall: time.Now(), Twin: w.clock.Now(), Factor: float64(time.Hour) / float64(w.clock.Wall(time.Hour))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
