@@ -17,7 +17,6 @@ import (
 	"drydock.dev/drydock/harness/experiment"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/subject"
 )
 
@@ -36,18 +35,13 @@ func traces(ctx context.Context, c cluster.Cluster) (out string) {
 
 var _ = Describe("the runbook for throttled components", Label("tier: full", "needs: kubernetes", "needs: subjects"), func() {
 	It("has nothing to do where none calls a cloud, and touches nothing by a dry run where they are throttled", func(ctx context.Context) {
-		t, _, err := release.CompleteTopology(cluster.Topology{Name: fmt.Sprintf("dry-%x", time.Now().UnixNano()&0xffffff), ControlPlanes: 1, Workers: 1, Version: "v1.36"})
-		Expect(err).NotTo(HaveOccurred())
-		p := suite.Host.Lab()
-		c, err := p.Up(ctx, t)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, t.Name) }, NodeTimeout(2*time.Minute))
+		c := suite.Up(ctx, cluster.Topology{ControlPlanes: 1, Workers: 1, Version: "v1.36"})
 		twin, err := workers.Begin(context.WithoutCancel(ctx), c, workers.Spec{Policy: "legacy", Clock: "60"}, GinkgoT().TempDir(), 1, nil)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(twin.End, NodeTimeout(time.Minute))
 		remedy := func(more ...string) string {
 			GinkgoHelper()
-			args := append([]string{"remedy", "throttled-control-plane", "--image", "cloud-provider=v1.36.5", "--name", t.Name, "--quiet", "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir}, more...)
+			args := append([]string{"remedy", "throttled-control-plane", "--image", "cloud-provider=v1.36.5", "--name", c.Topology().Name, "--quiet", "--state-dir", suite.Host.StateDir, "--cache-dir", suite.Host.CacheDir}, more...)
 			cmd := exec.CommandContext(ctx, suite.Host.Program, args...)
 			cmd.Env = append(os.Environ(), experiment.TwinReadyEnv+"="+twin.Ready)
 			run, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
