@@ -90,7 +90,7 @@ func (s *Scenario) subjects() []string {
 		}
 	}
 	if c := s.Spec.CloudProvider; c != nil {
-		out = append(out, c.Subject)
+		out = append(out, c.Programs()...)
 	}
 	if s.Spec.AKSEngine != nil || slices.ContainsFunc(s.Spec.Steps, func(st Step) bool { return st.Upgrade != nil && st.Upgrade.Strategy == upgrade.AKSEngine }) {
 		out = append(out, aksengine.Program)

@@ -20,6 +20,7 @@ func TestNeeds(t *testing.T) {
 		"upgrade-surge":          {"1+2 machines", []cluster.Capability{cluster.CanInstall, cluster.CanScale}},
 		"arm-throttled-provider": {"twin, legacy-v0.17.4, legacy-v0.18.2, cloud-provider-azure", nil},
 		"aks-engine-upgrade":     {"twin, aks-engine", nil},
+		"arm-throttled-addons":   {"twin, legacy-v0.17.4, cloud-provider-azure, kube-addon-manager", nil},
 	} {
 		n, err := loaded(t, name).Needs()
 		if err != nil || !strings.Contains(n.String(), c.says) {

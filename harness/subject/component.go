@@ -46,6 +46,15 @@ func (c Component) Validate() error {
 	return nil
 }
 
+// Programs are the subjects that it is made of: what calls the cloud at first and later, and with Addons who puts those back.
+func (c Component) Programs() []string {
+	out := slices.Concat([]string{c.Subject}, c.Images)
+	if c.Addons {
+		out = append(out, addonManager)
+	}
+	return out
+}
+
 // providerModule is a line of a go.mod with one whose version is a subject's.
 var providerModule = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(?:k8s\.io/legacy-cloud-providers|sigs\.k8s\.io/cloud-provider-azure) (v\S+)$`)
 
