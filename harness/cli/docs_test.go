@@ -280,7 +280,7 @@ func exists(path string) error {
 		return nil
 	}
 	if found, err := filepath.Glob(filepath.Join(tree, path)); err != nil || len(found) == 0 {
-		return fmt.Errorf("%s is not there (%w)", path, err)
+		return fmt.Errorf("%s is not there", path)
 	}
 	return nil
 }
