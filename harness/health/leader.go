@@ -37,6 +37,11 @@ func etcdLeaderMoves(r *Record, w *Window, p Params) (plan.Verdict, string) {
 			last = o.Time
 		}
 	}
+	until := since // the new leader was seen, or else somebody who could have led
+	if now == "" {
+		until = last
+	}
+	unseen := r.Blind().Unseen(w.Began, until)
 	switch {
 	case led == "":
 		return plan.Unknown, "who led before the fault was not seen"
@@ -44,6 +49,9 @@ func etcdLeaderMoves(r *Record, w *Window, p Params) (plan.Verdict, string) {
 		return plan.Unknown, fmt.Sprintf("the fault is not on %s, which led", led)
 	case now == "" && last.Sub(w.Began) <= limit:
 		return plan.Unknown, fmt.Sprintf("the members without the fault were last seen %s after it began, and have %s", last.Sub(w.Began).Round(100*time.Millisecond), limit)
+	case until.Sub(w.Began) > limit && until.Sub(w.Began)-unseen <= limit:
+		return plan.Unknown, fmt.Sprintf("%s after the fault began nobody was seen to lead in the place of %s within %s, and for %s of it the harness was stalled",
+			until.Sub(w.Began).Round(100*time.Millisecond), led, limit, unseen.Round(100*time.Millisecond))
 	case now == "":
 		return plan.Fail, fmt.Sprintf("none of the members without the fault led in the place of %s until %s", led, clock(last))
 	case since.Sub(w.Began) > limit:
