@@ -83,9 +83,10 @@ var _ = Describe("throttled components of control planes", Label("tier: full", "
 	}, NodeTimeout(20*time.Minute))
 
 	It("are throttled at their new version as well where the runbook does not wait", func(ctx context.Context) {
-		// Where rejected calls count, and nobody else makes any, a window lasts for its full length from the last: else it may end by itself meanwhile.
+		// Where rejected calls count, and nobody else makes any, a window lasts for its full length from the last: else it may end by itself meanwhile. The
+		// shortest, of three minutes, is a minute of this clock: more than what is stopped takes to be started.
 		sc := disturbed("")
-		sc.Spec.Twin.Hostile, sc.Spec.Twin.CoTenants = true, nil
+		sc.Spec.Twin.Hostile, sc.Spec.Twin.CoTenants, sc.Spec.Twin.Clock = true, nil, "3"
 		res, err := suite.Run(ctx, sc, experiment.Options{Hasty: true})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Verdict).To(Equal(plan.NoGo))
