@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"drydock.dev/drydock/harness/azure"
@@ -58,6 +59,20 @@ func TestBudgetsAreWaitedForAsTheyAskFor(t *testing.T) {
 	if got := s.at[2].Sub(s.at[1]); got < settings().Every {
 		t.Errorf("asked again after %s", got)
 	}
+}
+
+// What has come back while nobody may be asked draws on the budgets all the same.
+func TestWhatIsStoppedIsKeptSoHoweverLateTheNextCallMayCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []Reading{rejected(10 * settings().Every), passes(900)}}
+		looks := 0
+		if err := settings().Refilled(t.Context(), s.ask, func(context.Context) error { looks++; return nil }, func(Reading) {}); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.at) != 2 || looks != 11 {
+			t.Errorf("%d looks, %d calls", looks, len(s.at))
+		}
+	})
 }
 
 func TestWhatCannotBeReadIsWaitedOut(t *testing.T) {

@@ -66,18 +66,23 @@ func (p *pace) call(ctx context.Context) {
 func (s Settings) tick() time.Duration { return min(s.Every, time.Second) }
 
 // Refilled waits until the budgets have refilled. Between two calls is the interval, or what the last answer asked for where that is longer. While nothing
-// can be read for as long as a window lasts, with nobody of the cluster calling, the budgets count as refilled. Each is called before every call, and ends
-// the wait by an error; told is called with every reading.
+// can be read for as long as a window lasts, with nobody of the cluster calling, the budgets count as refilled. Each is called every interval, however late the
+// next call may come, and before every call, and ends the wait by an error; told is called with every reading.
 func (s Settings) Refilled(ctx context.Context, ask Asker, each func(ctx context.Context) error, told func(Reading)) error {
 	p := pace{Settings: s, ask: ask}
-	blind := time.Now() // since then nothing could be read
+	blind := time.Now()  // since then nothing could be read
+	var looked time.Time // by each, when last
 	var stop error
 	short := "nobody was asked" // why they have not, by the last reading
 	err := cluster.Await(ctx, "the cloud's budgets refilled", cluster.Wait{For: s.Within, Every: s.tick()}, func(ctx context.Context) error {
-		if p.due() {
+		due := p.due()
+		if due || time.Since(looked) >= s.Every {
+			looked = time.Now()
 			if stop = each(ctx); stop != nil {
 				return nil //nolint:nilerr // the wait is over: stop is given instead
 			}
+		}
+		if due {
 			before := p.last
 			p.call(ctx)
 			told(p.last)
