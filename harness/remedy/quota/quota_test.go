@@ -118,6 +118,10 @@ func TestAWatchSeesTheFirstCallThatDoesNotPass(t *testing.T) {
 	if err := settings().Watch(t.Context(), nil, func(Reading) {}); !errors.Is(err, ErrBlind) {
 		t.Errorf("no data is taken for a pass: %v", err)
 	}
+	once := &script{answers: []Reading{passes(900), {Error: "connection refused"}}}
+	if err := settings().Watch(t.Context(), once.ask, func(Reading) {}); !errors.Is(err, ErrBlind) || !strings.Contains(err.Error(), "calls told nothing, the last: connection refused") {
+		t.Errorf("one call that passed is taken for a window without one that does not: %v", err)
+	}
 }
 
 func TestWhatIsLeftIsJudgedBySizeWhereThatIsKnown(t *testing.T) {

@@ -116,20 +116,22 @@ func (r Reading) short(before Reading) (string, error) {
 // ErrThrottled is wrapped by the error of a watch that saw a call that did not pass.
 var ErrThrottled = errors.New("throttled")
 
-// ErrBlind is wrapped by the error of a watch in which nothing could be read.
-var ErrBlind = errors.New("nothing could be read")
+// ErrBlind is wrapped by the error of a watch of which not all could be seen: a reading tells of the time until the next one was due.
+var ErrBlind = errors.New("not all could be read")
 
-// Watch looks at the budgets for a window: an error as soon as a call does not pass, or when in all of it nothing could be read.
+// Watch looks at the budgets for a window: an error as soon as a call does not pass, or when at its end some of its calls had told nothing.
 func (s Settings) Watch(ctx context.Context, ask Asker, told func(Reading)) error {
 	p := pace{Settings: s, ask: ask}
 	until := time.Now().Add(s.Window)
-	read := false
+	calls, blind, why := 0, 0, ""
 	var stop error
 	err := cluster.Await(ctx, "a window without a call that does not pass", cluster.Wait{For: s.Window + askWithin + s.Every, Every: s.tick()}, func(ctx context.Context) error {
 		if p.due() {
 			p.call(ctx)
 			told(p.last)
-			read = read || p.last.Error == ""
+			if calls++; p.last.Error != "" {
+				blind, why = blind+1, p.last.String()
+			}
 		}
 		if p.last.Status == http.StatusTooManyRequests {
 			stop = fmt.Errorf("%w: %s", ErrThrottled, p.last)
@@ -138,8 +140,8 @@ func (s Settings) Watch(ctx context.Context, ask Asker, told func(Reading)) erro
 		if left := time.Until(until); left > 0 {
 			return fmt.Errorf("%s to go, last told: %s", left.Round(time.Second), p.last)
 		}
-		if !read {
-			stop = fmt.Errorf("%w: %s", ErrBlind, p.last)
+		if blind > 0 {
+			stop = fmt.Errorf("%w: %d of %d calls told nothing, the last: %s", ErrBlind, blind, calls, why)
 		}
 		return nil
 	})
