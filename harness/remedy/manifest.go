@@ -270,3 +270,26 @@ func deployments(raw []byte, wanted map[string]string) (out []appsv1.Deployment,
 	}
 	return out, nil
 }
+
+// unproven are the images in an addon's file that would be changed and are of no Deployment: those are reloaded, and their pods' logs are read.
+func unproven(raw []byte, wanted map[string]string) (out []string) {
+	edits, err := planEdits(raw, wanted)
+	found, findErr := deployments(raw, wanted)
+	if err != nil || findErr != nil {
+		return nil // which who edits the file says
+	}
+	var proven []string
+	for _, d := range found {
+		for _, c := range d.Spec.Template.Spec.Containers {
+			proven = append(proven, c.Image)
+		}
+	}
+	for _, e := range edits {
+		if i := slices.Index(proven, e.old); i >= 0 {
+			proven = slices.Delete(proven, i, i+1)
+		} else {
+			out = append(out, e.old)
+		}
+	}
+	return out
+}

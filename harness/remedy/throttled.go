@@ -230,6 +230,12 @@ func (t throttled) projectEdits(planes []controlPlane) (stands []plan.Finding, s
 				shows = append(shows, diff(p.machine.Name()+":"+f.path, f.raw, edits))
 			}
 		}
+		for _, f := range p.addons {
+			for _, image := range unproven(f.raw, t.Spec.Images) {
+				blocks(fmt.Sprintf("%s on %s has %s for a container that is no Deployment's", f.path, p.machine.Name(), image), "the file would say another version, and nobody would reload what runs, or see which it is",
+					"give it that version by hand first, in the file and in the cluster (a DaemonSet: kubectl apply, kubectl rollout status)")
+			}
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Spec.Images)) {
 		if len(planes) > 0 && !found[name] {

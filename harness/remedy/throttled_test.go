@@ -143,6 +143,29 @@ func TestFilesThatCannotBeChangedAreRefusedWithWhatToDo(t *testing.T) {
 	}
 }
 
+// What is neither reloaded nor seen to run at its version is not changed in its file either: the runbook would say that it has mended it.
+func TestAnAddonThatNobodyWouldReloadIsRefused(t *testing.T) {
+	const (
+		containers = "{metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: x/ccm:v1}]}}}"
+		deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: " + containers + "\n"
+		daemons    = "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a}\nspec: {template: " + containers + "\n"
+	)
+	r, err := New(Spec{Runbook: "throttled-control-plane", Images: map[string]string{"ccm": "v2"}}, stacked(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addon, refused := range map[string]bool{
+		deployment: false, daemons: true, deployment + daemons: true, strings.ReplaceAll(daemons, "ccm:v1", "ccm:v2"): false,
+		strings.ReplaceAll(deployment, "containers", "initContainers"): true,
+	} {
+		p := controlPlane{machine: machineCalled("m"), addons: []file{{"/etc/kubernetes/addons/x.yaml", []byte(addon)}}}
+		stands, _ := throttled{r}.projectEdits([]controlPlane{p})
+		if err := plan.Refusal("it", stands); (err != nil) != refused || refused && !strings.Contains(err.Error(), "x.yaml on m has x/ccm:v1 for a container that is no Deployment's") {
+			t.Errorf("%s%v", addon, err)
+		}
+	}
+}
+
 // onlyCalled is a machine that is only called something.
 type onlyCalled struct {
 	cluster.Machine
@@ -243,7 +266,7 @@ func TestAWindowThatNobodySawIsNoPass(t *testing.T) {
 		"both were seen":                 {nil, nil, nil, false, ""},
 		"the budgets were not":           {blind, nil, nil, false, ""},
 		"the logs were not":              {nil, nil, unheard, false, ""},
-		"neither was":                    {blind, nil, unheard, false, "is not known: nothing could be read: cut; the log of ccm cannot be read"},
+		"neither was":                    {blind, nil, unheard, false, "is not known: not all could be read: cut; the log of ccm cannot be read"},
 		"and there is no component":      {blind, nil, nil, true, "calls a cloud any more"},
 		"a log tells, the budgets don't": {blind, tells, nil, false, "throttled: ccm tells"},
 		"the budgets tell":               {fmt.Errorf("%w: 429", quota.ErrThrottled), nil, unheard, false, "throttled: 429"},
