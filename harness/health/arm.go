@@ -175,8 +175,8 @@ func armUnthrottled(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 }
 
 // armRemedied judges a runbook for throttled components by the twin's log: before it calls were answered 429, and from when it began to start things again
-// none was, of nobody who called before. Who has not called since may be waiting still for what he was told, and is not known to be out of it: so that each
-// component is judged, each is to be somebody of his own to the twin.
+// none was, of nobody who called before. Of whom no call has passed since may be waiting still for what he was told, or be refused for another reason, and is not
+// known to be out of it: so that each component is judged, each is to be somebody of his own to the twin.
 func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	calls, none := ofARM(r, p.Principal)
 	if none != "" {
@@ -190,7 +190,8 @@ func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	after := slices.DeleteFunc(slices.Clone(calls), func(c arm.Call) bool { return c.Time.Before(started) })
 	stopped, again := refusedOf(before), refusedOf(after)
 	says := fmt.Sprintf("%d of %d calls before the runbook were answered 429, and %d of %d from %s on, when it began to start again", len(stopped), len(before), len(again), len(after), clock(started))
-	then, now := callers(before), callers(after)
+	passed := slices.DeleteFunc(slices.Clone(after), func(c arm.Call) bool { return c.Status == 0 || c.Status >= http.StatusBadRequest })
+	then, now := callers(before), callers(passed)
 	silent := slices.DeleteFunc(slices.Clone(then), func(name string) bool { return slices.Contains(now, name) })
 	switch {
 	case len(stopped) == 0:
@@ -198,9 +199,9 @@ func armRemedied(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	case len(again) > 0:
 		return plan.Fail, says + fmt.Sprintf("; the first at %s, %s of %s by %s", clock(again[0].Time), again[0].Operation, clientOf(again[0].Principal), by429(again[0]))
 	case len(silent) > 0:
-		return plan.Unknown, says + "; who called before and has not since, and may be waiting still: " + strings.Join(silent, ", ")
+		return plan.Unknown, says + "; who called before, and of whom no call has passed since: " + strings.Join(silent, ", ")
 	}
-	return plan.Pass, says + "; each that called before has called since: " + strings.Join(then, ", ")
+	return plan.Pass, says + "; of each that called before calls have passed since: " + strings.Join(then, ", ")
 }
 
 // restarted is when the first runbook began, and when one began to start again what it had stopped.

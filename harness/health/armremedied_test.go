@@ -28,10 +28,12 @@ func TestARemedyOfThrottlingIsJudgedByTheTwinsLog(t *testing.T) {
 		"nothing to mend":             {[]arm.Call{call(1, 200), call(31, 200)}, steps, plan.Unknown, "nothing to mend"},
 		"nobody called again":         {[]arm.Call{call(1, 429)}, steps, plan.Unknown, "0 of 0 from"},
 		"nothing was started":         {[]arm.Call{call(1, 429), call(31, 200)}, steps[:2], plan.Unknown, "no runbook has started anything again"},
-		"each of two is mended":       {[]arm.Call{call(1, 429), of("p-2", 2, 200), call(31, 200), of("p-2", 32, 200)}, steps, plan.Pass, "each that called before has called since: p-1, p-2"},
-		"one of two waits":            {[]arm.Call{call(1, 200), of("p-2", 2, 429), call(31, 200)}, steps, plan.Unknown, "may be waiting still: p-2"},
+		"each of two is mended":       {[]arm.Call{call(1, 429), of("p-2", 2, 200), call(31, 200), of("p-2", 32, 200)}, steps, plan.Pass, "of each that called before calls have passed since: p-1, p-2"},
+		"one of two waits":            {[]arm.Call{call(1, 200), of("p-2", 2, 429), call(31, 200)}, steps, plan.Unknown, "no call has passed since: p-2"},
 		"one waits, one is throttled": {[]arm.Call{call(1, 200), of("p-2", 2, 429), call(31, 429)}, steps, plan.Fail, "LIST Microsoft.Compute/virtualMachines of p-1 by"},
-		"a stranger calls":            {[]arm.Call{call(1, 429), of("q", 31, 200)}, steps, plan.Unknown, "may be waiting still: p-1"},
+		"every call is refused":       {[]arm.Call{call(1, 429), call(31, 401)}, steps, plan.Unknown, "no call has passed since: p-1"},
+		"nobody answers":              {[]arm.Call{call(1, 429), call(31, 0)}, steps, plan.Unknown, "no call has passed since: p-1"},
+		"a stranger calls":            {[]arm.Call{call(1, 429), of("q", 31, 200)}, steps, plan.Unknown, "no call has passed since: p-1"},
 		"nobody was there":            {nil, steps, plan.Unknown, "never called"},
 	} {
 		r := &Record{ARM: &ARM{Began: at(0), Ended: at(59), Calls: c.calls}, Remedies: []Remedy{{Runbook: "b", Steps: c.steps}}}
