@@ -30,7 +30,8 @@ type setRecord struct {
 	Capacity int               `json:"capacity"`
 	Before   []string          `json:"before"` // instance ids
 	Were     []string          `json:"were"`   // and the computers of these
-	Pairs    map[string]string `json:"pairs"`  // computer of an old one -> of the new
+	News     []string          `json:"news"`   // and of those that were seen since
+	Pairs    map[string]string `json:"pairs"`  // computer of one that goes, or has gone -> of the new
 }
 
 func (r *Replacement) setSteps(name, from, version string) *plan.Step {
@@ -109,6 +110,7 @@ func (s *set) model(ctx context.Context) error {
 
 // instances replaces one after another, as the set is when it looks: who comes after one that died finds the same.
 func (s *set) instances(ctx context.Context) error {
+	asked := -1 // how many there were when it was last asked for more
 	rec, err := s.recorded()
 	if err == nil && rec == nil {
 		err = fmt.Errorf("nobody has written down how the scale set %s was", s.name)
@@ -118,10 +120,15 @@ func (s *set) instances(ctx context.Context) error {
 		if now, err = s.look(ctx, rec); err != nil {
 			break
 		}
+		there := len(now.old) + len(now.fresh)
 		if capacity, more := now.lacks(rec); more {
-			err = s.size(ctx, capacity)
+			if there == asked { // nobody is asked again and again for what he does not give
+				return fmt.Errorf("the scale set %s was asked for %d instances, and has the %d that it had: see why it makes none that stays", s.name, capacity, there)
+			}
+			asked, err = there, s.size(ctx, capacity)
 			continue
 		}
+		asked = -1
 		if len(now.old) > 0 && len(now.fresh) == 0 {
 			return fmt.Errorf("the scale set %s has %d instances, of %d before, and none at %s: somebody else changes it", s.name, len(now.old), rec.Capacity, s.version)
 		}
@@ -136,26 +143,38 @@ func (s *set) instances(ctx context.Context) error {
 // seen are a scale set's instances at one time.
 type seen struct {
 	old, fresh []manager.Instance
-	lost       []string // computers of old ones that are gone before their turn
+	lost       []string // computers of those that are gone before their turn, and new ones that did not stay
 }
 
-// look reads them, and removes what an upgrade that died had no time to.
+// has reports whether an instance of that computer is there.
+func (now seen) has(computer string) bool {
+	return slices.ContainsFunc(slices.Concat(now.old, now.fresh), func(i manager.Instance) bool { return i.Computer() == computer })
+}
+
+// look reads them, writes down who is new, and removes what an upgrade that died has left of those that are gone: who is lost can then be told from who never was.
 func (s *set) look(ctx context.Context, rec *setRecord) (now seen, err error) {
 	all, err := s.Manager.Instances(ctx, s.name)
-	if err == nil {
-		err = s.forgetGone(ctx, rec, all)
+	if err != nil {
+		return now, err
 	}
+	known := len(rec.News)
 	for _, i := range all {
 		if s.old(rec, i) {
 			now.old = append(now.old, i)
 		} else {
 			now.fresh = append(now.fresh, i)
 		}
+		if !slices.Contains(rec.Were, i.Computer()) && !slices.Contains(rec.News, i.Computer()) {
+			rec.News = append(rec.News, i.Computer())
+		}
 	}
-	now.lost = slices.DeleteFunc(slices.Clone(rec.Were), func(name string) bool {
-		return rec.Pairs[name] != "" || slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == name })
-	})
-	return now, err
+	if len(rec.News) > known {
+		if err := s.write(rec); err != nil {
+			return now, err
+		}
+	}
+	now.lost = slices.DeleteFunc(slices.Concat(rec.Were, rec.News), func(name string) bool { return rec.Pairs[name] != "" || now.has(name) })
+	return now, s.forgetGone(ctx, rec, now)
 }
 
 // lacks says how many there should be, when there are fewer: one more than before while old ones are left, and in the end as many.
@@ -174,14 +193,37 @@ func (s *set) settle(ctx context.Context, rec *setRecord, now seen) error {
 		}
 	}
 	for _, name := range now.lost {
-		if err := s.handOn(ctx, rec, name, now.fresh); err != nil {
+		if inherits, err := s.inherits(rec, name, now); err != nil {
 			return err
+		} else if inherits {
+			if err := s.handOn(ctx, rec, name, now.fresh); err != nil {
+				return err
+			}
 		}
 		if err := s.as(name).deleteNode(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inherits reports whether one that is lost has anything to hand on: what it carried of itself, or of one that has gone in its favour. One in whose favour nobody
+// has gone yet is forgotten, and who was to go looks for another.
+func (s *set) inherits(rec *setRecord, lost string, now seen) (bool, error) {
+	if slices.Contains(rec.Were, lost) {
+		return true, nil
+	}
+	for _, computer := range slices.Sorted(maps.Keys(rec.Pairs)) {
+		switch {
+		case rec.Pairs[computer] != lost:
+		case !now.has(computer):
+			return true, nil
+		default:
+			delete(rec.Pairs, computer)
+			return false, s.write(rec)
+		}
+	}
+	return false, nil
 }
 
 // old reports whether an instance is to go: it was there before, or was made since by the old model.
@@ -231,7 +273,7 @@ func (s *set) replace(ctx context.Context, rec *setRecord, old manager.Instance,
 	}
 	ctx, cancel := m.within(ctx, "deleting "+m.name)
 	defer cancel()
-	if err := s.Manager.Delete(ctx, old.ID); err != nil {
+	if err := s.Manager.DeleteIf(ctx, old.ID, m.mayGo); err != nil {
 		return err
 	}
 	return m.deleteNode(ctx)
@@ -257,11 +299,14 @@ func (s *set) handOn(ctx context.Context, rec *setRecord, computer string, fresh
 	return s.HandOn(ctx, rec.Pairs[computer], upgrade.Carried(node, s.from), apiFor)
 }
 
-// forgetGone removes the Nodes of old instances that are gone: who died had no time to.
-func (s *set) forgetGone(ctx context.Context, rec *setRecord, all []manager.Instance) error {
+// forgetGone removes the Nodes of instances that are gone in favour of others: who died had no time to, perhaps not even to hand on what they carried.
+func (s *set) forgetGone(ctx context.Context, rec *setRecord, now seen) error {
 	for _, computer := range slices.Sorted(maps.Keys(rec.Pairs)) {
-		if slices.ContainsFunc(all, func(i manager.Instance) bool { return i.Computer() == computer }) {
+		if now.has(computer) {
 			continue
+		}
+		if err := s.handOn(ctx, rec, computer, nil); err != nil {
+			return err
 		}
 		if err := s.as(computer).deleteNode(ctx); err != nil {
 			return err
