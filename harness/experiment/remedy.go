@@ -129,8 +129,8 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 				m.Broken, m.Seen = r.Armed, r.EffectiveAt
 			}
 		}
-		own := map[string]bool{}
-		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { own[s.Name] = s.Run != nil })
+		own, mends := map[string]bool{}, map[string]bool{}
+		(&plan.Plan{Steps: it.steps}).Walk(func(s *plan.Step) { own[s.Name], mends[s.Name] = s.Run != nil, s.Run != nil && !s.Looks })
 		for _, d := range c.runner.Done() {
 			ours := own[d.Name] || len(it.kills) > 0 && d.Name == toTheEnd
 			seen := it.mended != nil && d.ID == it.mended.ID
@@ -147,6 +147,7 @@ func (c *cellRun) remedied(cut bool) []health.Remedy {
 		if len(it.kills) > 0 {
 			m.Steps, m.Notes = driverSteps(c.driverDir(it)), driverNotes(c.driverDir(it))
 		}
+		m.Idle = len(m.Steps) > 0 && firstAct(m.Steps, mends).IsZero()
 		for _, n := range it.notes {
 			m.Notes = append(m.Notes, health.Note(n))
 		}

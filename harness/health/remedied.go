@@ -19,6 +19,7 @@ type Remedy struct {
 	Unheeded time.Duration   `json:"unheeded,omitempty"`
 	Mended   time.Time       `json:"mended,omitzero"` // when somebody other than the runbook saw it over
 	Steps    []plan.StepDone `json:"steps"`           // the runbook's, of whichever process, in the order of time
+	Idle     bool            `json:"idle,omitempty"`  // every step that mends had a reason not to: the others looked, and let go of what they held meanwhile
 	Error    string          `json:"error,omitempty"` // why it did not end well
 	Cut      bool            `json:"cut,omitempty"`   // the run was interrupted: how it would have ended nobody knows
 	// Images are the versions that it was to give images of a name, and Notes what its steps saw and did that a reader should know.
@@ -58,10 +59,11 @@ func remedied(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 }
 
 func (m Remedy) judge() (plan.Verdict, string) {
-	acted := false
+	acted := false // of evidence of before idle was told it is known only of the two steps that all have
 	for _, s := range m.Steps {
 		acted = acted || s.Status == "done" && !strings.HasSuffix(s.Name, "/diagnose") && !strings.HasSuffix(s.Name, "/gate")
 	}
+	acted = acted && !m.Idle
 	switch {
 	case m.Cut:
 		return plan.Unknown, "the run was interrupted"

@@ -32,6 +32,7 @@ func TestARunbookThatHasNotMendedIsNoPass(t *testing.T) {
 		"it did nothing, by itself": {func(m *Remedy) {
 			m.Fault, m.Steps = "", []plan.StepDone{step("diagnose", "done", 3, 1), step("act", "skipped", 5, 0), step("gate", "skipped", 5, 0)}
 		}, plan.Unknown, "nothing to do"},
+		"it only looked":   {func(m *Remedy) { m.Idle = true }, plan.Unknown, "was over all the same"},
 		"interrupted":      {func(m *Remedy) { m.Cut, m.Error = true, "interrupted" }, plan.Unknown, "interrupted"},
 		"a refusal wanted": {func(m *Remedy) { m.Wanted, m.Error = "refused", "boom" }, plan.Skipped, "its step judges"},
 	} {

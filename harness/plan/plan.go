@@ -27,6 +27,7 @@ type Step struct {
 	Rollback bool                            // runs only after a step before it in its group has failed, and not after an interrupt
 	Disrupts []Disruption                    // what it takes down for a while
 	Lingers  bool                            // when it ends, what it disrupts may still be down
+	Looks    bool                            // it mends nothing: it looks, or keeps others away meanwhile and lets them back
 	// Absorb judges a group's failure by the error and by what its steps came to: nil means that it was what the plan wanted, and the run goes on.
 	Absorb func(err error, done []StepDone) error
 }

@@ -41,7 +41,7 @@ func expiredCertificates() Runbook {
 			for _, m := range r.Topology.KubernetesMachines() {
 				kubelets = append(kubelets, &plan.Step{Name: "kubelet-" + m, About: "a new client certificate, where its own has run out", Run: s.on(m, s.kubelet), Disrupts: one(m, observe.Kubelet), Lingers: true})
 			}
-			verify := &plan.Step{Name: "verify", About: "good certificates are served, and each component is known by its own", Run: s.verify}
+			verify := &plan.Step{Name: "verify", About: "good certificates are served, and each component is known by its own", Run: s.verify, Looks: true}
 			return append(slices.Concat(renew, members, servers, kubelets), verify)
 		},
 	}

@@ -58,3 +58,34 @@ func TestEveryRunbookThatIsNamedExists(t *testing.T) {
 		}
 	}
 }
+
+// A runbook that did no more than look has mended nothing, whatever was well afterwards: which of its steps only look is said by them.
+func TestEveryRunbookLooksAndMends(t *testing.T) {
+	for _, b := range Runbooks() {
+		spec := Spec{Runbook: b.Name}
+		if b.Images {
+			spec.Images = map[string]string{"ccm": "v2"}
+		}
+		r, err := New(spec, stacked(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		looks, mends := 0, 0
+		for _, s := range r.Steps() {
+			_, does, _ := strings.Cut(s.Name, "/")
+			name, _, _ := strings.Cut(does, "-")
+			should := slices.Contains([]string{"diagnose", "gate", "cordon", "uncordon", "ready", "clean", "prove", "await", "watch"}, name) || name == "verify" && !b.Saves
+			if s.Looks != should {
+				t.Errorf("%s: looks is %t", s.Name, s.Looks)
+			}
+			if s.Looks {
+				looks++
+			} else {
+				mends++
+			}
+		}
+		if looks == 0 || mends == 0 {
+			t.Errorf("%s: %d steps look, and %d mend", b.Name, looks, mends)
+		}
+	}
+}

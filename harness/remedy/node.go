@@ -34,14 +34,14 @@ func recoverNode() Runbook {
 			s := nodeRecovery{r}
 			kubelet, all := s.disrupts(observe.Kubelet), s.disrupts()
 			return []*plan.Step{
-				{Name: "cordon", About: "keep new pods off the node; one that somebody else has cordoned stays so", Run: s.cordon},
+				{Name: "cordon", About: "keep new pods off the node; one that somebody else has cordoned stays so", Run: s.cordon, Looks: true},
 				{Name: "power", About: "switch its machine on, off before where it stands still", Run: s.power, Disrupts: all, Lingers: true},
 				{Name: "replace", About: "make a new machine of its name where it is gone or given up", Run: s.replace, Disrupts: all, Lingers: true},
 				{Name: "certificate", About: "have a control plane sign the kubelet a new one", Run: s.certificate, Disrupts: kubelet, Lingers: true},
 				{Name: "kubelet", About: "start it, or start it anew", Run: s.kubelet, Disrupts: kubelet, Lingers: true},
-				{Name: "ready", About: "the machine is well: Ready with the boot it has, untainted, every component there", Run: s.ready, Disrupts: kubelet, Lingers: true},
-				{Name: "clean", About: "nothing of before is left on it: no pod that is to go, no container, directory or mount of one that is gone", Run: s.clean},
-				{Name: "uncordon", About: "let it take work", Run: s.uncordon},
+				{Name: "ready", About: "the machine is well: Ready with the boot it has, untainted, every component there", Run: s.ready, Disrupts: kubelet, Lingers: true, Looks: true},
+				{Name: "clean", About: "nothing of before is left on it: no pod that is to go, no container, directory or mount of one that is gone", Run: s.clean, Looks: true},
+				{Name: "uncordon", About: "let it take work", Run: s.uncordon, Looks: true},
 			}
 		},
 	}

@@ -56,7 +56,7 @@ func (r quorumRestoration) steps() []*plan.Step {
 	if r.Topology.Kubernetes() {
 		steps = append(steps,
 			&plan.Step{Name: "serve", About: "start the API servers", Run: r.serve},
-			&plan.Step{Name: "prove", About: "see controllers, the scheduler, a watch and every kubelet go on from the new revision", Run: r.prove})
+			&plan.Step{Name: "prove", About: "see controllers, the scheduler, a watch and every kubelet go on from the new revision", Run: r.prove, Looks: true})
 	}
 	for _, s := range steps {
 		s.Disrupts, s.Lingers = down, true

@@ -207,10 +207,10 @@ func (r *Remedy) Describe() string {
 
 // Steps is the plan. Every step looks before it acts and skips what is done. Step names are RUNBOOK/ACTION.
 func (r *Remedy) Steps() []*plan.Step {
-	steps := []*plan.Step{{Name: "diagnose", About: r.book.Symptom + "; refuse what would cost a quorum", Run: r.diagnose}}
+	steps := []*plan.Step{{Name: "diagnose", About: r.book.Symptom + "; refuse what would cost a quorum", Run: r.diagnose, Looks: true}}
 	steps = append(steps, r.book.steps(r)...)
 	if !r.book.Reads {
-		steps = append(steps, &plan.Step{Name: "gate", About: "the cluster is whole, and stays so", Run: r.gate})
+		steps = append(steps, &plan.Step{Name: "gate", About: "the cluster is whole, and stays so", Run: r.gate, Looks: true})
 	}
 	for _, s := range steps {
 		s.Name = r.book.Name + "/" + s.Name

@@ -70,6 +70,9 @@ func (t throttled) steps() []*plan.Step {
 	for _, s := range steps[len(steps)-3:] {
 		s.Disrupts = nil
 	}
+	for _, s := range steps {
+		s.Looks = strings.HasPrefix(s.Name, "verify-") || s.Name == "await-budget" || s.Name == "watch-budget"
+	}
 	return steps
 }
 
