@@ -112,7 +112,7 @@ func Checks() []CheckKind {
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
 		{"armAmplification", "finally", "no client of Azure Resource Manager sends more than max (1.1) calls for one that passes, those answered 429 or lost to a fault included", armAmplification, true},
 		{"armThrottled", "finally", "some of a client's calls were answered 429", armThrottled, true},
-		{"armRemedied", "finally", "calls were answered 429 before a runbook, and of all who called then each has called since it began to start things again, and none was answered 429", armRemedied, true},
+		{"armRemedied", "finally", "calls were answered 429 before a runbook, and of all who called then each has had a call that passed since it began to start things again, and none was answered 429", armRemedied, true},
 		{"armUnthrottled", "finally", "no call was answered 429, in the last window of the run or all through it, and some were made", armUnthrottled, true},
 		{ARMResidue, "finally", "each virtual machine of the twin has its machine and each machine its own, and no interface or disk belongs to nobody", armResidue, true},
 		{DriverReportedSuccess, "finally", "when a command of a tool's has ended 0, the cluster is whole then and of the version it says", driverReportedSuccess, false},
