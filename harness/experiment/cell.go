@@ -337,6 +337,7 @@ func (c *cellRun) gather(ctx context.Context) {
 	}
 	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
+	c.record.Traffic = c.watched.Traffic()
 	if !c.options.ReadOnly {
 		c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
 	}

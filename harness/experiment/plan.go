@@ -9,6 +9,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
+	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/upgrade"
@@ -50,8 +51,9 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	version := t.Version
 	for i, st := range s.Spec.Steps {
 		it := item{step: st, number: i + 1}
-		var err error
+		err := fitTraffic(st.Traffic, cell)
 		switch {
+		case err != nil:
 		case st.Storm != nil:
 			it.faults, err = st.Storm.choose(cell, rng)
 		case st.Remedy != nil:
@@ -227,6 +229,7 @@ type actions interface {
 	endCloud(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
+	traffic(ctx context.Context, t load.Traffic) error
 	event(ctx context.Context, c *choice) error
 	stepEnded(ctx context.Context, c *choice) error
 	inject(ctx context.Context, c *choice) error
@@ -266,6 +269,8 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 	case st.Workload != nil:
 		least := st.Workload.MinAvailable
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
+	case st.Fault == nil && len(st.Traffic) > 0:
+		return &plan.Step{Name: "traffic", Children: trafficSteps(st.Traffic, a)}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
 	case st.Remedy != nil:
@@ -285,6 +290,7 @@ func (*inert) cloud(context.Context) error                  { return nil }
 func (*inert) endCloud(context.Context) error               { return nil }
 func (*inert) load(context.Context) error                   { return nil }
 func (*inert) observe(context.Context, time.Duration) error { return nil }
+func (*inert) traffic(context.Context, load.Traffic) error  { return nil }
 func (*inert) event(context.Context, *choice) error         { return nil }
 func (*inert) stepEnded(context.Context, *choice) error     { return nil }
 func (*inert) inject(context.Context, *choice) error        { return nil }

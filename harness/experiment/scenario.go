@@ -91,7 +91,7 @@ type Matrix struct {
 	EtcdMembers []int `yaml:"etcdMembers"`
 }
 
-// Step is one thing that happens: a fault, several at the same time, a storm of them, an upgrade, a remedy, a change of the workload's budget, or time that passes under load.
+// Step is one thing that happens: a fault, several at the same time, a storm of them, an upgrade, a remedy, a change of the workload's budget, scripted traffic, or time that passes under load.
 type Step struct {
 	Observe    time.Duration      `yaml:"observe"`
 	Fault      *Fault             `yaml:"fault"`
@@ -105,6 +105,7 @@ type Step struct {
 	KillDriver KillDriver         `yaml:"killDriver"` // the process that upgrades or mends is killed
 	Remedy     *remedy.Spec       `yaml:"remedy"`     // a runbook; with fault it is what ends it
 	Workload   *load.WorkloadSpec `yaml:"workload"`   // only its minAvailable can change
+	Traffic    []load.Traffic     `yaml:"traffic"`    // sent to etcd, one entry after another; beside a fault while that holds, which goes on for so long afterwards
 	Expect     string             `yaml:"expect"`     // of a fault quorumLost, of an upgrade or a remedy refused or failed: the scenario wants it
 	Says       string             `yaml:"says"`       // what the error of a refused or failed upgrade or remedy must contain
 }
@@ -252,7 +253,7 @@ func (st Step) procedure() bool { return st.Upgrade != nil || st.Remedy != nil }
 func (st Step) validate() error {
 	kinds := 0
 	for _, set := range []bool{
-		st.Fault != nil && st.Remedy == nil, st.Observe != 0, st.Upgrade != nil, st.Remedy != nil, st.Workload != nil, st.Storm != nil, !st.procedure() && len(st.Faults) > 0,
+		st.Fault != nil && st.Remedy == nil, st.Observe != 0, st.Upgrade != nil, st.Remedy != nil, st.Workload != nil, st.Storm != nil, !st.procedure() && len(st.Faults) > 0, len(st.Traffic) > 0 && st.Fault == nil,
 	} {
 		if set {
 			kinds++
@@ -267,7 +268,7 @@ func (st Step) validate() error {
 	}
 	switch {
 	case kinds != 1:
-		return errors.New("want one of fault, faults, storm, upgrade, remedy, workload and observe; a fault beside a remedy is what it mends")
+		return errors.New("want one of fault, faults, storm, upgrade, remedy, workload, traffic and observe; a fault beside a remedy is what it mends, traffic beside a fault is sent while that holds")
 	case st.Workload != nil && (st.Workload.Existing != nil || len(st.Workload.Kinds) > 0):
 		return errors.New("workload: only its minAvailable can change; existing and kinds belong to spec.workload")
 	case st.Observe < 0:
@@ -283,7 +284,7 @@ func (st Step) validate() error {
 	case len(st.Faults) > 0 && st.KillDriver != KillDriver{}:
 		return errors.New("faults and killDriver cannot be combined: the faults are of this process, and the upgrade of another")
 	}
-	if err := st.validateFaults(); err != nil || st.Storm == nil {
+	if err := errors.Join(st.validateFaults(), st.validateTraffic()); err != nil || st.Storm == nil {
 		return err
 	}
 	return st.Storm.validate()

@@ -169,7 +169,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"a kind twice":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, bare]}\n  steps:", []string{"kinds: \"bare\" is there twice"}},
 		"kinds of no workload":   {"  steps:", "  workload: {kinds: [bare]}\n  steps:", []string{"beside the Deployment", "replicas is 0"}},
 		"kinds as a step":        {"- fault:", "- workload: {kinds: [bare]}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
-		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"want one of fault, faults, storm, upgrade, remedy, workload and observe"}},
+		"fault and observe both": {"- fault:", "- observe: 3s\n      fault:", []string{"want one of fault, faults, storm, upgrade, remedy, workload, traffic and observe"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)

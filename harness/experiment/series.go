@@ -12,6 +12,7 @@ import (
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -27,14 +28,15 @@ type choice struct {
 	spec      fault.Spec
 	expect    string
 	during    []Check
-	when      *Event        // it waits for; nil: nothing
-	after     time.Duration // from the beginning of its wave on
-	with      []*choice     // without which it would not cost the quorum that it is expected to
-	withSteps bool          // so are the steps of the upgrade that it is placed at
-	step      *plan.Step    // the group of its steps
-	until     bool          // it holds until the step it was placed at has ended
-	over      chan struct{} // closed when the step has ended that it waits in; nil: there is none
-	lacks     string        // why it cannot be done where the run is; empty: it can
+	when      *Event         // it waits for; nil: nothing
+	traffic   []load.Traffic // that is sent while it holds
+	after     time.Duration  // from the beginning of its wave on
+	with      []*choice      // without which it would not cost the quorum that it is expected to
+	withSteps bool           // so are the steps of the upgrade that it is placed at
+	step      *plan.Step     // the group of its steps
+	until     bool           // it holds until the step it was placed at has ended
+	over      chan struct{}  // closed when the step has ended that it waits in; nil: there is none
+	lacks     string         // why it cannot be done where the run is; empty: it can
 }
 
 // faults are all of the series, in the order of the plan.
@@ -54,6 +56,7 @@ func chooseSeries(st Step, cell Cell, rng *rand.Rand) (*series, error) {
 			if err != nil {
 				return nil, err
 			}
+			c.traffic = st.Traffic
 			wave = append(wave, c)
 		}
 		s.waves = append(s.waves, wave)
@@ -220,13 +223,14 @@ func (o *outline) life(c *choice, a actions, among bool) *plan.Step {
 
 // faultSteps is the life of a fault.
 func faultSteps(c *choice, a actions) *plan.Step {
-	c.step = &plan.Step{Name: c.spec.Describe(), Children: append(c.waits(a),
-		&plan.Step{Name: "inject", Run: at(a.inject, c)},
-		&plan.Step{Name: "await its effect", Run: at(a.effective, c)},
-		&plan.Step{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)},
-		&plan.Step{Name: "recover", Run: at(a.recover, c), Cleanup: true},
-		&plan.Step{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
-	)}
+	c.step = &plan.Step{Name: c.spec.Describe(), Children: slices.Concat(c.waits(a),
+		[]*plan.Step{{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}},
+		trafficSteps(c.traffic, a),
+		[]*plan.Step{
+			{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)},
+			{Name: "recover", Run: at(a.recover, c), Cleanup: true},
+			{Name: "await recovery", Run: at(a.recovered, c), Cleanup: true},
+		})}
 	return c.step
 }
 

@@ -23,6 +23,7 @@ type Record struct {
 	Budgets      []Budget                 `json:"budgets,omitempty"` // of the workload, in the order of time
 	Histories    []load.History           `json:"histories"`
 	Ledgers      []load.Ledger            `json:"ledgers"`
+	Traffic      []load.Sent              `json:"traffic,omitempty"` // by the script, in the order of its answers
 	Host         []observe.HostReading    `json:"host"`
 	Before       *observe.Inventory       `json:"before,omitempty"` // nil: not taken
 	After        *observe.Inventory       `json:"after,omitempty"`

@@ -31,8 +31,9 @@ type Ledger struct {
 
 // Names of the ledgers.
 const (
-	LedgerEtcd = "etcd"
-	LedgerAPI  = "API server"
+	LedgerEtcd   = "etcd"
+	LedgerAPI    = "API server"
+	LedgerScript = "scripted traffic"
 )
 
 // acknowledged remembers what was acknowledged to a writing probe.
@@ -73,8 +74,8 @@ const (
 	readOneWithin = 5 * time.Second
 )
 
-// readEtcd reads all keys, linearizably.
-func readEtcd(ctx context.Context, a *etcd.Access) ([]string, error) {
+// readEtcd reads all keys below a prefix, linearizably.
+func readEtcd(ctx context.Context, a *etcd.Access, prefix string) ([]string, error) {
 	c, err := a.Client(ctx)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func readEtcd(ctx context.Context, a *etcd.Access) ([]string, error) {
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	resp, err := c.Get(ctx, etcdLedger, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	resp, err := c.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}

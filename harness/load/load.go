@@ -21,6 +21,7 @@ type Load struct {
 	recorders []*recorder
 	acked     acknowledged // by etcd
 	ledger    *apiLedger   // nil for etcd-only
+	script    *script
 	clients   []*clientv3.Client
 	workers   []func(ctx context.Context)
 	cancel    context.CancelFunc
@@ -33,7 +34,7 @@ const clientsEach = 3
 // NewLoad prepares probes and clients. The seed fixes what the clients do, not when.
 func NewLoad(ctx context.Context, t *observe.Target, seed int64) (_ *Load, err error) {
 	a := t.Etcd
-	l := &Load{}
+	l := &Load{script: newScript(t)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -150,6 +151,9 @@ func (l *Load) close() error {
 		errs = append(errs, c.Close())
 	}
 	l.clients = nil
+	if l.script != nil {
+		errs = append(errs, l.script.close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -191,11 +195,22 @@ func (l *Load) Ledgers(ctx context.Context, t *observe.Target) []Ledger {
 		}
 		return b
 	}
-	found, err := readEtcd(ctx, t.Etcd)
+	found, err := readEtcd(ctx, t.Etcd, etcdLedger)
 	out := []Ledger{book(LedgerEtcd, &l.acked, found, err)}
 	if l.ledger != nil {
 		found, err = l.ledger.read(ctx)
 		out = append(out, book(LedgerAPI, &l.ledger.acked, found, err))
 	}
+	if b := l.script.ledger(ctx, t.Etcd); b != nil {
+		out = append(out, *b)
+	}
 	return out
+}
+
+// Traffic is what was sent by the script.
+func (l *Load) Traffic() []Sent {
+	if l.script == nil {
+		return nil
+	}
+	return l.script.story()
 }

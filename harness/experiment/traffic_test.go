@@ -1,0 +1,58 @@
+package experiment
+
+import (
+	"strings"
+	"testing"
+)
+
+// script is a scenario with the traffic in the place of its step.
+func script(step string) string {
+	return strings.Replace(strings.Replace(good, "{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}", 1), "- fault: {etcdMemberCrash: {target: leader, for: 5s}}", step, 1)
+}
+
+// TestTrafficPlan: traffic is steps of the plan, one an entry; beside a fault they come when that is seen to hold, and before it is undone.
+func TestTrafficPlan(t *testing.T) {
+	s, err := Parse("x.yaml", []byte(script(`- traffic: [{burst: {writes: 10}, through: etcd-2}, {txn: {then: [{put: a}, {get: b, revision: 1}]}, says: compacted}]
+    - fault: {etcdMemberFreeze: {target: etcd-3, for: 5s}}
+      traffic: [{burst: {writes: 5000, keys: 10}}]`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, step := range p.Outline() {
+		names = append(names, step.Name)
+	}
+	said := strings.Join(names, "\n")
+	want := []string{
+		"traffic\nsend a burst of 10 writes of 100 to 10 keys below burst/, through etcd-2\nsend a transaction: put a, get b at revision 1; must fail, saying: compacted\n",
+		"await its effect\nsend a burst of 5000 writes of 100 to 10 keys below burst/\nhold for 5s\nrecover\n",
+	}
+	for _, w := range want {
+		if !strings.Contains(said, w) {
+			t.Errorf("the plan is\n%s\nand has not\n%s", said, w)
+		}
+	}
+}
+
+// TestTrafficRefused: what cannot be sent is refused when the scenario is read, with its place and what is known.
+func TestTrafficRefused(t *testing.T) {
+	for name, c := range map[string]struct{ step, want string }{
+		"an unknown kind":      {"- traffic: [{blast: {}}]", "field blast is unknown; known: burst, txn"},
+		"nothing":              {"- traffic: [{}]", "spec.steps[0]: traffic[0]: want one of burst, txn"},
+		"beside time":          {"- observe: 3s\n      traffic: [{burst: {writes: 1}}]", "want one of"},
+		"beside several":       {"- faults: [{etcdMemberCrash: {target: etcd-1}}]\n      traffic: [{burst: {writes: 1}}]", "want one of"},
+		"a machine without it": {"- traffic: [{burst: {writes: 1}, through: worker-1}]", `no member of etcd is on "worker-1"; there are etcd-1, etcd-2, etcd-3`},
+	} {
+		s, err := Parse("x.yaml", []byte(script(c.step)))
+		if err == nil {
+			_, err = s.Plan(1)
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want it to say %q", name, err, c.want)
+		}
+	}
+}
