@@ -294,11 +294,7 @@ func ARMCalls(r *Record) (out []plan.ARMCall) {
 		if c.Beside() {
 			continue
 		}
-		x := plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Path: c.Path, Status: c.Status, Polled: c.Polled, Target: c.Target, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds}
-		for _, l := range c.Left {
-			x.Left = append(x.Left, plan.Left{Budget: l.Named(c.Principal), Left: l.Left, Of: l.Of})
-		}
-		out = append(out, x)
+		out = append(out, c.Told())
 	}
 	return out
 }

@@ -49,12 +49,9 @@ func CallTimeline(label, clock string, calls []arm.Call, faults []azure.Fault) *
 	}
 	var all []plan.ARMCall
 	for _, c := range calls {
-		x := plan.ARMCall{Time: c.Time, Principal: c.Principal, Operation: c.Operation, Status: c.Status, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds}
+		x := c.Told()
 		if c.Poll {
 			x.Polled = cmp.Or(c.Polled, c.Operation)
-		}
-		for _, l := range c.Left {
-			x.Left = append(x.Left, plan.Left{Budget: l.Named(c.Principal), Left: l.Left, Of: l.Of})
 		}
 		all = append(all, x)
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strings"
 	"time"
+
+	"drydock.dev/drydock/harness/plan"
 )
 
 // Call is one line of the call log.
@@ -35,6 +37,17 @@ type Left struct {
 	Budget string `json:"budget"` // x-ms-ratelimit-remaining-… of the gateway, or a provider's policy
 	Left   int    `json:"left"`
 	Of     int    `json:"of"` // when it is full
+}
+
+// Told is the call as a report has it.
+func (c Call) Told() plan.ARMCall {
+	out := plan.ARMCall{
+		Time: c.Time, Principal: c.Principal, Operation: c.Operation, Path: c.Path, Status: c.Status, Polled: c.Polled, Target: c.Target, Throttled: c.Throttled, Fault: c.Fault, Seconds: c.Seconds,
+	}
+	for _, l := range c.Left {
+		out.Left = append(out.Left, plan.Left{Budget: l.Named(c.Principal), Left: l.Left, Of: l.Of})
+	}
+	return out
 }
 
 // Named is the budget in few words, with whose it is.

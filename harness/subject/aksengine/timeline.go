@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/azure/standin"
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/subject"
 )
@@ -135,7 +136,7 @@ func (c judged) spare(end time.Time) plan.Lanes {
 		if ch.Members < c.story.Masters {
 			continue
 		}
-		left := ch.Alive - (ch.Members/2 + 1)
+		left := ch.Alive - cluster.Quorum(ch.Members)
 		s := plan.Span{Tone: plan.ToneOK, Label: fmt.Sprint(left), Value: left, More: fmt.Sprintf("%d of %d masters alive", ch.Alive, ch.Members)}
 		if left <= 0 {
 			s.Tone = plan.ToneBad
