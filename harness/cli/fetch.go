@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,13 +20,15 @@ import (
 func fetchCommand(o *options) *cobra.Command {
 	var from, exported, imported string
 	c := &cobra.Command{
-		Use: "fetch [VERSION…]", Short: "Get all programs of Kubernetes versions and of the newest etcd into the cache, now; keep them in a file, or take them from one",
+		Use: "fetch [VERSION…]", Short: "Get all programs of Kubernetes and etcd versions into the cache, now; keep them in a file, or take them from one",
 		Long: `Fetch downloads the programs of versions, or builds them where the release servers do not answer, as run and up do when they need them. A version is v1.35, the
-newest known of a minor, or any patch release of one, v1.35.2. Without any it gets what an upgrade begins with and goes to by default.
+newest known of a minor, or any patch release of one, v1.35.2; v3.5.19 is one of etcd. Without any it gets what an upgrade begins with and goes to by default.
+The newest known etcd is always among them.
 
 With --export all of that is put into one file, with checksums: the same programs make the same file, which a CI can keep. --import compares the programs of
 such a file with its checksums and puts them into the cache; of a version of which anything is wrong, nothing. What the cache has already stays.`,
 		Example: `  drydock fetch v1.35 v1.36
+  drydock fetch v3.5.19                              any etcd
   drydock fetch --from v1.35.2                       of v1.35.2 and of each version on the way to the newest
   drydock fetch v1.36 --export drydock-cache.tar.gz
   drydock fetch --import drydock-cache.tar.gz`,
@@ -95,7 +98,11 @@ func wanted(names []string, from string) ([]release.Version, error) {
 	}
 	out := []release.Version{etcd}
 	for _, name := range names {
-		v, err := release.Resolve(release.Kubernetes, name)
+		product := release.Kubernetes
+		if strings.HasPrefix(name, "v3") { // Kubernetes has no such major
+			product = release.Etcd
+		}
+		v, err := release.Resolve(product, name)
 		if err != nil {
 			return nil, err
 		}

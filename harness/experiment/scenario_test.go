@@ -149,7 +149,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"exhibit without a fix":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}}\n  cluster:", []string{"spec.exhibit", "bad and fixed each need"}},
 		"exhibit of nothing":     {"  cluster:", "  exhibit: {bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}\n  cluster:", []string{"spec.exhibit", "bug is missing"}},
 		"exhibit of one release": {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.3}}\n  cluster:", []string{"both etcd v3.6.3"}},
-		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.4"}},
+		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.16", "any release of v3.5"}},
 		"exhibit and a version":  {"controlPlanes: 3}", "controlPlanes: 3, version: v1.35}\n  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}", []string{"takes no version"}},
 		"nothing happens":        {"    - fault: {etcdMemberCrash: {target: leader, for: 5s}}\n", "    []\n", []string{"spec.steps is empty"}},
 		"another kind of file":   {"kind: Scenario", "kind: Pod", []string{"want drydock.dev/v1alpha1, Scenario"}},

@@ -14,17 +14,16 @@ import (
 	"strings"
 )
 
-// build makes the programs without a release server: what the version's module has is compiled, the rest is another release's.
+// build makes the programs without a release server: what the version's module has is compiled, the rest is a listed release's.
 func (s *Store) build(ctx context.Context, v Version, names []string, label string) error {
 	var own []string
 	for _, n := range names {
-		from := v.Borrows[n]
-		if from == "" {
+		if v.Borrows == "" || n == v.Product.Others.Builds {
 			own = append(own, n)
 			continue
 		}
-		if err := s.borrow(ctx, v, n, from); err != nil {
-			return fmt.Errorf("%s: %s of %s: %w", label, n, from, err)
+		if err := s.borrow(ctx, v, n); err != nil {
+			return fmt.Errorf("%s: %s of %s: %w", label, n, v.Borrows, err)
 		}
 	}
 	if len(own) == 0 {
@@ -34,8 +33,8 @@ func (s *Store) build(ctx context.Context, v Version, names []string, label stri
 }
 
 // borrow puts another release's program in the place of this one's.
-func (s *Store) borrow(ctx context.Context, v Version, name, from string) error {
-	lender, err := Resolve(v.Product.Name, from)
+func (s *Store) borrow(ctx context.Context, v Version, name string) error {
+	lender, err := Resolve(v.Product.Name, v.Borrows)
 	if err != nil {
 		return err
 	}
@@ -48,26 +47,16 @@ func (s *Store) borrow(ctx context.Context, v Version, name, from string) error 
 	return s.remember(v, "taken from "+lender.Version, name)
 }
 
-// buildOwn compiles the programs from their nested module in one go, so that what they share is compiled once.
+// buildOwn compiles the programs from one module in one go, so that what they share is compiled once.
 func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label string) error {
-	source, err := fs.Sub(s.Source, v.Module)
-	if err == nil {
-		_, err = fs.Stat(source, "go.mod")
-	}
-	if err != nil {
-		return fmt.Errorf("%s: there is no module to build it: %w", label, err)
-	}
-	dir := filepath.Join(s.Dir, v.Product.Name, v.Version)
+	dir := s.dir(v)
 	out, err := os.MkdirTemp(dir, ".build-*")
 	if err != nil {
 		return fmt.Errorf("%s: %w", label, err)
 	}
 	defer func() { _ = os.RemoveAll(out) }()
 	module := filepath.Join(out, "module")
-	err = os.CopyFS(module, source)
-	if err == nil && v.Like != "" {
-		err = v.retarget(module)
-	}
+	of, err := s.writeModule(v, module)
 	if err != nil {
 		return fmt.Errorf("%s: %w", label, err)
 	}
@@ -84,7 +73,7 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		packages = append(packages, v.Product.Programs[n])
 	}
 	s.Progress.Advance(label+": building from Go modules", 0, 0)
-	if v.Like != "" {
+	if !v.listed() {
 		flags = append(flags, "-mod=mod") // the go command adds what its other dependencies are, after asking its checksum database of each
 	}
 	total := countStale(ctx, module, cache, flags, packages)
@@ -98,7 +87,30 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 			return fmt.Errorf("%s: %w", label, err)
 		}
 	}
-	return errors.Join(s.remember(v, "built of "+v.Module, names...), os.RemoveAll(cache))
+	return errors.Join(s.remember(v, "built of "+of, names...), os.RemoveAll(cache))
+}
+
+// writeModule makes the module that a version is built of, and says which it is.
+func (s *Store) writeModule(v Version, dir string) (of string, err error) {
+	if v.Borrows != "" {
+		of = v.Product.Programs[v.Product.Others.Builds] + " " + v.Version
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return "", err
+		}
+		return of, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module drydock.dev/drydock/other\n\ngo 1.26\n\nrequire "+of+"\n"), 0o644)
+	}
+	source, err := fs.Sub(s.Source, v.Module)
+	if err == nil {
+		_, err = fs.Stat(source, "go.mod")
+	}
+	if err != nil {
+		return "", fmt.Errorf("there is no module to build it: %w", err)
+	}
+	err = os.CopyFS(dir, source)
+	if err == nil && v.Like != "" {
+		err = v.retarget(dir)
+	}
+	return v.Module, err
 }
 
 // retarget makes the module of another patch release this one's. Those of a minor have nearly all their dependencies in common, and the go command finds the rest.

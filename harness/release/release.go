@@ -24,45 +24,56 @@ const (
 	Etcd       = "etcd"
 )
 
-// Version is one known version of a product.
+// Version is one version of a product that can be had.
 type Version struct {
 	Product  fixtures.Product
-	Version  string // vX.Y.Z
-	Module   string
-	Borrows  map[string]string // program the module does not build -> release it is taken from
+	Version  string            // vX.Y.Z
+	Module   string            // nested module that builds it; of a release that is not listed that of Like, or none: its programs then come of its own module
+	Borrows  string            // release that programs are taken from which are not built; empty: all are
 	Like     string            // release of the same minor that the module is for, where there is none for this one
 	Programs []string          // sorted
 	SHA256   map[string]string // ARCH/FILE of a download -> its checksum
 }
 
-// Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest; an unknown one is a UsageError that lists the known. Of Kubernetes any patch release of a
-// known minor is one: whether there is such a release is seen when it is fetched.
+// Resolve finds a version by vX.Y.Z, vX.Y or, given "", the newest listed; an unknown one is a UsageError that lists the known. Any patch release of a minor of
+// Kubernetes that is listed is one, and any of etcd's since its modules can be built: whether there is such a release is seen when it is fetched.
 func Resolve(product, want string) (Version, error) {
 	products, err := fixtures.Versions()
 	if err != nil {
 		return Version{}, err
 	}
-	var known []string
-	var like fixtures.Release
-	for _, p := range products {
-		if p.Name != product {
-			continue
-		}
-		for _, r := range slices.Backward(p.Releases) {
-			if want == "" || want == r.Version || minorOf(r.Version) == want {
-				return Version{Product: p, Version: r.Version, Module: r.Module, Borrows: r.Borrows, SHA256: r.SHA256, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
-			}
-			if product == Kubernetes && patchRelease.MatchString(want) && minorOf(r.Version) == minorOf(want) {
-				like = r
-			}
-			known = append([]string{r.Version}, known...)
-		}
-		if like.Version != "" {
-			return Version{Product: p, Version: want, Module: like.Module, Like: like.Version, Programs: slices.Sorted(maps.Keys(p.Programs))}, nil
-		}
-		return Version{}, cluster.Usagef("%s version %q is unknown; known: %s", product, want, strings.Join(known, ", "))
+	i := slices.IndexFunc(products, func(p fixtures.Product) bool { return p.Name == product })
+	if i < 0 {
+		return Version{}, cluster.Usagef("product %q is unknown", product)
 	}
-	return Version{}, cluster.Usagef("product %q is unknown", product)
+	p := products[i]
+	v := Version{Product: p, Version: want, Programs: slices.Sorted(maps.Keys(p.Programs))}
+	var known, minors []string
+	for _, r := range slices.Backward(p.Releases) {
+		if want == "" || want == r.Version || minorOf(r.Version) == want {
+			v.Version, v.Module, v.SHA256 = r.Version, r.Module, r.SHA256
+			return v, nil
+		}
+		known = append([]string{r.Version}, known...)
+		minors = append([]string{minorOf(r.Version)}, minors...)
+	}
+	whole := patchRelease.MatchString(want)
+	if p.Others.Builds != "" {
+		minors = p.Others.Minors
+		v.Borrows = known[len(known)-1]
+	} else if i := slices.Index(minors, minorOf(want)); i >= 0 {
+		v.Module, v.Like = p.Releases[i].Module, p.Releases[i].Version
+	}
+	if whole && slices.Contains(minors, minorOf(want)) {
+		return v, nil
+	}
+	return Version{}, cluster.Usagef("%s version %q is unknown; known: %s; and any release of %s by its whole name, %s.N",
+		product, want, strings.Join(known, ", "), strings.Join(slices.Compact(minors), ", "), minors[len(minors)-1])
+}
+
+// listed tells a release of the version table from one that only has a name.
+func (v Version) listed() bool {
+	return slices.ContainsFunc(v.Product.Releases, func(r fixtures.Release) bool { return r.Version == v.Version })
 }
 
 // patchRelease is a release, and no pre-release, in the one way to write it.
@@ -100,7 +111,7 @@ func (s *Store) Known(product string) ([]Version, error) {
 	cached, _ := filepath.Glob(filepath.Join(s.Dir, product, "v*")) // the pattern is a good one
 	for _, dir := range cached {
 		v, err := Resolve(product, filepath.Base(dir))
-		if err == nil && v.Like != "" && v.Version == filepath.Base(dir) {
+		if err == nil && !v.listed() && v.Version == filepath.Base(dir) {
 			out = append(out, v)
 		}
 	}

@@ -145,13 +145,13 @@ func TestUnpackTakesWhatIsNamed(t *testing.T) {
 	}
 }
 
-// TestToolsOfANeighbour: a release whose module builds the server alone takes the tools of the release it names, without compiling anything for them.
-func TestToolsOfANeighbour(t *testing.T) {
-	v, err := Resolve(Etcd, "v3.6.3")
+// TestAReleaseByName: of a release that is not listed the server is built of its own module, whatever that asks for, and the tools are the newest listed one's.
+func TestAReleaseByName(t *testing.T) {
+	v, err := Resolve(Etcd, "v3.5.2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}} // no module can be built here
+	s := &Store{Dir: t.TempDir(), Source: fstest.MapFS{}, Progress: mute{}} // no nested module can be built here
 	v.Product.Checksum = "http://127.0.0.1:1/none"
 	lent := s.Path(Etcd, "v3.6.16", "etcdutl")
 	if err := os.MkdirAll(filepath.Dir(lent), 0o755); err != nil {
@@ -160,26 +160,48 @@ func TestToolsOfANeighbour(t *testing.T) {
 	if err := os.WriteFile(lent, []byte("the neighbour's"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ensure(t.Context(), v, "etcdutl"); err != nil {
+	bin := t.TempDir() // with a go command that says what it was asked for
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n[ $1 = build ] && { cat go.mod; echo \"$@\"; } >${4}server\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := os.ReadFile(s.Path(Etcd, "v3.6.3", "etcdutl")); err != nil || string(raw) != "the neighbour's" {
-		t.Fatalf("%q, %v", raw, err)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if err := s.Ensure(t.Context(), v, "etcdutl", "etcd"); err != nil {
+		t.Fatal(err)
 	}
-	if err := s.Ensure(t.Context(), v, "etcd"); err == nil || !strings.Contains(err.Error(), "no module to build it") {
-		t.Fatalf("the server was borrowed as well: %v", err)
+	if raw, err := os.ReadFile(s.Path(Etcd, "v3.5.2", "etcdutl")); err != nil || string(raw) != "the neighbour's" {
+		t.Errorf("etcdutl: %q, %v", raw, err)
+	}
+	raw, err := os.ReadFile(s.Path(Etcd, "v3.5.2", "etcd"))
+	for _, want := range []string{"require go.etcd.io/etcd/server/v3 v3.5.2\n", "-mod=mod", " go.etcd.io/etcd/server/v3\n"} {
+		if err != nil || !strings.Contains(string(raw), want) {
+			t.Errorf("the go command was not given %q: %s, %v", want, raw, err)
+		}
+	}
+	if known, err := s.Known(Etcd); err != nil || len(known) != 2 || known[0].Version != "v3.5.2" {
+		t.Errorf("what the cache has is not known: %v, %v", known, err)
 	}
 }
 
 func TestResolve(t *testing.T) {
-	for want, got := range map[string]string{"v1.35": "v1.35.4", "v1.36.3": "v1.36.3", "": "v1.36.3"} {
+	for want, got := range map[string]string{"v1.35": "v1.35.4", "v1.36.3": "v1.36.3", "": "v1.36.3", "v1.35.1": "v1.35.1"} {
 		v, err := Resolve(Kubernetes, want)
 		if err != nil || v.Version != got {
 			t.Errorf("%q resolves to %q, %v; want %q", want, v.Version, err, got)
 		}
 	}
-	if _, err := Resolve(Etcd, "v2"); err == nil || !strings.Contains(err.Error(), "v3.6.16") {
-		t.Errorf("error %v", err)
+	for want, got := range map[string]string{"": "v3.6.16", "v3.6": "v3.6.16", "v3.5.0": "v3.5.0", "v3.7.0": "v3.7.0"} {
+		v, err := Resolve(Etcd, want)
+		if err != nil || v.Version != got {
+			t.Errorf("%q resolves to %q, %v; want %q", want, v.Version, err, got)
+		}
+	}
+	for product, unknown := range map[string][]string{Etcd: {"v2", "v3.5", "v3.4.1", "3.5.2", "v3.5.2-rc.0", "v3.5.02"}, Kubernetes: {"v1.2.3", "v3.5.2", "1.35.1"}} {
+		for _, want := range unknown {
+			newest, _ := Resolve(product, "")
+			if _, err := Resolve(product, want); err == nil || !strings.Contains(err.Error(), newest.Version) {
+				t.Errorf("%s %s: error %v", product, want, err)
+			}
+		}
 	}
 }
 
@@ -197,12 +219,8 @@ func TestEveryModuleIsThere(t *testing.T) {
 				t.Errorf("%s %s: %s does not require it: %v", product, v.Version, v.Module, err)
 			}
 			for _, name := range v.Programs {
-				lender, err := Resolve(product, v.Borrows[name])
-				switch tool := v.Product.Programs[name]; {
-				case v.Borrows[name] == "" && !strings.Contains(string(raw), tool+"\n"):
-					t.Errorf("%s %s: %s does not build %s, and it is borrowed from nobody", product, v.Version, v.Module, name)
-				case err != nil || len(lender.Borrows) > 0: // a circle would wait for its own lock
-					t.Errorf("%s %s borrows %s of %q, which borrows itself: %v", product, v.Version, name, v.Borrows[name], err)
+				if tool := v.Product.Programs[name]; !strings.Contains(string(raw), tool+"\n") {
+					t.Errorf("%s %s: %s does not build %s", product, v.Version, v.Module, name)
 				}
 			}
 		}
