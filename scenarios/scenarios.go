@@ -18,6 +18,9 @@ var schema []byte
 //go:embed measured.json
 var measured []byte
 
+//go:embed museum.json
+var shown []byte
+
 //go:embed new.tmpl
 var begin string
 
@@ -55,6 +58,30 @@ type Measured struct {
 func Takes() (map[string]Measured, error) {
 	var all map[string]Measured
 	err := json.Unmarshal(measured, &all)
+	return all, err
+}
+
+// Shown is what the runs of an exhibit showed on both releases.
+type Shown struct {
+	Bad   Rates `json:"bad"`
+	Fixed Rates `json:"fixed"`
+	Cores int   `json:"cores"` // of the host
+}
+
+// Rates are those of one release.
+type Rates struct {
+	Releases     string `json:"releases"`
+	Runs         int    `json:"runs"`
+	AsMeant      int    `json:"asMeant"`      // on the bad release it was NO-GO by the exhibit's checks and in their words, on the fixed one GO
+	Inconclusive int    `json:"inconclusive"` // whatever is neither was wrong
+	Seconds      int    `json:"seconds"`      // of half of those as meant, from the beginning to the verdict
+	Longest      int    `json:"longest"`      // of all of them
+}
+
+// Museum is what the exhibits showed when they were measured last, by name (hack/museum.sh); others were not.
+func Museum() (map[string]Shown, error) {
+	var all map[string]Shown
+	err := json.Unmarshal(shown, &all)
 	return all, err
 }
 

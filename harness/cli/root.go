@@ -139,7 +139,7 @@ Exit codes of run: 0 GO, 1 NO-GO, 2 usage or environment error, 3 INCONCLUSIVE.`
 		o.progress = o.newProgress(os.Stderr)
 		return nil
 	}
-	root.AddCommand(runCommand(o), planCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
+	root.AddCommand(runCommand(o), planCommand(o), museumCommand(o), scenariosCommand(), initCommand(), reportCommand(o), healCommand(o), observeCommand(o), pruneCommand(o), upgradeCommand(o), preflightCommand(o), remedyCommand(o), doctorCommand(o))
 	root.AddCommand(upCommand(o), downCommand(o), statusCommand(o), shellCommand(o), logsCommand(o), cpCommand(o), kubectlCommand(o), faultCommand(o), machineCommand(o), versionsCommand(o), fetchCommand(o), armCommand(o), workloadCommand())
 	root.AddCommand(insideCommands()...)
 	root.AddCommand(manCommand())

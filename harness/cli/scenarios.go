@@ -43,17 +43,21 @@ func describeScenario(nameOrFile string) (described, error) {
 	if err != nil {
 		return described{}, err
 	}
+	return describe(nameOrFile, s)
+}
+
+func describe(name string, s *experiment.Scenario) (described, error) {
 	needs, err := s.Needs()
 	if err != nil {
-		return described{}, fmt.Errorf("%s: %w", nameOrFile, err)
+		return described{}, fmt.Errorf("%s: %w", name, err)
 	}
 	measured, err := scenarios.Takes()
 	if err != nil {
 		return described{}, fmt.Errorf("what scenarios take: %w", err)
 	}
-	took := measured[path.Base(nameOrFile)]
+	took := measured[path.Base(name)]
 	d := described{
-		Name: nameOrFile, About: s.Metadata.About, Labels: s.Metadata.Labels, Needs: needs, Providers: []string{}, Lacks: map[string]string{}, Seconds: took.Seconds, Cores: took.Cores,
+		Name: name, About: s.Metadata.About, Labels: s.Metadata.Labels, Needs: needs, Providers: []string{}, Lacks: map[string]string{}, Seconds: took.Seconds, Cores: took.Cores,
 	}
 	if needs.Etcd == "" {
 		return d, nil

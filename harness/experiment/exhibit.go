@@ -3,9 +3,12 @@ package experiment
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/scenarios"
 )
 
@@ -15,12 +18,16 @@ type Exhibit struct {
 	Bug   string   `yaml:"bug"` // where it was reported, so that a reader can compare the words
 	Bad   Releases `yaml:"bad"`
 	Fixed Releases `yaml:"fixed"`
+	// Finds are the checks that must fail on the bad release, each with words of what it says then: those a user would search for. A NO-GO for anything else
+	// has not found the bug.
+	Finds map[string][]string `yaml:"finds"`
 }
 
-// Releases are the versions of an exhibit's cluster, as spec.cluster would have them.
+// Releases are the versions of an exhibit, as spec.cluster and the upgrade among the steps would have them.
 type Releases struct {
 	Version     string `yaml:"version"`
 	EtcdVersion string `yaml:"etcdVersion"`
+	To          string `yaml:"to"` // what the cluster is upgraded to
 }
 
 func (r Releases) String() string {
@@ -31,13 +38,24 @@ func (r Releases) String() string {
 	if r.EtcdVersion != "" {
 		out = append(out, "etcd "+r.EtcdVersion)
 	}
+	if r.To != "" {
+		out = append(out, "upgraded to "+r.To)
+	}
 	return strings.Join(out, ", ")
 }
 
-// on is the cluster with these releases.
-func (r Releases) on(c Cluster) Cluster {
-	c.Version, c.EtcdVersion = r.Version, r.EtcdVersion
-	return c
+// on is the scenario with these releases.
+func (r Releases) on(s Scenario) Scenario {
+	s.Spec.Cluster.Version, s.Spec.Cluster.EtcdVersion = r.Version, r.EtcdVersion
+	s.Spec.Steps = slices.Clone(s.Spec.Steps)
+	for i, st := range s.Spec.Steps {
+		if r.To != "" && st.Upgrade != nil {
+			to := *st.Upgrade
+			to.To = r.To
+			s.Spec.Steps[i].Upgrade = &to
+		}
+	}
+	return s
 }
 
 // validate also resolves both releases: an exhibit whose fixed one is unknown proves half.
@@ -52,15 +70,60 @@ func (e *Exhibit) validate(s *Scenario) error {
 		return fmt.Errorf("bad and fixed are both %s", e.Bad)
 	case c.Version != "" || c.EtcdVersion != "":
 		return errors.New("spec.cluster takes no version and no etcdVersion beside an exhibit: bad and fixed name them")
+	case len(e.Finds) == 0:
+		return errors.New("finds is missing: the check that fails on the bad release, and words of what it says, {etcdHealthy: [unhealthy cluster]}")
+	}
+	if err := errors.Join(e.validateTo(s), e.validateFinds(s)); err != nil {
+		return err
 	}
 	for _, r := range []struct {
 		field    string
 		releases Releases
 	}{{"bad", e.Bad}, {"fixed", e.Fixed}} {
-		try := *s
-		try.Spec.Cluster = r.releases.on(c)
+		try := r.releases.on(*s)
 		if _, err := try.Cells(); err != nil {
 			return fmt.Errorf("%s: %w", r.field, err)
+		}
+	}
+	return nil
+}
+
+// validateTo has an upgrade's target said in one place.
+func (e *Exhibit) validateTo(s *Scenario) error {
+	if e.Bad.To == "" && e.Fixed.To == "" {
+		return nil
+	}
+	if e.Bad.To == "" || e.Fixed.To == "" {
+		return errors.New("to is of bad and fixed, or of neither")
+	}
+	upgrades := 0
+	for i, st := range s.Spec.Steps {
+		if st.Upgrade == nil {
+			continue
+		}
+		if upgrades++; st.Upgrade.To != "" {
+			return fmt.Errorf("spec.steps[%d].upgrade takes no to beside an exhibit whose bad and fixed name it", i)
+		}
+	}
+	if upgrades != 1 {
+		return fmt.Errorf("to is for the one upgrade among the steps; there are %d", upgrades)
+	}
+	return nil
+}
+
+func (e *Exhibit) validateFinds(s *Scenario) error {
+	made := map[string]bool{}
+	for _, checks := range s.checks() {
+		for _, c := range checks {
+			made[c.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Finds)) {
+		if !made[name] {
+			return fmt.Errorf("finds: the scenario makes no check %s; it makes %s", name, strings.Join(slices.Sorted(maps.Keys(made)), ", "))
+		}
+		if len(e.Finds[name]) == 0 || slices.Contains(e.Finds[name], "") {
+			return fmt.Errorf("finds: %s needs words of what it says", name)
 		}
 	}
 	return nil
@@ -72,20 +135,39 @@ func (s *Scenario) Fixed() (*Scenario, error) {
 	if e == nil {
 		return nil, cluster.Usagef("%s is no exhibit: it names no fixed release to run on; exhibits: %s", s.Metadata.Name, strings.Join(scenarios.Exhibits(), ", "))
 	}
-	out := *s
+	out := e.Fixed.on(*s)
 	out.Metadata.Name += "-fixed"
-	out.Spec.Cluster = e.Fixed.on(s.Spec.Cluster)
+	out.fixed = true
 	return &out, nil
 }
 
-// header is what the plan says of the exhibit, from the cluster it will really have.
+// header is what the plan says of the exhibit.
 func (s *Scenario) header() []string {
 	e := s.Spec.Exhibit
 	if e == nil {
 		return nil
 	}
-	if e.Fixed.on(s.Spec.Cluster) == s.Spec.Cluster {
+	if s.fixed {
 		return []string{fmt.Sprintf("exhibit %s on the fixed release, %s: GO", e.Bug, e.Fixed)}
 	}
 	return []string{fmt.Sprintf("exhibit %s on the bad release, %s: NO-GO is what it is for; --fixed runs it on %s", e.Bug, e.Bad, e.Fixed)}
+}
+
+// Shows compares a run of the exhibit with what it is for: that its checks find the bug on the bad release, in its words, and that the fixed one ends GO.
+// Unless it does, why says what was seen in its place.
+func (s *Scenario) Shows(res *plan.Result) (as bool, why string) {
+	if s.fixed {
+		return res.Verdict == plan.Go, strings.Join(res.Reasons, "; ")
+	}
+	var said []string
+	for _, name := range slices.Sorted(maps.Keys(s.Spec.Exhibit.Finds)) {
+		i := slices.IndexFunc(res.Checks, func(c plan.Check) bool {
+			return c.Name == name && c.Verdict == plan.Fail && !slices.ContainsFunc(s.Spec.Exhibit.Finds[name], func(w string) bool { return !strings.Contains(c.Message, w) })
+		})
+		if i < 0 {
+			return false, fmt.Sprintf("%s, and no %s that says %q: %s", res.Verdict, name, s.Spec.Exhibit.Finds[name], strings.Join(res.Reasons, "; "))
+		}
+		said = append(said, name+": "+res.Checks[i].Message)
+	}
+	return true, strings.Join(said, "; ")
 }

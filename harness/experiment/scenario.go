@@ -34,7 +34,8 @@ type Scenario struct {
 	Metadata   Metadata `yaml:"metadata"`
 	Spec       Spec     `yaml:"spec"`
 
-	sum string // of its file
+	sum   string // of its file
+	fixed bool   // an exhibit on its fixed release
 }
 
 // Metadata names a scenario and says when to run it.
@@ -201,16 +202,11 @@ func (s *Scenario) validate() error {
 		if err := e.validate(s); err != nil {
 			return fmt.Errorf("spec.exhibit: %w", err)
 		}
-		s.Spec.Cluster = e.Bad.on(s.Spec.Cluster)
+		*s = e.Bad.on(*s)
 	}
-	checks := map[string][]Check{"always": s.Spec.Always, "finally": s.Spec.Finally}
 	for i, st := range s.Spec.Steps {
 		if err := st.validate(); err != nil {
 			return fmt.Errorf("spec.steps[%d]: %w", i, err)
-		}
-		checks["during"] = append(checks["during"], st.During...)
-		for _, p := range st.Faults {
-			checks["during"] = append(checks["during"], p.During...)
 		}
 	}
 	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
@@ -222,6 +218,7 @@ func (s *Scenario) validate() error {
 	if err := s.validateWorkload(); err != nil {
 		return fmt.Errorf("spec.workload: %w", err)
 	}
+	checks := s.checks()
 	for _, when := range slices.Sorted(maps.Keys(checks)) {
 		for _, c := range checks[when] {
 			if _, err := health.FindCheck(AllChecks(), c.Name, when); err != nil {
@@ -234,6 +231,18 @@ func (s *Scenario) validate() error {
 	}
 	_, err := s.Cells()
 	return err
+}
+
+// checks are those that the scenario names, by when they are made.
+func (s *Scenario) checks() map[string][]Check {
+	out := map[string][]Check{"always": s.Spec.Always, "finally": s.Spec.Finally}
+	for _, st := range s.Spec.Steps {
+		out["during"] = append(out["during"], st.During...)
+		for _, p := range st.Faults {
+			out["during"] = append(out["during"], p.During...)
+		}
+	}
+	return out
 }
 
 func (s *Scenario) validateWorkload() error {

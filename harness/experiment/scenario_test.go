@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -91,11 +92,11 @@ func TestExhibits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bad.Spec.Cluster == fixed.Spec.Cluster || bad.Metadata.Name == fixed.Metadata.Name {
-			t.Errorf("%s: bad and fixed are the same: %+v", name, fixed.Spec.Cluster)
+		if bad.Metadata.Name == fixed.Metadata.Name {
+			t.Errorf("%s is called like its fixed one", name)
 		}
-		if want := bad.Spec.Exhibit.Bad.on(fixed.Spec.Cluster); want != bad.Spec.Cluster {
-			t.Errorf("%s: the clusters differ in more than the release: %+v, %+v", name, bad.Spec.Cluster, fixed.Spec.Cluster)
+		if again := bad.Spec.Exhibit.Bad.on(*fixed); !reflect.DeepEqual(again.Spec, bad.Spec) || reflect.DeepEqual(fixed.Spec, bad.Spec) {
+			t.Errorf("%s: bad and fixed differ in more or in less than the releases: %+v, %+v", name, bad.Spec, fixed.Spec)
 		}
 		if !strings.HasSuffix(bad.Spec.Exhibit.Bug, strings.TrimLeft(filepath.Base(name), "abcdefghijklmnopqrstuvwxyz-")) {
 			t.Errorf("%s shows %s", name, bad.Spec.Exhibit.Bug)
@@ -147,10 +148,10 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"unknown exhibit field":  {"  cluster:", "  exhibit: {bug: b, bda: {etcdVersion: v3.6.3}}\n  cluster:", []string{"line 5", "bda", "bug, bad, fixed"}},
 		"unknown release field":  {"  cluster:", "  exhibit: {bug: b, bad: {etcd: v3.6.3}}\n  cluster:", []string{"line 5", "etcd", "version, etcdVersion"}},
 		"exhibit without a fix":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}}\n  cluster:", []string{"spec.exhibit", "bad and fixed each need"}},
-		"exhibit of nothing":     {"  cluster:", "  exhibit: {bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}\n  cluster:", []string{"spec.exhibit", "bug is missing"}},
+		"exhibit of nothing":     {"  cluster:", "  exhibit: {bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}, finds: {etcdHealthy: [x]}}\n  cluster:", []string{"spec.exhibit", "bug is missing"}},
 		"exhibit of one release": {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.3}}\n  cluster:", []string{"both etcd v3.6.3"}},
-		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.16", "any release of v3.5"}},
-		"exhibit and a version":  {"controlPlanes: 3}", "controlPlanes: 3, version: v1.35}\n  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}}", []string{"takes no version"}},
+		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}, finds: {etcdQuorum: [x]}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.16", "any release of v3.5"}},
+		"exhibit and a version":  {"controlPlanes: 3}", "controlPlanes: 3, version: v1.35}\n  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}, finds: {etcdHealthy: [x]}}", []string{"takes no version"}},
 		"nothing happens":        {"    - fault: {etcdMemberCrash: {target: leader, for: 5s}}\n", "    []\n", []string{"spec.steps is empty"}},
 		"another kind of file":   {"kind: Scenario", "kind: Pod", []string{"want drydock.dev/v1alpha1, Scenario"}},
 		"unknown expectation":    {"- fault:", "- expect: loss\n      fault:", []string{"expect is", "quorumLost"}},

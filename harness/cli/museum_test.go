@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/docs"
+	"drydock.dev/drydock/scenarios"
+)
+
+const readme = "../../README.md"
+
+// TestTheMuseumIsInTheREADME: its table is made of the exhibits and of what they showed (hack/museum.sh), and of nothing that is written by hand.
+func TestTheMuseumIsInTheREADME(t *testing.T) {
+	got, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(got), docs.MadeOfTheCode)
+	_, after, ends := strings.Cut(rest, docs.MadeSoFar)
+	if !begins || !ends {
+		t.Fatal("README.md has no place for what is made of the code")
+	}
+	want := before + docs.MadeOfTheCode + "\n\n" + museumTable(t) + "\n" + docs.MadeSoFar + after
+	if *update {
+		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(got) != want {
+		t.Errorf("the museum in README.md is not what was measured: go test ./harness/cli -run TestTheMuseumIsInTheREADME -update")
+	}
+}
+
+func museumTable(t *testing.T) string {
+	t.Helper()
+	exhibits, err := loadExhibits(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := describeExhibits(exhibits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| bug | what happens | bad | found | fixed | GO | a run takes | what says so |\n|---|---|---|---|---|---|---|---|\n")
+	for _, x := range all {
+		found, good, takes := x.rates()
+		product, number, _ := strings.Cut(x.Name, "-")
+		var says []string
+		for _, name := range slices.Sorted(maps.Keys(x.Finds)) {
+			says = append(says, fmt.Sprintf("%s: “%s”", name, strings.Join(x.Finds[name], "”, “")))
+		}
+		fmt.Fprintf(&b, "| [%s#%s](%s) | %s | %s | %s | %s | %s | %s | %s |\n", product, number, x.Bug, x.About, x.Bad, found, x.Fixed, good, takes, strings.Join(says, "; "))
+	}
+	return b.String()
+}
+
+// TestWhatIsMeasuredIsAnExhibits: of the releases that it runs on now; what was measured of others is measured again, or goes.
+func TestWhatIsMeasuredIsAnExhibits(t *testing.T) {
+	measured, err := scenarios.Museum()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exhibits, err := loadExhibits(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := describeExhibits(exhibits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range all {
+		if x.Showed != nil {
+			delete(measured, x.Name)
+		}
+	}
+	for name, m := range measured {
+		t.Errorf("scenarios/museum.json: %s on %s and %s is no exhibit", name, m.Bad.Releases, m.Fixed.Releases)
+	}
+}
+
+// TestTheMuseumIsListed: each exhibit with both releases, also for machines.
+func TestTheMuseumIsListed(t *testing.T) {
+	exhibits, err := loadExhibits([]string{"etcd-20340", "museum/etcd-21640"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, raw strings.Builder
+	if err := listMuseum(&text, exhibits, false); err != nil || !strings.Contains(text.String(), "etcd v3.6.3") || !strings.Contains(text.String(), "etcd v3.6.11") {
+		t.Errorf("%s, %v", text.String(), err)
+	}
+	if err := listMuseum(&raw, exhibits, true); err != nil {
+		t.Fatal(err)
+	}
+	var all []exhibited
+	if err := json.Unmarshal([]byte(raw.String()), &all); err != nil || len(all) != 2 || all[1].Fixed != "etcd v3.6.11" || len(all[0].Finds) == 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestTheWorstOfTheMuseumCounts: a wrong run is worse than one that showed nothing, and no run is no success.
+func TestTheWorstOfTheMuseumCounts(t *testing.T) {
+	good, unknown, wrong := scenarios.Rates{Runs: 2, AsMeant: 2}, scenarios.Rates{Runs: 2, AsMeant: 1, Inconclusive: 1}, scenarios.Rates{Runs: 2, AsMeant: 1}
+	for want, s := range map[int][]scenarios.Shown{
+		exitGo:           {{Bad: good, Fixed: good}},
+		exitInconclusive: {{Bad: unknown, Fixed: good}, {Bad: good}},
+		exitNoGo:         {{Bad: unknown, Fixed: wrong}, {Bad: wrong, Fixed: good}},
+	} {
+		for _, one := range s {
+			if got := museumCode(map[string]scenarios.Shown{"good": {Bad: good, Fixed: good}, "one": one}); got != want {
+				t.Errorf("%+v: %d, want %d", one, got, want)
+			}
+		}
+	}
+}
