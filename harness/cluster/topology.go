@@ -67,6 +67,8 @@ type Topology struct {
 	EtcdQuota Size `json:"etcdQuota,omitempty"`
 	// EtcdDisk is the size of a disk that each member has of its own; 0: it is on its machine's.
 	EtcdDisk Size `json:"etcdDisk,omitempty"`
+	// EtcdFlags are what its members are started with besides, by the names of EtcdFlags.
+	EtcdFlags map[string]string `json:"etcdFlags,omitempty"`
 	// VMWorkers are how many of the workers, the last ones, have a kernel of their own.
 	VMWorkers int `json:"vmWorkers,omitempty"`
 	// Called are patterns of the machines' names by their role, "k8s-master-%d", numbered from 0. A role without one is called as Machines says.
@@ -155,6 +157,7 @@ func (t Topology) Validate() (warnings []string, err error) {
 	if t.EtcdDisk != 0 && t.Etcd != EtcdOnly {
 		note("etcdDisk is for etcd: only")
 	}
+	bad = append(bad, t.checkEtcdFlags()...)
 	if t.Timing != TimingFast && t.Timing != TimingProduction {
 		note("timing is %q; known: %s, %s", t.Timing, TimingFast, TimingProduction)
 	}
@@ -262,6 +265,9 @@ func (t Topology) String() string {
 		}
 		if t.EtcdDisk > 0 {
 			quota += fmt.Sprintf(", disks of %s", t.EtcdDisk)
+		}
+		if len(t.EtcdFlags) > 0 {
+			quota += "," + t.EtcdArgs()
 		}
 		return fmt.Sprintf("etcd-only, %d members, etcd %s%s", t.EtcdMembers, t.EtcdVersion, quota)
 	}

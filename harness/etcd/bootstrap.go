@@ -120,7 +120,7 @@ RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
-`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing+quota, c.Profile().Programs)
+`, m.Name(), envFile, DataDir, client, ClientPort, peerURL(m, "http"), MetricsPort, timing+quota+c.Topology().EtcdArgs(), c.Profile().Programs)
 }
 
 // readyWithin is how long a fresh member may take to elect a leader and answer.

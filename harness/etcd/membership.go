@@ -163,8 +163,12 @@ func (w *Watcher) sync(ctx context.Context, s *Synced, mark func(ctx context.Con
 			return err
 		}
 		// A linearizable read from the member itself waits until it has applied everything before it.
-		if _, err := c.Get(ctx, lastKey); err != nil {
+		got, err := c.Get(ctx, lastKey)
+		if err != nil {
 			return fmt.Errorf("the member on %s does not come to revision %d: %w", machine, s.Revision, err)
+		}
+		if s.Applied[machine] = got.Header.Revision; got.Header.Revision < s.Revision { // it has applied all that the others have, and something of it has changed nothing there
+			continue
 		}
 		h, err := c.HashKV(ctx, endpoint, s.Revision)
 		if err != nil {
@@ -181,11 +185,12 @@ func (s Synced) Equal(machines []string) error {
 		return errors.New(s.Error)
 	}
 	for _, m := range machines {
-		switch hash, there := s.Hashes[m]; {
+		hash, there := s.Hashes[m]
+		switch applied, asked := s.Applied[m]; {
+		case asked && applied < s.Revision:
+			return fmt.Errorf("the member on %s has applied all that the others have and come to revision %d of %d: it holds other data", m, applied, s.Revision)
 		case !there:
 			return fmt.Errorf("the data of the member on %s was not compared", m)
-		case s.Applied[m] < s.Revision:
-			return fmt.Errorf("the member on %s has come to revision %d of %d", m, s.Applied[m], s.Revision)
 		case hash != s.Hashes[machines[0]]:
 			return fmt.Errorf("the member on %s holds other data at revision %d: %v", m, s.Revision, s.Hashes)
 		}

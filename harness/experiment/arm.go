@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"drydock.dev/drydock/harness/fault"
@@ -48,7 +49,7 @@ func (s *Scenario) validateStory() error {
 	if s.Spec.AKSEngine != nil {
 		what, validate = "spec.aksEngine", s.Spec.AKSEngine.Validate
 	}
-	if s.Spec.Cluster != (Cluster{}) || s.Spec.Exhibit != nil || s.Spec.Twin != nil || s.Spec.CloudProvider != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 || s.Spec.ARM != nil && s.Spec.AKSEngine != nil {
+	if !reflect.ValueOf(s.Spec.Cluster).IsZero() || s.Spec.Exhibit != nil || s.Spec.Twin != nil || s.Spec.CloudProvider != nil || len(s.Spec.Steps)+len(s.Spec.Always)+len(s.Spec.Finally) > 0 || s.Spec.ARM != nil && s.Spec.AKSEngine != nil {
 		return errors.New(what + " takes no cluster, exhibit, twin, cloudProvider, steps or checks beside it, nor another story: it says itself what is expected")
 	}
 	if err := validate(); err != nil {

@@ -112,7 +112,9 @@ func (c *cellRun) load(ctx context.Context) error {
 		}
 		target.Service.Path = w.Path
 	}
-	if c.watched, err = load.NewLoad(long, target, c.options.Seed); err != nil {
+	if c.record.Quiet = c.scenario.Spec.Load == Quiet; c.record.Quiet {
+		c.watched = load.NewQuiet(target)
+	} else if c.watched, err = load.NewLoad(long, target, c.options.Seed); err != nil {
 		return err
 	}
 	if c.observer, err = observe.NewObserver(target); err != nil {
@@ -337,7 +339,7 @@ func (c *cellRun) gather(ctx context.Context) {
 	}
 	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
-	c.record.Traffic = c.watched.Traffic()
+	c.record.Traffic, c.record.Leases = c.watched.Traffic(), c.watched.Leases()
 	if !c.options.ReadOnly {
 		c.record.Ledgers = c.watched.Ledgers(ctx, c.target)
 	}

@@ -17,16 +17,20 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// Event is what a fault waits for before it is injected: a line in a program's log, a number of writes acknowledged to the recorded clients, or a metric of a
-// member's. Lines and writes are counted from when the waiting began.
+// Event is what a fault waits for before it is injected: a line in a program's log, a number of writes acknowledged to the recorded clients, traffic of its own,
+// or a metric of a member's. Lines and writes are counted from when the waiting began.
 type Event struct {
-	Log    string        `yaml:"log"`    // an extended regular expression of POSIX that a new line matches
-	Ack    int           `yaml:"ack"`    // so many writes
-	Metric string        `yaml:"metric"` // its name, with its labels, as the member's own page has it
-	Above  float64       `yaml:"above"`  // that the metric is
-	Of     string        `yaml:"of"`     // whose log, or by whom acknowledged: etcd, where it is not said, or the API server
-	On     string        `yaml:"on"`     // the machine whose log or metric; empty: whichever has it first
-	Within time.Duration `yaml:"within"` // after which it has not come, and nothing is injected; 0: a minute
+	Log string `yaml:"log"` // an extended regular expression of POSIX that a new line matches
+	Ack int    `yaml:"ack"` // so many writes
+	// Traffic is sent, one entry after another, and has come when the last is acknowledged.
+	Traffic []load.Traffic `yaml:"traffic"`
+	// CalledFor: it has come when the last entry of the traffic was sent so long ago and is not answered yet.
+	CalledFor time.Duration `yaml:"calledFor"`
+	Metric    string        `yaml:"metric"` // its name, with its labels, as the member's own page has it
+	Above     float64       `yaml:"above"`  // that the metric is
+	Of        string        `yaml:"of"`     // whose log, or by whom acknowledged: etcd, where it is not said, or the API server
+	On        string        `yaml:"on"`     // the machine whose log or metric; empty: whichever has it first
+	Within    time.Duration `yaml:"within"` // after which it has not come, and nothing is injected; 0: a minute
 }
 
 // eventWithin is how long an event may take that does not say.
@@ -41,7 +45,7 @@ func (ev *Event) complete() error {
 		ev.Of = etcd.Program
 	}
 	given := 0
-	for _, set := range []bool{ev.Log != "", ev.Ack != 0, ev.Metric != ""} {
+	for _, set := range []bool{ev.Log != "", ev.Ack != 0, ev.Metric != "", len(ev.Traffic) > 0} {
 		if set {
 			given++
 		}
@@ -51,11 +55,15 @@ func (ev *Event) complete() error {
 	case ev.Within < 0:
 		return fmt.Errorf("within is %s; it cannot be negative", ev.Within)
 	case given != 1:
-		return errors.New("want one of log, ack and metric")
+		return errors.New("want one of log, ack, traffic and metric")
 	case ev.Metric == "" && ev.Above != 0:
 		return errors.New("above is of a metric")
 	case ev.Metric != "" && ev.Of != etcd.Program:
 		return fmt.Errorf("of is %q; metrics are read of %s alone: those of Kubernetes' components ask for credentials", ev.Of, etcd.Program)
+	case ev.CalledFor != 0 && (len(ev.Traffic) == 0 || ev.CalledFor < 0):
+		return fmt.Errorf("calledFor is %s; it is how long the last entry of traffic is to have been called for", ev.CalledFor)
+	case len(ev.Traffic) > 0 && (ev.On != "" || ev.Of != etcd.Program):
+		return errors.New("traffic takes no on and no of: say through of each entry")
 	case ev.Ack < 0:
 		return fmt.Errorf("ack is %d; it cannot be negative", ev.Ack)
 	case posix != nil:
@@ -67,13 +75,18 @@ func (ev *Event) complete() error {
 	case ev.Ack > 0 && ev.On != "":
 		return errors.New("ack takes no on: the recorded clients are on no machine")
 	}
-	return nil
+	return validTraffic(ev.Traffic)
 }
 
 // fits refuses, with a UsageError, an event of a cluster in which it can never come.
 func (ev *Event) fits(t cluster.Topology) error {
 	if ev == nil {
 		return nil
+	}
+	for _, e := range ev.Traffic {
+		if err := e.Fits(t); err != nil {
+			return cluster.Usagef("when: %w", err)
+		}
 	}
 	where, known := fault.Programs(t)[ev.Of]
 	switch {
@@ -91,6 +104,9 @@ func (ev *Event) fits(t cluster.Topology) error {
 func (ev *Event) String() string {
 	if ev.Ack > 0 {
 		return fmt.Sprintf("%d writes acknowledged by %s, within %s", ev.Ack, ev.Of, ev.Within)
+	}
+	if len(ev.Traffic) > 0 {
+		return ev.sends()
 	}
 	on := ""
 	if ev.On != "" {
@@ -142,6 +158,8 @@ func (c *cellRun) seeEvent(ctx context.Context, ev *Event) (plan.Evidence, error
 		return c.seeMetric(ctx, ev)
 	case ev.Log != "":
 		return c.seeLine(ctx, ev)
+	case len(ev.Traffic) > 0:
+		return c.seeTraffic(ctx, ev)
 	}
 	store := load.LedgerEtcd
 	if ev.Of == observe.APIServer {

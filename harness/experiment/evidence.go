@@ -175,6 +175,9 @@ func (e *Evidence) Judge() *plan.Result {
 	if r.ReadOnly {
 		builtin = health.Looking(r.Topology)
 	}
+	if r.Quiet {
+		builtin = health.Undisturbed(r)
+	}
 	if len(r.Remedies) > 0 {
 		builtin = append(builtin, health.Remedied)
 	}

@@ -51,7 +51,7 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	version := t.Version
 	for i, st := range s.Spec.Steps {
 		it := item{step: st, number: i + 1}
-		err := fitTraffic(st.Traffic, cell)
+		err := fitTraffic(st, cell)
 		switch {
 		case err != nil:
 		case st.Storm != nil:

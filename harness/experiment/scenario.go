@@ -60,11 +60,13 @@ type Spec struct {
 	CloudProvider *subject.Component `yaml:"cloudProvider"`
 	// Workload runs during the scenario; without replicas there is none.
 	Workload load.WorkloadSpec `yaml:"workload"`
-	Matrix   Matrix            `yaml:"matrix"` // one cluster a value
-	Steps    []Step            `yaml:"steps"`
-	Always   []Check           `yaml:"always"`
-	Finally  []Check           `yaml:"finally"`
-	Not      []string          `yaml:"notTested"` // what a reader might take for tested: "what: why"
+	// Load is quiet where nobody is to write but the traffic of the steps: no probes, no recorded clients. Empty: both.
+	Load    string   `yaml:"load"`
+	Matrix  Matrix   `yaml:"matrix"` // one cluster a value
+	Steps   []Step   `yaml:"steps"`
+	Always  []Check  `yaml:"always"`
+	Finally []Check  `yaml:"finally"`
+	Not     []string `yaml:"notTested"` // what a reader might take for tested: "what: why"
 }
 
 // Cluster is the topology asked for.
@@ -82,6 +84,8 @@ type Cluster struct {
 	EtcdQuota cluster.Size `yaml:"etcdQuota"`
 	// EtcdDisk is the size of a disk that each member has of its own, which can be full.
 	EtcdDisk cluster.Size `yaml:"etcdDisk"`
+	// EtcdFlags are flags that the members are started with besides, of a short list: {snapshot-count: "100"}.
+	EtcdFlags map[string]string `yaml:"etcdFlags"`
 	// ExcludeDisruption labels the control planes' nodes so that the node life cycle controller counts the workers alone when it asks whether all nodes
 	// are lost (node.kubernetes.io/exclude-disruption).
 	ExcludeDisruption bool `yaml:"excludeDisruption"`
@@ -113,6 +117,9 @@ type Step struct {
 
 // ExpectQuorumLost allows a fault that leaves no quorum.
 const ExpectQuorumLost = "quorumLost"
+
+// Quiet is the load of a scenario in which nobody writes but its traffic.
+const Quiet = "quiet"
 
 // ExpectWritesRefused allows a fault that has every member refuse what writes.
 const ExpectWritesRefused = "writesRefused"
@@ -208,6 +215,12 @@ func (s *Scenario) validate() error {
 		if err := st.validate(); err != nil {
 			return fmt.Errorf("spec.steps[%d]: %w", i, err)
 		}
+	}
+	if l := s.Spec.Load; l != "" && l != Quiet {
+		return fmt.Errorf("spec.load is %q; known: %s, and nothing for probes and recorded clients", l, Quiet)
+	}
+	if s.Spec.Load == Quiet && s.Spec.Cluster.Etcd != string(cluster.EtcdOnly) {
+		return fmt.Errorf("spec.load: %s is for etcd: only: Kubernetes writes whoever else does not", Quiet)
 	}
 	if s.Spec.Cluster.ExcludeDisruption && s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) {
 		return errors.New("spec.cluster: excludeDisruption: a cluster with etcd: only has no nodes to label")
@@ -328,7 +341,7 @@ func (s *Scenario) Cells() ([]Cell, error) {
 	c := s.Spec.Cluster
 	base := cluster.Topology{
 		Name: s.Metadata.Label(), ControlPlanes: c.ControlPlanes, Workers: c.Workers, VMWorkers: c.VMWorkers, Etcd: cluster.EtcdLayout(c.Etcd), EtcdMembers: c.EtcdMembers,
-		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk, Called: called(c.Names),
+		Version: c.Version, EtcdVersion: c.EtcdVersion, Timing: cluster.Timing(c.Timing), EtcdQuota: c.EtcdQuota, EtcdDisk: c.EtcdDisk, EtcdFlags: c.EtcdFlags, Called: called(c.Names),
 	}
 	if len(s.Spec.Matrix.EtcdMembers) == 0 {
 		t, warnings, err := release.CompleteTopology(base)

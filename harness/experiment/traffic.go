@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/load"
@@ -18,7 +21,11 @@ func (st Step) validateTraffic() error {
 	if st.procedure() {
 		return errors.New("traffic is a step of its own, or beside a fault: what is sent while that holds")
 	}
-	for i, t := range st.Traffic {
+	return validTraffic(st.Traffic)
+}
+
+func validTraffic(traffic []load.Traffic) error {
+	for i, t := range traffic {
 		if err := t.Validate(); err != nil {
 			return fmt.Errorf("traffic[%d]: %w", i, err)
 		}
@@ -27,7 +34,16 @@ func (st Step) validateTraffic() error {
 }
 
 // fitTraffic refuses, with a UsageError, traffic that cannot be sent in the cell.
-func fitTraffic(traffic []load.Traffic, cell Cell) error {
+func fitTraffic(st Step, cell Cell) error {
+	traffic := slices.Clone(st.Traffic)
+	if st.When != nil {
+		traffic = append(traffic, st.When.Traffic...)
+	}
+	for _, p := range st.Faults {
+		if p.When != nil {
+			traffic = append(traffic, p.When.Traffic...)
+		}
+	}
 	if len(traffic) == 0 {
 		return nil
 	}
@@ -55,4 +71,41 @@ func trafficSteps(traffic []load.Traffic, a actions) []*plan.Step {
 func (c *cellRun) traffic(ctx context.Context, t load.Traffic) error {
 	sent, err := c.watched.Send(ctx, t)
 	return errors.Join(err, c.journal.Write("traffic", sent))
+}
+
+// sends is the event of traffic in a plan.
+func (ev *Event) sends() string {
+	var entries []string
+	for _, t := range ev.Traffic {
+		entries = append(entries, t.String())
+	}
+	last := "acknowledged"
+	if ev.CalledFor > 0 {
+		last = fmt.Sprintf("sent %s ago", ev.CalledFor)
+	}
+	return fmt.Sprintf("%s to be %s, within %s", strings.Join(entries, ", then "), last, ev.Within)
+}
+
+// seeTraffic sends all entries and returns when the last of them is acknowledged, or is called for long enough. Nothing is written down in between: the
+// moment would pass. The record has it all at the end.
+func (c *cellRun) seeTraffic(ctx context.Context, ev *Event) (plan.Evidence, error) {
+	within, cancel := context.WithTimeout(ctx, ev.Within)
+	defer cancel()
+	last := ev.Traffic[len(ev.Traffic)-1]
+	for _, t := range ev.Traffic[:len(ev.Traffic)-1] {
+		if _, err := c.watched.Send(within, t); err != nil {
+			return plan.Evidence{}, err
+		}
+	}
+	if ev.CalledFor > 0 {
+		if err := c.watched.Call(ctx, last, ev.CalledFor); err != nil {
+			return plan.Evidence{}, err
+		}
+		return plan.Evidence{Time: time.Now(), Observer: "scripted traffic", Saw: fmt.Sprintf("%s was called %s ago and is not answered", last, ev.CalledFor)}, nil
+	}
+	sent, err := c.watched.Send(within, last)
+	if err != nil {
+		return plan.Evidence{}, err
+	}
+	return plan.Evidence{Time: sent.Returned, Observer: "scripted traffic", Saw: fmt.Sprintf("%s: %s, after %s", sent.Entry, sent.Saw, sent.Returned.Sub(sent.Called).Round(time.Millisecond))}, nil
 }

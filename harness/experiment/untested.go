@@ -56,6 +56,9 @@ func (e *Evidence) unseen(res *plan.Result, not func(what, format string, args .
 	if r.ReadOnly {
 		not("writes, and anything broken", "the cluster was looked at only")
 	}
+	if r.Quiet {
+		not("whether clients were served, and in what order", "the scenario has a quiet load: no probe and no recorded client, its traffic alone")
+	}
 	worked := false
 	for _, o := range r.Observations {
 		worked = worked || o.Workload != nil

@@ -129,6 +129,15 @@ func Builtin(t cluster.Topology) []string {
 	return out
 }
 
+// Undisturbed are those of them that can be judged where nobody but a scenario's traffic writes.
+func Undisturbed(r *Record) []string {
+	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses"}
+	if len(r.Ledgers) > 0 {
+		out = append(out, "noAcknowledgedWriteLost")
+	}
+	return out
+}
+
 // Looking are those of them that need nobody who writes, of a cluster that others use meanwhile: what they change there is their business.
 func Looking(t cluster.Topology) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "etcdHealthy", "hashesEqual"}

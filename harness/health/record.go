@@ -14,6 +14,7 @@ import (
 type Record struct {
 	Topology     cluster.Topology         `json:"topology"`
 	ReadOnly     bool                     `json:"readOnly,omitempty"` // nobody wrote, and nothing was broken: it was looked at only
+	Quiet        bool                     `json:"quiet,omitempty"`    // there were no probes and no recorded clients, as the scenario wanted
 	Observations []observe.Observation    `json:"observations"`
 	Final        observe.Observation      `json:"final"`             // the last Look
 	Unwhole      string                   `json:"unwhole,omitempty"` // what Whole said when the time to settle was over; empty: the cluster was whole and stayed so
@@ -24,6 +25,7 @@ type Record struct {
 	Histories    []load.History           `json:"histories"`
 	Ledgers      []load.Ledger            `json:"ledgers"`
 	Traffic      []load.Sent              `json:"traffic,omitempty"` // by the script, in the order of its answers
+	Leases       []load.Lease             `json:"leases,omitempty"`
 	Host         []observe.HostReading    `json:"host"`
 	Before       *observe.Inventory       `json:"before,omitempty"` // nil: not taken
 	After        *observe.Inventory       `json:"after,omitempty"`

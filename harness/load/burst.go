@@ -91,7 +91,7 @@ func (b *Burst) send(ctx context.Context, s *script, through []string) (string, 
 				if err != nil {
 					return fmt.Errorf("write %d of %d: %w", n+1, full.Writes, err)
 				}
-				s.acknowledge(key, true)
+				s.wrote(key)
 			}
 		})
 	}

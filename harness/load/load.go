@@ -22,6 +22,7 @@ type Load struct {
 	acked     acknowledged // by etcd
 	ledger    *apiLedger   // nil for etcd-only
 	script    *script
+	quiet     bool // nobody but the script writes
 	clients   []*clientv3.Client
 	workers   []func(ctx context.Context)
 	cancel    context.CancelFunc
@@ -30,6 +31,9 @@ type Load struct {
 
 // Clients of each history. More would find no more and slow the search.
 const clientsEach = 3
+
+// NewQuiet prepares no probe and no recorded client: nothing is written but by the script.
+func NewQuiet(t *observe.Target) *Load { return &Load{script: newScript(t), quiet: true} }
 
 // NewLoad prepares probes and clients. The seed fixes what the clients do, not when.
 func NewLoad(ctx context.Context, t *observe.Target, seed int64) (_ *Load, err error) {
@@ -188,29 +192,26 @@ func (l *Load) Acknowledged(ctx context.Context, store string, n int) (Op, int, 
 
 // Ledgers reads all that was acknowledged again. The load must have been stopped.
 func (l *Load) Ledgers(ctx context.Context, t *observe.Target) []Ledger {
-	book := func(name string, acked *acknowledged, found []string, err error) Ledger {
-		b := Ledger{Name: name, Acknowledged: acked.list(), Found: found}
-		if err != nil {
-			b.Found, b.Error = nil, err.Error()
-		}
-		return b
+	var out []Ledger
+	if !l.quiet {
+		found, err := readEtcd(ctx, t.Etcd, etcdLedger)
+		out = append(out, book(LedgerEtcd, l.acked.list(), found, err))
 	}
-	found, err := readEtcd(ctx, t.Etcd, etcdLedger)
-	out := []Ledger{book(LedgerEtcd, &l.acked, found, err)}
 	if l.ledger != nil {
-		found, err = l.ledger.read(ctx)
-		out = append(out, book(LedgerAPI, &l.ledger.acked, found, err))
+		found, err := l.ledger.read(ctx)
+		out = append(out, book(LedgerAPI, l.ledger.acked.list(), found, err))
 	}
-	if b := l.script.ledger(ctx, t.Etcd); b != nil {
+	if b := l.script.ledger(ctx); b != nil {
 		out = append(out, *b)
 	}
 	return out
 }
 
-// Traffic is what was sent by the script.
-func (l *Load) Traffic() []Sent {
-	if l.script == nil {
-		return nil
+// book is a ledger as it was found; of one that could not be read nothing was.
+func book(name string, acknowledged, found []string, err error) Ledger {
+	b := Ledger{Name: name, Acknowledged: acknowledged, Found: found}
+	if err != nil {
+		b.Found, b.Error = nil, err.Error()
 	}
-	return l.script.story()
+	return b
 }

@@ -3,13 +3,13 @@ package load
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 )
 
@@ -23,7 +23,10 @@ type script struct {
 	mu      sync.Mutex
 	clients map[string]*clientv3.Client // by the machine they go through; "" goes through any
 	sent    []Sent
-	acked   map[string]bool // keys that are there, as far as anybody was told; an answer that never came leaves none
+	acked   map[string]bool // keys whose write was acknowledged, and that nobody has deleted
+	leases  []*lease
+	ends    []context.CancelFunc // of what goes on
+	wg      sync.WaitGroup
 }
 
 func newScript(t *observe.Target) *script {
@@ -72,53 +75,55 @@ func (s *script) client(ctx context.Context, machines ...string) (*clientv3.Clie
 	return c, err
 }
 
-// acknowledge remembers that a key was written, or was deleted.
-func (s *script) acknowledge(key string, there bool) {
+// goOn has what an entry began go on until the script is closed.
+func (s *script) goOn(ctx context.Context, do func(ctx context.Context)) {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if there {
-		s.acked[key] = true
-	} else {
-		delete(s.acked, key)
-	}
+	s.ends = append(s.ends, end)
+	s.wg.Go(func() { do(ctx) })
 }
 
-func (s *script) close() error {
+// wrote remembers that the write of a key was acknowledged.
+func (s *script) wrote(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.acked[key] = true
+}
+
+// deleted has nobody look for a key any more.
+func (s *script) deleted(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.acked, key)
+}
+
+// close ends what goes on, and waits for it; idempotent.
+func (s *script) close() error {
+	s.mu.Lock()
+	ends, clients := s.ends, s.clients
+	s.ends, s.clients = nil, map[string]*clientv3.Client{}
+	s.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
+	s.wg.Wait()
 	var errs []error
-	for _, c := range s.clients {
+	for _, c := range clients {
 		errs = append(errs, c.Close())
 	}
-	s.clients = map[string]*clientv3.Client{}
 	return errors.Join(errs...)
 }
 
-// story is what was sent.
-func (s *script) story() []Sent {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.sent)
-}
-
 // ledger reads what was acknowledged again; nil: nothing was.
-func (s *script) ledger(ctx context.Context, a *etcd.Access) *Ledger {
+func (s *script) ledger(ctx context.Context) *Ledger {
 	s.mu.Lock()
-	keys := make([]string, 0, len(s.acked))
-	for k := range s.acked {
-		keys = append(keys, k)
-	}
+	acked := slices.Sorted(maps.Keys(s.acked))
 	s.mu.Unlock()
-	if len(keys) == 0 {
+	if len(acked) == 0 {
 		return nil
 	}
-	slices.Sort(keys)
-	l := &Ledger{Name: LedgerScript, Acknowledged: keys}
-	found, err := readEtcd(ctx, a, scriptPrefix)
-	if err != nil {
-		l.Error = err.Error()
-		return l
-	}
-	l.Found = found
-	return l
+	found, err := readEtcd(ctx, s.target.Etcd, scriptPrefix)
+	l := book(LedgerScript, acked, found, err)
+	return &l
 }

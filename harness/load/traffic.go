@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +14,12 @@ import (
 // Traffic is one entry of scripted etcd traffic: one of its kinds, and what is to come of it. All keys of it are below a prefix of its own, so that neither
 // probes nor recorded clients meet them.
 type Traffic struct {
-	Burst *Burst `yaml:"burst"`
-	Txn   *Txn   `yaml:"txn"`
+	Burst      *Burst      `yaml:"burst"`
+	Txn        *Txn        `yaml:"txn"`
+	Compact    *Compact    `yaml:"compact"`
+	Defragment *Defragment `yaml:"defragment"`
+	Leases     *Leases     `yaml:"leases"`
+	Alarms     *Alarms     `yaml:"alarms"`
 
 	Through string        `yaml:"through"` // the machine whose member is asked; empty: whichever answers
 	Says    string        `yaml:"says"`    // a part of the error that it is to end with; empty: it is to succeed
@@ -42,6 +48,10 @@ func (t Traffic) kinds() (given []trafficKind, names []string) {
 	}
 	add(t.Burst != nil, "burst", t.Burst)
 	add(t.Txn != nil, "txn", t.Txn)
+	add(t.Compact != nil, "compact", t.Compact)
+	add(t.Defragment != nil, "defragment", t.Defragment)
+	add(t.Leases != nil, "leases", t.Leases)
+	add(t.Alarms != nil, "alarms", t.Alarms)
 	return given, names
 }
 
@@ -53,6 +63,9 @@ func (t Traffic) Validate() error {
 	}
 	if t.Within < 0 {
 		return fmt.Errorf("within is %s; it cannot be negative", t.Within)
+	}
+	if t.Defragment != nil && t.Through == "" {
+		return fmt.Errorf("defragment: %w", errNoMember)
 	}
 	return given[0].validate()
 }
@@ -104,6 +117,41 @@ type Sent struct {
 
 // Send carries one entry of scripted traffic out. What lasts of it goes on until Stop.
 func (l *Load) Send(ctx context.Context, t Traffic) (Sent, error) { return l.script.send(ctx, t) }
+
+// Call sends an entry and returns when it has been out for so long; one that is answered before is an error. It goes on until it ends by itself, or with Stop.
+func (l *Load) Call(ctx context.Context, t Traffic, out time.Duration) error {
+	ended := make(chan error, 1)
+	l.script.goOn(ctx, func(ctx context.Context) {
+		sent, err := l.script.send(ctx, t)
+		ended <- errors.Join(fmt.Errorf("traffic: %s: it was over after %s", t, sent.Returned.Sub(sent.Called).Round(time.Millisecond)), err)
+	})
+	select {
+	case <-time.After(out):
+		return nil
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Traffic is what was sent by the script.
+func (l *Load) Traffic() []Sent {
+	if l.script == nil {
+		return nil
+	}
+	l.script.mu.Lock()
+	defer l.script.mu.Unlock()
+	return slices.Clone(l.script.sent)
+}
+
+// Leases are those that the script has granted, and what became of them.
+func (l *Load) Leases() []Lease {
+	if l.script == nil {
+		return nil
+	}
+	return l.script.told()
+}
 
 // expected makes of what an entry ended with what there is to say against it.
 func (t Traffic) expected(err error) error {

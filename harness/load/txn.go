@@ -148,7 +148,7 @@ func (t *Txn) send(ctx context.Context, s *script, through []string) (string, er
 	}
 	for _, op := range t.Then {
 		if op.Put != "" {
-			s.acknowledge(scriptPrefix+op.Put, true)
+			s.wrote(scriptPrefix + op.Put)
 		}
 	}
 	t.deleted(s)
@@ -159,7 +159,7 @@ func (t *Txn) send(ctx context.Context, s *script, through []string) (string, er
 func (t *Txn) deleted(s *script) {
 	for _, op := range t.Then {
 		if op.Delete != "" {
-			s.acknowledge(scriptPrefix+op.Delete, false)
+			s.deleted(scriptPrefix + op.Delete)
 		}
 	}
 }
