@@ -176,7 +176,7 @@ func (e *Evidence) Judge() *plan.Result {
 		builtin = health.Looking(r.Topology)
 	}
 	if r.Quiet {
-		builtin = health.Undisturbed(r)
+		builtin = health.Quiet(r)
 	}
 	if len(r.Remedies) > 0 {
 		builtin = append(builtin, health.Remedied)

@@ -80,6 +80,7 @@ func Checks() []CheckKind {
 		{"noUnplannedRestart", "always", "no component or kubelet starts anew or is away, no node is not Ready, no machine boots, but by a fault or a step on it", noUnplannedRestart, false},
 		{"linearizable", "always", "every answer clients got is explained by some order of their operations", linearizable, true},
 		{"noAcknowledgedWriteLost", "always", "every acknowledged write can be read at the end", noLoss, true},
+		{"leaseKept", "always", "no lease ends sooner than its time to live after a renewal that was acknowledged", leaseKept, true},
 		{"requests", "always", "clients of the API are served, through the balancer and past it: reads, writes, new connections; of etcd where it stands alone", requests, false},
 		{"apiAvailable", "always", "the API server answers through the balancer with no gap above maxGap", apiAvailable, false},
 		{"oneLeader", "always", "no component's lease changes hands before it has expired, and nobody takes himself for its leader beside the holder", oneLeader, true},
@@ -129,8 +130,8 @@ func Builtin(t cluster.Topology) []string {
 	return out
 }
 
-// Undisturbed are those of them that can be judged where nobody but a scenario's traffic writes.
-func Undisturbed(r *Record) []string {
+// Quiet are those of them that can be judged where nobody but a scenario's traffic writes.
+func Quiet(r *Record) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses"}
 	if len(r.Ledgers) > 0 {
 		out = append(out, "noAcknowledgedWriteLost")

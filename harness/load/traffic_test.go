@@ -13,7 +13,7 @@ import (
 func TestTrafficRefused(t *testing.T) {
 	put := []TxnOp{{Put: "a"}}
 	for want, entry := range map[string]Traffic{
-		"want one of burst, txn":             {},
+		"want one of burst, txn, compact":             {},
 		"there are 2":                        {Burst: &Burst{Writes: 1}, Txn: &Txn{Then: put}},
 		"within is -1s":                      {Burst: &Burst{Writes: 1}, Within: -time.Second},
 		"writes is 0":                        {Burst: &Burst{}},
