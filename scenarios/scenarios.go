@@ -74,8 +74,15 @@ type Rates struct {
 	Runs         int    `json:"runs"`
 	AsMeant      int    `json:"asMeant"`      // on the bad release it was NO-GO by the exhibit's checks and in their words, on the fixed one GO
 	Inconclusive int    `json:"inconclusive"` // whatever is neither was wrong
-	Seconds      int    `json:"seconds"`      // of half of those as meant, from the beginning to the verdict
-	Longest      int    `json:"longest"`      // of all of them
+	Took         []int  `json:"took"`         // seconds of each of those as meant, from the beginning to the verdict, the shortest first
+}
+
+// Typical is what half of the runs took, at the most; 0: none was as meant.
+func (r Rates) Typical() int {
+	if len(r.Took) == 0 {
+		return 0
+	}
+	return r.Took[len(r.Took)/2]
 }
 
 // Museum is what the exhibits showed when they were measured last, by name (hack/museum.sh); others were not.

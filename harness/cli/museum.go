@@ -150,10 +150,16 @@ func (x exhibited) rates() (found, good, takes string) {
 }
 
 // rate is how many of the runs of a release showed what they are for.
-func rate(r scenarios.Rates) string { return fmt.Sprintf("%d of %d", r.AsMeant, r.Runs) }
+func rate(r scenarios.Rates) string {
+	out := fmt.Sprintf("%d of %d", r.AsMeant, r.Runs)
+	if r.Inconclusive > 0 {
+		out += fmt.Sprintf(", %d inconclusive", r.Inconclusive)
+	}
+	return out
+}
 
 // both is what a run takes on the one release and on the other.
-func both(s scenarios.Shown) string { return fmt.Sprintf("%d s, %d s", s.Bad.Seconds, s.Fixed.Seconds) }
+func both(s scenarios.Shown) string { return fmt.Sprintf("%d s, %d s", s.Bad.Typical(), s.Fixed.Typical()) }
 
 // museum runs exhibits and prints the rates. Every mistake is found before anything is touched.
 func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, times int, f runFlags) error {
@@ -221,10 +227,10 @@ func printShown(to io.Writer, shown map[string]scenarios.Shown, f runFlags) erro
 		return printJSON(to, shown)
 	}
 	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	printf(out, "EXHIBIT\tBAD\tFOUND\tINCONCLUSIVE\tFIXED\tGO\tINCONCLUSIVE\tTAKES\n")
+	printf(out, "EXHIBIT\tBAD\tFOUND\tFIXED\tGO\tTAKES\n")
 	for _, name := range slices.Sorted(maps.Keys(shown)) {
 		s := shown[name]
-		printf(out, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", name, s.Bad.Releases, rate(s.Bad), s.Bad.Inconclusive, s.Fixed.Releases, rate(s.Fixed), s.Fixed.Inconclusive, both(s))
+		printf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", name, s.Bad.Releases, rate(s.Bad), s.Fixed.Releases, rate(s.Fixed), both(s))
 	}
 	if err := out.Flush(); err != nil {
 		return err

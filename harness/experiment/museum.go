@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 
@@ -77,19 +78,16 @@ func Museum(ctx context.Context, exhibits []*Scenario, times, parallel int, run 
 }
 
 func rates(of Releases, runs []Showing) scenarios.Rates {
-	out := scenarios.Rates{Releases: of.String(), Runs: len(runs)}
-	var took []float64
+	out := scenarios.Rates{Releases: of.String(), Runs: len(runs), Took: []int{}}
 	for _, sh := range runs {
 		switch {
 		case sh.As:
 			out.AsMeant++
-			took = append(took, sh.Seconds)
+			out.Took = append(out.Took, int(math.Ceil(sh.Seconds)))
 		case sh.Verdict == plan.Inconclusive:
 			out.Inconclusive++
 		}
 	}
-	if slices.Sort(took); len(took) > 0 {
-		out.Seconds, out.Longest = int(took[len(took)/2]+0.5), int(took[len(took)-1]+0.5)
-	}
+	slices.Sort(out.Took)
 	return out
 }

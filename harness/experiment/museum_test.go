@@ -69,7 +69,7 @@ func TestRatesAreHonest(t *testing.T) {
 		t.Errorf("%d runs, told %q, %v", runs, told, err)
 	}
 	first, second := shown["etcd-20340"], shown["etcd-21640"]
-	if b := first.Bad; b.Runs != 3 || b.AsMeant != 2 || b.Inconclusive != 1 || b.Seconds != 10 || b.Releases != "etcd v3.6.3" {
+	if b := first.Bad; b.Runs != 3 || b.AsMeant != 2 || b.Inconclusive != 1 || b.Typical() != 10 || len(b.Took) != 2 || b.Releases != "etcd v3.6.3" {
 		t.Errorf("bad: %+v", b)
 	}
 	if f := first.Fixed; f.Runs != 3 || f.AsMeant != 2 || f.Inconclusive != 0 || f.Releases != "etcd v3.6.4" {
