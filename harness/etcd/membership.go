@@ -15,6 +15,8 @@ import (
 type Membership struct {
 	Members []Listed `json:"members,omitempty"`
 	Error   string   `json:"error,omitempty"` // why nobody could give it: no quorum, or nobody answered in time
+	// Revision is what the one that gave it answered a linearizable read at; 0: it did not.
+	Revision int64 `json:"revision,omitempty"`
 }
 
 // Listed is one entry of the list.
@@ -37,8 +39,9 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type answer struct {
-		list *clientv3.MemberListResponse
-		err  error
+		list     *clientv3.MemberListResponse
+		revision int64
+		err      error
 	}
 	clients := w.known()
 	answers := make(chan answer, len(clients))
@@ -48,18 +51,30 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 			if err != nil {
 				err = fmt.Errorf("%s: %w", machine, err)
 			}
-			answers <- answer{list, err}
+			answers <- answer{list, revision(ctx, c, err), err}
 		}()
 	}
 	var errs []error
 	for range clients {
 		a := <-answers
 		if a.err == nil {
-			return Membership{Members: w.access.listed(a.list)}
+			return Membership{Members: w.access.listed(a.list), Revision: a.revision}
 		}
 		errs = append(errs, a.err)
 	}
 	return Membership{Error: fmt.Sprintf("no linearizable read succeeded: %v", errors.Join(errs...))}
+}
+
+// revision is what a linearizable read is answered at, of a key that nobody has; 0: it is not, or the one before was not either.
+func revision(ctx context.Context, c *clientv3.Client, before error) int64 {
+	if before != nil {
+		return 0
+	}
+	r, err := c.Get(ctx, "/drydock/none", clientv3.WithCountOnly())
+	if err != nil {
+		return 0
+	}
+	return r.Header.Revision
 }
 
 func (a *Access) listed(list *clientv3.MemberListResponse) []Listed {

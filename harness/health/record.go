@@ -26,6 +26,7 @@ type Record struct {
 	Ledgers      []load.Ledger            `json:"ledgers"`
 	Traffic      []load.Sent              `json:"traffic,omitempty"` // by the script, in the order of its answers
 	Leases       []load.Lease             `json:"leases,omitempty"`
+	Watched      *load.Watched            `json:"watched,omitempty"` // nil: nobody watched
 	Host         []observe.HostReading    `json:"host"`
 	Before       *observe.Inventory       `json:"before,omitempty"` // nil: not taken
 	After        *observe.Inventory       `json:"after,omitempty"`
