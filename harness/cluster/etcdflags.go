@@ -13,6 +13,7 @@ import (
 func EtcdFlags() map[string]string {
 	return map[string]string{
 		"snapshot-count":                         "after so many entries a member takes a snapshot of its state and may drop its log",
+		"experimental-snapshot-catchup-entries":  "the same of snapshot-catchup-entries before 3.6",
 		"snapshot-catchup-entries":               "so many entries of the log are kept behind a snapshot, for who is slow (3.6)",
 		"backend-batch-interval":                 "so often a member commits to its database what it has applied",
 		"backend-batch-limit":                    "or after so many operations",

@@ -323,6 +323,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 		c.record.Final, err = c.observer.AwaitSteady(ctx, "the cluster whole", c.settleWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })
 		c.record.Unwhole = describe(err)
 	}
+	c.record.Watched = c.watched.Watched(ctx)
 	stopErr := c.watched.Stop()
 	if c.stop != nil {
 		c.stop()

@@ -86,12 +86,12 @@ func (b *Burst) send(ctx context.Context, s *script, through []string) (string, 
 					return nil
 				}
 				key := fmt.Sprintf("%s%s%06d", scriptPrefix, full.Below, n%full.Keys)
-				tries, err := writeUntil(within, c, key, value)
+				at, tries, err := writeUntil(within, c, key, value)
 				again.Add(int64(tries - 1))
 				if err != nil {
 					return fmt.Errorf("write %d of %d: %w", n+1, full.Writes, err)
 				}
-				s.wrote(key)
+				s.wrote(key, at)
 			}
 		})
 	}
@@ -100,17 +100,17 @@ func (b *Burst) send(ctx context.Context, s *script, through []string) (string, 
 }
 
 // writeUntil writes the same until it is acknowledged: to write it twice does no harm.
-func writeUntil(ctx context.Context, c *clientv3.Client, key, value string) (tries int, err error) {
+func writeUntil(ctx context.Context, c *clientv3.Client, key, value string) (revision int64, tries int, err error) {
 	for tries = 1; ; tries++ {
 		try, cancel := context.WithTimeout(ctx, burstTry)
-		_, err = c.Put(try, key, value)
+		put, err := c.Put(try, key, value)
 		cancel()
 		if err == nil {
-			return tries, nil
+			return put.Header.Revision, tries, nil
 		}
 		select {
 		case <-ctx.Done():
-			return tries, errors.Join(context.Cause(ctx), err)
+			return 0, tries, errors.Join(context.Cause(ctx), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

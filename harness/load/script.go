@@ -25,6 +25,8 @@ type script struct {
 	sent    []Sent
 	acked   map[string]bool // keys whose write was acknowledged, and that nobody has deleted
 	leases  []*lease
+	made    []Event // changes that were acknowledged
+	watches []*watcher
 	ends    []context.CancelFunc // of what goes on
 	wg      sync.WaitGroup
 }
@@ -84,11 +86,12 @@ func (s *script) goOn(ctx context.Context, do func(ctx context.Context)) {
 	s.wg.Go(func() { do(ctx) })
 }
 
-// wrote remembers that the write of a key was acknowledged.
-func (s *script) wrote(key string) {
+// wrote remembers that the write of a key was acknowledged, and at which revision.
+func (s *script) wrote(key string, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.acked[key] = true
+	s.made = append(s.made, Event{Revision: revision, Key: key})
 }
 
 // deleted has nobody look for a key any more.

@@ -20,6 +20,7 @@ type Traffic struct {
 	Defragment *Defragment `yaml:"defragment"`
 	Leases     *Leases     `yaml:"leases"`
 	Alarms     *Alarms     `yaml:"alarms"`
+	Watch      *Watching   `yaml:"watch"`
 
 	Through string        `yaml:"through"` // the machine whose member is asked; empty: whichever answers
 	Says    string        `yaml:"says"`    // a part of the error that it is to end with; empty: it is to succeed
@@ -52,6 +53,7 @@ func (t Traffic) kinds() (given []trafficKind, names []string) {
 	add(t.Defragment != nil, "defragment", t.Defragment)
 	add(t.Leases != nil, "leases", t.Leases)
 	add(t.Alarms != nil, "alarms", t.Alarms)
+	add(t.Watch != nil, "watch", t.Watch)
 	return given, names
 }
 

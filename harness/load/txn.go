@@ -146,9 +146,12 @@ func (t *Txn) send(ctx context.Context, s *script, through []string) (string, er
 	if !resp.Succeeded {
 		return saw, errNotSucceeded
 	}
-	for _, op := range t.Then {
+	for i, op := range t.Then {
 		if op.Put != "" {
-			s.wrote(scriptPrefix + op.Put)
+			s.wrote(scriptPrefix+op.Put, resp.Header.Revision)
+		}
+		if op.Delete != "" && resp.Responses[i].GetResponseDeleteRange().GetDeleted() > 0 {
+			s.change(Event{Revision: resp.Header.Revision, Key: scriptPrefix + op.Delete, Deleted: true})
 		}
 	}
 	t.deleted(s)

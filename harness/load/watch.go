@@ -79,6 +79,7 @@ type Watched struct {
 // watcher keeps one watch. It speaks the protocol itself: the client's own watcher takes up a broken stream without a word, and merges what it is sent.
 type watcher struct {
 	client   *clientv3.Client
+	prefix   string
 	progress time.Duration // between two requests for a notice; 0: none is asked for
 	opened   chan struct{} // closed when the watch stands for the first time
 	open     sync.Once
@@ -90,7 +91,7 @@ type watcher struct {
 
 func newWatcher(c *clientv3.Client, member, prefix string, from int64, progress time.Duration) *watcher {
 	return &watcher{
-		client: c, progress: progress, opened: make(chan struct{}), came: make(chan struct{}),
+		client: c, prefix: prefix, progress: progress, opened: make(chan struct{}), came: make(chan struct{}),
 		watch: Watch{Member: member, Prefix: prefix, From: from},
 	}
 }
@@ -123,7 +124,7 @@ func (w *watcher) stream(ctx context.Context) error {
 	}
 	from := w.next()
 	ask := &etcdserverpb.WatchCreateRequest{
-		Key: []byte(w.watch.Prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(w.watch.Prefix)), StartRevision: from, ProgressNotify: true,
+		Key: []byte(w.prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(w.prefix)), StartRevision: from, ProgressNotify: true,
 	}
 	if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: ask}}); err != nil {
 		return err
@@ -246,6 +247,18 @@ func (w *watcher) reached(ctx context.Context, revision int64) {
 		case <-came:
 		}
 	}
+}
+
+// broken is what the last stream that broke ended with.
+func (w *watcher) broken() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range slices.Backward(w.watch.Answers) {
+		if a.Kind == WatchBroken {
+			return a.Said
+		}
+	}
+	return ""
 }
 
 func (w *watcher) seen() Watch {
