@@ -131,6 +131,9 @@ func TestBadInput(t *testing.T) {
 		"import of nothing":        {[]string{"fetch", "--import", file + "-none"}, []string{"no such file"}},
 		"import of no archive":     {[]string{"fetch", "--import", bad}, []string{"bad.yaml", "fetch --export"}},
 		"import and fetch":         {[]string{"fetch", "--import", bad, "v1.35"}, []string{"--import"}},
+		"unknown exhibit":          {[]string{"museum", "etcd-1"}, []string{`unknown exhibit "etcd-1"`, "known: etcd-", "or give a file"}},
+		"museum, and no exhibit":   {[]string{"museum", "etcd-leader-crash"}, []string{"no exhibit", "museum/etcd-20340"}},
+		"fewer than no times":      {[]string{"museum", "--times", "-1"}, []string{"--times is -1"}},
 		"fixed, and no exhibit":    {[]string{"run", "etcd-leader-crash", "--fixed"}, []string{"no exhibit", "museum/etcd-20340"}},
 		"quorum loss nobody asked": {[]string{"plan", quorumLoss(t)}, []string{"expect: quorumLost"}},
 	} {

@@ -81,6 +81,9 @@ func loadExhibits(names []string) (out []*experiment.Scenario, err error) {
 		if slices.Contains(known, name) {
 			name = "museum/" + name
 		}
+		if _, err := os.Stat(name); err != nil && !slices.Contains(scenarios.Names(), name) {
+			return nil, cluster.Usagef("unknown exhibit %q; known: %s; or give a file", name, strings.Join(known, ", "))
+		}
 		s, err := experiment.Load(name)
 		if err != nil {
 			return nil, err
@@ -159,7 +162,15 @@ func rate(r scenarios.Rates) string {
 }
 
 // both is what a run takes on the one release and on the other.
-func both(s scenarios.Shown) string { return fmt.Sprintf("%d s, %d s", s.Bad.Typical(), s.Fixed.Typical()) }
+func both(s scenarios.Shown) string {
+	word := func(r scenarios.Rates) string {
+		if len(r.Took) == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%d s", r.Typical())
+	}
+	return word(s.Bad) + ", " + word(s.Fixed)
+}
 
 // museum runs exhibits and prints the rates. Every mistake is found before anything is touched.
 func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, times int, f runFlags) error {
