@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,16 +33,26 @@ func insideCommands() []*cobra.Command {
 	}
 }
 
+// served is what the program inside the drydock/workload image answers.
+type served struct {
+	addr             string
+	after, failAfter time.Duration
+	once             string
+}
+
 // workloadCommand is the program inside the drydock/workload image.
 func workloadCommand() *cobra.Command {
 	c := &cobra.Command{Use: "workload", Hidden: true, Short: "The program inside the drydock/workload image"}
-	addr := ""
+	var s served
 	serve := &cobra.Command{
 		Use: "serve", Short: "Answer HTTP requests with the pod's name", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serveWorkload(cmd.Context(), addr) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
 	}
 	version := false
-	serve.Flags().StringVar(&addr, "listen", ":8080", "address to serve on")
+	serve.Flags().StringVar(&s.addr, "listen", ":8080", "address to serve on")
+	serve.Flags().DurationVar(&s.after, "after", 0, "how long to take until then")
+	serve.Flags().DurationVar(&s.failAfter, "fail-after", 0, "how long from then on to answer 200 and not 503; 0: always")
+	serve.Flags().StringVar(&s.once, "once", "", "file that says that one has failed, and none should again")
 	pause := &cobra.Command{
 		Use: "pause", Short: "Hold a pod's namespaces until stopped", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

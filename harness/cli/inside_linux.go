@@ -121,21 +121,32 @@ func journalctl(ctx context.Context, args []string) error {
 	return cmd.Run()
 }
 
-// serveWorkload answers with the pod's host name, and under /resolve with what its DNS servers say, until it is asked to stop, then finishes what it has
-// begun.
-func serveWorkload(ctx context.Context, addr string) error {
+// run answers with the pod's host name, and under /resolve with what its DNS servers say, until it is asked to stop, then finishes what it has
+// begun. It listens after a while, as a program does that has much to load.
+func (s served) run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(s.after):
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("workload: %w", err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		return fmt.Errorf("workload: %w", err)
 	}
+	fails := s.fails()
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, host) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		if fails() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = fmt.Fprintln(w, host)
+	})
 	mux.HandleFunc("/resolve", resolve)
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: mux}
 	go func() {
@@ -148,6 +159,20 @@ func serveWorkload(ctx context.Context, addr string) error {
 		return fmt.Errorf("workload: %w", err)
 	}
 	return nil
+}
+
+// fails reports whether it is time to fail. Who does says so to the next, which does not.
+func (s served) fails() func() bool {
+	if _, err := os.Stat(s.once); s.failAfter == 0 || s.once != "" && err == nil {
+		return func() bool { return false }
+	}
+	from := time.Now().Add(s.failAfter)
+	return func() bool {
+		if time.Now().Before(from) {
+			return false
+		}
+		return s.once == "" || os.WriteFile(s.once, nil, 0o600) == nil
+	}
 }
 
 // resolveWithin is how long the pod's DNS servers may take to answer, over a link that is well.

@@ -339,6 +339,9 @@ func (c *cellRun) gather(ctx context.Context) {
 		c.record.Observations, c.record.Host = c.observer.Seen(), c.host.Readings()
 	}
 	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
+	if c.target.Client != nil {
+		c.record.Probed = observe.ReadProbed(ctx, c.target.Client)
+	}
 	c.record.Samples, c.record.Histories = c.watched.Samples(), c.watched.Histories()
 	c.record.Traffic, c.record.Leases = c.watched.Traffic(), c.watched.Leases()
 	if !c.options.ReadOnly {

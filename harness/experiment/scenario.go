@@ -291,8 +291,8 @@ func (st Step) validate() error {
 	switch {
 	case kinds != 1:
 		return errors.New("want one of fault, faults, storm, upgrade, remedy, workload, traffic and observe; a fault beside a remedy is what it mends, traffic beside a fault is sent while that holds")
-	case st.Workload != nil && (st.Workload.Existing != nil || len(st.Workload.Kinds) > 0):
-		return errors.New("workload: only its minAvailable can change; existing and kinds belong to spec.workload")
+	case st.Workload != nil && !st.Workload.BudgetOnly():
+		return errors.New("workload: only its minAvailable can change; all else belongs to spec.workload")
 	case st.Observe < 0:
 		return fmt.Errorf("observe is %s; it cannot be negative", st.Observe)
 	case !slices.Contains(expects, st.Expect):

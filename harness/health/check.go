@@ -18,7 +18,7 @@ type Params struct {
 	Version   string        `yaml:"version"`
 	Of        string        `yaml:"of"`        // versions: control-plane leaves the workers' kubelets out
 	Principal string        `yaml:"principal"` // of calls to Azure Resource Manager, as a pattern of path.Match; empty: everybody
-	Max       float64       `yaml:"max"`       // calls sent for one that passed
+	Max       float64       `yaml:"max"`       // calls sent for one that passed; of restarts, how often a container may start anew for reasons of its own
 	Window    time.Duration `yaml:"window"`    // the last part of the run; 0: all of it
 }
 
@@ -51,7 +51,7 @@ func (p Params) Fits(check string) error {
 	}{
 		{"maxGap", p.MaxGap != 0, gaps}, {"maxErrors", p.MaxErrors != 0, errors}, {"members", p.Members != 0, []string{"etcdHealthy"}},
 		{"version", p.Version != "", []string{"versions"}}, {"of", p.Of != "", []string{"versions"}},
-		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled", "armRemedied"}}, {"max", p.Max != 0, []string{"armAmplification"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
+		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled", "armRemedied"}}, {"max", p.Max != 0, []string{"armAmplification", "restarts"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
 	} {
 		if f.given && !slices.Contains(f.checks, check) {
 			return cluster.Usagef("%s takes no %s; the checks that do: %s", check, f.name, strings.Join(f.checks, ", "))
@@ -106,6 +106,9 @@ func Checks() []CheckKind {
 		{"nothingEvicted", "during", "no pod of a lost machine is evicted: it was away for less than their tolerations, or all workers were lost at once", nothingEvicted, false},
 		{"nodeStaysReady", "during", "the nodes of the fault's machines are Ready and untainted all through it and after it", nodeStaysReady, false},
 		{"podsRunOn", "during", "the pods of the fault's machines are the same after it, and none of their containers was started anew", podsRunOn, false},
+		{"podsKept", "always", "every pod but kube-system's is the same one to the end, unless a fault or a step was on its machine", podsKept, true},
+		{"readyKept", "always", "a pod that is ready stays so, unless its probe failed, its container ended, or a fault or a step was on its machine; that its kubelet started anew is no reason", readyKept, false},
+		{"restarts", "always", "no container is started anew but by a fault or a step on its machine, and then once; or for reasons of its own, no more than max times (0)", restartsPlanned, false},
 		{"workloadAvailable", "always", "requests to the workload are answered with no gap above maxGap", workloadAvailable, false},
 		{"pdbRespected", "always", "never fewer replicas ready than the PodDisruptionBudget asks for, but by a fault", pdbRespected, false},
 		{Remedied, "finally", "every runbook has mended what it was called for, as those see it who see the end of any fault", remedied, true},

@@ -36,6 +36,7 @@ type Record struct {
 	Renamed      map[string]string        `json:"renamed,omitempty"` // machines of the topology that others came in the place of: their names before, by what these are called
 	ARM          *ARM                     `json:"arm,omitempty"`     // nil: no twin was beside the cluster
 	Said         []observe.Said           `json:"said,omitempty"`    // by what did not answer, while it did not
+	Probed       *observe.Probed          `json:"probed,omitempty"`  // nil: nobody asked
 }
 
 // Probes sums the samples up.

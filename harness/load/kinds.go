@@ -52,16 +52,16 @@ func bare(worker string) string { return Bare.app() + "-" + worker }
 // startKinds creates what runs beside the Deployment; what is there already is taken over.
 func (s WorkloadSpec) startKinds(ctx context.Context, client kubernetes.Interface, workers []string) error {
 	for _, k := range s.Kinds {
-		if err := k.start(ctx, client, workers); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := s.start(ctx, k, client, workers); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("workload: %s: %w", k, err)
 		}
 	}
 	return nil
 }
 
-func (k Kind) start(ctx context.Context, client kubernetes.Interface, workers []string) error {
+func (s WorkloadSpec) start(ctx context.Context, k Kind, client kubernetes.Interface, workers []string) error {
 	meta, selector := metav1.ObjectMeta{Name: k.app()}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": k.app()}}
-	template := podTemplate(k.app())
+	template := s.podTemplate(k.app())
 	switch k {
 	case DaemonSet:
 		_, err := client.AppsV1().DaemonSets(metav1.NamespaceDefault).Create(ctx, &appsv1.DaemonSet{ObjectMeta: meta, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: template}}, metav1.CreateOptions{})

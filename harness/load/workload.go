@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,12 +23,20 @@ import (
 
 const workloadPort = "8080"
 
+// failed is the file by which a container tells the next of its pod that it has failed.
+const failed = "/state/failed"
+
 // WorkloadSpec is the workload a scenario asks for: one that Drydock deploys, or one that is there.
 type WorkloadSpec struct {
 	Existing     *Existing `yaml:"existing"`
 	Replicas     int32     `yaml:"replicas"`
 	MinAvailable int32     `yaml:"minAvailable"` // of its PodDisruptionBudget
 	Kinds        []Kind    `yaml:"kinds"`        // what runs beside the Deployment, one pod on each worker
+	Probes       Probes    `yaml:"probes"`
+	// StartsAfter is how long each container takes from its start until it answers, as programs do that load much; 0: it answers at once.
+	StartsAfter time.Duration `yaml:"startsAfter"`
+	// FailsAfter is how long after that the first container of each pod begins to answer 503, until it is started anew; 0: none does.
+	FailsAfter time.Duration `yaml:"failsAfter"`
 }
 
 // Validate says what is wrong with it.
@@ -36,15 +45,20 @@ func (s WorkloadSpec) Validate() error {
 		return fmt.Errorf("%d replicas of which %d must be available: want 0 ≤ minAvailable ≤ replicas", s.Replicas, s.MinAvailable)
 	}
 	if s.Existing == nil {
-		return s.validateKinds()
+		return errors.Join(s.validateKinds(), s.validateProbes())
 	}
-	if s.Replicas > 0 || len(s.Kinds) > 0 {
-		return errors.New("existing and replicas or kinds exclude each other: one workload is used")
+	if s.Replicas > 0 || len(s.Kinds) > 0 || s.ofContainers() {
+		return errors.New("existing and replicas, kinds, probes, startsAfter or failsAfter exclude each other: one workload is used")
 	}
 	if err := s.Existing.Validate(); err != nil {
 		return fmt.Errorf("existing: %w", err)
 	}
 	return nil
+}
+
+// BudgetOnly reports whether it says nothing but how many replicas must be available.
+func (s WorkloadSpec) BudgetOnly() bool {
+	return s.Existing == nil && s.Replicas == 0 && len(s.Kinds) == 0 && !s.ofContainers()
 }
 
 // workloadWithin is how long the replicas may take to become ready: of a machine whose processor a program imitates, minutes.
@@ -75,7 +89,7 @@ func StartWorkload(ctx context.Context, client kubernetes.Interface, spec Worklo
 
 func (s WorkloadSpec) deployment() *appsv1.Deployment {
 	labels := map[string]string{"app": observe.WorkloadName}
-	template := podTemplate(observe.WorkloadName)
+	template := s.podTemplate(observe.WorkloadName)
 	template.Spec.TopologySpreadConstraints = spread(observe.WorkloadName, corev1.ScheduleAnyway)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: observe.WorkloadName},
@@ -91,14 +105,25 @@ func spread(app string, otherwise corev1.UnsatisfiableConstraintAction) []corev1
 }
 
 // podTemplate is a pod that answers HTTP requests.
-func podTemplate(app string) corev1.PodTemplateSpec {
+func (s WorkloadSpec) podTemplate(app string) corev1.PodTemplateSpec {
 	grace := int64(8)
+	args := []string{"serve", "--listen", ":" + workloadPort}
+	if s.StartsAfter > 0 {
+		args = append(args, "--after", s.StartsAfter.String())
+	}
+	var volumes []corev1.Volume
+	var mounts []corev1.VolumeMount
+	if s.FailsAfter > 0 { // the next container of the pod finds there that one has failed
+		args = append(args, "--fail-after", s.FailsAfter.String(), "--once", failed)
+		volumes = []corev1.Volume{{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		mounts = []corev1.VolumeMount{{Name: "state", MountPath: path.Dir(failed)}}
+	}
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}}, Spec: corev1.PodSpec{
-		TerminationGracePeriodSeconds: &grace,
+		TerminationGracePeriodSeconds: &grace, Volumes: volumes,
 		Containers: []corev1.Container{{
 			// The provider has put it there: no registry knows it.
-			Name: "serve", Image: "drydock/workload", ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"serve", "--listen", ":" + workloadPort},
-			ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.Parse(workloadPort)}}},
+			Name: "serve", Image: "drydock/workload", ImagePullPolicy: corev1.PullIfNotPresent, Args: args, VolumeMounts: mounts,
+			ReadinessProbe: s.Probes.readiness(), LivenessProbe: s.Probes.liveness(), StartupProbe: s.startup(),
 			// Who still has the address serves it until everybody has heard: the usual answer to the race between endpoints and SIGTERM.
 			Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}},
 		}},

@@ -21,7 +21,9 @@ type Pod struct {
 	Node     string `json:"node"` // empty: not scheduled
 	Phase    string `json:"phase"`
 	Ready    bool   `json:"ready"`
+	Unready  string `json:"unready,omitempty"` // why it is not, in its kubelet's words
 	Restarts int    `json:"restarts"`          // of all its containers
+	Holds    int    `json:"holds,omitempty"`   // so many containers that have been started
 	Waiting  string `json:"waiting,omitempty"` // why containers do not run: CONTAINER: REASON, joined by "; "
 	Owner    string `json:"owner,omitempty"`   // KIND/NAME of its controller, Node/NAME of a static pod's mirror; empty: nobody's
 	Ending   bool   `json:"ending,omitempty"`  // being deleted
@@ -98,6 +100,7 @@ func podOf(p *corev1.Pod) Pod {
 	for _, states := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
 		for _, s := range states {
 			out.Restarts += int(s.RestartCount)
+			out.Holds++
 			if s.State.Waiting != nil {
 				waiting = append(waiting, s.Name+": "+s.State.Waiting.Reason)
 			}
@@ -107,8 +110,11 @@ func podOf(p *corev1.Pod) Pod {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			waiting = append(waiting, c.Reason+": "+c.Message)
 		}
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+		switch {
+		case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
 			out.ReadySince = c.LastTransitionTime.Time
+		case c.Type == corev1.PodReady && c.Reason != "":
+			out.Unready = c.Reason + ": " + c.Message
 		}
 	}
 	out.Waiting = strings.Join(waiting, "; ")

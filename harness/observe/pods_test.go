@@ -38,6 +38,7 @@ func TestPods(t *testing.T) {
 			p.DeletionTimestamp, p.DeletionGracePeriodSeconds, p.Finalizers = &now, &grace, []string{"example.com/wait"}
 		}),
 		pod("looping", corev1.ConditionFalse, func(p *corev1.Pod) {
+			p.Status.Conditions[0].Reason, p.Status.Conditions[0].Message = "ContainersNotReady", "containers with unready status: [c]"
 			p.Status.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
 		}),
 		pod("nobodys", corev1.ConditionTrue, func(p *corev1.Pod) { p.Labels, p.OwnerReferences = nil, nil }),
@@ -52,10 +53,10 @@ func TestPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Pod{
-		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1", Ending: true, Deleted: now.Add(-8 * time.Second)},
-		{Name: "default/good", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Owner: "ReplicaSet/a-1"},
-		{Name: "default/looping", Node: "worker-1", Phase: "Running", Restarts: 2, Waiting: "c: CrashLoopBackOff", Owner: "ReplicaSet/a-1"},
-		{Name: "default/nobodys", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2},
+		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Holds: 1, Owner: "ReplicaSet/a-1", Ending: true, Deleted: now.Add(-8 * time.Second)},
+		{Name: "default/good", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Holds: 1, Owner: "ReplicaSet/a-1"},
+		{Name: "default/looping", Node: "worker-1", Phase: "Running", Restarts: 2, Holds: 1, Unready: "ContainersNotReady: containers with unready status: [c]", Waiting: "c: CrashLoopBackOff", Owner: "ReplicaSet/a-1"},
+		{Name: "default/nobodys", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Holds: 1},
 	}
 	if !reflect.DeepEqual(pods, want) {
 		t.Errorf("got %+v\nwant %+v", pods, want)

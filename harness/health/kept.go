@@ -1,0 +1,283 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
+)
+
+// tale is what the looks tell of one pod that its node's kubelet was asked to run: static pods are judged as processes.
+type tale struct {
+	looks []glance
+	gone  time.Time // the first look at which it was there no more; zero: there at the end, or done
+	old   bool      // it was there at the first look
+}
+
+// glance is a pod at a look.
+type glance struct {
+	observe.Pod
+	at time.Time
+}
+
+func (t *tale) first() glance { return t.looks[0] }
+func (t *tale) last() glance  { return t.looks[len(t.looks)-1] }
+
+// tales are those of all pods that were ever seen, by their UIDs. Why not says that nobody can tell to the end.
+func (r *Record) tales() (out map[string]*tale, whyNot string) {
+	out = map[string]*tale{}
+	var last time.Time
+	for _, o := range r.looks() {
+		if len(o.Pods) == 0 {
+			continue
+		}
+		there := map[string]bool{}
+		for _, p := range o.Pods {
+			if strings.HasPrefix(p.Owner, "Node/") || p.Node == "" {
+				continue
+			}
+			there[p.UID] = true
+			if out[p.UID] == nil {
+				out[p.UID] = &tale{old: last.IsZero()}
+			}
+			out[p.UID].looks = append(out[p.UID].looks, glance{p, o.Time})
+		}
+		for uid, t := range out {
+			if !there[uid] && t.gone.IsZero() && !t.last().Done {
+				t.gone = o.Time
+			}
+		}
+		last = o.Time
+	}
+	switch {
+	case last.IsZero():
+		return out, "the pods were never read"
+	case len(r.Final.Pods) == 0:
+		return out, "the pods were not read at the end"
+	}
+	return out, ""
+}
+
+// sorted are the tales in the order of their pods' names.
+func sorted(tales map[string]*tale) []*tale {
+	return slices.SortedFunc(maps.Values(tales), func(a, b *tale) int {
+		return strings.Compare(a.first().Name+a.first().UID, b.first().Name+b.first().UID)
+	})
+}
+
+// onPods reports whether the window is a reason for what becomes of pods on its machines: a fault of the whole machine or a step. What happens to a
+// kubelet, or to another program that runs beside the pods, is none.
+func (w Window) onPods(machine string) bool {
+	return slices.Contains(w.Machines, machine) && (w.Upgrade || len(w.Components) == 0) && !w.Began.IsZero()
+}
+
+// within reports whether the window was open at some time between two.
+func (w Window) within(from, to time.Time, settle time.Duration) bool {
+	return w.Until == "" && w.Began.Before(to.Add(slack)) && (w.Cleared.IsZero() || w.Cleared.Add(settle).After(from))
+}
+
+// podsKept: nobody but who has a machine to empty, or to repair, replaces a user's pod. Kubeadm itself replaces its addons' in kube-system.
+func podsKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	tales, whyNot := r.tales()
+	var f findings
+	kept := map[string]int{}
+	for _, t := range sorted(tales) {
+		p := t.first()
+		if strings.HasPrefix(p.Name, "kube-system/") || !t.old || p.Done || p.Ending || slices.ContainsFunc(r.Windows, func(w Window) bool { return w.onPods(p.Node) }) {
+			continue
+		}
+		switch last := t.last(); {
+		case last.Ending:
+			f.add(plan.Fail, "pod %s of %s on %s was deleted at %s, and no fault or step was on its machine%s", p.Name, madeBy(p.Pod), p.Node, clock(last.Deleted), r.successor(tales, t))
+		case !t.gone.IsZero():
+			f.add(plan.Fail, "pod %s of %s on %s was gone at %s, and no fault or step was on its machine%s", p.Name, madeBy(p.Pod), p.Node, clock(t.gone), r.successor(tales, t))
+		default:
+			kept[kindOf(p.Pod)]++
+		}
+	}
+	switch {
+	case whyNot != "":
+		f.add(plan.Unknown, "%s", whyNot)
+	case len(kept) == 0 && len(f.wrong) == 0:
+		f.add(plan.Unknown, "no user's pod was on a machine that all faults and steps had left alone")
+	default:
+		f.add(plan.Pass, "the same from the first look to the last: pods of %s", counted(kept))
+	}
+	return f.verdict()
+}
+
+func kindOf(p observe.Pod) string {
+	kind, _, _ := strings.Cut(p.Owner, "/")
+	if kind == "" {
+		return "nobody"
+	}
+	return kind
+}
+
+func madeBy(p observe.Pod) string {
+	if p.Owner == "" {
+		return "nobody"
+	}
+	return p.Owner
+}
+
+// successor tells of the pod that has the name of one that is gone.
+func (r *Record) successor(tales map[string]*tale, gone *tale) string {
+	for _, t := range sorted(tales) {
+		if t != gone && t.first().Name == gone.first().Name && t.first().at.After(gone.first().at) {
+			return fmt.Sprintf(": its owner made another, UID %s in the place of %s", t.first().UID, gone.first().UID)
+		}
+	}
+	return ""
+}
+
+// readyKept: to be Ready is what a Service sends requests by. Of a kubelet that starts anew and has not probed yet nobody has learned that a pod is not.
+func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
+	tales, whyNot := r.tales()
+	var f findings
+	judged, failed := 0, 0
+	for _, t := range sorted(tales) {
+		if slices.ContainsFunc(t.looks, func(g glance) bool { return g.Ready }) {
+			judged++
+		}
+		for i, g := range t.looks[1:] {
+			from := t.looks[i]
+			lost := dip(from, g)
+			if lost == "" || g.Restarts > from.Restarts || r.excusedPod(g.Node, from.at, g.at) {
+				continue
+			}
+			switch v, said := r.probeFailed("Readiness", g, from.at); v {
+			case plan.Pass:
+				failed++
+			case plan.Unknown:
+				f.add(plan.Unknown, "pod %s on %s %s; %s", g.Name, g.Node, lost, said)
+			default:
+				f.add(plan.Fail, "pod %s on %s %s, and no readiness probe had failed%s%s", g.Name, g.Node, lost, because(g.Unready), r.kubeletAnew(g.Node, from.at, g.at))
+			}
+		}
+	}
+	switch {
+	case whyNot != "":
+		f.add(plan.Unknown, "%s", whyNot)
+	case judged == 0 && len(f.wrong) == 0:
+		f.add(plan.Unknown, "no pod but static ones was Ready")
+	default:
+		f.add(plan.Pass, "%d pods stayed Ready, but for %d times after a failed probe", judged, failed)
+	}
+	return f.verdict()
+}
+
+// dip says how a pod that was Ready at one look was not at another, or not between the two: since when it is Ready is written down.
+func dip(from, to glance) string {
+	switch {
+	case !from.Ready || to.Ending || to.Done:
+	case !to.Ready:
+		return fmt.Sprintf("was Ready at %s and not Ready at %s", clock(from.at), clock(to.at))
+	case !from.ReadySince.IsZero() && to.ReadySince.After(from.ReadySince):
+		return fmt.Sprintf("was Ready at %s and again at %s, and not Ready in between: it is since %s", clock(from.at), clock(to.at), clock(to.ReadySince))
+	}
+	return ""
+}
+
+func because(words string) string {
+	if words == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", words)
+}
+
+// kubeletAnew tells that a machine's kubelet had started anew not long before.
+func (r *Record) kubeletAnew(machine string, from, to time.Time) string {
+	for _, o := range r.Observations {
+		for _, c := range o.Components {
+			if c.Name == observe.Kubelet && c.Machine == machine && c.Started.After(from.Add(-Settle(r.Topology.Timing))) && c.Started.Before(to) {
+				return fmt.Sprintf("; its kubelet had started anew at %s", clock(c.Started))
+			}
+		}
+	}
+	return ""
+}
+
+// excusedPod reports whether a fault or a step was on a pod's machine between two times, or its node was Unknown, whose pods the node life cycle controller
+// marks as not ready.
+func (r *Record) excusedPod(machine string, from, to time.Time) bool {
+	if slices.ContainsFunc(r.Windows, func(w Window) bool { return w.onPods(machine) && w.within(from, to, Settle(r.Topology.Timing)) }) {
+		return true
+	}
+	return slices.ContainsFunc(r.Observations, func(o observe.Observation) bool {
+		return o.Time.After(from.Add(-slack)) && o.Time.Before(to.Add(slack)) && slices.ContainsFunc(o.Nodes, func(n observe.Node) bool { return n.Name == machine && n.Status == "Unknown" })
+	})
+}
+
+// probeFailed reports whether the pod's kubelet told that such a probe had failed between a time and a look: pass. Unknown: nobody can say.
+func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdict, string) {
+	switch {
+	case r.Probed == nil:
+		return plan.Unknown, "what kubelets told of probes was not read"
+	case r.Probed.Error != "":
+		return plan.Unknown, r.Probed.Error
+	case r.Probed.Time.Sub(from) > observe.EventsLast:
+		return plan.Unknown, "what its kubelet told of its probes then is no longer kept"
+	}
+	for _, x := range r.Probed.Failures {
+		if x.UID == g.UID && x.Probe == probe && x.Last.After(from.Add(-slack)) && x.First.Before(g.at.Add(slack)) {
+			return plan.Pass, x.Said
+		}
+	}
+	return plan.Fail, ""
+}
+
+// restartsPlanned: a container ends when its machine does, and is started anew once for that. That it then ends again is its own doing, or its kubelet's.
+func restartsPlanned(r *Record, _ *Window, p Params) (plan.Verdict, string) {
+	tales, whyNot := r.tales()
+	var f findings
+	judged, planned := 0, 0
+	for _, t := range sorted(tales) {
+		began, n := t.first().at, t.last().Restarts
+		if t.old {
+			n -= t.first().Restarts
+		}
+		faults := 0
+		for _, w := range r.Windows {
+			if w.onPods(t.last().Node) && w.Began.Before(t.last().at) && (w.Cleared.IsZero() || w.Cleared.After(began)) {
+				faults++
+			}
+		}
+		judged++
+		if allowed := (faults + int(p.Max)) * t.last().Holds; n > allowed {
+			f.add(plan.Fail, "the containers of pod %s on %s were started anew %d times by %s, and %d faults and steps on its machine, with %d times that the scenario allows, account for %d%s",
+				t.last().Name, t.last().Node, n, clock(t.last().at), faults, int(p.Max), allowed, r.saidOfProbes(t))
+			continue
+		}
+		planned += n
+	}
+	switch {
+	case whyNot != "":
+		f.add(plan.Unknown, "%s", whyNot)
+	case judged == 0:
+		f.add(plan.Unknown, "no pod but static ones was there")
+	default:
+		f.add(plan.Pass, "the containers of %d pods were started anew %d times, all accounted for", judged, planned)
+	}
+	return f.verdict()
+}
+
+// saidOfProbes is what the pod's kubelet told of its probes.
+func (r *Record) saidOfProbes(t *tale) string {
+	var out []string
+	if r.Probed != nil {
+		for _, x := range r.Probed.Failures {
+			if x.UID == t.last().UID && x.Probe != "Readiness" {
+				out = append(out, fmt.Sprintf("%q (%d times, to %s)", x.Said, x.Times, clock(x.Last)))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "; its kubelet said: " + some(out)
+}
