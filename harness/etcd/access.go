@@ -34,6 +34,8 @@ type Access struct {
 	cluster  cluster.Cluster
 	machines []string
 	tls      *tls.Config // nil: plain HTTP
+	user     string      // whom clients say they are, where etcd asks for it; empty: nobody
+	password string
 }
 
 // Open prepares access to the cluster's etcd. A stacked etcd's client certificate is read from a control plane.
@@ -72,6 +74,13 @@ func readTLS(ctx context.Context, c cluster.Cluster, machine string) (*tls.Confi
 		return nil, fmt.Errorf("%s: %sca.crt holds no certificate", machine, pki)
 	}
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// As is the same access, of a user of etcd's own.
+func (a *Access) As(user, password string) *Access {
+	b := *a
+	b.user, b.password = user, password
+	return &b
 }
 
 // Machines names the machines that should carry a member.
@@ -115,7 +124,7 @@ func (a *Access) Client(ctx context.Context, machines ...string) (*clientv3.Clie
 
 func (a *Access) config(ctx context.Context) clientv3.Config {
 	return clientv3.Config{
-		Context: ctx, TLS: a.tls, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
+		Context: ctx, TLS: a.tls, Username: a.user, Password: a.password, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
 		// A member that vanishes without a word is noticed by keep-alives, not by TCP. gRPC sends none more often than every 10 s, and etcd cuts who
 		// pings a connection on which nothing is asked (ENHANCE_YOUR_CALM, too_many_pings).
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 2 * time.Second,

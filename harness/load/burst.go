@@ -69,8 +69,8 @@ func (b *Burst) String() string {
 	return fmt.Sprintf("a burst of %d writes of %s to %d keys below %s", full.Writes, full.Size, full.Keys, full.Below)
 }
 
-func (b *Burst) send(ctx context.Context, s *script, through []string) (string, error) {
-	c, err := s.client(ctx, through...)
+func (b *Burst) send(ctx context.Context, s *script, w who) (string, error) {
+	c, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}

@@ -41,8 +41,8 @@ func (l *Leases) String() string {
 	return fmt.Sprintf("%d leases of %s, renewed to the end of the run", l.Count, l.TTL)
 }
 
-func (l *Leases) send(ctx context.Context, s *script, through []string) (string, error) {
-	client, err := s.client(ctx, through...)
+func (l *Leases) send(ctx context.Context, s *script, w who) (string, error) {
+	client, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,7 @@ type script struct {
 	target *observe.Target
 
 	mu      sync.Mutex
-	clients map[string]*clientv3.Client // by the machine they go through; "" goes through any
+	clients map[who]*clientv3.Client
 	sent    []Sent
 	acked   map[string]bool // keys whose write was acknowledged, and that nobody has deleted
 	leases  []*lease
@@ -31,12 +31,18 @@ type script struct {
 	wg      sync.WaitGroup
 }
 
+// who is how an entry is sent.
+type who struct {
+	machine string // through its member; empty: through any
+	user    string // with his name for a password; empty: with neither
+}
+
 func newScript(t *observe.Target) *script {
-	return &script{target: t, clients: map[string]*clientv3.Client{}, acked: map[string]bool{}}
+	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]bool{}}
 }
 
 func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
-	through, err := t.member(s.target.Cluster.Topology())
+	machine, err := t.member(s.target.Cluster.Topology())
 	if err != nil {
 		return Sent{}, err
 	}
@@ -48,7 +54,7 @@ func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	out := Sent{Entry: t.String(), Called: time.Now()}
-	out.Saw, err = given[0].send(limited, s, through)
+	out.Saw, err = given[0].send(limited, s, who{machine: machine, user: t.As})
 	out.Returned = time.Now()
 	if err != nil {
 		out.Err = err.Error()
@@ -59,20 +65,24 @@ func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
 	return out, t.expected(err)
 }
 
-// client is the one that goes through the machines, made when it is first asked for; none: through any. It lives until close.
-func (s *script) client(ctx context.Context, machines ...string) (*clientv3.Client, error) {
+// client is made when it is first asked for, and lives until close.
+func (s *script) client(ctx context.Context, w who) (*clientv3.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := ""
-	if len(machines) > 0 {
-		name = machines[0]
-	}
-	if c := s.clients[name]; c != nil {
+	if c := s.clients[w]; c != nil {
 		return c, nil
 	}
-	c, err := s.target.Etcd.Client(context.WithoutCancel(ctx), machines...)
+	var machines []string
+	if w.machine != "" {
+		machines = append(machines, w.machine)
+	}
+	access := s.target.Etcd
+	if w.user != "" {
+		access = access.As(w.user, w.user)
+	}
+	c, err := access.Client(context.WithoutCancel(ctx), machines...)
 	if err == nil {
-		s.clients[name] = c
+		s.clients[w] = c
 	}
 	return c, err
 }
@@ -105,7 +115,7 @@ func (s *script) deleted(key string) {
 func (s *script) close() error {
 	s.mu.Lock()
 	ends, clients := s.ends, s.clients
-	s.ends, s.clients = nil, map[string]*clientv3.Client{}
+	s.ends, s.clients = nil, map[who]*clientv3.Client{}
 	s.mu.Unlock()
 	for _, end := range ends {
 		end()

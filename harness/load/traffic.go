@@ -21,8 +21,10 @@ type Traffic struct {
 	Leases     *Leases     `yaml:"leases"`
 	Alarms     *Alarms     `yaml:"alarms"`
 	Watch      *Watching   `yaml:"watch"`
+	Auth       *Auth       `yaml:"auth"`
 
 	Through string        `yaml:"through"` // the machine whose member is asked; empty: whichever answers
+	As      string        `yaml:"as"`      // the user, of those that auth has made; empty: nobody
 	Says    string        `yaml:"says"`    // a part of the error that it is to end with; empty: it is to succeed
 	Within  time.Duration `yaml:"within"`  // how long it may take; 0: a minute
 }
@@ -36,7 +38,7 @@ type trafficKind interface {
 	String() string
 	validate() error
 	// send carries the entry out and tells what was seen. What is to last goes on in the script, to the end of the run.
-	send(ctx context.Context, s *script, through []string) (saw string, err error)
+	send(ctx context.Context, s *script, w who) (saw string, err error)
 }
 
 // kinds are those that the entry has.
@@ -54,6 +56,7 @@ func (t Traffic) kinds() (given []trafficKind, names []string) {
 	add(t.Leases != nil, "leases", t.Leases)
 	add(t.Alarms != nil, "alarms", t.Alarms)
 	add(t.Watch != nil, "watch", t.Watch)
+	add(t.Auth != nil, "auth", t.Auth)
 	return given, names
 }
 
@@ -78,18 +81,15 @@ func (t Traffic) Fits(on cluster.Topology) error {
 	return err
 }
 
-// member is the machine that the entry goes through, none where it may be any.
-func (t Traffic) member(on cluster.Topology) ([]string, error) {
+// member is the machine that the entry goes through, empty where it may be any.
+func (t Traffic) member(on cluster.Topology) (string, error) {
 	if t.Through == "" {
-		return nil, nil
+		return "", nil
 	}
-	name, ok := on.Find(t.Through)
-	for _, m := range on.EtcdMachines() {
-		if ok && m == name {
-			return []string{m}, nil
-		}
+	if name, ok := on.Find(t.Through); ok && slices.Contains(on.EtcdMachines(), name) {
+		return name, nil
 	}
-	return nil, cluster.Usagef("traffic: no member of etcd is on %q; there are %s", t.Through, strings.Join(on.EtcdMachines(), ", "))
+	return "", cluster.Usagef("traffic: no member of etcd is on %q; there are %s", t.Through, strings.Join(on.EtcdMachines(), ", "))
 }
 
 // String is the entry in a plan.
@@ -101,6 +101,9 @@ func (t Traffic) String() string {
 	out := given[0].String()
 	if t.Through != "" {
 		out += ", through " + t.Through
+	}
+	if t.As != "" {
+		out += ", as " + t.As
 	}
 	if t.Says != "" {
 		out += fmt.Sprintf("; must fail, saying: %s", t.Says)

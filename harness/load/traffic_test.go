@@ -13,7 +13,7 @@ import (
 func TestTrafficRefused(t *testing.T) {
 	put := []TxnOp{{Put: "a"}}
 	for want, entry := range map[string]Traffic{
-		"want one of burst, txn, compact":             {},
+		"want one of burst, txn, compact":    {},
 		"there are 2":                        {Burst: &Burst{Writes: 1}, Txn: &Txn{Then: put}},
 		"within is -1s":                      {Burst: &Burst{Writes: 1}, Within: -time.Second},
 		"writes is 0":                        {Burst: &Burst{}},
@@ -25,6 +25,13 @@ func TestTrafficRefused(t *testing.T) {
 		"value belongs to put":               {Txn: &Txn{Then: []TxnOp{{Get: "a", Value: "b"}}}},
 		"revision belongs to get":            {Txn: &Txn{Then: []TxnOp{{Put: "a", Revision: 1}}}},
 		"129 conditions":                     {Txn: &Txn{Then: put, If: []Condition{{Exist: "a", Times: 129}}}},
+		"want one of enable and disable":     {Auth: &Auth{}},
+		"enable is root":                     {Auth: &Auth{Enable: "root"}},
+		"count is 0":                         {Leases: &Leases{TTL: 5 * time.Second}},
+		"ttl is 1.5s":                        {Leases: &Leases{Count: 1, TTL: 1500 * time.Millisecond}},
+		"keep is -1":                         {Compact: &Compact{Keep: -1}},
+		"it is of one member":                {Defragment: &Defragment{}},
+		"alarms: times is -1":                {Alarms: &Alarms{Times: -1}},
 		`exist is ""`:                        {Txn: &Txn{Then: put, If: []Condition{{Times: 2}}}},
 		"times is -1; it cannot be negative": {Txn: &Txn{Then: put, If: []Condition{{Exist: "a", Times: -1}}}},
 	} {

@@ -121,8 +121,8 @@ func (op TxnOp) op() clientv3.Op {
 var errNotSucceeded = errors.New("its conditions did not hold")
 
 // send asks once: a transaction that is repeated may be done twice.
-func (t *Txn) send(ctx context.Context, s *script, through []string) (string, error) {
-	c, err := s.client(ctx, through...)
+func (t *Txn) send(ctx context.Context, s *script, w who) (string, error) {
+	c, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}

@@ -29,8 +29,8 @@ func (c *Compact) String() string {
 	return "a compaction"
 }
 
-func (c *Compact) send(ctx context.Context, s *script, through []string) (string, error) {
-	client, err := s.client(ctx, through...)
+func (c *Compact) send(ctx context.Context, s *script, w who) (string, error) {
+	client, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}
@@ -55,8 +55,8 @@ func (*Defragment) String() string { return "a defragmentation" }
 
 var errNoMember = errors.New("it is of one member: say through, and the machine")
 
-func (*Defragment) send(ctx context.Context, s *script, through []string) (string, error) {
-	client, err := s.client(ctx, through...)
+func (*Defragment) send(ctx context.Context, s *script, w who) (string, error) {
+	client, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}
@@ -82,8 +82,8 @@ func (a *Alarms) validate() error {
 // String is the question in a plan.
 func (a *Alarms) String() string { return fmt.Sprintf("the list of alarms, %d times", max(1, a.Times)) }
 
-func (a *Alarms) send(ctx context.Context, s *script, through []string) (string, error) {
-	client, err := s.client(ctx, through...)
+func (a *Alarms) send(ctx context.Context, s *script, w who) (string, error) {
+	client, err := s.client(ctx, w)
 	if err != nil {
 		return "", err
 	}

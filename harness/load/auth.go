@@ -1,0 +1,72 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Auth has etcd ask for names and passwords, or no longer. While it does, nobody else is answered: neither probes nor recorded clients, and the observer's
+// reads are refused.
+type Auth struct {
+	Enable  string `yaml:"enable"`  // a user is made, who may read and write the keys of traffic, and the user root
+	Disable bool   `yaml:"disable"` // by root
+}
+
+// rootUser is whom etcd wants before it asks for anybody's name. Users of traffic have their names for passwords: nothing is kept from anybody here.
+const rootUser = "root"
+
+func (a *Auth) validate() error {
+	switch {
+	case a.Disable == (a.Enable != ""):
+		return errors.New("auth: want one of enable and disable")
+	case a.Enable == rootUser:
+		return fmt.Errorf("auth: enable is %s, who may do everything and is made besides: name another user", rootUser)
+	case strings.ContainsAny(a.Enable, ": \t\r\n"):
+		return fmt.Errorf("auth: enable is %q; a user's name has no spaces and no colon", a.Enable)
+	}
+	return nil
+}
+
+// String is the entry in a plan.
+func (a *Auth) String() string {
+	if a.Disable {
+		return "authentication disabled"
+	}
+	return fmt.Sprintf("authentication enabled, with a user %s", a.Enable)
+}
+
+func (a *Auth) send(ctx context.Context, s *script, w who) (string, error) {
+	if a.Disable {
+		w.user = rootUser
+		c, err := s.client(ctx, w)
+		if err == nil {
+			_, err = c.AuthDisable(ctx)
+		}
+		return "", err
+	}
+	c, err := s.client(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	for _, user := range []string{rootUser, a.Enable} {
+		if _, err := c.UserAdd(ctx, user, user); err != nil {
+			return "", fmt.Errorf("user %s: %w", user, err)
+		}
+		if _, err := c.RoleAdd(ctx, user); err != nil {
+			return "", fmt.Errorf("role %s: %w", user, err)
+		}
+		if _, err := c.UserGrantRole(ctx, user, user); err != nil {
+			return "", fmt.Errorf("role of %s: %w", user, err)
+		}
+	}
+	all := clientv3.PermissionType(clientv3.PermReadWrite)
+	if _, err := c.RoleGrantPermission(ctx, a.Enable, scriptPrefix, clientv3.GetPrefixRangeEnd(scriptPrefix), all); err != nil {
+		return "", fmt.Errorf("permission of %s: %w", a.Enable, err)
+	}
+	_, err = c.AuthEnable(ctx)
+	return "", err
+}
