@@ -67,8 +67,12 @@ func (l *Leases) send(ctx context.Context, s *script, w who) (string, error) {
 	if err := g.Wait(); err != nil {
 		return "", err
 	}
-	for _, one := range granted {
-		s.goOn(ctx, func(ctx context.Context) { one.renew(ctx, client) })
+	each, err := s.each(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	for i, one := range granted {
+		s.goOn(ctx, func(ctx context.Context) { one.renew(ctx, each, i) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,21 +97,24 @@ type lease struct {
 	id clientv3.LeaseID
 }
 
-// renew asks again and again, until the end or until there is no such lease.
-func (l *lease) renew(ctx context.Context, c *clientv3.Client) {
-	tick := time.NewTicker(l.TTL / renewals)
-	defer tick.Stop()
-	for ctx.Err() == nil {
+// renew asks again and again, until the end or until there is no such lease. Where one member does not answer, the next is asked soon: that a lease ends
+// because its owner has waited for a dead one proves nothing.
+func (l *lease) renew(ctx context.Context, members []*clientv3.Client, first int) {
+	for n := first; ctx.Err() == nil; {
 		try, cancel := context.WithTimeout(ctx, probeFor)
 		called := time.Now()
-		_, err := c.KeepAliveOnce(try, l.id)
+		_, err := members[n%len(members)].KeepAliveOnce(try, l.id)
 		cancel()
 		if ctx.Err() == nil && l.note(called, err) {
 			return
 		}
+		rest := l.TTL / renewals
+		if err != nil {
+			n, rest = n+1, l.TTL/renewals/10
+		}
 		select {
 		case <-ctx.Done():
-		case <-tick.C:
+		case <-time.After(rest):
 		}
 	}
 }

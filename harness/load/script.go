@@ -87,6 +87,27 @@ func (s *script) client(ctx context.Context, w who) (*clientv3.Client, error) {
 	return c, err
 }
 
+// machines are those whose members an entry goes through one by one.
+func (s *script) machines(w who) []string {
+	if w.machine != "" {
+		return []string{w.machine}
+	}
+	return s.target.Etcd.Machines()
+}
+
+// each is a client of each member, or of the one that the entry goes through.
+func (s *script) each(ctx context.Context, w who) ([]*clientv3.Client, error) {
+	var out []*clientv3.Client
+	for _, m := range s.machines(w) {
+		c, err := s.client(ctx, who{machine: m, user: w.user})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
 // goOn has what an entry began go on until the script is closed.
 func (s *script) goOn(ctx context.Context, do func(ctx context.Context)) {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))

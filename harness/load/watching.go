@@ -70,17 +70,14 @@ func (w *Watching) prefix() string {
 	return scriptPrefix + w.Below
 }
 
-func (w *Watching) send(ctx context.Context, s *script, through []string) (string, error) {
-	if len(through) == 0 {
-		through = s.target.Etcd.Machines()
-	}
+func (w *Watching) send(ctx context.Context, s *script, by who) (string, error) {
 	from, err := w.from(ctx, s)
 	if err != nil {
 		return "", err
 	}
 	var began []*watcher
-	for _, machine := range through {
-		c, err := s.client(ctx, machine)
+	for _, machine := range s.machines(by) {
+		c, err := s.client(ctx, who{machine: machine, user: by.user})
 		if err != nil {
 			return "", err
 		}
@@ -115,7 +112,7 @@ func (w *Watching) from(ctx context.Context, s *script) (int64, error) {
 	case w.Back == 0 && w.Ahead == 0:
 		return 0, nil
 	}
-	c, err := s.client(ctx)
+	c, err := s.client(ctx, who{})
 	if err != nil {
 		return 0, err
 	}
@@ -203,7 +200,7 @@ func (s *script) endWatches(ctx context.Context) *Watched {
 // fence writes one last key of each prefix that is watched, and tells at which revision.
 func (s *script) fence(ctx context.Context, watchers []*watcher) (map[string]int64, error) {
 	out := map[string]int64{}
-	c, err := s.client(ctx)
+	c, err := s.client(ctx, who{})
 	if err != nil {
 		return out, err
 	}
@@ -226,7 +223,7 @@ func (s *script) fence(ctx context.Context, watchers []*watcher) (map[string]int
 
 // left reads the last write of each key there is.
 func (s *script) left(ctx context.Context) ([]Event, error) {
-	c, err := s.client(ctx)
+	c, err := s.client(ctx, who{})
 	if err != nil {
 		return nil, err
 	}
