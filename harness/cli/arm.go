@@ -179,7 +179,7 @@ func (o *options) drive(cmd *cobra.Command, f *armFlags) (s azure.State, err err
 	}
 	m.Versions = f.stands
 	for _, v := range m.Versions {
-		if err := p.Provide(cmd.Context(), v); err != nil {
+		if err := p.Provide(cmd.Context(), release.Kubernetes, v); err != nil {
 			return s, err
 		}
 	}

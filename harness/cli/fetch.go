@@ -76,7 +76,7 @@ such a file with its checksums and puts them into the cache; of a version of whi
 }
 
 func completeVersions(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	known, _ := policy.KnownVersions() // none are offered where the table cannot be read
+	known, _ := policy.KnownVersions(release.Kubernetes) // none are offered where the table cannot be read
 	return known, cobra.ShellCompDirectiveNoFileComp
 }
 
@@ -119,7 +119,7 @@ func wayFrom(from string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := policy.KnownVersions()
+	known, err := policy.KnownVersions(release.Kubernetes)
 	if err != nil {
 		return nil, err
 	}

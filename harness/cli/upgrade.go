@@ -33,22 +33,22 @@ type upgradeFlags struct {
 func (f *upgradeFlags) add(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
-	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z")
+	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z; of --strategy etcd one of etcd")
 	fl.StringSliceVar(&f.spec.Via, "via", nil, "versions in between, when --to is more than one minor ahead")
-	fl.StringVar(&f.spec.Strategy, "strategy", "", "kubeadm: in place, or replace: new virtual machines through the Resource Manager of --ready-file (default kubeadm)")
+	fl.StringVar(&f.spec.Strategy, "strategy", "", "kubeadm: in place; replace: new virtual machines through the Resource Manager of --ready-file; or etcd: members of an etcd that is no static pod (default kubeadm)")
 	fl.StringVar(&f.spec.Workers, "workers", "", "how workers are upgraded: rolling, all-at-once or surge (default rolling, of replace surge)")
 	fl.IntVar(&f.spec.MaxUnavailable, "max-unavailable", 1, "workers at a time when rolling")
 	fl.BoolVar(&f.spec.ControlPlaneOnly, "control-plane-only", false, "leave the workers at their version")
 	fl.BoolVar(&f.spec.Force, "force", false, "allow the same version and a downgrade by one minor, and go on in spite of preflight's findings; of replace, also make a new machine anew that is not well")
 	fl.BoolVar(&f.spec.RestoreSnapshot, "restore-snapshot", false, "when a control plane's rollback does not make it well, take etcd back to the snapshot: writes since are lost")
 	fl.DurationVar(&f.spec.DrainTimeout, "drain-timeout", 0, "of one machine, also --cordon-drain-timeout (default 2m, of replace 20m)")
-	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one, also --vm-timeout (default 5m; of replace each of deleting, deploying and that, 20m)")
+	fl.DurationVar(&f.spec.MachineTimeout, "machine-timeout", 0, "from an upgraded machine to a healthy one, also --vm-timeout (default 5m, of etcd 2m; of replace each of deleting, deploying and that, 20m)")
 	f.arm.add(c)
 	fl.StringVar(&f.spec.Template, "template", "", "of replace: file with the template of a machine (default one that makes it as the old one was)")
 	fl.StringSliceVar(&f.spec.ScaleSets, "scale-sets", nil, "of replace: scale sets whose instances are nodes of the cluster too")
 	fl.StringVar(&f.spec.Parameters, "parameters", "", "of replace: file with the template's parameters that Drydock does not know")
 	fl.SetNormalizeFunc(asAKSEngine)
-	_ = c.RegisterFlagCompletionFunc("strategy", cobra.FixedCompletions([]string{upgrade.Kubeadm, upgrade.Replace}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("strategy", cobra.FixedCompletions([]string{upgrade.Kubeadm, upgrade.Replace, upgrade.Etcd}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("workers", cobra.FixedCompletions([]string{upgrade.Rolling, upgrade.AllAtOnce, upgrade.Surge}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -86,8 +86,8 @@ func (f *upgradeFlags) snapshots() string { return filepath.Join(f.out, plan.Sna
 func upgradeCommand(o *options) *cobra.Command {
 	var f upgradeFlags
 	c := &cobra.Command{
-		Use: "upgrade", Short: "Upgrade a running cluster with kubeadm, one machine at a time, and prove each step", Args: cobra.ArbitraryArgs,
-		Example: "  drydock upgrade --to v1.36\n  drydock upgrade --to v1.36 --plan\n  drydock upgrade --resume\n  drydock upgrade --to v1.36 -- ./my-upgrade.sh --fast",
+		Use: "upgrade", Short: "Upgrade a running cluster, one machine at a time, and prove each step", Args: cobra.ArbitraryArgs,
+		Example: "  drydock upgrade --to v1.36\n  drydock upgrade --to v1.36 --plan\n  drydock upgrade --resume\n  drydock upgrade --to v1.36 -- ./my-upgrade.sh --fast\n  drydock upgrade --strategy etcd --to v3.6",
 		Long: `Upgrade refuses what preflight finds unsafe before it touches anything (exit code 2). Then, machine by machine: drain, kubeadm upgrade,
 kubelet, uncordon, and a gate that lets nobody pass until the machine and what it shares with the others are well. A machine that fails
 is rolled back and the upgrade stops (exit code 1).
@@ -100,7 +100,12 @@ and DRYDOCK (this program, for "$DRYDOCK shell MACHINE -- COMMAND") in its envir
 With --strategy replace no machine is changed: each is drained, its virtual machine, interface and system disk are deleted through an Azure Resource
 Manager, and a template makes it anew, workers with one machine more meanwhile, as AKS Engine does; nobody goes on before the new one is seen to be
 another machine and well. A call that is refused (429) is made again as the answer says, within a budget; when that is gone the upgrade stops and says
-what to do. What was interrupted at whatever call goes on by the same command again.`,
+what to do. What was interrupted at whatever call goes on by the same command again.
+
+With --strategy etcd the members of an etcd that stands alone, or beside the control planes, go to another version of etcd, one at a time: another member
+leads first, then the new program takes the old one's place, and nobody goes on before the member votes, holds what the others hold and goes on with them. One
+that crashes again and again is taken back at once, with its own words. Preflight knows the pairs of versions that are known to end badly, and compares the
+members in each database with those of the cluster. --force also goes down, to an older minor version by etcd's own downgrade.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				f.spec.Strategy, f.spec.Command = upgrade.Command, args
@@ -199,14 +204,14 @@ func openUpgrade(ctx context.Context, c cluster.Cluster, f *upgradeFlags) (_ *up
 	if err != nil {
 		return nil, err
 	}
-	if !c.Topology().Kubernetes() {
-		return nil, cluster.Usagef("cluster %q is etcd-only: there is no Kubernetes to upgrade", f.name)
+	if err := spec.Fits(c.Topology()); err != nil {
+		return nil, err
 	}
 	target, observer, err := watched(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	from, err := upgrade.Observed(ctx, target, observer, f.snapshots())
+	from, err := upgrade.Observed(ctx, spec, target, observer, f.snapshots())
 	spec, from, err = upgrade.Resumed(f.out, spec, from, err)
 	var u *upgrade.Upgrade
 	if err == nil {
@@ -273,9 +278,12 @@ func (o *options) provideFor(ctx context.Context, u *upgrade.Upgrade, c cluster.
 		return err
 	}
 	for _, v := range u.Path.Hops {
-		if err := p.Provide(ctx, v); err != nil {
+		if err := p.Provide(ctx, u.Spec.Product(), v); err != nil {
 			return err
 		}
+	}
+	if !c.Topology().Kubernetes() {
+		return nil
 	}
 	kubeconfig, err := cluster.KubeconfigFile(ctx, c)
 	if err != nil {

@@ -48,7 +48,7 @@ func showTargets(cmd *cobra.Command, from string) error {
 	if v, err := release.Resolve(release.Kubernetes, from); err == nil {
 		from = v.Version
 	}
-	known, err := policy.KnownVersions()
+	known, err := policy.KnownVersions(release.Kubernetes)
 	if err != nil {
 		return err
 	}

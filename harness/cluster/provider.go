@@ -9,8 +9,8 @@ type Provider interface {
 	// Offer says what Up would give for the topology, by trying what can be tried without making anything. A UsageError says why it can give none
 	// here, and what to do.
 	Offer(ctx context.Context, t Topology) (Offer, error)
-	// Provide makes the programs and images of a Kubernetes version available on this host, so that Install finds them; slow the first time.
-	Provide(ctx context.Context, version string) error
+	// Provide makes the programs and images of a product's version ("kubernetes", "etcd") available on this host, so that Install finds them; slow the first time.
+	Provide(ctx context.Context, product, version string) error
 	// Up makes a cluster that serves, with the machines of the Offer, and is this process's own; on error nothing is left behind.
 	Up(ctx context.Context, t Topology) (Cluster, error)
 	// Attach finds a cluster that is up; a UsageError lists those that are.

@@ -153,6 +153,7 @@ type Member struct {
 	Learner  bool            `json:"learner,omitempty"`
 	Term     uint64          `json:"term,omitempty"`
 	Revision int64           `json:"revision,omitempty"`
+	Applied  uint64          `json:"applied,omitempty"` // the last entry of the log that is in its data
 	DBSize   int64           `json:"dbSize,omitempty"`
 	Version  string          `json:"version,omitempty"`
 	Alarms   []string        `json:"alarms,omitempty"`
@@ -261,7 +262,7 @@ func (w *Watcher) member(ctx context.Context, machine string) Member {
 		var st *clientv3.StatusResponse
 		if st, err = c.Status(ctx, endpoint); err == nil {
 			m.ID, m.Leader, m.Learner, m.Term = st.Header.MemberId, st.Leader, st.IsLearner, st.RaftTerm
-			m.Revision, m.DBSize, m.Version, m.Alarms = st.Header.Revision, st.DbSize, st.Version, st.Errors
+			m.Revision, m.Applied, m.DBSize, m.Version, m.Alarms = st.Header.Revision, st.RaftAppliedIndex, st.DbSize, st.Version, st.Errors
 		}
 	}
 	if err != nil {

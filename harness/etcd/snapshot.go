@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,6 +107,7 @@ type Holds struct {
 	Revision int64    `json:"revision"`
 	Index    uint64   `json:"index"`   // of the last entry of the log that is in it
 	Members  []uint64 `json:"members"` // on the list of the cluster that it is of
+	Learners []uint64 `json:"learners,omitempty"`
 }
 
 // ReadSnapshot checks a snapshot and reads what it says of itself.
@@ -129,9 +131,16 @@ func ReadSnapshot(file string) (h Holds, err error) {
 		if index := meta.Get([]byte("consistent_index")); len(index) == 8 {
 			h.Index = binary.BigEndian.Uint64(index)
 		}
-		return members.ForEach(func(id, _ []byte) error {
+		return members.ForEach(func(id, entry []byte) error {
 			n, err := strconv.ParseUint(string(id), 16, 64)
 			h.Members = append(h.Members, n)
+			var is struct{ IsLearner bool }
+			if err == nil {
+				err = json.Unmarshal(entry, &is)
+			}
+			if is.IsLearner {
+				h.Learners = append(h.Learners, n)
+			}
 			return err
 		})
 	})

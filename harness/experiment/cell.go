@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
@@ -63,13 +63,13 @@ func (c *cellRun) up(ctx context.Context) error {
 	provider := c.options.Provider
 	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
 		for _, v := range u.Path.Hops {
-			if err := provider.Provide(ctx, v); err != nil {
+			if err := provider.Provide(ctx, u.Spec.Product(), v); err != nil {
 				return err
 			}
 		}
 	}
 	for _, v := range c.scenario.twinVersions() {
-		if err := provider.Provide(ctx, v); err != nil {
+		if err := provider.Provide(ctx, release.Kubernetes, v); err != nil {
 			return err
 		}
 	}
@@ -133,8 +133,11 @@ func (c *cellRun) load(ctx context.Context) error {
 		}
 	}
 	c.host = observe.NewHostWatch(c.options.Out) // settle reads it, also after an interrupt before it is started
+	if err := c.arm(ctx); err != nil {
+		return err
+	}
 	if target.Client != nil {
-		if err := errors.Join(c.arm(ctx), c.mark(ctx)); err != nil {
+		if err := c.mark(ctx); err != nil {
 			return err
 		}
 		if c.record.Before, err = target.TakeInventory(ctx, upgrade.Residue()); err != nil {

@@ -56,7 +56,7 @@ func (c *cellRun) programs(t cluster.Topology) (map[string]string, error) {
 		versions[release.Kubernetes] = append(versions[release.Kubernetes], t.Version)
 	}
 	for _, u := range c.outline.upgrades {
-		versions[release.Kubernetes] = append(versions[release.Kubernetes], u.Path.Hops...)
+		versions[u.Spec.Product()] = append(versions[u.Spec.Product()], u.Path.Hops...)
 	}
 	out := map[string]string{}
 	for _, product := range slices.Sorted(maps.Keys(versions)) {

@@ -11,6 +11,7 @@ import (
 	"drydock.dev/drydock/harness/fault"
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/upgrade"
 	"drydock.dev/drydock/harness/upgrade/replace"
@@ -48,7 +49,7 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 	o := &outline{cell: cell, seed: seed}
 	t := cell.Topology
 	rng := rand.New(rand.NewPCG(uint64(seed), uint64(t.EtcdMembers)))
-	version := t.Version
+	at := map[string]string{release.Kubernetes: t.Version, release.Etcd: t.EtcdVersion}
 	for i, st := range s.Spec.Steps {
 		it := item{step: st, number: i + 1}
 		err := fitTraffic(st, cell)
@@ -61,7 +62,7 @@ func (s *Scenario) choose(cell Cell, seed int64) (*outline, error) {
 		case st.Upgrade == nil && (st.Fault != nil || len(st.Faults) > 0):
 			it.faults, err = chooseSeries(st, cell, rng)
 		case st.Upgrade != nil:
-			version, err = o.chooseUpgrade(&it, version, rng)
+			err = o.chooseUpgrade(&it, at, rng)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("spec.steps[%d]: %w", i, err)
@@ -108,38 +109,35 @@ func act(t cluster.Topology, c *choice, besides []fault.Spec) cluster.Act {
 	return cluster.Act{Fault: c.spec.Kind, Machines: fault.Away(t.MachineNames(), nil, all...), Members: fault.Impact(t, nil, all...), For: c.spec.For}
 }
 
-// chooseUpgrade builds the upgrade from the version the cluster has by then, and says which it has afterwards.
-func (o *outline) chooseUpgrade(it *item, from string, rng *rand.Rand) (string, error) {
+// chooseUpgrade builds the upgrade from the version that its product has in the cluster by then, and notes which it has afterwards.
+func (o *outline) chooseUpgrade(it *item, at map[string]string, rng *rand.Rand) error {
 	t := o.cell.Topology
-	if !t.Kubernetes() {
-		return from, cluster.Usagef("an upgrade needs Kubernetes: the cluster is etcd: only")
-	}
 	spec, err := it.step.Upgrade.Complete()
 	if err != nil {
-		return from, err
+		return err
 	}
-	it.from = from
-	if it.upgrade, err = upgrade.New(spec, from, t); err != nil {
+	it.from = at[spec.Product()]
+	if it.upgrade, err = upgrade.New(spec, it.from, t); err != nil {
 		if it.step.Expect != ExpectRefused {
-			return from, err
+			return err
 		}
 		it.refused = err
-		return from, nil
+		return nil
 	}
 	if err := replace.Take(it.upgrade); err != nil {
-		return from, err
+		return err
 	}
 	if why := o.cell.Lacks.Why(spec.Needs()...); why != "" {
-		return from, cluster.Usagef("the upgrade cannot be done here, %s; with strategy: command your own program does it", why)
+		return cluster.Usagef("the upgrade cannot be done here, %s; with strategy: command your own program does it", why)
 	}
 	o.upgrades = append(o.upgrades, it.upgrade)
 	if err := o.disturb(it, it.upgrade.Steps(), rng); err != nil {
-		return from, err
+		return err
 	}
 	if it.step.Expect == "" {
-		from = spec.To
+		at[spec.Product()] = spec.To
 	}
-	return from, nil
+	return nil
 }
 
 // disturb chooses what happens in the middle of a procedure's steps: the kills of its process, and faults.

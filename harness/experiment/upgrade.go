@@ -65,16 +65,20 @@ func (c *cellRun) arm(ctx context.Context) error {
 	if len(c.outline.upgrades) == 0 {
 		return nil
 	}
-	kubeconfig, err := cluster.KubeconfigFile(ctx, c.cluster)
-	if err != nil {
-		return err
+	kubeconfig := ""
+	if c.topology().Kubernetes() {
+		var err error
+		if kubeconfig, err = cluster.KubeconfigFile(ctx, c.cluster); err != nil {
+			return err
+		}
 	}
 	for _, u := range c.outline.upgrades {
 		u.Target, u.Observer, u.Dir = c.target, c.observer, filepath.Join(c.options.Out, plan.SnapshotsDir, c.outline.cell.Label)
 		u.Env = slices.Concat([]string{"KUBECONFIG=" + kubeconfig}, c.twinEnv(), c.options.Env)
 		if u.Spec.Strategy == upgrade.AKSEngine {
 			d := &aksEngineDriver{run: c, upgrade: u, kubeconfig: kubeconfig}
-			if u.Driver, err = d, d.label(ctx); err != nil {
+			u.Driver = d
+			if err := d.label(ctx); err != nil {
 				return err
 			}
 		}

@@ -50,7 +50,7 @@ func (p Params) Fits(check string) error {
 		checks []string
 	}{
 		{"maxGap", p.MaxGap != 0, gaps}, {"maxErrors", p.MaxErrors != 0, errors}, {"members", p.Members != 0, []string{"etcdHealthy"}},
-		{"version", p.Version != "", []string{"versions"}}, {"of", p.Of != "", []string{"versions"}},
+		{"version", p.Version != "", []string{"versions", "etcdHealthy"}}, {"of", p.Of != "", []string{"versions"}},
 		{"principal", p.Principal != "", []string{"armAmplification", "armThrottled", "armUnthrottled", "armRemedied"}}, {"max", p.Max != 0, []string{"armAmplification", "restarts"}}, {"window", p.Window != 0, []string{"armUnthrottled"}},
 	} {
 		if f.given && !slices.Contains(f.checks, check) {
@@ -116,7 +116,7 @@ func Checks() []CheckKind {
 		{"noResidue", "finally", "no cordon, taint, file, stray member, orphaned or stray pod, webhook, lease or paused autoscaler is left", noResidue, true},
 		{"objectsPreserved", "finally", "all API objects are as they were, or as a clean upgrade between the same versions makes them", objectsPreserved, true},
 		{"knownState", "finally", "every machine runs the programs it ran, has the mounts it had and the same pods ready: whatever was ended was started again", knownState, false},
-		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version", etcdHealthy, false},
+		{"etcdHealthy", "finally", "all members answer, vote, follow one leader and run one version, or the one that is asked for", etcdHealthy, false},
 		{"hashesEqual", "finally", "all members hold the same data at one revision", hashesEqual, true},
 		{"nodesReady", "finally", "all nodes are Ready and all API servers ready", nodesReady, false},
 		{"armAmplification", "finally", "no client of Azure Resource Manager sends more than max (1.1) calls for one that passes, those answered 429 or lost to a fault included", armAmplification, true},

@@ -63,11 +63,28 @@ func TestEtcdHealthyNamesEverythingThatIsWrong(t *testing.T) {
 		if v != c.want {
 			t.Errorf("%s: %s %q, want %s", name, v, said, c.want)
 		}
+		if asked, _ := etcdHealthy(final(c.change), nil, Params{Version: "v3.6"}); asked != c.want { // it is of that minor
+			t.Errorf("%s, held to v3.6: %s, want %s", name, asked, c.want)
+		}
 		for _, s := range c.says {
 			if !strings.Contains(said, s) {
 				t.Errorf("%s: %q, want %q", name, said, s)
 			}
 		}
+	}
+}
+
+// TestEtcdHealthyAtAVersion: a member of another version, or one that does not tell, is named.
+func TestEtcdHealthyAtAVersion(t *testing.T) {
+	r := &Record{Topology: cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 2}}
+	for i, v := range []string{"3.5.19", ""} {
+		m := []string{"etcd-1", "etcd-2"}[i]
+		r.Final.Members = append(r.Final.Members, etcd.Member{Machine: m, ID: 1, Leader: 1, Term: 2, Version: v})
+		r.Final.Quorum.Members = append(r.Final.Quorum.Members, etcd.Listed{Machine: m})
+	}
+	v, said := etcdHealthy(r, nil, Params{Version: "v3.6.4"})
+	if v != plan.Fail || !strings.Contains(said, "etcd-1 runs 3.5.19 instead of v3.6.4") || !strings.Contains(said, "etcd-2 runs what it does not tell instead of v3.6.4") {
+		t.Errorf("%s %q", v, said)
 	}
 }
 

@@ -124,6 +124,10 @@ func etcdHealthy(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 		wrong = append(wrong, fmt.Sprintf("%d members instead of %d", n, want))
 	}
 	for _, m := range r.Final.Members {
+		if p.Version != "" && m.Error == "" && !cluster.IsVersion("v"+m.Version, p.Version) {
+			wrong = append(wrong, fmt.Sprintf("the member on %s runs %s instead of %s", m.Machine, cmp.Or(m.Version, "what it does not tell"), p.Version))
+			continue
+		}
 		if first := r.Final.Members[0]; m.Version != "" && first.Version != "" && m.Version != first.Version {
 			wrong = append(wrong, fmt.Sprintf("the member on %s runs %s and the one on %s %s", m.Machine, m.Version, first.Machine, first.Version))
 		}

@@ -101,6 +101,15 @@ func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
 	return out
 }
 
+// Words are the last errors that a program on a machine has written since a time: LastWords, while there is still something to decide by them.
+func (t *Target) Words(ctx context.Context, machine, program string, since time.Time) ([]Line, error) {
+	raw, err := readLog(ctx, t.Cluster, process{program, machine})
+	if err != nil {
+		return nil, err
+	}
+	return heard(raw, []silence{{from: since}}), nil
+}
+
 // linesKept is how many lines of a log are given of those that match.
 const linesKept = 500
 

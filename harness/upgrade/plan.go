@@ -14,6 +14,7 @@ import (
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
@@ -51,11 +52,19 @@ type Driver interface {
 
 // New judges the path from the cluster's version and returns the upgrade; what the policy refuses is a UsageError.
 func New(spec Spec, from string, t cluster.Topology) (*Upgrade, error) {
-	known, err := policy.KnownVersions()
+	if err := spec.Fits(t); err != nil {
+		return nil, err
+	}
+	known, err := policy.KnownVersions(spec.Product())
 	if err != nil {
 		return nil, err
 	}
-	path, err := policy.PathTo(from, spec.To, spec.Via, known, spec.Force)
+	for _, v := range append(slices.Clone(spec.Via), spec.To) { // any patch release of a known minor is one
+		if r, err := release.Resolve(spec.Product(), v); err == nil && r.Version == v && !slices.Contains(known, v) {
+			known = append(known, v)
+		}
+	}
+	path, err := policy.PathTo(spec.Product(), from, spec.To, spec.Via, known, spec.Force)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +77,8 @@ func (u *Upgrade) Describe() string {
 	switch {
 	case u.Spec.Strategy == Command:
 		how = strings.Join(u.Spec.Command, " ")
+	case u.Spec.Strategy == Etcd:
+		how = "etcd, one member at a time"
 	case u.Spec.Strategy == Replace && u.Spec.ControlPlaneOnly:
 		how = "new machines, control plane only"
 	case u.Spec.Strategy == Replace:
@@ -99,7 +110,16 @@ func (u *Upgrade) Steps() []*plan.Step {
 			&plan.Step{Name: "verify", About: "every machine runs " + u.Spec.To, Run: func(ctx context.Context) error { return u.verify(ctx, u.Spec.To) }},
 		)
 	}
+	if u.Spec.Strategy == Etcd {
+		return append(steps, u.hops()...)
+	}
 	steps = append(steps, &plan.Step{Name: "autoscaler/pause", About: "so that nobody else changes the nodes", Run: u.pauseAutoscaler})
+	steps = append(steps, u.hops()...)
+	return append(steps, &plan.Step{Name: "autoscaler/resume", About: "also after a failure", Run: u.resumeAutoscaler, Cleanup: true})
+}
+
+// hops are the steps of each version on the path; of several, in a group that is called by it.
+func (u *Upgrade) hops() (steps []*plan.Step) {
 	from := u.Path.From
 	for _, version := range u.Path.Hops {
 		hop := u.hop(from, version)
@@ -110,7 +130,7 @@ func (u *Upgrade) Steps() []*plan.Step {
 		}
 		steps = append(steps, hop...)
 	}
-	return append(steps, &plan.Step{Name: "autoscaler/resume", About: "also after a failure", Run: u.resumeAutoscaler, Cleanup: true})
+	return steps
 }
 
 func prefix(steps []*plan.Step, with string) {
@@ -144,10 +164,13 @@ func (u *Upgrade) node(machine string) []plan.Disruption {
 	return out
 }
 
-// hop is the upgrade to one version: snapshot, control planes one at a time, then workers.
+// hop is the upgrade to one version: snapshot, control planes one at a time, then workers; or members.
 func (u *Upgrade) hop(from, version string) []*plan.Step {
 	steps := []*plan.Step{
 		{Name: "snapshot", About: "save etcd", Run: func(ctx context.Context) error { return u.snapshot(ctx, version) }},
+	}
+	if u.Spec.Strategy == Etcd {
+		return append(steps, u.members(from, version)...)
 	}
 	if u.Spec.Strategy == Replace {
 		steps = append(steps, u.By.Hop(from, version)...)

@@ -17,9 +17,10 @@ import (
 
 // Preflight looks at everything that could stand against the upgrade, and touches nothing.
 func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
+	seen := answered(ctx, u.Observer.Observe)
 	in := preflight.Input{
-		Target: u.Target, Observation: answered(ctx, u.Observer.Observe), Path: u.Path, Surge: u.Spec.Workers == Surge && u.Spec.Strategy != Replace, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
-		OwnCordon: CordonedBy,
+		Target: u.Target, Observation: seen, Upgraded: u.Spec.upgrades(seen), Path: u.Path, Surge: u.Spec.Workers == Surge && u.Spec.Strategy != Replace, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
+		OwnCordon: CordonedBy, Dir: u.Dir,
 	}
 	var err error
 	if in.Replacing, err = u.replacing(); err != nil {
@@ -105,7 +106,7 @@ func (u *Upgrade) unfinished(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	for _, m := range u.Target.Cluster.Machines() {
-		if m.Role() == cluster.Etcd || out[m.Name()] != "" { // a machine that is being replaced may be off
+		if (m.Role() == cluster.Etcd) != (u.Spec.Strategy == Etcd) || out[m.Name()] != "" { // a machine that is being replaced may be off
 			continue
 		}
 		saved, err := cluster.Glob(ctx, m, SavedDir+"/*")

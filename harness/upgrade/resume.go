@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/preflight"
@@ -18,16 +19,31 @@ import (
 
 // Observed is the version an upgrade of the cluster starts from, as it is seen: the oldest of what runs, or, where an upgrade was begun
 // and not finished, what its machines have saved. dir is the Dir of the upgrade.
-func Observed(ctx context.Context, t *observe.Target, o *observe.Observer, dir string) (from string, err error) {
-	unfinished, err := (&Upgrade{Target: t, Dir: dir}).unfinished(ctx)
+func Observed(ctx context.Context, s Spec, t *observe.Target, o *observe.Observer, dir string) (from string, err error) {
+	unfinished, err := (&Upgrade{Spec: s, Target: t, Dir: dir}).unfinished(ctx)
 	if err != nil {
 		return "", err
 	}
 	err = cluster.Await(ctx, "learn the cluster's version", cluster.Wait{For: preflight.ReadFor}, func(ctx context.Context) error {
-		from, err = oldest(o.Observe(ctx).Components, unfinished)
+		from, err = oldest(s.upgrades(o.Observe(ctx)), unfinished)
 		return err
 	})
 	return from, err
+}
+
+// upgrades are the components of an observation that the upgrade brings to another version: all of Kubernetes, or the members of etcd.
+func (s Spec) upgrades(o observe.Observation) (out []observe.Component) {
+	if s.Strategy != Etcd {
+		return o.Components
+	}
+	for _, m := range o.Members {
+		c := observe.Component{Name: etcd.Program, Machine: m.Machine, Error: m.Error, Failure: m.Failure}
+		if m.Version != "" {
+			c.Version = "v" + m.Version
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // oldest needs everybody's word: the one who is not heard may be the oldest. A machine whose upgrade is not finished has saved what it was, and

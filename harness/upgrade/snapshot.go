@@ -140,7 +140,7 @@ func (u *Upgrade) begunTo(ctx context.Context, version string) (begun bool, err 
 	}
 	err = cluster.Await(ctx, "learn whether the upgrade to "+version+" has begun", cluster.Wait{For: answersWithin}, func(ctx context.Context) error {
 		begun = false
-		for _, c := range u.Observer.Observe(ctx).Components {
+		for _, c := range u.Spec.upgrades(u.Observer.Observe(ctx)) {
 			if c.Version == "" {
 				return fmt.Errorf("%s does not answer: %s", c, c.Error)
 			}

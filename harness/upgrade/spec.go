@@ -9,13 +9,14 @@ import (
 	"drydock.dev/drydock/harness/release"
 )
 
-// The strategies: Drydock's own order of kubeadm's commands, new machines in the place of the old, the user's program, or AKS Engine's own upgrade, which
-// replaces machines by a twin's calls.
+// The strategies: Drydock's own order of kubeadm's commands, new machines in the place of the old, the user's program, AKS Engine's own upgrade, which
+// replaces machines by a twin's calls, or the members of an etcd that is no static pod of kubeadm's.
 const (
 	Kubeadm   = "kubeadm"
 	Replace   = "replace"
 	Command   = "command"
 	AKSEngine = "aks-engine"
+	Etcd      = "etcd"
 )
 
 // How workers are upgraded.
@@ -29,7 +30,7 @@ const (
 type Spec struct {
 	To               string        `yaml:"to"`               // vX.Y or vX.Y.Z
 	Via              []string      `yaml:"via"`              // versions in between, when To is more than one minor ahead
-	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace, command or aks-engine
+	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace, command, aks-engine or etcd, of which to and via are then versions
 	Command          []string      `yaml:"command"`          // of the strategy command
 	Tool             Tool          `yaml:"tool"`             // of the strategy aks-engine
 	Workers          string        `yaml:"workers"`          // rolling (default), all-at-once or surge, which alone replace knows
@@ -38,7 +39,7 @@ type Spec struct {
 	Force            bool          `yaml:"force"`            // allow the same version and a downgrade, and preflight's findings
 	RestoreSnapshot  bool          `yaml:"restoreSnapshot"`  // a control plane that rollback does not make well: take etcd back to the snapshot, which loses all writes since
 	DrainTimeout     time.Duration `yaml:"drainTimeout"`     // of one machine; default 2 min, of replace 20 min
-	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min; of replace, each of deleting, deploying and that, 20 min
+	MachineTimeout   time.Duration `yaml:"machineTimeout"`   // from an upgraded machine to a healthy one; default 5 min, of etcd 2 min; of replace, each of deleting, deploying and that, 20 min
 	Template         string        `yaml:"template"`         // of replace: file with the template of a machine; empty: one that makes it as the old one was
 	ScaleSets        []string      `yaml:"scaleSets"`        // of replace: scale sets whose instances are nodes of the cluster too
 	Parameters       string        `yaml:"parameters"`       // of replace: file with parameters of the template that Drydock does not know
@@ -73,6 +74,26 @@ func (t Tool) about() string {
 // Foreign reports whether somebody else's program does the upgrade, so that nobody knows when it is where.
 func (s Spec) Foreign() bool { return s.Strategy == Command || s.Strategy == AKSEngine }
 
+// Product is whose versions the upgrade is between.
+func (s Spec) Product() string {
+	if s.Strategy == Etcd {
+		return release.Etcd
+	}
+	return release.Kubernetes
+}
+
+// Fits says, as a UsageError, why a cluster of the topology cannot be upgraded so.
+func (s Spec) Fits(t cluster.Topology) error {
+	switch {
+	case s.Strategy == Etcd && t.Etcd == cluster.EtcdStacked:
+		return cluster.Usagef("upgrade: the members of %s are static pods of kubeadm's, whose own upgrade takes them along; strategy: %s is for etcd: %s and etcd: %s",
+			t.Name, Etcd, cluster.EtcdOnly, cluster.EtcdExternal)
+	case s.Strategy != Etcd && !t.Kubernetes():
+		return cluster.Usagef("upgrade: %s is etcd-only: there is no Kubernetes to upgrade; strategy: %s upgrades its members", t.Name, Etcd)
+	}
+	return nil
+}
+
 // Needs are the capabilities that the machines of such an upgrade must have.
 func (s Spec) Needs() []cluster.Capability {
 	switch {
@@ -94,17 +115,22 @@ func (s Spec) Complete() (Spec, error) {
 	}
 	s.Via = slices.Clone(s.Via)
 	for i, v := range s.Via {
-		known, err := release.Resolve(release.Kubernetes, v)
+		known, err := release.Resolve(s.Product(), v)
 		if err != nil {
 			return s, err
 		}
 		s.Via[i] = known.Version
 	}
-	if known, err := release.Resolve(release.Kubernetes, s.To); err == nil { // an unknown one is refused by the policy
+	if known, err := release.Resolve(s.Product(), s.To); err == nil { // an unknown one is refused by the policy
 		s.To = known.Version
 	}
-	if s.Strategy == Replace {
+	switch s.Strategy {
+	case Replace:
 		if err := s.completeReplace(); err != nil {
+			return s, err
+		}
+	case Etcd:
+		if err := s.completeEtcd(); err != nil {
 			return s, err
 		}
 	}
@@ -112,7 +138,7 @@ func (s Spec) Complete() (Spec, error) {
 		value *string
 		name  string
 		known []string
-	}{{&s.Strategy, "strategy", []string{Kubeadm, Replace, Command, AKSEngine}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
+	}{{&s.Strategy, "strategy", []string{Kubeadm, Replace, Command, AKSEngine, Etcd}}, {&s.Workers, "workers", []string{Rolling, AllAtOnce, Surge}}} {
 		if *d.value == "" {
 			*d.value = d.known[0]
 		}
@@ -164,6 +190,17 @@ func (s *Spec) completeReplace() error {
 		return cluster.Usagef("upgrade: workers is %q; strategy: %s knows %s: one machine more is there throughout", s.Workers, Replace, Surge)
 	case s.RestoreSnapshot:
 		return cluster.Usagef("upgrade: restoreSnapshot belongs to a rollback, and a machine that is replaced has none; the runbook restore-quorum takes etcd back")
+	}
+	return nil
+}
+
+// completeEtcd fills in what is otherwise for members, and refuses what is of machines with a kubelet.
+func (s *Spec) completeEtcd() error {
+	if s.Workers != "" && s.Workers != Rolling || s.MaxUnavailable > 1 || s.ControlPlaneOnly || s.RestoreSnapshot {
+		return cluster.Usagef("upgrade: workers, maxUnavailable, controlPlaneOnly and restoreSnapshot are of Kubernetes: strategy: %s takes members one at a time, and touches nothing else", Etcd)
+	}
+	if s.MachineTimeout == 0 {
+		s.MachineTimeout = 2 * time.Minute
 	}
 	return nil
 }

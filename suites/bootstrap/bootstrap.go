@@ -75,7 +75,7 @@ func (s *Suite) Up(ctx context.Context, t cluster.Topology, also ...string) clus
 	t, _, err := release.CompleteTopology(t)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, version := range also {
-		gomega.Expect(s.lab.Provide(ctx, version)).To(gomega.Succeed())
+		gomega.Expect(s.lab.Provide(ctx, release.Kubernetes, version)).To(gomega.Succeed())
 	}
 	c, err := s.lab.Up(ctx, t)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())

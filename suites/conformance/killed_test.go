@@ -94,7 +94,7 @@ var _ = Describe("a drydock that is killed", Ordered, ContinueOnFailure, Label("
 		if _, err := p.Offer(ctx, t); err != nil {
 			Skip(err.Error())
 		}
-		Expect(p.Provide(ctx, "v1.36")).To(Succeed())
+		Expect(p.Provide(ctx, release.Kubernetes, "v1.36")).To(Succeed())
 		DeferCleanup(func(ctx context.Context) error { return p.Down(ctx, kept) }, NodeTimeout(5*time.Minute))
 		bare = traced(ctx, suite.Host.StateDir, kept)
 	}, NodeTimeout(30*time.Minute))

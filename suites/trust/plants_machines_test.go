@@ -62,7 +62,7 @@ func otherEtcd(ctx context.Context) error {
 }
 
 func otherKubernetes(ctx context.Context) error {
-	return suite.Host.Lab().Provide(ctx, otherKubernetesVersion)
+	return suite.Host.Lab().Provide(ctx, release.Kubernetes, otherKubernetesVersion)
 }
 
 // anotherEtcd replaces a member's program, and has it started anew.

@@ -46,6 +46,8 @@ var _ = DescribeTable("a scenario ends GO",
 		suite.EndsGo(ctx, name, experiment.Options{})
 	},
 	Entry(nil, "upgrade-skew-refused", Label("tier: quick", "needs: kubernetes"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "etcd-upgrade", Label("tier: full", "needs: etcd"), NodeTimeout(20*time.Minute)),
+	Entry(nil, "etcd-upgrade-refused", Label("tier: full", "needs: etcd"), NodeTimeout(20*time.Minute)),
 	Entry(nil, "upgrade-clean", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "upgrade-leader-crash", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
 	Entry(nil, "upgrade-driver-killed", Label("tier: full", "needs: kubernetes"), NodeTimeout(40*time.Minute)),
@@ -170,7 +172,7 @@ func swapKubelet(minor string) defect {
 		if err != nil {
 			return err
 		}
-		if err := suite.Host.Lab().Provide(ctx, v.Version); err != nil {
+		if err := suite.Host.Lab().Provide(ctx, release.Kubernetes, v.Version); err != nil {
 			return err
 		}
 		inst, err := cluster.As[cluster.Installer](m)

@@ -19,6 +19,8 @@ import (
 // nodePrograms are what a node runs of Kubernetes that no image holds.
 func nodePrograms() []string { return []string{"kubeadm", "kubectl", "kubelet"} }
 
+func etcdPrograms() []string { return []string{"etcd", "etcdctl", "etcdutl"} }
+
 func (p *Provider) archives(version string) string {
 	return filepath.Join(p.CacheDir, "kind", "images", version)
 }
@@ -30,10 +32,13 @@ func (p *Provider) cachedArchives(version string) []string {
 }
 
 // Provide makes the programs and the images of a version available on this host: from the cache, which hack/kind/build fills, else from a registry.
-func (p *Provider) Provide(ctx context.Context, version string) error {
-	v, err := release.Resolve(release.Kubernetes, version)
+func (p *Provider) Provide(ctx context.Context, product, version string) error {
+	v, err := release.Resolve(product, version)
 	if err != nil {
 		return err
+	}
+	if product == release.Etcd {
+		return p.Store.Ensure(ctx, v, etcdPrograms()...)
 	}
 	if err := p.Store.Ensure(ctx, v, nodePrograms()...); err != nil {
 		return err
@@ -83,7 +88,7 @@ func (m *Machine) Install(ctx context.Context, product, version string, programs
 	if len(programs) == 0 {
 		programs = nodePrograms()
 		if product == release.Etcd {
-			programs = []string{"etcd", "etcdctl", "etcdutl"}
+			programs = etcdPrograms()
 		}
 	}
 	for _, name := range programs {

@@ -58,27 +58,22 @@ func checkSpace(dir string, machines int) error {
 
 // fetch gets the programs the topology needs and no others.
 func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
-	etcd, err := release.Resolve(release.Etcd, t.EtcdVersion)
-	if err != nil {
+	if err := p.Provide(ctx, release.Etcd, t.EtcdVersion); err != nil || !t.Kubernetes() {
 		return err
 	}
-	if err := p.Store.Ensure(ctx, etcd, "etcd", "etcdctl", "etcdutl"); err != nil {
-		return err
-	}
-	if !t.Kubernetes() {
-		return nil
-	}
-	return p.Provide(ctx, t.Version)
+	return p.Provide(ctx, release.Kubernetes, t.Version)
 }
 
-// Provide gets the programs a lab's machines need of a Kubernetes version, which are its images as well. Running labs see them at once.
-func (p *Provider) Provide(ctx context.Context, version string) error {
-	kubernetes, err := release.Resolve(release.Kubernetes, version)
+// Provide gets the programs a lab's machines need of a version, which are its images as well. Running labs see them at once.
+func (p *Provider) Provide(ctx context.Context, product, version string) error {
+	v, err := release.Resolve(product, version)
 	if err != nil {
 		return err
 	}
-	return p.Store.Ensure(ctx, kubernetes,
-		"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
+	if product == release.Etcd {
+		return p.Store.Ensure(ctx, v, "etcd", "etcdctl", "etcdutl")
+	}
+	return p.Store.Ensure(ctx, v, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
 }
 
 // launch writes the lab's configuration and starts its PID 1.

@@ -51,7 +51,7 @@ func (*Provider) Up(context.Context, cluster.Topology) (cluster.Cluster, error) 
 func (*Provider) Down(context.Context, string) error { return errNeverMade }
 
 // Provide has nothing to get: the user's own program upgrades, with what it brings.
-func (*Provider) Provide(context.Context, string) error { return nil }
+func (*Provider) Provide(context.Context, string, string) error { return nil }
 
 // List names the cluster of the inventory; that it cannot be found is an error and not an empty list.
 func (p *Provider) List(ctx context.Context) ([]string, error) {

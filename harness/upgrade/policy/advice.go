@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -8,9 +9,10 @@ import (
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 )
 
-// Advice finds the published defects that a path from, through and to versions meets on a cloud ("" for none). The version the
+// Advice finds the published defects of its product that a path from, through and to versions meets on a cloud ("" for none). The version the
 // cluster has now counts too: its components run until the last of them is replaced.
 func Advice(p Path, cloud string) ([]plan.Finding, error) {
 	issues, err := fixtures.KnownIssues()
@@ -19,35 +21,59 @@ func Advice(p Path, cloud string) ([]plan.Finding, error) {
 	}
 	var out []plan.Finding
 	for _, i := range issues {
-		if i.Provider != "" && i.Provider != cloud {
+		if cmp.Or(i.Product, release.Kubernetes) != cmp.Or(p.Product, release.Kubernetes) || i.Provider != "" && i.Provider != cloud {
 			continue
 		}
-		for _, v := range append([]string{p.From}, p.Hops...) {
-			hit, err := affected(i, v)
-			if err != nil {
-				return nil, err
-			}
-			if hit {
-				out = append(out, plan.Finding{
-					Check: "known issue " + i.ID, Severity: plan.Warning, What: fmt.Sprintf("%s is affected: %s", v, i.Title), Why: i.Symptom,
-					Fix: fmt.Sprintf("prefer a version with the fix: %s (%s)", strings.Join(i.FixedIn, ", "), i.Link),
-				})
-				break
-			}
+		what, err := meets(i, p)
+		if err != nil {
+			return nil, fmt.Errorf("known issue %s: %w", i.ID, err)
 		}
+		if what == "" {
+			continue
+		}
+		f := plan.Finding{
+			Check: "known issue " + i.ID, Severity: plan.Warning, What: fmt.Sprintf("%s: %s", what, i.Title), Why: i.Symptom,
+			Fix: fmt.Sprintf("%s (%s)", cmp.Or(i.Advice, "prefer a version with the fix: "+strings.Join(i.FixedIn, ", ")), i.Link),
+		}
+		if i.Blocks {
+			f.Severity = plan.Blocker
+		}
+		out = append(out, f)
 	}
 	return out, nil
 }
 
-func affected(i fixtures.KnownIssue, v string) (bool, error) {
+// meets says which version, or which step from one to the next, of the path meets the issue; empty: none.
+func meets(i fixtures.KnownIssue, p Path) (string, error) {
+	versions := append([]string{p.From}, p.Hops...)
+	for at, v := range versions {
+		hit, err := within(v, i.Affected)
+		switch {
+		case err != nil:
+			return "", err
+		case !hit:
+		case len(i.To) == 0:
+			return v + " is affected", nil
+		case at+1 < len(versions):
+			next := versions[at+1]
+			if hit, err = within(next, i.To); err != nil || hit {
+				return v + " → " + next, err
+			}
+		}
+	}
+	return "", nil
+}
+
+// within reports whether a version lies in one of the ranges.
+func within(v string, ranges []fixtures.VersionRange) (bool, error) {
 	at, err := version.ParseSemantic(v)
 	if err != nil {
-		return false, fmt.Errorf("known issue %s: %w", i.ID, err)
+		return false, err
 	}
-	for _, r := range i.Affected {
+	for _, r := range ranges {
 		below, err := version.ParseSemantic(r.Below)
 		if err != nil {
-			return false, fmt.Errorf("known issue %s: %w", i.ID, err)
+			return false, err
 		}
 		if !at.LessThan(below) {
 			continue
@@ -57,7 +83,7 @@ func affected(i fixtures.KnownIssue, v string) (bool, error) {
 		}
 		from, err := version.ParseSemantic(r.From)
 		if err != nil {
-			return false, fmt.Errorf("known issue %s: %w", i.ID, err)
+			return false, err
 		}
 		if at.AtLeast(from) {
 			return true, nil

@@ -1,18 +1,22 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/release"
 )
 
-var known = []string{"v1.33.13", "v1.34.1", "v1.34.4", "v1.35.4", "v1.36.3"}
+var known = []string{"v3.4.30", "v3.5.21", "v3.6.16", "v1.33.13", "v1.34.1", "v1.34.4", "v1.35.4", "v1.36.3"}
 
 func TestPathTo(t *testing.T) {
 	for name, c := range map[string]struct {
+		product  string // empty: Kubernetes
 		from, to string
 		via      []string
 		force    bool
@@ -33,16 +37,21 @@ func TestPathTo(t *testing.T) {
 		"older patch":            {from: "v1.34.4", to: "v1.34.1", refused: true, want: "older than"},
 		"older minor, forced":    {from: "v1.36.3", to: "v1.35.4", force: true, want: "v1.36.3 → v1.35.4", givesUp: "downgrade"},
 		"two older, forced":      {from: "v1.36.3", to: "v1.34.4", force: true, refused: true, want: "not even --force"},
-		"unknown":                {from: "v1.35.4", to: "v1.40.0", refused: true, want: `unknown version "v1.40.0"; known: v1.33.13`},
+		"unknown":                {from: "v1.35.4", to: "v1.40.0", refused: true, want: `unknown version "v1.40.0"; known: `},
 		"unknown way":            {from: "v1.35.4", to: "v1.36.3", via: []string{"v1.35.9"}, refused: true, want: `unknown version "v1.35.9"`},
 		"a way that leads back":  {from: "v1.35.4", to: "v1.36.3", via: []string{"v1.34.4"}, refused: true, want: "older"},
 		"not a version":          {from: "latest", to: "v1.36.3", refused: true, want: `"latest" is no version`},
 		"another major":          {from: "v2.35.4", to: "v1.36.3", force: true, refused: true, want: "changes the major version"},
 		"prerelease to release":  {from: "v1.36.3-rc.1", to: "v1.36.3", want: "v1.36.3-rc.1 → v1.36.3"},
 		"release to same's next": {from: "v1.34.1", to: "v1.35.4", want: "v1.34.1 → v1.35.4"},
+		"etcd, next minor":       {product: release.Etcd, from: "v3.5.21", to: "v3.6.16", want: "v3.5.21 → v3.6.16"},
+		"etcd, older":            {product: release.Etcd, from: "v3.6.16", to: "v3.5.21", refused: true, want: EtcdPolicy},
+		"etcd, older, forced":    {product: release.Etcd, from: "v3.6.16", to: "v3.5.21", force: true, want: "v3.6.16 → v3.5.21", givesUp: "newer version alone"},
+		"etcd, older patch":      {product: release.Etcd, from: "v3.5.22", to: "v3.5.21", force: true, want: "v3.5.22 → v3.5.21", givesUp: "downgrade"},
+		"etcd, before it could":  {product: release.Etcd, from: "v3.5.21", to: "v3.4.30", force: true, refused: true, want: "from v3.6 on"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := PathTo(c.from, c.to, c.via, known, c.force)
+			p, err := PathTo(cmp.Or(c.product, release.Kubernetes), c.from, c.to, c.via, known, c.force)
 			if c.refused {
 				var usage *cluster.UsageError
 				if !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
@@ -165,5 +174,47 @@ func TestAdvice(t *testing.T) {
 				t.Errorf("found %q", all)
 			}
 		})
+	}
+}
+
+// TestAdviceOfEtcd: a bad pair is told by the step from one to the other, with what to do instead, and neither of its versions alone nor another pair is.
+func TestAdviceOfEtcd(t *testing.T) {
+	for name, c := range map[string]struct {
+		path   Path
+		want   []string // issues, in the table's order
+		blocks bool
+	}{
+		"the bad pair":         {Path{From: "v3.5.19", Hops: []string{"v3.6.4"}}, []string{"#19557", "#20967"}, true},
+		"its first release":    {Path{From: "v3.5.1", Hops: []string{"v3.6.4"}}, []string{"#19557", "#20967"}, true},
+		"from before it":       {Path{From: "v3.5.0", Hops: []string{"v3.6.4"}}, []string{"#20967"}, false},
+		"handed on":            {Path{From: "v3.5.20", Hops: []string{"v3.6.4"}}, []string{"#20793", "#20967"}, false},
+		"as it should be":      {Path{From: "v3.5.26", Hops: []string{"v3.6.4"}}, nil, false},
+		"by way of the mended": {Path{From: "v3.5.19", Hops: []string{"v3.5.26", "v3.6.4"}}, nil, false},
+		"by way of another":    {Path{From: "v3.5.18", Hops: []string{"v3.5.19", "v3.6.4"}}, []string{"#19557", "#20967"}, true},
+		"a patch":              {Path{From: "v3.5.19", Hops: []string{"v3.5.20"}}, nil, false},
+		"down":                 {Path{From: "v3.6.4", Hops: []string{"v3.5.19"}}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.path.Product = release.Etcd
+			found, err := Advice(c.path, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			blocks := false
+			for _, f := range found {
+				got = append(got, f.Check[strings.Index(f.Check, "#"):])
+				blocks = blocks || f.Blocks()
+				if !strings.Contains(f.Fix, "v3.5.26") || !strings.Contains(f.What, "→") {
+					t.Errorf("%+v does not say between which versions, or what to do", f)
+				}
+			}
+			if !slices.Equal(got, c.want) || blocks != c.blocks {
+				t.Errorf("%v, blocks %t; want %v, %t", got, blocks, c.want, c.blocks)
+			}
+		})
+	}
+	if found, err := Advice(Path{From: "v3.5.19", Hops: []string{"v3.6.4"}}, ""); err != nil || len(found) > 0 {
+		t.Errorf("etcd's issues are told of Kubernetes: %v, %v", found, err)
 	}
 }

@@ -17,24 +17,43 @@ import (
 const (
 	SkewPolicy    = "https://kubernetes.io/releases/version-skew-policy/"
 	KubeadmPolicy = "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/"
+	EtcdPolicy    = "https://etcd.io/docs/latest/upgrades/"
+	EtcdDowngrade = "https://etcd.io/docs/latest/downgrades/"
 )
+
+// rules are where those of a product stand, and what a downgrade of it gives up.
+type rules struct {
+	upgrades, downgrades string
+	givesUp              string
+}
+
+func rulesOf(product string) rules {
+	if product == release.Etcd {
+		return rules{EtcdPolicy, EtcdDowngrade, "what the newer version alone can store is lost, and the snapshot is the only way back should a member not come up"}
+	}
+	return rules{KubeadmPolicy, SkewPolicy, "nobody tests it, objects stored in newer versions may not be readable, and the etcd snapshot is the only way back"}
+}
 
 // Path is how a version is reached from another.
 type Path struct {
-	From string
-	Hops []string // versions to upgrade to, one after another; the last is the target
+	Product string // whose versions they are; empty: kubernetes
+	From    string
+	Hops    []string // versions to upgrade to, one after another; the last is the target
 	// GivesUp says what a forced path gives up; empty for one the rules allow.
 	GivesUp []string
 }
 
+// OfEtcd reports whether it is etcd alone that is upgraded.
+func (p Path) OfEtcd() bool { return p.Product == release.Etcd }
+
 // String is the path with arrows.
 func (p Path) String() string { return strings.Join(append([]string{p.From}, p.Hops...), " → ") }
 
-// PathTo finds the path from a cluster's version to a target, both vX.Y.Z and both in known. One minor is upgraded at a time, so a target
+// PathTo finds the path from a product's version in a cluster to a target, both vX.Y.Z and both in known. One minor is upgraded at a time, so a target
 // further ahead needs its intermediate versions named in via. Force allows the same version and a downgrade. What is refused
 // is a UsageError with the rule and its source.
-func PathTo(from, to string, via, known []string, force bool) (Path, error) {
-	p := Path{From: from}
+func PathTo(product, from, to string, via, known []string, force bool) (Path, error) {
+	p := Path{Product: product, From: from}
 	hops := append(slices.Clone(via), to)
 	for _, h := range hops {
 		if !slices.Contains(known, h) {
@@ -50,7 +69,7 @@ func PathTo(from, to string, via, known []string, force bool) (Path, error) {
 		if err != nil {
 			return p, err
 		}
-		gives, err := hop(at, next, known, force)
+		gives, err := hop(product, at, next, known, force)
 		if err != nil {
 			return p, err
 		}
@@ -71,30 +90,35 @@ func parse(v string) (*version.Version, error) {
 }
 
 // hop judges one step of a path.
-func hop(from, to *version.Version, known []string, force bool) (givesUp string, err error) {
+func hop(product string, from, to *version.Version, known []string, force bool) (givesUp string, err error) {
 	refuse := func(source, format string, args ...any) (string, error) {
 		return "", cluster.Usagef("%s (%s)", fmt.Sprintf(format, args...), source)
 	}
-	minors := int(to.Minor()) - int(from.Minor())
+	rules, minors := rulesOf(product), int(to.Minor())-int(from.Minor())
 	switch {
 	case to.Major() != from.Major():
-		return refuse(KubeadmPolicy, "v%s to v%s changes the major version: no rule allows it", from, to)
+		return refuse(rules.upgrades, "v%s to v%s changes the major version: no rule allows it", from, to)
 	case minors > 1:
-		return refuse(KubeadmPolicy, "v%s is %d minor versions ahead of v%s, and one is upgraded at a time%s", to, minors, from, suggest(from, to, known))
+		return refuse(rules.upgrades, "v%s is %d minor versions ahead of v%s, and one is upgraded at a time%s", to, minors, from, suggest(from, to, known))
 	case minors < -1:
-		return refuse(SkewPolicy, "v%s is %d minor versions older than v%s: API servers may differ by one only, so not even --force goes there at once", to, -minors, from)
+		return refuse(rules.downgrades, "v%s is %d minor versions older than v%s: those of a cluster may differ by one only, so not even --force goes there at once", to, -minors, from)
+	case minors < 0 && product == release.Etcd && from.Minor() < firstDowngrade:
+		return refuse(rules.downgrades, "v%s goes down to no other minor version: etcd has downgrades of its own from v3.%d on", from, firstDowngrade)
 	case to.LessThan(from) && !force:
-		return refuse(KubeadmPolicy, "v%s is older than v%s: kubeadm upgrades only; --force downgrades, and says what that gives up", to, from)
+		return refuse(rules.upgrades, "v%s is older than v%s: an upgrade goes up; --force downgrades, and says what that gives up", to, from)
 	case to.LessThan(from):
-		return fmt.Sprintf("v%s → v%s is a downgrade: nobody tests it, objects stored in newer versions may not be readable, and the etcd snapshot is the only way back", from, to), nil
+		return fmt.Sprintf("v%s → v%s is a downgrade: %s", from, to, rules.givesUp), nil
 	case to.EqualTo(from) && !force:
-		return refuse(KubeadmPolicy, "the cluster is at v%s already; --force upgrades every machine to the same version again", from)
+		return refuse(rules.upgrades, "the cluster is at v%s already; --force upgrades every machine to the same version again", from)
 	case to.EqualTo(from):
-		return fmt.Sprintf("v%s again: every machine is drained and restarted, and what observation would call done is done again", to), nil
+		return fmt.Sprintf("v%s again: every machine is restarted, and what observation would call done is done again", to), nil
 	default:
 		return "", nil
 	}
 }
+
+// firstDowngrade is the minor version of etcd from which on a cluster can be taken to the one before by etcd itself.
+const firstDowngrade = 6
 
 // suggest names the intermediate versions a path needs.
 func suggest(from, to *version.Version, known []string) string {
@@ -137,16 +161,16 @@ func Targets(from string, known []string) ([]Path, error) {
 				via = append(via, n)
 			}
 		}
-		if p, err := PathTo(from, to, via, known, false); err == nil {
+		if p, err := PathTo(release.Kubernetes, from, to, via, known, false); err == nil {
 			out = append(out, p)
 		}
 	}
 	return out, nil
 }
 
-// KnownVersions lists the Kubernetes versions of the version table, oldest first.
-func KnownVersions() ([]string, error) {
-	all, err := release.Known(release.Kubernetes)
+// KnownVersions lists a product's versions of the version table, oldest first.
+func KnownVersions(product string) ([]string, error) {
+	all, err := release.Known(product)
 	if err != nil {
 		return nil, err
 	}

@@ -17,12 +17,12 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// earlierUpgrade finds an upgrade that was begun and not finished: mixed versions, or files kubeadm has put aside.
-func earlierUpgrade(ctx context.Context, in *reading) ([]plan.Finding, error) {
+// begunBefore finds an upgrade that was begun and not finished: mixed versions, or what it keeps on machines.
+func begunBefore(in *reading) []plan.Finding {
 	var out []plan.Finding
 	u := in.Input
 	versions := map[string][]string{}
-	for _, c := range in.Observation.Components {
+	for _, c := range in.Upgraded {
 		if c.Version != "" {
 			versions[c.Version] = append(versions[c.Version], c.String())
 		}
@@ -51,6 +51,12 @@ func earlierUpgrade(ctx context.Context, in *reading) ([]plan.Finding, error) {
 			})
 		}
 	}
+	return out
+}
+
+// earlierUpgrade also finds files that kubeadm has put aside.
+func earlierUpgrade(ctx context.Context, in *reading) ([]plan.Finding, error) {
+	out := begunBefore(in)
 	for _, m := range in.machines(cluster.ControlPlane) {
 		left, err := kubeadm.Backups(ctx, m)
 		if err != nil {

@@ -22,6 +22,8 @@ import (
 type Input struct {
 	Target           *observe.Target
 	Observation      observe.Observation
+	Upgraded         []observe.Component // what has a version of the path, as observed
+	Dir              string              // for what has to be copied here to be looked at
 	Path             policy.Path
 	Surge            bool // workers are replaced by new machines
 	ControlPlaneOnly bool
@@ -66,12 +68,15 @@ func checks() []check {
 
 // Look looks at everything. The findings come in the order of the list.
 func Look(ctx context.Context, input Input) ([]plan.Finding, error) {
-	in := &reading{Input: input}
-	if err := in.read(ctx); err != nil {
-		return nil, err
+	in, all := &reading{Input: input}, etcdChecks()
+	if !in.Path.OfEtcd() {
+		all = checks()
+		if err := in.read(ctx); err != nil {
+			return nil, err
+		}
 	}
 	var out []plan.Finding
-	for _, c := range checks() {
+	for _, c := range all {
 		found, err := c.look(ctx, in)
 		if err != nil {
 			found = []plan.Finding{{
@@ -186,7 +191,7 @@ func etcdNow(_ context.Context, in *reading) ([]plan.Finding, error) {
 	case len(lost) > 0:
 		return []plan.Finding{{
 			Check: "etcd", Severity: plan.Blocker, What: "unhealthy members: " + strings.Join(lost, ", "),
-			Why: "each control plane's member restarts during its upgrade, and then two would be missing", Fix: "repair or replace the member first", Late: late,
+			Why: "each member restarts during the upgrade, and then two would be missing", Fix: "repair or replace the member first", Late: late,
 		}}, nil
 	case cluster.Tolerance(total) < 1:
 		return []plan.Finding{{
