@@ -123,13 +123,15 @@ type Planned struct {
 	Name  string `json:"name"`
 	About string `json:"about,omitempty"`
 	Group bool   `json:"group,omitempty"`
+	// Rollback: its turn comes only when a step before it in its group has failed.
+	Rollback bool `json:"rollback,omitempty"`
 }
 
 // Outline lists the steps of a plan, groups before what is in them.
 func (p *Plan) Outline() []Planned {
 	out := []Planned{}
 	p.Walk(func(s *Step) {
-		out = append(out, Planned{ID: s.ID, Name: s.Name, About: s.About, Group: s.Run == nil})
+		out = append(out, Planned{ID: s.ID, Name: s.Name, About: s.About, Group: s.Run == nil, Rollback: s.Rollback})
 	})
 	return out
 }

@@ -205,17 +205,23 @@ func (s *step) state() string {
 		return s.status
 	}
 	all := map[string]int{}
+	steps := 0
 	for _, c := range s.children {
-		all[c.state()]++
+		if is := c.state(); is != "" || !c.Rollback { // else there is nothing to roll back so far
+			all[is]++
+			steps++
+		}
 	}
 	switch {
-	case all[running] > 0, all[""] > 0 && all[""] < len(s.children):
+	case all[running] > 0:
 		return running
-	case all[""] > 0:
-		return ""
-	case all["failed"] > 0:
+	case all["failed"] > 0: // what has not begun by then is not reached
 		return "failed"
-	case all["skipped"] == len(s.children):
+	case all[""] > 0 && all[""] < steps:
+		return running
+	case all[""] == steps:
+		return ""
+	case all["skipped"] == steps:
 		return "skipped"
 	default:
 		return "done"

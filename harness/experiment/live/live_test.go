@@ -131,6 +131,28 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// TestAGroupIsOver: a rollback that nothing calls for does not keep its group going, and neither does what a failure has left out.
+func TestAGroupIsOver(t *testing.T) {
+	child := func(status string, rollback bool) *step {
+		return &step{status: status, Planned: plan.Planned{Rollback: rollback}}
+	}
+	for want, children := range map[string][]*step{
+		"done":    {child("done", false), child("skipped", false), child("", true)},
+		"failed":  {child("failed", false), child("", false), child("", true)},
+		"":        {child("", false), child("", true)},
+		"skipped": {child("skipped", false), child("", true)},
+	} {
+		if got := (&step{children: children}).state(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for _, going := range [][]*step{{child("done", false), child("", false)}, {child("failed", false), child(running, true)}, {child(running, false), child("failed", false)}} {
+		if got := (&step{children: going}).state(); got != running {
+			t.Errorf("%q, want %q", got, running)
+		}
+	}
+}
+
 // TestEveryPictureFits: no line is wider than the screen, or what is below it would move; nor is it higher, but where all of the screen would not do.
 func TestEveryPictureFits(t *testing.T) {
 	const lowest, narrowest = 12, 14
