@@ -237,6 +237,9 @@ func (s *Scenario) validate() error {
 			if _, err := health.FindCheck(AllChecks(), c.Name, when); err != nil {
 				return fmt.Errorf("line %d: %w", c.line, err)
 			}
+			if s.Spec.Cluster.Etcd == string(cluster.EtcdOnly) && slices.Contains(health.OfKubernetes(), c.Name) {
+				return fmt.Errorf("line %d: %s is of Kubernetes, and the cluster is etcd: only: it would have nothing to judge by", c.line, c.Name)
+			}
 			if err := c.Params.Fits(c.Name); err != nil {
 				return fmt.Errorf("line %d: %w", c.line, err)
 			}

@@ -151,6 +151,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"exhibit of nothing":     {"  cluster:", "  exhibit: {bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}, finds: {etcdHealthy: [x]}}\n  cluster:", []string{"spec.exhibit", "bug is missing"}},
 		"exhibit of one release": {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.3}}\n  cluster:", []string{"both etcd v3.6.3"}},
 		"unknown fixed release":  {"  cluster:", "  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v9.9.9}, finds: {etcdQuorum: [x]}}\n  cluster:", []string{"fixed: ", "v9.9.9", "v3.6.16", "any release of v3.5"}},
+		"a check with no data":   {"controlPlanes: 3}", "etcd: only, etcdMembers: 3}\n  finally: [nodesReady]", []string{"line 6", "nodesReady is of Kubernetes, and the cluster is etcd: only"}},
 		"exhibit and a version":  {"controlPlanes: 3}", "controlPlanes: 3, version: v1.35}\n  exhibit: {bug: b, bad: {etcdVersion: v3.6.3}, fixed: {etcdVersion: v3.6.4}, finds: {etcdHealthy: [x]}}", []string{"takes no version"}},
 		"nothing happens":        {"    - fault: {etcdMemberCrash: {target: leader, for: 5s}}\n", "    []\n", []string{"spec.steps is empty"}},
 		"another kind of file":   {"kind: Scenario", "kind: Pod", []string{"want drydock.dev/v1alpha1, Scenario"}},

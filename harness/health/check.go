@@ -129,6 +129,14 @@ func Checks() []CheckKind {
 	}
 }
 
+// OfKubernetes are the checks of what etcd alone does not have: API servers, leases, nodes, pods. Without them they would have no data, and the run no verdict.
+func OfKubernetes() []string {
+	return []string{
+		"noUnplannedRestart", "apiAvailable", "oneLeader", "apiRefusesWrites", "leadersMove", "nodeUnreachable", "noEarlyEviction", "podsEvicted", "podsReplaced", "noTwins", "nodeReturns",
+		"nothingEvicted", "nodeStaysReady", "podsRunOn", "workloadAvailable", "pdbRespected", "labelsPreserved", "objectsPreserved", "nodesReady",
+	}
+}
+
 // Builtin are the checks every scenario on a cluster of the topology makes whether it says so or not.
 func Builtin(t cluster.Topology) []string {
 	out := []string{"whole", "etcdQuorum", "onlyPlannedLosses", "linearizable", "noAcknowledgedWriteLost", "requests"}
