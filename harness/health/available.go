@@ -66,12 +66,33 @@ func apiAvailable(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 func (r *Record) inside(probe string, w *Window, skip time.Duration, judge func(samples []load.Sample) (plan.Verdict, string)) (plan.Verdict, string) {
 	var in []load.Sample
 	from := w.Effective.Add(skip)
-	around := []load.Sample{{Start: from, End: from}}
 	for _, s := range r.Samples[probe] {
 		if s.Start.After(from) && s.End.Before(w.Recover) {
 			in = append(in, s)
 		}
 	}
+	return r.tried(in, from, w, judge)
+}
+
+// through judges the samples since the fault was being injected, those under way then among them: what it interrupts, it interrupts before somebody has
+// seen its effect.
+func (r *Record) through(probe string, w *Window, judge func(samples []load.Sample) (plan.Verdict, string)) (plan.Verdict, string) {
+	from := w.Effective
+	if !w.Began.IsZero() {
+		from = w.Began
+	}
+	var in []load.Sample
+	for _, s := range r.Samples[probe] {
+		if s.End.After(from) && s.End.Before(w.Recover) {
+			in = append(in, s)
+		}
+	}
+	return r.tried(in, from, w, judge)
+}
+
+// tried judges samples of a fault's time, which pass only where somebody tried all through it.
+func (r *Record) tried(in []load.Sample, from time.Time, w *Window, judge func(samples []load.Sample) (plan.Verdict, string)) (plan.Verdict, string) {
+	around := []load.Sample{{Start: from, End: from}}
 	v, said := judge(in)
 	if blind := r.Blind().Longest(from, w.Recover); v == plan.Pass && blind > slack {
 		return plan.Unknown, fmt.Sprintf("the harness was blind for %s while the fault held; %s", blind.Round(100*time.Millisecond), said)
@@ -83,7 +104,7 @@ func (r *Record) inside(probe string, w *Window, skip time.Duration, judge func(
 }
 
 func writesContinue(r *Record, w *Window, p Params) (plan.Verdict, string) {
-	return r.inside(load.ProbeEtcdWrite, w, 0, func(s []load.Sample) (plan.Verdict, string) { return available(r, s, p, "etcd write", besideFault) })
+	return r.through(load.ProbeEtcdWrite, w, func(s []load.Sample) (plan.Verdict, string) { return available(r, s, p, "etcd write", besideFault) })
 }
 
 // none says whether every sample of a probe failed.

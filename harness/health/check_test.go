@@ -173,6 +173,10 @@ func TestWritesStopAndContinue(t *testing.T) {
 	if got := judge(t, "etcdWritesContinue", r, w, Params{MaxGap: 2 * time.Second}); got.Verdict != plan.Fail {
 		t.Errorf("a gap of 4 s within 2 s: %s", got.Verdict)
 	}
+	r.Samples = map[string][]load.Sample{load.ProbeEtcdWrite: samples(bad, bad, bad, nil, nil, nil, nil)}
+	if got := judge(t, "etcdWritesContinue", r, &Window{Began: at(10.2), Effective: at(12.8), Recover: at(18)}, Params{MaxGap: 2 * time.Second}); got.Verdict != plan.Fail {
+		t.Errorf("a gap of 3 s within 2 s, over when the fault's effect was seen: %s (%s)", got.Verdict, got.Message)
+	}
 }
 
 func TestLeadersMove(t *testing.T) {
