@@ -143,17 +143,25 @@ func places(r plan.Receipt, ran []plan.StepDone) []string {
 
 // unreached are the steps of the plan that the run is not seen to have come to the end of.
 func unreached(planned []plan.Planned, done []plan.StepDone) []plan.NotTested {
-	var left []string
+	var left, back []string
 	for _, p := range planned {
 		if p.Group || slices.ContainsFunc(done, func(d plan.StepDone) bool { return d.ID == p.ID && d.Status != "unfinished" }) {
 			continue
 		}
+		if p.Rollback {
+			back = append(back, p.ID+" "+p.Name)
+			continue
+		}
 		left = append(left, p.ID+" "+p.Name)
 	}
-	if len(left) == 0 {
-		return nil
+	var out []plan.NotTested
+	if len(left) > 0 {
+		out = append(out, plan.NotTested{What: "steps of the plan", Why: fmt.Sprintf("nothing shows that the run came to the end of %d: %s", len(left), few(left, ""))})
 	}
-	return []plan.NotTested{{What: "steps of the plan", Why: fmt.Sprintf("nothing shows that the run came to the end of %d: %s", len(left), few(left, ""))}}
+	if len(back) > 0 {
+		out = append(out, plan.NotTested{What: "rollback", Why: fmt.Sprintf("%d were planned and not carried out: %s", len(back), few(back, ""))})
+	}
+	return out
 }
 
 // few lists the first of many names.

@@ -115,8 +115,12 @@ func TestStepsThatTheRunDidNotComeTo(t *testing.T) {
 	if len(got) != 1 || !strings.Contains(got[0].Why, "2: 2.1 b, 3 c") {
 		t.Errorf("%+v", got)
 	}
-	if got := unreached(planned, []plan.StepDone{{ID: "1"}, {ID: "2.1"}, {ID: "3", Status: "skipped"}}); got != nil {
+	ended := []plan.StepDone{{ID: "1"}, {ID: "2.1"}, {ID: "3", Status: "skipped"}}
+	if got := unreached(planned, ended); got != nil {
 		t.Errorf("%+v", got)
+	}
+	if got := unreached(append(planned, plan.Planned{ID: "4", Name: "back", Rollback: true}), ended); len(got) != 1 || got[0].What != "rollback" || !strings.Contains(got[0].Why, "1 were planned and not carried out: 4 back") {
+		t.Errorf("a rollback that nothing called for: %+v", got)
 	}
 }
 

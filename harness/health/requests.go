@@ -70,7 +70,7 @@ func (c *clients) ofEtcd() (plan.Verdict, string) {
 
 func (c *clients) verdict() (plan.Verdict, string) {
 	v, said := worst(c.wrong, c.unclear, c.fine)
-	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, of it %s refused or forbidden and %s answered with errors, %.0f %% failures and %.0f %% without an answer",
+	return v, said + fmt.Sprintf("; allowed are gaps of %s, %s where requests were refused or forbidden, %s during faults and steps on the control plane, of it %s refused or forbidden and %s answered with errors; and while nothing was done to the servers %.0f %% failures and %.0f %% without an answer; a server that a fault or a step is on is not counted",
 		c.quietGap, c.deniedGap, c.troubledGap, c.troubledDenied, c.troubledErrors, 100*c.errors, 100*c.late)
 }
 
@@ -191,7 +191,7 @@ func (c *clients) figures(probe string, samples []load.Sample, ts []try) *figure
 	}
 	ms := func(q float64) string { return quantile(samples, c.blind, q).Round(time.Millisecond).String() }
 	gap := longest(gaps(ts)).took
-	return &figures{gap, fmt.Sprintf("%s: %.1f %% of %d failed, gap %s, p50 %s, p99 %s", probe, 100*float64(failed)/float64(len(samples)), len(samples),
+	return &figures{gap, fmt.Sprintf("%s: %.1f %% of %d failed in all, the longest gap that counts %s, p50 %s, p99 %s", probe, 100*float64(failed)/float64(len(samples)), len(samples),
 		gap.Round(100*time.Millisecond), ms(0.5), ms(0.99))}
 }
 

@@ -65,6 +65,7 @@ function offset(ms) {
 
 function lasting(ms) {
   if (ms < 1000) return Math.round(ms) + ' ms';
-  if (ms < 60000) return (ms / 1000).toFixed(ms < 10000 ? 2 : 1) + ' s';
-  return Math.floor(ms / 60000) + ' min ' + Math.round((ms % 60000) / 1000) + ' s';
+  if (ms < 59950) return (ms / 1000).toFixed(ms < 10000 ? 2 : 1) + ' s';
+  const s = Math.round(ms / 1000);
+  return Math.floor(s / 60) + ' min ' + s % 60 + ' s';
 }
