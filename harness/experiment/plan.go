@@ -227,7 +227,7 @@ type actions interface {
 	endCloud(ctx context.Context) error
 	load(ctx context.Context) error
 	observe(ctx context.Context, d time.Duration) error
-	traffic(ctx context.Context, t load.Traffic) error
+	traffic(ctx context.Context, c *choice, t load.Traffic) error
 	event(ctx context.Context, c *choice) error
 	stepEnded(ctx context.Context, c *choice) error
 	inject(ctx context.Context, c *choice) error
@@ -268,7 +268,7 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 		least := st.Workload.MinAvailable
 		return &plan.Step{Name: fmt.Sprintf("change the workload's PodDisruptionBudget to minAvailable %d", least), Run: func(ctx context.Context) error { return a.budget(ctx, least) }}
 	case st.Fault == nil && len(st.Traffic) > 0:
-		return &plan.Step{Name: "traffic", Children: trafficSteps(st.Traffic, a)}
+		return &plan.Step{Name: "traffic", Children: trafficSteps(st.Traffic, nil, a)}
 	case st.Upgrade != nil:
 		return it.upgradeStep(a)
 	case st.Remedy != nil:
@@ -281,25 +281,25 @@ func (o *outline) itemStep(it *item, a actions) *plan.Step {
 // inert does nothing.
 type inert struct{}
 
-func (*inert) up(context.Context) error                     { return nil }
-func (*inert) twin(context.Context) error                   { return nil }
-func (*inert) endTwin(context.Context) error                { return nil }
-func (*inert) cloud(context.Context) error                  { return nil }
-func (*inert) endCloud(context.Context) error               { return nil }
-func (*inert) load(context.Context) error                   { return nil }
-func (*inert) observe(context.Context, time.Duration) error { return nil }
-func (*inert) traffic(context.Context, load.Traffic) error  { return nil }
-func (*inert) event(context.Context, *choice) error         { return nil }
-func (*inert) stepEnded(context.Context, *choice) error     { return nil }
-func (*inert) inject(context.Context, *choice) error        { return nil }
-func (*inert) effective(context.Context, *choice) error     { return nil }
-func (*inert) hold(context.Context, *choice) error          { return nil }
-func (*inert) recover(context.Context, *choice) error       { return nil }
-func (*inert) recovered(context.Context, *choice) error     { return nil }
-func (*inert) mended(context.Context, *choice) error        { return nil }
-func (*inert) seeRecovered(context.Context, *choice) error  { return nil }
-func (*inert) budget(context.Context, int32) error          { return nil }
-func (*inert) refuse(context.Context, *item) error          { return nil }
-func (*inert) drive(context.Context, *item, *kill) error    { return nil }
-func (*inert) settle(context.Context) error                 { return nil }
-func (*inert) down(context.Context) error                   { return nil }
+func (*inert) up(context.Context) error                             { return nil }
+func (*inert) twin(context.Context) error                           { return nil }
+func (*inert) endTwin(context.Context) error                        { return nil }
+func (*inert) cloud(context.Context) error                          { return nil }
+func (*inert) endCloud(context.Context) error                       { return nil }
+func (*inert) load(context.Context) error                           { return nil }
+func (*inert) observe(context.Context, time.Duration) error         { return nil }
+func (*inert) traffic(context.Context, *choice, load.Traffic) error { return nil }
+func (*inert) event(context.Context, *choice) error                 { return nil }
+func (*inert) stepEnded(context.Context, *choice) error             { return nil }
+func (*inert) inject(context.Context, *choice) error                { return nil }
+func (*inert) effective(context.Context, *choice) error             { return nil }
+func (*inert) hold(context.Context, *choice) error                  { return nil }
+func (*inert) recover(context.Context, *choice) error               { return nil }
+func (*inert) recovered(context.Context, *choice) error             { return nil }
+func (*inert) mended(context.Context, *choice) error                { return nil }
+func (*inert) seeRecovered(context.Context, *choice) error          { return nil }
+func (*inert) budget(context.Context, int32) error                  { return nil }
+func (*inert) refuse(context.Context, *item) error                  { return nil }
+func (*inert) drive(context.Context, *item, *kill) error            { return nil }
+func (*inert) settle(context.Context) error                         { return nil }
+func (*inert) down(context.Context) error                           { return nil }

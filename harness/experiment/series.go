@@ -225,7 +225,7 @@ func (o *outline) life(c *choice, a actions, among bool) *plan.Step {
 func faultSteps(c *choice, a actions) *plan.Step {
 	c.step = &plan.Step{Name: c.spec.Describe(), Children: slices.Concat(c.waits(a),
 		[]*plan.Step{{Name: "inject", Run: at(a.inject, c)}, {Name: "await its effect", Run: at(a.effective, c)}},
-		trafficSteps(c.traffic, a),
+		trafficSteps(c.traffic, c, a),
 		[]*plan.Step{
 			{Name: "hold for " + c.spec.For.String(), Run: at(a.hold, c)},
 			{Name: "recover", Run: at(a.recover, c), Cleanup: true},

@@ -58,17 +58,22 @@ func fitTraffic(st Step, cell Cell) error {
 	return nil
 }
 
-// trafficSteps are the entries as steps of a plan.
-func trafficSteps(traffic []load.Traffic, a actions) []*plan.Step {
+// trafficSteps are the entries as steps of a plan; during a fault, where there is one.
+func trafficSteps(traffic []load.Traffic, during *choice, a actions) []*plan.Step {
 	var out []*plan.Step
 	for _, t := range traffic {
-		out = append(out, &plan.Step{Name: "send " + t.String(), Run: func(ctx context.Context) error { return a.traffic(ctx, t) }})
+		out = append(out, &plan.Step{Name: "send " + t.String(), Run: func(ctx context.Context) error { return a.traffic(ctx, during, t) }})
 	}
 	return out
 }
 
-// traffic sends one entry. What was seen of it is evidence, also where it failed.
-func (c *cellRun) traffic(ctx context.Context, t load.Traffic) error {
+// traffic sends one entry. What was seen of it is evidence, also where it failed. What is to be sent during a fault is not where that never began.
+func (c *cellRun) traffic(ctx context.Context, during *choice, t load.Traffic) error {
+	if during != nil {
+		if _, err := c.begun(during); err != nil {
+			return err
+		}
+	}
 	sent, err := c.watched.Send(ctx, t)
 	return errors.Join(err, c.journal.Write("traffic", sent))
 }
