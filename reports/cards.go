@@ -18,6 +18,7 @@ func (v *view) cards() {
 	if c, there := v.calls(); there {
 		v.Cards = append(v.Cards, c)
 	}
+	v.Cards = append(v.Cards, v.budget()...)
 	v.Cards = append(v.Cards, v.faultCard())
 	if v.Host != nil {
 		c := card{Title: "Seen by the harness", Big: "all of it", Text: v.Host.String(), Link: "host"}
@@ -171,6 +172,30 @@ func (v *view) calls() (card, bool) {
 		c.Text += fmt.Sprintf(", most of them, %d, of %s", most, who)
 	}
 	return c, all > 0
+}
+
+// budget is which of a twin's budgets came the nearest to its end, by its share.
+func (v *view) budget() []card {
+	least := 1.0
+	var out []card
+	for _, t := range v.Timelines {
+		for _, g := range t.Groups {
+			for _, l := range g.Lanes {
+				if g.Name != plan.LanesCalls || !strings.HasPrefix(l.Name, plan.LaneLeft) || len(l.Points) == 0 || l.Points[0].V <= 0 {
+					continue
+				}
+				full := l.Points[0].V
+				for _, p := range l.Points {
+					if share := p.V / full; share < least {
+						least = share
+						text := strings.TrimPrefix(fmt.Sprintf("%s: %s, %s", t.Label, strings.TrimPrefix(l.Name, plan.LaneLeft), inScenario(t, p.At)), ": ")
+						out = []card{{Title: "Thinnest budget", Big: fmt.Sprintf("%.0f of %.0f calls left", p.V, full), Text: text, Bad: p.V <= 0, At: &plan.Place{Cell: t.Label, From: p.At, To: p.At, Of: []string{l.Name}}}}
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // stepAt is the step that ran at a time: the innermost, and of several the one that began last.

@@ -53,7 +53,7 @@ func budgetLanes(calls []ARMCall) []Lane {
 		for _, l := range c.Left {
 			b := by[l.Budget]
 			if b == nil {
-				b = &budget{lane: Lane{Name: "left of " + l.Budget, Of: []string{c.Principal, "budget"}, Unit: fmt.Sprintf("calls of %d", l.Of)}, least: 1}
+				b = &budget{lane: Lane{Name: LaneLeft + l.Budget, Of: []string{c.Principal, "budget"}, Unit: fmt.Sprintf("calls of %d", l.Of)}, least: 1}
 				by[l.Budget], order = b, append(order, b)
 				b.lane.Points = append(b.lane.Points, Point{At: c.Time, V: float64(l.Of)}) // nobody had drawn on it
 			}

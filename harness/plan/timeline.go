@@ -40,6 +40,7 @@ type Lanes struct {
 const (
 	LanesMachines = "Machines"              // whose lanes are named after them
 	LanesCalls    = "ARM calls"             // whose samples are calls
+	LaneLeft      = "left of "              // begins the names of lanes of a budget, whose first point is what it has when it is full
 	LanesSpare    = "To spare"              // levels: how many more of each could have been lost
 	LanesProbes   = "Probes"                // whose spans are times without a success
 	LanesVersions = "Programs and versions" // whose spans are labelled with versions

@@ -190,21 +190,25 @@ func (s judged) checks() []plan.Check {
 		}
 		return plan.Fail
 	}
-	got, stopped := lists(s.mine(s.Warm, s.First)), len(throttledCalls(s.mine(s.Warm, 0)))
-	wanted := "not be throttled"
+	got, stopped := lists(s.mine(s.Warm, s.First)), throttledCalls(s.mine(s.Warm, 0))
+	said := fmt.Sprintf("%d calls throttled", len(stopped))
+	if len(stopped) > 0 {
+		said += fmt.Sprintf(", the first %s after the first event by the twin's clock, by %s", stopped[0].Time.Sub(s.Begun).Round(time.Second), stopped[0].Throttled)
+	}
+	wanted := "none was to be"
 	if s.Subject.Throttled {
-		wanted = "be throttled"
+		wanted = "some were to be, as it was to be shown"
 	}
 	out := []plan.Check{
 		{Name: "listsPerMiss", When: s.Subject.Name, Verdict: verdict(got == s.Subject.ListsPerMiss), Message: fmt.Sprintf("%d collections read to find one new node; expected %d", got, s.Subject.ListsPerMiss)},
-		{Name: "throttled", When: s.Subject.Name, Verdict: verdict((stopped > 0) == s.Subject.Throttled), Message: fmt.Sprintf("%d calls throttled; it was to %s", stopped, wanted)},
+		{Name: "throttled", When: s.Subject.Name, Verdict: verdict((len(stopped) > 0) == s.Subject.Throttled), Message: said + "; " + wanted},
 	}
 	message := "no call answered 401"
 	if n := len(refused); n > 0 {
 		message = fmt.Sprintf("%d of %d calls answered 401, the first %s: what was measured is not what the subject does with a good token", n, len(s.mine(0, 0)), refused[0].Operation)
 	}
 	return append(out,
-		plan.Check{Name: "servesAgain", When: s.Subject.Name, Verdict: verdict(s.Served), Message: "a new node was found " + s.servesAgain() + " after the last event"},
+		plan.Check{Name: "servesAgain", When: s.Subject.Name, Verdict: verdict(s.Served), Message: fmt.Sprintf("a new node was found %s after the last event, of at most %s", s.servesAgain(), s.spec.Patience)},
 		plan.Check{Name: "tokensTaken", When: s.Subject.Name, Verdict: verdict(true), Message: message})
 }
 
