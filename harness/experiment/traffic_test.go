@@ -50,6 +50,8 @@ func TestTrafficRefused(t *testing.T) {
 		"beside time":          {"- observe: 3s\n      traffic: [{burst: {writes: 1}}]", "want one of"},
 		"beside several":       {"- faults: [{etcdMemberCrash: {target: etcd-1}}]\n      traffic: [{burst: {writes: 1}}]", "want one of"},
 		"defragment of all":    {"- traffic: [{defragment: {}}]", "it is of one member"},
+		"a metric of all":      {"- traffic: [{metric: {name: x}}]", "it is of one member"},
+		"a metric of none":     {"- traffic: [{metric: {}, through: etcd-1}]", "metric: name is"},
 		"an event of nothing":  {"- fault: {etcdMemberCrash: {target: etcd-1}}\n      when: {traffic: [{}]}", "when: traffic[0]: want one of"},
 		"an event elsewhere":   {"- fault: {etcdMemberCrash: {target: etcd-1}}\n      when: {traffic: [{alarms: {}, through: etcd-9}]}", `no member of etcd is on "etcd-9"`},
 		"called, and nothing":  {"- fault: {etcdMemberCrash: {target: etcd-1}}\n      when: {ack: 3, calledFor: 1s}", "calledFor is 1s; it is how long the last entry of traffic"},

@@ -22,6 +22,7 @@ type Traffic struct {
 	Alarms     *Alarms     `yaml:"alarms"`
 	Watch      *Watching   `yaml:"watch"`
 	Auth       *Auth       `yaml:"auth"`
+	Metric     *Metric     `yaml:"metric"`
 
 	Through string        `yaml:"through"` // the machine whose member is asked; empty: whichever answers
 	As      string        `yaml:"as"`      // the user, of those that auth has made; empty: nobody
@@ -57,6 +58,7 @@ func (t Traffic) kinds() (given []trafficKind, names []string) {
 	add(t.Alarms != nil, "alarms", t.Alarms)
 	add(t.Watch != nil, "watch", t.Watch)
 	add(t.Auth != nil, "auth", t.Auth)
+	add(t.Metric != nil, "metric", t.Metric)
 	return given, names
 }
 
@@ -69,8 +71,8 @@ func (t Traffic) Validate() error {
 	if t.Within < 0 {
 		return fmt.Errorf("within is %s; it cannot be negative", t.Within)
 	}
-	if t.Defragment != nil && t.Through == "" {
-		return fmt.Errorf("defragment: %w", errNoMember)
+	if (t.Defragment != nil || t.Metric != nil) && t.Through == "" {
+		return fmt.Errorf("%s: %w", given[0], errNoMember)
 	}
 	return given[0].validate()
 }
