@@ -153,10 +153,15 @@ func (s *Scenario) header() []string {
 	return []string{fmt.Sprintf("exhibit %s on the bad release, %s: NO-GO is what it is for; --fixed runs it on %s", e.Bug, e.Bad, e.Fixed)}
 }
 
-// Shows compares a run of the exhibit with what it is for: that its checks find the bug on the bad release, in its words, and that the fixed one ends GO.
+// Shows compares a run of the exhibit with what it is for: that its checks find the bug on the bad release, in its words, and that on the fixed one they pass and it ends GO.
 // Unless it does, why says what was seen in its place.
 func (s *Scenario) Shows(res *plan.Result) (as bool, why string) {
 	if s.fixed {
+		for _, name := range slices.Sorted(maps.Keys(s.Spec.Exhibit.Finds)) {
+			if !slices.ContainsFunc(res.Checks, func(c plan.Check) bool { return c.Name == name && c.Verdict == plan.Pass }) {
+				return false, fmt.Sprintf("%s, and no %s that passed: %s", res.Verdict, name, strings.Join(res.Reasons, "; "))
+			}
+		}
 		return res.Verdict == plan.Go, strings.Join(res.Reasons, "; ")
 	}
 	var said []string

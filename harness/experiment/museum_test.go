@@ -34,6 +34,8 @@ func TestABugIsFoundByItsCheckAndInItsWords(t *testing.T) {
 		"not known":               {bad, saying(plan.Inconclusive, "etcdHealthy", plan.Unknown, words), false},
 		"GO on the bad release":   {bad, saying(plan.Go, "etcdHealthy", plan.Pass, words), false},
 		"GO on the fixed release": {fixed, saying(plan.Go, "etcdHealthy", plan.Pass, "5 members"), true},
+		"GO, and nothing looked":  {fixed, saying(plan.Go, "etcdHealthy", plan.Skipped, "not here"), false},
+		"GO by other checks":      {fixed, saying(plan.Go, "hashesEqual", plan.Pass, "3 members"), false},
 		"found on the fixed one":  {fixed, saying(plan.NoGo, "etcdHealthy", plan.Fail, words), false},
 		"fixed and not known":     {fixed, saying(plan.Inconclusive, "etcdHealthy", plan.Unknown, words), false},
 	} {

@@ -31,10 +31,12 @@ func (t *tale) last() glance  { return t.looks[len(t.looks)-1] }
 func (r *Record) tales() (out map[string]*tale, whyNot string) {
 	out = map[string]*tale{}
 	var last time.Time
+	looks := 0
 	for _, o := range r.looks() {
 		if len(o.Pods) == 0 {
 			continue
 		}
+		looks++
 		there := map[string]bool{}
 		for _, p := range o.Pods {
 			if strings.HasPrefix(p.Owner, "Node/") || p.Node == "" {
@@ -58,6 +60,8 @@ func (r *Record) tales() (out map[string]*tale, whyNot string) {
 		return out, "the pods were never read"
 	case len(r.Final.Pods) == 0:
 		return out, "the pods were not read at the end"
+	case looks == 1:
+		return out, "the pods were read once only: what became of them in between is not known"
 	}
 	return out, ""
 }
@@ -144,6 +148,15 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		if slices.ContainsFunc(t.looks, func(g glance) bool { return g.Ready }) {
 			judged++
 		}
+		if down := r.downAtEnd(t); down != "" {
+			switch v, said := r.probeFailed("Readiness", t.last(), t.first().at); v {
+			case plan.Pass:
+			case plan.Unknown:
+				f.add(plan.Unknown, "%s; %s", down, said)
+			default:
+				f.add(plan.Fail, "%s, and no readiness probe had failed%s", down, because(t.last().Unready))
+			}
+		}
 		for i, g := range t.looks[1:] {
 			from := t.looks[i]
 			lost := dip(from, g)
@@ -169,6 +182,17 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		f.add(plan.Pass, "%d pods stayed Ready, but for %d times after a failed probe", judged, failed)
 	}
 	return f.verdict()
+}
+
+// downAtEnd says that a pod that was Ready is not when it is looked at last, and that no fault or step is on its machine then: what excused that it went
+// down does not excuse that it stays down.
+func (r *Record) downAtEnd(t *tale) string {
+	g := t.last()
+	was := slices.ContainsFunc(t.looks, func(g glance) bool { return g.Ready })
+	if !was || g.Ready || g.Ending || g.Done || !t.gone.IsZero() || r.excusedPod(g.Node, g.at, g.at) {
+		return ""
+	}
+	return fmt.Sprintf("pod %s on %s was Ready and is not at the end", g.Name, g.Node)
 }
 
 // dip says how a pod that was Ready at one look was not at another, or not between the two: since when it is Ready is written down.

@@ -93,6 +93,12 @@ func TestPodsAreKept(t *testing.T) {
 				o.Pods = o.Pods[1:]
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "nobody 1"},
+		"not ready to the end": {firstPod(25, forever, func(p *observe.Pod) { p.Ready, p.Unready = false, "CrashLoopBackOff" }), window(Window{}), plan.Unknown, plan.Fail, plan.Pass, "was Ready and is not at the end"},
+		"read at the end alone": {nil, func(r *Record) {
+			for i := range r.Observations {
+				r.Observations[i].Pods = nil
+			}
+		}, plan.Unknown, plan.Unknown, plan.Unknown, "read once only"},
 		"not read at the end":   {nil, func(r *Record) { r.Final.Pods = nil }, plan.Unknown, plan.Unknown, plan.Unknown, "not read at the end"},
 		"but it was lost first": {unready, func(r *Record) { r.Final.Pods = nil }, plan.Unknown, plan.Fail, plan.Unknown, "not Ready at"},
 		"static pods alone": {func(*observe.Observation, float64) {}, func(r *Record) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drydock.dev/drydock/harness/load"
+	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -18,8 +19,8 @@ func TestLeaseKept(t *testing.T) {
 		l.ID, l.Gone = "b", at.Add(after)
 		return l
 	}
-	never := kept
-	never.Renewals = 1
+	never, stopped := kept, kept
+	never.Renewals, stopped.Renewed = 1, at.Add(-20*time.Second)
 	for name, c := range map[string]struct {
 		leases []load.Lease
 		want   plan.Verdict
@@ -31,9 +32,11 @@ func TestLeaseKept(t *testing.T) {
 		"one had had its time":      {[]load.Lease{kept, gone(5 * time.Second)}, plan.Unknown, "nobody had renewed"},
 		"revoked, and had its time": {[]load.Lease{gone(time.Minute), gone(time.Second)}, plan.Fail, "1 of 2"},
 		"none was renewed":          {[]load.Lease{never}, plan.Unknown, "no lease was renewed"},
+		"one was never renewed":     {[]load.Lease{kept, never}, plan.Unknown, "1 of 2 leases were not renewed to the end"},
+		"nobody renewed any longer": {[]load.Lease{kept, stopped}, plan.Unknown, "1 of 2 leases were not renewed to the end"},
 		"none":                      {nil, plan.Unknown, "no lease was granted"},
 	} {
-		v, why := leaseKept(&Record{Leases: c.leases}, nil, Params{})
+		v, why := leaseKept(&Record{Leases: c.leases, Final: observe.Observation{Time: at}}, nil, Params{})
 		if v != c.want || !strings.Contains(why, c.says) {
 			t.Errorf("%s: %s, %s; want %s, saying %q", name, v, why, c.want, c.says)
 		}

@@ -85,23 +85,21 @@ func (r *Record) watches(what string, how func(w load.Watch) (n int, wrong strin
 	if r.Watched == nil || len(r.Watched.Watches) == 0 {
 		return plan.Unknown, "nobody watched"
 	}
-	var wrong []string
+	var wrong, unclear []string
 	all := 0
 	for _, w := range r.Watched.Watches {
 		n, why := how(w)
 		all += n
-		if why != "" {
+		switch short := cutShort(w); {
+		case why != "":
 			wrong = append(wrong, fmt.Sprintf("%s %s", w, why))
+		case short != "":
+			unclear = append(unclear, fmt.Sprintf("%s %s", w, short))
+		case n == 0:
+			unclear = append(unclear, fmt.Sprintf("%s was sent no %s", w, what))
 		}
 	}
-	switch {
-	case len(wrong) > 0:
-		return plan.Fail, some(wrong)
-	case all == 0:
-		return plan.Unknown, "no watcher was sent any " + what
-	default:
-		return plan.Pass, fmt.Sprintf("%d watches were sent %d %s", len(r.Watched.Watches), all, what)
-	}
+	return worst(wrong, unclear, []string{fmt.Sprintf("%d watches were sent %d %s", len(r.Watched.Watches), all, what)})
 }
 
 // place is where a change stands: a transaction changes several keys at one revision.

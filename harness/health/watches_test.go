@@ -134,6 +134,8 @@ func TestAWatchThatShowsNothingIsNoPass(t *testing.T) {
 		decided(t, "nobody", check, watchedBy(), plan.Unknown, "nobody watched")
 		decided(t, "never opened", check, watchedBy(oneWatch()), plan.Unknown, "")
 		decided(t, "opened", check, watchedBy(oneWatch(opened(1))), plan.Unknown, "")
+		good := oneWatch(opened(1), sent(2, 3), said(load.WatchProgress, 3), sent(-9))
+		decided(t, "one of two never opened", check, watchedBy(good, oneWatch()), plan.Unknown, "was never opened")
 	}
 	down, unfenced := oneWatch(opened(1), sent(2, 3)), oneWatch(opened(1), sent(2, 3))
 	down.Streamed, unfenced.Fence = false, 0

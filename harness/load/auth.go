@@ -41,12 +41,7 @@ func (a *Auth) String() string {
 
 func (a *Auth) send(ctx context.Context, s *script, w who) (string, error) {
 	if a.Disable {
-		w.user = rootUser
-		c, err := s.client(ctx, w)
-		if err == nil {
-			_, err = c.AuthDisable(ctx)
-		}
-		return "", err
+		return "", s.disableAuth(ctx)
 	}
 	c, err := s.client(ctx, w)
 	if err != nil {
@@ -67,6 +62,41 @@ func (a *Auth) send(ctx context.Context, s *script, w who) (string, error) {
 	if _, err := c.RoleGrantPermission(ctx, a.Enable, scriptPrefix, clientv3.GetPrefixRangeEnd(scriptPrefix), all); err != nil {
 		return "", fmt.Errorf("permission of %s: %w", a.Enable, err)
 	}
+	s.authEnabled(true) // also where the answer is lost
 	_, err = c.AuthEnable(ctx)
 	return "", err
+}
+
+func (s *script) authEnabled(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.auth = is
+}
+
+func (s *script) disableAuth(ctx context.Context) error {
+	c, err := s.client(ctx, who{user: rootUser})
+	if err != nil {
+		return err
+	}
+	if _, err := c.AuthDisable(ctx); err != nil {
+		return fmt.Errorf("disable authentication: %w", err)
+	}
+	s.authEnabled(false)
+	return nil
+}
+
+// Reopen has etcd answer everybody again where the script was ended between enabling authentication and disabling it: nobody else knows the password.
+func (l *Load) Reopen(ctx context.Context) error {
+	if l.script == nil {
+		return nil
+	}
+	l.script.mu.Lock()
+	closed := l.script.auth
+	l.script.mu.Unlock()
+	if !closed {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, trafficWithin)
+	defer cancel()
+	return l.script.disableAuth(ctx)
 }

@@ -27,6 +27,7 @@ type script struct {
 	leases  []*lease
 	made    []Event // changes that were acknowledged
 	watches []*watcher
+	auth    bool // etcd asks for names, as far as is known
 	ends    []context.CancelFunc // of what goes on
 	wg      sync.WaitGroup
 }
