@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -75,7 +76,7 @@ const (
 )
 
 // readEtcd reads all keys below a prefix, linearizably.
-func readEtcd(ctx context.Context, a *etcd.Access, prefix string) ([]string, error) {
+func readEtcd(ctx context.Context, a *etcd.Access, prefix string) ([]*mvccpb.KeyValue, error) {
 	c, err := a.Client(ctx)
 	if err != nil {
 		return nil, err
@@ -87,11 +88,16 @@ func readEtcd(ctx context.Context, a *etcd.Access, prefix string) ([]string, err
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
+	return resp.Kvs, nil
+}
+
+// names are the keys' own.
+func names(kvs []*mvccpb.KeyValue) []string {
 	var out []string
-	for _, kv := range resp.Kvs {
+	for _, kv := range kvs {
 		out = append(out, string(kv.Key))
 	}
-	return out, nil
+	return out
 }
 
 // perMap is how many entries a ConfigMap of the API server's ledger holds: some seconds' worth, so that there are not thousands of objects.

@@ -195,7 +195,7 @@ func (l *Load) Ledgers(ctx context.Context, t *observe.Target) []Ledger {
 	var out []Ledger
 	if !l.quiet {
 		found, err := readEtcd(ctx, t.Etcd, etcdLedger)
-		out = append(out, book(LedgerEtcd, l.acked.list(), found, err))
+		out = append(out, book(LedgerEtcd, l.acked.list(), names(found), err))
 	}
 	if l.ledger != nil {
 		found, err := l.ledger.read(ctx)

@@ -3,11 +3,13 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"drydock.dev/drydock/harness/observe"
@@ -23,11 +25,11 @@ type script struct {
 	mu      sync.Mutex
 	clients map[who]*clientv3.Client
 	sent    []Sent
-	acked   map[string]bool // keys whose write was acknowledged, and that nobody has deleted
+	acked   map[string]int64 // the revisions of the last acknowledged writes of keys that nobody has deleted
 	leases  []*lease
 	made    []Event // changes that were acknowledged
 	watches []*watcher
-	auth    bool // etcd asks for names, as far as is known
+	auth    bool                 // etcd asks for names, as far as is known
 	ends    []context.CancelFunc // of what goes on
 	wg      sync.WaitGroup
 }
@@ -39,7 +41,7 @@ type who struct {
 }
 
 func newScript(t *observe.Target) *script {
-	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]bool{}}
+	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]int64{}}
 }
 
 func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
@@ -122,7 +124,7 @@ func (s *script) goOn(ctx context.Context, do func(ctx context.Context)) {
 func (s *script) wrote(key string, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.acked[key] = true
+	s.acked[key] = max(s.acked[key], revision)
 	s.made = append(s.made, Event{Revision: revision, Key: key})
 }
 
@@ -153,12 +155,27 @@ func (s *script) close() error {
 // ledger reads what was acknowledged again; nil: nothing was.
 func (s *script) ledger(ctx context.Context) *Ledger {
 	s.mu.Lock()
-	acked := slices.Sorted(maps.Keys(s.acked))
+	acked := maps.Clone(s.acked)
 	s.mu.Unlock()
 	if len(acked) == 0 {
 		return nil
 	}
 	found, err := readEtcd(ctx, s.target.Etcd, scriptPrefix)
-	l := book(LedgerScript, acked, found, err)
+	written, there := entries(acked, found)
+	l := book(LedgerScript, written, there, err)
 	return &l
+}
+
+// entries are what was written last of each key, and what of it was found: a key that is at an older revision has lost the write.
+func entries(acked map[string]int64, found []*mvccpb.KeyValue) (written, there []string) {
+	entry := func(key string) string { return fmt.Sprintf("%s at revision %d", key, acked[key]) }
+	for _, key := range slices.Sorted(maps.Keys(acked)) {
+		written = append(written, entry(key))
+	}
+	for _, kv := range found {
+		if key := string(kv.Key); acked[key] > 0 && kv.ModRevision >= acked[key] {
+			there = append(there, entry(key))
+		}
+	}
+	return written, there
 }
