@@ -38,22 +38,28 @@ const labDoc = "../../docs/lab.md"
 
 // TestTheLabIsDocumented: what of a lab is real, emulated and missing is made of the code as well.
 func TestTheLabIsDocumented(t *testing.T) {
-	got, err := os.ReadFile(labDoc)
+	madeOfTheCode(t, labDoc, labTable())
+}
+
+// madeOfTheCode holds the part of a page that is between its two marks to what the code says, or writes it anew.
+func madeOfTheCode(t *testing.T, file, table string) {
+	t.Helper()
+	got, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, begins := strings.Cut(string(got), docs.MadeOfTheCode)
 	_, after, ends := strings.Cut(rest, docs.MadeSoFar)
 	if !begins || !ends {
-		t.Fatalf("%s has no place for what is made of the code", labDoc)
+		t.Fatalf("%s has no place for what is made of the code", file)
 	}
-	want := before + docs.MadeOfTheCode + "\n\n" + labTable() + "\n" + docs.MadeSoFar + after
+	want := before + docs.MadeOfTheCode + "\n\n" + table + "\n" + docs.MadeSoFar + after
 	if *update {
-		if err := os.WriteFile(labDoc, []byte(want), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if string(got) != want {
-		t.Errorf("docs/lab.md is not what the code says: go test ./harness/cli -run TestTheLabIsDocumented -update")
+		t.Errorf("%s is not what the code says: go test ./harness/cli -run %s -update", file, t.Name())
 	}
 }
 

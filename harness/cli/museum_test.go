@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"drydock.dev/drydock/docs"
 	"drydock.dev/drydock/scenarios"
 )
 
@@ -17,23 +15,7 @@ const readme = "../../README.md"
 
 // TestTheMuseumIsInTheREADME: its table is made of the exhibits and of what they showed (hack/museum.sh), and of nothing that is written by hand.
 func TestTheMuseumIsInTheREADME(t *testing.T) {
-	got, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begins := strings.Cut(string(got), docs.MadeOfTheCode)
-	_, after, ends := strings.Cut(rest, docs.MadeSoFar)
-	if !begins || !ends {
-		t.Fatal("README.md has no place for what is made of the code")
-	}
-	want := before + docs.MadeOfTheCode + "\n\n" + museumTable(t) + "\n" + docs.MadeSoFar + after
-	if *update {
-		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if string(got) != want {
-		t.Errorf("the museum in README.md is not what was measured: go test ./harness/cli -run TestTheMuseumIsInTheREADME -update")
-	}
+	madeOfTheCode(t, readme, museumTable(t))
 }
 
 func museumTable(t *testing.T) string {
