@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -101,19 +102,30 @@ func (l *low) thinner(than *low) bool {
 	return l.lasted > than.lasted
 }
 
+// lanes are those of a group in all timelines.
+func (v *view) lanes(group string) iter.Seq2[*plan.Timeline, plan.Lane] {
+	return func(yield func(*plan.Timeline, plan.Lane) bool) {
+		for _, t := range v.Timelines {
+			for _, g := range t.Groups {
+				if g.Name != group {
+					continue
+				}
+				for _, l := range g.Lanes {
+					if !yield(t, l) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // margin is where the least of anything could have been lost.
 func (v *view) margin() []card {
 	var worst *low
-	for _, t := range v.Timelines {
-		for _, g := range t.Groups {
-			if g.Name != plan.LanesSpare {
-				continue
-			}
-			for _, l := range g.Lanes {
-				if own := lowOf(t, l); own != nil && own.thinner(worst) {
-					worst = own
-				}
-			}
+	for t, l := range v.lanes(plan.LanesSpare) {
+		if own := lowOf(t, l); own != nil && own.thinner(worst) {
+			worst = own
 		}
 	}
 	if worst == nil {
@@ -148,24 +160,17 @@ func (v *view) margin() []card {
 func (v *view) calls() (card, bool) {
 	all, throttled, most := 0, 0, 0
 	var who string
-	for _, t := range v.Timelines {
-		for _, g := range t.Groups {
-			if g.Name != plan.LanesCalls {
-				continue
-			}
-			for _, l := range g.Lanes {
-				n := 0
-				for _, s := range l.Samples {
-					if s.Tone == plan.ToneBad {
-						n++
-					}
-				}
-				if n > most {
-					most, who = n, strings.TrimPrefix(t.Label+": "+l.Name, ": ")
-				}
-				all, throttled = all+len(l.Samples), throttled+n
+	for t, l := range v.lanes(plan.LanesCalls) {
+		n := 0
+		for _, s := range l.Samples {
+			if s.Tone == plan.ToneBad {
+				n++
 			}
 		}
+		if n > most {
+			most, who = n, strings.TrimPrefix(t.Label+": "+l.Name, ": ")
+		}
+		all, throttled = all+len(l.Samples), throttled+n
 	}
 	c := card{Title: "Calls of Azure Resource Manager", Big: fmt.Sprintf("%d throttled", throttled), Text: fmt.Sprintf("of %d calls", all), Link: "measured"}
 	if most > 0 {
@@ -178,20 +183,17 @@ func (v *view) calls() (card, bool) {
 func (v *view) budget() []card {
 	least := 1.0
 	var out []card
-	for _, t := range v.Timelines {
-		for _, g := range t.Groups {
-			for _, l := range g.Lanes {
-				if g.Name != plan.LanesCalls || !strings.HasPrefix(l.Name, plan.LaneLeft) || len(l.Points) == 0 || l.Points[0].V <= 0 {
-					continue
-				}
-				full := l.Points[0].V
-				for _, p := range l.Points {
-					if share := p.V / full; share < least {
-						least = share
-						text := strings.TrimPrefix(fmt.Sprintf("%s: %s, %s", t.Label, strings.TrimPrefix(l.Name, plan.LaneLeft), inScenario(t, p.At)), ": ")
-						out = []card{{Title: "Thinnest budget", Big: fmt.Sprintf("%.0f of %.0f calls left", p.V, full), Text: text, Bad: p.V <= 0, At: &plan.Place{Cell: t.Label, From: p.At, To: p.At, Of: []string{l.Name}}}}
-					}
-				}
+	for t, l := range v.lanes(plan.LanesCalls) {
+		budget, is := strings.CutPrefix(l.Name, plan.LaneLeft)
+		if !is || len(l.Points) == 0 || l.Points[0].V <= 0 {
+			continue
+		}
+		full := l.Points[0].V
+		for _, p := range l.Points {
+			if share := p.V / full; share < least {
+				least = share
+				text := strings.TrimPrefix(fmt.Sprintf("%s: %s, %s", t.Label, budget, inScenario(t, p.At)), ": ")
+				out = []card{{Title: "Thinnest budget", Big: fmt.Sprintf("%.0f of %.0f calls left", p.V, full), Text: text, Bad: p.V <= 0, At: &plan.Place{Cell: t.Label, From: p.At, To: p.At, Of: []string{l.Name}}}}
 			}
 		}
 	}
@@ -214,25 +216,18 @@ func (v *view) stepAt(cell string, at time.Time) *node {
 // count only where there are no others.
 func (v *view) longest() (card, bool) {
 	var worst plan.Span
-	var where, whose string
+	var where string
 	var in *plan.Timeline
 	probes, besides := 0, ""
-	for _, t := range v.Timelines {
-		for _, g := range t.Groups {
-			if g.Name != plan.LanesProbes {
-				continue
-			}
-			for _, l := range g.Lanes {
-				probes++
-				if strings.Contains(l.Name, "past the balancer") {
-					besides = "; of single servers, past the balancer, see the timeline"
-					continue
-				}
-				for _, s := range l.Spans {
-					if s.To.Sub(s.From) > worst.To.Sub(worst.From) {
-						worst, where, whose, in = s, l.Name, t.Label, t
-					}
-				}
+	for t, l := range v.lanes(plan.LanesProbes) {
+		probes++
+		if strings.Contains(l.Name, "past the balancer") {
+			besides = "; of single servers, past the balancer, see the timeline"
+			continue
+		}
+		for _, s := range l.Spans {
+			if s.To.Sub(s.From) > worst.To.Sub(worst.From) {
+				worst, where, in = s, l.Name, t
 			}
 		}
 	}
@@ -244,7 +239,7 @@ func (v *view) longest() (card, bool) {
 	}
 	return card{
 		Title: "Longest without an answer", Big: seconds(worst.To.Sub(worst.From).Seconds()), Text: where + ", from " + inScenario(in, worst.From) + besides,
-		At: &plan.Place{Cell: whose, From: worst.From, To: worst.To, Of: []string{where}},
+		At: &plan.Place{Cell: in.Label, From: worst.From, To: worst.To, Of: []string{where}},
 	}, true
 }
 
