@@ -322,7 +322,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleFor)
 	defer cancel()
 	wanted, steady := health.Wanted{Topology: c.topology(), Ailing: c.record.Ailing}, health.Steady(c.topology())
-	closed := c.watched.Reopen(ctx)
+	reopenErr := c.watched.Reopen(ctx)
 	var err error
 	if c.observer != nil {
 		c.record.Final, err = c.observer.AwaitSteady(ctx, "the cluster whole", c.settleWithin()+steady, steady, func(o observe.Observation) error { return health.Whole(o, wanted) })
@@ -335,7 +335,7 @@ func (c *cellRun) settle(ctx context.Context) error {
 	}
 	c.watching.Wait()
 	c.gather(ctx)
-	return errors.Join(closed, stopErr)
+	return errors.Join(reopenErr, stopErr)
 }
 
 // gather fills the record from what ran and with the last readings.

@@ -86,7 +86,7 @@ func readEtcd(ctx context.Context, a *etcd.Access, prefix string) ([]*mvccpb.Key
 	defer cancel()
 	resp, err := c.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
+		return nil, fmt.Errorf("read what is below %s: %w", prefix, err)
 	}
 	return resp.Kvs, nil
 }

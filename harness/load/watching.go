@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Watching is watchers, one on each member or on the one that is asked, that go on to the end of the run. From where they watch is the next revision, or
@@ -223,18 +221,12 @@ func (s *script) fence(ctx context.Context, watchers []*watcher) (map[string]int
 
 // left reads the last write of each key there is.
 func (s *script) left(ctx context.Context) ([]Event, error) {
-	c, err := s.client(ctx, who{})
+	kvs, err := readEtcd(ctx, s.target.Etcd, etcdPrefix)
 	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readWithin)
-	defer cancel()
-	r, err := c.Get(ctx, etcdPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil {
-		return nil, fmt.Errorf("read what watchers had to be sent: %w", err)
+		return nil, fmt.Errorf("what watchers had to be sent: %w", err)
 	}
 	var out []Event
-	for _, kv := range r.Kvs {
+	for _, kv := range kvs {
 		out = append(out, event(kv, false))
 	}
 	return out, nil
