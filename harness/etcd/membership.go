@@ -39,9 +39,9 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type answer struct {
-		list     *clientv3.MemberListResponse
-		revision int64
-		err      error
+		by   *clientv3.Client
+		list *clientv3.MemberListResponse
+		err  error
 	}
 	clients := w.known()
 	answers := make(chan answer, len(clients))
@@ -51,25 +51,22 @@ func (w *Watcher) Membership(ctx context.Context, timeout time.Duration) Members
 			if err != nil {
 				err = fmt.Errorf("%s: %w", machine, err)
 			}
-			answers <- answer{list, revision(ctx, c, err), err}
+			answers <- answer{c, list, err}
 		}()
 	}
 	var errs []error
 	for range clients {
 		a := <-answers
 		if a.err == nil {
-			return Membership{Members: w.access.listed(a.list), Revision: a.revision}
+			return Membership{Members: w.access.listed(a.list), Revision: revision(ctx, a.by)}
 		}
 		errs = append(errs, a.err)
 	}
 	return Membership{Error: fmt.Sprintf("no linearizable read succeeded: %v", errors.Join(errs...))}
 }
 
-// revision is what a linearizable read is answered at, of a key that nobody has; 0: it is not, or the one before was not either.
-func revision(ctx context.Context, c *clientv3.Client, before error) int64 {
-	if before != nil {
-		return 0
-	}
+// revision is what a linearizable read is answered at, of a key that nobody has; 0: it is not.
+func revision(ctx context.Context, c *clientv3.Client) int64 {
 	r, err := c.Get(ctx, "/drydock/none", clientv3.WithCountOnly())
 	if err != nil {
 		return 0

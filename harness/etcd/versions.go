@@ -81,6 +81,10 @@ func Older(v, other string) bool {
 	return errA == nil && errB == nil && (a.Major() < b.Major() || a.Major() == b.Major() && a.Minor() < b.Minor())
 }
 
+// GoesByDatabase reports whether a version goes by the list of members in its database alone. Before v3.6.0 etcd goes by the one in its other store, and
+// nobody notices that they differ.
+func GoesByDatabase(v string) bool { return !Older(v, "v3.6.0") }
+
 // Handover has another member lead where a machine's does, so that nobody has to find out that the leader is gone. False: that member does not lead.
 func (w *Watcher) Handover(ctx context.Context, machine string) (moved bool, err error) {
 	members := w.Members(ctx, askedWithin)

@@ -99,12 +99,9 @@ func (p progress) judge(o observe.Observation, machine, version string, wanted h
 	return now, nil
 }
 
-// onlyDatabase is the version from which on etcd goes by the list of members in its database alone.
-const onlyDatabase = "v3.6.0"
-
 // listsAlike compares a member's database with the cluster's list of members, of a version that goes by it.
 func (u *Upgrade) listsAlike(ctx context.Context, version string, machines ...string) error {
-	if etcd.Older(version, onlyDatabase) {
+	if !etcd.GoesByDatabase(version) {
 		return nil
 	}
 	if err := os.MkdirAll(u.Dir, 0o700); err != nil {

@@ -52,9 +52,6 @@ func (in *reading) settled() (machines []string) {
 	return machines
 }
 
-// goesByDatabase is the minor version from which on etcd goes by the members in its database; before, by those in its other store, and nobody noticed a difference.
-const goesByDatabase = "v3.6.0"
-
 // listsNow looks for members whose database tells of others than the cluster has: they would come to light as soon as a version goes by it.
 func listsNow(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	if err := os.MkdirAll(in.Dir, 0o700); err != nil {
@@ -62,7 +59,7 @@ func listsNow(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	}
 	severity, fix := plan.Warning, "nothing now; before v3.6, upgrade to v3.5.26 or a later 3.5, which mends it"
 	for _, hop := range in.Path.Hops {
-		if etcd.Older(in.Path.From, goesByDatabase) && !etcd.Older(hop, goesByDatabase) {
+		if !etcd.GoesByDatabase(in.Path.From) && etcd.GoesByDatabase(hop) {
 			severity, fix = plan.Blocker, "upgrade to v3.5.26 or a later 3.5 first, which mends it, and see all members well there"
 		}
 	}
