@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # hack/museum.sh FILE…: adds up what `drydock museum NAME… --json` printed into these files, puts it into scenarios/museum.json in the place of what the
-# same exhibits showed before, and writes the README's table anew of it. Measure on a host that has nothing else to do.
+# same exhibits showed before, and writes the README's table anew of it. Measure on a host that has nothing else to do. Only runs of one scenario add up: that is
+# known by its sum, and where the scenario has changed since the table says so.
 set -euo pipefail
 : "${1:?usage: hack/museum.sh FILE…; drydock museum --times 10 --json > FILE}"
 files=()
@@ -9,10 +10,12 @@ cd "$(dirname "$0")/.."
 . hack/env.sh
 all=scenarios/museum.json
 jq -S -s --slurpfile before "$all" '
-  def plus($more): if .releases != $more.releases then error("\(.releases) and \($more.releases) of one exhibit") else
-    {releases, runs: (.runs + $more.runs), asMeant: (.asMeant + $more.asMeant), inconclusive: (.inconclusive + $more.inconclusive), took: (.took + $more.took | sort)} end;
+  def plus($more): {releases, runs: (.runs + $more.runs), asMeant: (.asMeant + $more.asMeant), inconclusive: (.inconclusive + $more.inconclusive), took: (.took + $more.took | sort)};
   reduce (.[] | to_entries[]) as {$key, $value} ({};
-    if has($key) then .[$key].bad |= plus($value.bad) | .[$key].fixed |= plus($value.fixed) else .[$key] = $value end)
+    if ($value.scenario // "") == "" then error("\($key): no sum of its scenario beside the rates: nobody knows what was measured")
+    elif has($key) | not then .[$key] = $value
+    elif .[$key].scenario != $value.scenario then error("\($key): its scenario has changed between two of these files: \(.[$key].scenario), \($value.scenario)")
+    else .[$key].bad |= plus($value.bad) | .[$key].fixed |= plus($value.fixed) end)
   | $before[0] + .' "${files[@]}" > "$all.new"
 mv "$all.new" "$all"
 go test ./harness/cli -run TestTheMuseumIsInTheREADME -update

@@ -63,9 +63,10 @@ func Takes() (map[string]Measured, error) {
 
 // Shown is what the runs of an exhibit showed on both releases.
 type Shown struct {
-	Bad   Rates `json:"bad"`
-	Fixed Rates `json:"fixed"`
-	Cores int   `json:"cores"` // of the host
+	Scenario string `json:"scenario"` // sha256 of its file as it was run: of another text the rates are another's
+	Bad      Rates  `json:"bad"`
+	Fixed    Rates  `json:"fixed"`
+	Cores    int    `json:"cores"` // of the host
 }
 
 // Rates are those of one release.

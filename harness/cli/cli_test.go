@@ -133,6 +133,7 @@ func TestBadInput(t *testing.T) {
 		"import and fetch":         {[]string{"fetch", "--import", bad, "v1.35"}, []string{"--import"}},
 		"unknown exhibit":          {[]string{"museum", "etcd-1"}, []string{`unknown exhibit "etcd-1"`, "known: etcd-", "or give a file"}},
 		"museum, and no exhibit":   {[]string{"museum", "etcd-leader-crash"}, []string{"no exhibit", "museum/etcd-20340"}},
+		"museum, beside others":    {[]string{"museum", "etcd-20340", "--out", filepath.Dir(file)}, []string{"--out " + filepath.Dir(file), "holds something already", "new directory"}},
 		"fewer than no times":      {[]string{"museum", "--times", "-1"}, []string{"--times is -1"}},
 		"fixed, and no exhibit":    {[]string{"run", "etcd-leader-crash", "--fixed"}, []string{"no exhibit", "museum/etcd-20340"}},
 		"quorum loss nobody asked": {[]string{"plan", quorumLoss(t)}, []string{"expect: quorumLost"}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ Exit codes: 0 all runs showed what they are for, 1 one did not, 2 usage or envir
 	fl := c.Flags()
 	fl.IntVar(&times, "times", 0, "run each release of each exhibit so many times (default 1 of what is named)")
 	fl.IntVar(&f.parallel, "parallel", 1, "runs at a time")
-	fl.StringVar(&f.out, "out", "", "directory for journals and reports (default below --state-dir)")
+	fl.StringVar(&f.out, "out", "", "directory for journals and reports, new or empty (default below --state-dir)")
 	fl.Int64Var(&f.seed, "seed", 1, "seed of the first run; each has another")
 	fl.BoolVar(&f.json, "json", false, "print the list or the rates for machines")
 	return c
@@ -104,6 +105,7 @@ type exhibited struct {
 	Fixed  string              `json:"fixed"`
 	Finds  map[string][]string `json:"finds"`
 	Showed *scenarios.Shown    `json:"showed,omitempty"` // when it was measured last
+	Older  bool                `json:"older,omitempty"`  // what it showed is of a scenario that has changed since
 }
 
 func describeExhibits(exhibits []*experiment.Scenario) ([]exhibited, error) {
@@ -120,7 +122,7 @@ func describeExhibits(exhibits []*experiment.Scenario) ([]exhibited, error) {
 		e := s.Spec.Exhibit
 		x := exhibited{described: d, Bug: e.Bug, Bad: e.Bad.String(), Fixed: e.Fixed.String(), Finds: e.Finds}
 		if showed, ok := measured[s.Metadata.Label()]; ok && showed.Bad.Releases == x.Bad && showed.Fixed.Releases == x.Fixed { // of other releases it tells nothing
-			x.Showed = &showed
+			x.Showed, x.Older = &showed, showed.Scenario != s.Sum()
 		}
 		out = append(out, x)
 	}
@@ -149,8 +151,15 @@ func (x exhibited) rates() (found, good, takes string) {
 	if x.Showed == nil {
 		return "-", "-", "-"
 	}
-	return rate(x.Showed.Bad), rate(x.Showed.Fixed), both(*x.Showed)
+	found, good, takes = rate(x.Showed.Bad), rate(x.Showed.Fixed), both(*x.Showed)
+	if x.Older {
+		found, good = found+older, good+older
+	}
+	return found, good, takes
 }
+
+// older is said of rates that nobody can have again: the scenario is another now.
+const older = ", before the scenario changed"
 
 // rate is how many of the runs of a release showed what they are for.
 func rate(r scenarios.Rates) string {
@@ -176,6 +185,9 @@ func both(s scenarios.Shown) string {
 func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, times int, f runFlags) error {
 	if f.out == "" {
 		f.out = filepath.Join(o.stateDir, "runs", "museum-"+time.Now().Format("20060102-150405")+"-"+suffix())
+	}
+	if there, err := os.ReadDir(f.out); len(there) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // what a bad release broke in it may not be mended yet
+		return cluster.Usagef("--out %s: it holds something already; give a new directory, or none", f.out)
 	}
 	for _, bad := range exhibits {
 		fixed, err := bad.Fixed()

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +83,32 @@ func TestTheMuseumIsListed(t *testing.T) {
 	}
 	var all []exhibited
 	if err := json.Unmarshal([]byte(raw.String()), &all); err != nil || len(all) != 2 || all[1].Fixed != "etcd v3.6.11" || len(all[0].Finds) == 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestRatesOfAnotherTextAreSaidToBe: a scenario that has changed since it was measured is measured again, or its rates say so.
+func TestRatesOfAnotherTextAreSaidToBe(t *testing.T) {
+	ten := scenarios.Rates{Runs: 10, AsMeant: 10, Took: []int{5}}
+	for older, want := range map[bool]string{false: "10 of 10", true: "10 of 10, before the scenario changed"} {
+		if found, good, _ := (exhibited{Showed: &scenarios.Shown{Bad: ten, Fixed: ten}, Older: older}).rates(); found != want || good != want {
+			t.Errorf("older %v: %q, %q", older, found, good)
+		}
+	}
+	raw, err := scenarios.Read("museum/etcd-21640")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(mine, append(raw, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	exhibits, err := loadExhibits([]string{"etcd-21640", mine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := describeExhibits(exhibits)
+	if err != nil || len(all) != 2 || all[0].Showed == nil || all[0].Showed.Scenario == "" || all[1].Showed == nil || !all[1].Older {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

@@ -72,7 +72,7 @@ func Museum(ctx context.Context, exhibits []*Scenario, times, parallel int, run 
 				return sh.Exhibit.fixed != fixed || sh.Exhibit.sum != bad.sum
 			}))
 		}
-		out[bad.Metadata.Label()] = scenarios.Shown{Bad: of(false, e.Bad), Fixed: of(true, e.Fixed)}
+		out[bad.Metadata.Label()] = scenarios.Shown{Scenario: bad.sum, Bad: of(false, e.Bad), Fixed: of(true, e.Fixed)}
 	}
 	return out, err
 }

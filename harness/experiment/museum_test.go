@@ -77,6 +77,9 @@ func TestRatesAreHonest(t *testing.T) {
 	if f := first.Fixed; f.Runs != 3 || f.AsMeant != 2 || f.Inconclusive != 0 || f.Releases != "etcd v3.6.4" {
 		t.Errorf("fixed: %+v", f)
 	}
+	if first.Scenario != exhibits[0].Sum() || first.Scenario == second.Scenario {
+		t.Errorf("of the scenarios %q and %q", first.Scenario, second.Scenario)
+	}
 	if second.Bad.Runs != 3 || second.Fixed.Runs != 1 || second.Fixed.AsMeant != 0 {
 		t.Errorf("interrupted: %+v", second)
 	}

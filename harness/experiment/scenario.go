@@ -38,6 +38,9 @@ type Scenario struct {
 	fixed bool   // an exhibit on its fixed release
 }
 
+// Sum is the sha256 of its file, in hexadecimal digits.
+func (s *Scenario) Sum() string { return s.sum }
+
 // Metadata names a scenario and says when to run it.
 type Metadata struct {
 	Name   string            `yaml:"name"`
