@@ -1,9 +1,9 @@
 package etcd
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +11,31 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 )
+
+// pageLimit is more than a member's longest page has, in bytes.
+const pageLimit = 4 << 20
+
+// page reads a page of a member over a connection of its own, which is not kept: the next one must not be of a process that is gone.
+func page(ctx context.Context, t *http.Transport, url string) ([]byte, error) {
+	t.DisableKeepAlives = true
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := (&http.Client{Transport: t}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, pageLimit+1))
+	if err == nil && len(raw) > pageLimit {
+		err = fmt.Errorf("GET %s: more than %d bytes", url, pageLimit)
+	}
+	return raw, err
+}
 
 // metrics reads figures from a member's own page, by the names they have there.
 func (a *Access) metrics(ctx context.Context, machine string, names ...string) ([]float64, error) {
@@ -22,20 +47,14 @@ func (a *Access) metrics(ctx context.Context, machine string, names ...string) (
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort), nil)
+	raw, err := page(ctx, &http.Transport{DialContext: d.Dial}, fmt.Sprintf("http://127.0.0.1:%d/metrics", MetricsPort))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", machine, err)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", machine, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
 	found := map[string]float64{}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+	for line := range strings.Lines(string(raw)) {
 		for _, name := range names {
-			if v, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
 				if found[name], err = strconv.ParseFloat(v, 64); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", machine, name, err)
 				}

@@ -3,9 +3,7 @@ package etcd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -35,23 +33,9 @@ func (a *Access) Versions(ctx context.Context, machine string) (v Versions, err 
 	if err != nil {
 		return v, err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.tls, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	raw, err := page(ctx, &http.Transport{TLSClientConfig: a.tls, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return a.cluster.Dial(ctx, network, addr)
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/version", nil)
-	if err != nil {
-		return v, fmt.Errorf("versions of the member on %s: %w", machine, err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return v, fmt.Errorf("versions of the member on %s: %w", machine, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	const page = 4 << 10
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, page))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
+	}}, endpoint+"/version")
 	if err == nil {
 		err = json.Unmarshal(raw, &v)
 	}
