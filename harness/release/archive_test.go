@@ -78,7 +78,7 @@ func TestWhatIsExportedIsImported(t *testing.T) {
 		t.Error(err)
 	}
 	known, err := to.Known(Kubernetes)
-	if err != nil || len(known) != 4 || known[1].Version != "v1.35.2" || known[2].Version != "v1.35.4" {
+	if err != nil || len(known) != 5 || known[2].Version != "v1.35.2" || known[3].Version != "v1.35.4" {
 		t.Errorf("known are %v, %v", known, err)
 	}
 }
