@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -107,16 +108,17 @@ func (b bed) plantAll(ctx context.Context, culprits map[string]string, failed ma
 
 // inTime is an error once the scenario is over: what is planted then may be seen or not.
 func (p *planter) inTime() error {
+	over, err := p.begun("let it settle")
+	if over {
+		err = errors.Join(err, errors.New("the scenario was over before it was planted: let it observe for longer"))
+	}
+	return err
+}
+
+// begun reports whether the step of the run has.
+func (p *planter) begun(step string) (bool, error) {
 	entries, _, err := plan.ReadJournal(p.run)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Kind == "step-started" && strings.Contains(string(e.Data), "let it settle") {
-			return errors.New("the scenario was over before it was planted: let it observe for longer")
-		}
-	}
-	return nil
+	return slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Kind == "step-started" && strings.Contains(string(e.Data), step) }), err
 }
 
 // planter has its hands on a lab that a run of another's is using.

@@ -8,7 +8,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
-	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/release"
@@ -102,17 +101,8 @@ func otherData(machine string) planting {
 		if err != nil {
 			return "", err
 		}
-		if _, err := m.Hold(ctx, etcd.Program); err != nil {
-			return "", err
-		}
-		if _, err := m.Kill(ctx, etcd.Program); err != nil {
-			return "", err
-		}
 		db := path.Join(etcd.DataDir, "member/snap/db")
-		if _, err := cluster.Shell(ctx, m, "grep -q the-value-that-was-written "+db+"; LC_ALL=C sed -i s/the-value-that-was-written/the-value-that-was-altered/g "+db); err != nil {
-			return "", err
-		}
-		return machine, m.Release(ctx, etcd.Program)
+		return machine, while(ctx, m, "grep -q the-value-that-was-written "+db+"; LC_ALL=C sed -i s/the-value-that-was-written/the-value-that-was-altered/g "+db)
 	}
 }
 

@@ -21,6 +21,8 @@ var _ = func() bool {
 		{name: "plants-objects", scenario: quiet, labels: Label("tier: quick", "needs: kubernetes"), plants: objects(), atOnce: true},
 		{name: "plants-processes", scenario: quiet, labels: Label("tier: quick", "needs: kubernetes"), plants: processes()},
 		{name: "plants-members", scenario: quietEtcd, labels: Label("tier: nightly", "needs: etcd"), plants: members(), prepare: otherEtcd},
+		watches(),
+		{name: "plants-rollback", scenario: reading, labels: Label("tier: nightly", "needs: etcd"), plants: rollback()},
 		{name: "plants-alarm", scenario: quietEtcd, labels: Label("tier: nightly", "needs: etcd"), plants: alarm()},
 		{name: "plants-files", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: files(), atOnce: true},
 		{name: "plants-manifests", scenario: quiet, labels: Label("tier: nightly", "needs: kubernetes"), plants: changed()},
