@@ -116,6 +116,9 @@ func TestEtcdQuorum(t *testing.T) {
 		"an election":                        {gone(1, 5), nil, Params{}, plan.Pass},
 		"members that answer and no quorum":  {gone(1, 20), nil, Params{}, plan.Fail},
 		"an election, where less is allowed": {gone(1, 5), nil, Params{MaxGap: 2 * time.Second}, plan.Fail},
+		"a long loss, where more is allowed": {gone(1, 20), nil, Params{MaxGap: time.Minute}, plan.Pass},
+		"the same, and it lasts":             {gone(1, 20)[:19], nil, Params{MaxGap: time.Minute}, plan.Unknown},
+		"an election at the end":             {gone(1, 5)[:4], nil, Params{}, plan.Pass},
 		"a loss that is wanted":              {gone(3, 20), []Window{{Expected: true, Began: at(2), Cleared: at(20)}}, Params{}, plan.Pass},
 		"another fault's":                    {gone(3, 20), []Window{{Machines: []string{"etcd-1"}, Began: at(2), Cleared: at(20)}}, Params{}, plan.Fail},
 	} {

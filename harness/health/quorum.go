@@ -94,7 +94,20 @@ func etcdQuorum(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	if why := r.sparse(limit); why != "" {
 		return plan.Unknown, why
 	}
+	if why := r.silentAtEnd(since); why != "" {
+		return plan.Unknown, why
+	}
 	return plan.Pass, fmt.Sprintf("confirmed at %d of %d observations, longest gap %s", good, len(r.Observations), longest.Round(100*time.Millisecond))
+}
+
+// silentAtEnd says that no quorum was seen to answer any more when the run ended, though one was waited for longer than for an election; empty: one was. However
+// long it is allowed to be away, nobody knows whether it would have come back.
+func (r *Record) silentAtEnd(last time.Time) string {
+	end := r.Observations[len(r.Observations)-1]
+	if end.Time.Sub(last) <= electionGap {
+		return ""
+	}
+	return fmt.Sprintf("from %s to the end, at %s, no quorum confirmed a read, and nobody knows whether one would have again: %s", clock(last), clock(end.Time), end.Quorum.Error)
 }
 
 // onlyMemberAway reports whether a step was on the only member at a time: while it starts anew there is no quorum.

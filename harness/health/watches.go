@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/plan"
@@ -238,20 +239,23 @@ func compacted(w load.Watch, revision int64) bool {
 // revisionMonotonic judges that what a quorum has said once stays said.
 func revisionMonotonic(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	var last, n int64
-	var when string
+	var when time.Time
 	for _, o := range r.Observations { // one after the other, which the last look is not
 		revision := o.Quorum.Revision
 		if revision == 0 {
 			continue
 		}
 		if revision < last {
-			return plan.Fail, fmt.Sprintf("the revision went back: a linearizable read was answered at %d at %s, and at %d at %s", last, when, revision, clock(o.Time))
+			return plan.Fail, fmt.Sprintf("the revision went back: a linearizable read was answered at %d at %s, and at %d at %s", last, clock(when), revision, clock(o.Time))
 		}
-		last, when = revision, clock(o.Time)
+		last, when = revision, o.Time
 		n++
 	}
 	if n < 2 {
 		return plan.Unknown, fmt.Sprintf("%d linearizable reads told a revision, and two are needed to compare", n)
+	}
+	if why := r.silentAtEnd(when); why != "" {
+		return plan.Unknown, why
 	}
 	return plan.Pass, fmt.Sprintf("%d linearizable reads, the last at revision %d", n, last)
 }

@@ -155,11 +155,13 @@ func TestRevisionMonotonic(t *testing.T) {
 		want      plan.Verdict
 		says      string
 	}{
-		"grows":               {[]int64{5, 5, 6}, plan.Pass, "3 linearizable reads, the last at revision 6"},
-		"an answer missing":   {[]int64{5, 0, 6}, plan.Pass, ""},
-		"back (etcd#17780)":   {[]int64{5, 0, 4}, plan.Fail, "answered at 5 at 00:00:00.0, and at 4 at"},
-		"told once":           {[]int64{0, 5}, plan.Unknown, "1 linearizable reads told a revision"},
-		"nobody has told any": {[]int64{0, 0}, plan.Unknown, ""},
+		"grows":                        {[]int64{5, 5, 6}, plan.Pass, "3 linearizable reads, the last at revision 6"},
+		"an answer missing":            {[]int64{5, 0, 6}, plan.Pass, ""},
+		"back (etcd#17780)":            {[]int64{5, 0, 4}, plan.Fail, "answered at 5 at 00:00:00.0, and at 4 at"},
+		"an answer missing at the end": {[]int64{5, 6, 0}, plan.Pass, ""},
+		"no answer any more":           {[]int64{5, 6, 0, 0, 0, 0, 0, 0}, plan.Unknown, "from 00:00:01.0 to the end, at 00:00:07.0, no quorum confirmed a read"},
+		"told once":                    {[]int64{0, 5}, plan.Unknown, "1 linearizable reads told a revision"},
+		"nobody has told any":          {[]int64{0, 0}, plan.Unknown, ""},
 	} {
 		r := three()
 		for i, n := range c.revisions {

@@ -91,7 +91,7 @@ func (b *Burst) send(ctx context.Context, s *script, w who) (string, error) {
 				if err != nil {
 					return fmt.Errorf("write %d of %d: %w", n+1, full.Writes, err)
 				}
-				s.wrote(key, at)
+				s.changed(Event{Revision: at, Key: key})
 			}
 		})
 	}

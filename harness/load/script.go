@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -25,7 +24,7 @@ type script struct {
 	mu      sync.Mutex
 	clients map[who]*clientv3.Client
 	sent    []Sent
-	acked   map[string]int64 // the revisions of the last acknowledged writes of keys that nobody has deleted
+	acked   map[string]Event // the last acknowledged change of each key that nobody has changed since for all that is known
 	leases  []*lease
 	made    []Event // changes that were acknowledged
 	watches []*watcher
@@ -41,7 +40,7 @@ type who struct {
 }
 
 func newScript(t *observe.Target) *script {
-	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]int64{}}
+	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]Event{}}
 }
 
 func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
@@ -120,16 +119,18 @@ func (s *script) goOn(ctx context.Context, do func(ctx context.Context)) {
 	s.wg.Go(func() { do(ctx) })
 }
 
-// wrote remembers that the write of a key was acknowledged, and at which revision.
-func (s *script) wrote(key string, revision int64) {
+// changed remembers a change that was acknowledged: of each key the last one has to be there at the end.
+func (s *script) changed(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.acked[key] = max(s.acked[key], revision)
-	s.made = append(s.made, Event{Revision: revision, Key: key})
+	if e.Revision > s.acked[e.Key].Revision {
+		s.acked[e.Key] = e
+	}
+	s.made = append(s.made, e)
 }
 
-// deleted has nobody look for a key any more.
-func (s *script) deleted(key string) {
+// unsure has nobody look for what became of a key.
+func (s *script) unsure(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.acked, key)
@@ -161,21 +162,23 @@ func (s *script) ledger(ctx context.Context) *Ledger {
 		return nil
 	}
 	found, err := readEtcd(ctx, s.target.Etcd, scriptPrefix)
-	written, there := entries(acked, found)
-	l := book(LedgerScript, written, there, err)
+	done, there := entries(acked, found)
+	l := book(LedgerScript, done, there, err)
 	return &l
 }
 
-// entries are what was written last of each key, and what of it was found: a key that is at an older revision has lost the write.
-func entries(acked map[string]int64, found []*mvccpb.KeyValue) (written, there []string) {
-	entry := func(key string) string { return fmt.Sprintf("%s at revision %d", key, acked[key]) }
-	for _, key := range slices.Sorted(maps.Keys(acked)) {
-		written = append(written, entry(key))
-	}
+// entries are what was done last to each key, and what of it was found: a key at an older revision has lost the write, or the delete.
+func entries(acked map[string]Event, found []*mvccpb.KeyValue) (done, there []string) {
+	at := map[string]int64{}
 	for _, kv := range found {
-		if key := string(kv.Key); acked[key] > 0 && kv.ModRevision >= acked[key] {
-			there = append(there, entry(key))
+		at[string(kv.Key)] = kv.ModRevision
+	}
+	for _, key := range slices.Sorted(maps.Keys(acked)) {
+		e := acked[key]
+		done = append(done, e.String())
+		if at[key] >= e.Revision || e.Deleted && at[key] == 0 {
+			there = append(there, e.String())
 		}
 	}
-	return written, there
+	return done, there
 }

@@ -7,30 +7,36 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// TestAnOlderRevisionIsALostWrite: of a key that is written again and again it is the last acknowledged write that must be there, or one after it.
+// TestAnOlderRevisionIsALostWrite: of a key that is written again and again it is the last acknowledged change that must be there, or one after it; and what
+// was deleted must not come back.
 func TestAnOlderRevisionIsALostWrite(t *testing.T) {
 	s := newScript(nil)
 	for _, revision := range []int64{2, 9, 5} { // acknowledged in another order than they were made
-		s.wrote("a", revision)
+		s.changed(Event{Revision: revision, Key: "a"})
 	}
-	s.wrote("b", 3)
-	s.wrote("c", 4)
-	s.deleted("c")
+	s.changed(Event{Revision: 3, Key: "b"})
+	s.changed(Event{Revision: 4, Key: "c"})
+	s.unsure("c")
+	s.changed(Event{Revision: 6, Key: "d"})
+	s.changed(Event{Revision: 7, Key: "d", Deleted: true})
 	at := func(key string, revision int64) *mvccpb.KeyValue {
 		return &mvccpb.KeyValue{Key: []byte(key), ModRevision: revision}
 	}
+	a, b, d := "the put of a at revision 9", "the put of b at revision 3", "the delete of d at revision 7"
 	for name, c := range map[string]struct {
 		found []*mvccpb.KeyValue
 		there []string
 	}{
-		"all":                     {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("else", 7)}, []string{"a at revision 9", "b at revision 3"}},
-		"a later write unheard":   {[]*mvccpb.KeyValue{at("a", 12), at("b", 3)}, []string{"a at revision 9", "b at revision 3"}},
-		"the last write is gone":  {[]*mvccpb.KeyValue{at("a", 5), at("b", 3)}, []string{"b at revision 3"}},
-		"the key is gone as well": {[]*mvccpb.KeyValue{at("b", 3)}, []string{"b at revision 3"}},
+		"all":                       {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("else", 7)}, []string{a, b, d}},
+		"a later write unheard":     {[]*mvccpb.KeyValue{at("a", 12), at("b", 3)}, []string{a, b, d}},
+		"the last write is gone":    {[]*mvccpb.KeyValue{at("a", 5), at("b", 3)}, []string{b, d}},
+		"the key is gone as well":   {[]*mvccpb.KeyValue{at("b", 3)}, []string{b, d}},
+		"the deleted key is back":   {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("d", 6)}, []string{a, b}},
+		"written after it, unheard": {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("d", 8)}, []string{a, b, d}},
 	} {
-		written, there := entries(s.acked, c.found)
-		if !slices.Equal(written, []string{"a at revision 9", "b at revision 3"}) || !slices.Equal(there, c.there) {
-			t.Errorf("%s: %q, %q", name, written, there)
+		done, there := entries(s.acked, c.found)
+		if !slices.Equal(done, []string{a, b, d}) || !slices.Equal(there, c.there) {
+			t.Errorf("%s: %q, %q", name, done, there)
 		}
 	}
 }

@@ -139,7 +139,11 @@ func (t *Txn) send(ctx context.Context, s *script, w who) (string, error) {
 	}
 	resp, err := c.Txn(ctx).If(conditions...).Then(ops...).Commit()
 	if err != nil {
-		t.deleted(s) // perhaps
+		for _, op := range t.Then {
+			if op.Delete != "" { // perhaps it is deleted
+				s.unsure(scriptPrefix + op.Delete)
+			}
+		}
 		return "", err
 	}
 	saw := fmt.Sprintf("acknowledged at revision %d", resp.Header.Revision)
@@ -148,21 +152,11 @@ func (t *Txn) send(ctx context.Context, s *script, w who) (string, error) {
 	}
 	for i, op := range t.Then {
 		if op.Put != "" {
-			s.wrote(scriptPrefix+op.Put, resp.Header.Revision)
+			s.changed(Event{Revision: resp.Header.Revision, Key: scriptPrefix + op.Put})
 		}
 		if op.Delete != "" && resp.Responses[i].GetResponseDeleteRange().GetDeleted() > 0 {
-			s.change(Event{Revision: resp.Header.Revision, Key: scriptPrefix + op.Delete, Deleted: true})
+			s.changed(Event{Revision: resp.Header.Revision, Key: scriptPrefix + op.Delete, Deleted: true})
 		}
 	}
-	t.deleted(s)
 	return saw, nil
-}
-
-// deleted has nobody look for what the transaction deletes any more.
-func (t *Txn) deleted(s *script) {
-	for _, op := range t.Then {
-		if op.Delete != "" {
-			s.deleted(scriptPrefix + op.Delete)
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -121,13 +122,6 @@ func (w *Watching) from(ctx context.Context, s *script) (int64, error) {
 	return max(1, now.Header.Revision-w.Back+w.Ahead), nil
 }
 
-// change remembers a change that was acknowledged: every watcher of the key has to be sent it.
-func (s *script) change(e Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.made = append(s.made, e)
-}
-
 func (s *script) changes() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,6 +180,9 @@ func (s *script) endWatches(ctx context.Context) *Watched {
 		out.Watches = append(out.Watches, seen)
 	}
 	out.Acknowledged = s.changes()
+	for _, prefix := range slices.Sorted(maps.Keys(fences)) {
+		out.Acknowledged = append(out.Acknowledged, Event{Revision: fences[prefix], Key: prefix + fenceKey})
+	}
 	if out.Error == "" {
 		out.Left, err = s.left(ctx)
 		if err != nil {
@@ -214,7 +211,6 @@ func (s *script) fence(ctx context.Context, watchers []*watcher) (map[string]int
 			return out, fmt.Errorf("the last write below %s: %w", prefix, err)
 		}
 		out[prefix] = r.Header.Revision
-		s.change(Event{Revision: r.Header.Revision, Key: prefix + fenceKey})
 	}
 	return out, nil
 }
