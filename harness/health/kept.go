@@ -63,7 +63,7 @@ func (r *Record) tales() (out map[string]*tale, whyNot string) {
 	case looks == 1:
 		return out, "the pods were read once only: what became of them in between is not known"
 	}
-	return out, ""
+	return out, r.unread("the pods", func(o observe.Observation) bool { return len(o.Pods) > 0 })
 }
 
 // sorted are the tales in the order of their pods' names.
@@ -148,8 +148,8 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		if slices.ContainsFunc(t.looks, func(g glance) bool { return g.Ready }) {
 			judged++
 		}
-		if down := r.downAtEnd(t); down != "" {
-			switch v, said := r.probeFailed("Readiness", t.last(), t.first().at); v {
+		if down, since := r.downAtEnd(t); down != "" {
+			switch v, said := r.probeFailed("Readiness", t.last(), since); v {
 			case plan.Pass:
 			case plan.Unknown:
 				f.add(plan.Unknown, "%s; %s", down, said)
@@ -185,14 +185,18 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 }
 
 // downAtEnd says that a pod that was Ready is not when it is looked at last, and that no fault or step is on its machine then: what excused that it went
-// down does not excuse that it stays down.
-func (r *Record) downAtEnd(t *tale) string {
+// down does not excuse that it stays down. Since is when it was last seen to be Ready.
+func (r *Record) downAtEnd(t *tale) (down string, since time.Time) {
 	g := t.last()
-	was := slices.ContainsFunc(t.looks, func(g glance) bool { return g.Ready })
-	if !was || g.Ready || g.Ending || g.Done || !t.gone.IsZero() || r.excusedPod(g.Node, g.at, g.at) {
-		return ""
+	for _, l := range t.looks {
+		if l.Ready {
+			since = l.at
+		}
 	}
-	return fmt.Sprintf("pod %s on %s was Ready and is not at the end", g.Name, g.Node)
+	if since.IsZero() || g.Ready || g.Ending || g.Done || !t.gone.IsZero() || r.excusedPod(g.Node, g.at, g.at) {
+		return "", since
+	}
+	return fmt.Sprintf("pod %s on %s was Ready and is not at the end", g.Name, g.Node), since
 }
 
 // dip says how a pod that was Ready at one look was not at another, or not between the two: since when it is Ready is written down.
@@ -237,7 +241,11 @@ func (r *Record) excusedPod(machine string, from, to time.Time) bool {
 	})
 }
 
-// probeFailed reports whether the pod's kubelet told that such a probe had failed between a time and a look: pass. Unknown: nobody can say.
+// toldMuch is of how many failed probes a kubelet may have told that told of no more: other events of the pod count as well.
+const toldMuch = observe.EventsTold - 5
+
+// probeFailed reports whether the pod's kubelet told that such a probe had failed between a time and a look: pass. Unknown: nobody can say. An event that
+// came again says when it came first and last, and no more of the times between.
 func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdict, string) {
 	switch {
 	case r.Probed == nil:
@@ -247,10 +255,26 @@ func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdi
 	case r.Probed.Time.Sub(from) > observe.EventsLast:
 		return plan.Unknown, "what its kubelet told of its probes then is no longer kept"
 	}
+	begin, end := from.Add(-slack), g.at.Add(slack)
+	then := func(t time.Time) bool { return t.After(begin) && t.Before(end) }
+	told, perhaps := 0, ""
 	for _, x := range r.Probed.Failures {
-		if x.UID == g.UID && x.Probe == probe && x.Last.After(from.Add(-slack)) && x.First.Before(g.at.Add(slack)) {
-			return plan.Pass, x.Said
+		if x.UID != g.UID {
+			continue
 		}
+		told += x.Times
+		switch {
+		case x.Probe == probe && (then(x.Last) || then(x.First) && !x.Combined):
+			return plan.Pass, x.Said
+		case (x.Probe == probe && x.Times > 2 || x.Combined && x.Times > 1) && x.First.Before(end) && x.Last.After(begin):
+			perhaps = fmt.Sprintf("its kubelet told of failed probes %d times from %s to %s, and not whether then: the last was %q", x.Times, clock(x.First), clock(x.Last), x.Said)
+		}
+	}
+	switch {
+	case perhaps != "":
+		return plan.Unknown, perhaps
+	case told >= toldMuch:
+		return plan.Unknown, fmt.Sprintf("its kubelet told of failed probes %d times, and tells of no more than %d events of a pod in a row", told, observe.EventsTold)
 	}
 	return plan.Fail, ""
 }
@@ -259,35 +283,47 @@ func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdi
 func restartsPlanned(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	tales, whyNot := r.tales()
 	var f findings
-	judged, planned := 0, 0
+	planned := 0
 	for _, t := range sorted(tales) {
-		began, n := t.first().at, t.last().Restarts
-		if t.old {
-			n -= t.first().Restarts
-		}
-		faults := 0
-		for _, w := range r.Windows {
-			if w.onPods(t.last().Node) && w.Began.Before(t.last().at) && (w.Cleared.IsZero() || w.Cleared.After(began)) {
-				faults++
-			}
-		}
-		judged++
-		if allowed := (faults + int(p.Max)) * t.last().Holds; n > allowed {
-			f.add(plan.Fail, "the containers of pod %s on %s were started anew %d times by %s, and %d faults and steps on its machine, with %d times that the scenario allows, account for %d%s",
-				t.last().Name, t.last().Node, n, clock(t.last().at), faults, int(p.Max), allowed, r.saidOfProbes(t))
+		all, own := r.startedAnew(t)
+		if allowed := int(p.Max) * t.last().Holds; own > allowed {
+			f.add(plan.Fail, "the containers of pod %s on %s were started anew %d times by %s; the faults and steps on its machine account for %d, and the scenario allows %d%s",
+				t.last().Name, t.last().Node, all, clock(t.last().at), all-own, allowed, r.saidOfProbes(t))
 			continue
 		}
-		planned += n
+		planned += all
 	}
 	switch {
 	case whyNot != "":
 		f.add(plan.Unknown, "%s", whyNot)
-	case judged == 0:
+	case len(tales) == 0:
 		f.add(plan.Unknown, "no pod but static ones was there")
 	default:
-		f.add(plan.Pass, "the containers of %d pods were started anew %d times, all accounted for", judged, planned)
+		f.add(plan.Pass, "the containers of %d pods were started anew %d times, all accounted for", len(tales), planned)
 	}
 	return f.verdict()
+}
+
+// startedAnew is how often the pod's containers were, and how often for reasons of their own: each fault or step on its machine accounts for one start of
+// each, while it lasts and until all that hangs on it is back.
+func (r *Record) startedAnew(t *tale) (all, own int) {
+	seen, since := 0, t.first().at
+	if t.old {
+		seen = t.first().Restarts
+	}
+	accounted := make([]int, len(r.Windows))
+	for _, g := range t.looks {
+		more := max(0, g.Restarts-seen)
+		all, seen = all+more, seen+more
+		for i, w := range r.Windows {
+			if w.onPods(g.Node) && w.within(since, g.at, Settle(r.Topology.Timing)) {
+				n := min(more, g.Holds-accounted[i])
+				more, accounted[i] = more-n, accounted[i]+n
+			}
+		}
+		own, since = own+more, g.at
+	}
+	return all, own
 }
 
 // saidOfProbes is what the pod's kubelet told of its probes.

@@ -48,6 +48,12 @@ func TestPodsAreKept(t *testing.T) {
 			r.Probed.Failures = []observe.ProbeFailure{{Pod: "default/a-0", UID: "a", Probe: kind, Said: kind + " probe failed: refused", Times: 3, First: at(from), Last: at(to)}}
 		}
 	}
+	combined := func(kind string, from, to float64) func(r *Record) {
+		return func(r *Record) {
+			probe(kind, from, to)(r)
+			r.Probed.Failures[0].Combined = true
+		}
+	}
 	window := func(w Window) func(r *Record) {
 		return func(r *Record) {
 			w.ID, w.Machines, w.Began, w.Effective, w.Recover, w.Cleared = "1", []string{worker}, at(21), at(21), at(23), at(24)
@@ -66,22 +72,42 @@ func TestPodsAreKept(t *testing.T) {
 		"after a failed probe":                  {unready, probe("Readiness", 22, 24), plan.Pass, plan.Pass, plan.Pass, "1 times after a failed probe"},
 		"after a probe that failed long before": {unready, probe("Readiness", -60, -50), plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
 		"after another kind of probe failed":    {unready, probe("Liveness", 22, 24), plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
-		"nobody asked for probes":               {unready, func(r *Record) { r.Probed = nil }, plan.Pass, plan.Unknown, plan.Pass, "was not read"},
-		"nobody told of probes":                 {unready, func(r *Record) { r.Probed.Error = "refused" }, plan.Pass, plan.Unknown, plan.Pass, "refused"},
-		"asked for probes hours later":          {unready, func(r *Record) { r.Probed.Time = at(7200) }, plan.Pass, plan.Unknown, plan.Pass, "no longer kept"},
-		"its kubelet was restarted":             {unready, window(Window{Components: []string{observe.Kubelet}}), plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
-		"its machine was off":                   {unready, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "left alone"},
-		"an upgrade was on its machine":         {unready, window(Window{Upgrade: true, Components: []string{observe.Kubelet}}), plan.Unknown, plan.Pass, plan.Pass, "left alone"},
+		"and failed first and last at other times": {unready, func(r *Record) {
+			probe("Readiness", 0, 50)(r)
+			r.Probed.Failures[0].Times = 2
+		}, plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
+		"between two of many failures":              {unready, probe("Readiness", 0, 50), plan.Pass, plan.Unknown, plan.Pass, "told of failed probes 3 times from 00:00:00.0 to 00:00:50.0, and not whether then"},
+		"after the last of failures of many kinds":  {unready, combined("Readiness", 0, 24), plan.Pass, plan.Pass, plan.Pass, "1 times after a failed probe"},
+		"at the first of failures of many kinds":    {unready, combined("Readiness", 24, 50), plan.Pass, plan.Unknown, plan.Pass, "not whether then"},
+		"failures of many kinds, the last another":  {unready, combined("Liveness", 0, 24), plan.Pass, plan.Unknown, plan.Pass, "not whether then"},
+		"failures of many kinds, all of them later": {unready, combined("Readiness", 40, 50), plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
+		"so many failures before that its kubelet tells of no more": {unready, func(r *Record) {
+			probe("Liveness", -60, -50)(r)
+			r.Probed.Failures[0].Times = 22
+		}, plan.Pass, plan.Unknown, plan.Pass, "no more than 25 events"},
+		"nobody asked for probes":       {unready, func(r *Record) { r.Probed = nil }, plan.Pass, plan.Unknown, plan.Pass, "was not read"},
+		"nobody told of probes":         {unready, func(r *Record) { r.Probed.Error = "refused" }, plan.Pass, plan.Unknown, plan.Pass, "refused"},
+		"asked for probes hours later":  {unready, func(r *Record) { r.Probed.Time = at(7200) }, plan.Pass, plan.Unknown, plan.Pass, "no longer kept"},
+		"its kubelet was restarted":     {unready, window(Window{Components: []string{observe.Kubelet}}), plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
+		"its machine was off":           {unready, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "left alone"},
+		"an upgrade was on its machine": {unready, window(Window{Upgrade: true, Components: []string{observe.Kubelet}}), plan.Unknown, plan.Pass, plan.Pass, "left alone"},
 		"its node was lost": {func(o *observe.Observation, second float64) {
 			unready(o, second)
 			if second == 25 {
 				o.Nodes[0].Status, o.Nodes[0].Ready = "Unknown", false
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "stayed Ready"},
-		"its container started anew":           {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0"},
-		"and its liveness probe had failed":    {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
-		"its machine was off, and it once":     {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
-		"its machine was off, and it twice":    {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
+		"its container started anew":             {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0, and the scenario allows 0"},
+		"and its liveness probe had failed":      {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
+		"its machine was off, and it once":       {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
+		"its machine was off, and it twice":      {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
+		"its machine was off, and it anew later": {firstPod(45, forever, func(p *observe.Pod) { p.Restarts = 2 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 1 times by 00:01:00.0; the faults and steps on its machine account for 0"},
+		"its machine was off, and it again later": {func(o *observe.Observation, second float64) {
+			anew(o, second)
+			if second >= 45 {
+				o.Pods[0].Restarts = 3
+			}
+		}, window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "account for 1"},
 		"it had been started anew before":      {firstPod(0, forever, func(p *observe.Pod) { p.Restarts = 1 }), nil, plan.Pass, plan.Pass, plan.Pass, "0 times"},
 		"another took its place":               {replaced, nil, plan.Fail, plan.Pass, plan.Pass, "pod default/a-0 of StatefulSet/a on worker-1 was gone at 00:00:25.0, and no fault or step was on its machine: its owner made another, UID c in the place of a"},
 		"another that was started anew":        {firstPod(25, forever, func(p *observe.Pod) { p.UID, p.Restarts = "c", 4 }), nil, plan.Fail, plan.Pass, plan.Fail, "started anew 4 times"},
@@ -94,6 +120,19 @@ func TestPodsAreKept(t *testing.T) {
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "nobody 1"},
 		"not ready to the end": {firstPod(25, forever, func(p *observe.Pod) { p.Ready, p.Unready = false, "CrashLoopBackOff" }), window(Window{}), plan.Unknown, plan.Fail, plan.Pass, "was Ready and is not at the end"},
+		"not ready to the end, and its probe failed before": {firstPod(25, forever, func(p *observe.Pod) { p.Ready = false }), func(r *Record) {
+			window(Window{})(r)
+			probe("Readiness", 1, 2)(r)
+		}, plan.Unknown, plan.Fail, plan.Pass, "no readiness probe had failed"},
+		"not ready to the end, and its probe failed": {firstPod(25, forever, func(p *observe.Pod) { p.Ready = false }), func(r *Record) {
+			window(Window{})(r)
+			probe("Readiness", 50, 59)(r)
+		}, plan.Unknown, plan.Pass, plan.Pass, "stayed Ready"},
+		"not read for long": {nil, func(r *Record) {
+			for i := range r.Observations[6:] {
+				r.Observations[6+i].Pods = nil
+			}
+		}, plan.Unknown, plan.Unknown, plan.Unknown, "the pods were not read from 00:00:30.0 on"},
 		"read at the end alone": {nil, func(r *Record) {
 			for i := range r.Observations {
 				r.Observations[i].Pods = nil

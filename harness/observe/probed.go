@@ -24,7 +24,11 @@ type Probed struct {
 // EventsLast is how long an API server keeps an event (--event-ttl).
 const EventsLast = time.Hour
 
-// ProbeFailure is one kind of failure of a pod's probes.
+// EventsTold is how many events of one pod a kubelet tells in a row, of whatever kind: then it keeps quiet but for one every five minutes (defaultSpamBurst
+// and defaultSpamQPS of k8s.io/client-go/tools/record).
+const EventsTold = 25
+
+// ProbeFailure is one kind of failure of a pod's probes. When it failed between the first time and the last nobody has written down.
 type ProbeFailure struct {
 	Pod   string    `json:"pod"` // NAMESPACE/NAME
 	UID   string    `json:"uid"`
@@ -33,7 +37,13 @@ type ProbeFailure struct {
 	Times int       `json:"times"`
 	First time.Time `json:"first"` // whole seconds, by the kubelet's clock
 	Last  time.Time `json:"last"`
+	// Combined: the failures before the last one were of any kind and in any words.
+	Combined bool `json:"combined,omitempty"`
 }
+
+// combined is what the message of an event begins with that stands for many of one pod and one reason (EventAggregatorByReasonMessageFunc of
+// k8s.io/client-go/tools/record).
+const combined = "(combined from similar events): "
 
 // unhealthy is the reason of a kubelet's event about a probe (events.ContainerUnhealthy of k8s.io/kubernetes).
 const unhealthy = "Unhealthy"
@@ -68,13 +78,14 @@ func readProbed(ctx context.Context, client kubernetes.Interface, within time.Du
 
 // failureOf reads an event; kubelets begin its message with the kind of probe.
 func failureOf(e *corev1.Event) (ProbeFailure, bool) {
-	probe, _, told := strings.Cut(e.Message, " probe ")
+	said, many := strings.CutPrefix(e.Message, combined)
+	probe, _, told := strings.Cut(said, " probe ")
 	if !told || e.InvolvedObject.Kind != "Pod" {
 		return ProbeFailure{}, false
 	}
 	out := ProbeFailure{
-		Pod: e.InvolvedObject.Namespace + "/" + e.InvolvedObject.Name, UID: string(e.InvolvedObject.UID), Probe: probe, Said: strings.TrimSpace(e.Message),
-		Times: int(e.Count), First: e.FirstTimestamp.Time, Last: e.LastTimestamp.Time,
+		Pod: e.InvolvedObject.Namespace + "/" + e.InvolvedObject.Name, UID: string(e.InvolvedObject.UID), Probe: probe, Said: strings.TrimSpace(said),
+		Times: int(e.Count), First: e.FirstTimestamp.Time, Last: e.LastTimestamp.Time, Combined: many,
 	}
 	return out, true
 }

@@ -21,14 +21,19 @@ func TestProbed(t *testing.T) {
 			InvolvedObject: corev1.ObjectReference{Kind: kind, Namespace: "default", Name: "a", UID: "1"},
 		}
 	}
-	client := fake.NewClientset(event("1", "Pod", "Liveness probe failed: Get \"http://10.0.0.1\": refused\n"), event("2", "Node", "Readiness probe failed: x"), event("3", "Pod", "unlike any"))
+	client := fake.NewClientset(event("1", "Pod", "Liveness probe failed: Get \"http://10.0.0.1\": refused\n"), event("2", "Node", "Readiness probe failed: x"), event("3", "Pod", "unlike any"),
+		event("4", "Pod", "(combined from similar events): Readiness probe failed: y"))
 	got := ReadProbed(t.Context(), client)
-	if got.Error != "" || len(got.Failures) != 1 || got.Time.IsZero() {
+	if got.Error != "" || len(got.Failures) != 2 || got.Time.IsZero() {
 		t.Fatalf("%+v", got)
 	}
 	want := ProbeFailure{Pod: "default/a", UID: "1", Probe: "Liveness", Said: `Liveness probe failed: Get "http://10.0.0.1": refused`, Times: 3, First: begun.Time, Last: begun.Add(time.Second)}
 	if got.Failures[0] != want {
 		t.Errorf("%+v, want %+v", got.Failures[0], want)
+	}
+	want.Probe, want.Said, want.Combined = "Readiness", "Readiness probe failed: y", true
+	if got.Failures[1] != want {
+		t.Errorf("%+v, want %+v", got.Failures[1], want)
 	}
 	asked := client.Actions()[0].(clienttesting.ListAction).GetListRestrictions().Fields.String()
 	if asked != "reason=Unhealthy" {
