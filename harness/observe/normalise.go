@@ -82,7 +82,25 @@ func normalise(kind string, u *unstructured.Unstructured) bool {
 	for _, path := range drop {
 		unstructured.RemoveNestedField(o, path...)
 	}
+	normaliseTemplates(o)
 	return true
+}
+
+// normaliseTemplates drops when a template was created, which nobody knows: API servers said null before 1.34, and leave it out since.
+func normaliseTemplates(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if v["creationTimestamp"] == nil {
+			delete(v, "creationTimestamp")
+		}
+		for _, x := range v {
+			normaliseTemplates(x)
+		}
+	case []any:
+		for _, x := range v {
+			normaliseTemplates(x)
+		}
+	}
 }
 
 // normaliseNode keeps the owner's part, and who the node is: its uid and its machine's boot id, which tell a Node that was

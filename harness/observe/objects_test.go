@@ -17,6 +17,10 @@ func TestWhatIsComparedOfAnObject(t *testing.T) {
 			"ConfigMap", "{metadata: {name: a, namespace: d, uid: u, resourceVersion: '1', creationTimestamp: x, managedFields: [{}], labels: {example.com/a: b}}, data: {k: v}}",
 			map[string]string{"metadata.labels[example.com/a]": `"b"`, "data.k": `"v"`},
 		},
+		"a template was created by nobody, whether it says so or not": {
+			"StatefulSet.apps", "{spec: {template: {metadata: {creationTimestamp: null, labels: {a: b}}}, volumeClaimTemplates: [{metadata: {name: v, creationTimestamp: null}}]}}",
+			map[string]string{"spec.template.metadata.labels.a": `"b"`, "spec.volumeClaimTemplates[{\"metadata\":{\"name\":\"v\"}}]": "1"},
+		},
 		"named members of a list are told apart by name, others by content, plain ones are one value": {
 			"X", "{spec: {containers: [{name: c, image: i, args: [a, b]}], rules: [{verbs: [get]}, {verbs: [get]}], none: []}}",
 			map[string]string{"spec.containers[c].image": `"i"`, "spec.containers[c].name": `"c"`, "spec.containers[c].args": `["a","b"]`, `spec.rules[{"verbs":["get"]}]`: "2", "spec.none": "[]"},
