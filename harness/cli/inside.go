@@ -37,6 +37,7 @@ func insideCommands() []*cobra.Command {
 type served struct {
 	addr             string
 	after, failAfter time.Duration
+	lasts            time.Duration
 	once             string
 }
 
@@ -52,6 +53,7 @@ func workloadCommand() *cobra.Command {
 	serve.Flags().StringVar(&s.addr, "listen", ":8080", "address to serve on")
 	serve.Flags().DurationVar(&s.after, "after", 0, "how long to take until then")
 	serve.Flags().DurationVar(&s.failAfter, "fail-after", 0, "how long from then on to answer 200 and not 503; 0: always")
+	serve.Flags().DurationVar(&s.lasts, "for", 0, "how long from then on to answer before it ends, as done; 0: until it is stopped")
 	serve.Flags().StringVar(&s.once, "once", "", "file that says that one has failed, and none should again")
 	pause := &cobra.Command{
 		Use: "pause", Short: "Hold a pod's namespaces until stopped", Args: cobra.NoArgs,

@@ -121,8 +121,8 @@ func journalctl(ctx context.Context, args []string) error {
 	return cmd.Run()
 }
 
-// run answers with the pod's host name, and under /resolve with what its DNS servers say, until it is asked to stop, then finishes what it has
-// begun. It listens after a while, as a program does that has much to load.
+// run answers with the pod's host name, and under /resolve with what its DNS servers say, until it is asked to stop or has done what it is there for, then finishes
+// what it has begun. It listens after a while, as a program does that has much to load.
 func (s served) run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -130,6 +130,11 @@ func (s served) run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-time.After(s.after):
+	}
+	if s.lasts > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, s.lasts)
+		defer done()
 	}
 	host, err := os.Hostname()
 	if err != nil {

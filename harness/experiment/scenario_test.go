@@ -167,7 +167,7 @@ func TestBadInputSaysWhereAndWhatIsKnown(t *testing.T) {
 		"a Deployment of etcd":   {"{controlPlanes: 3}", "{etcd: only, etcdMembers: 3}\n  workload: {replicas: 2}", []string{"etcd: only has no workload"}},
 		"a label of etcd":        {"controlPlanes: 3", "etcd: only, etcdMembers: 3, excludeDisruption: true", []string{"excludeDisruption", "etcd: only has no nodes"}},
 		"existing as a step":     {"- fault:", "- workload: {existing: {namespace: a, service: b}}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},
-		"unknown kind":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, cronJob]}\n  steps:", []string{"spec.workload: kinds", "cronJob", "daemonSet statefulSet bare"}},
+		"unknown kind":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, cronJob]}\n  steps:", []string{"spec.workload: kinds", "cronJob", "daemonSet statefulSet job bare"}},
 		"a kind twice":           {"  steps:", "  workload: {replicas: 2, kinds: [bare, bare]}\n  steps:", []string{"kinds: \"bare\" is there twice"}},
 		"kinds of no workload":   {"  steps:", "  workload: {kinds: [bare]}\n  steps:", []string{"beside the Deployment", "replicas is 0"}},
 		"kinds as a step":        {"- fault:", "- workload: {kinds: [bare]}\n    - fault:", []string{"spec.steps[0]: workload", "spec.workload"}},

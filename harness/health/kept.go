@@ -97,6 +97,10 @@ func podsKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		switch last := t.last(); {
 		case last.Ending:
 			f.add(plan.Fail, "pod %s of %s on %s was deleted at %s, and no fault or step was on its machine%s", p.Name, madeBy(p.Pod), p.Node, clock(last.Deleted), r.successor(tales, t))
+		case last.Phase == "Failed":
+			f.add(plan.Fail, "pod %s of %s on %s has failed and is not started again, and no fault or step was on its machine", p.Name, madeBy(p.Pod), p.Node)
+		case !t.gone.IsZero() && kindOf(p.Pod) == "Job":
+			f.add(plan.Unknown, "pod %s of %s on %s was gone at %s, and whether it was done nobody saw", p.Name, madeBy(p.Pod), p.Node, clock(t.gone))
 		case !t.gone.IsZero():
 			f.add(plan.Fail, "pod %s of %s on %s was gone at %s, and no fault or step was on its machine%s", p.Name, madeBy(p.Pod), p.Node, clock(t.gone), r.successor(tales, t))
 		default:

@@ -60,6 +60,13 @@ func TestPodsAreKept(t *testing.T) {
 			r.Windows = []Window{w}
 		}
 	}
+	ofJob := func(r *Record) {
+		for _, o := range r.looks() {
+			if o.Pods[0].UID == "a" {
+				o.Pods[0].Owner = "Job/a"
+			}
+		}
+	}
 	for name, c := range map[string]struct {
 		change                func(o *observe.Observation, second float64)
 		record                func(r *Record)
@@ -119,7 +126,10 @@ func TestPodsAreKept(t *testing.T) {
 				o.Pods = o.Pods[1:]
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "nobody 1"},
-		"not ready to the end": {firstPod(25, forever, func(p *observe.Pod) { p.Ready, p.Unready = false, "CrashLoopBackOff" }), window(Window{}), plan.Unknown, plan.Fail, plan.Pass, "was Ready and is not at the end"},
+		"its Job was done":                  {firstPod(25, forever, func(p *observe.Pod) { p.Done, p.Ready = true, false }), ofJob, plan.Pass, plan.Pass, plan.Pass, "Job 1"},
+		"it has failed":                     {firstPod(25, forever, func(p *observe.Pod) { p.Done, p.Ready, p.Phase = true, false, "Failed" }), nil, plan.Fail, plan.Pass, plan.Pass, "has failed and is not started again"},
+		"its Job's, gone between two looks": {func(o *observe.Observation, _ float64) { o.Pods = o.Pods[1:] }, ofJob, plan.Unknown, plan.Pass, plan.Pass, "whether it was done nobody saw"},
+		"not ready to the end":              {firstPod(25, forever, func(p *observe.Pod) { p.Ready, p.Unready = false, "CrashLoopBackOff" }), window(Window{}), plan.Unknown, plan.Fail, plan.Pass, "was Ready and is not at the end"},
 		"not ready to the end, and its probe failed before": {firstPod(25, forever, func(p *observe.Pod) { p.Ready = false }), func(r *Record) {
 			window(Window{})(r)
 			probe("Readiness", 1, 2)(r)

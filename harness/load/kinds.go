@@ -3,10 +3,13 @@ package load
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,11 +26,12 @@ type Kind string
 const (
 	DaemonSet   Kind = "daemonSet"   // tolerates a lost node for ever
 	StatefulSet Kind = "statefulSet" // is not made anew as long as the first may run
+	Job         Kind = "job"         // ends by itself after a while, and the next one begins
 	Bare        Kind = "bare"        // is made anew by nobody
 )
 
 // Kinds lists them.
-func Kinds() []Kind { return []Kind{DaemonSet, StatefulSet, Bare} }
+func Kinds() []Kind { return []Kind{DaemonSet, StatefulSet, Job, Bare} }
 
 func (s WorkloadSpec) validateKinds() error {
 	for i, k := range s.Kinds {
@@ -42,6 +46,12 @@ func (s WorkloadSpec) validateKinds() error {
 	}
 	return nil
 }
+
+// jobTakes is how long each pod of the Job works: longer than a cluster must be well in one piece, which it is not while the next one begins.
+const jobTakes = 30 * time.Second
+
+// jobRounds is how many pods of it each worker sees: more than any run lasts for.
+const jobRounds = 10_000
 
 // app is the name of a kind's object and the label of its pods.
 func (k Kind) app() string { return observe.WorkloadName + "-" + strings.ToLower(string(k)) }
@@ -71,6 +81,15 @@ func (s WorkloadSpec) start(ctx context.Context, k Kind, client kubernetes.Inter
 		template.Spec.TopologySpreadConstraints = spread(k.app(), corev1.DoNotSchedule)
 		_, err := client.AppsV1().StatefulSets(metav1.NamespaceDefault).Create(ctx, &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{
 			Replicas: &n, Selector: selector, Template: template, ServiceName: k.app(), PodManagementPolicy: appsv1.ParallelPodManagement,
+		}}, metav1.CreateOptions{})
+		return err
+	case Job:
+		n, rounds, retries := int32(len(workers)), int32(len(workers)*jobRounds), int32(math.MaxInt32)
+		template.Spec.RestartPolicy = corev1.RestartPolicyNever
+		template.Spec.Containers[0].Args = append(template.Spec.Containers[0].Args, "--for", jobTakes.String())
+		template.Spec.TopologySpreadConstraints = spread(k.app(), corev1.ScheduleAnyway)
+		_, err := client.BatchV1().Jobs(metav1.NamespaceDefault).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
+			Parallelism: &n, Completions: &rounds, BackoffLimit: &retries, Template: template,
 		}}, metav1.CreateOptions{})
 		return err
 	case Bare:
@@ -106,6 +125,7 @@ func (s WorkloadSpec) kindsReady(ctx context.Context, client kubernetes.Interfac
 func goneKinds(ctx context.Context, client kubernetes.Interface, o metav1.DeleteOptions) []error {
 	out := []error{
 		gonePiece("the workload's DaemonSet", client.AppsV1().DaemonSets(metav1.NamespaceDefault).Delete(ctx, DaemonSet.app(), o)),
+		gonePiece("the workload's Job", client.BatchV1().Jobs(metav1.NamespaceDefault).Delete(ctx, Job.app(), o)),
 		gonePiece("the workload's StatefulSet", client.AppsV1().StatefulSets(metav1.NamespaceDefault).Delete(ctx, StatefulSet.app(), o)),
 	}
 	pods, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "app=" + Bare.app()})

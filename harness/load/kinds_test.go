@@ -43,6 +43,10 @@ func TestKinds(t *testing.T) {
 	if _, err := client.AppsV1().DaemonSets(metav1.NamespaceDefault).Get(t.Context(), DaemonSet.app(), metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
+	job, err := client.BatchV1().Jobs(metav1.NamespaceDefault).Get(t.Context(), Job.app(), metav1.GetOptions{})
+	if err != nil || *job.Spec.Parallelism != 2 || *job.Spec.Completions < 1000 || strings.Join(job.Spec.Template.Spec.Containers[0].Args[3:], " ") != "--for 30s" {
+		t.Errorf("%v %+v", err, job)
+	}
 	for _, w := range workers {
 		p, err := client.CoreV1().Pods(metav1.NamespaceDefault).Get(t.Context(), bare(w), metav1.GetOptions{})
 		if err != nil || p.Spec.NodeSelector[corev1.LabelHostname] != w || len(p.OwnerReferences) > 0 {
