@@ -133,7 +133,7 @@ func Checks() []CheckKind {
 func OfKubernetes() []string {
 	return []string{
 		"noUnplannedRestart", "apiAvailable", "oneLeader", "apiRefusesWrites", "leadersMove", "nodeUnreachable", "noEarlyEviction", "podsEvicted", "podsReplaced", "noTwins", "nodeReturns",
-		"nothingEvicted", "nodeStaysReady", "podsRunOn", "workloadAvailable", "pdbRespected", "labelsPreserved", "objectsPreserved", "nodesReady",
+		"nothingEvicted", "nodeStaysReady", "podsRunOn", "podsKept", "readyKept", "restarts", "workloadAvailable", "pdbRespected", "labelsPreserved", "objectsPreserved", "nodesReady",
 	}
 }
 
