@@ -163,7 +163,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// cacheWithFakes has a file for every program, so that nothing is fetched before the mistake is found.
+// cacheWithFakes has a file for every program, so that nothing is fetched before the mistake is found; each can say which etcd kubeadm has run.
 func cacheWithFakes(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -176,7 +176,7 @@ func cacheWithFakes(t *testing.T) string {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			if err := os.WriteFile(path, []byte("#!/bin/sh\necho registry.k8s.io/etcd:3.6.16-0\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}

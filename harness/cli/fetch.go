@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func fetchCommand(o *options) *cobra.Command {
 		Use: "fetch [VERSION…]", Short: "Get all programs of Kubernetes and etcd versions into the cache, now; keep them in a file, or take them from one",
 		Long: `Fetch downloads the programs of versions, or builds them where the release servers do not answer, as run and up do when they need them. A version is v1.35, the
 newest known of a minor, or any patch release of one, v1.35.2; v3.5.19 is one of etcd. Without any it gets what an upgrade begins with and goes to by default.
-The newest known etcd is always among them.
+The newest known etcd is always among them, and so is that of each version's kubeadm.
 
 With --export all of that is put into one file, with checksums: the same programs make the same file, which a CI can keep. --import compares the programs of
 such a file with its checksums and puts them into the cache; of a version of which anything is wrong, nothing. What the cache has already stays.`,
@@ -48,8 +49,12 @@ such a file with its checksums and puts them into the cache; of a version of whi
 			if err != nil {
 				return err
 			}
-			for _, v := range versions {
+			for i := 0; i < len(versions); i++ { // kubeadm, when it is there, names one more
+				v := versions[i]
 				if err := at.Store().Ensure(cmd.Context(), v, v.Programs...); err != nil {
+					return err
+				}
+				if versions, err = withEtcd(cmd.Context(), at.Store(), v, versions); err != nil {
 					return err
 				}
 				printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", v.Product.Name, v.Version, filepath.Join(at.Store().Root(), v.Product.Name, v.Version))
@@ -102,15 +107,32 @@ func wanted(names []string, from string) ([]release.Version, error) {
 		if strings.HasPrefix(name, "v3") { // Kubernetes has no such major
 			product = release.Etcd
 		}
-		v, err := release.Resolve(product, name)
-		if err != nil {
+		if out, err = add(out, product, name); err != nil {
 			return nil, err
-		}
-		if !slices.ContainsFunc(out, func(o release.Version) bool { return o.Version == v.Version }) {
-			out = append(out, v)
 		}
 	}
 	return out, nil
+}
+
+// withEtcd adds the etcd that the kubeadm of a version of Kubernetes chooses.
+func withEtcd(ctx context.Context, store *release.Store, v release.Version, versions []release.Version) ([]release.Version, error) {
+	if v.Product.Name != release.Kubernetes {
+		return versions, nil
+	}
+	chosen, err := store.EtcdOf(ctx, v.Version)
+	if err != nil {
+		return nil, err
+	}
+	return add(versions, release.Etcd, chosen)
+}
+
+// add looks a version up, and adds it where it is not among them.
+func add(versions []release.Version, product, name string) ([]release.Version, error) {
+	v, err := release.Resolve(product, name)
+	if err != nil || slices.ContainsFunc(versions, func(o release.Version) bool { return o.Product.Name == product && o.Version == v.Version }) {
+		return versions, err
+	}
+	return append(versions, v), nil
 }
 
 // wayFrom is a version and those by which an upgrade of it reaches the newest it can.

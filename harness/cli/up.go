@@ -70,7 +70,7 @@ func upCommand(o *options) *cobra.Command {
 	f.Var(&t.EtcdQuota, "etcd-quota", "size at which etcd's database is full, with --etcd only (default etcd's own, 2Gi)")
 	f.Var(&t.EtcdDisk, "etcd-disk", "size of a disk that each member has of its own in memory, with --etcd only (default none: the machine's)")
 	f.StringVar(&t.Version, "version", "", "Kubernetes version, vX.Y or vX.Y.Z (default "+release.DefaultVersion+": see drydock versions)")
-	f.StringVar(&t.EtcdVersion, "etcd-version", "", "etcd version, vX.Y.Z (default the newest known: see drydock versions)")
+	f.StringVar(&t.EtcdVersion, "etcd-version", "", "etcd version, vX.Y.Z (default that of the Kubernetes version's kubeadm, and the newest known where etcd is on machines of its own)")
 	f.StringVar(&timing, "timing", string(cluster.TimingFast), "fast or production: how soon a loss is noticed")
 	f.IntVar(&apiPort, "api-port", 0, "port on 127.0.0.1 for the API server (default: a free one)")
 	f.BoolVar(&noImage, "no-image", false, "run kubeadm even where a saved cluster could be booted")

@@ -34,6 +34,7 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.name, "name", defaultName, "name of the cluster")
 	fl.StringVar(&f.spec.To, "to", "", "version to upgrade to, vX.Y or vX.Y.Z; of --strategy etcd one of etcd")
+	fl.StringVar(&f.spec.EtcdVersion, "etcd-version", "", "of kubeadm: version of etcd that the members on the control planes go to (default kubeadm's own, or what the cluster's configuration names)")
 	fl.StringSliceVar(&f.spec.Via, "via", nil, "versions in between, when --to is more than one minor ahead")
 	fl.StringVar(&f.spec.Strategy, "strategy", "", "kubeadm: in place; replace: new virtual machines through the Resource Manager of --ready-file; or etcd: members of an etcd that is no static pod (default kubeadm)")
 	fl.StringVar(&f.spec.Workers, "workers", "", "how workers are upgraded: rolling, all-at-once or surge (default rolling, of replace surge)")
@@ -277,10 +278,8 @@ func (o *options) provideFor(ctx context.Context, u *upgrade.Upgrade, c cluster.
 	if err != nil {
 		return err
 	}
-	for _, v := range u.Path.Hops {
-		if err := p.Provide(ctx, u.Spec.Product(), v); err != nil {
-			return err
-		}
+	if err := u.Provide(ctx, p); err != nil {
+		return err
 	}
 	if !c.Topology().Kubernetes() {
 		return nil

@@ -33,6 +33,13 @@ func versionsCommand(o *options) *cobra.Command {
 				for _, v := range all {
 					missing := store.Missing(v, v.Programs...)
 					cached := fmt.Sprintf("%d of %d programs", len(v.Programs)-len(missing), len(v.Programs))
+					if product == release.Kubernetes && len(store.Missing(v, "kubeadm")) == 0 {
+						etcd, err := store.EtcdOf(cmd.Context(), v.Version)
+						if err != nil {
+							return err
+						}
+						cached += "; kubeadm runs etcd " + etcd
+					}
 					printf(cmd.OutOrStdout(), "%-12s %-10s %s\n", product, v.Version, cached)
 				}
 			}

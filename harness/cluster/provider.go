@@ -41,6 +41,12 @@ type Lasting interface {
 	Lasts() bool
 }
 
+// EtcdChooser is a provider whose clusters run the etcd that their kubeadm chooses, where they name none themselves.
+type EtcdChooser interface {
+	// EtcdOf is the version of etcd that the kubeadm of a version of Kubernetes chooses, once that was provided.
+	EtcdOf(ctx context.Context, kubernetes string) (string, error)
+}
+
 // Summed is a provider that knows, byte by byte, the programs that it gives to machines.
 type Summed interface {
 	// Sums are the SHA-256 of the programs of a product's version ("kubernetes", "v1.35.4") that there are on this host, by their names.

@@ -59,9 +59,9 @@ type Topology struct {
 	ControlPlanes int        `json:"controlPlanes"`
 	Workers       int        `json:"workers"`
 	Etcd          EtcdLayout `json:"etcd"`
-	EtcdMembers   int        `json:"etcdMembers"` // for stacked always ControlPlanes
-	Version       string     `json:"version"`     // Kubernetes, vX.Y or vX.Y.Z; empty for etcd-only
-	EtcdVersion   string     `json:"etcdVersion"` // vX.Y or vX.Y.Z
+	EtcdMembers   int        `json:"etcdMembers"`           // for stacked always ControlPlanes
+	Version       string     `json:"version"`               // Kubernetes, vX.Y or vX.Y.Z; empty for etcd-only
+	EtcdVersion   string     `json:"etcdVersion,omitempty"` // vX.Y or vX.Y.Z; empty for stacked: that of the version's kubeadm
 	Timing        Timing     `json:"timing"`
 	// EtcdQuota is the size at which members' databases are full (--quota-backend-bytes); 0: etcd's own, which is 2Gi.
 	EtcdQuota Size `json:"etcdQuota,omitempty"`
@@ -271,7 +271,7 @@ func (t Topology) String() string {
 		}
 		return fmt.Sprintf("etcd-only, %d members, etcd %s%s", t.EtcdMembers, t.EtcdVersion, quota)
 	}
-	etcd := "stacked etcd"
+	etcd := strings.TrimSpace("stacked etcd " + t.EtcdVersion)
 	if t.Etcd == EtcdExternal {
 		etcd = fmt.Sprintf("%d external etcd", t.EtcdMembers)
 	}

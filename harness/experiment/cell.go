@@ -63,10 +63,8 @@ func (c *cellRun) up(ctx context.Context) error {
 	c.guards = map[*choice]*fault.Guard{}
 	provider := c.options.Provider
 	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
-		for _, v := range u.Path.Hops {
-			if err := provider.Provide(ctx, u.Spec.Product(), v); err != nil {
-				return err
-			}
+		if err := u.Provide(ctx, provider); err != nil {
+			return err
 		}
 	}
 	for _, v := range c.scenario.twinVersions() {
@@ -78,7 +76,7 @@ func (c *cellRun) up(ctx context.Context) error {
 		if err := c.attach(ctx, on); err != nil {
 			return err
 		}
-		return c.identify()
+		return c.identify(ctx)
 	}
 	up, err := provider.Up(ctx, c.topology())
 	if err != nil {
@@ -88,7 +86,7 @@ func (c *cellRun) up(ctx context.Context) error {
 	if made, offered := up.Topology().Machines(), c.topology().Machines(); !slices.Equal(made, offered) {
 		return fmt.Errorf("provider %s has made the machines %v and had offered %v", provider.Name(), made, offered)
 	}
-	return c.identify()
+	return c.identify(ctx)
 }
 
 func (c *cellRun) load(ctx context.Context) error {

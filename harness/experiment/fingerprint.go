@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -31,14 +32,14 @@ func sumOf(raw []byte) string {
 }
 
 // identify tells the journal what the cell tests, as soon as its cluster is there.
-func (c *cellRun) identify() error {
+func (c *cellRun) identify(ctx context.Context) error {
 	f, err := c.scenario.fingerprint(c.outline.cell.Label)
 	if err != nil {
 		return err
 	}
 	t, profile := c.cluster.Topology(), c.cluster.Profile()
 	f.Topology, f.Profile, f.Lacks = &t, &profile, c.cluster.Lacks()
-	if f.Programs, err = c.programs(t); err != nil {
+	if f.Programs, err = c.programs(ctx, t); err != nil {
 		return err
 	}
 	return c.journal.Write(fingerprinted, f)
@@ -46,17 +47,28 @@ func (c *cellRun) identify() error {
 
 // programs are the checksums of those that the cluster runs, or will run, as far as the provider knows them. One that was up already was given its programs by
 // somebody else, perhaps.
-func (c *cellRun) programs(t cluster.Topology) (map[string]string, error) {
+func (c *cellRun) programs(ctx context.Context, t cluster.Topology) (map[string]string, error) {
 	known, ok := c.options.Provider.(cluster.Summed)
 	if !ok || c.outline.cell.On != nil {
 		return nil, nil
 	}
-	versions := map[string][]string{release.Etcd: {t.EtcdVersion}, release.Kubernetes: c.scenario.twinVersions()}
+	versions := map[string][]string{release.Kubernetes: c.scenario.twinVersions()}
 	if t.Kubernetes() {
 		versions[release.Kubernetes] = append(versions[release.Kubernetes], t.Version)
 	}
 	for _, u := range c.outline.upgrades {
 		versions[u.Spec.Product()] = append(versions[u.Spec.Product()], u.Path.Hops...)
+	}
+	if t.EtcdVersion != "" {
+		versions[release.Etcd] = append(versions[release.Etcd], t.EtcdVersion)
+	} else if chooser, ok := c.options.Provider.(cluster.EtcdChooser); ok {
+		for _, v := range versions[release.Kubernetes] {
+			chosen, err := chooser.EtcdOf(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			versions[release.Etcd] = append(versions[release.Etcd], chosen)
+		}
 	}
 	out := map[string]string{}
 	for _, product := range slices.Sorted(maps.Keys(versions)) {

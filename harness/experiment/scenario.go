@@ -80,7 +80,7 @@ type Cluster struct {
 	Etcd          string `yaml:"etcd"`
 	EtcdMembers   int    `yaml:"etcdMembers"`
 	Version       string `yaml:"version"`
-	EtcdVersion   string `yaml:"etcdVersion"`
+	EtcdVersion   string `yaml:"etcdVersion"` // empty: kubeadm's own where it runs etcd, and the newest known elsewhere
 	Timing        string `yaml:"timing"`
 	Names         string `yaml:"names"` // whose the machines' are: NamesAKSEngine, NamesAKSEngineVMSS; empty: the provider's
 	// EtcdQuota is the size at which the members' databases are full.

@@ -56,7 +56,8 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	}
 	controlPlanes, workers := byRole(c)
 	first := controlPlanes[0]
-	if err := b.phase("kubeadm init on "+first.Name(), func() error { return initFirst(ctx, first, p) }); err != nil {
+	t := c.Topology()
+	if err := b.phase("kubeadm init on "+first.Name(), func() error { return initFirst(ctx, t, first, p) }); err != nil {
 		return err
 	}
 	if p.CAHash, err = caHash(ctx, first); err != nil {
@@ -68,7 +69,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		for _, m := range controlPlanes[1:] {
-			if err := b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, m, p) }); err != nil {
+			if err := b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, t, m, p) }); err != nil {
 				return err
 			}
 		}
@@ -76,7 +77,7 @@ func (b Bootstrap) Bootstrap(ctx context.Context, c cluster.Cluster) error {
 	})
 	for _, m := range workers {
 		g.Go(func() error {
-			return b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, m, p) })
+			return b.phase("kubeadm join on "+m.Name(), func() error { return join(ctx, t, m, p) })
 		})
 	}
 	return g.Wait()
@@ -137,7 +138,10 @@ func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, p param
 	if err != nil {
 		return err
 	}
-	err = errors.Join(inst.Install(ctx, release.Kubernetes, t.Version), inst.Install(ctx, release.Etcd, t.EtcdVersion))
+	err = inst.Install(ctx, release.Kubernetes, t.Version)
+	if t.Etcd == cluster.EtcdExternal {
+		err = errors.Join(err, inst.Install(ctx, release.Etcd, t.EtcdVersion))
+	}
 	if err != nil {
 		return err
 	}
@@ -148,12 +152,18 @@ func prepare(ctx context.Context, t cluster.Topology, m cluster.Machine, p param
 	return err
 }
 
-func initFirst(ctx context.Context, m cluster.Machine, p params) error {
-	return run(ctx, m, p, "init", []string{"init.yaml.tmpl", "cluster.yaml.tmpl"}, "--upload-certs")
+func initFirst(ctx context.Context, t cluster.Topology, m cluster.Machine, p params) error {
+	if err := run(ctx, m, p, "init", []string{"init.yaml.tmpl", "cluster.yaml.tmpl"}, "--upload-certs"); err != nil {
+		return err
+	}
+	return installEtcd(ctx, t, m)
 }
 
-func join(ctx context.Context, m cluster.Machine, p params) error {
-	return run(ctx, m, p, "join", []string{"join.yaml.tmpl"})
+func join(ctx context.Context, t cluster.Topology, m cluster.Machine, p params) error {
+	if err := run(ctx, m, p, "join", []string{"join.yaml.tmpl"}); err != nil {
+		return err
+	}
+	return installEtcd(ctx, t, m)
 }
 
 // tokenLife is how long the token of one join is good for.
@@ -182,7 +192,7 @@ func Join(ctx context.Context, c cluster.Cluster, m cluster.Machine, version str
 			_, err = cp.Exec(ctx, cluster.Command{Args: []string{"kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--certificate-key", p.CertificateKey}})
 		}
 		if err == nil {
-			return join(ctx, m, p)
+			return join(ctx, t, m, p)
 		}
 		errs = append(errs, err)
 	}

@@ -13,11 +13,13 @@ import (
 	"text/template"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/yaml"
 
 	"drydock.dev/drydock/fixtures"
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/release"
 )
 
 // APIPort is where every API server listens.
@@ -64,6 +66,8 @@ type params struct {
 	Fast                                  bool
 	Lease                                 LeaderLease
 	EtcdEndpoints                         []string
+	EtcdTag                               string // of the image of its members; empty: kubeadm's own
+	EtcdGates                             bool   // the members know feature gates
 	Token, CertificateKey, CAHash         string
 	Name, Address                         string
 	ControlPlane                          bool
@@ -76,7 +80,7 @@ func newParams(c cluster.Cluster) (params, error) {
 	p := params{
 		Version: t.Version, Endpoint: c.Endpoint(), PodNet: podNet, ServiceNet: serviceNet, Profile: c.Profile(),
 		Fast: t.Timing == cluster.TimingFast, Lease: Lease(t.Timing),
-	}
+	}.stacked(t)
 	secret := make([]byte, 32+8)
 	if _, err := rand.Read(secret); err != nil {
 		return p, fmt.Errorf("bootstrap token: %w", err)
@@ -101,7 +105,31 @@ func newParams(c cluster.Cluster) (params, error) {
 func Cluster(t cluster.Topology, p cluster.Profile) ([]byte, error) {
 	return render(params{
 		Version: t.Version, PodNet: podNet, ServiceNet: serviceNet, Profile: p, Fast: t.Timing == cluster.TimingFast, Lease: Lease(t.Timing),
-	}, "cluster.yaml.tmpl")
+	}.stacked(t), "cluster.yaml.tmpl")
+}
+
+// Etcd has feature gates since v3.6, which kubeadm runs since v1.34.
+const (
+	gatedEtcd       = "v3.6.0"
+	gatedKubernetes = "v1.34.0"
+)
+
+// stacked says which etcd the members are that kubeadm makes.
+func (p params) stacked(t cluster.Topology) params {
+	if t.Etcd != cluster.EtcdStacked {
+		return p
+	}
+	p.EtcdGates = since(t.Version, gatedKubernetes)
+	if t.EtcdVersion != "" {
+		p.EtcdTag = release.EtcdTag(t.EtcdVersion)
+		p.EtcdGates = since(t.EtcdVersion, gatedEtcd)
+	}
+	return p
+}
+
+func since(v, first string) bool {
+	parsed, err := version.ParseSemantic(v)
+	return err == nil && parsed.AtLeast(version.MustParseSemantic(first))
 }
 
 func (p params) of(m cluster.Machine) params {

@@ -72,3 +72,23 @@ func TestExternalEtcdIsNamed(t *testing.T) {
 		t.Fatalf("%v\n%s", err, raw)
 	}
 }
+
+// TestTheMembersAreOfTheVersionAskedFor: by the tag of their image, and without a flag that their release does not know.
+func TestTheMembersAreOfTheVersionAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		top          cluster.Topology
+		has, hasNone string
+	}{
+		"kubeadm's own":          {cluster.Topology{Version: "v1.35.4"}, "InitialCorruptCheck=false", "imageTag"},
+		"before gates":           {cluster.Topology{Version: "v1.33.13"}, "", "\netcd:"},
+		"named":                  {cluster.Topology{Version: "v1.33.13", EtcdVersion: "v3.6.4"}, "imageTag: 3.6.4-0\n    extraArgs:", ""},
+		"named, before gates":    {cluster.Topology{Version: "v1.34.4", EtcdVersion: "v3.5.19"}, "imageTag: 3.5.19-0\n---", "feature-gates"},
+		"production keeps a tag": {cluster.Topology{Version: "v1.35.4", EtcdVersion: "v3.6.4", Timing: cluster.TimingProduction}, "imageTag: 3.6.4-0\n---", "feature-gates"},
+	} {
+		c.top.ControlPlanes = 1
+		raw, err := Cluster(c.top.Complete(), cluster.Profile{})
+		if err != nil || !strings.Contains(string(raw), c.has) || c.hasNone != "" && strings.Contains(string(raw), c.hasNone) {
+			t.Errorf("%s: %v\n%s", name, err, raw)
+		}
+	}
+}

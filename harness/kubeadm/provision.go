@@ -110,7 +110,7 @@ func Provision(ctx context.Context, c cluster.Cluster, m cluster.Machine, versio
 			return err
 		}
 	}
-	return nil
+	return installEtcd(ctx, t, m)
 }
 
 func initPhase(ctx context.Context, c cluster.Cluster, m cluster.Machine, phase ...string) error {

@@ -13,7 +13,13 @@ import (
 // configuration of kubelets that join or are upgraded.
 type ClusterConfig map[string]map[string]string
 
-func storedIn() []string { return []string{"kubeadm-config", "kubelet-config"} }
+func storedIn() []string { return []string{clusterMap, "kubelet-config"} }
+
+// What has the ClusterConfiguration.
+const (
+	clusterMap = "kubeadm-config"
+	clusterKey = "ClusterConfiguration"
+)
 
 // ReadConfig reads them.
 func ReadConfig(ctx context.Context, client kubernetes.Interface) (ClusterConfig, error) {

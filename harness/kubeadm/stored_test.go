@@ -35,6 +35,16 @@ func TestConfigComesBackAsItWas(t *testing.T) {
 	if m, err := maps.Get(ctx, "kubelet-config", metav1.GetOptions{}); err != nil || m.Data["kubelet"] != "old" {
 		t.Errorf("kubelet-config has %v, %v", m.Data, err)
 	}
+	if err := PinEtcd(ctx, client, "v3.5.26"); err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := ReadConfig(ctx, client)
+	if err != nil || pinned["kubeadm-config"]["ClusterConfiguration"] != "etcd:\n  local:\n    imageTag: 3.5.26-0\nkubernetesVersion: v1.35.4\n" {
+		t.Errorf("the configuration with a version of etcd is %v, %v", pinned, err)
+	}
+	if err := WriteConfig(ctx, client, before); err != nil {
+		t.Fatal(err)
+	}
 	n := len(client.Actions())
 	if err := WriteConfig(ctx, client, before); err != nil {
 		t.Fatal(err)

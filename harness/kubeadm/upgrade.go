@@ -58,21 +58,23 @@ func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version 
 	if m.Role() == cluster.ControlPlane && Hastened(c.Topology()) {
 		args = hasten(c.Topology(), args)
 	}
-	_, err = m.Exec(ctx, cluster.Command{Args: args})
-	return err
+	if _, err = m.Exec(ctx, cluster.Command{Args: args}); err != nil {
+		return err
+	}
+	return FollowEtcd(ctx, c, m)
 }
 
 // ClusterVersion is the version the kubeadm-config ConfigMap says the cluster has: `upgrade apply` writes it when it has ended well.
 func ClusterVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
-	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kubeadm-config", metav1.GetOptions{})
+	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, clusterMap, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("kubeadm-config: %w", err)
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
 	}
 	var c struct {
 		KubernetesVersion string `json:"kubernetesVersion"`
 	}
-	if err := yaml.Unmarshal([]byte(m.Data["ClusterConfiguration"]), &c); err != nil {
-		return "", fmt.Errorf("kubeadm-config: %w", err)
+	if err := yaml.Unmarshal([]byte(m.Data[clusterKey]), &c); err != nil {
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
 	}
 	return c.KubernetesVersion, nil
 }

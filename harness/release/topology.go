@@ -17,11 +17,13 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	if err != nil {
 		return t, nil, &cluster.UsageError{Err: err}
 	}
-	etcdVersion, err := Resolve(Etcd, t.EtcdVersion)
-	if err != nil {
-		return t, nil, err
+	if t.EtcdVersion != "" || t.Etcd != cluster.EtcdStacked { // a stacked one that names none has that of its kubeadm
+		v, err := Resolve(Etcd, t.EtcdVersion)
+		if err != nil {
+			return t, nil, err
+		}
+		t.EtcdVersion = v.Version
 	}
-	t.EtcdVersion = etcdVersion.Version
 	if !t.Kubernetes() {
 		t.Version = ""
 		return t, warnings, nil

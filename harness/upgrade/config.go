@@ -43,6 +43,16 @@ func (m *machineUpgrade) saveConfig(ctx context.Context, machine cluster.Machine
 	return machine.WriteFile(ctx, m.configFile(), raw, 0o600)
 }
 
+// pinEtcd writes the version of etcd that was asked for into the cluster's configuration, as who upgrades by hand does before kubeadm's apply.
+func (m *machineUpgrade) pinEtcd(ctx context.Context) error {
+	if m.Spec.EtcdVersion == "" {
+		return nil
+	}
+	return cluster.Await(ctx, "write etcd's version into kubeadm-config", cluster.Wait{For: 30 * time.Second}, func(ctx context.Context) error {
+		return kubeadm.PinEtcd(ctx, m.Target.Client, m.Spec.EtcdVersion)
+	})
+}
+
 // restoreConfig puts them back when the machine is the one that had applied the version and no other control plane has it: the hop is then as if it
 // had not begun.
 func (m *machineUpgrade) restoreConfig(ctx context.Context, machine cluster.Machine) error {

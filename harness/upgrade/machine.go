@@ -122,6 +122,9 @@ func (m *machineUpgrade) kubeadm(ctx context.Context) error {
 		if err := m.saveConfig(ctx, machine); err != nil {
 			return err
 		}
+		if err := m.pinEtcd(ctx); err != nil {
+			return err
+		}
 	}
 	if err := kubeadm.Upgrade(ctx, m.Target.Cluster, machine, m.version, apply); err != nil {
 		return err

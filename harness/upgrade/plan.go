@@ -90,6 +90,9 @@ func (u *Upgrade) Describe() string {
 	case u.Spec.Workers == Rolling:
 		how += fmt.Sprintf(" %d at a time", u.Spec.MaxUnavailable)
 	}
+	if u.Spec.EtcdVersion != "" {
+		how += ", etcd to " + u.Spec.EtcdVersion
+	}
 	return fmt.Sprintf("%s (%s)", u.Path, how)
 }
 
@@ -116,6 +119,21 @@ func (u *Upgrade) Steps() []*plan.Step {
 	steps = append(steps, &plan.Step{Name: "autoscaler/pause", About: "so that nobody else changes the nodes", Run: u.pauseAutoscaler})
 	steps = append(steps, u.hops()...)
 	return append(steps, &plan.Step{Name: "autoscaler/resume", About: "also after a failure", Run: u.resumeAutoscaler, Cleanup: true})
+}
+
+// Provide gets the programs of every version on the path.
+func (u *Upgrade) Provide(ctx context.Context, p cluster.Provider) error {
+	if u.Spec.EtcdVersion != "" {
+		if err := p.Provide(ctx, release.Etcd, u.Spec.EtcdVersion); err != nil {
+			return err
+		}
+	}
+	for _, v := range u.Path.Hops {
+		if err := p.Provide(ctx, u.Spec.Product(), v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hops are the steps of each version on the path; of several, in a group that is called by it.

@@ -76,10 +76,26 @@ func TestSpecRefusesNonsense(t *testing.T) {
 		"as AKS Engine calls them,": {To: "v1.36", Tool: Tool{From: "1.23.17", To: "1.24.17"}},
 		"drainTimeout cannot be ne": {To: "v1.36", DrainTimeout: -1},
 		"\"v1.2\" is unknown":       {To: "v1.36", Via: []string{"v1.2"}},
+		"\"v9.9\" is unknown":       {To: "v1.36", EtcdVersion: "v9.9"},
+		"belongs to strategy: kube": {To: "v1.36", EtcdVersion: "v3.6.8", Strategy: Replace},
 	} {
 		if _, err := s.Complete(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
+	}
+}
+
+func TestEtcdIsMovedWhereKubeadmHasIt(t *testing.T) {
+	spec, err := Spec{To: "v1.36", EtcdVersion: "v3.6.8"}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := New(spec, "v1.35.4", cluster.Topology{ControlPlanes: 1, Etcd: cluster.EtcdStacked})
+	if err != nil || !strings.Contains(u.Describe(), "etcd to v3.6.8") {
+		t.Errorf("%v, %v", u, err)
+	}
+	if _, err = New(spec, "v1.35.4", cluster.Topology{Name: "a", ControlPlanes: 1, Etcd: cluster.EtcdExternal, EtcdMembers: 3}); err == nil || !strings.Contains(err.Error(), "strategy: etcd upgrades them") {
+		t.Errorf("members that are no static pods: %v", err)
 	}
 }
 

@@ -190,7 +190,7 @@ func (m *machineUpgrade) restore(ctx context.Context, machine cluster.Machine) e
 	if err := sh(ctx, machine, b.String()); err != nil {
 		return err
 	}
-	if err := inst.Install(ctx, release.Kubernetes, m.from, "kubeadm"); err != nil {
+	if err := errors.Join(inst.Install(ctx, release.Kubernetes, m.from, "kubeadm"), kubeadm.FollowEtcd(ctx, m.Target.Cluster, machine)); err != nil {
 		return err
 	}
 	if err := kubeadm.RemoveBackups(ctx, machine); err != nil {

@@ -30,6 +30,7 @@ const (
 type Spec struct {
 	To               string        `yaml:"to"`               // vX.Y or vX.Y.Z
 	Via              []string      `yaml:"via"`              // versions in between, when To is more than one minor ahead
+	EtcdVersion      string        `yaml:"etcdVersion"`      // of kubeadm: what the members on the control planes go to, and stay at, instead of kubeadm's own or what the cluster's configuration names
 	Strategy         string        `yaml:"strategy"`         // kubeadm (default), replace, command, aks-engine or etcd, of which to and via are then versions
 	Command          []string      `yaml:"command"`          // of the strategy command
 	Tool             Tool          `yaml:"tool"`             // of the strategy aks-engine
@@ -88,6 +89,8 @@ func (s Spec) Fits(t cluster.Topology) error {
 	case s.Strategy == Etcd && t.Etcd == cluster.EtcdStacked:
 		return cluster.Usagef("upgrade: the members of %s are static pods of kubeadm's, whose own upgrade takes them along; strategy: %s is for etcd: %s and etcd: %s",
 			t.Name, Etcd, cluster.EtcdOnly, cluster.EtcdExternal)
+	case s.EtcdVersion != "" && t.Etcd != cluster.EtcdStacked:
+		return cluster.Usagef("upgrade: etcdVersion is of members that are static pods of kubeadm's, and those of %s are not: strategy: %s upgrades them", t.Name, Etcd)
 	case s.Strategy != Etcd && !t.Kubernetes():
 		return cluster.Usagef("upgrade: %s is etcd-only: there is no Kubernetes to upgrade; strategy: %s upgrades its members", t.Name, Etcd)
 	}
@@ -148,6 +151,15 @@ func (s Spec) Complete() (Spec, error) {
 	}
 	if s.Strategy != Replace && (s.Template+s.Parameters != "" || len(s.ScaleSets) > 0) {
 		return s, cluster.Usagef("upgrade: template, parameters and scaleSets belong to strategy: %s", Replace)
+	}
+	if s.EtcdVersion != "" {
+		known, err := release.Resolve(release.Etcd, s.EtcdVersion)
+		if err != nil {
+			return s, err
+		}
+		if s.EtcdVersion = known.Version; s.Strategy != Kubeadm {
+			return s, cluster.Usagef("upgrade: etcdVersion belongs to strategy: %s", Kubeadm)
+		}
 	}
 	if (s.Strategy == Command) != (len(s.Command) > 0) {
 		return s, cluster.Usagef("upgrade: strategy: command and command: [PROGRAM, ARGUMENT…] belong together")

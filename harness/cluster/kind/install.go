@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ func (p *Provider) pull(ctx context.Context, version string) (err error) {
 	if _, err := p.cli().check(ctx); err != nil {
 		return err
 	}
-	raw, err := kubeadmImages(ctx, filepath.Join(p.Store.Root(), release.Kubernetes, version, "kubeadm"), version)
+	raw, err := p.Store.Images(ctx, version)
 	if err != nil {
 		return err
 	}
@@ -180,12 +179,4 @@ func (m *Machine) importImages(ctx context.Context, archive string) error {
 	defer func() { _ = f.Close() }()
 	_, err = m.Exec(ctx, cluster.Command{Args: []string{"ctr", "--namespace", "k8s.io", "images", "import", "--digests", "-"}, Stdin: f})
 	return err
-}
-
-func kubeadmImages(ctx context.Context, kubeadm, version string) ([]string, error) {
-	out, err := exec.CommandContext(ctx, kubeadm, "config", "images", "list", "--kubernetes-version", version).Output()
-	if err != nil {
-		return nil, fmt.Errorf("which images %s needs, by its kubeadm: %w", version, err)
-	}
-	return strings.Fields(string(out)), nil
 }

@@ -58,13 +58,19 @@ func checkSpace(dir string, machines int) error {
 
 // fetch gets the programs the topology needs and no others.
 func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
-	if err := p.Provide(ctx, release.Etcd, t.EtcdVersion); err != nil || !t.Kubernetes() {
-		return err
+	if t.EtcdVersion != "" {
+		if err := p.Provide(ctx, release.Etcd, t.EtcdVersion); err != nil {
+			return err
+		}
+	}
+	if !t.Kubernetes() {
+		return nil
 	}
 	return p.Provide(ctx, release.Kubernetes, t.Version)
 }
 
-// Provide gets the programs a lab's machines need of a version, which are its images as well. Running labs see them at once.
+// Provide gets the programs a lab's machines need of a version, which are its images as well; of Kubernetes that of the etcd which its kubeadm asks for is one. Running
+// labs see them at once.
 func (p *Provider) Provide(ctx context.Context, product, version string) error {
 	v, err := release.Resolve(product, version)
 	if err != nil {
@@ -73,7 +79,14 @@ func (p *Provider) Provide(ctx context.Context, product, version string) error {
 	if product == release.Etcd {
 		return p.Store.Ensure(ctx, v, "etcd", "etcdctl", "etcdutl")
 	}
-	return p.Store.Ensure(ctx, v, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl")
+	if err := p.Store.Ensure(ctx, v, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubeadm", "kubectl"); err != nil {
+		return err
+	}
+	etcd, err := p.EtcdOf(ctx, v.Version)
+	if err != nil {
+		return err
+	}
+	return p.Provide(ctx, release.Etcd, etcd)
 }
 
 // launch writes the lab's configuration and starts its PID 1.

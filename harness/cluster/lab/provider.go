@@ -43,6 +43,8 @@ var (
 	_ cluster.Provider = (*Provider)(nil)
 	_ cluster.Sweeper  = (*Provider)(nil)
 	_ cluster.Summed   = (*Provider)(nil)
+
+	_ cluster.EtcdChooser = (*Provider)(nil)
 )
 
 // Bootstrapper turns bare machines into a working cluster.
@@ -111,6 +113,11 @@ func (p *Provider) try(ctx context.Context) (cluster.Lacks, error) {
 // Sums are those of the cache, or of the user's own programs.
 func (p *Provider) Sums(product, version string) (map[string]string, error) {
 	return p.Store.Sums(product, version)
+}
+
+// EtcdOf asks the version's kubeadm.
+func (p *Provider) EtcdOf(ctx context.Context, kubernetes string) (string, error) {
+	return p.Store.EtcdOf(ctx, kubernetes)
 }
 
 // Attach finds a running lab.

@@ -126,7 +126,7 @@ func boot(ctx context.Context, cfg Config, o Outside) error {
 	table := process.NewTable()
 	go table.ReapOrphans(ctx)
 	cri, err := runtime.New(runtime.Config{
-		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: Program, Etcd: BinDir + "/etcd", HeldDir: HeldDir, PullsHeld: PullsHeld,
+		Socket: CRISocket, StateDir: "/var/lib/drydock/runtime", Releases: Releases, Program: Program, HeldDir: HeldDir, PullsHeld: PullsHeld,
 		PodNet: cfg.PodNet, Table: table,
 		MountDev: func(dev string) error { return MountDev("/dev", dev) }, MountProc: MountProc,
 		Announce: func(ctx context.Context, cidr string) error {

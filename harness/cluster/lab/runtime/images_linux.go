@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"drydock.dev/drydock/harness/release"
 )
 
 // image is what a reference stands for: files to put into /usr/local/bin and what to run by default.
@@ -29,8 +31,7 @@ const WorkloadImage = "drydock/workload"
 
 var kubeImages = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"} //nolint:gochecknoglobals // a constant list
 
-// resolve finds the image of a reference. The tag of a Kubernetes image chooses the release; the etcd
-// image is always the machine's own etcd, whatever its tag says, and ImageStatus names the binary.
+// resolve finds the image of a reference. Its tag chooses the release, of Kubernetes and of etcd, and ImageStatus names the binary.
 func (s *Server) resolve(ref string) (image, error) {
 	name, tag := splitRef(ref)
 	base := filepath.Base(name)
@@ -39,9 +40,9 @@ func (s *Server) resolve(ref string) (image, error) {
 	case slices.Contains(kubeImages, base):
 		img.files[base] = filepath.Join(s.cfg.Releases, "kubernetes", tag, base)
 		img.entrypoint = []string{base}
-	case base == "etcd":
-		img.files["etcd"] = s.cfg.Etcd
-		img.entrypoint = []string{"etcd"}
+	case base == release.Etcd:
+		img.files[base] = filepath.Join(s.cfg.Releases, release.Etcd, release.EtcdTagged(tag), base)
+		img.entrypoint = []string{base}
 	case base == "pause":
 		img.files["drydock"] = s.cfg.Program
 		img.entrypoint = []string{"drydock", "workload", "pause"}

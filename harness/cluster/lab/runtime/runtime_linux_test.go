@@ -65,7 +65,7 @@ func TestExitCodes(t *testing.T) {
 func testServer(t *testing.T) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	for _, p := range []string{"kubernetes/v1.35.4/kube-apiserver", "etcd"} {
+	for _, p := range []string{"kubernetes/v1.35.4/kube-apiserver", "etcd/v3.6.6/etcd"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, p)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func testServer(t *testing.T) *Server {
 			t.Fatal(err)
 		}
 	}
-	s, err := New(Config{StateDir: filepath.Join(dir, "state"), Releases: dir, Etcd: filepath.Join(dir, "etcd"), Program: filepath.Join(dir, "etcd"), Table: process.NewTable()})
+	s, err := New(Config{StateDir: filepath.Join(dir, "state"), Releases: dir, Program: filepath.Join(dir, "etcd/v3.6.6/etcd"), Table: process.NewTable()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestImagesAreATable(t *testing.T) {
 	s := testServer(t)
 	for ref, known := range map[string]bool{
 		"registry.k8s.io/kube-apiserver:v1.35.4": true, "registry.k8s.io/etcd:3.6.6-0": true, "registry.k8s.io/pause:3.10.2": true,
-		"docker.io/drydock/workload:latest": true, "registry.k8s.io/kube-apiserver:v1.99.0": false, "docker.io/library/nginx:latest": false,
+		"docker.io/drydock/workload:latest": true, "registry.k8s.io/kube-apiserver:v1.99.0": false, "registry.k8s.io/etcd:3.6.8-0": false, "docker.io/library/nginx:latest": false,
 	} {
 		r, err := s.ImageStatus(t.Context(), &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: ref}})
 		if err != nil || (r.GetImage() != nil) != known {

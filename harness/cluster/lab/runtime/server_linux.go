@@ -24,8 +24,7 @@ import (
 type Config struct {
 	Socket   string // where the kubelet connects
 	StateDir string // container roots and resolv.conf files; emptied at start, as after a reboot nothing runs
-	Releases string // release cache: kubernetes/vX.Y.Z/NAME
-	Etcd     string // the etcd binary this machine runs
+	Releases string // release cache: PRODUCT/vX.Y.Z/NAME
 	Program  string // the drydock binary
 	HeldDir  string // a file NAME there keeps the program NAME from starting
 	PodNet   string // all pods of the cluster: not masqueraded
