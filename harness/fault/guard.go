@@ -281,7 +281,7 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 	if err := g.recovering(); err != nil {
 		return err
 	}
-	g.mended = false
+	g.mended, g.refused = false, ""
 	if g.Null {
 		return nil
 	}
@@ -296,6 +296,10 @@ func (g *Guard) Recover(ctx context.Context, e *Env) error {
 // longestPause is TCP's between two tries on Linux (TCP_RTO_MAX in include/net/tcp.h).
 const longestPause = 120 * time.Second
 
+// standsFor is long enough for several readings of a cluster that answers slowly. Where a fault could not be undone nobody does anything against it any more,
+// and what is there is not waited away.
+const standsFor = 5 * time.Second
+
 // RecoversWithin is how long the end of the fault may take to be seen.
 func (g *Guard) RecoversWithin(e *Env) time.Duration {
 	g.mu.Lock()
@@ -307,6 +311,9 @@ func (g *Guard) RecoversWithin(e *Env) time.Duration {
 // kernels, each pause is twice the one before, and so the one that is under way when the fault ends is no longer than all before it, which is the fault.
 // Seen with etcd after a cut of a minute: pauses of 52 s, and members in different terms until they were over.
 func (g *Guard) recoversWithin(e *Env) time.Duration {
+	if g.refused != "" {
+		return standsFor
+	}
 	within := e.recoversWithin()
 	if k, err := Find(g.Spec.Kind); err != nil || !k.Silent || g.receipt.Armed.IsZero() {
 		return within

@@ -295,6 +295,9 @@ func TestRecoversWithin(t *testing.T) {
 			t.Errorf("%s: %s, not %s", name, got, c.want)
 		}
 	}
+	if got := (&Guard{Spec: Spec{Kind: "partition"}, refused: "no"}).RecoversWithin(nil); got != standsFor {
+		t.Errorf("of one that could not be undone: %s", got)
+	}
 	if got := (&Guard{Spec: Spec{Kind: "partition"}}).RecoversWithin(nil); got != own {
 		t.Errorf("of one that was never injected: %s", got)
 	}
