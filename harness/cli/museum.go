@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -189,20 +190,8 @@ func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, ti
 	if there, err := os.ReadDir(f.out); len(there) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // what a bad release broke in it may not be mended yet
 		return cluster.Usagef("--out %s: it holds something already; give a new directory, or none", f.out)
 	}
-	for _, bad := range exhibits {
-		fixed, err := bad.Fixed()
-		if err != nil {
-			return err
-		}
-		for _, s := range []*experiment.Scenario{bad, fixed} {
-			opts, err := o.runOptions(f, "")
-			if err != nil {
-				return err
-			}
-			if _, err := s.PlanFor(cmd.Context(), opts); err != nil {
-				return err
-			}
-		}
+	if err := o.museumReady(cmd.Context(), exhibits, f); err != nil {
+		return err
 	}
 	run := func(s *experiment.Scenario, n int) (*plan.Result, error) {
 		each := f
@@ -231,6 +220,38 @@ func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, ti
 	return err
 }
 
+// museumReady finds every mistake, and then gets the programs: no run of a release takes the time that it takes to build that.
+func (o *options) museumReady(ctx context.Context, exhibits []*experiment.Scenario, f runFlags) error {
+	var ready []func() error
+	for _, bad := range exhibits {
+		fixed, err := bad.Fixed()
+		if err != nil {
+			return err
+		}
+		for _, s := range []*experiment.Scenario{bad, fixed} {
+			opts, err := o.runOptions(f, "")
+			if err != nil {
+				return err
+			}
+			if _, err := s.PlanFor(ctx, opts); err != nil {
+				return err
+			}
+			ready = append(ready, func() error {
+				if err := s.Provide(ctx, opts); err != nil && ctx.Err() == nil { // the others can be run
+					printf(os.Stderr, "%s: its programs could not be had, and its runs will show nothing: %v\n", s.Metadata.Label(), err)
+				}
+				return ctx.Err()
+			})
+		}
+	}
+	for _, provide := range ready {
+		if err := provide(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // told is one run in one line.
 func told(sh experiment.Showing) string {
 	word := "as it should"
@@ -241,8 +262,11 @@ func told(sh experiment.Showing) string {
 	default:
 		word = "WRONG"
 	}
-	why, _, _ := strings.Cut(sh.Why, "\n")
-	return fmt.Sprintf("%s %d: %s, %s, %.0f s: %s", sh.Exhibit.Metadata.Label(), sh.Time, sh.Verdict, word, sh.Seconds, why)
+	line := fmt.Sprintf("%s %d: %s, %s, %.0f s", sh.Exhibit.Metadata.Label(), sh.Time, sh.Verdict, word, sh.Seconds)
+	if why, _, _ := strings.Cut(sh.Why, "\n"); why != "" {
+		line += ": " + why
+	}
+	return line
 }
 
 func printShown(to io.Writer, shown map[string]scenarios.Shown, f runFlags) error {

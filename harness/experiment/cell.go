@@ -17,7 +17,6 @@ import (
 	"drydock.dev/drydock/harness/load"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
-	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/remedy"
 	"drydock.dev/drydock/harness/subject/aksengine"
 	"drydock.dev/drydock/harness/upgrade"
@@ -62,15 +61,8 @@ func (c *cellRun) up(ctx context.Context) error {
 	c.record.Topology = c.topology()
 	c.guards = map[*choice]*fault.Guard{}
 	provider := c.options.Provider
-	for _, u := range c.outline.upgrades { // before the clock of the upgrade runs
-		if err := u.Provide(ctx, provider); err != nil {
-			return err
-		}
-	}
-	for _, v := range c.scenario.twinVersions() {
-		if err := provider.Provide(ctx, release.Kubernetes, v); err != nil {
-			return err
-		}
+	if err := c.outline.provide(ctx, provider, c.scenario); err != nil { // before the clock of the upgrade runs
+		return err
 	}
 	if on := c.outline.cell.On; on != nil {
 		if err := c.attach(ctx, on); err != nil {

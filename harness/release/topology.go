@@ -1,6 +1,8 @@
 package release
 
 import (
+	"context"
+
 	"drydock.dev/drydock/harness/cluster"
 )
 
@@ -37,4 +39,17 @@ func CompleteTopology(t cluster.Topology) (cluster.Topology, []string, error) {
 	}
 	t.Version = v.Version
 	return t, warnings, nil
+}
+
+// ProvideFor has a provider get the programs that a complete topology's machines begin with, and no others.
+func ProvideFor(ctx context.Context, p cluster.Provider, t cluster.Topology) error {
+	if t.EtcdVersion != "" {
+		if err := p.Provide(ctx, Etcd, t.EtcdVersion); err != nil {
+			return err
+		}
+	}
+	if !t.Kubernetes() {
+		return nil
+	}
+	return p.Provide(ctx, Kubernetes, t.Version)
 }

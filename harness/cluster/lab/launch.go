@@ -41,7 +41,7 @@ func (p *Provider) prepare(ctx context.Context, dir string, t cluster.Topology) 
 	if err := checkSpace(p.StateDir, len(t.Machines())); err != nil {
 		return err
 	}
-	return p.fetch(ctx, t)
+	return release.ProvideFor(ctx, p, t)
 }
 
 func checkSpace(dir string, machines int) error {
@@ -54,19 +54,6 @@ func checkSpace(dir string, machines int) error {
 		return cluster.Usagef("disk full: %s has %d MiB free, %d machines may need %d MiB; free some or choose another --state-dir", dir, free>>20, machines, need>>20)
 	}
 	return nil
-}
-
-// fetch gets the programs the topology needs and no others.
-func (p *Provider) fetch(ctx context.Context, t cluster.Topology) error {
-	if t.EtcdVersion != "" {
-		if err := p.Provide(ctx, release.Etcd, t.EtcdVersion); err != nil {
-			return err
-		}
-	}
-	if !t.Kubernetes() {
-		return nil
-	}
-	return p.Provide(ctx, release.Kubernetes, t.Version)
 }
 
 // Provide gets the programs a lab's machines need of a version, which are its images as well; of Kubernetes that of the etcd which its kubeadm asks for is one. Running
