@@ -207,6 +207,7 @@ func (r *Record) downAtEnd(t *tale) (down string, since time.Time) {
 func dip(from, to glance) string {
 	switch {
 	case !from.Ready || to.Ending || to.Done:
+	case to.Waiting != "": // a container has ended, and is not started anew yet: that is counted when it is
 	case !to.Ready:
 		return fmt.Sprintf("was Ready at %s and not Ready at %s", clock(from.at), clock(to.at))
 	case !from.ReadySince.IsZero() && to.ReadySince.After(from.ReadySince):

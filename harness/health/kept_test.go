@@ -104,11 +104,12 @@ func TestPodsAreKept(t *testing.T) {
 				o.Nodes[0].Status, o.Nodes[0].Ready = "Unknown", false
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "stayed Ready"},
-		"its container started anew":             {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0, and the scenario allows 0"},
-		"and its liveness probe had failed":      {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
-		"its machine was off, and it once":       {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
-		"its machine was off, and it twice":      {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
-		"its machine was off, and it anew later": {firstPod(45, forever, func(p *observe.Pod) { p.Restarts = 2 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 1 times by 00:01:00.0; the faults and steps on its machine account for 0"},
+		"its container ended, to start anew later": {firstPod(25, 31, func(p *observe.Pod) { p.Ready, p.Waiting = false, "serve: Completed" }), nil, plan.Pass, plan.Pass, plan.Pass, "stayed Ready"},
+		"its container started anew":               {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0, and the scenario allows 0"},
+		"and its liveness probe had failed":        {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
+		"its machine was off, and it once":         {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
+		"its machine was off, and it twice":        {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
+		"its machine was off, and it anew later":   {firstPod(45, forever, func(p *observe.Pod) { p.Restarts = 2 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 1 times by 00:01:00.0; the faults and steps on its machine account for 0"},
 		"its machine was off, and it again later": {func(o *observe.Observation, second float64) {
 			anew(o, second)
 			if second >= 45 {

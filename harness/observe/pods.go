@@ -106,6 +106,11 @@ func podOf(p *corev1.Pod) Pod {
 			}
 		}
 	}
+	for _, s := range p.Status.ContainerStatuses {
+		if s.State.Terminated != nil && !out.Done { // and is not started anew yet
+			waiting = append(waiting, s.Name+": "+s.State.Terminated.Reason)
+		}
+	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			waiting = append(waiting, c.Reason+": "+c.Message)

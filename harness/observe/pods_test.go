@@ -41,6 +41,9 @@ func TestPods(t *testing.T) {
 			p.Status.Conditions[0].Reason, p.Status.Conditions[0].Message = "ContainersNotReady", "containers with unready status: [c]"
 			p.Status.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
 		}),
+		pod("ended", corev1.ConditionFalse, func(p *corev1.Pod) {
+			p.Status.ContainerStatuses[0].State.Terminated = &corev1.ContainerStateTerminated{Reason: "Completed"}
+		}),
 		pod("nobodys", corev1.ConditionTrue, func(p *corev1.Pod) { p.Labels, p.OwnerReferences = nil, nil }),
 		&appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
@@ -53,6 +56,7 @@ func TestPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Pod{
+		{Name: "default/ended", Node: "worker-1", Phase: "Running", Restarts: 2, Holds: 1, Waiting: "c: Completed", Owner: "ReplicaSet/a-1"},
 		{Name: "default/ending", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Holds: 1, Owner: "ReplicaSet/a-1", Ending: true, Deleted: now.Add(-8 * time.Second)},
 		{Name: "default/good", Node: "worker-1", Phase: "Running", Ready: true, Restarts: 2, Holds: 1, Owner: "ReplicaSet/a-1"},
 		{Name: "default/looping", Node: "worker-1", Phase: "Running", Restarts: 2, Holds: 1, Unready: "ContainersNotReady: containers with unready status: [c]", Waiting: "c: CrashLoopBackOff", Owner: "ReplicaSet/a-1"},
