@@ -45,7 +45,7 @@ const (
   cluster: {controlPlanes: 1, workers: 1, version: v1.35}
   workload: {replicas: 2, minAvailable: 2}
   steps: [observe: 40s]
-  always: [oneLeader, pdbRespected, {apiAvailable: {maxGap: 15s}}, {workloadAvailable: {maxGap: 15s}}]
+  always: [oneLeader, pdbRespected, podsKept, readyKept, restarts, {apiAvailable: {maxGap: 15s}}, {workloadAvailable: {maxGap: 15s}}]
   finally: [nodesReady, versions, etcdHealthy, hashesEqual, labelsPreserved, noResidue, objectsPreserved]
 `
 	quietThree = `
@@ -114,6 +114,9 @@ func objects() []plant {
 			api("PATCH", "/apis/apps/v1/namespaces/default/deployments/"+observe.WorkloadName, `{"spec":{"replicas":1}}`, "the PodDisruptionBudget asked for 1 replicas"))},
 		{"a PodDisruptionBudget deleted", "pdbRespected", none("the workload had no PodDisruptionBudget")},
 		{"a replica missing", "pdbRespected", none("only 1 replicas were ready")},
+		{"a user's pod deleted", "podsKept", none(" of ReplicaSet/" + observe.WorkloadName)},
+		{"a pod not Ready that answers its probe", "readyKept", unreadyPod("gated")},
+		{"a program that ends by itself", "restarts", endingPod("ends")},
 	}
 }
 
