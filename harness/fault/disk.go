@@ -27,7 +27,7 @@ const (
 
 func validSlow(p Params) error {
 	if p.Delay != 0 && (p.Delay < slowAtLeast || p.Delay > slowAtMost) {
-		return fmt.Errorf("delay is %s; it is %s to %s, and %s where nothing is said", p.Delay, slowAtLeast, slowAtMost, slowByDefault)
+		return fmt.Errorf("delay is %s; an fsync can take %s to %s longer", p.Delay, slowAtLeast, slowAtMost)
 	}
 	return nil
 }

@@ -41,3 +41,16 @@ func TestHowSlowADiskMayBe(t *testing.T) {
 		t.Errorf("nothing said: %v", f)
 	}
 }
+
+// A power cut with a slow disk before it is one without where nothing is said: its own default would change runs that never asked for it.
+func TestAPowerCutSlowsTheDiskOnlyWhereItIsAskedTo(t *testing.T) {
+	k, err := Find("unsyncedWritesLost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []time.Duration{0, time.Second} {
+		if f, ok := k.New(Spec{Params: Params{Delay: d}}).(*unsyncedWritesLost); !ok || f.delay != d {
+			t.Errorf("delay %s: %+v", d, f)
+		}
+	}
+}

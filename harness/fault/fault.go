@@ -160,9 +160,9 @@ func List() []Kind {
 			New: func(Spec) Fault { return &machineFreeze{} },
 		},
 		{
-			Name: "unsyncedWritesLost", About: "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync",
-			Needs: needs(cluster.CanPower, cluster.CanLoseUnsynced),
-			On:    cluster.Topology.EtcdMachines, New: func(Spec) Fault { return &unsyncedWritesLost{} },
+			Name: "unsyncedWritesLost", About: "a machine loses power, and with it what etcd wrote in the last 2 s and did not fsync; with delay each fsync takes so much longer then",
+			Needs: needs(cluster.CanPower, cluster.CanLoseUnsynced, cluster.CanSlowDisk), Takes: []string{"delay"}, Samples: []Params{{}}, Valid: validSlow,
+			On: cluster.Topology.EtcdMachines, New: func(s Spec) Fault { return &unsyncedWritesLost{delay: s.Delay} },
 		},
 		{
 			Name: "diskFull", About: "the disk of a member is full: what it writes there fails, and it ends", Touches: member, Kubelet: true, Needs: needs(cluster.CanFillDisk),

@@ -15,7 +15,8 @@ import (
 // unsyncedWritesLost cuts a machine's power, and what was written to etcd's data directory in the last moments and not fsynced goes with it.
 type unsyncedWritesLost struct {
 	machinePowerOff
-	seen map[string]plan.Evidence // machine -> what its disk had of our two files, which are gone since
+	delay time.Duration            // by which each fsync takes longer in those moments: what has not waited for its own is found out
+	seen  map[string]plan.Evidence // machine -> what its disk had of our two files, which are gone since
 }
 
 // unsyncedFor is how long before the cut nothing but fsync makes anything durable. A kernel's writeback gets to what is older in its time
@@ -37,7 +38,14 @@ func (f *unsyncedWritesLost) Inject(ctx context.Context, e *Env, machines []stri
 		if err := u.LoseUnsynced(ctx, etcd.DataDir, witnesses); err != nil {
 			return err
 		}
+		if err := f.slow(ctx, m); err != nil {
+			return err
+		}
+		begun := time.Now()
 		_, err := cluster.Shell(ctx, m, fmt.Sprintf("echo fsynced > %[1]s; sync %[1]s; echo written > %[2]s", fsynced, notFsynced))
+		if took := time.Since(begun); err == nil && took < f.delay {
+			err = fmt.Errorf("an fsync on %s took %s, and was to take %s longer than it does", m.Name(), took, f.delay)
+		}
 		return err
 	})
 	if err != nil {
@@ -51,11 +59,24 @@ func (f *unsyncedWritesLost) Inject(ctx context.Context, e *Env, machines []stri
 	return f.machinePowerOff.Inject(ctx, e, machines)
 }
 
+// slow has fsyncs of the machine take longer, where they are to.
+func (f *unsyncedWritesLost) slow(ctx context.Context, m cluster.Machine) error {
+	if f.delay == 0 {
+		return nil
+	}
+	d, err := cluster.As[cluster.SlowDisk](m)
+	if err != nil {
+		return err
+	}
+	return d.SlowSync(ctx, f.delay, etcd.DataDir, witnesses)
+}
+
 func (f *unsyncedWritesLost) Recover(ctx context.Context, e *Env, machines []string) error {
 	kept := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, u cluster.Forgetter) error {
 		return u.KeepUnsynced(ctx)
 	})
-	return errors.Join(kept, f.machinePowerOff.Recover(ctx, e, machines))
+	healed := capability(ctx, e, machines, func(ctx context.Context, _ cluster.Machine, d cluster.SlowDisk) error { return d.HealSync(ctx) })
+	return errors.Join(kept, healed, f.machinePowerOff.Recover(ctx, e, machines))
 }
 
 // Recovered: as after any power cut, and the disk has of our two files what was fsynced; then they are removed. Whoever undoes the fault of another
