@@ -56,7 +56,37 @@ rm -rf /var/lib/drydock-restore`,
 	return err
 }
 
-// markFile is in data that was made by Restore, and goes where that goes.
+// forceFile has a member's unit start it with etcd's --force-new-cluster. It is where a boot takes it away, should nobody else.
+const forceFile = "/run/systemd/system/etcd.service.d/force-new-cluster.conf"
+
+// ForceNewCluster has the unit of a stopped member start it as the only member of a new cluster, with the data it has, or no longer: that is of its next start alone.
+func ForceNewCluster(ctx context.Context, m cluster.Machine, force bool) error {
+	if !force {
+		_, err := cluster.Shell(ctx, m, "rm -f "+forceFile+"; systemctl daemon-reload")
+		return err
+	}
+	if err := m.WriteFile(ctx, forceFile, []byte("[Service]\nEnvironment=ETCD_FORCE_NEW_CLUSTER=true\n"), 0o644); err != nil {
+		return err
+	}
+	_, err := cluster.Shell(ctx, m, "systemctl daemon-reload")
+	return err
+}
+
+// ForcesNewCluster reports whether it would start so.
+func ForcesNewCluster(ctx context.Context, m cluster.Machine) (bool, error) {
+	_, err := m.ReadFile(ctx, forceFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// MarkRestored has RestoredBy find that mark.
+func MarkRestored(ctx context.Context, m cluster.Machine, mark string) error {
+	return m.WriteFile(ctx, markFile, []byte(mark+"\n"), 0o600)
+}
+
+// markFile is in data that was made by Restore, or begun from anew, and goes where that goes.
 const markFile = DataDir + "/member/drydock-restored"
 
 // RestoredBy is the mark of the restore that a machine's data was made by; empty: it was not, or there is none.

@@ -84,7 +84,7 @@ spec:
 	for name, c := range map[string]struct{ old, new, want string }{
 		"nothing wrong":               {"", "", ""},
 		"an unknown runbook":          {"replace-etcd-member", "magic", `unknown runbook "magic"; known: replace-etcd-member`},
-		"an unknown field":            {"{runbook:", "{node: a, runbook:", "known: runbook, machine, replace, timeout, snapshot, to"},
+		"an unknown field":            {"{runbook:", "{node: a, runbook:", "known: runbook, machine, replace, timeout, snapshot, forceNewCluster, to"},
 		"an unknown machine":          {"{runbook:", "{machine: w, runbook:", "it may be one of etcd-1, etcd-2, etcd-3"},
 		"a fault nobody sees":         {"leader}", "leader, for: 5s}", ""},
 		"several times":               {"    - fault", "    - times: 2\n      fault", "a remedy mends one, once"},

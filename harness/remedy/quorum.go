@@ -41,11 +41,14 @@ func (r quorumRestoration) steps() []*plan.Step {
 	if r.Topology.Kubernetes() { // who leads ends when he cannot say so any more
 		down = append(down, plan.Disruption{Machines: r.Topology.ControlPlaneMachines(), Components: []string{observe.APIServer, observe.ControllerManager, observe.Scheduler}})
 	}
-	steps := []*plan.Step{
-		{Name: "stop", About: "stop all members" + r.only(", and before them every API server"), Run: r.stop},
-		{Name: "save", About: "make a snapshot of all that is on the survivor's disk, or take the one that was given", Run: r.save},
-		{Name: "restore", About: "make data anew of it, as a cluster of one; the old is set aside", Run: r.restore},
-		{Name: "start", About: "start that member", Run: r.start},
+	steps := []*plan.Step{{Name: "stop", About: "stop all members" + r.only(", and before them every API server"), Run: r.stop}}
+	if r.Spec.ForceNewCluster {
+		steps = append(steps, &plan.Step{Name: "force", About: "start the survivor with --force-new-cluster, see it alone on the list of members, and take the flag away", Run: r.force})
+	} else {
+		steps = append(steps,
+			&plan.Step{Name: "save", About: "make a snapshot of all that is on the survivor's disk, or take the one that was given", Run: r.save},
+			&plan.Step{Name: "restore", About: "make data anew of it, as a cluster of one; the old is set aside", Run: r.restore},
+			&plan.Step{Name: "start", About: "start that member", Run: r.start})
 	}
 	for _, m := range r.Topology.EtcdMachines() {
 		steps = append(steps, &plan.Step{
@@ -90,11 +93,14 @@ func (r quorumRestoration) lost(ctx context.Context) error {
 		return err
 	}
 	mark, err := etcd.RestoredBy(ctx, m)
+	forced, errForced := etcd.ForcesNewCluster(ctx, m)
 	switch {
-	case err != nil:
-		return err
+	case err != nil || errForced != nil:
+		return errors.Join(err, errForced)
 	case mark == r.stamp():
 		return fmt.Errorf("%w: the data of %s was made anew before", plan.ErrSkip, r.found.Machine)
+	case forced && r.Spec.ForceNewCluster:
+		return fmt.Errorf("%w: the member on %s was told to begin anew before", plan.ErrSkip, r.found.Machine)
 	case r.Target.Members.Membership(ctx, looked).Error == "":
 		return r.changed("a quorum is back", "a restore would lose what it has acknowledged")
 	}
@@ -252,6 +258,38 @@ func (r quorumRestoration) start(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// force has the survivor begin from its data as it stands. The flag goes whatever comes of it: a member that starts with it again, when others have joined, leaves them.
+func (r quorumRestoration) force(ctx context.Context) (err error) {
+	m, err := r.survivor()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, etcd.ForceNewCluster(context.WithoutCancel(ctx), m, false)) }()
+	mark, err := etcd.RestoredBy(ctx, m)
+	if err != nil {
+		return err
+	}
+	if mark == r.stamp() { // the others may have joined it
+		return r.start(ctx)
+	}
+	if err := etcd.ForceNewCluster(ctx, m, true); err != nil {
+		return err
+	}
+	if err := r.start(ctx); err != nil {
+		return err
+	}
+	list := r.Target.Members.Membership(ctx, looked)
+	if list.Error != "" {
+		return errors.New(list.Error)
+	}
+	for _, l := range list.Members {
+		if l.Machine != m.Name() {
+			return fmt.Errorf("--force-new-cluster was to remove all other members, and %x (%s, %s) is on the list still", l.ID, l.Name, l.Peer)
+		}
+	}
+	return etcd.MarkRestored(ctx, m, r.stamp())
 }
 
 // rejoin has a machine's member join as a new one.

@@ -136,3 +136,37 @@ func TestASnapshotIsOfTheRemedyItWasGivenTo(t *testing.T) {
 		t.Error("a file that is no snapshot was taken for one")
 	}
 }
+
+// What etcd's own flag is for is not asked of a snapshot, nor of a member whose flags are in a manifest, and a remedy that was begun with it is gone on with so.
+func TestANewClusterIsForcedWhereEtcdIsAServiceAndNothingIsRestored(t *testing.T) {
+	service, pod := cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3}, cluster.Topology{Etcd: cluster.EtcdStacked, ControlPlanes: 3, EtcdMembers: 3}
+	for name, c := range map[string]struct {
+		spec Spec
+		on   cluster.Topology
+		says string
+	}{
+		"a service":        {Spec{Runbook: "restore-quorum"}, service, ""},
+		"with a snapshot":  {Spec{Runbook: "restore-quorum", Snapshot: "x"}, service, "without a snapshot"},
+		"a static pod":     {Spec{Runbook: "restore-quorum"}, pod, "no static pod"},
+		"restores nothing": {Spec{Runbook: "etcd-nospace"}, service, "is of restore-quorum"},
+	} {
+		c.spec.ForceNewCluster = true
+		r, err := New(c.spec, c.on)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+		if err != nil {
+			continue
+		}
+		var names []string
+		for _, s := range r.Steps() {
+			names = append(names, strings.TrimPrefix(s.Name, "restore-quorum/"))
+		}
+		if got := strings.Join(names, " "); !strings.HasPrefix(got, "diagnose stop force rejoin-") || strings.Contains(got, "restore ") {
+			t.Errorf("%s: its steps are %s", name, got)
+		}
+		if err := r.GoOn(Begun{Spec: Spec{Runbook: "restore-quorum"}}); err == nil || !strings.Contains(err.Error(), "begun with forceNewCluster false") {
+			t.Errorf("%s: going on with one that restores: %v", name, err)
+		}
+	}
+}

@@ -41,8 +41,12 @@ func diagnoseQuorum(ctx context.Context, r *Remedy) (d Diagnosis, stands []plan.
 	survivor, against := projectRestore(left, r.Spec.Snapshot != "")
 	stands = append(stands, against...)
 	d.Machine, d.Log = survivor.machine, survivor.Log
-	d.Says = fmt.Sprintf("no quorum of %d members; the best of what is left is on %s: its log goes to %s, %d entries beyond what it knows to be acknowledged, which may be so and are kept; its database has revision %d at least",
-		len(left), survivor.machine, survivor.Log, survivor.Log.Last-survivor.Log.Commit, survivor.Revision)
+	beyond := "are kept"
+	if r.Spec.ForceNewCluster {
+		beyond = "are dropped by --force-new-cluster where its database has not got them"
+	}
+	d.Says = fmt.Sprintf("no quorum of %d members; the best of what is left is on %s: its log goes to %s, %d entries beyond what it knows to be acknowledged, which may be so and %s; its database has revision %d at least",
+		len(left), survivor.machine, survivor.Log, survivor.Log.Last-survivor.Log.Commit, beyond, survivor.Revision)
 	if r.Spec.Snapshot != "" {
 		given, err := etcd.ReadSnapshot(r.Spec.Snapshot)
 		stands = append(stands, projectGiven(r.Spec.Snapshot, given, err, left)...)

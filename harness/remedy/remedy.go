@@ -32,6 +32,8 @@ type Spec struct {
 	Timeout time.Duration `yaml:"timeout" json:"timeout,omitempty"` // from the last change to a whole cluster; default 5 min
 	// Snapshot is a file on this host to restore from, in the place of what is left in the cluster.
 	Snapshot string `yaml:"snapshot" json:"snapshot,omitempty"`
+	// ForceNewCluster begins with the survivor's data as it stands, by etcd's flag of that name, in the place of a snapshot that has the last entries of its log.
+	ForceNewCluster bool `yaml:"forceNewCluster" json:"forceNewCluster,omitempty"`
 	// To is a directory on this host that a backup goes to; empty: in Dir, which goes with the cluster.
 	To string `yaml:"to" json:"to,omitempty"`
 	// Images are the versions that images of a name are to have: the last part of their repository, and the tag.
@@ -124,6 +126,9 @@ func New(spec Spec, t cluster.Topology) (*Remedy, error) {
 	if spec.Snapshot != "" && !book.Restores {
 		return nil, cluster.Usagef("remedy %s: snapshot is %q, and the runbook restores none", spec.Runbook, spec.Snapshot)
 	}
+	if spec.ForceNewCluster && (!book.Restores || spec.Snapshot != "" || t.Etcd == cluster.EtcdStacked) {
+		return nil, cluster.Usagef("remedy %s: forceNewCluster is of restore-quorum without a snapshot, where etcd is a service and no static pod", spec.Runbook)
+	}
 	if spec.Replace && (!book.Replaces || spec.Machine == "") {
 		return nil, cluster.Usagef("remedy %s: replace gives a machine up for good: it is of recover-node, and the machine must be named", spec.Runbook)
 	}
@@ -152,6 +157,9 @@ func (r *Remedy) GoOn(b Begun) error {
 	}
 	if r.Spec.Snapshot != "" && r.Spec.Snapshot != b.Spec.Snapshot {
 		return cluster.Usagef("remedy %s was begun with %s and is not finished: go on with it, or say --anew", r.Spec.Runbook, cmp.Or(b.Spec.Snapshot, "no snapshot"))
+	}
+	if r.Spec.ForceNewCluster != b.Spec.ForceNewCluster {
+		return cluster.Usagef("remedy %s was begun with forceNewCluster %t and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Spec.ForceNewCluster)
 	}
 	if r.Spec.Replace && !b.Spec.Replace {
 		return cluster.Usagef("remedy %s was begun without giving %s up, and is not finished: go on with it, or say --anew", r.Spec.Runbook, b.Found.Machine)
@@ -202,7 +210,11 @@ func (r *Remedy) Describe() string {
 	case r.book.OfOne():
 		where = ", where its symptom is seen"
 	}
-	return r.book.Name + where + ": " + r.book.Does
+	does := r.book.Does
+	if r.Spec.ForceNewCluster {
+		does = "stop what writes, begin a new cluster of the best survivor alone by --force-new-cluster, and have the others join one at a time"
+	}
+	return r.book.Name + where + ": " + does
 }
 
 // Steps is the plan. Every step looks before it acts and skips what is done. Step names are RUNBOOK/ACTION.
