@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func Run(t *testing.T, name string, s *Suite) {
 		state, err := os.MkdirTemp("", "drydock-suite-")
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		ginkgo.DeferCleanup(os.RemoveAll, state)
-		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: writer{}, Inventory: os.Getenv("DRYDOCK_INVENTORY"), Typed: os.Getenv("DRYDOCK_STAGING")}
+		s.Host = provider.Host{StateDir: state, CacheDir: provider.DefaultDir("XDG_CACHE_HOME", ".cache"), Program: program, Progress: &writer{said: map[string]bool{}}, Inventory: os.Getenv("DRYDOCK_INVENTORY"), Typed: os.Getenv("DRYDOCK_STAGING")}
 		s.lab = s.Host.Lab()
 	})
 	ginkgo.RunSpecs(t, name)
@@ -148,10 +149,14 @@ func (s *Suite) EndsGo(ctx context.Context, name string, o experiment.Options) {
 	gomega.Expect(res.Verdict).To(gomega.Equal(plan.Go))
 }
 
-// writer sends progress to Ginkgo's own writer, which shows it with a failed spec.
-type writer struct{}
+// writer sends progress to Ginkgo's own writer, which shows it with a failed spec. Releases that are downloaded or built are waited for longer than anybody
+// waits for silence: what is said of them is seen at once.
+type writer struct {
+	mu   sync.Mutex
+	said map[string]bool // labels: what goes on is said now and then
+}
 
-func (writer) Phase(format string, args ...any) func(error) {
+func (*writer) Phase(format string, args ...any) func(error) {
 	label := fmt.Sprintf(format, args...)
 	begun := time.Now()
 	return func(err error) {
@@ -159,10 +164,26 @@ func (writer) Phase(format string, args ...any) func(error) {
 	}
 }
 
-func (writer) Advance(label string, done, total int) {
-	if total > 0 && done%200 == 0 {
-		ginkgo.GinkgoWriter.Printf("%s: %d/%d\n", label, done, total)
+func (w *writer) Advance(label string, done, total int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch again := w.said[label]; {
+	case again && (total == 0 || done%200 != 0):
+	case total > 0:
+		w.tell("%s: %d/%d\n", label, done, total)
+	default:
+		w.tell("%s\n", label)
 	}
+	w.said[label] = true
 }
 
-func (writer) Finish(label string, err error) { ginkgo.GinkgoWriter.Printf("%s: %v\n", label, err) }
+func (w *writer) Finish(label string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tell("%s: %v\n", label, err)
+}
+
+func (*writer) tell(format string, args ...any) {
+	ginkgo.GinkgoWriter.Printf(format, args...)
+	_, _ = fmt.Fprintf(os.Stderr, format, args...)
+}

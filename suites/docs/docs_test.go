@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
 
 	"drydock.dev/drydock/docs"
@@ -29,6 +31,32 @@ var suite bootstrap.Suite
 func TestDocs(t *testing.T) { bootstrap.Run(t, "Docs", &suite) }
 
 const tree = "../.."
+
+// TestLabelFilters: one that Ginkgo cannot read runs nothing at all, and nobody types them in a test.
+func TestLabelFilters(t *testing.T) {
+	filter, seen := regexp.MustCompile(`-ginkgo\.label-filter='([^']*)'`), 0
+	for _, pattern := range []string{"*.md", "docs/*.md", "hack/*.sh"} {
+		files, err := filepath.Glob(filepath.Join(tree, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range filter.FindAllStringSubmatch(string(raw), -1) {
+				seen++
+				if _, err := types.ParseLabelFilter(found[1]); err != nil {
+					t.Errorf("%s: %s: %v", file, found[0], err)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no page has a filter any more")
+	}
+}
 
 var _ = Describe("a reader types", Label("needs: etcd"), func() {
 	pages, err := docs.Read(tree)
