@@ -78,6 +78,9 @@ func startMember(ctx context.Context, c cluster.Cluster, m cluster.Machine, vers
 	if err := inst.Install(ctx, release.Etcd, version); err != nil {
 		return err
 	}
+	if err := takesFlags(ctx, c, m, version); err != nil {
+		return err
+	}
 	if err := m.WriteFile(ctx, "/etc/systemd/system/etcd.service", []byte(unitFile(c, m)), 0o644); err != nil {
 		return err
 	}
@@ -88,6 +91,19 @@ func startMember(ctx context.Context, c cluster.Cluster, m cluster.Machine, vers
 		if _, err := m.Exec(ctx, cluster.Command{Args: []string{"systemctl", verb, "etcd"}}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// takesFlags has the release itself say which of the topology's flags it has not got: it would end at each start, and nobody hears why before the cluster
+// is given up.
+func takesFlags(ctx context.Context, c cluster.Cluster, m cluster.Machine, version string) error {
+	args := c.Topology().EtcdArgs()
+	if args == "" {
+		return nil
+	}
+	if _, err := cluster.Shell(ctx, m, c.Profile().Programs+"/etcd --version"+args+" 2>&1 | head -n 1 | { read -r said; case $said in 'etcd Version'*) ;; *) echo \"$said\" >&2; exit 1;; esac; }"); err != nil {
+		return cluster.Usagef("etcdFlags:%s: etcd %s does not take them: %w", args, version, err)
 	}
 	return nil
 }

@@ -134,7 +134,12 @@ func (l *Load) Call(ctx context.Context, t Traffic, out time.Duration) error {
 	})
 	select {
 	case <-time.After(out):
-		return nil
+		select { // of two that are ready the outer one chooses either
+		case err := <-ended:
+			return err
+		default:
+			return nil
+		}
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
