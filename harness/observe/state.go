@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubectl/pkg/util/podutils"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -99,14 +100,21 @@ func (t *Target) states(ctx context.Context, pods []corev1.Pod) (map[string]Mach
 		if err != nil {
 			return nil, err
 		}
-		for i := range pods {
-			p := &pods[i]
-			if p.Spec.NodeName == m.Name() && podutils.IsPodReady(p) {
-				st.Pods = append(st.Pods, p.Namespace+"/"+p.Name)
-			}
-		}
-		slices.Sort(st.Pods)
+		st.Pods = readyOn(m.Name(), pods)
 		out[m.Name()] = st
 	}
 	return out, nil
+}
+
+// readyOn are the pods that are ready on a machine, but a Job's: those end, and others come, while nobody does anything.
+func readyOn(machine string, pods []corev1.Pod) (out []string) {
+	for i := range pods {
+		p := &pods[i]
+		owner := metav1.GetControllerOf(p)
+		if p.Spec.NodeName == machine && podutils.IsPodReady(p) && (owner == nil || owner.Kind != "Job") {
+			out = append(out, p.Namespace+"/"+p.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -3,6 +3,9 @@ package observe
 import (
 	"slices"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestAMachinesStateIsRead(t *testing.T) {
@@ -23,5 +26,25 @@ func TestAMachinesStateIsRead(t *testing.T) {
 	}
 	if got := st.Processes["drydock machine-init"]; len(got) != 2 || max(got[0], got[1]) != 100.5 || min(got[0], got[1]) != 1.5 || len(st.Processes) != 2 {
 		t.Errorf("processes %+v", st.Processes)
+	}
+}
+
+// TestReadyOn: a Job's pods come and go.
+func TestReadyOn(t *testing.T) {
+	pod := func(name, node, owner string, ready corev1.ConditionStatus) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.PodSpec{NodeName: node}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
+		if owner != "" {
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: owner, Controller: new(bool)}}
+			*p.OwnerReferences[0].Controller = true
+		}
+		return p
+	}
+	got := readyOn("worker-1", []corev1.Pod{
+		pod("b", "worker-1", "", corev1.ConditionTrue), pod("a", "worker-1", "DaemonSet", corev1.ConditionTrue), pod("job", "worker-1", "Job", corev1.ConditionTrue),
+		pod("unready", "worker-1", "", corev1.ConditionFalse), pod("far", "worker-2", "", corev1.ConditionTrue),
+	})
+	if want := []string{"default/a", "default/b"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
