@@ -21,6 +21,7 @@ func TestRemediation(t *testing.T) { bootstrap.Run(t, "Remediation", &suite) }
 var _ = DescribeTable("a scenario ends GO",
 	func(ctx context.Context, name string) { suite.EndsGo(ctx, name, experiment.Options{}) },
 	Entry(nil, "replace-member", Label("tier: quick", "needs: etcd"), NodeTimeout(5*time.Minute)),
+	Entry(nil, "force-new-cluster", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "restore-quorum", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
 	Entry(nil, "restore-quorum-kubernetes", Label("tier: full", "needs: kubernetes"), NodeTimeout(15*time.Minute)),
 	Entry(nil, "backup", Label("tier: full", "needs: etcd"), NodeTimeout(5*time.Minute)),
