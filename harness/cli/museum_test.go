@@ -44,7 +44,7 @@ func museumTable(t *testing.T) string {
 	return b.String()
 }
 
-// TestWhatIsMeasuredIsAnExhibits: of the releases that it runs on now; what was measured of others is measured again, or goes.
+// TestWhatIsMeasuredIsAnExhibits: of the releases that it runs on now; what was measured of others is measured again, or goes. And each exhibit is run by some tier.
 func TestWhatIsMeasuredIsAnExhibits(t *testing.T) {
 	measured, err := scenarios.Museum()
 	if err != nil {
@@ -59,6 +59,9 @@ func TestWhatIsMeasuredIsAnExhibits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range all {
+		if tier := x.Labels["tier"]; tier != "quick" && tier != "museum" { // make test runs the one, the nightly run the other (docs/museum.md)
+			t.Errorf("%s is of the tier %q: no run of the suites would have it", x.Name, tier)
+		}
 		if x.Showed != nil {
 			delete(measured, x.Name)
 		}
