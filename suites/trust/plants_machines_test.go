@@ -7,7 +7,9 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/release"
@@ -108,7 +110,11 @@ func otherData(machine string) planting {
 
 // strayLearner adds a member that nobody starts.
 func strayLearner(ctx context.Context, p *planter) (string, error) {
-	added, err := p.etcd.MemberAddAsLearner(ctx, []string{"http://192.0.2.1:2380"}) // RFC 5737: nobody has it
+	var added *clientv3.MemberAddResponse
+	err := cluster.Await(ctx, "a learner added", cluster.Wait{For: seconds}, func(ctx context.Context) (err error) { // refused until all members are known to be well since 5 s
+		added, err = p.etcd.MemberAddAsLearner(ctx, []string{"http://192.0.2.1:2380"}) // RFC 5737: nobody has it
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
