@@ -43,6 +43,7 @@ type cellRun struct {
 	stop     context.CancelFunc // ends the observer
 	watching sync.WaitGroup
 	record   health.Record
+	heard    []observe.Said    // while those did not answer who said it
 	beside   *workers.Beside   // the twin beside the cluster; nil: none
 	arming   []arm.Resource    // its documents when it began
 	tool     *aksengine.Engine // with the model of the cluster that it has deployed there; nil: it has none
@@ -164,6 +165,7 @@ func (c *cellRun) watch(long context.Context) {
 	c.stop = stop
 	c.watching.Go(func() { c.host.Run(watch) })
 	c.watching.Go(func() { c.observer.Run(watch) })
+	c.watching.Go(func() { c.listen(watch) })
 	c.watched.Start(long)
 	c.watching.Go(func() { c.pulse(watch) })
 }
@@ -333,7 +335,7 @@ func (c *cellRun) gather(ctx context.Context) {
 	if c.observer != nil {
 		c.record.Observations, c.record.Host = c.observer.Seen(), c.host.Readings()
 	}
-	c.record.Said = c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final))
+	c.record.Said = observe.Together(c.heard, c.target.LastWords(ctx, append(slices.Clone(c.record.Observations), c.record.Final)))
 	if c.target.Client != nil {
 		c.record.Probed = observe.ReadProbed(ctx, c.target.Client)
 	}

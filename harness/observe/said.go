@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,12 +77,23 @@ func silences(seen []Observation) map[process][]silence {
 // LastWords reads the logs of everything that did not answer at some observation. A log that cannot be read, as that of a machine without
 // power, has no words: they explain a verdict and are no part of it.
 func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
+	return t.words(ctx, silences(seen))
+}
+
+// WordsNow are those of everything that has not answered since the last observation or longer.
+func (t *Target) WordsNow(ctx context.Context, seen []Observation) []Said {
+	quiet := silences(seen)
+	maps.DeleteFunc(quiet, func(_ process, s []silence) bool { return !s[len(s)-1].until.IsZero() })
+	return t.words(ctx, quiet)
+}
+
+func (t *Target) words(ctx context.Context, silent map[process][]silence) []Said {
 	ctx, cancel := context.WithTimeout(ctx, saidWithin)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var out []Said
-	for p, quiet := range silences(seen) {
+	for p, quiet := range silent {
 		wg.Go(func() {
 			raw, err := readLog(ctx, t.Cluster, p)
 			if err != nil {
@@ -95,11 +107,37 @@ func (t *Target) LastWords(ctx context.Context, seen []Observation) []Said {
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(out, func(a, b Said) int {
-		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Program, b.Program))
-	})
+	slices.SortFunc(out, Said.compare)
 	return out
 }
+
+func (s Said) compare(o Said) int {
+	return cmp.Or(cmp.Compare(s.Machine, o.Machine), cmp.Compare(s.Program, o.Program))
+}
+
+// Together adds what was read later to what was read before, of which it may repeat a part or know nothing any more.
+func Together(before, later []Said) []Said {
+	out := slices.Clone(before)
+	for _, l := range later {
+		i := slices.IndexFunc(out, func(s Said) bool { return s.compare(l) == 0 })
+		if i < 0 {
+			out = append(out, l)
+			continue
+		}
+		again := map[string]bool{}
+		for _, line := range l.Lines {
+			again[line.kind()] = true
+		}
+		old := slices.DeleteFunc(slices.Clone(out[i].Lines), func(line Line) bool { return again[line.kind()] })
+		lines := append(old, l.Lines...)
+		out[i].Lines = lines[max(0, len(lines)-2*saidKept):]
+	}
+	slices.SortFunc(out, Said.compare)
+	return out
+}
+
+// kind is the same of lines that differ in numbers only.
+func (l Line) kind() string { return numbers.ReplaceAllString(l.Text, "#") }
 
 // Words are the last errors that a program on a machine has written since a time: LastWords, while there is still something to decide by them.
 func (t *Target) Words(ctx context.Context, machine, program string, since time.Time) ([]Line, error) {
@@ -193,7 +231,7 @@ func heard(raw string, quiet []silence) []Line {
 		if !slices.ContainsFunc(quiet, func(s silence) bool { return s.covers(line.Last) }) {
 			continue
 		}
-		key := numbers.ReplaceAllString(line.Text, "#")
+		key := line.kind()
 		if i, again := at[key]; again {
 			line.Times = out[i].Times + 1
 			out[i].Times = 0 // it moves to the place of its last time

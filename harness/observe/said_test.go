@@ -81,3 +81,28 @@ func TestLinesOfOtherPrograms(t *testing.T) {
 		t.Errorf("%d bytes of one line are kept", len(long.Text))
 	}
 }
+
+// TestWordsStay: what a static pod has said stays when its log has gone with it, and is not told twice when it has not.
+func TestWordsStay(t *testing.T) {
+	said := func(machine string, lines ...Line) Said {
+		return Said{Program: etcd.Program, Machine: machine, Lines: lines}
+	}
+	crash, again, other := Line{Text: "panic: member 12 is one too many", Fatal: true, Times: 3}, Line{Text: "panic: member 13 is one too many", Fatal: true, Times: 9}, Line{Text: "lost a peer", Times: 1}
+	for name, c := range map[string]struct{ before, later, want []Said }{
+		"its log has gone":           {[]Said{said("a", crash)}, nil, []Said{said("a", crash)}},
+		"another pod's in its place": {[]Said{said("a", crash)}, []Said{said("a", other)}, []Said{said("a", crash, other)}},
+		"it is still there":          {[]Said{said("a", crash)}, []Said{said("a", other, again)}, []Said{said("a", other, again)}},
+		"two machines":               {[]Said{said("b", crash)}, []Said{said("a", other)}, []Said{said("a", other), said("b", crash)}},
+	} {
+		if got := Together(c.before, c.later); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	var many []Line
+	for i := range 100 {
+		many = append(many, Line{Text: strings.Repeat("x", i)})
+	}
+	if got := Together([]Said{said("a", many...)}, []Said{said("a", crash)}); len(got[0].Lines) != 2*saidKept || got[0].Lines[2*saidKept-1].Text != crash.Text {
+		t.Errorf("of 101 lines %d are kept", len(got[0].Lines))
+	}
+}
