@@ -140,6 +140,15 @@ func preflightCommand(o *options) *cobra.Command {
 				return err
 			}
 			defer func() { _ = u.Target.Members.Close() }()
+			h, err := o.host()
+			if err != nil {
+				return err
+			}
+			p, err := h.Open(o.provider)
+			if err != nil {
+				return err
+			}
+			u.Chooser, _ = p.(cluster.EtcdChooser)
 			done := o.progress.Phase("preflight of %s", u.Path)
 			found, err := u.Preflight(cmd.Context())
 			done(err)

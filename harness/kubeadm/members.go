@@ -6,6 +6,8 @@ import (
 	"maps"
 	"path"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
@@ -42,7 +44,7 @@ func PinEtcd(ctx context.Context, client kubernetes.Interface, version string) e
 	if err := yaml.Unmarshal([]byte(config[clusterMap][clusterKey]), &c); err != nil {
 		return fmt.Errorf("%s: %w", clusterMap, err)
 	}
-	if err := unstructured.SetNestedField(c, release.EtcdTag(version), "etcd", "local", "imageTag"); err != nil {
+	if err := unstructured.SetNestedField(c, release.EtcdTag(version), imageTag()...); err != nil {
 		return fmt.Errorf("%s: %w", clusterMap, err)
 	}
 	raw, err := yaml.Marshal(c)
@@ -53,6 +55,29 @@ func PinEtcd(ctx context.Context, client kubernetes.Interface, version string) e
 	config[clusterMap][clusterKey] = string(raw)
 	return WriteConfig(ctx, client, config)
 }
+
+// NamedEtcd is the version of etcd that the cluster's configuration names; empty: none, or there is no configuration of kubeadm's.
+func NamedEtcd(ctx context.Context, client kubernetes.Interface) (string, error) {
+	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, clusterMap, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
+	}
+	var c map[string]any
+	if err := yaml.Unmarshal([]byte(m.Data[clusterKey]), &c); err != nil {
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
+	}
+	tag, _, err := unstructured.NestedString(c, imageTag()...)
+	if err != nil || tag == "" {
+		return "", err
+	}
+	return release.EtcdTagged(tag), nil
+}
+
+// imageTag is where the configuration names it.
+func imageTag() []string { return []string{"etcd", "local", "imageTag"} }
 
 // FollowEtcd does so again after its manifest was changed, where it was done before.
 func FollowEtcd(ctx context.Context, c cluster.Cluster, m cluster.Machine) error {

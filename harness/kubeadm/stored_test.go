@@ -38,12 +38,18 @@ func TestConfigComesBackAsItWas(t *testing.T) {
 	if err := PinEtcd(ctx, client, "v3.5.26"); err != nil {
 		t.Fatal(err)
 	}
+	if named, err := NamedEtcd(ctx, client); err != nil || named != "v3.5.26" {
+		t.Errorf("the configuration names etcd %q, %v", named, err)
+	}
 	pinned, err := ReadConfig(ctx, client)
 	if err != nil || pinned["kubeadm-config"]["ClusterConfiguration"] != "etcd:\n  local:\n    imageTag: 3.5.26-0\nkubernetesVersion: v1.35.4\n" {
 		t.Errorf("the configuration with a version of etcd is %v, %v", pinned, err)
 	}
 	if err := WriteConfig(ctx, client, before); err != nil {
 		t.Fatal(err)
+	}
+	if named, err := NamedEtcd(ctx, client); err != nil || named != "" {
+		t.Errorf("the configuration names etcd %q, %v", named, err)
 	}
 	n := len(client.Actions())
 	if err := WriteConfig(ctx, client, before); err != nil {

@@ -11,6 +11,7 @@ import (
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 )
 
 // crashes are how often a member may end itself with the same words before it is not waited for any longer.
@@ -112,6 +113,14 @@ func (u *Upgrade) listsAlike(ctx context.Context, version string, machines ...st
 		errs = append(errs, u.Target.Etcd.Stored(ctx, u.Target.Members, name, u.Dir))
 	}
 	return errors.Join(errs...)
+}
+
+// listsMended compares them before a version that goes by them.
+func (u *Upgrade) listsMended(ctx context.Context, version string) error {
+	if u.Spec.Force {
+		return fmt.Errorf("%w: it was forced", plan.ErrSkip)
+	}
+	return u.listsAlike(ctx, version, u.Topology.EtcdMachines()...)
 }
 
 // verifyMembers looks at all of etcd once more: by then the cluster's own version and that of its data have come to the new one too.

@@ -25,6 +25,11 @@ func (u *Upgrade) members(from, version string) []*plan.Step {
 			{Name: "downgrade/enable", About: "the cluster goes down to " + etcd.Minor(version) + ", and then its members may", Run: d.enable},
 		}, steps...), &plan.Step{Name: "downgrade/cancel", About: "when a step above fails and no member has gone down yet", Run: d.cancel, Rollback: true})}}
 	}
+	if from != u.Path.From && !etcd.GoesByDatabase(from) && etcd.GoesByDatabase(version) { // before the first hop preflight has looked
+		steps = append([]*plan.Step{{
+			Name: "lists", About: "the members in each database, which " + version + " goes by, are the cluster's, or go no further", Run: func(ctx context.Context) error { return u.listsMended(ctx, version) },
+		}}, steps...)
+	}
 	return append(steps, &plan.Step{
 		Name: "verify", About: "every member, the cluster and its data are at " + version, Run: func(ctx context.Context) error { return u.verifyMembers(ctx, version) },
 	})

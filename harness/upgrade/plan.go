@@ -32,6 +32,8 @@ type Upgrade struct {
 	By       Replacer // of the strategy replace
 	Driver   Driver   // of the strategy aks-engine
 
+	Chooser cluster.EtcdChooser // knows which etcd the kubeadm of a version takes members to; nil: nobody does
+
 	ailing   []string     // pods and workloads that were not well before: preflight has seen them
 	Accepted func() error // called when preflight has let the upgrade pass and nothing is touched yet; may be nil
 }
@@ -121,8 +123,9 @@ func (u *Upgrade) Steps() []*plan.Step {
 	return append(steps, &plan.Step{Name: "autoscaler/resume", About: "also after a failure", Run: u.resumeAutoscaler, Cleanup: true})
 }
 
-// Provide gets the programs of every version on the path.
+// Provide gets the programs of every version on the path, and keeps who knows what they choose.
 func (u *Upgrade) Provide(ctx context.Context, p cluster.Provider) error {
+	u.Chooser, _ = p.(cluster.EtcdChooser)
 	if u.Spec.EtcdVersion != "" {
 		if err := p.Provide(ctx, release.Etcd, u.Spec.EtcdVersion); err != nil {
 			return err

@@ -85,6 +85,31 @@ func TestSpecRefusesNonsense(t *testing.T) {
 	}
 }
 
+// TestListsAreLookedAtOnTheWay: again before the hop to a version that goes by them, which preflight has seen from further away.
+func TestListsAreLookedAtOnTheWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec Spec
+		has  bool
+	}{
+		"by way of one that mends": {Spec{Strategy: Etcd, To: "v3.6.4", Via: []string{"v3.5.27"}}, true}, "at once": {Spec{Strategy: Etcd, To: "v3.6.4"}, false},
+		"before": {Spec{Strategy: Etcd, To: "v3.5.27", Via: []string{"v3.5.26"}}, false},
+	} {
+		spec, err := c.spec.Complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := New(spec, "v3.5.19", cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := false
+		(&plan.Plan{Steps: u.Steps()}).Walk(func(s *plan.Step) { has = has || s.Name == "v3.6.4/lists" })
+		if has != c.has {
+			t.Errorf("%s: lists are looked at: %t", name, has)
+		}
+	}
+}
+
 func TestEtcdIsMovedWhereKubeadmHasIt(t *testing.T) {
 	spec, err := Spec{To: "v1.36", EtcdVersion: "v3.6.8"}.Complete()
 	if err != nil {

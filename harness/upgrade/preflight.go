@@ -10,6 +10,7 @@ import (
 
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/health"
+	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/preflight"
@@ -21,6 +22,9 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 	in := preflight.Input{
 		Target: u.Target, Observation: seen, Upgraded: u.Spec.upgrades(seen), Path: u.Path, Surge: u.Spec.Workers == Surge && u.Spec.Strategy != Replace, ControlPlaneOnly: u.Spec.ControlPlaneOnly,
 		OwnCordon: CordonedBy, Dir: u.Dir,
+	}
+	if u.takesEtcd() {
+		in.EtcdTo = u.etcdTo
 	}
 	var err error
 	if in.Replacing, err = u.replacing(); err != nil {
@@ -40,6 +44,34 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 	}
 	found, err := preflight.Look(ctx, in)
 	return append(stands, found...), err
+}
+
+// takesEtcd reports whether the members are static pods that go along with the upgrade, by kubeadm's choice or the cluster's.
+func (u *Upgrade) takesEtcd() bool {
+	return u.Chooser != nil && u.Topology.Etcd == cluster.EtcdStacked && !u.Spec.Foreign()
+}
+
+// etcdTo are the versions that they go to: the one that was asked for, the one that the cluster's configuration names, or those that kubeadm chooses.
+func (u *Upgrade) etcdTo(ctx context.Context) ([]string, error) {
+	named := u.Spec.EtcdVersion
+	if named == "" {
+		var err error
+		if named, err = kubeadm.NamedEtcd(ctx, u.Target.Client); err != nil {
+			return nil, err
+		}
+	}
+	if named != "" {
+		return []string{named}, nil
+	}
+	var out []string
+	for _, hop := range u.Path.Hops {
+		v, err := u.Chooser.EtcdOf(ctx, hop)
+		if err != nil {
+			return nil, fmt.Errorf("%w (drydock fetch %s gets it)", err, hop)
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
 
 // lookAtMachines asks what is to be replaced whether it can be. What is gone counts as begun: making it anew is what the upgrade does first.

@@ -51,6 +51,11 @@ func (p *Provider) Provide(ctx context.Context, product, version string) error {
 	return err
 }
 
+// EtcdOf asks the version's kubeadm.
+func (p *Provider) EtcdOf(ctx context.Context, kubernetes string) (string, error) {
+	return p.Store.EtcdOf(ctx, kubernetes)
+}
+
 // pull saves the images that the version's own kubeadm names.
 func (p *Provider) pull(ctx context.Context, version string) (err error) {
 	if _, err := p.cli().check(ctx); err != nil {

@@ -43,6 +43,11 @@ type Path struct {
 	GivesUp []string
 }
 
+// EtcdPath is one of etcd.
+func EtcdPath(from string, hops ...string) Path {
+	return Path{Product: release.Etcd, From: from, Hops: hops}
+}
+
 // OfEtcd reports whether it is etcd alone that is upgraded.
 func (p Path) OfEtcd() bool { return p.Product == release.Etcd }
 

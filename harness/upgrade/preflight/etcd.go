@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
@@ -20,8 +23,76 @@ func etcdChecks() []check {
 		{"known issues", func(_ context.Context, in *reading) ([]plan.Finding, error) {
 			return policy.Advice(in.Path, "")
 		}},
-		{"members in the database", listsNow},
+		{"members in the database", func(ctx context.Context, in *reading) ([]plan.Finding, error) {
+			return listsNow(ctx, in, in.Path)
+		}},
 	}
+}
+
+// takenAlong is what kubeadm's upgrade does to members that are its static pods: what is known of that path of theirs, and where it leads to a version that goes by the
+// members in the database, whether those are the cluster's.
+func takenAlong(ctx context.Context, in *reading) ([]plan.Finding, error) {
+	if in.EtcdTo == nil {
+		return nil, nil
+	}
+	hops, err := in.EtcdTo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from, err := oldestMember(in.Observation.Members)
+	if err != nil {
+		return nil, err
+	}
+	path := policy.EtcdPath(from, hops...)
+	found, err := policy.Advice(path, "")
+	if err != nil || !toDatabase(path) {
+		return found, err
+	}
+	lists, err := listsNow(ctx, in, path)
+	return append(found, lists...), err
+}
+
+// oldestMember is the oldest version that a member tells, and the one that the path begins with.
+func oldestMember(members []etcd.Member) (string, error) {
+	var oldest *version.Version
+	for _, m := range members {
+		if m.Version == "" {
+			continue
+		}
+		v, err := version.ParseSemantic(m.Version)
+		if err != nil {
+			return "", fmt.Errorf("the member on %s tells its version as %q: %w", m.Machine, m.Version, err)
+		}
+		if oldest == nil || v.LessThan(oldest) {
+			oldest = v
+		}
+	}
+	if oldest == nil {
+		return "", errors.New("no member of etcd has told its version")
+	}
+	return "v" + oldest.String(), nil
+}
+
+// toDatabase reports whether a path begins before the version that goes by the members in the database, and leads there.
+func toDatabase(p policy.Path) bool {
+	return !etcd.GoesByDatabase(p.From) && slices.ContainsFunc(p.Hops, etcd.GoesByDatabase)
+}
+
+// mendsLists is the release whose members put the list in their database right, as those after it do.
+const mendsLists = "v3.5.26"
+
+// mended reports whether a path leads there by way of a release that mends the lists.
+func mended(p policy.Path) bool {
+	for _, hop := range p.Hops {
+		v, err := version.ParseSemantic(hop)
+		if err != nil || etcd.GoesByDatabase(hop) {
+			return false
+		}
+		if v.AtLeast(version.MustParseSemantic(mendsLists)) {
+			return true
+		}
+	}
+	return false
 }
 
 // downgradeNow: who goes up while the cluster goes down is refused by the members that are down.
@@ -53,15 +124,17 @@ func (in *reading) settled() (machines []string) {
 }
 
 // listsNow looks for members whose database tells of others than the cluster has: they would come to light as soon as a version goes by it.
-func listsNow(ctx context.Context, in *reading) ([]plan.Finding, error) {
+func listsNow(ctx context.Context, in *reading, path policy.Path) ([]plan.Finding, error) {
 	if err := os.MkdirAll(in.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("preflight: %w", err)
 	}
-	severity, fix := plan.Warning, "nothing now; before v3.6, upgrade to v3.5.26 or a later 3.5, which mends it"
-	for _, hop := range in.Path.Hops {
-		if !etcd.GoesByDatabase(in.Path.From) && etcd.GoesByDatabase(hop) {
-			severity, fix = plan.Blocker, "upgrade to v3.5.26 or a later 3.5 first, which mends it, and see all members well there"
-		}
+	severity, fix := plan.Warning, "nothing now; before v3.6, upgrade to "+mendsLists+" or a later 3.5, which mends it"
+	switch {
+	case !toDatabase(path):
+	case mended(path):
+		fix = "nothing: the version on the way mends it, which is looked at again there"
+	default:
+		severity, fix = plan.Blocker, "upgrade to "+mendsLists+" or a later 3.5 first, which mends it, and see all members well there"
 	}
 	var out []plan.Finding
 	for _, name := range in.settled() {

@@ -29,7 +29,9 @@ type Input struct {
 	ControlPlaneOnly bool
 	Unfinished       map[string]string // machine -> version an upgrade was on its way from
 	Replacing        map[string]string // those of them that are replaced, and may be off or not there
-	OwnCordon        string            // the annotation of nodes that the upgrade itself has cordoned
+	// EtcdTo are the versions of etcd that the path's bring to members that are static pods; nil: there are none, or nobody knows which.
+	EtcdTo    func(ctx context.Context) ([]string, error)
+	OwnCordon string // the annotation of nodes that the upgrade itself has cordoned
 }
 
 // reading is what preflight has read of the cluster; the checks look at nothing else.
@@ -63,6 +65,7 @@ func checks() []check {
 		{"known issues", func(_ context.Context, in *reading) ([]plan.Finding, error) {
 			return policy.Advice(in.Path, in.cloud())
 		}},
+		{"etcd on its way", takenAlong},
 	}
 }
 

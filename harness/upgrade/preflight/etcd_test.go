@@ -1,0 +1,67 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"drydock.dev/drydock/harness/etcd"
+	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/upgrade/policy"
+)
+
+// TestTheListMatters: a path on which members begin to go by their database is one to be refused when the lists differ, unless it stops where they are mended.
+func TestTheListMatters(t *testing.T) {
+	for name, c := range map[string]struct {
+		from           string
+		hops           []string
+		matters, mends bool
+	}{
+		"straight on":                   {"v3.5.19", []string{"v3.6.4"}, true, false},
+		"by way of one that mends":      {"v3.5.19", []string{"v3.5.26", "v3.6.4"}, true, true},
+		"by way of a later one":         {"v3.5.19", []string{"v3.5.27", "v3.6.4", "v3.7.0"}, true, true},
+		"by way of one that does not":   {"v3.5.19", []string{"v3.5.25", "v3.6.4"}, true, false},
+		"mended too late":               {"v3.5.19", []string{"v3.6.4", "v3.6.16"}, true, false},
+		"it stays":                      {"v3.5.19", []string{"v3.5.20"}, false, false},
+		"it has gone by it all the way": {"v3.6.4", []string{"v3.6.8"}, false, false},
+		"down":                          {"v3.6.4", []string{"v3.5.27"}, false, true},
+	} {
+		path := policy.Path{From: c.from, Hops: c.hops}
+		if matters, mends := toDatabase(path), mended(path); matters != c.matters || mends != c.mends {
+			t.Errorf("%s: matters %t, mends %t", name, matters, mends)
+		}
+	}
+}
+
+// TestEtcdOnItsWay: members that kubeadm takes along are judged by the oldest of them, and what is not known of them is no pass.
+func TestEtcdOnItsWay(t *testing.T) {
+	to := func(err error, versions ...string) func(context.Context) ([]string, error) {
+		return func(context.Context) ([]string, error) { return versions, err }
+	}
+	members := func(versions ...string) (out []etcd.Member) {
+		for _, v := range versions {
+			out = append(out, etcd.Member{Version: v})
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		to      func(context.Context) ([]string, error)
+		members []etcd.Member
+		fails   string
+	}{
+		"nobody's":        {nil, nil, ""},
+		"within 3.6":      {to(nil, "v3.6.6", "v3.6.8"), members("3.6.5", "3.6.5"), ""},
+		"within 3.5":      {to(nil, "v3.5.24"), members("3.5.19"), ""},
+		"not known where": {to(errors.New("no kubeadm")), members("3.6.5"), "no kubeadm"},
+		"silent":          {to(nil, "v3.6.8"), members("", ""), "no member of etcd has told its version"},
+	} {
+		found, err := takenAlong(t.Context(), &reading{Input: Input{EtcdTo: c.to, Observation: observe.Observation{Members: c.members}}})
+		if len(found) > 0 || (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+	if oldest, err := oldestMember(members("3.6.4", "", "3.5.19", "3.5.24")); err != nil || oldest != "v3.5.19" {
+		t.Errorf("the oldest is %s, %v", oldest, err)
+	}
+}
