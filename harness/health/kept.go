@@ -91,10 +91,15 @@ func podsKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 	kept := map[string]int{}
 	for _, t := range sorted(tales) {
 		p := t.first()
-		if strings.HasPrefix(p.Name, "kube-system/") || !t.old || p.Done || p.Ending || slices.ContainsFunc(r.Windows, func(w Window) bool { return w.onPods(p.Node) }) {
+		if strings.HasPrefix(p.Name, "kube-system/") || slices.ContainsFunc(r.Windows, func(w Window) bool { return w.onPods(p.Node) }) {
 			continue
 		}
 		switch last := t.last(); {
+		case !t.old && last.Phase == "Failed":
+			f.add(plan.Fail, "pod %s of %s on %s began after the first look and has failed, and no fault or step was on its machine", p.Name, madeBy(p.Pod), p.Node)
+		case !t.old || p.Done || p.Ending: // who scales a workload, or empties a machine, has pods made elsewhere
+		case (last.Ending || !t.gone.IsZero()) && r.excusedPod(p.Node, p.at, last.at):
+			f.add(plan.Unknown, "pod %s of %s on %s is not there any more, and its node was Unknown for a while: whether it was put off that, or replaced, is not known", p.Name, madeBy(p.Pod), p.Node)
 		case last.Ending:
 			f.add(plan.Fail, "pod %s of %s on %s was deleted at %s, and no fault or step was on its machine%s", p.Name, madeBy(p.Pod), p.Node, clock(last.Deleted), r.successor(tales, t))
 		case last.Phase == "Failed":
@@ -164,7 +169,7 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		for i, g := range t.looks[1:] {
 			from := t.looks[i]
 			lost := dip(from, g)
-			if lost == "" || g.Restarts > from.Restarts || r.excusedPod(g.Node, from.at, g.at) {
+			if lost == "" || t.countedAfter(i, g) || r.excusedPod(g.Node, from.at, g.at) {
 				continue
 			}
 			switch v, said := r.probeFailed("Readiness", g, from.at); v {
@@ -203,11 +208,18 @@ func (r *Record) downAtEnd(t *tale) (down string, since time.Time) {
 	return fmt.Sprintf("pod %s on %s was Ready and is not at the end", g.Name, g.Node), since
 }
 
+// countedAfter reports whether a pod was down since a look because a container ended: its kubelet has counted that it started it anew, at the next look, or, while
+// the container waits for that, at a later one. An end that nobody counts is none of the container's.
+func (t *tale) countedAfter(i int, next glance) bool {
+	from := t.looks[i]
+	return next.Restarts > from.Restarts ||
+		next.Waiting != "" && slices.ContainsFunc(t.looks[i+1:], func(l glance) bool { return l.Restarts > from.Restarts })
+}
+
 // dip says how a pod that was Ready at one look was not at another, or not between the two: since when it is Ready is written down.
 func dip(from, to glance) string {
 	switch {
 	case !from.Ready || to.Ending || to.Done:
-	case to.Waiting != "": // a container has ended, and is not started anew yet: that is counted when it is
 	case !to.Ready:
 		return fmt.Sprintf("was Ready at %s and not Ready at %s", clock(from.at), clock(to.at))
 	case !from.ReadySince.IsZero() && to.ReadySince.After(from.ReadySince):
@@ -291,7 +303,7 @@ func restartsPlanned(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	planned := 0
 	for _, t := range sorted(tales) {
 		all, own := r.startedAnew(t)
-		if allowed := int(p.Max) * t.last().Holds; own > allowed {
+		if allowed := int(p.Max) * t.holds(); own > allowed {
 			f.add(plan.Fail, "the containers of pod %s on %s were started anew %d times by %s; the faults and steps on its machine account for %d, and the scenario allows %d%s",
 				t.last().Name, t.last().Node, all, clock(t.last().at), all-own, allowed, r.saidOfProbes(t))
 			continue
@@ -309,6 +321,15 @@ func restartsPlanned(r *Record, _ *Window, p Params) (plan.Verdict, string) {
 	return f.verdict()
 }
 
+// holds is how many containers the pod has: one that is put off its machine may tell of none any more.
+func (t *tale) holds() int {
+	most := 0
+	for _, g := range t.looks {
+		most = max(most, g.Holds)
+	}
+	return most
+}
+
 // startedAnew is how often the pod's containers were, and how often for reasons of their own: each fault or step on its machine accounts for one start of
 // each, while it lasts and until all that hangs on it is back.
 func (r *Record) startedAnew(t *tale) (all, own int) {
@@ -322,7 +343,7 @@ func (r *Record) startedAnew(t *tale) (all, own int) {
 		all, seen = all+more, seen+more
 		for i, w := range r.Windows {
 			if w.onPods(g.Node) && w.within(since, g.at, Settle(r.Topology.Timing)) {
-				n := min(more, g.Holds-accounted[i])
+				n := min(more, max(0, g.Holds-accounted[i]))
 				more, accounted[i] = more-n, accounted[i]+n
 			}
 		}

@@ -104,12 +104,36 @@ func TestPodsAreKept(t *testing.T) {
 				o.Nodes[0].Status, o.Nodes[0].Ready = "Unknown", false
 			}
 		}, nil, plan.Pass, plan.Pass, plan.Pass, "stayed Ready"},
-		"its container ended, to start anew later": {firstPod(25, 31, func(p *observe.Pod) { p.Ready, p.Waiting = false, "serve: Completed" }), nil, plan.Pass, plan.Pass, plan.Pass, "stayed Ready"},
-		"its container started anew":               {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0, and the scenario allows 0"},
-		"and its liveness probe had failed":        {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
-		"its machine was off, and it once":         {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
-		"its machine was off, and it twice":        {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
-		"its machine was off, and it anew later":   {firstPod(45, forever, func(p *observe.Pod) { p.Restarts = 2 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 1 times by 00:01:00.0; the faults and steps on its machine account for 0"},
+		"its container ended, to start anew later": {func(o *observe.Observation, second float64) {
+			firstPod(25, 31, func(p *observe.Pod) { p.Ready, p.Waiting = false, "serve: Completed" })(o, second)
+			firstPod(31, forever, func(p *observe.Pod) { p.Restarts, p.ReadySince = p.Restarts+1, at(31) })(o, second)
+		}, nil, plan.Pass, plan.Pass, plan.Fail, "started anew 1 times"},
+		"it was replaced after its node was lost": {func(o *observe.Observation, second float64) {
+			replaced(o, second)
+			if second == 20 {
+				o.Nodes[0].Status, o.Nodes[0].Ready = "Unknown", false
+			}
+		}, nil, plan.Unknown, plan.Pass, plan.Pass, "its node was Unknown for a while"},
+		"one that began later has failed": {func(o *observe.Observation, second float64) {
+			job := observe.Pod{Name: "default/j", Node: worker, UID: "j", Owner: "Job/j", Phase: "Running"}
+			if second >= 40 {
+				job.Phase, job.Done = "Failed", true
+			}
+			o.Pods = append(o.Pods, job)
+		}, nil, plan.Fail, plan.Pass, plan.Pass, "has failed"},
+		"its container ended, and nobody counted that": {func(o *observe.Observation, second float64) {
+			firstPod(25, 31, func(p *observe.Pod) { p.Ready, p.Waiting = false, "serve: ContainerCreating" })(o, second)
+			firstPod(31, forever, func(p *observe.Pod) { p.ReadySince = at(31) })(o, second)
+		}, nil, plan.Pass, plan.Fail, plan.Pass, "no readiness probe had failed"},
+		"it told of no container, and then of its restart": {func(o *observe.Observation, second float64) {
+			anew(o, second)
+			firstPod(30, 31, func(p *observe.Pod) { p.Holds = 0 })(o, second)
+		}, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
+		"its container started anew":             {anew, nil, plan.Pass, plan.Pass, plan.Fail, "account for 0, and the scenario allows 0"},
+		"and its liveness probe had failed":      {anew, probe("Liveness", 22, 24), plan.Pass, plan.Pass, plan.Fail, `its kubelet said: "Liveness probe failed: refused" (3 times`},
+		"its machine was off, and it once":       {anew, window(Window{}), plan.Unknown, plan.Pass, plan.Pass, "1 times, all accounted for"},
+		"its machine was off, and it twice":      {firstPod(25, forever, func(p *observe.Pod) { p.Restarts = 3 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 2 times"},
+		"its machine was off, and it anew later": {firstPod(45, forever, func(p *observe.Pod) { p.Restarts = 2 }), window(Window{}), plan.Unknown, plan.Pass, plan.Fail, "started anew 1 times by 00:01:00.0; the faults and steps on its machine account for 0"},
 		"its machine was off, and it again later": {func(o *observe.Observation, second float64) {
 			anew(o, second)
 			if second >= 45 {
