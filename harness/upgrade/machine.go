@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
@@ -252,6 +253,9 @@ func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, versio
 		if pod != "etcd" && tags[pod] != version {
 			return fmt.Errorf("the manifest of %s on %s is of version %q", pod, m.machine, tags[pod])
 		}
+	}
+	if to := m.Spec.EtcdVersion; to != "" && version != m.from && release.EtcdTagged(tags[etcd.Program]) != to { // kubeadm only says that it has left it at a newer one
+		return fmt.Errorf("the manifest of etcd on %s is of %s instead of %s", m.machine, release.EtcdTagged(tags[etcd.Program]), to)
 	}
 	return m.staticPodsReady(ctx)
 }

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/health"
 	"drydock.dev/drydock/harness/kubeadm"
 	"drydock.dev/drydock/harness/observe"
@@ -43,7 +46,24 @@ func (u *Upgrade) Preflight(ctx context.Context) ([]plan.Finding, error) {
 		u.ailing = health.Ailing(in.Observation)
 	}
 	found, err := preflight.Look(ctx, in)
-	return append(stands, found...), err
+	return append(append(stands, u.leftAlone(seen.Members)...), found...), err
+}
+
+// leftAlone finds members that are newer than the version they are to go to: kubeadm leaves them as they are, and ends well.
+func (u *Upgrade) leftAlone(members []etcd.Member) []plan.Finding {
+	to, err := version.ParseSemantic(u.Spec.EtcdVersion)
+	if err != nil { // none is named
+		return nil
+	}
+	for _, m := range members {
+		if at, err := version.ParseSemantic(m.Version); err == nil && to.LessThan(at) {
+			return []plan.Finding{{
+				Check: "etcd version", Severity: plan.Blocker, What: fmt.Sprintf("etcd on %s runs v%s, and is to go to %s", m.Machine, at, u.Spec.EtcdVersion),
+				Why: "kubeadm takes no member to an older version: it stays, and control planes that join later are of the older one", Fix: fmt.Sprintf("name v%s or a newer one", at),
+			}}
+		}
+	}
+	return nil
 }
 
 // takesEtcd reports whether the members are static pods that go along with the upgrade, by kubeadm's choice or the cluster's.

@@ -41,3 +41,16 @@ func TestWhoAnswersLateIsAskedAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestMembersThatKubeadmWouldLeaveAlone: it ends well without a word where etcd is to go to an older version than runs, and the upgrade would have tested another.
+func TestMembersThatKubeadmWouldLeaveAlone(t *testing.T) {
+	members := []etcd.Member{{Machine: "cp-1", Version: "3.6.4"}, {Machine: "cp-2", Version: "3.6.6"}, {Machine: "cp-3", Error: "no answer"}}
+	for to, what := range map[string]string{"": "", "v3.6.6": "", "v3.6.8": "", "v3.6.4": "etcd on cp-2 runs v3.6.6, and is to go to v3.6.4"} {
+		found := (&Upgrade{Spec: Spec{EtcdVersion: to}}).leftAlone(members)
+		switch {
+		case what == "" && len(found) == 0:
+		case len(found) != 1 || found[0].What != what || !found[0].Blocks():
+			t.Errorf("to %q: %+v, want %q", to, found, what)
+		}
+	}
+}
