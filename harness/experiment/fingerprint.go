@@ -56,18 +56,25 @@ func (c *cellRun) programs(ctx context.Context, t cluster.Topology) (map[string]
 	if t.Kubernetes() {
 		versions[release.Kubernetes] = append(versions[release.Kubernetes], t.Version)
 	}
+	chosen, named := slices.Clone(versions[release.Kubernetes]), t.EtcdVersion // whose kubeadm chooses the etcd
 	for _, u := range c.outline.upgrades {
 		versions[u.Spec.Product()] = append(versions[u.Spec.Product()], u.Path.Hops...)
+		if u.Spec.EtcdVersion != "" {
+			versions[release.Etcd], named = append(versions[release.Etcd], u.Spec.EtcdVersion), u.Spec.EtcdVersion
+		}
+		if named == "" {
+			chosen = append(chosen, u.Path.Hops...)
+		}
 	}
 	if t.EtcdVersion != "" {
 		versions[release.Etcd] = append(versions[release.Etcd], t.EtcdVersion)
 	} else if chooser, ok := c.options.Provider.(cluster.EtcdChooser); ok {
-		for _, v := range versions[release.Kubernetes] {
-			chosen, err := chooser.EtcdOf(ctx, v)
+		for _, v := range chosen {
+			its, err := chooser.EtcdOf(ctx, v)
 			if err != nil {
 				return nil, err
 			}
-			versions[release.Etcd] = append(versions[release.Etcd], chosen)
+			versions[release.Etcd] = append(versions[release.Etcd], its)
 		}
 	}
 	out := map[string]string{}
