@@ -44,6 +44,9 @@ func PinEtcd(ctx context.Context, client kubernetes.Interface, version string) e
 	if err := yaml.Unmarshal([]byte(config[clusterMap][clusterKey]), &c); err != nil {
 		return fmt.Errorf("%s: %w", clusterMap, err)
 	}
+	if c == nil {
+		return fmt.Errorf("%s has no %s: which etcd kubeadm makes cannot be said there", clusterMap, clusterKey)
+	}
 	if err := unstructured.SetNestedField(c, release.EtcdTag(version), imageTag()...); err != nil {
 		return fmt.Errorf("%s: %w", clusterMap, err)
 	}
