@@ -64,6 +64,13 @@ func rollback() []plant {
 // put writes keys one after another, each an event of its own.
 func put(keys ...string) planting {
 	return func(ctx context.Context, p *planter) (string, error) {
+		err := cluster.Await(ctx, "a leader, who may have been the member before which somebody was put", cluster.Wait{For: seconds}, func(ctx context.Context) error {
+			_, err := p.etcd.Get(ctx, script)
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
 		for _, key := range keys {
 			if _, err := p.etcd.Put(ctx, script+key, "planted"); err != nil {
 				return "", err
