@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +35,8 @@ func museumTable(t *testing.T) string {
 	b.WriteString("| bug | what happens | bad | found | fixed | GO | a run takes | what says so |\n|---|---|---|---|---|---|---|---|\n")
 	for _, x := range all {
 		found, good, takes := x.rates()
-		product, number, _ := strings.Cut(x.Name, "-")
+		product, _, _ := strings.Cut(x.Name, "-")
+		number := path.Base(x.Bug)
 		var says []string
 		for _, name := range slices.Sorted(maps.Keys(x.Finds)) {
 			says = append(says, fmt.Sprintf("%s: “%s”", name, strings.Join(x.Finds[name], "”, “")))
