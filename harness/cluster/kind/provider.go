@@ -119,6 +119,9 @@ func (p *Provider) nodes(t cluster.Topology) ([]cluster.MachineSpec, error) {
 	if !slices.Contains(Means().Layouts, t.Etcd) {
 		return nil, cluster.Usagef("provider kind has etcd on its control planes only, not %q: use --provider lab", t.Etcd)
 	}
+	if t.EtcdVersion != "" {
+		return nil, cluster.Usagef("provider kind runs the etcd in its node image, which the version's kubeadm chose, and not etcd %s: name none, or use --provider lab", t.EtcdVersion)
+	}
 	t.Named = nil
 	var out []cluster.MachineSpec
 	nth := map[cluster.Role]int{}

@@ -35,6 +35,7 @@ func TestOfferRefuses(t *testing.T) {
 		"no balancer":       {topology("a", 3, 0), map[string]answer{"info": info, "image inspect --format {{.Id}} " + balancerImage: none}, balancerImage},
 		"no privileges":     {topology("a", 1, 0), map[string]answer{"info": info, "run": {err: "unable to apply caps: operation not permitted", code: 125}}, "hack/kind/dockerd"},
 		"external etcd":     {cluster.Topology{Name: "a", ControlPlanes: 1, Etcd: cluster.EtcdExternal, Version: "v1.36.3"}.Complete(), nil, "--provider lab"},
+		"etcd by name":      {cluster.Topology{Name: "a", ControlPlanes: 1, Version: "v1.36.3", EtcdVersion: "v3.5.19"}.Complete(), nil, "name none, or use --provider lab"},
 		"a name too long":   {topology(strings.Repeat("a", 50), 1, 0), nil, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
