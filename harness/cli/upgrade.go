@@ -140,11 +140,7 @@ func preflightCommand(o *options) *cobra.Command {
 				return err
 			}
 			defer func() { _ = u.Target.Members.Close() }()
-			h, err := o.host()
-			if err != nil {
-				return err
-			}
-			p, err := h.Open(o.provider)
+			p, err := o.open()
 			if err != nil {
 				return err
 			}
