@@ -7,7 +7,6 @@ import (
 	"path"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
@@ -40,9 +39,9 @@ func PinEtcd(ctx context.Context, client kubernetes.Interface, version string) e
 	if err != nil {
 		return err
 	}
-	var c map[string]any
-	if err := yaml.Unmarshal([]byte(config[clusterMap][clusterKey]), &c); err != nil {
-		return fmt.Errorf("%s: %w", clusterMap, err)
+	c, err := clusterConfiguration(config[clusterMap])
+	if err != nil {
+		return err
 	}
 	if c == nil {
 		return fmt.Errorf("%s has no %s: which etcd kubeadm makes cannot be said there", clusterMap, clusterKey)
@@ -61,18 +60,10 @@ func PinEtcd(ctx context.Context, client kubernetes.Interface, version string) e
 
 // NamedEtcd is the version of etcd that the cluster's configuration names; empty: none, or there is no configuration of kubeadm's.
 func NamedEtcd(ctx context.Context, client kubernetes.Interface) (string, error) {
-	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, clusterMap, metav1.GetOptions{})
+	tag, err := clusterField(ctx, client, imageTag()...)
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", clusterMap, err)
-	}
-	var c map[string]any
-	if err := yaml.Unmarshal([]byte(m.Data[clusterKey]), &c); err != nil {
-		return "", fmt.Errorf("%s: %w", clusterMap, err)
-	}
-	tag, _, err := unstructured.NestedString(c, imageTag()...)
 	if err != nil || tag == "" {
 		return "", err
 	}

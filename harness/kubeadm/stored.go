@@ -6,7 +6,9 @@ import (
 	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
 )
 
 // ClusterConfig is what kubeadm keeps of a cluster in ConfigMaps of kube-system, by name: kubeadm-config has its version, kubelet-config the
@@ -20,6 +22,32 @@ const (
 	clusterMap = "kubeadm-config"
 	clusterKey = "ClusterConfiguration"
 )
+
+// clusterField is a text in the ClusterConfiguration that the API server has; empty: it says nothing of that. Where there is no such ConfigMap the error is
+// the API server's NotFound.
+func clusterField(ctx context.Context, client kubernetes.Interface, field ...string) (string, error) {
+	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, clusterMap, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
+	}
+	c, err := clusterConfiguration(m.Data)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := unstructured.NestedString(c, field...)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", clusterMap, err)
+	}
+	return text, nil
+}
+
+// clusterConfiguration is the one in the ConfigMap's data; nil: there is none.
+func clusterConfiguration(data map[string]string) (c map[string]any, err error) {
+	if err := yaml.Unmarshal([]byte(data[clusterKey]), &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", clusterMap, err)
+	}
+	return c, nil
+}
 
 // ReadConfig reads them.
 func ReadConfig(ctx context.Context, client kubernetes.Interface) (ClusterConfig, error) {

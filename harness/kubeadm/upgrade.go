@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
@@ -66,17 +65,7 @@ func Upgrade(ctx context.Context, c cluster.Cluster, m cluster.Machine, version 
 
 // ClusterVersion is the version the kubeadm-config ConfigMap says the cluster has: `upgrade apply` writes it when it has ended well.
 func ClusterVersion(ctx context.Context, client kubernetes.Interface) (string, error) {
-	m, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, clusterMap, metav1.GetOptions{})
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", clusterMap, err)
-	}
-	var c struct {
-		KubernetesVersion string `json:"kubernetesVersion"`
-	}
-	if err := yaml.Unmarshal([]byte(m.Data[clusterKey]), &c); err != nil {
-		return "", fmt.Errorf("%s: %w", clusterMap, err)
-	}
-	return c.KubernetesVersion, nil
+	return clusterField(ctx, client, "kubernetesVersion")
 }
 
 // ManifestVersions are the image tags of a machine's static pods; a missing manifest is missing here too.
