@@ -158,13 +158,7 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			judged++
 		}
 		if down, since := r.downAtEnd(t); down != "" {
-			switch v, said := r.probeFailed("Readiness", t.last(), since); v {
-			case plan.Pass:
-			case plan.Unknown:
-				f.add(plan.Unknown, "%s; %s", down, said)
-			default:
-				f.add(plan.Fail, "%s, and no readiness probe had failed%s", down, because(t.last().Unready))
-			}
+			r.unready(&f, down, t.last(), since)
 		}
 		for i, g := range t.looks[1:] {
 			from := t.looks[i]
@@ -172,13 +166,8 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 			if lost == "" || t.countedAfter(i, g) || r.excusedPod(g.Node, from.at, g.at) {
 				continue
 			}
-			switch v, said := r.probeFailed("Readiness", g, from.at); v {
-			case plan.Pass:
+			if r.unready(&f, lost, g, from.at) {
 				failed++
-			case plan.Unknown:
-				f.add(plan.Unknown, "pod %s on %s %s; %s", g.Name, g.Node, lost, said)
-			default:
-				f.add(plan.Fail, "pod %s on %s %s, and no readiness probe had failed%s%s", g.Name, g.Node, lost, because(g.Unready), r.kubeletAnew(g.Node, from.at, g.at))
 			}
 		}
 	}
@@ -191,6 +180,19 @@ func readyKept(r *Record, _ *Window, _ Params) (plan.Verdict, string) {
 		f.add(plan.Pass, "%d pods stayed Ready, but for %d times after a failed probe", judged, failed)
 	}
 	return f.verdict()
+}
+
+// unready finds that a pod is not Ready, or was not, as the words say, although no readiness probe of it had failed from a time to a look. It reports whether one had.
+func (r *Record) unready(f *findings, words string, g glance, from time.Time) (probed bool) {
+	switch v, said := r.probeFailed(g, from); v {
+	case plan.Pass:
+		return true
+	case plan.Unknown:
+		f.add(plan.Unknown, "%s; %s", words, said)
+	default:
+		f.add(plan.Fail, "%s, and no readiness probe had failed%s%s", words, because(g.Unready), r.kubeletAnew(g.Node, from, g.at))
+	}
+	return false
 }
 
 // downAtEnd says that a pod that was Ready is not when it is looked at last, and that no fault or step is on its machine then: what excused that it went
@@ -221,9 +223,9 @@ func dip(from, to glance) string {
 	switch {
 	case !from.Ready || to.Ending || to.Done:
 	case !to.Ready:
-		return fmt.Sprintf("was Ready at %s and not Ready at %s", clock(from.at), clock(to.at))
+		return fmt.Sprintf("pod %s on %s was Ready at %s and not Ready at %s", to.Name, to.Node, clock(from.at), clock(to.at))
 	case !from.ReadySince.IsZero() && to.ReadySince.After(from.ReadySince):
-		return fmt.Sprintf("was Ready at %s and again at %s, and not Ready in between: it is since %s", clock(from.at), clock(to.at), clock(to.ReadySince))
+		return fmt.Sprintf("pod %s on %s was Ready at %s and again at %s, and not Ready in between: it is since %s", to.Name, to.Node, clock(from.at), clock(to.at), clock(to.ReadySince))
 	}
 	return ""
 }
@@ -261,9 +263,12 @@ func (r *Record) excusedPod(machine string, from, to time.Time) bool {
 // toldMuch is of how many failed probes a kubelet may have told that told of no more: other events of the pod count as well.
 const toldMuch = observe.EventsTold - 5
 
-// probeFailed reports whether the pod's kubelet told that such a probe had failed between a time and a look: pass. Unknown: nobody can say. An event that
+// readiness is how kubelets call that probe in what they tell.
+const readiness = "Readiness"
+
+// probeFailed reports whether the pod's kubelet told that a readiness probe had failed between a time and a look: pass. Unknown: nobody can say. An event that
 // came again says when it came first and last, and no more of the times between.
-func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdict, string) {
+func (r *Record) probeFailed(g glance, from time.Time) (plan.Verdict, string) {
 	switch {
 	case r.Probed == nil:
 		return plan.Unknown, "what kubelets told of probes was not read"
@@ -281,9 +286,9 @@ func (r *Record) probeFailed(probe string, g glance, from time.Time) (plan.Verdi
 		}
 		told += x.Times
 		switch {
-		case x.Probe == probe && (then(x.Last) || then(x.First) && !x.Combined):
+		case x.Probe == readiness && (then(x.Last) || then(x.First) && !x.Combined):
 			return plan.Pass, x.Said
-		case (x.Probe == probe && x.Times > 2 || x.Combined && x.Times > 1) && x.First.Before(end) && x.Last.After(begin):
+		case (x.Probe == readiness && x.Times > 2 || x.Combined && x.Times > 1) && x.First.Before(end) && x.Last.After(begin):
 			perhaps = fmt.Sprintf("its kubelet told of failed probes %d times from %s to %s, and not whether then: the last was %q", x.Times, clock(x.First), clock(x.Last), x.Said)
 		}
 	}
@@ -357,7 +362,7 @@ func (r *Record) saidOfProbes(t *tale) string {
 	var out []string
 	if r.Probed != nil {
 		for _, x := range r.Probed.Failures {
-			if x.UID == t.last().UID && x.Probe != "Readiness" {
+			if x.UID == t.last().UID && x.Probe != readiness {
 				out = append(out, fmt.Sprintf("%q (%d times, to %s)", x.Said, x.Times, clock(x.Last)))
 			}
 		}
