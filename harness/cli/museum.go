@@ -90,12 +90,10 @@ func loadExhibits(names []string) (out []*experiment.Scenario, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.Fixed(); err != nil {
-			return nil, err
-		}
 		out = append(out, s)
 	}
-	return out, nil
+	_, err = experiment.Sides(out) // each has one that is fixed
+	return out, err
 }
 
 // exhibited is an exhibit for who chooses one.
@@ -222,31 +220,26 @@ func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, ti
 
 // museumReady finds every mistake, and then gets the programs: no run of a release takes the time that it takes to build that.
 func (o *options) museumReady(ctx context.Context, exhibits []*experiment.Scenario, f runFlags) error {
-	var ready []func() error
-	for _, bad := range exhibits {
-		fixed, err := bad.Fixed()
-		if err != nil {
+	opts, err := o.runOptions(f, "")
+	if err != nil {
+		return err
+	}
+	sides, err := experiment.Sides(exhibits)
+	if err != nil {
+		return err
+	}
+	for _, s := range sides {
+		if _, err := s.PlanFor(ctx, opts); err != nil {
 			return err
-		}
-		for _, s := range []*experiment.Scenario{bad, fixed} {
-			opts, err := o.runOptions(f, "")
-			if err != nil {
-				return err
-			}
-			if _, err := s.PlanFor(ctx, opts); err != nil {
-				return err
-			}
-			ready = append(ready, func() error {
-				if err := s.Provide(ctx, opts); err != nil && ctx.Err() == nil { // the others can be run
-					printf(os.Stderr, "%s: its programs could not be had, and its runs will show nothing: %v\n", s.Metadata.Label(), err)
-				}
-				return ctx.Err()
-			})
 		}
 	}
-	for _, provide := range ready {
-		if err := provide(); err != nil {
-			return err
+	for _, s := range sides {
+		err := s.Provide(ctx, opts)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // the others can be run
+			printf(os.Stderr, "%s: its programs could not be had, and its runs will show nothing: %v\n", s.Metadata.Label(), err)
 		}
 	}
 	return nil

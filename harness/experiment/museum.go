@@ -23,19 +23,29 @@ type Showing struct {
 	Seconds float64
 }
 
-// Museum runs exhibits on the bad release and on the fixed one, each so many times and some at a time, by run; tell is told of each that ended, one after
-// another. A run that could not be made is an inconclusive one, and no reason to leave out the others. What is interrupted does not count.
-func Museum(ctx context.Context, exhibits []*Scenario, times, parallel int, run func(*Scenario, int) (*plan.Result, error), tell func(Showing)) (map[string]scenarios.Shown, error) {
-	var all []Showing
+// Sides are exhibits on the bad release and on the fixed one, one after the other.
+func Sides(exhibits []*Scenario) (sides []*Scenario, err error) {
 	for _, bad := range exhibits {
 		fixed, err := bad.Fixed()
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range []*Scenario{bad, fixed} {
-			for n := range times {
-				all = append(all, Showing{Exhibit: s, Time: n + 1})
-			}
+		sides = append(sides, bad, fixed)
+	}
+	return sides, nil
+}
+
+// Museum runs exhibits on the bad release and on the fixed one, each so many times and some at a time, by run; tell is told of each that ended, one after
+// another. A run that could not be made is an inconclusive one, and no reason to leave out the others. What is interrupted does not count.
+func Museum(ctx context.Context, exhibits []*Scenario, times, parallel int, run func(*Scenario, int) (*plan.Result, error), tell func(Showing)) (map[string]scenarios.Shown, error) {
+	sides, err := Sides(exhibits)
+	if err != nil {
+		return nil, err
+	}
+	var all []Showing
+	for _, s := range sides {
+		for n := range times {
+			all = append(all, Showing{Exhibit: s, Time: n + 1})
 		}
 	}
 	g, told := errgroup.Group{}, sync.Mutex{}
@@ -63,7 +73,7 @@ func Museum(ctx context.Context, exhibits []*Scenario, times, parallel int, run 
 			return nil
 		})
 	}
-	err := errors.Join(g.Wait(), ctx.Err())
+	err = errors.Join(g.Wait(), ctx.Err())
 	out := map[string]scenarios.Shown{}
 	for _, bad := range exhibits {
 		e := bad.Spec.Exhibit
