@@ -8,12 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/version"
-
 	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/upgrade/policy"
 	"drydock.dev/drydock/harness/upgrade/preflight"
 )
 
@@ -67,17 +66,11 @@ func oldest(components []observe.Component, unfinished map[string]string) (strin
 	if len(seen) == 0 {
 		return "", errors.New("no component told its version")
 	}
-	var least *version.Version
-	for _, text := range seen {
-		v, err := version.ParseSemantic(text)
-		if err != nil {
-			return "", fmt.Errorf("a component's version: %w", err)
-		}
-		if least == nil || v.LessThan(least) {
-			least = v
-		}
+	least, err := policy.Oldest(seen)
+	if err != nil {
+		return "", fmt.Errorf("what components tell: %w", err)
 	}
-	return "v" + least.String(), nil
+	return least, nil
 }
 
 // Ended is the journal's word that an upgrade has ended well.

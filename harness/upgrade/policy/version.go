@@ -94,6 +94,24 @@ func parse(v string) (*version.Version, error) {
 	return parsed, nil
 }
 
+// Oldest is the oldest of versions, as vX.Y.Z; empty: there is none.
+func Oldest(versions []string) (string, error) {
+	var oldest *version.Version
+	for _, text := range versions {
+		v, err := version.ParseSemantic(text)
+		if err != nil {
+			return "", fmt.Errorf("version %q: %w", text, err)
+		}
+		if oldest == nil || v.LessThan(oldest) {
+			oldest = v
+		}
+	}
+	if oldest == nil {
+		return "", nil
+	}
+	return "v" + oldest.String(), nil
+}
+
 // hop judges one step of a path.
 func hop(product string, from, to *version.Version, known []string, force bool) (givesUp string, err error) {
 	refuse := func(source, format string, args ...any) (string, error) {

@@ -54,23 +54,20 @@ func takenAlong(ctx context.Context, in *reading) ([]plan.Finding, error) {
 
 // oldestMember is the oldest version that a member tells, and the one that the path begins with.
 func oldestMember(members []etcd.Member) (string, error) {
-	var oldest *version.Version
+	var told []string
 	for _, m := range members {
-		if m.Version == "" {
-			continue
-		}
-		v, err := version.ParseSemantic(m.Version)
-		if err != nil {
-			return "", fmt.Errorf("the member on %s tells its version as %q: %w", m.Machine, m.Version, err)
-		}
-		if oldest == nil || v.LessThan(oldest) {
-			oldest = v
+		if m.Version != "" {
+			told = append(told, m.Version)
 		}
 	}
-	if oldest == nil {
+	if len(told) == 0 {
 		return "", errors.New("no member of etcd has told its version")
 	}
-	return "v" + oldest.String(), nil
+	oldest, err := policy.Oldest(told)
+	if err != nil {
+		return "", fmt.Errorf("what members of etcd tell: %w", err)
+	}
+	return oldest, nil
 }
 
 // toDatabase reports whether a path begins before the version that goes by the members in the database, and leads there.
