@@ -56,26 +56,13 @@ func (c *cellRun) programs(ctx context.Context, t cluster.Topology) (map[string]
 	if t.Kubernetes() {
 		versions[release.Kubernetes] = append(versions[release.Kubernetes], t.Version)
 	}
-	chosen, named := slices.Clone(versions[release.Kubernetes]), t.EtcdVersion // whose kubeadm chooses the etcd
+	etcds, err := c.etcds(ctx, t, versions[release.Kubernetes])
+	if err != nil {
+		return nil, err
+	}
+	versions[release.Etcd] = etcds
 	for _, u := range c.outline.upgrades {
 		versions[u.Spec.Product()] = append(versions[u.Spec.Product()], u.Path.Hops...)
-		if u.Spec.EtcdVersion != "" {
-			versions[release.Etcd], named = append(versions[release.Etcd], u.Spec.EtcdVersion), u.Spec.EtcdVersion
-		}
-		if named == "" {
-			chosen = append(chosen, u.Path.Hops...)
-		}
-	}
-	if t.EtcdVersion != "" {
-		versions[release.Etcd] = append(versions[release.Etcd], t.EtcdVersion)
-	} else if chooser, ok := c.options.Provider.(cluster.EtcdChooser); ok {
-		for _, v := range chosen {
-			its, err := chooser.EtcdOf(ctx, v)
-			if err != nil {
-				return nil, err
-			}
-			versions[release.Etcd] = append(versions[release.Etcd], its)
-		}
 	}
 	out := map[string]string{}
 	for _, product := range slices.Sorted(maps.Keys(versions)) {
@@ -90,6 +77,35 @@ func (c *cellRun) programs(ctx context.Context, t cluster.Topology) (map[string]
 		}
 	}
 	return out, nil
+}
+
+// etcds are the versions of etcd, without the hops of its own upgrades: those that are named, and until then those that kubeadm chooses in clusters that begin with
+// such versions of Kubernetes.
+func (c *cellRun) etcds(ctx context.Context, t cluster.Topology, begin []string) (all []string, err error) {
+	if t.EtcdVersion != "" {
+		all = append(all, t.EtcdVersion)
+	}
+	chosen, named := slices.Clone(begin), t.EtcdVersion != ""
+	for _, u := range c.outline.upgrades {
+		if u.Spec.EtcdVersion != "" {
+			all, named = append(all, u.Spec.EtcdVersion), true
+		}
+		if !named {
+			chosen = append(chosen, u.Path.Hops...)
+		}
+	}
+	chooser, ok := c.options.Provider.(cluster.EtcdChooser)
+	if !ok || t.EtcdVersion != "" {
+		return all, nil
+	}
+	for _, v := range chosen {
+		its, err := chooser.EtcdOf(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, its)
+	}
+	return all, nil
 }
 
 // fingerprint is what the journal tells of a cell; nil: nothing.
