@@ -70,7 +70,8 @@ func (b bed) specs() {
 			It(p.name+" is found by "+p.check, func() {
 				Expect(failed[p.name]).NotTo(HaveOccurred(), "it could not be planted")
 				Expect(res.Verdict).To(Equal(plan.NoGo))
-				Expect(res.Checks).To(ContainElement(And(HaveField("Name", p.check), HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring(culprits[p.name])))))
+				said := slices.DeleteFunc(slices.Clone(res.Checks), func(c plan.Check) bool { return c.Name != p.check })
+				Expect(said).To(ContainElement(And(HaveField("Verdict", plan.Fail), HaveField("Message", ContainSubstring(culprits[p.name])))))
 			})
 		}
 	})
@@ -184,7 +185,7 @@ func (p *planter) machine(name string) (*lab.Machine, error) {
 
 // call is one request to the API server as the admin, made again when a busy host has no answer; what is so already is done.
 func (p *planter) call(ctx context.Context, verb, path, body string) error {
-	return cluster.Await(ctx, verb+" "+path, cluster.Wait{For: 30 * time.Second}, func(ctx context.Context) error {
+	return cluster.Await(ctx, verb+" "+path, cluster.Wait{For: seconds}, func(ctx context.Context) error {
 		_, err := p.request(verb, path, body).DoRaw(ctx)
 		if apierrors.IsAlreadyExists(err) || verb == "DELETE" && apierrors.IsNotFound(err) {
 			return nil

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/podutils"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -19,15 +19,21 @@ func ownPod(name, spec, args string) planting {
 		"imagePullPolicy":"IfNotPresent","args":["serve","--listen",":8080"%s],"readinessProbe":{"periodSeconds":1,"httpGet":{"port":8080}}}]}}`, name, spec, args), "")
 }
 
-// gated says a pod's word of whether it passes its readiness gate.
+// gated says whether a pod passes its readiness gate, and leaves to its kubelet what it says of the pod.
 func gated(name, word, culprit string) planting {
-	return api("PATCH", "/api/v1/namespaces/default/pods/"+name+"/status", fmt.Sprintf(`{"status":{"conditions":[{"type":"example.com/planted","status":%q}]}}`, word), culprit)
+	return func(ctx context.Context, p *planter) (string, error) {
+		gate := fmt.Appendf(nil, `{"status":{"conditions":[{"type":"example.com/planted","status":%q}]}}`, word) // one of the list, by its type
+		return culprit, cluster.Await(ctx, "the readiness gate of pod "+name, cluster.Wait{For: seconds}, func(ctx context.Context) error {
+			_, err := p.api.CoreV1().Pods(metav1.NamespaceDefault).Patch(ctx, name, types.StrategicMergePatchType, gate, metav1.PatchOptions{}, "status")
+			return err
+		})
+	}
 }
 
 // readiness waits until a pod is Ready, or is not.
 func readiness(name string, want bool) planting {
 	return func(ctx context.Context, p *planter) (string, error) {
-		return "", cluster.Await(ctx, fmt.Sprintf("Ready of pod %s %t", name, want), cluster.Wait{For: 30 * time.Second}, func(ctx context.Context) error {
+		return "", cluster.Await(ctx, fmt.Sprintf("Ready of pod %s %t", name, want), cluster.Wait{For: seconds}, func(ctx context.Context) error {
 			pod, err := p.api.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, name, metav1.GetOptions{})
 			if err == nil && podutils.IsPodReady(pod) != want {
 				err = errors.New("it is not so")

@@ -64,9 +64,13 @@ func rollback() []plant {
 // put writes keys one after another, each an event of its own.
 func put(keys ...string) planting {
 	return func(ctx context.Context, p *planter) (string, error) {
-		err := cluster.Await(ctx, "a leader, who may have been the member before which somebody was put", cluster.Wait{For: seconds}, func(ctx context.Context) error {
-			_, err := p.etcd.Get(ctx, script)
-			return err
+		err := cluster.Await(ctx, "all members and their leader: one of them was killed for the liar, and may have been it", cluster.Wait{For: seconds}, func(ctx context.Context) error {
+			for _, member := range p.etcd.Endpoints() {
+				if s, err := p.etcd.Status(ctx, member); err != nil || s.Leader == 0 {
+					return errors.Join(err, fmt.Errorf("%s knows of no leader", member))
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return "", err
