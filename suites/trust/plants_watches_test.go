@@ -24,7 +24,7 @@ const (
   cluster: {etcd: only, etcdMembers: 3}
   steps:
     - traffic: [{watch: {below: late/}}, {watch: {below: twice/}}, {watch: {below: lost/}}, {watch: {below: promised/}}, {leases: {count: 3, ttl: 5s}}]
-    - observe: 10s
+    - observe: 20s
   always: [watchOrdered, watchUnique, watchComplete, watchBookmarks, leaseKept]
 `
 	reading = `
