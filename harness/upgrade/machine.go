@@ -56,7 +56,7 @@ func (m *machineUpgrade) skipIfDone(ctx context.Context) error {
 	if sh(ctx, machine, "test ! -e "+m.saved()) != nil {
 		return nil //nolint:nilerr // begun and not finished
 	}
-	if err := m.well(ctx, m.Observer.Look(ctx), m.version); err != nil {
+	if err := errors.Join(m.well(ctx, m.Observer.Look(ctx), m.version), m.etcdMoved(ctx, machine)); err != nil {
 		return nil //nolint:nilerr // not done: that is what the steps are for
 	}
 	return fmt.Errorf("%w: %s was observed at %s and well", plan.ErrSkip, m.machine, m.version)
@@ -184,6 +184,9 @@ func (m *machineUpgrade) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.etcdMoved(ctx, machine); err != nil {
+		return err
+	}
 	return errors.Join(kubeadm.RemoveBackups(ctx, machine), sh(ctx, machine, "rm -rf "+m.saved()))
 }
 
@@ -254,10 +257,23 @@ func (m *machineUpgrade) well(ctx context.Context, o observe.Observation, versio
 			return fmt.Errorf("the manifest of %s on %s is of version %q", pod, m.machine, tags[pod])
 		}
 	}
-	if to := m.Spec.EtcdVersion; to != "" && version != m.from && release.EtcdTagged(tags[etcd.Program]) != to { // kubeadm only says that it has left it at a newer one
-		return fmt.Errorf("the manifest of etcd on %s is of %s instead of %s", m.machine, release.EtcdTagged(tags[etcd.Program]), to)
-	}
 	return m.staticPodsReady(ctx)
+}
+
+// etcdMoved looks whether the machine's member is of the version that was asked for: kubeadm leaves one that is newer as it is, and ends well.
+func (m *machineUpgrade) etcdMoved(ctx context.Context, machine cluster.Machine) error {
+	to := m.Spec.EtcdVersion
+	if to == "" || machine.Role() != cluster.ControlPlane {
+		return nil
+	}
+	tags, err := kubeadm.ManifestVersions(ctx, m.Topology, machine)
+	if err != nil {
+		return err
+	}
+	if is := release.EtcdTagged(tags[etcd.Program]); is != to {
+		return fmt.Errorf("the manifest of etcd on %s is of %s instead of %s", m.machine, is, to)
+	}
+	return nil
 }
 
 // verify looks at the whole cluster once more.
