@@ -204,7 +204,7 @@ func (o *options) dryRemedy(cmd *cobra.Command, r *remedy.Remedy, p *plan.Plan) 
 		return err
 	}
 	out := cmd.OutOrStdout()
-	showFound(out, stands)
+	printf(out, "%s", foundWords(stands))
 	if err := plan.Refusal("the runbook "+r.Spec.Runbook, stands); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,7 +177,7 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []plan.Finding, 
 			return fmt.Errorf("preflight: %w", err)
 		}
 	} else {
-		showFound(out, found)
+		printf(out, "%s", foundWords(found))
 		printf(out, "%s: %d findings", u.Path, len(found))
 		if blocked {
 			printf(out, ", of which some block the upgrade\n")
@@ -192,11 +191,12 @@ func showFindings(cmd *cobra.Command, u *upgrade.Upgrade, found []plan.Finding, 
 	return nil
 }
 
-// showFound prints findings for people.
-func showFound(out io.Writer, found []plan.Finding) {
+// foundWords are findings for people, in lines.
+func foundWords(found []plan.Finding) (out string) {
 	for _, f := range found {
-		printf(out, "%-8s %s: %s\n         why: %s\n         fix: %s\n", strings.ToUpper(string(f.Severity)), f.Check, f.What, f.Why, f.Fix)
+		out += fmt.Sprintf("%-8s %s: %s\n         why: %s\n         fix: %s\n", strings.ToUpper(string(f.Severity)), f.Check, f.What, f.Why, f.Fix)
 	}
+	return out
 }
 
 // openUpgrade looks which version the cluster has, and asks the policy for the path.
@@ -260,7 +260,12 @@ func (o *options) upgrade(cmd *cobra.Command, f upgradeFlags) error {
 	}
 	w := work{cluster: c, ofRun: f.ofRun, dir: f.out, ended: upgrade.Ended, plan: p, again: "drydock upgrade --resume --name " + f.name}
 	err = o.carryOut(ctx, w, func(claim *plan.Claim) error {
-		u.Accepted = func() error { return claim.Keep(u.Begun()) }
+		u.Accepted = func(found []plan.Finding) error {
+			if words := foundWords(found); words != "" { // warnings, and what force goes over
+				o.progress.say(strings.TrimSuffix(words, "\n"))
+			}
+			return claim.Keep(u.Begun())
+		}
 		if claim.Resumed {
 			printf(os.Stderr, "an upgrade was begun before and is not finished: what is done already is skipped\n")
 		}

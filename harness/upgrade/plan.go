@@ -34,8 +34,9 @@ type Upgrade struct {
 
 	Chooser cluster.EtcdChooser // knows which etcd the kubeadm of a version takes members to; nil: nobody does
 
-	ailing   []string     // pods and workloads that were not well before: preflight has seen them
-	Accepted func() error // called when preflight has let the upgrade pass and nothing is touched yet; may be nil
+	ailing []string // pods and workloads that were not well before: preflight has seen them
+	// Accepted is called when preflight has let the upgrade pass and nothing is touched yet, with what it has found all the same; may be nil.
+	Accepted func(found []plan.Finding) error
 }
 
 // Replacer has the steps of the strategy replace: it is in a package of its own, so that who upgrades otherwise links no client of a cloud.

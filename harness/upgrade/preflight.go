@@ -146,7 +146,7 @@ func (u *Upgrade) preflight(ctx context.Context) error {
 		return refused
 	}
 	if u.Accepted != nil {
-		return u.Accepted()
+		return u.Accepted(found)
 	}
 	return nil
 }
