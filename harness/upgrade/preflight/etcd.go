@@ -24,7 +24,7 @@ func etcdChecks() []check {
 			return policy.Advice(in.Path, "")
 		}},
 		{"members in the database", func(ctx context.Context, in *reading) ([]plan.Finding, error) {
-			return listsNow(ctx, in, in.Path)
+			return listsNow(ctx, in, in.Path, true)
 		}},
 	}
 }
@@ -48,7 +48,7 @@ func takenAlong(ctx context.Context, in *reading) ([]plan.Finding, error) {
 	if err != nil || !toDatabase(path) {
 		return found, err
 	}
-	lists, err := listsNow(ctx, in, path)
+	lists, err := listsNow(ctx, in, path, false)
 	return append(found, lists...), err
 }
 
@@ -120,19 +120,25 @@ func (in *reading) settled() (machines []string) {
 	return machines
 }
 
+// listsMatter says how bad it is for a path that members' lists differ, and what to do. Again: they are looked at once more before a version goes by them,
+// which etcd's own strategy does and kubeadm does not.
+func listsMatter(path policy.Path, again bool) (severity plan.Severity, fix string) {
+	switch {
+	case !toDatabase(path):
+		return plan.Warning, "nothing now; before v3.6, upgrade to " + mendsLists + " or a later 3.5, which mends it"
+	case again && mended(path):
+		return plan.Warning, "nothing: the version on the way mends it, which is looked at again there"
+	default:
+		return plan.Blocker, "upgrade to " + mendsLists + " or a later 3.5 first, which mends it, and see all members well there"
+	}
+}
+
 // listsNow looks for members whose database tells of others than the cluster has: they would come to light as soon as a version goes by it.
-func listsNow(ctx context.Context, in *reading, path policy.Path) ([]plan.Finding, error) {
+func listsNow(ctx context.Context, in *reading, path policy.Path, again bool) ([]plan.Finding, error) {
 	if err := os.MkdirAll(in.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("preflight: %w", err)
 	}
-	severity, fix := plan.Warning, "nothing now; before v3.6, upgrade to "+mendsLists+" or a later 3.5, which mends it"
-	switch {
-	case !toDatabase(path):
-	case mended(path):
-		fix = "nothing: the version on the way mends it, which is looked at again there"
-	default:
-		severity, fix = plan.Blocker, "upgrade to "+mendsLists+" or a later 3.5 first, which mends it, and see all members well there"
-	}
+	severity, fix := listsMatter(path, again)
 	var out []plan.Finding
 	for _, name := range in.settled() {
 		var differs *etcd.StoredError

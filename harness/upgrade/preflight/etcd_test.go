@@ -8,6 +8,7 @@ import (
 
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
+	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/upgrade/policy"
 )
 
@@ -30,6 +31,12 @@ func TestTheListMatters(t *testing.T) {
 		path := policy.Path{From: c.from, Hops: c.hops}
 		if matters, mends := toDatabase(path), mended(path); matters != c.matters || mends != c.mends {
 			t.Errorf("%s: matters %t, mends %t", name, matters, mends)
+		}
+		if severity, _ := listsMatter(path, false); (severity == plan.Blocker) != c.matters {
+			t.Errorf("%s: kubeadm looks at no lists on the way, and that they differ now is a %s", name, severity)
+		}
+		if severity, _ := listsMatter(path, true); (severity == plan.Blocker) != (c.matters && !c.mends) {
+			t.Errorf("%s: that lists differ is a %s, and they are looked at again", name, severity)
 		}
 	}
 }
