@@ -45,6 +45,9 @@ Exit codes: 0 all runs showed what they are for, 1 one did not, 2 usage or envir
 			if times < 0 {
 				return cluster.Usagef("--times is %d; it cannot be negative", times)
 			}
+			if f.parallel < 1 {
+				return cluster.Usagef("--parallel is %d; want 1 or more", f.parallel)
+			}
 			exhibits, err := loadExhibits(names)
 			if err != nil {
 				return err
@@ -185,11 +188,14 @@ func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, ti
 	if f.out == "" {
 		f.out = filepath.Join(o.stateDir, "runs", "museum-"+time.Now().Format("20060102-150405")+"-"+suffix())
 	}
-	if there, err := os.ReadDir(f.out); len(there) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // what a bad release broke in it may not be mended yet
-		return cluster.Usagef("--out %s: it holds something already; give a new directory, or none", f.out)
+	if err := errors.Join(unused(f.out), apart(exhibits)); err != nil {
+		return err
 	}
 	if err := o.museumReady(cmd.Context(), exhibits, f); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return cluster.Usagef("--out: %w", err)
 	}
 	run := func(s *experiment.Scenario, n int) (*plan.Result, error) {
 		each := f
@@ -211,11 +217,37 @@ func (o *options) museum(cmd *cobra.Command, exhibits []*experiment.Scenario, ti
 		s.Cores = runtime.NumCPU()
 		shown[name] = s
 	}
+	if cmd.Context().Err() != nil {
+		err = fmt.Errorf("museum: interrupted; only the runs that had ended are counted: %w", err)
+	}
 	err = errors.Join(err, printShown(cmd.OutOrStdout(), shown, f))
 	if code := museumCode(shown); err == nil && code != exitGo {
 		return codeError{code}
 	}
 	return err
+}
+
+// unused finds that a directory for runs is new, or empty: what a bad release broke in an older one may not be mended yet.
+func unused(dir string) error {
+	switch there, err := os.ReadDir(dir); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return cluster.Usagef("--out: %w", err)
+	case len(there) > 0:
+		return cluster.Usagef("--out %s: it holds something already; give a new directory, or none", dir)
+	}
+	return nil
+}
+
+// apart finds that exhibits are to be told from one another: of two that have one name the runs of one would be counted as the other's.
+func apart(exhibits []*experiment.Scenario) error {
+	seen := map[string]bool{}
+	for _, s := range exhibits {
+		if name := s.Metadata.Label(); seen[name] {
+			return cluster.Usagef("two exhibits that are named have the name %s; run one of them", name)
+		}
+		seen[s.Metadata.Label()] = true
+	}
+	return nil
 }
 
 // museumReady finds every mistake, and then gets the programs: no run of a release takes the time that it takes to build that.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/scenarios"
 )
 
@@ -130,6 +132,19 @@ func TestTheWorstOfTheMuseumCounts(t *testing.T) {
 			if got := museumCode(map[string]scenarios.Shown{"good": {Bad: good, Fixed: good}, "one": one}); got != want {
 				t.Errorf("%+v: %d, want %d", one, got, want)
 			}
+		}
+	}
+}
+
+// TestExhibitsAreToldApart: of two that have one name the runs of one would be counted as the other's.
+func TestExhibitsAreToldApart(t *testing.T) {
+	for names, told := range map[string]bool{"etcd-18089 etcd-20340": true, "etcd-18089 etcd-18089": false, "etcd-18089 etcd-20340 museum/etcd-18089": false} {
+		exhibits, err := loadExhibits(strings.Fields(names))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := apart(exhibits); told != (err == nil) || err != nil && !errors.As(err, new(*cluster.UsageError)) {
+			t.Errorf("%s: %v", names, err)
 		}
 	}
 }
