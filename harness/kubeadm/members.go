@@ -75,8 +75,9 @@ func imageTag() []string { return []string{"etcd", "local", "imageTag"} }
 
 // FollowEtcd does so again after its manifest was changed, where it was done before.
 func FollowEtcd(ctx context.Context, c cluster.Cluster, m cluster.Machine) error {
-	if _, err := cluster.Shell(ctx, m, "test -e "+path.Join(c.Profile().Programs, etcd.Program)); err != nil {
-		return nil //nolint:nilerr // nobody has put one there
+	there, err := cluster.Glob(ctx, m, path.Join(c.Profile().Programs, etcd.Program))
+	if err != nil || len(there) == 0 {
+		return err
 	}
 	return installEtcd(ctx, c.Topology(), m)
 }
