@@ -72,29 +72,42 @@ func ClusterVersion(ctx context.Context, client kubernetes.Interface) (string, e
 func ManifestVersions(ctx context.Context, t cluster.Topology, m cluster.Machine) (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range StaticPods(t) {
-		raw, err := m.ReadFile(ctx, path.Join(ManifestDir, name+".yaml"))
+		tag, err := ManifestVersion(ctx, m, Manifest(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		var pod struct {
-			Spec struct {
-				Containers []struct {
-					Image string `json:"image"`
-				} `json:"containers"`
-			} `json:"spec"`
-		}
-		if err := yaml.Unmarshal(raw, &pod); err != nil {
-			return nil, fmt.Errorf("%s: manifest of %s: %w", m.Name(), name, err)
-		}
-		if len(pod.Spec.Containers) == 0 {
-			return nil, fmt.Errorf("%s: the manifest of %s has no container", m.Name(), name)
-		}
-		out[name] = pod.Spec.Containers[0].Image[strings.LastIndexByte(pod.Spec.Containers[0].Image, ':')+1:]
+		out[name] = tag
 	}
 	return out, nil
+}
+
+// Manifest is the file of a static pod.
+func Manifest(name string) string { return path.Join(ManifestDir, name+".yaml") }
+
+// ManifestVersion is the image tag of the static pod in a file; fs.ErrNotExist when there is none.
+func ManifestVersion(ctx context.Context, m cluster.Machine, file string) (string, error) {
+	raw, err := m.ReadFile(ctx, file)
+	if err != nil {
+		return "", err
+	}
+	var pod struct {
+		Spec struct {
+			Containers []struct {
+				Image string `json:"image"`
+			} `json:"containers"`
+		} `json:"spec"`
+	}
+	if err := yaml.Unmarshal(raw, &pod); err != nil {
+		return "", fmt.Errorf("%s: the manifest %s: %w", m.Name(), file, err)
+	}
+	if len(pod.Spec.Containers) == 0 {
+		return "", fmt.Errorf("%s: the manifest %s has no container", m.Name(), file)
+	}
+	image := pod.Spec.Containers[0].Image
+	return image[strings.LastIndexByte(image, ':')+1:], nil
 }
 
 // SavedFiles are the files of a machine that an upgrade may change.
@@ -102,7 +115,7 @@ func SavedFiles(t cluster.Topology, m cluster.Machine) []string {
 	out := slices.Clone(upgradedFiles)
 	if m.Role() == cluster.ControlPlane {
 		for _, p := range StaticPods(t) {
-			out = append(out, path.Join(ManifestDir, p+".yaml"))
+			out = append(out, Manifest(p))
 		}
 	}
 	return out

@@ -138,8 +138,9 @@ func (m *memberUpgrade) rollback(ctx context.Context) error {
 	if sh(ctx, machine, "test -e "+m.saved()) != nil {
 		return m.await(ctx, m.from) // nothing was changed yet
 	}
-	if err := m.wayBack(ctx); err != nil {
-		return err
+	if at := m.wentOn(ctx, m.from); at != "" {
+		return fmt.Errorf("the cluster is at %s by now, on which no member of %s starts: mend the one on %s as it is, or have all go down (to: %s with force); the snapshot from before is %s",
+			at, m.from, m.machine, m.from, m.snapshotFile(m.version))
 	}
 	if err := etcd.Install(ctx, machine, m.from); err != nil {
 		return err
@@ -150,13 +151,18 @@ func (m *memberUpgrade) rollback(ctx context.Context) error {
 	return m.forget(ctx)
 }
 
-// wayBack says why no member of the version from before would start. Of a cluster that nobody tells of it is not known, and the member says it itself.
-func (m *memberUpgrade) wayBack(ctx context.Context) error {
+// wentOn is the version that the cluster of members, or the data on this machine, has come to, on which a member of an older one does not start; empty: it would.
+// Of a cluster that nobody tells of it is not known, and the member says it itself.
+func (m *machineUpgrade) wentOn(ctx context.Context, from string) string {
 	for _, name := range m.Topology.EtcdMachines() {
-		if v, err := m.Target.Etcd.Versions(ctx, name); err == nil && etcd.Older(m.from, v.Cluster) {
-			return fmt.Errorf("the cluster is at %s by now, on which no member of %s starts: mend the one on %s as it is, or have all go down (to: %s with force); the snapshot from before is %s",
-				etcd.Minor(v.Cluster), m.from, m.machine, m.from, m.snapshotFile(m.version))
+		v, err := m.Target.Etcd.Versions(ctx, name)
+		switch {
+		case err != nil:
+		case etcd.Older(from, v.Cluster):
+			return etcd.Minor(v.Cluster)
+		case name == m.machine && etcd.Older(from, v.Storage): // on its way down, which takes a while
+			return etcd.Minor(v.Storage)
 		}
 	}
-	return nil
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ func (m *machineUpgrade) rollback(ctx context.Context) error {
 	if sh(ctx, machine, "test -e "+m.saved()+"/complete") != nil {
 		return errors.Join(unskip(m.uncordon(ctx)), m.awaitWell(ctx, m.from)) // nothing was changed yet
 	}
+	if err := m.wayBack(ctx, machine); err != nil {
+		return err
+	}
 	if err := m.restore(ctx, machine); err != nil {
 		return err
 	}
@@ -39,6 +43,29 @@ func (m *machineUpgrade) rollback(ctx context.Context) error {
 		return err
 	}
 	return m.rolledBack(ctx, machine)
+}
+
+// wayBack says why the member of the old manifest would not start, before it takes the place of one that may be well. Where etcd is taken back to the snapshot
+// next, the old data goes with the old manifest.
+func (m *machineUpgrade) wayBack(ctx context.Context, machine cluster.Machine) error {
+	if m.Spec.RestoreSnapshot || m.Topology.Etcd != cluster.EtcdStacked || machine.Role() != cluster.ControlPlane {
+		return nil
+	}
+	tag, err := kubeadm.ManifestVersion(ctx, machine, m.saved()+kubeadm.Manifest(etcd.Program))
+	if errors.Is(err, fs.ErrNotExist) { // the one that is there stays
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from := release.EtcdTagged(tag)
+	at := m.wentOn(ctx, from)
+	if at == "" {
+		return nil
+	}
+	return fmt.Errorf("nothing was put back: etcd is at %[1]s by now, on which no member of %[2]s starts. Mend %[3]s as it is, and the same command again goes on; or take etcd down first "+
+		"(etcdctl downgrade validate %[4]s, then enable %[4]s), and it can roll back; or have etcd go back to %[5]s, which loses what was written since (--restore-snapshot)",
+		at, from, m.machine, etcd.Minor(from), m.snapshotFile(m.version))
 }
 
 // rolledBack opens the machine for work again and drops what was kept for the rollback.

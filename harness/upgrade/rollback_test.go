@@ -1,13 +1,20 @@
 package upgrade
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 )
@@ -117,5 +124,83 @@ func TestTheConfigGoesBackOnlyWithTheWholeHop(t *testing.T) {
 		if others, err := onTheWay(c.components, planes, "a", "v1.36.3"); others != c.others || (err == nil) != c.ok {
 			t.Errorf("%s: %v, %v", name, others, err)
 		}
+	}
+}
+
+// place is a cluster of one control plane, whose etcd tells a page of versions.
+type place struct {
+	cluster.Cluster
+	control *control
+	etcd    string // where the page is
+}
+
+func (p place) Topology() cluster.Topology { return cluster.Topology{Etcd: cluster.EtcdOnly} } // without TLS
+func (p place) Machine(string) (cluster.Machine, error) {
+	return p.control, nil
+}
+func (p place) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, p.etcd)
+}
+
+// control is a control plane that was upgraded from an etcd, and remembers what is done to it.
+type control struct {
+	cluster.Machine
+	saved string // the tag of etcd's old manifest; empty: none was there
+	done  []string
+}
+
+func (c *control) Name() string       { return "control-plane-1" }
+func (c *control) Role() cluster.Role { return cluster.ControlPlane }
+func (c *control) Addr() netip.Addr   { return netip.MustParseAddr("127.0.0.1") }
+func (c *control) Exec(_ context.Context, cmd cluster.Command) (cluster.Result, error) {
+	c.done = append(c.done, cmd.Args[len(cmd.Args)-1])
+	return cluster.Result{}, nil
+}
+
+func (c *control) ReadFile(_ context.Context, name string) ([]byte, error) {
+	if c.saved == "" || !strings.HasSuffix(name, "/etcd.yaml") {
+		return nil, fs.ErrNotExist
+	}
+	return []byte("spec: {containers: [{image: 'registry.k8s.io/etcd:" + c.saved + "'}]}"), nil
+}
+
+// TestNoRollbackToAMemberThatWouldNotStart: kubeadm's members have raised etcd to 3.6, and nothing of the machine is touched for a 3.5 that ends at once.
+func TestNoRollbackToAMemberThatWouldNotStart(t *testing.T) {
+	const before = "3.5.24-0"
+	for name, c := range map[string]struct {
+		saved, page string
+		snapshot    bool
+		refused     bool
+	}{
+		"the cluster has gone on":           {before, `{"etcdserver":"3.6.6","etcdcluster":"3.6.0","storage":"3.6.0"}`, false, true},
+		"its data is not yet down":          {before, `{"etcdserver":"3.6.6","etcdcluster":"3.5.0","storage":"3.6.0"}`, false, true},
+		"it was taken down":                 {before, `{"etcdserver":"3.6.6","etcdcluster":"3.5.0","storage":"3.5.0"}`, false, false},
+		"others are at 3.5":                 {before, `{"etcdserver":"3.5.24","etcdcluster":"3.5.0"}`, false, false},
+		"etcd had that minor before":        {"3.6.4-0", `{"etcdserver":"3.6.6","etcdcluster":"3.6.0","storage":"3.6.0"}`, false, false},
+		"the old manifest was not kept":     {"", `{"etcdserver":"3.6.6","etcdcluster":"3.6.0","storage":"3.6.0"}`, false, false},
+		"nobody tells":                      {before, `nothing`, false, false},
+		"the snapshot takes the data along": {before, `{"etcdserver":"3.6.6","etcdcluster":"3.6.0","storage":"3.6.0"}`, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(c.page)) }))
+			defer server.Close()
+			machine := &control{saved: c.saved}
+			at := place{control: machine, etcd: server.Listener.Addr().String()}
+			access, err := etcd.Open(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &machineUpgrade{machine: "control-plane-1", from: "v1.33.13", version: "v1.34.4", Upgrade: &Upgrade{
+				Spec: Spec{RestoreSnapshot: c.snapshot}, Topology: cluster.Topology{Etcd: cluster.EtcdStacked, ControlPlanes: 1}, Target: &observe.Target{Cluster: at, Etcd: access}, Dir: "/run/x",
+			}}
+			err = m.rollback(t.Context()) // ends in any case: what is put back needs an Installer
+			if err == nil {
+				t.Fatal("it went well on a machine that nothing can be installed on")
+			}
+			refused := strings.Contains(err.Error(), "nothing was put back: etcd is at 3.6 by now, on which no member of v3.5.24 starts") && strings.Contains(err.Error(), "etcdctl downgrade")
+			if refused != c.refused || len(machine.done) != 1 { // it was looked whether files were kept
+				t.Errorf("%v; done: %q", err, machine.done)
+			}
+		})
 	}
 }
