@@ -24,7 +24,8 @@ type script struct {
 	mu      sync.Mutex
 	clients map[who]*clientv3.Client
 	sent    []Sent
-	acked   map[string]Event // the last acknowledged change of each key that nobody has changed since for all that is known
+	acked   map[string]Event // the last acknowledged change of each key
+	unsure  map[string]bool  // keys that a delete without an answer has taken, takes yet, or never does
 	leases  []*lease
 	made    []Event // changes that were acknowledged
 	watches []*watcher
@@ -40,7 +41,7 @@ type who struct {
 }
 
 func newScript(t *observe.Target) *script {
-	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]Event{}}
+	return &script{target: t, clients: map[who]*clientv3.Client{}, acked: map[string]Event{}, unsure: map[string]bool{}}
 }
 
 func (s *script) send(ctx context.Context, t Traffic) (Sent, error) {
@@ -129,11 +130,11 @@ func (s *script) changed(e Event) {
 	s.made = append(s.made, e)
 }
 
-// unsure has nobody look for what became of a key.
-func (s *script) unsure(key string) {
+// unheard remembers a delete without an answer: from then on nobody knows who took the key when it is gone, also after a later write was acknowledged.
+func (s *script) unheard(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.acked, key)
+	s.unsure[key] = true
 }
 
 // close ends what goes on, and waits for it; idempotent.
@@ -153,30 +154,37 @@ func (s *script) close() error {
 	return errors.Join(errs...)
 }
 
-// ledger reads what was acknowledged again; nil: nothing was.
+// ledger reads what was acknowledged again; nil: nothing was of which something can be said.
 func (s *script) ledger(ctx context.Context) *Ledger {
 	s.mu.Lock()
-	acked := maps.Clone(s.acked)
+	acked, unsure := maps.Clone(s.acked), maps.Clone(s.unsure)
 	s.mu.Unlock()
 	if len(acked) == 0 {
 		return nil
 	}
 	found, err := readEtcd(ctx, s.target.Etcd, scriptPrefix)
-	done, there := entries(acked, found)
+	done, there := entries(acked, unsure, found)
+	if len(done) == 0 && err == nil {
+		return nil
+	}
 	l := book(LedgerScript, done, there, err)
 	return &l
 }
 
-// entries are what was done last to each key, and what of it was found: a key at an older revision has lost the write, or the delete.
-func entries(acked map[string]Event, found []*mvccpb.KeyValue) (done, there []string) {
+// entries are what was done last to each key, and what of it was found: a key at an older revision has lost the write, or the delete. Of a put whose key is
+// gone, and may have been deleted, nothing is said.
+func entries(acked map[string]Event, unsure map[string]bool, found []*mvccpb.KeyValue) (done, there []string) {
 	at := map[string]int64{}
 	for _, kv := range found {
 		at[string(kv.Key)] = kv.ModRevision
 	}
 	for _, key := range slices.Sorted(maps.Keys(acked)) {
-		e := acked[key]
+		e, gone := acked[key], at[key] == 0
+		if gone && unsure[key] && !e.Deleted {
+			continue
+		}
 		done = append(done, e.String())
-		if at[key] >= e.Revision || e.Deleted && at[key] == 0 {
+		if at[key] >= e.Revision || e.Deleted && gone {
 			there = append(there, e.String())
 		}
 	}

@@ -15,8 +15,6 @@ func TestAnOlderRevisionIsALostWrite(t *testing.T) {
 		s.changed(Event{Revision: revision, Key: "a"})
 	}
 	s.changed(Event{Revision: 3, Key: "b"})
-	s.changed(Event{Revision: 4, Key: "c"})
-	s.unsure("c")
 	s.changed(Event{Revision: 6, Key: "d"})
 	s.changed(Event{Revision: 7, Key: "d", Deleted: true})
 	at := func(key string, revision int64) *mvccpb.KeyValue {
@@ -34,9 +32,43 @@ func TestAnOlderRevisionIsALostWrite(t *testing.T) {
 		"the deleted key is back":   {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("d", 6)}, []string{a, b}},
 		"written after it, unheard": {[]*mvccpb.KeyValue{at("a", 9), at("b", 3), at("d", 8)}, []string{a, b, d}},
 	} {
-		done, there := entries(s.acked, c.found)
+		done, there := entries(s.acked, s.unsure, c.found)
 		if !slices.Equal(done, []string{a, b, d}) || !slices.Equal(there, c.there) {
 			t.Errorf("%s: %q, %q", name, done, there)
+		}
+	}
+}
+
+// TestADeleteWithoutAnAnswer may be done before a write that was acknowledged, after it, or never: the key may be there or not, and never as it was before the write.
+func TestADeleteWithoutAnAnswer(t *testing.T) {
+	const put, deleted = "the put of a at revision 5", "the delete of a at revision 5"
+	for name, c := range map[string]struct {
+		deleted     bool // by the change that was acknowledged
+		at          int64
+		done, there []string
+	}{
+		"it was done after the write, or the write is lost": {false, 0, nil, nil},
+		"it was not done, or before the write":              {false, 5, []string{put}, []string{put}},
+		"the write is lost":                                 {false, 4, []string{put}, nil},
+		"another delete was acknowledged":                   {true, 0, []string{deleted}, []string{deleted}},
+		"and what it deleted is back":                       {true, 4, []string{deleted}, nil},
+	} {
+		for _, order := range []string{"unheard first", "acknowledged first"} {
+			s, acknowledged := newScript(nil), Event{Revision: 5, Key: "a", Deleted: c.deleted}
+			if order == "unheard first" {
+				s.unheard("a")
+				s.changed(acknowledged)
+			} else {
+				s.changed(acknowledged)
+				s.unheard("a")
+			}
+			var found []*mvccpb.KeyValue
+			if c.at > 0 {
+				found = append(found, &mvccpb.KeyValue{Key: []byte("a"), ModRevision: c.at})
+			}
+			if done, there := entries(s.acked, s.unsure, found); !slices.Equal(done, c.done) || !slices.Equal(there, c.there) {
+				t.Errorf("%s, %s: %q, %q; want %q, %q", name, order, done, there, c.done, c.there)
+			}
 		}
 	}
 }

@@ -140,8 +140,8 @@ func (t *Txn) send(ctx context.Context, s *script, w who) (string, error) {
 	resp, err := c.Txn(ctx).If(conditions...).Then(ops...).Commit()
 	if err != nil {
 		for _, op := range t.Then {
-			if op.Delete != "" { // perhaps it is deleted
-				s.unsure(scriptPrefix + op.Delete)
+			if op.Delete != "" {
+				s.unheard(scriptPrefix + op.Delete)
 			}
 		}
 		return "", err
