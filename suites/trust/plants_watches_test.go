@@ -29,7 +29,11 @@ const (
 `
 	reading = `
   cluster: {etcd: only, etcdMembers: 1}
-  steps: [observe: 20s]
+  steps:
+    - traffic: [{txn: {then: [{put: back}]}}]
+    - observe: 20s
+    - traffic: [{txn: {then: [{delete: back}]}}]
+    - observe: 30s
   always: [revisionMonotonic]
 `
 )
@@ -58,7 +62,11 @@ func watches() bed {
 
 // rollback is alone: whatever was written meanwhile is gone with it.
 func rollback() []plant {
-	return []plant{{"a database of some seconds ago", "revisionMonotonic", restored("etcd-1")}}
+	const deleted = script + "back"
+	return []plant{
+		{"a database of some seconds ago", "revisionMonotonic", restored("etcd-1", deleted)},
+		{"an acknowledged delete undone with it", "noAcknowledgedWriteLost", none("the delete of " + deleted + " at revision ")},
+	}
 }
 
 // put writes keys one after another, each an event of its own.
@@ -144,27 +152,31 @@ func revoked(ctx context.Context, p *planter) (string, error) {
 	return fmt.Sprintf("%x", id), err
 }
 
-// restored puts a member's disk back to what it was before some writes.
-func restored(machine string) planting {
+// restored puts a member's disk back to what it was before a key was deleted.
+func restored(machine, key string) planting {
+	there := func(n int64) planting {
+		return func(ctx context.Context, p *planter) (string, error) {
+			return "", cluster.Await(ctx, fmt.Sprintf("%d of %s", n, key), cluster.Wait{For: 2 * seconds}, func(ctx context.Context) error {
+				got, err := p.etcd.Get(ctx, key, clientv3.WithCountOnly())
+				if err == nil && got.Count != n {
+					err = fmt.Errorf("there is %d", got.Count)
+				}
+				return err
+			})
+		}
+	}
+	return then(there(1), member(machine, "cp -a "+etcd.DataDir+" /root/before"), there(0),
+		wait(gone), // for whoever deleted it to hear of it, probes to write, and the revision to be read
+		member(machine, "rm -r "+etcd.DataDir+"; mv /root/before "+etcd.DataDir), none("the revision went back"))
+}
+
+// member has something done on a machine while its member is dead.
+func member(machine, do string) planting {
 	return func(ctx context.Context, p *planter) (string, error) {
 		m, err := p.machine(machine)
 		if err != nil {
 			return "", err
 		}
-		if err := while(ctx, m, "cp -a "+etcd.DataDir+" /root/before"); err != nil {
-			return "", err
-		}
-		if _, err := wait(gone)(ctx, p); err != nil { // for probes to write, and for the revision to be read
-			return "", err
-		}
-		now, err := p.etcd.Get(ctx, "/", clientv3.WithCountOnly())
-		if err != nil {
-			return "", err
-		}
-		if err := while(ctx, m, "rm -r "+etcd.DataDir+"; mv /root/before "+etcd.DataDir); err != nil {
-			return "", err
-		}
-		GinkgoWriter.Printf("at revision %d it was taken back\n", now.Header.Revision)
-		return "the revision went back", nil
+		return "", while(ctx, m, do)
 	}
 }
