@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"drydock.dev/drydock/harness/cluster"
 )
@@ -26,7 +27,8 @@ func (m *Metric) validate() error {
 func (m *Metric) String() string { return fmt.Sprintf("%s to be above %g", m.Name, m.Above) }
 
 func (m *Metric) send(ctx context.Context, s *script, w who) (saw string, err error) {
-	return saw, cluster.Await(ctx, m.String(), cluster.Wait{For: trafficWithin}, func(ctx context.Context) error {
+	until, _ := ctx.Deadline() // every entry has its own
+	return saw, cluster.Await(ctx, m.String(), cluster.Wait{For: time.Until(until)}, func(ctx context.Context) error {
 		v, err := s.target.Etcd.Metric(ctx, w.machine, m.Name)
 		if err != nil {
 			return err
