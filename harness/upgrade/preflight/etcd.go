@@ -133,6 +133,16 @@ func listsMatter(path policy.Path, again bool) (severity plan.Severity, fix stri
 	}
 }
 
+// member is the one of a machine as it was observed.
+func (in *reading) member(machine string) etcd.Member {
+	for _, m := range in.Observation.Members {
+		if m.Machine == machine {
+			return m
+		}
+	}
+	return etcd.Member{}
+}
+
 // listsNow looks for members whose database tells of others than the cluster has: they would come to light as soon as a version goes by it.
 func listsNow(ctx context.Context, in *reading, path policy.Path, again bool) ([]plan.Finding, error) {
 	if err := os.MkdirAll(in.Dir, 0o700); err != nil {
@@ -141,6 +151,10 @@ func listsNow(ctx context.Context, in *reading, path policy.Path, again bool) ([
 	severity, fix := listsMatter(path, again)
 	var out []plan.Finding
 	for _, name := range in.settled() {
+		if m := in.member(name); m.Error != "" { // a copy of what does not answer takes minutes not to come
+			out = append(out, unread("members in the database", fmt.Sprintf("of %s, which does not answer: %s", name, m.Error), m.Failure))
+			continue
+		}
 		var differs *etcd.StoredError
 		switch err := in.Target.Etcd.Stored(ctx, in.Target.Members, name, in.Dir); {
 		case errors.As(err, &differs):

@@ -3,9 +3,15 @@ package preflight
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/observe"
 	"drydock.dev/drydock/harness/plan"
@@ -70,5 +76,46 @@ func TestEtcdOnItsWay(t *testing.T) {
 	}
 	if oldest, err := oldestMember(members("3.6.4", "", "3.5.19", "3.5.24")); err != nil || oldest != "v3.5.19" {
 		t.Errorf("the oldest is %s, %v", oldest, err)
+	}
+}
+
+// stopped is a cluster of one member that is not running.
+type stopped struct{ cluster.Cluster }
+
+func (stopped) Topology() cluster.Topology {
+	return cluster.Topology{Etcd: cluster.EtcdOnly, EtcdMembers: 1}
+}
+func (stopped) Machine(name string) (cluster.Machine, error) {
+	return nowhere{machine{name: name}}, nil
+}
+func (stopped) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, syscall.ECONNREFUSED
+}
+
+type nowhere struct{ machine }
+
+func (nowhere) Addr() netip.Addr { return netip.MustParseAddr("127.0.0.1") }
+
+// TestAStoppedMembersDatabaseIsNotWaitedFor: that it does not answer was seen already, and its database is unread, which is no pass.
+func TestAStoppedMembersDatabaseIsNotWaitedFor(t *testing.T) {
+	for failure, late := range map[cluster.Failure]bool{cluster.Refused: false, cluster.Deadline: true} {
+		synctest.Test(t, func(t *testing.T) {
+			access, err := etcd.Open(t.Context(), stopped{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := &reading{Input: Input{
+				Target: &observe.Target{Cluster: stopped{}, Etcd: access}, Dir: t.TempDir(),
+				Observation: observe.Observation{Members: []etcd.Member{{Machine: "etcd-1", Error: "no answer", Failure: failure}}},
+			}}
+			begun := time.Now()
+			found, err := listsNow(t.Context(), in, policy.Path{From: "v3.5.19", Hops: []string{"v3.6.4"}}, true)
+			if took := time.Since(begun); took > time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if err != nil || len(found) != 1 || !found[0].Blocks() || found[0].Severity != plan.Unread || found[0].Late != late || !strings.Contains(found[0].What, "etcd-1, which does not answer: no answer") {
+				t.Errorf("%+v, %v", found, err)
+			}
+		})
 	}
 }

@@ -82,14 +82,19 @@ func Look(ctx context.Context, input Input) ([]plan.Finding, error) {
 	for _, c := range all {
 		found, err := c.look(ctx, in)
 		if err != nil {
-			found = []plan.Finding{{
-				Check: c.name, Severity: plan.Unread, What: "could not be looked at: " + err.Error(), Late: cluster.FailureOf(err) == cluster.Deadline,
-				Why: "what is not known is not safe", Fix: "make the cluster answer, or --force to go without this check",
-			}}
+			found = []plan.Finding{unread(c.name, err.Error(), cluster.FailureOf(err))}
 		}
 		out = append(out, found...)
 	}
 	return out, nil
+}
+
+// unread is a look that could not be taken.
+func unread(check, why string, f cluster.Failure) plan.Finding {
+	return plan.Finding{
+		Check: check, Severity: plan.Unread, What: "could not be looked at: " + why, Late: f == cluster.Deadline,
+		Why: "what is not known is not safe", Fix: "make the cluster answer, or --force to go without this check",
+	}
 }
 
 // surgePossible: new machines have to come from somewhere.
