@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -37,4 +38,12 @@ func FailureOf(err error) cluster.Failure {
 	default:
 		return cluster.Other
 	}
+}
+
+// Refused reports whether etcd has said that what it was asked for is not done, nor will be. Of a time-out and of a lost leader that is not known, nor of a full
+// database: etcd also says so of a write that it has done.
+func Refused(err error) bool {
+	var answered rpctypes.EtcdError
+	return errors.As(err, &answered) &&
+		slices.Contains([]codes.Code{codes.InvalidArgument, codes.OutOfRange, codes.FailedPrecondition, codes.PermissionDenied, codes.Unauthenticated}, answered.Code())
 }

@@ -31,6 +31,7 @@ func TestQuiet(t *testing.T) {
 		"nothing":           {Record{Quiet: true, Topology: three}, plan.Unknown},
 		"with probes":       {Record{Topology: three, Ledgers: kept}, plan.Unknown}, // the probe's own writes are missing
 		"could not be read": {Record{Quiet: true, Topology: three, Ledgers: []load.Ledger{{Name: load.LedgerScript, Acknowledged: []string{"a"}, Error: "no answer"}}}, plan.Unknown},
+		"unknown to all":    {Record{Quiet: true, Topology: three, Ledgers: []load.Ledger{{Name: load.LedgerScript, Error: "a delete without an answer may have taken them"}}}, plan.Unknown},
 	} {
 		if v, why := noLoss(&c.r, nil, Params{}); v != c.want {
 			t.Errorf("%s: %s, %s; want %s", name, v, why, c.want)

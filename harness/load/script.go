@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -154,7 +155,7 @@ func (s *script) close() error {
 	return errors.Join(errs...)
 }
 
-// ledger reads what was acknowledged again; nil: nothing was of which something can be said.
+// ledger reads what was acknowledged again; nil: nothing was.
 func (s *script) ledger(ctx context.Context) *Ledger {
 	s.mu.Lock()
 	acked, unsure := maps.Clone(s.acked), maps.Clone(s.unsure)
@@ -163,12 +164,17 @@ func (s *script) ledger(ctx context.Context) *Ledger {
 		return nil
 	}
 	found, err := readEtcd(ctx, s.target.Etcd, scriptPrefix)
+	l := booked(acked, unsure, found, err)
+	return &l
+}
+
+// booked is the ledger of what was acknowledged and found. One of which nothing can be said is there all the same, and says so: without it nobody would miss it.
+func booked(acked map[string]Event, unsure map[string]bool, found []*mvccpb.KeyValue, err error) Ledger {
 	done, there := entries(acked, unsure, found)
 	if len(done) == 0 && err == nil {
-		return nil
+		err = fmt.Errorf("%d acknowledged writes are gone, each of which a delete without an answer may have taken", len(acked))
 	}
-	l := book(LedgerScript, done, there, err)
-	return &l
+	return book(LedgerScript, done, there, err)
 }
 
 // entries are what was done last to each key, and what of it was found: a key at an older revision has lost the write, or the delete. Of a put whose key is

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"drydock.dev/drydock/harness/etcd"
 )
 
 // Txn is one transaction, asked for once.
@@ -140,7 +142,7 @@ func (t *Txn) send(ctx context.Context, s *script, w who) (string, error) {
 	resp, err := c.Txn(ctx).If(conditions...).Then(ops...).Commit()
 	if err != nil {
 		for _, op := range t.Then {
-			if op.Delete != "" {
+			if op.Delete != "" && !etcd.Refused(err) {
 				s.unheard(scriptPrefix + op.Delete)
 			}
 		}
