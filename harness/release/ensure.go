@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -62,7 +63,7 @@ func (s *Store) fromBinDir(ctx context.Context, v Version, names []string) (map[
 			continue
 		}
 		said := askVersion(ctx, path)
-		if !strings.Contains(said, strings.TrimPrefix(v.Version, "v")) {
+		if !Says(said, v.Version) {
 			return nil, fmt.Errorf("--bin-dir: %s says it is %q, and %s is wanted", path, said, v.Version)
 		}
 		if err := install(path, s.Path(v.Product.Name, v.Version, n)); err != nil {
@@ -71,6 +72,19 @@ func (s *Store) fromBinDir(ctx context.Context, v Version, names []string) (map[
 		own[n] = true
 	}
 	return own, nil
+}
+
+// saidVersion is a version among the words of a program, with the word for a pre-release. What else an own build has behind the numbers is no other release.
+var saidVersion = regexp.MustCompile(`(?:^|[^\w.])v?((?:\d+\.){2}\d+(?:-(?:alpha|beta|rc)[\w.]*)?)(?:$|[^\w.])`)
+
+// Says reports whether a program that says this of itself is of the release.
+func Says(said, release string) bool {
+	for _, m := range saidVersion.FindAllStringSubmatch(said, -1) {
+		if m[1] == strings.TrimPrefix(release, "v") {
+			return true
+		}
+	}
+	return false
 }
 
 // askVersion tries the ways Kubernetes' and etcd's programs tell their version.

@@ -110,9 +110,37 @@ func TestBinDirIsAskedForItsVersion(t *testing.T) {
 	if downloads.Load() != 0 || len(s.Missing(v, "prog")) != 1 {
 		t.Fatal("the user's program went into the cache of released ones, or was not used")
 	}
+	if err := os.WriteFile(prog, []byte("#!/bin/sh\necho thing v1.2.30\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ensure(t.Context(), v, "prog"); err == nil || !strings.Contains(err.Error(), `"thing v1.2.30", and v1.2.3 is wanted`) {
+		t.Fatalf("error %v", err)
+	}
 	v.Version = "v9.9.9"
 	if err := s.Ensure(t.Context(), v, "prog"); err == nil || !strings.Contains(err.Error(), "v9.9.9 is wanted") {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// TestAProgramSaysItsRelease: one whose name only begins like that of the release that is wanted is another, and so is a pre-release.
+func TestAProgramSaysItsRelease(t *testing.T) {
+	for said, is := range map[string]map[string]bool{
+		"etcd Version: 3.5.21\nGit SHA: a17edfd\nGo Version: go1.26.4": {"v3.5.21": true, "v3.5.2": false, "v3.5.1": false, "v1.26.4": false},
+		"etcdctl version: 3.6.10\nAPI version: 3.6":                    {"v3.6.10": true, "v3.6.1": false, "v3.6.0": false},
+		"Client Version: v1.35.14\nKustomize Version: v5.7.1":          {"v1.35.14": true, "v1.35.1": false, "v1.35.4": false},
+		"v1.35.4":                   {"v1.35.4": true},
+		"Kubernetes v1.35.4-dirty":  {"v1.35.4": true},
+		"Kubernetes v1.35.4+k3s1":   {"v1.35.4": true},
+		"Kubernetes v1.35.0-rc.0":   {"v1.35.0": false},
+		"Kubernetes v11.35.4":       {"v1.35.4": false},
+		"listens on 3.5.2.1":        {"v3.5.2": false},
+		"fork/exec: not executable": {"v1.35.4": false},
+	} {
+		for version, want := range is {
+			if got := Says(said, version); got != want {
+				t.Errorf("%q says %s: %v", said, version, got)
+			}
+		}
 	}
 }
 
