@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"drydock.dev/drydock/harness/cluster"
+	"drydock.dev/drydock/harness/etcd"
 	"drydock.dev/drydock/harness/plan"
+	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/scenarios"
 )
 
@@ -76,16 +78,38 @@ func (e *Exhibit) validate(s *Scenario) error {
 	if err := errors.Join(e.validateTo(s), e.validateFinds(s)); err != nil {
 		return err
 	}
-	for _, r := range []struct {
-		field    string
-		releases Releases
-	}{{"bad", e.Bad}, {"fixed", e.Fixed}} {
-		try := r.releases.on(*s)
-		if _, err := try.Cells(); err != nil {
-			return fmt.Errorf("%s: %w", r.field, err)
-		}
+	bad, err := e.Bad.resolved(*s)
+	if err != nil {
+		return fmt.Errorf("bad: %w", err)
+	}
+	fixed, err := e.Fixed.resolved(*s)
+	if err != nil {
+		return fmt.Errorf("fixed: %w", err)
+	}
+	if bad == fixed {
+		return fmt.Errorf("bad, %s, and fixed, %s, are the same in this cluster: %s", e.Bad, e.Fixed, bad)
 	}
 	return nil
+}
+
+// resolved is what the scenario would run with these releases: whole names, and none of a product that its cluster has not.
+func (r Releases) resolved(s Scenario) (Releases, error) {
+	on := r.on(s)
+	cells, err := on.Cells()
+	if err != nil {
+		return Releases{}, err
+	}
+	out := Releases{Version: cells[0].Topology.Version, EtcdVersion: cells[0].Topology.EtcdVersion}
+	for _, st := range on.Spec.Steps {
+		if r.To != "" && st.Upgrade != nil {
+			to, err := release.Resolve(st.Upgrade.Product(), r.To)
+			if err != nil {
+				return Releases{}, fmt.Errorf("to: %w", err)
+			}
+			out.To = to.Version
+		}
+	}
+	return out, nil
 }
 
 // validateTo has an upgrade's target said in one place.
@@ -156,6 +180,9 @@ func (s *Scenario) header() []string {
 // Shows compares a run of the exhibit with what it is for: that its checks find the bug on the bad release, in its words, and that on the fixed one they pass and it ends GO.
 // Unless it does, why says what was seen in its place.
 func (s *Scenario) Shows(res *plan.Result) (as bool, why string) {
+	if why := s.ranOther(res); why != "" {
+		return false, why
+	}
 	if s.fixed {
 		for _, name := range slices.Sorted(maps.Keys(s.Spec.Exhibit.Finds)) {
 			if !slices.ContainsFunc(res.Checks, func(c plan.Check) bool { return c.Name == name && c.Verdict == plan.Pass }) {
@@ -175,4 +202,31 @@ func (s *Scenario) Shows(res *plan.Result) (as bool, why string) {
 		said = append(said, name+": "+res.Checks[i].Message)
 	}
 	return true, strings.Join(said, "; ")
+}
+
+// ranOther says which program told that it was of another release than the exhibit's, whose run then shows nothing of that one; empty: none did. On its way
+// an upgrade has others, which its own checks know.
+func (s *Scenario) ranOther(res *plan.Result) string {
+	releases := s.Spec.Exhibit.Bad
+	if s.fixed {
+		releases = s.Spec.Exhibit.Fixed
+	}
+	want, err := releases.resolved(*s)
+	if err != nil || s.Spec.Twin != nil || slices.ContainsFunc(s.Spec.Steps, func(st Step) bool { return st.Upgrade != nil }) {
+		return ""
+	}
+	for _, c := range res.Cluster {
+		for _, told := range []map[string]string{c.From, c.Versions} {
+			for _, program := range slices.Sorted(maps.Keys(told)) {
+				is := want.Version
+				if strings.HasPrefix(program, etcd.Program+"/") {
+					is = want.EtcdVersion
+				}
+				if is != "" && !release.Says(told[program], is) {
+					return fmt.Sprintf("%s says it is %s, and the exhibit is of %s: the run shows nothing of that", program, told[program], is)
+				}
+			}
+		}
+	}
+	return ""
 }

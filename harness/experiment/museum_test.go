@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/plan"
 )
 
@@ -40,6 +41,42 @@ func TestABugIsFoundByItsCheckAndInItsWords(t *testing.T) {
 		"fixed and not known":     {fixed, saying(plan.Inconclusive, "etcdHealthy", plan.Unknown, words), false},
 	} {
 		if as, why := c.of.Shows(c.res); as != c.as || !as && why == "" {
+			t.Errorf("%s: %v, %q", name, as, why)
+		}
+	}
+}
+
+// TestARunOfAnotherReleaseShowsNothing: whatever its checks found, what it ran says whose bug that is. Of an upgrade every release on the way is its own.
+func TestARunOfAnotherReleaseShowsNothing(t *testing.T) {
+	of := func(name string) *Scenario { return loaded(t, "museum/"+name) }
+	fixed, err := of("etcd-13766").Fixed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		of       *Scenario
+		is, from string
+		as       bool
+	}{
+		"its own":                 {of("etcd-13766"), "v3.5.2", "", true},
+		"one that begins like it": {of("etcd-13766"), "v3.5.21", "", false},
+		"another at first":        {of("etcd-13766"), "v3.5.2", "v3.5.21", false},
+		"the bad for the fixed":   {fixed, "v3.5.2", "", false},
+		"the fixed":               {fixed, "v3.5.3", "", true},
+		"upgraded":                {of("etcd-19557"), "v3.6.4", "v3.5.19", true},
+	} {
+		res := &plan.Result{Verdict: plan.NoGo, Cluster: []plan.Cluster{{Versions: map[string]string{"etcd/etcd-1": c.is}}}}
+		if c.from != "" {
+			res.Cluster[0].From = map[string]string{"etcd/etcd-1": c.from}
+		}
+		for check, words := range c.of.Spec.Exhibit.Finds {
+			found := plan.Check{Name: check, Verdict: plan.Fail, Message: strings.Join(words, " ")}
+			if c.of.fixed {
+				res.Verdict, found.Verdict = plan.Go, plan.Pass
+			}
+			res.Checks = append(res.Checks, found)
+		}
+		if as, why := c.of.Shows(res); as != c.as || !as && !strings.Contains(why, "etcd/etcd-1 says it is v3.5.2") {
 			t.Errorf("%s: %v, %q", name, as, why)
 		}
 	}
@@ -116,6 +153,37 @@ spec:
 		"finds nothing": {", finds: {nodesReady: [word]}", "", "finds is missing"},
 	} {
 		if _, err := Parse("upgraded.yaml", []byte(strings.Replace(file, c[0], c[1], 1))); err == nil || !strings.Contains(err.Error(), c[2]) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBadAndFixedAreTwoReleases: by what would run, not by how they are written.
+func TestBadAndFixedAreTwoReleases(t *testing.T) {
+	const file = `apiVersion: drydock.dev/v1alpha1
+kind: Scenario
+metadata: {name: twice, about: a test}
+spec:
+  exhibit: {bug: b, bad: {BAD}, fixed: {FIXED}, finds: {etcdHealthy: [word]}}
+  cluster: {CLUSTER}
+  steps: [{STEP}]
+  finally: [etcdHealthy]
+`
+	const only, stacked, observe = "etcd: only", "controlPlanes: 1", "observe: 2s"
+	for name, c := range map[string]struct{ bad, fixed, cluster, step, says string }{
+		"two":                         {"etcdVersion: v3.6.3", "etcdVersion: v3.6", only, observe, ""},
+		"a minor's newest":            {"etcdVersion: v3.6", "etcdVersion: v3.6.16", only, observe, "bad, etcd v3.6, and fixed, etcd v3.6.16, are the same in this cluster: etcd v3.6.16"},
+		"Kubernetes where there none": {"version: v1.34.4", "version: v1.35.4", only, observe, "are the same in this cluster: etcd v3.6.16"},
+		"and where there is":          {"version: v1.34.4", "version: v1.35.4", stacked, observe, ""},
+		"targets":                     {"version: v1.35.4, to: v1.36.1", "version: v1.35.4, to: v1.36", stacked, "upgrade: {}", ""},
+		"the same target":             {"version: v1.35, to: v1.36", "version: v1.35.4, to: v1.36.3", stacked, "upgrade: {}", "are the same in this cluster: Kubernetes v1.35.4, upgraded to v1.36.3"},
+		"unknown":                     {"etcdVersion: v3.6.3", "etcdVersion: v2.0.0", only, observe, "fixed: "},
+		"an unknown target":           {"version: v1.35, to: v1.99", "version: v1.35, to: v1.36", stacked, "upgrade: {}", "bad: to: "},
+	} {
+		text := strings.NewReplacer("BAD", c.bad, "FIXED", c.fixed, "CLUSTER", c.cluster, "STEP", c.step).Replace(file)
+		_, err := Parse("twice.yaml", []byte(text))
+		var usage *cluster.UsageError
+		if c.says == "" && err != nil || c.says != "" && (!errors.As(err, &usage) || !strings.Contains(err.Error(), "twice.yaml: spec.exhibit: ") || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
