@@ -122,13 +122,13 @@ func pruneTemp(dir string, each eachFound) error {
 
 // pruneRuns finds runs whose journals nobody has written to for so long. One that still has something to heal stays, for nobody else knows how.
 func (o *options) pruneRuns(dir string, unusedFor time.Duration, each eachFound) error {
-	found, _ := filepath.Glob(filepath.Join(dir, "*", plan.JournalFile)) // the pattern is a good one
-	var errs []error
-	for _, file := range found {
-		if st, err := os.Stat(file); err != nil || time.Since(st.ModTime()) < unusedFor {
+	found, err := plan.Runs(dir)
+	errs := []error{err}
+	for _, run := range found {
+		if st, err := os.Stat(filepath.Join(run, plan.JournalFile)); err != nil || time.Since(st.ModTime()) < unusedFor {
 			continue
 		}
-		errs = append(errs, o.pruneRun(filepath.Dir(file), each))
+		errs = append(errs, o.pruneRun(run, each))
 	}
 	return errors.Join(errs...)
 }

@@ -60,6 +60,20 @@ func (s *Scenario) Needs() (Needs, error) {
 	return n, nil
 }
 
+// validateMembers refuses more members than any cell has machines for: whoever replaces one keeps their number, and a check that waits for more never passes.
+func (s *Scenario) validateMembers(cells []Cell) error {
+	most := 0
+	for _, c := range cells {
+		most = max(most, c.Topology.EtcdMembers)
+	}
+	for _, c := range s.Spec.Finally {
+		if c.Params.Members > most {
+			return fmt.Errorf("line %d: %s: members is %d, and the cluster has %d", c.line, c.Name, c.Params.Members, most)
+		}
+	}
+	return nil
+}
+
 func (st Step) needs() (out []cluster.Capability, err error) {
 	faults := make([]Fault, 0, len(st.Faults)+1)
 	if st.Fault != nil {

@@ -248,8 +248,11 @@ func (s *Scenario) validate() error {
 			}
 		}
 	}
-	_, err := s.Cells()
-	return err
+	cells, err := s.Cells()
+	if err != nil {
+		return err
+	}
+	return s.validateMembers(cells)
 }
 
 // checks are those that the scenario names, by when they are made.

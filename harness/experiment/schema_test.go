@@ -279,6 +279,9 @@ func takes(check string, f reflect.StructField) bool {
 		v.SetFloat(2)
 	case reflect.String:
 		v.SetString("control-plane")
+		if f.Name == "Version" {
+			v.SetString("v1.36")
+		}
 	default:
 		v.SetInt(1)
 	}

@@ -2,6 +2,7 @@ package health
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type Params struct {
 	Window    time.Duration `yaml:"window"`    // the last part of the run; 0: all of it
 }
 
+// versionForm is a minor or a release, as cluster.IsVersion wants them.
+var versionForm = regexp.MustCompile(`^v\d+\.\d+(\.\d+(-[\w.-]+)?)?$`)
+
 // Fits refuses, with a UsageError, what a check cannot be made by: bounds that nothing or everything keeps, and parameters it has no use for, which
 // whoever wrote them takes for bounds.
 func (p Params) Fits(check string) error {
@@ -32,6 +36,8 @@ func (p Params) Fits(check string) error {
 		return cluster.Usagef("%s: maxErrors is %g; it is per cent, and less than 100 of them can be allowed", check, p.MaxErrors)
 	case p.Members < 0:
 		return cluster.Usagef("%s: members is %d; it cannot be negative", check, p.Members)
+	case p.Version != "" && !versionForm.MatchString(p.Version):
+		return cluster.Usagef("%s: version is %q; want vX.Y or vX.Y.Z", check, p.Version)
 	case p.Of != "" && p.Of != "control-plane":
 		return cluster.Usagef("%s: of is %q; known: control-plane", check, p.Of)
 	case p.Max < 0 || p.Max > 0 && p.Max < 1:
