@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"drydock.dev/drydock/harness/lock"
 	"drydock.dev/drydock/harness/plan"
 	"drydock.dev/drydock/harness/provider"
+	"drydock.dev/drydock/reports/runs"
 )
 
 // healFor bounds one heal.
@@ -30,19 +32,14 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), healFor)
 	defer cancel()
 	named := len(dirs) > 0
+	var unread error
 	if !named {
-		found, err := filepath.Glob(filepath.Join(o.stateDir, "runs", "*", plan.JournalFile))
-		if err != nil {
-			return fmt.Errorf("heal: %w", err)
-		}
-		for _, f := range found {
-			dirs = append(dirs, filepath.Dir(f))
-		}
+		dirs, unread = journals(filepath.Join(o.stateDir, "runs"))
 		dirs = append(dirs, o.byHand(ctx)...)
 	}
 	// First: what a dead run had broken of a cluster of its own goes with the cluster. Of one that lasts what was broken is mended first.
 	mine, err := o.sweep(ctx, cmd, false)
-	errs := []error{err}
+	errs := []error{unread, err}
 	for _, d := range dirs {
 		err := o.healRun(ctx, cmd, d)
 		var held *lock.HeldError
@@ -62,6 +59,23 @@ func (o *options) heal(cmd *cobra.Command, dirs []string) error {
 		printf(cmd.OutOrStdout(), "No cluster has left anything\n")
 	}
 	return errors.Join(errs...)
+}
+
+// journals are the runs below a directory that have one, wherever they are: the museum's are in a directory of each time that it was run. What cannot be
+// looked into is an error beside them, and that there is no directory is none.
+func journals(dir string) (dirs []string, err error) {
+	var errs []error
+	err = runs.Find(dir, func(run string, err error) {
+		if err != nil {
+			errs = append(errs, err)
+		} else if _, err := os.Stat(filepath.Join(run, plan.JournalFile)); err == nil {
+			dirs = append(dirs, run)
+		}
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return dirs, errors.Join(append(errs, err)...)
 }
 
 // byHand are the journals of faults that were injected by hand, into clusters that can be attached to. What else is the matter with one the others tell.

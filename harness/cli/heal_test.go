@@ -15,10 +15,18 @@ import (
 	"drydock.dev/drydock/harness/plan"
 )
 
-// TestHealMindsTheFaultsOfAFinishedRun: a result says what was seen, and nothing of what was undone. A damaged line is no reason to stop.
+// TestHealMindsTheFaultsOfAFinishedRun: a result says what was seen, and nothing of what was undone. A damaged line is no reason to stop. The museum's runs
+// are one directory below.
 func TestHealMindsTheFaultsOfAFinishedRun(t *testing.T) {
+	for _, name := range []string{"finished", "museum-1/etcd-13766-1"} {
+		t.Run(name, func(t *testing.T) { healsFinished(t, name) })
+	}
+}
+
+func healsFinished(t *testing.T, name string) {
+	t.Helper()
 	state := t.TempDir()
-	dir := filepath.Join(state, "runs", "finished")
+	dir := filepath.Join(state, "runs", filepath.FromSlash(name))
 	j, err := plan.CreateJournal(dir, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -122,13 +122,18 @@ func pruneTemp(dir string, each eachFound) error {
 
 // pruneRuns finds runs whose journals nobody has written to for so long. One that still has something to heal stays, for nobody else knows how.
 func (o *options) pruneRuns(dir string, unusedFor time.Duration, each eachFound) error {
-	found, err := plan.Runs(dir)
+	found, err := journals(dir)
 	errs := []error{err}
 	for _, run := range found {
 		if st, err := os.Stat(filepath.Join(run, plan.JournalFile)); err != nil || time.Since(st.ModTime()) < unusedFor {
-			continue
+			continue // or it went with the run that it was set aside in
 		}
 		errs = append(errs, o.pruneRun(run, each))
+		for above := filepath.Dir(run); above != dir; above = filepath.Dir(above) {
+			if os.Remove(above) != nil {
+				break // it holds more, or nothing was to be removed
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -97,9 +97,9 @@ func TestPruneOfRuns(t *testing.T) {
 	}
 	over := func(j *plan.Journal) error { return j.Write("result", plan.Result{}) }
 	none := func(*plan.Journal) error { return nil }
-	goes := []string{run("old", true, over), run("died", true, none)}
+	goes := []string{run("old", true, over), run("died", true, none), run("museum-1/etcd-1-1", true, over), filepath.Join(state, "runs", "museum-1"), run("museum-2/etcd-1-1", true, over)}
 	broken := run("broken", true, func(j *plan.Journal) error { return j.Write("receipt", armed) })
-	stays := []string{broken, run("new", false, over), run("lives", true, none)}
+	stays := []string{broken, run("new", false, over), run("lives", true, none), run("museum-2/etcd-1-2", false, over)}
 	args := []string{"prune", "--state-dir", state, "--cache-dir", t.TempDir()}
 	for _, dry := range [][]string{args, append(slices.Clone(args), "runs", "--dry-run")} {
 		if code, said := command(t, dry...); code != exitGo || present(goes) != len(goes) {

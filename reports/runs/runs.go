@@ -74,28 +74,47 @@ func Open(root string, judge Judge) (*Shelf, error) {
 // Root is the directory that was looked into.
 func (s *Shelf) Root() string { return s.root }
 
-// List is all runs, newest first; those of which nobody knows when they began are last. It follows no links.
-func (s *Shelf) List() ([]*Run, error) {
-	var out []*Run
-	found := map[string]*Run{}
-	err := filepath.WalkDir(s.root, func(dir string, d fs.DirEntry, err error) error {
+// Find tells each directory below root, that one included, that holds a run, and each that cannot be looked into, with why. A run is in no other's own
+// directories. It follows no links.
+func Find(root string, each func(dir string, err error)) error {
+	found := map[string]bool{}
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
+		dir := filepath.Join(root, name)
 		switch {
-		case err != nil && dir == s.root:
+		case err != nil && name == ".":
 			return err
 		case errors.Is(err, fs.ErrNotExist): // it was moved aside just now
 			return nil
 		case err != nil:
-			out = append(out, &Run{Name: s.name(dir), Dir: dir, Why: err.Error()})
-			return nil //nolint:nilerr // it is among the runs, with why it cannot be read
+			each(dir, err)
+			return nil //nolint:nilerr // whoever asks has it
 		case !d.IsDir():
 			return nil
-		case slices.Contains(plan.OwnDirs(), d.Name()) && found[filepath.Dir(dir)] != nil:
+		case slices.Contains(plan.OwnDirs(), d.Name()) && found[filepath.Dir(dir)]:
 			return fs.SkipDir
 		}
-		stamp, settled := stampOf(dir)
-		if stamp == "" {
-			return nil
+		if stamp, _ := stampOf(dir); stamp != "" {
+			found[dir] = true
+			each(dir, nil)
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("runs: %s: %w", root, err)
+	}
+	return nil
+}
+
+// List is all runs, newest first; those of which nobody knows when they began are last.
+func (s *Shelf) List() ([]*Run, error) {
+	var out []*Run
+	found := map[string]*Run{}
+	err := Find(s.root, func(dir string, err error) {
+		if err != nil {
+			out = append(out, &Run{Name: s.name(dir), Dir: dir, Why: err.Error()})
+			return
+		}
+		stamp, settled := stampOf(dir)
 		r := s.known[dir]
 		if r == nil || r.stamp != stamp {
 			if r = s.read(dir); settled {
@@ -104,10 +123,9 @@ func (s *Shelf) List() ([]*Run, error) {
 		}
 		found[dir] = r
 		out = append(out, r)
-		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("runs: %w", err)
+		return nil, err
 	}
 	s.known = found
 	slices.SortStableFunc(out, func(a, b *Run) int {
