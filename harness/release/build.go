@@ -2,6 +2,7 @@ package release
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,24 +13,31 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // build makes the programs without a release server: what the version's module has is compiled, the rest is a listed release's.
 func (s *Store) build(ctx context.Context, v Version, names []string, label string) error {
-	var own []string
+	var own, others []string
 	for _, n := range names {
 		if v.Borrows == "" || n == v.Product.Others.Builds {
 			own = append(own, n)
-			continue
+		} else {
+			others = append(others, n)
 		}
+	}
+	if len(own) > 0 { // first: there may be no such release
+		if err := s.buildOwn(ctx, v, own, label); err != nil {
+			return err
+		}
+	}
+	for _, n := range others {
 		if err := s.borrow(ctx, v, n); err != nil {
 			return fmt.Errorf("%s: %s of %s: %w", label, n, v.Borrows, err)
 		}
 	}
-	if len(own) == 0 {
-		return nil
-	}
-	return s.buildOwn(ctx, v, own, label)
+	return nil
 }
 
 // borrow puts another release's program in the place of this one's.
@@ -77,7 +85,11 @@ func (s *Store) buildOwn(ctx context.Context, v Version, names []string, label s
 		flags = append(flags, "-mod=mod") // the go command adds what its other dependencies are, after asking its checksum database of each
 	}
 	total := countStale(ctx, module, cache, flags, packages)
-	if err := s.compile(ctx, module, cache, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log); err != nil {
+	err = s.compile(ctx, module, cache, append(append([]string{"build", "-v", "-o", out + "/"}, flags...), packages...), label, total, log)
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: its build was interrupted, and goes on where it was when it is asked for again: %w", label, context.Cause(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("%s: go build: %w; the log is %s", label, err, logPath)
 	}
 	for _, n := range names {
@@ -142,10 +154,17 @@ func (s *Store) buildCache(v Version) string {
 
 const buildCacheSuffix = ".go-build"
 
+// stopWithin is how long the go command has to end once it is told to.
+const stopWithin = 10 * time.Second
+
+// goCommand is one that ends with the compilers it has started. Its temporary files are beside the module, and go with that.
 func goCommand(ctx context.Context, module, cache string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = stopWithin
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=linux", "GOCACHE="+cache)
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+filepath.Dir(module), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "GOOS=linux", "GOCACHE="+cache)
 	return cmd
 }
 
@@ -159,7 +178,10 @@ func countStale(ctx context.Context, module, cache string, flags, packages []str
 	return strings.Count(string(out), "x")
 }
 
-// compile runs the build; -v makes it name each package when it is done.
+// lastLines are as many of a log as tell why a build failed.
+const lastLines = 3
+
+// compile runs the build; -v makes it name each package when it is done. What else it said last is in the error.
 func (s *Store) compile(ctx context.Context, module, cache string, args []string, label string, total int, log io.Writer) error {
 	cmd := goCommand(ctx, module, cache, args...)
 	read, write := io.Pipe()
@@ -173,15 +195,20 @@ func (s *Store) compile(ctx context.Context, module, cache string, args []string
 		_ = write.Close()
 		wait <- err
 	}()
-	done := 0
+	done, last := 0, []string(nil)
 	lines := bufio.NewScanner(read)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		_, _ = fmt.Fprintln(log, lines.Text())
 		if !strings.HasPrefix(lines.Text(), "#") && !strings.Contains(lines.Text(), " ") {
 			done++
+		} else if last = append(last, strings.TrimSpace(lines.Text())); len(last) > lastLines {
+			last = last[1:]
 		}
 		s.Progress.Advance(label+": packages", done, max(total, done))
 	}
-	return <-wait
+	if err := <-wait; err != nil {
+		return fmt.Errorf("%w: %s", err, cmp.Or(strings.Join(last, "; "), "it said nothing"))
+	}
+	return nil
 }

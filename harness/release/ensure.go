@@ -143,12 +143,17 @@ func same(src, dst string) bool {
 }
 
 // fetch gets what is missing into the cache, holding the version's lock.
-func (s *Store) fetch(ctx context.Context, v Version, names []string) error {
+func (s *Store) fetch(ctx context.Context, v Version, names []string) (err error) {
 	unlock, err := s.lock(ctx, v)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	defer func() {
+		if err != nil {
+			_ = os.Remove(s.dir(v)) // if it is empty: a release that is none is not known for having been asked for
+		}
+	}()
 	missing := s.Missing(v, names...) // another process may have made them meanwhile
 	if len(missing) == 0 {
 		return nil
@@ -192,9 +197,9 @@ func removeAll(paths []string) error {
 // dir is where the cache has the programs of a version.
 func (s *Store) dir(v Version) string { return filepath.Join(s.Dir, v.Product.Name, v.Version) }
 
-// lock takes that directory for this process, and makes it where there is none.
+// lock takes that directory for this process, and makes it where there is none: who had it before may have removed it.
 func (s *Store) lock(ctx context.Context, v Version) (unlock func(), err error) {
-	if err := os.MkdirAll(s.dir(v), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.dir(v)), 0o755); err != nil {
 		return nil, fmt.Errorf("release cache: %w", err)
 	}
 	l, err := lock.Wait(ctx, s.dir(v)+".lock", lock.Try, func(by string) {
@@ -202,6 +207,9 @@ func (s *Store) lock(ctx context.Context, v Version) (unlock func(), err error) 
 	})
 	if err != nil {
 		return nil, fmt.Errorf("release cache: %w", err)
+	}
+	if err := os.MkdirAll(s.dir(v), 0o755); err != nil {
+		return nil, errors.Join(fmt.Errorf("release cache: %w", err), l.Release())
 	}
 	return func() { _ = l.Release() }, nil
 }
