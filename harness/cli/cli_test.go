@@ -126,6 +126,7 @@ func TestBadInput(t *testing.T) {
 		"nothing to resume":        {[]string{"upgrade", "--resume", "--name", "nope"}, []string{"nope", "running: none"}},
 		"workers sideways":         {[]string{"upgrade", "--to", "v1.36", "--workers", "sideways"}, []string{"rolling, all-at-once"}},
 		"targets of nonsense":      {[]string{"versions", "--from", "latest"}, []string{"want vX.Y.Z"}},
+		"targets of etcd":          {[]string{"versions", "--from", "v3.5.19"}, []string{"v3.5.19 is a release of etcd", "--strategy etcd"}},
 		"fetch of the unknown":     {[]string{"fetch", "v1.35", "v9.9"}, []string{"v9.9", "known: v1.33.13"}},
 		"fetch from nowhere":       {[]string{"fetch", "--from", "v9.9"}, []string{"v9.9", "known: v1.33.13"}},
 		"import of nothing":        {[]string{"fetch", "--import", file + "-none"}, []string{"no such file"}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drydock.dev/drydock/harness/cluster"
 	"drydock.dev/drydock/harness/release"
 	"drydock.dev/drydock/harness/upgrade/policy"
 )
@@ -54,6 +55,9 @@ func versionsCommand(o *options) *cobra.Command {
 func showTargets(cmd *cobra.Command, from string) error {
 	if v, err := release.Resolve(release.Kubernetes, from); err == nil {
 		from = v.Version
+	}
+	if v, err := release.Resolve(release.Etcd, from); err == nil {
+		return cluster.Usagef("--from: %s is a release of etcd, and paths are listed for Kubernetes; drydock upgrade --strategy etcd --to VERSION --plan tells that of etcd", v.Version)
 	}
 	known, err := policy.KnownVersions(release.Kubernetes)
 	if err != nil {
