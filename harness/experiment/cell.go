@@ -89,6 +89,11 @@ func (c *cellRun) load(ctx context.Context) error {
 		return err
 	}
 	c.target = target
+	if c.outline.asksForNames() {
+		if err := load.AsRoot(long, target); err != nil {
+			return err
+		}
+	}
 	if c.options.ReadOnly {
 		return c.look(long)
 	}

@@ -33,8 +33,8 @@ func validTraffic(traffic []load.Traffic) error {
 	return nil
 }
 
-// fitTraffic refuses, with a UsageError, traffic that cannot be sent in the cell.
-func fitTraffic(st Step, cell Cell) error {
+// entries are all of the step's traffic, whatever it is beside.
+func (st Step) entries() []load.Traffic {
 	traffic := slices.Clone(st.Traffic)
 	if st.When != nil {
 		traffic = append(traffic, st.When.Traffic...)
@@ -44,11 +44,25 @@ func fitTraffic(st Step, cell Cell) error {
 			traffic = append(traffic, p.When.Traffic...)
 		}
 	}
+	return traffic
+}
+
+// asksForNames reports whether etcd does at some time of the run.
+func (o *outline) asksForNames() bool {
+	return slices.ContainsFunc(o.items, func(it item) bool { return slices.ContainsFunc(it.step.entries(), load.Traffic.Enables) })
+}
+
+// fitTraffic refuses, with a UsageError, traffic that cannot be sent in the cell.
+func fitTraffic(st Step, cell Cell) error {
+	traffic := st.entries()
 	if len(traffic) == 0 {
 		return nil
 	}
 	if _, reserved := cell.On.(cluster.Reserved); reserved {
 		return cluster.Usagef("traffic is written straight to etcd, and the cluster is somebody's own: run the scenario where the cluster is made for it")
+	}
+	if cell.On != nil && slices.ContainsFunc(traffic, load.Traffic.Enables) {
+		return cluster.Usagef("traffic: auth has etcd ask for passwords, and were the run killed nobody would know them of a cluster that outlives it: run the scenario where the cluster is made for it")
 	}
 	for _, t := range traffic {
 		if err := t.Fits(cell.Topology); err != nil {

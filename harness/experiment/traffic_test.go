@@ -1,8 +1,11 @@
 package experiment
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"drydock.dev/drydock/harness/cluster"
 )
 
 // script is a scenario with the traffic in the place of its step.
@@ -65,6 +68,33 @@ func TestTrafficRefused(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want it to say %q", name, err, c.want)
+		}
+	}
+}
+
+// TestNoPasswordsOutliveARun: authentication is refused where a run that is killed would leave it behind, wherever the entry stands, and nothing else is.
+func TestNoPasswordsOutliveARun(t *testing.T) {
+	up := struct{ cluster.Cluster }{}
+	for step, refused := range map[string]bool{
+		"- traffic: [{burst: {writes: 1}}, {auth: {disable: true}}]":                                      false,
+		"- traffic: [{burst: {writes: 1}}, {auth: {enable: writer}}]":                                     true,
+		"- fault: {etcdMemberCrash: {target: etcd-1}}\n      traffic: [{auth: {enable: writer}}]":         true,
+		"- fault: {etcdMemberCrash: {target: etcd-1}}\n      when: {traffic: [{auth: {enable: writer}}]}": true,
+		"- faults: [{etcdMemberCrash: {target: etcd-1}, when: {traffic: [{auth: {enable: writer}}]}}]":    true,
+	} {
+		s := parsed(t, script(step))
+		cells, err := s.Cells()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, on := range []cluster.Cluster{nil, up} {
+			cell := cells[0]
+			cell.On = on
+			_, err := s.choose(cell, 1)
+			var usage *cluster.UsageError
+			if want := refused && on != nil; errors.As(err, &usage) != want || want && !strings.Contains(err.Error(), "nobody would know them") || !want && err != nil {
+				t.Errorf("%s, on a cluster that is up: %t: %v", step, on != nil, err)
+			}
 		}
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"drydock.dev/drydock/harness/observe"
 )
 
-// Auth has etcd ask for names and passwords, or no longer. While it does, nobody else is answered: neither probes nor recorded clients, and the observer's
-// reads are refused.
+// Auth has etcd ask for names and passwords, or no longer. While it does, nobody else is answered. Drydock's own are (AsRoot).
 type Auth struct {
 	Enable  string `yaml:"enable"`  // a user is made, who may read and write the keys of traffic, and the user root
 	Disable bool   `yaml:"disable"` // by root
@@ -37,6 +38,20 @@ func (a *Auth) String() string {
 		return "authentication disabled"
 	}
 	return fmt.Sprintf("authentication enabled, with a user %s", a.Enable)
+}
+
+// Enables reports whether etcd asks for names after the entry.
+func (t Traffic) Enables() bool { return t.Auth != nil && t.Auth.Enable != "" }
+
+// AsRoot has whoever reads the target, or is a client of it, be the user that the script makes before etcd asks for names: the observer, probes and recorded
+// clients go on while it does, and what they see is etcd's. Where it does not ask, a name makes no difference to it.
+func AsRoot(ctx context.Context, t *observe.Target) (err error) {
+	if err := t.Members.Close(); err != nil {
+		return fmt.Errorf("watch etcd as %s: %w", rootUser, err)
+	}
+	t.Etcd = t.Etcd.As(rootUser, rootUser)
+	t.Members, err = t.Etcd.Watch(ctx)
+	return err
 }
 
 func (a *Auth) send(ctx context.Context, s *script, w who) (string, error) {

@@ -80,11 +80,7 @@ func (s *script) client(ctx context.Context, w who) (*clientv3.Client, error) {
 	if w.machine != "" {
 		machines = append(machines, w.machine)
 	}
-	access := s.target.Etcd
-	if w.user != "" {
-		access = access.As(w.user, w.user)
-	}
-	c, err := access.Client(context.WithoutCancel(ctx), machines...)
+	c, err := s.target.Etcd.As(w.user, w.user).Client(context.WithoutCancel(ctx), machines...)
 	if err == nil {
 		s.clients[w] = c
 	}
