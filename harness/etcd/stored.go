@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,20 +15,17 @@ import (
 const storedWithin = 2 * time.Minute
 
 // Stored compares the list of members with the one in a machine's own database, of which it takes a copy into a directory here. They are two until 3.6, which
-// goes by the database's: what differs comes to light when a member is upgraded.
+// goes by the database's: what differs comes to light when a member is upgraded. The copy has the machine's name: one that is left by a process that was killed
+// is taken over by the next.
 func (a *Access) Stored(ctx context.Context, w *Watcher, machine, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, storedWithin)
 	defer cancel()
-	f, err := os.CreateTemp(dir, "members-*.db")
-	if err != nil {
-		return fmt.Errorf("members in the database on %s: %w", machine, err)
-	}
-	_ = f.Close() // it is empty
-	defer func() { _ = os.Remove(f.Name()) }()
-	if err := a.SnapshotOf(ctx, machine, f.Name()); err != nil {
+	file := filepath.Join(dir, "members-"+machine+".db")
+	defer func() { _ = os.Remove(file) }()
+	if err := a.SnapshotOf(ctx, machine, file); err != nil {
 		return err
 	}
-	holds, err := ReadSnapshot(f.Name())
+	holds, err := ReadSnapshot(file)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,5 +40,25 @@ func TestWhoWatchesSeesTheMemberOfAMachineThatIsAwayAsGone(t *testing.T) {
 	}
 	if err := w.sync(context.WithoutCancel(t.Context()), &Synced{}, nil); err == nil {
 		t.Error("members that nobody has asked hold the same")
+	}
+}
+
+// A process that was killed while it copied a member's database leaves the copy, which nobody else looks for: the next that copies it takes that away.
+func TestTheCopyOfADatabaseThatWasLeftIsTakenAway(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, "members-etcd-1.db")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, w, err := Watch(t.Context(), gone{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	if err := a.Stored(t.Context(), w, "etcd-1", dir); err == nil {
+		t.Error("the members in a database that nobody gave were compared")
+	}
+	if found, err := os.ReadDir(dir); err != nil || len(found) > 0 {
+		t.Errorf("left there: %v, %v", found, err)
 	}
 }

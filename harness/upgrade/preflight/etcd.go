@@ -103,7 +103,7 @@ func downgradeNow(ctx context.Context, in *reading) ([]plan.Finding, error) {
 		if down != "" && down != etcd.Minor(to) {
 			return []plan.Finding{{
 				Check: "downgrade", Severity: plan.Blocker, What: "etcd is on its way down to " + down, Why: "members of " + down + " may be there or come, and none of them goes with " + to,
-				Fix: "finish it, or etcdctl downgrade cancel",
+				Fix: "finish it by the command that began it (drydock upgrade --resume), or, where no member of " + down + " is there yet, have it cancelled: etcdctl downgrade cancel",
 			}}, nil
 		}
 	}
