@@ -2,6 +2,7 @@ package fault
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,5 +53,31 @@ func TestAPowerCutSlowsTheDiskOnlyWhereItIsAskedTo(t *testing.T) {
 		if f, ok := k.New(Spec{Params: Params{Delay: d}}).(*unsyncedWritesLost); !ok || f.delay != d {
 			t.Errorf("delay %s: %+v", d, f)
 		}
+	}
+}
+
+// What a disk was slowed by before a cut is in the receipt, of each machine; and where nobody has seen it the fault has not had its effect.
+func TestTheDelayBeforeAPowerCutIsEvidence(t *testing.T) {
+	f := &unsyncedWritesLost{delay: time.Second}
+	machines := []string{"etcd-1", "etcd-2"}
+	if err := f.waited("etcd-1", 1200*time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if err := f.waited("etcd-2", 10*time.Millisecond); err == nil || !strings.Contains(err.Error(), "an fsync on etcd-2 took 10ms") {
+		t.Errorf("an fsync that was not slow: %v", err)
+	}
+	if _, err := f.Effective(t.Context(), nil, machines); err == nil || !strings.Contains(err.Error(), "nobody has seen an fsync on etcd-2 take 1s longer") {
+		t.Errorf("of one machine nothing was seen: %v", err)
+	}
+	if err := f.waited("etcd-2", time.Second); err != nil {
+		t.Error(err)
+	}
+	out, err := f.slowed(machines)
+	if err != nil || len(out) != 2 || !strings.Contains(out[0].Saw, "took 1.2s, where each was to take 1s longer") {
+		t.Errorf("%+v, %v", out, err)
+	}
+	plain := &unsyncedWritesLost{}
+	if out, err := plain.slowed(machines); err != nil || len(out) > 0 || plain.waited("etcd-1", 0) != nil {
+		t.Errorf("without a delay: %+v, %v", out, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"sync"
 	"time"
 
 	"drydock.dev/drydock/harness/cluster"
@@ -17,6 +18,9 @@ type unsyncedWritesLost struct {
 	machinePowerOff
 	delay time.Duration            // by which each fsync takes longer in those moments: what has not waited for its own is found out
 	seen  map[string]plan.Evidence // machine -> what its disk had of our two files, which are gone since
+
+	mu   sync.Mutex
+	took map[string]plan.Evidence // machine -> how long an fsync took in those moments, where each was to take longer
 }
 
 // unsyncedFor is how long before the cut nothing but fsync makes anything durable. A kernel's writeback gets to what is older in its time
@@ -42,11 +46,10 @@ func (f *unsyncedWritesLost) Inject(ctx context.Context, e *Env, machines []stri
 			return err
 		}
 		begun := time.Now()
-		_, err := cluster.Shell(ctx, m, fmt.Sprintf("echo fsynced > %[1]s; sync %[1]s; echo written > %[2]s", fsynced, notFsynced))
-		if took := time.Since(begun); err == nil && took < f.delay {
-			err = fmt.Errorf("an fsync on %s took %s, and was to take %s longer than it does", m.Name(), took, f.delay)
+		if _, err := cluster.Shell(ctx, m, fmt.Sprintf("echo fsynced > %[1]s; sync %[1]s; echo written > %[2]s", fsynced, notFsynced)); err != nil {
+			return err
 		}
-		return err
+		return f.waited(m.Name(), time.Since(begun))
 	})
 	if err != nil {
 		return err
@@ -57,6 +60,50 @@ func (f *unsyncedWritesLost) Inject(ctx context.Context, e *Env, machines []stri
 		return context.Cause(ctx)
 	}
 	return f.machinePowerOff.Inject(ctx, e, machines)
+}
+
+// waited remembers how long an fsync of a machine took, where it was to take longer.
+func (f *unsyncedWritesLost) waited(machine string, took time.Duration) error {
+	switch {
+	case f.delay == 0:
+		return nil
+	case took < f.delay:
+		return fmt.Errorf("an fsync on %s took %s, and was to take %s longer than it does", machine, took, f.delay)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.took == nil {
+		f.took = map[string]plan.Evidence{}
+	}
+	f.took[machine] = saw("disk of "+machine, "an fsync before the cut took %s, where each was to take %s longer", took.Round(time.Millisecond), f.delay)
+	return nil
+}
+
+// Effective: as of any power cut, and where fsyncs were to take longer one did before it.
+func (f *unsyncedWritesLost) Effective(ctx context.Context, e *Env, machines []string) ([]plan.Evidence, error) {
+	waited, err := f.slowed(machines)
+	if err != nil {
+		return nil, err
+	}
+	off, err := f.machinePowerOff.Effective(ctx, e, machines)
+	return append(waited, off...), err
+}
+
+// slowed is what was seen of the delay on each of the machines.
+func (f *unsyncedWritesLost) slowed(machines []string) (out []plan.Evidence, err error) {
+	if f.delay == 0 {
+		return nil, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range machines {
+		v, there := f.took[m]
+		if !there {
+			return nil, fmt.Errorf("nobody has seen an fsync on %s take %s longer", m, f.delay)
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
 
 // slow has fsyncs of the machine take longer, where they are to.
