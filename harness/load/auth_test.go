@@ -19,8 +19,8 @@ import (
 	"drydock.dev/drydock/harness/observe"
 )
 
-// asking is a member of etcd that asks for names once it is told to, and knows root alone.
-type asking struct {
+// naming is a member of etcd that asks for names once it is told to, and knows root alone.
+type naming struct {
 	etcdserverpb.UnimplementedAuthServer
 	etcdserverpb.UnimplementedClusterServer
 	etcdserverpb.UnimplementedKVServer
@@ -28,7 +28,7 @@ type asking struct {
 	asks atomic.Bool
 }
 
-func (a *asking) Authenticate(_ context.Context, r *etcdserverpb.AuthenticateRequest) (*etcdserverpb.AuthenticateResponse, error) {
+func (a *naming) Authenticate(_ context.Context, r *etcdserverpb.AuthenticateRequest) (*etcdserverpb.AuthenticateResponse, error) {
 	switch {
 	case !a.asks.Load():
 		return nil, rpctypes.ErrGRPCAuthNotEnabled
@@ -38,18 +38,18 @@ func (a *asking) Authenticate(_ context.Context, r *etcdserverpb.AuthenticateReq
 	return &etcdserverpb.AuthenticateResponse{Token: "roots"}, nil
 }
 
-func (a *asking) admit(ctx context.Context) error {
+func (a *naming) admit(ctx context.Context) error {
 	if md, _ := metadata.FromIncomingContext(ctx); a.asks.Load() && len(md.Get(rpctypes.TokenFieldNameGRPC)) == 0 {
 		return rpctypes.ErrGRPCUserEmpty
 	}
 	return nil
 }
 
-func (a *asking) MemberList(ctx context.Context, _ *etcdserverpb.MemberListRequest) (*etcdserverpb.MemberListResponse, error) {
+func (a *naming) MemberList(ctx context.Context, _ *etcdserverpb.MemberListRequest) (*etcdserverpb.MemberListResponse, error) {
 	return &etcdserverpb.MemberListResponse{Header: header(7)}, a.admit(ctx)
 }
 
-func (a *asking) Range(ctx context.Context, _ *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
+func (a *naming) Range(ctx context.Context, _ *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
 	return &etcdserverpb.RangeResponse{Header: header(7)}, a.admit(ctx)
 }
 
@@ -81,7 +81,7 @@ func TestWhoAsksForNamesIsReadAllTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, s := &asking{}, grpc.NewServer()
+	a, s := &naming{}, grpc.NewServer()
 	etcdserverpb.RegisterAuthServer(s, a)
 	etcdserverpb.RegisterClusterServer(s, a)
 	etcdserverpb.RegisterKVServer(s, a)

@@ -87,7 +87,7 @@ func Find(root string, each func(dir string, err error)) error {
 			return nil
 		case err != nil:
 			each(dir, err)
-			return nil //nolint:nilerr // whoever asks has it
+			return nil // whoever asks has it
 		case !d.IsDir():
 			return nil
 		case slices.Contains(plan.OwnDirs(), d.Name()) && found[filepath.Dir(dir)]:
