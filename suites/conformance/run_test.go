@@ -138,7 +138,7 @@ var _ = Describe("a cluster", Ordered, Label("tier: quick", "needs: etcd"), func
 	}, NodeTimeout(5*time.Minute))
 
 	It("of a run that failed is kept where that was asked for", func(ctx context.Context) {
-		file := scenario("failing", 3, time.Second, "etcdHealthy: {members: 5}")
+		file := scenario("failing", 3, time.Second, "etcdHealthy: {members: 2}")
 		ends(ctx, drydock(ctx, "run", file), 1)
 		Expect(p.List(ctx)).To(ConsistOf(name), "it is not kept otherwise")
 		s := drydock(ctx, "run", file, "--keep-on-failure")
